@@ -1,0 +1,101 @@
+"""Models: any causal LM directory, or a small Llama-style decoder built from a configuration.
+
+The small ones need no download: their tokenizer is trained on the run's own texts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from w2stree.errors import InvalidInput
+
+CHAT_TEMPLATE = (
+    "{% for message in messages %}<|{{ message.role }}|>{{ message.content }}<|end|>{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+SPECIAL_TOKENS = ("<|pad|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>")
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """A decoder's size: pre-norm, rotary positions, gated MLP, tied embeddings (Llama)."""
+
+    hidden_size: int
+    num_layers: int
+    num_heads: int
+    intermediate_size: int
+    max_length: int = 2048
+
+
+def train_tokenizer(texts: Iterable[str], *, vocab_size: int) -> Any:
+    """A byte-level BPE tokenizer with the chat template above; no text is out of vocabulary."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bpe.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=list(SPECIAL_TOKENS),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    bpe.train_from_iterator(texts, trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=bpe,
+        pad_token="<|pad|>",
+        eos_token="<|end|>",
+        chat_template=CHAT_TEMPLATE,
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def build_model(architecture: Architecture, tokenizer: Any, *, seed: int) -> Any:
+    """A freshly initialised float32 decoder for `tokenizer`; same seed, same weights."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(seed)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=architecture.hidden_size,
+        intermediate_size=architecture.intermediate_size,
+        num_hidden_layers=architecture.num_layers,
+        num_attention_heads=architecture.num_heads,
+        num_key_value_heads=architecture.num_heads,
+        max_position_embeddings=architecture.max_length,
+        tie_word_embeddings=True,
+        # A residual stream of this width starts at unit scale only with a larger deviation
+        # than the 0.02 meant for widths of thousands.
+        initializer_range=architecture.hidden_size**-0.5 * 0.5,
+        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    return LlamaForCausalLM(config)
+
+
+def load_model(path: str | Path) -> tuple[Any, Any]:
+    """(model, tokenizer) of a causal LM directory, ready to act: evaluation mode, no dropout.
+
+    Raises `InvalidInput` where there is no model; nothing is fetched from a hub.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    if not (Path(path) / "config.json").is_file():
+        raise InvalidInput(f"{path}: no config.json; give the directory of a causal LM")
+    tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    model = AutoModelForCausalLM.from_pretrained(path, local_files_only=True, dtype="auto")
+    return model.eval(), tokenizer
+
+
+def save_model(path: str | Path, model: Any, tokenizer: Any) -> None:
+    """Write model and tokenizer as a directory every transformers tool can load."""
+    model.save_pretrained(path)
+    tokenizer.save_pretrained(path)

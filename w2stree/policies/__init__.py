@@ -1,0 +1,1 @@
+"""Policies that act with a language model."""

@@ -1,0 +1,132 @@
+"""The grammar of one agent turn: which token may come next.
+
+    free        any text up to the end of the turn
+    admissible  Thought: any text ⏎ Action: one of the admissible actions
+                └ forced ┘     └ free ┘ └forced┘ └ a path of the trie ┘
+
+A forced token needs no model call of its own: it rides along with the next one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from w2stree.chat import ChatFormat
+from w2stree.react import ACTION, THOUGHT
+
+Decoding = Literal["free", "admissible"]
+
+
+class Trie:
+    """Token sequences by shared prefix; a leaf is the end of the turn."""
+
+    def __init__(self, sequences: Sequence[Sequence[int]]) -> None:
+        self.children: dict[int, Any] = {}
+        for sequence in sequences:
+            children = self.children
+            for token in sequence:
+                children = children.setdefault(token, {})
+
+
+class Turn:
+    """One turn in the making: `ids` and `logprobs` so far, and what may follow.
+
+    `allowed` is None where any token may come, else the ids that may. After every `push`,
+    tokens without an alternative are appended at log-probability 0, as if sampled.
+    """
+
+    def __init__(self, grammar: TurnGrammar, admissible_actions: Sequence[str]) -> None:
+        self._grammar = grammar
+        self._actions = admissible_actions
+        self._num_free = 0
+        self.ids: list[int] = []
+        self.logprobs: list[float] = []
+        self.is_done = False
+        self.allowed: list[int] | None = None
+        self._node: dict[int, Any] | None = None
+        if grammar.decoding == "admissible":
+            if grammar.has_thought:
+                self._force(grammar.thought_ids)
+            else:
+                self._start_action(grammar.first_action_ids)
+
+    def push(self, token: int, logprob: float) -> None:
+        """Append a sampled token."""
+        self.ids.append(token)
+        self.logprobs.append(logprob)
+        if self._node is not None:
+            self._descend(self._node[token])
+        else:
+            self._num_free += 1
+            self._after_free(token)
+
+    def _after_free(self, token: int) -> None:
+        grammar = self._grammar
+        if grammar.decoding == "free":
+            self.is_done = self.ids[-len(grammar.end_ids) :] == grammar.end_ids
+            if not self.is_done and self._num_free >= grammar.max_new_tokens:
+                self._force(grammar.end_ids)
+                self.is_done = True
+        elif grammar.ends_line(token):
+            self._start_action(grammar.first_action_ids)
+        elif self._num_free >= grammar.max_thought_tokens:
+            self._start_action(grammar.next_action_ids)
+
+    def _start_action(self, opening: Sequence[int]) -> None:
+        self._force(opening)
+        self._descend(Trie([self._grammar.action_ids(a) for a in self._actions]).children)
+
+    def _descend(self, node: dict[int, Any]) -> None:
+        while len(node) == 1:  # no choice left: jump forward
+            ((token, node),) = node.items()
+            self._force([token])
+        self._node, self.allowed = node, sorted(node)
+        self.is_done = not node
+
+    def _force(self, ids: Sequence[int]) -> None:
+        self.ids += ids
+        self.logprobs += [0.0] * len(ids)
+
+
+class TurnGrammar:
+    """What every turn of a run has in common."""
+
+    def __init__(
+        self,
+        chat: ChatFormat,
+        *,
+        decoding: Decoding,
+        has_thought: bool = True,
+        max_new_tokens: int = 256,
+        max_thought_tokens: int = 64,
+    ) -> None:
+        self.decoding = decoding
+        self.has_thought = has_thought
+        self.max_new_tokens = max_new_tokens
+        self.max_thought_tokens = max_thought_tokens
+        self.end_ids = chat.end_ids
+        self.thought_ids = chat.encode(THOUGHT)
+        self.first_action_ids = chat.encode(ACTION)
+        self.next_action_ids = chat.encode(f"\n{ACTION}")
+        self._chat = chat
+        self._action_ids: dict[str, list[int]] = {}
+        self._line_ends: dict[int, bool] = {}
+
+    def start(self, admissible_actions: Sequence[str]) -> Turn:
+        return Turn(self, admissible_actions)
+
+    def action_ids(self, action: str) -> list[int]:
+        """Ids of an action with its end-of-turn mark; cached, since they recur at every step."""
+        ids = self._action_ids.get(action)
+        if ids is None:
+            ids = self._action_ids[action] = self._chat.encode(f" {action}") + self.end_ids
+        return ids
+
+    def ends_line(self, token: int) -> bool:
+        """Whether the token brings a thought to its end: a line break, or the end of the turn."""
+        is_end = self._line_ends.get(token)
+        if is_end is None:
+            is_end = "\n" in self._chat.tokenizer.decode([token]) or token in self.end_ids
+            self._line_ends[token] = is_end
+        return is_end

@@ -1,0 +1,205 @@
+"""Rollouts: a policy plays tasks in a pool of environments, many episodes in lockstep."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from types import TracebackType
+
+import numpy as np
+
+from w2stree.environment import Environment, Info
+from w2stree.environments.process import EnvironmentProcess
+from w2stree.errors import EnvironmentFailure
+from w2stree.policy import AgentTurn, Episode, Policy, Sampling
+from w2stree.react import UNPARSED, parse_action
+from w2stree.trajectory import Message, Status, Step, Trajectory
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodePlan:
+    """One rollout to make. Its random stream depends on nothing but these fields."""
+
+    task_id: str
+    sample_index: int
+    sampling: Sampling
+    seed: int
+
+    def rng(self) -> np.random.Generator:
+        name = f"{self.seed}/{self.task_id}/{self.sample_index}".encode()
+        return np.random.default_rng(list(hashlib.sha256(name).digest()))
+
+
+class EnvironmentPool:
+    """`size` processes of one environment, started when first used and closed together."""
+
+    def __init__(self, factory: Callable[[], Environment], size: int) -> None:
+        self._factory = factory
+        self._processes: list[EnvironmentProcess | None] = [None] * size
+
+    def __len__(self) -> int:
+        return len(self._processes)
+
+    def __getitem__(self, slot: int) -> EnvironmentProcess:
+        process = self._processes[slot]
+        if process is None:
+            process = self._processes[slot] = EnvironmentProcess(self._factory)
+        return process
+
+    def replace(self, slot: int) -> None:
+        """Drop a failed process; the next use starts a fresh one."""
+        process, self._processes[slot] = self._processes[slot], None
+        if process is not None:
+            process.close()
+
+    def start(self, size: int) -> None:
+        """Start `size` processes at once: their start-up times overlap."""
+        for slot in range(min(size, len(self))):
+            _ = self[slot]
+
+    def __enter__(self) -> EnvironmentPool:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for slot in range(len(self)):
+            with contextlib.suppress(EnvironmentFailure):
+                self.replace(slot)
+
+
+def rollout(
+    pool: EnvironmentPool, policy: Policy, plans: Sequence[EpisodePlan], *, instruction: str
+) -> Iterator[Trajectory]:
+    """Play every plan once; yields trajectories as they end, `info` naming their plan.
+
+    A failing environment process ends its episode with status `error` and the cause in
+    `info["error"]`, and is replaced; it is never counted as a failed trajectory.
+    """
+    key = 0
+    remaining = iter(plans)
+    while wave := list(islice(remaining, len(pool))):
+        # Episodes of a wave share one cache, so they start together (policy.act).
+        yield from _Wave(pool, policy, wave, instruction, key).play()
+        key += len(wave)
+
+
+@dataclass(slots=True)
+class _Running:
+    """An episode in its environment's slot."""
+
+    slot: int
+    plan: EpisodePlan
+    episode: Episode
+    score: float = 0.0
+    turn: AgentTurn | None = None
+    action: str | None = None
+    info: dict[str, str] = field(default_factory=dict)
+
+    def trajectory(self, status: Status) -> Trajectory:
+        plan = self.plan
+        how = {"sample_index": plan.sample_index, "seed": plan.seed, **asdict(plan.sampling)}
+        return Trajectory(
+            task_id=plan.task_id,
+            prompt=self.episode.prompt,
+            steps=tuple(self.episode.steps),
+            total_return=self.score,
+            status=status,
+            info={**how, **self.info},
+        )
+
+
+class _Wave:
+    def __init__(
+        self,
+        pool: EnvironmentPool,
+        policy: Policy,
+        plans: Sequence[EpisodePlan],
+        instruction: str,
+        first_key: int,
+    ) -> None:
+        self._pool, self._policy, self._instruction = pool, policy, instruction
+        self._running = [
+            _Running(
+                slot, plan, Episode(first_key + slot, (), plan.sampling, plan.rng(), [])
+            )
+            for slot, plan in enumerate(plans)
+        ]
+
+    def play(self) -> Iterator[Trajectory]:
+        yield from self._reset()
+        while self._running:
+            turns = self._policy.act([r.episode for r in self._running])
+            for running, turn in zip(self._running, turns, strict=True):
+                running.turn, running.action = turn, parse_action(turn.response)
+            yield from self._step()
+
+    def _reset(self) -> Iterator[Trajectory]:
+        self._pool.start(len(self._running))
+
+        def begin(running: _Running, reply: tuple[str, Info]) -> Status | None:
+            statement, info = reply
+            running.episode.prompt = opening(self._instruction, statement)
+            running.episode.admissible_actions = info["admissible_actions"]
+            return None
+
+        yield from self._exchange(lambda r: ("reset", r.plan.task_id), begin)
+
+    def _step(self) -> Iterator[Trajectory]:
+        def advance(
+            running: _Running, reply: tuple[str, float, bool, bool, Info]
+        ) -> Status | None:
+            observation, _, terminated, truncated, info = reply
+            turn, episode = running.turn, running.episode
+            assert turn is not None
+            if running.action is None:
+                observation = UNPARSED
+            episode.steps.append(
+                Step(running.action or "", observation, turn.response, turn.token_ids, turn.logprobs)
+            )
+            episode.admissible_actions = info["admissible_actions"]
+            running.score = info["score"]
+            return "done" if terminated else "truncated" if truncated else None
+
+        yield from self._exchange(lambda r: ("step", r.action or ""), advance)
+
+    def _exchange(
+        self,
+        request: Callable[[_Running], tuple[str, str]],
+        digest: Callable[[_Running, object], Status | None],
+    ) -> Iterator[Trajectory]:
+        """Ask every environment, then read every answer; the environments work in parallel."""
+        still_running = []
+        for running in self._running:
+            with self._failing(running):
+                self._pool[running.slot].send(*request(running))
+        for running in self._running:
+            status: Status | None = "error"
+            if not running.info:
+                with self._failing(running):
+                    status = digest(running, self._pool[running.slot].receive())
+            if status is None:
+                still_running.append(running)
+            else:
+                self._policy.forget(running.episode.key)
+                yield running.trajectory(status)
+        self._running = still_running
+
+    @contextlib.contextmanager
+    def _failing(self, running: _Running) -> Iterator[None]:
+        try:
+            yield
+        except EnvironmentFailure as failure:
+            running.info["error"] = str(failure)
+            self._pool.replace(running.slot)
+
+
+def opening(instruction: str, statement: str) -> tuple[Message, ...]:
+    """The messages before the first action: how to act, then the task and what is seen."""
+    return (Message("user", f"{instruction}\n{statement}" if instruction else statement),)
