@@ -1,0 +1,89 @@
+"""w2stree: trajectory trees from agent runs, failures included, and the training data in them.
+
+Names load on first use, so `import w2stree` costs milliseconds and needs no optional extra.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from w2stree.errors import (
+        EnvironmentFailure,
+        IdenticalTrajectories,
+        InvalidInput,
+        MissingDependency,
+        RunDirectoryError,
+    )
+    from w2stree.forest import Forest, ForestSummary, build_forest
+    from w2stree.pairs import PreferencePair, PreferencePairs
+    from w2stree.search import SearchResult
+    from w2stree.trajectory import (
+        Message,
+        Step,
+        Trajectory,
+        read_trajectories,
+        write_trajectories,
+    )
+    from w2stree.tree import Tree
+
+    __version__: str
+
+_HOME = {
+    "EnvironmentFailure": "errors",
+    "Forest": "forest",
+    "ForestSummary": "forest",
+    "IdenticalTrajectories": "errors",
+    "InvalidInput": "errors",
+    "Message": "trajectory",
+    "MissingDependency": "errors",
+    "PreferencePair": "pairs",
+    "PreferencePairs": "pairs",
+    "RunDirectoryError": "errors",
+    "SearchResult": "search",
+    "Step": "trajectory",
+    "Trajectory": "trajectory",
+    "Tree": "tree",
+    "build_forest": "forest",
+    "read_trajectories": "trajectory",
+    "write_trajectories": "trajectory",
+}
+
+__all__ = [  # literal, so that type checkers and editors see it; tests hold it to _HOME
+    "EnvironmentFailure",
+    "Forest",
+    "ForestSummary",
+    "IdenticalTrajectories",
+    "InvalidInput",
+    "Message",
+    "MissingDependency",
+    "PreferencePair",
+    "PreferencePairs",
+    "RunDirectoryError",
+    "SearchResult",
+    "Step",
+    "Trajectory",
+    "Tree",
+    "__version__",
+    "build_forest",
+    "read_trajectories",
+    "write_trajectories",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        value: Any = version("w2stree")
+    elif name in _HOME:
+        value = getattr(importlib.import_module(f"w2stree.{_HOME[name]}"), name)
+    else:
+        raise AttributeError(f"module 'w2stree' has no attribute {name!r}")
+    globals()[name] = value  # found directly from now on
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

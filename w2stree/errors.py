@@ -1,0 +1,30 @@
+"""The package's typed errors and warnings: one name for each kind of trouble.
+
+`InvalidInput` is the core's own exception (a `ValueError`), raised by C++ and Python alike.
+"""
+
+from w2stree._core import InvalidInput
+
+__all__ = [
+    "EnvironmentFailure",
+    "IdenticalTrajectories",
+    "InvalidInput",
+    "MissingDependency",
+    "RunDirectoryError",
+]
+
+
+class MissingDependency(ImportError):
+    """An optional dependency is not installed; the message gives the `pip install` line."""
+
+
+class EnvironmentFailure(RuntimeError):
+    """An environment or its process failed. Never a failed trajectory: nothing was learned."""
+
+
+class RunDirectoryError(RuntimeError):
+    """A run directory is torn, in use, or was made by another configuration."""
+
+
+class IdenticalTrajectories(UserWarning):
+    """All trajectories of a task took the same actions: likely greedy decoding, no pairs."""
