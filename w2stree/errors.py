@@ -14,11 +14,11 @@ __all__ = [
 ]
 
 
-class MissingDependency(ImportError):
+class MissingDependency(ImportError):  # noqa: N818 (agreed name)
     """An optional dependency is not installed; the message gives the `pip install` line."""
 
 
-class EnvironmentFailure(RuntimeError):
+class EnvironmentFailure(RuntimeError):  # noqa: N818 (agreed name)
     """An environment or its process failed. Never a failed trajectory: nothing was learned."""
 
 

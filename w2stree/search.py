@@ -1,0 +1,95 @@
+"""Tree search (Eq. 7), offline on the frozen forest, and the best path of each tree.
+
+arms of a node, in order:   STOP (where trajectories end), child, child, …
+a descent:                  root ─ argmax ─ argmax ─ … ─ STOP or a leaf
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from w2stree import _core
+from w2stree.forest import Forest
+from w2stree.trajectory import Trajectory
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class SearchResult:
+    """Search statistics by node and the best path by tree; arrays are read-only.
+
+    A descent visits every node from the root to where it ends, both included, so
+    `visit_count[n]` is `stop_visit_count[n]` plus the children's counts.
+    """
+
+    forest: Forest
+    visit_count: NDArray[np.int64]
+    """`[num_nodes]` c of Eq. 7."""
+    value_sum: NDArray[np.float64]
+    """`[num_nodes]` r of Eq. 7: values backed up, summed in the order of the descents."""
+    stop_visit_count: NDArray[np.int64]
+    """`[num_nodes]` descents that ended at the node."""
+    stop_value_sum: NDArray[np.float64]
+    """`[num_nodes]` values of those descents."""
+    best_end_node: NDArray[np.int32]
+    """`[num_trees]` node where the greedy path ends."""
+    best_trajectory: NDArray[np.int32]
+    """`[num_trees]` index of the trajectory that ends there with the greatest return; of
+    several the first."""
+
+    def best_trajectories(self) -> list[Trajectory]:
+        """The best path of each tree, in tree order, as the trajectory that took it."""
+        return [self.forest.trajectories[i] for i in self.best_trajectory]
+
+    def __repr__(self) -> str:
+        return f"SearchResult({len(self.forest)} trees, {self.visit_count.size} nodes)"
+
+
+def search(
+    forest: Forest,
+    *,
+    num_simulations: int = 1000,
+    exploration: float = 1.41,
+    stop_arm: bool = True,
+    num_threads: int | None = None,
+) -> SearchResult:
+    """Run `num_simulations` descents on each tree and extract its best path.
+
+    A descent takes `argmax r/c + exploration * sqrt(log(C + 1e-12) / c)` over the arms of each
+    node: c visits and value r of the arm, C visits of all arms together; an arm never visited
+    comes first, ties go to the first arm. The value of an ending is the mean return of the
+    trajectories that end exactly there. Then the best path takes `argmax r/c`, over visited arms.
+
+    A node where trajectories end while others go on has an arm STOP before its children;
+    `stop_arm=False` drops it and equals the authors' published demo bit for bit, which never
+    scores such endings. Results never depend on `num_threads` (None: the available cores).
+
+    Raises `InvalidInput` unless num_simulations >= 1, exploration is finite and >= 0, and
+    num_threads >= 1. O(num_simulations x arms along the path) a tree.
+    """
+    result = _core.search(
+        forest.core,
+        num_simulations=num_simulations,
+        exploration=exploration,
+        stop_arm=stop_arm,
+        num_threads=_available_cores() if num_threads is None else num_threads,
+    )
+    return SearchResult(
+        forest,
+        result.visit_count,
+        result.value_sum,
+        result.stop_visit_count,
+        result.stop_value_sum,
+        result.best_end_node,
+        result.best_trajectory,
+    )
+
+
+def _available_cores() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS and Windows
+        return os.cpu_count() or 1

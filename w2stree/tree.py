@@ -1,0 +1,107 @@
+"""One task's tree of a forest, and its picture in ASCII."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from w2stree.forest import Forest
+from w2stree.trajectory import Trajectory
+
+_ACTION_WIDTH = 40
+_OBSERVATION_WIDTH = 60
+_LEGEND = "n: trajectories, r: mean return, . some end here, * decision divergence, ~ environment divergence"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Tree:
+    """The tree of one task: a view of `forest`. `print(tree)` draws it."""
+
+    forest: Forest
+    tree_id: int
+
+    @property
+    def task_id(self) -> str:
+        """The task all its trajectories belong to."""
+        return self.forest.task_ids[self.tree_id]
+
+    @property
+    def root(self) -> int:
+        """Root node; the tree is the id range [root, forest.subtree_end[root])."""
+        return int(self.forest.root[self.tree_id])
+
+    @property
+    def num_nodes(self) -> int:
+        """Nodes, the root included."""
+        return int(self.forest.subtree_end[self.root]) - self.root
+
+    @property
+    def trajectories(self) -> list[Trajectory]:
+        """Its trajectories, in input order."""
+        forest, root = self.forest, self.root
+        begin = forest.first_trajectory[root]
+        own = forest.trajectory_order[begin : begin + forest.num_trajectories[root]]
+        return [forest.trajectories[i] for i in sorted(own)]
+
+    def children(self, node: int) -> list[int]:
+        """Children of a node, in insertion order."""
+        end, child, children = int(self.forest.subtree_end[node]), node + 1, []
+        while child < end:
+            children.append(child)
+            child = int(self.forest.subtree_end[child])
+        return children
+
+    def __repr__(self) -> str:
+        count = int(self.forest.num_trajectories[self.root])
+        return f"Tree({self.task_id!r}, {count} trajectories, {self.num_nodes} nodes)"
+
+    def __str__(self) -> str:
+        """One line for each run of steps without a branch or an ending:
+
+        |- take key > open door  [n=4 r=0.60 *]  A dark hall with a chest and a ...
+        """
+        lines = [f"{_short(self.task_id, _OBSERVATION_WIDTH)}  [{self._label(self.root)}]"]
+        pending = [("", child, last) for child, last in self._branches(self.root)]
+        while pending:
+            indent, node, is_last = pending.pop()
+            chain = self._chain(node)
+            lines.append(f"{indent}{'`- ' if is_last else '|- '}{self._line(chain)}")
+            indent += "   " if is_last else "|  "
+            pending += [(indent, child, last) for child, last in self._branches(chain[-1])]
+        return "\n".join([*lines, f"({_LEGEND})"])
+
+    def _branches(self, node: int) -> Iterator[tuple[int, bool]]:
+        """Children and whether each is the last, last one first (for a stack)."""
+        for i, child in enumerate(reversed(self.children(node))):
+            yield child, i == 0
+
+    def _chain(self, node: int) -> list[int]:
+        """From `node` down to the first node that branches or where a trajectory ends."""
+        chain = [node]
+        while self.forest.num_children[chain[-1]] == 1 and self.forest.num_terminal[chain[-1]] == 0:
+            chain.append(chain[-1] + 1)
+        return chain
+
+    def _line(self, chain: list[int]) -> str:
+        actions = [
+            _short(self.forest.actions[self.forest.action_id[n]], _ACTION_WIDTH) for n in chain
+        ]
+        if len(actions) > 4:
+            actions[2:-1] = [f"({len(actions) - 3} steps)"]
+        observation = self.forest.observations[self.forest.observation_id[chain[-1]]]
+        end = _short(observation, _OBSERVATION_WIDTH)
+        return f"{' > '.join(actions)}  [{self._label(chain[-1])}]  {end}".rstrip()
+
+    def _label(self, node: int) -> str:
+        forest = self.forest
+        count = int(forest.num_trajectories[node])
+        marks = "." * bool(forest.num_terminal[node] and forest.num_children[node])
+        marks += "*" * bool(forest.num_actions[node] >= 2)
+        marks += "~" * bool(forest.num_children[node] > forest.num_actions[node])
+        return f"n={count} r={forest.return_sum[node] / count:.2f} {marks}".rstrip()
+
+
+def _short(text: str, width: int) -> str:
+    """On one line, at most `width` characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= width else line[: width - 3] + "..."
