@@ -10,7 +10,10 @@ from w2stree.trajectory import Trajectory
 
 _ACTION_WIDTH = 40
 _OBSERVATION_WIDTH = 60
-_LEGEND = "n: trajectories, r: mean return, . some end here, * decision divergence, ~ environment divergence"
+_LEGEND = (
+    "n trajectories, r mean return, . some end here, * decision divergence, "
+    "~ environment divergence"
+)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
