@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from w2stree.dataset import preference_dataset, sft_dataset
     from w2stree.errors import (
         EnvironmentFailure,
         IdenticalTrajectories,
@@ -46,7 +47,9 @@ _HOME = {
     "Trajectory": "trajectory",
     "Tree": "tree",
     "build_forest": "forest",
+    "preference_dataset": "dataset",
     "read_trajectories": "trajectory",
+    "sft_dataset": "dataset",
     "write_trajectories": "trajectory",
 }
 
@@ -67,7 +70,9 @@ __all__ = [  # literal, so that type checkers and editors see it; tests hold it 
     "Tree",
     "__version__",
     "build_forest",
+    "preference_dataset",
     "read_trajectories",
+    "sft_dataset",
     "write_trajectories",
 ]
 

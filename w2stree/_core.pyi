@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-class InvalidInput(ValueError):
+class InvalidInput(ValueError):  # noqa: N818 (agreed name)
     """Data or options are wrong; the message names the place and what was expected."""
 
 class Forest:

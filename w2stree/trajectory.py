@@ -82,6 +82,8 @@ class Trajectory:
                 f"{where}: not valid JSON (column {error.colno}: {error.msg}); "
                 "a torn last line comes from an interrupted write: delete that line"
             ) from None
+        except (ValueError, RecursionError) as error:  # endless digits, endless nesting
+            raise InvalidInput(f"{where}: not readable as JSON ({error})") from None
         return _parse(record, where)
 
 
@@ -135,12 +137,17 @@ def _parse(record: Any, where: str) -> Trajectory:
     status = record.get("status")
     if status not in get_args(Status):
         raise InvalidInput(f"{where}: status is {status!r}; use one of {get_args(Status)}")
-    prompt = [_object(m, where, f"prompt[{i}]") for i, m in enumerate(_array(record, "prompt", where))]
+    prompt = [
+        _object(m, where, f"prompt[{i}]") for i, m in enumerate(_array(record, "prompt", where))
+    ]
     steps = [_object(s, where, f"steps[{i}]") for i, s in enumerate(_array(record, "steps", where))]
     return Trajectory(
         task_id=_text(record, "task_id", where),
         prompt=tuple(
-            Message(_text(m, "role", f"{where}: prompt[{i}]"), _text(m, "content", f"{where}: prompt[{i}]"))
+            Message(
+                _text(m, "role", f"{where}: prompt[{i}]"),
+                _text(m, "content", f"{where}: prompt[{i}]"),
+            )
             for i, m in enumerate(prompt)
         ),
         steps=tuple(_parse_step(s, f"{where}: steps[{i}]") for i, s in enumerate(steps)),
@@ -189,9 +196,12 @@ def _text(record: dict[str, Any], key: str, where: str, default: str | None = No
 
 def _number(record: dict[str, Any], key: str, where: str) -> float:
     value = record.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise InvalidInput(f"{where}: {key} is {value!r}; expected a finite number")
-    return float(value)
+    try:
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+            return float(value)
+    except OverflowError:  # an integer beyond the floats
+        pass
+    raise InvalidInput(f"{where}: {key} is {value!r}; expected a finite number")
 
 
 def _optional_numbers(

@@ -1,0 +1,219 @@
+"""The core equals the oracle exactly, on trajectories that collide on purpose."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+import oracle
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import DYADIC, episode, trajectory_lists
+
+from w2stree import Forest, IdenticalTrajectories, Trajectory, build_forest
+
+SEARCHES = st.fixed_dictionaries(
+    {
+        "num_simulations": st.sampled_from([1, 2, 3, 7, 50, 200]),
+        "exploration": st.sampled_from([0.0, 0.1, 1.41, 100.0]),
+        "stop_arm": st.booleans(),
+    }
+)
+MIN_GAPS = st.sampled_from([0.0, 0.1, 0.2, 0.5, 0.3 - 0.1, 1.5])
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", IdenticalTrajectories)
+        yield
+
+
+def keys(forest: Forest) -> list[tuple[str, str] | None]:
+    return [
+        None if a < 0 else (forest.actions[a], forest.observations[o])
+        for a, o in zip(forest.action_id, forest.observation_id, strict=True)
+    ]
+
+
+@given(trajectory_lists())
+@settings(max_examples=300)
+def test_forest(trajectories: list[Trajectory]) -> None:
+    forest, roots = build_forest(trajectories), oracle.build(trajectories)
+    nodes = oracle.all_nodes(roots)
+    number = {node: i for i, node in enumerate(nodes)}
+    assert forest.task_ids == tuple(roots)
+    assert forest.root.tolist() == [number[root] for root in roots.values()]
+    assert keys(forest) == [node.key for node in nodes]
+    assert forest.parent.tolist() == [number.get(node.parent, -1) for node in nodes]
+    assert forest.depth.tolist() == [node.depth for node in nodes]
+    assert forest.subtree_end.tolist() == [
+        i + sum(1 for _ in node.preorder()) for i, node in enumerate(nodes)
+    ]
+    assert forest.num_children.tolist() == [len(node.children) for node in nodes]
+    assert forest.num_actions.tolist() == [len({a for a, _ in node.children}) for node in nodes]
+    assert forest.num_trajectories.tolist() == [len(node.through) for node in nodes]
+    assert forest.num_terminal.tolist() == [len(node.ending) for node in nodes]
+    assert forest.return_sum.tolist() == [
+        oracle.add_up([trajectories[t].total_return for t in node.through]) for node in nodes
+    ]
+    for i, node in enumerate(nodes):
+        begin = forest.first_trajectory[i]
+        slice_ = forest.trajectory_order[begin : begin + forest.num_trajectories[i]].tolist()
+        assert sorted(slice_) == node.through
+        assert slice_[: len(node.ending)] == node.ending
+        assert all(forest.end_node[t] == i for t in node.ending)
+
+
+@given(trajectory_lists(), MIN_GAPS)
+@settings(max_examples=300)
+def test_pairs(trajectories: list[Trajectory], min_gap: float) -> None:
+    forest = build_forest(trajectories)
+    pairs = forest.pairs(min_gap)
+    columns = (pairs.divergence, pairs.chosen, pairs.rejected, pairs.gap)
+    found = list(zip(*(column.tolist() for column in columns), strict=True))
+    assert found == oracle.pairs(trajectories, oracle.build(trajectories), min_gap)
+    assert forest.count_pairs(min_gap) == len(found)
+
+
+@given(trajectory_lists(), SEARCHES)
+@settings(max_examples=300, deadline=None)
+def test_search(trajectories: list[Trajectory], options: dict) -> None:
+    forest, roots = build_forest(trajectories), oracle.build(trajectories)
+    best = [oracle.search(trajectories, root, **options) for root in roots.values()]
+    nodes = oracle.all_nodes(roots)
+    number = {node: i for i, node in enumerate(nodes)}
+    result = forest.search(**options)
+    assert result.visit_count.tolist() == [node.visit_count for node in nodes]
+    assert result.value_sum.tolist() == [node.value_sum for node in nodes]
+    assert result.stop_visit_count.tolist() == [node.stop_visit_count for node in nodes]
+    assert result.stop_value_sum.tolist() == [node.stop_value_sum for node in nodes]
+    assert result.best_end_node.tolist() == [number[end] for end, _ in best]
+    assert result.best_trajectory.tolist() == [trajectory for _, trajectory in best]
+    assert result.best_trajectories() == [trajectories[t] for _, t in best]
+
+
+@given(trajectory_lists(), SEARCHES)
+@settings(max_examples=300, deadline=None)
+def test_search_without_stop_equals_the_demo(trajectories: list[Trajectory], options: dict) -> None:
+    forest = build_forest(trajectories)
+    result = forest.search(**{**options, "stop_arm": False})
+    for tree_id, task_id in enumerate(forest):
+        own = [t for t in trajectories if t.task_id == task_id]
+        root = oracle.demo_build(own)
+        oracle.demo_search(root, options["num_simulations"], options["exploration"])
+        begin = forest.root[tree_id]
+        for node, demo in enumerate(oracle.demo_preorder(root), start=begin):
+            if demo is root:
+                continue  # the demo does not count at the root
+            assert result.visit_count[node] == demo.search_count
+            assert result.value_sum[node] == demo.search_sum
+        best = forest.trajectories[result.best_trajectory[tree_id]]
+        path = [(demo.action, demo.state) for demo in oracle.demo_best_path(root)]
+        assert [(step.action, step.observation) for step in best.steps] == path
+
+
+@given(trajectory_lists())
+def test_trajectories_share_a_node_iff_they_share_the_prefix(
+    trajectories: list[Trajectory],
+) -> None:
+    forest = build_forest(trajectories)
+    paths = [list(reversed(list(climb(forest, int(end))))) for end in forest.end_node]
+    for left, left_path in zip(trajectories, paths, strict=True):
+        for right, right_path in zip(trajectories, paths, strict=True):
+            for depth in range(min(len(left_path), len(right_path))):
+                same_prefix = left.task_id == right.task_id and all(
+                    (a.action, a.observation) == (b.action, b.observation)
+                    for a, b in zip(left.steps[:depth], right.steps[:depth], strict=True)
+                )
+                assert (left_path[depth] == right_path[depth]) == same_prefix
+
+
+def climb(forest: Forest, node: int) -> Iterator[int]:
+    while node >= 0:
+        yield node
+        node = int(forest.parent[node])
+
+
+@given(trajectory_lists(DYADIC))
+def test_counts_are_conserved(trajectories: list[Trajectory]) -> None:
+    forest = build_forest(trajectories)
+    through = forest.num_terminal.astype(np.int64)
+    returns = np.zeros(forest.num_nodes)
+    np.add.at(returns, forest.end_node, forest.total_return)
+    is_child = forest.parent >= 0
+    np.add.at(through, forest.parent[is_child], forest.num_trajectories[is_child])
+    np.add.at(returns, forest.parent[is_child], forest.return_sum[is_child])
+    assert (through == forest.num_trajectories).all()
+    assert (returns == forest.return_sum).all()
+    assert forest.num_terminal.sum() == len(trajectories)
+
+
+@given(trajectory_lists(), SEARCHES)
+@settings(deadline=None)
+def test_visits_are_conserved(trajectories: list[Trajectory], options: dict) -> None:
+    forest = build_forest(trajectories)
+    result = forest.search(**options)
+    visits = result.stop_visit_count.copy()
+    is_child = forest.parent >= 0
+    np.add.at(visits, forest.parent[is_child], result.visit_count[is_child])
+    assert (visits == result.visit_count).all()
+    assert (result.visit_count[forest.root] == options["num_simulations"]).all()
+
+
+@given(trajectory_lists(DYADIC), st.randoms(use_true_random=False))
+def test_input_order_only_relabels(trajectories: list[Trajectory], random) -> None:
+    shuffled = random.sample(trajectories, len(trajectories))
+    left, right = build_forest(trajectories), build_forest(shuffled)
+    assert node_facts(left) == node_facts(right)
+    assert pair_facts(left) == pair_facts(right)
+    assert left.summary() == right.summary()
+
+
+def node_facts(forest: Forest) -> dict:
+    """What is known of each node, by the history it stands for."""
+    columns = (forest.num_trajectories, forest.num_terminal, forest.num_children)
+    facts = {}
+    for node in range(forest.num_nodes):
+        task = forest.trajectories[forest.trajectory_order[forest.first_trajectory[node]]].task_id
+        history = (task, *(keys(forest)[n] for n in climb(forest, node)))
+        facts[history] = (*(int(c[node]) for c in columns), float(forest.return_sum[node]))
+    return facts
+
+
+def pair_facts(forest: Forest) -> list[str]:
+    return sorted(repr((p.task_id, p.depth, p.chosen, p.rejected, p.gap)) for p in forest.pairs())
+
+
+@given(trajectory_lists())
+def test_sides_of_a_pair_share_their_prefix_and_differ_in_the_action(
+    trajectories: list[Trajectory],
+) -> None:
+    for pair in build_forest(trajectories).pairs():
+        chosen, rejected, depth = pair.chosen, pair.rejected, pair.depth
+        assert chosen.task_id == rejected.task_id == pair.task_id
+        assert chosen.steps[:depth] == rejected.steps[:depth]
+        assert chosen.steps[depth].action != rejected.steps[depth].action
+        assert pair.gap == chosen.total_return - rejected.total_return > 0
+
+
+@given(trajectory_lists(), SEARCHES)
+@settings(deadline=None, max_examples=50)
+def test_threads_do_not_change_the_result(trajectories: list[Trajectory], options: dict) -> None:
+    forest = build_forest(trajectories)
+    one = forest.search(**options, num_threads=1)
+    for num_threads in (2, 3, 4):
+        many = forest.search(**options, num_threads=num_threads)
+        for name in ("visit_count", "value_sum", "stop_visit_count", "stop_value_sum"):
+            assert getattr(one, name).tobytes() == getattr(many, name).tobytes()
+        assert one.best_trajectories() == many.best_trajectories()
+
+
+def test_worked_example() -> None:
+    """design.md: the best trajectory `ab` ends where `abc` goes on; the demo cannot see it."""
+    trajectories = [episode("ab", 1.0), episode("abc", 0.0), episode("ad", 0.3)]
+    forest = build_forest(trajectories)
+    assert forest.search().best_trajectories() == [trajectories[0]]
+    assert forest.search(stop_arm=False).best_trajectories() == [trajectories[2]]

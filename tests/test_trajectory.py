@@ -1,0 +1,152 @@
+"""Trajectory files: exact round trips, and every malformed line named."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import FrozenInstanceError
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import episode, trajectory_lists
+
+from w2stree import (
+    InvalidInput,
+    Message,
+    Step,
+    Trajectory,
+    read_trajectories,
+    write_trajectories,
+)
+
+FULL = Trajectory(
+    task_id="coin/3",
+    prompt=(Message("system", "You play."), Message("user", "Find\u2028the 🪙.")),
+    steps=(
+        Step("go", "A hall.\n", "Thought: go\nAction: go", (1, 2), (-0.5, -1e-300)),
+        Step("", ""),
+    ),
+    total_return=0.1 + 0.2,
+    status="truncated",
+    info={"sampling": {"temperature": 0.7}, "seed": 3},
+)
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    file = tmp_path / "t.jsonl"
+    write_trajectories(file, [FULL, episode("ab", 1.0)])
+    assert read_trajectories(file) == [FULL, episode("ab", 1.0)]
+    assert [path.name for path in tmp_path.iterdir()] == ["t.jsonl"]
+
+
+@given(trajectory_lists())
+def test_round_trip_of_any(trajectories: list[Trajectory]) -> None:
+    lines = [trajectory.to_json() for trajectory in trajectories]
+    assert not any("\n" in line for line in lines)
+    assert [Trajectory.from_json(line) for line in lines] == trajectories
+
+
+@given(st.text())
+def test_round_trip_of_any_text(text: str) -> None:
+    trajectory = Trajectory(text, (Message("user", text),), (Step(text, text, text),), 0.5, "done")
+    assert Trajectory.from_json(trajectory.to_json()) == trajectory
+
+
+def test_reads_directories_in_name_order_and_skips_blank_lines(tmp_path: Path) -> None:
+    write_trajectories(tmp_path / "b.jsonl", [episode("b", 0)])
+    (tmp_path / "a.jsonl").write_text("\n" + episode("a", 0).to_json() + "\n\n")
+    (tmp_path / "notes.txt").write_text("not read")
+    assert read_trajectories(tmp_path) == [episode("a", 0), episode("b", 0)]
+
+
+def test_nothing_to_read(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"no \*\.jsonl files"):
+        read_trajectories(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        read_trajectories(tmp_path / "absent.jsonl")
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
+    file = tmp_path / "t.jsonl"
+    write_trajectories(file, [FULL])
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_trajectories(file, [episode("a", 0), episode("b", float("nan"))])
+    assert read_trajectories(file) == [FULL]
+    assert [path.name for path in tmp_path.iterdir()] == ["t.jsonl"]
+
+
+def test_trajectories_are_frozen() -> None:
+    with pytest.raises(FrozenInstanceError):
+        FULL.total_return = 1.0  # type: ignore[misc]
+
+
+def test_torn_last_line(tmp_path: Path) -> None:
+    file = tmp_path / "t.jsonl"
+    file.write_text(FULL.to_json() + "\n" + FULL.to_json()[:-20], encoding="utf-8")
+    with pytest.raises(InvalidInput, match=r"t\.jsonl:2: not valid JSON .*torn last line.*delete"):
+        read_trajectories(file)
+
+
+def test_bytes_that_are_no_text(tmp_path: Path) -> None:
+    file = tmp_path / "t.jsonl"
+    file.write_bytes(b"\n\n" + b'{"task_id": "\xff"}\n')
+    with pytest.raises(InvalidInput, match=r"t\.jsonl:3: not UTF-8 at byte 13"):
+        read_trajectories(file)
+
+
+STEP = {"action": "go", "observation": "ok"}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"task_id": 3}, "task_id is int; expected a string"),
+        ({"task_id": None}, "task_id is NoneType; expected a string"),
+        ({"total_return": "1"}, "total_return is '1'; expected a finite number"),
+        ({"total_return": 10**400}, "total_return is 1000.*expected a finite number"),
+        ({"total_return": True}, "total_return is True; expected a finite number"),
+        ({"total_return": float("nan")}, "total_return is nan; expected a finite number"),
+        ({"status": "success"}, "status is 'success'; use one of"),
+        ({"status": ["done"]}, "status is .* use one of"),
+        ({"prompt": "hi"}, "prompt is str; expected an array"),
+        ({"prompt": ["hi"]}, r"prompt\[0\] is str; expected an object"),
+        ({"prompt": [{"role": "user"}]}, r"prompt\[0\]: content is NoneType; expected a string"),
+        ({"steps": {}}, "steps is dict; expected an array"),
+        ({"steps": [STEP, 1]}, r"steps\[1\] is int; expected an object"),
+        ({"steps": [STEP, {"action": "a"}]}, r"steps\[1\]: observation is NoneType"),
+        ({"steps": [{**STEP, "reward": 1}]}, r"steps\[0\]: unknown field 'reward'; fields are"),
+        ({"steps": [{**STEP, "token_ids": [1.5]}]}, r"token_ids\[0\] is 1.5; expected int"),
+        ({"steps": [{**STEP, "logprobs": ["x"]}]}, r"logprobs\[0\] is 'x'; expected float"),
+        (
+            {"steps": [{**STEP, "token_ids": [1, 2], "logprobs": [-1]}]},
+            r"steps\[0\]: 2 token_ids but 1 logprobs; give one for each",
+        ),
+        ({"info": []}, "info is list; expected an object"),
+        ({"success": True}, "unknown field 'success'; fields are task_id,"),
+    ],
+)
+def test_malformed_records_name_the_field(change: dict, message: str) -> None:
+    record = {**json.loads(episode("a", 1.0).to_json()), **change}
+    with pytest.raises(InvalidInput, match=r"^runs/x\.jsonl:7: .*" + message):
+        Trajectory.from_json(json.dumps(record), where="runs/x.jsonl:7")
+
+
+@pytest.mark.parametrize("line", ["1" * 5000, "[" * 100_000])
+def test_json_beyond_the_parser(line: str) -> None:
+    with pytest.raises(InvalidInput, match=r"^runs/x\.jsonl:7: not readable"):
+        Trajectory.from_json(line, where="runs/x.jsonl:7")
+
+
+@pytest.mark.parametrize("line", ["3", "[]", "null", '"text"'])
+def test_records_that_are_no_objects(line: str) -> None:
+    with pytest.raises(InvalidInput, match=r"the record is .*; expected an object"):
+        Trajectory.from_json(line)
+
+
+def test_missing_fields_are_named() -> None:
+    for name in ("task_id", "prompt", "steps", "total_return", "status"):
+        record = json.loads(FULL.to_json())
+        del record[name]
+        with pytest.raises(InvalidInput, match=f"{name} is "):
+            Trajectory.from_json(json.dumps(record))
