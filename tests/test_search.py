@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from strategies import episode
 
@@ -54,3 +56,22 @@ def test_demo_trajectories() -> None:
     for stop_arm in (True, False):
         result = forest.search(num_simulations=50, stop_arm=stop_arm)
         assert result.best_trajectories() == [best]
+
+
+def test_the_logarithm_gets_the_authors_epsilon() -> None:
+    """log(C + 1e-12): two arms so close that another epsilon would swap them.
+
+    The descents take a, b, b, and then, with C = 3, the greater of sqrt(log C) for a and
+    b + sqrt(log C / 2) for b, which cross at a value that grows with the epsilon.
+    """
+
+    def crossing(epsilon: float) -> float:
+        log_total = math.log(3 + epsilon)
+        return math.sqrt(log_total) - math.sqrt(log_total / 2)
+
+    def visits(value: float) -> list[int]:
+        forest = build_forest([episode("a", 0.0), episode("b", value)])
+        return forest.search(num_simulations=4, exploration=1.0).visit_count[1:].tolist()
+
+    assert visits((crossing(0) + crossing(1e-12)) / 2) == [2, 2]
+    assert visits((crossing(1e-12) + crossing(2e-12)) / 2) == [1, 3]
