@@ -17,9 +17,10 @@ if TYPE_CHECKING:
         MissingDependency,
         RunDirectoryError,
     )
-    from w2stree.forest import Forest, ForestSummary, build_forest
+    from w2stree.forest import Forest, build_forest
     from w2stree.pairs import PreferencePair, PreferencePairs
     from w2stree.search import SearchResult
+    from w2stree.summary import ForestSummary
     from w2stree.trajectory import (
         Message,
         Step,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 _HOME = {
     "EnvironmentFailure": "errors",
     "Forest": "forest",
-    "ForestSummary": "forest",
+    "ForestSummary": "summary",
     "IdenticalTrajectories": "errors",
     "InvalidInput": "errors",
     "Message": "trajectory",

@@ -27,6 +27,7 @@ from w2stree.trajectory import Trajectory
 if TYPE_CHECKING:
     from w2stree.pairs import PreferencePairs
     from w2stree.search import SearchResult
+    from w2stree.summary import ForestSummary
     from w2stree.tree import Tree
 
 
@@ -39,7 +40,15 @@ class Forest:
     `[n, subtree_end[n])`.
     """
 
-    __slots__ = ("_core", "_tree_id", "actions", "num_errors", "observations", "trajectories")
+    __slots__ = (
+        "_core",
+        "_tree_id",
+        "actions",
+        "num_errors",
+        "observations",
+        "task_ids",
+        "trajectories",
+    )
 
     def __init__(
         self,
@@ -53,6 +62,8 @@ class Forest:
     ) -> None:
         self._core = core
         self._tree_id = {task_id: i for i, task_id in enumerate(task_ids)}
+        self.task_ids = task_ids
+        """Task of each tree, in order of first appearance."""
         self.trajectories = trajectories
         """The trajectories kept, in input order; trajectory indices everywhere refer to it."""
         self.actions = actions
@@ -83,11 +94,6 @@ class Forest:
             f"Forest({len(self)} trees, {len(self.trajectories)} trajectories, "
             f"{self.num_nodes} nodes)"
         )
-
-    @property
-    def task_ids(self) -> tuple[str, ...]:
-        """Task of each tree, in order of first appearance."""
-        return tuple(self._tree_id)
 
     @property
     def core(self) -> _core.Forest:
@@ -185,26 +191,11 @@ class Forest:
         return self.num_children > self.num_actions
 
     def summary(self) -> ForestSummary:
-        """Counts over the whole forest. O(k log k) at a divergence of k trajectories."""
-        num_trees, num_trajectories = len(self), len(self.trajectories)
-        num_steps = int(self.depth[self.end_node].sum(dtype=np.int64))
-        num_branching = int(np.count_nonzero(self.num_children >= 2))
-        num_branches = int(self.num_children[self.num_children >= 2].sum(dtype=np.int64))
-        num_pairs_at = _core.count_pairs(self._core, 0.0)
-        return ForestSummary(
-            num_trees=num_trees,
-            num_trajectories=num_trajectories,
-            num_errors=self.num_errors,
-            num_steps=num_steps,
-            num_nodes=self.num_nodes,
-            merge_rate=1 - (self.num_nodes - num_trees) / num_steps if num_steps else 0.0,
-            distinct_share=int(np.count_nonzero(self.num_terminal)) / num_trajectories,
-            mean_branching=num_branches / num_branching if num_branching else 0.0,
-            num_decision_divergences=int(np.count_nonzero(self.is_decision_divergence)),
-            num_environment_divergences=int(np.count_nonzero(self.is_environment_divergence)),
-            num_informative_divergences=int(np.count_nonzero(num_pairs_at)),
-            num_pairs=int(num_pairs_at.sum()),
-        )
+        """Counts over the whole forest; `print` shows a table. O(k log k) at a divergence of
+        k trajectories."""
+        from w2stree.summary import summarize
+
+        return summarize(self)
 
     def count_pairs(self, min_gap: float = 0.0) -> int:
         """`len(forest.pairs(min_gap))` without enumerating them: O(k log k) at a divergence of
@@ -245,50 +236,6 @@ class Forest:
             stop_arm=stop_arm,
             num_threads=num_threads,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class ForestSummary:
-    """Counts over a forest; `print` shows them as a table."""
-
-    num_trees: int
-    num_trajectories: int
-    num_errors: int
-    """Trajectories with status "error", left out."""
-    num_steps: int
-    num_nodes: int
-    """Roots included."""
-    merge_rate: float
-    """1 - (nodes that are not roots) / steps: the share of steps that reused a node."""
-    distinct_share: float
-    """Distinct action and observation sequences / trajectories; 1/M under greedy decoding."""
-    mean_branching: float
-    """Mean number of children over nodes with at least two; 0 where none has."""
-    num_decision_divergences: int
-    num_environment_divergences: int
-    num_informative_divergences: int
-    """Decision divergences with at least one pair: returns differ across actions."""
-    num_pairs: int
-    """Pairs at `min_gap=0`."""
-
-    def __str__(self) -> str:
-        rows = [
-            ("trees", f"{self.num_trees:,}"),
-            ("trajectories", f"{self.num_trajectories:,}"),
-            ("  left out (errors)", f"{self.num_errors:,}"),
-            ("  distinct", f"{self.distinct_share:.1%}"),
-            ("steps", f"{self.num_steps:,}"),
-            ("nodes", f"{self.num_nodes:,}"),
-            ("  steps merged", f"{self.merge_rate:.1%}"),
-            ("  children at branching nodes", f"{self.mean_branching:.2f}"),
-            ("decision divergences", f"{self.num_decision_divergences:,}"),
-            ("  informative", f"{self.num_informative_divergences:,}"),
-            ("environment divergences", f"{self.num_environment_divergences:,}"),
-            ("preference pairs", f"{self.num_pairs:,}"),
-        ]
-        name_width = max(len(name) for name, _ in rows)
-        value_width = max(len(value) for _, value in rows)
-        return "\n".join(f"{name:<{name_width}}  {value:>{value_width}}" for name, value in rows)
 
 
 def build_forest(trajectories: Iterable[Trajectory]) -> Forest:

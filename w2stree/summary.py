@@ -1,0 +1,76 @@
+"""Counts over a forest: how much trajectories share, and how much there is to learn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from w2stree import _core
+from w2stree.forest import Forest
+
+
+@dataclass(frozen=True, slots=True)
+class ForestSummary:
+    """Counts over a forest; `print` shows them as a table."""
+
+    num_trees: int
+    num_trajectories: int
+    num_errors: int
+    """Trajectories with status "error", left out."""
+    num_steps: int
+    num_nodes: int
+    """Roots included."""
+    merge_rate: float
+    """1 - (nodes that are not roots) / steps: the share of steps that reused a node."""
+    distinct_share: float
+    """Distinct action and observation sequences / trajectories; 1/M under greedy decoding."""
+    mean_branching: float
+    """Mean number of children over nodes with at least two; 0 where none has."""
+    num_decision_divergences: int
+    num_environment_divergences: int
+    num_informative_divergences: int
+    """Decision divergences with at least one pair: returns differ across actions."""
+    num_pairs: int
+    """Pairs at `min_gap=0`."""
+
+    def __str__(self) -> str:
+        rows = [
+            ("trees", f"{self.num_trees:,}"),
+            ("trajectories", f"{self.num_trajectories:,}"),
+            ("  left out (errors)", f"{self.num_errors:,}"),
+            ("  distinct", f"{self.distinct_share:.1%}"),
+            ("steps", f"{self.num_steps:,}"),
+            ("nodes", f"{self.num_nodes:,}"),
+            ("  steps merged", f"{self.merge_rate:.1%}"),
+            ("  children at branching nodes", f"{self.mean_branching:.2f}"),
+            ("decision divergences", f"{self.num_decision_divergences:,}"),
+            ("  informative", f"{self.num_informative_divergences:,}"),
+            ("environment divergences", f"{self.num_environment_divergences:,}"),
+            ("preference pairs", f"{self.num_pairs:,}"),
+        ]
+        name_width = max(len(name) for name, _ in rows)
+        value_width = max(len(value) for _, value in rows)
+        return "\n".join(f"{name:<{name_width}}  {value:>{value_width}}" for name, value in rows)
+
+
+def summarize(forest: Forest) -> ForestSummary:
+    """See `Forest.summary`."""
+    num_trees, num_trajectories = len(forest), len(forest.trajectories)
+    num_steps = int(forest.depth[forest.end_node].sum(dtype=np.int64))
+    fan_out = forest.num_children[forest.num_children >= 2]
+    num_pairs_at = _core.count_pairs(forest.core, 0.0)
+    return ForestSummary(
+        num_trees=num_trees,
+        num_trajectories=num_trajectories,
+        num_errors=forest.num_errors,
+        num_steps=num_steps,
+        num_nodes=forest.num_nodes,
+        merge_rate=1 - (forest.num_nodes - num_trees) / num_steps if num_steps else 0.0,
+        distinct_share=int(np.count_nonzero(forest.num_terminal)) / num_trajectories,
+        mean_branching=float(fan_out.mean()) if fan_out.size else 0.0,
+        num_decision_divergences=int(np.count_nonzero(forest.is_decision_divergence)),
+        num_environment_divergences=int(np.count_nonzero(forest.is_environment_divergence)),
+        num_informative_divergences=int(np.count_nonzero(num_pairs_at)),
+        num_pairs=int(num_pairs_at.sum()),
+    )
