@@ -1,0 +1,184 @@
+"""Metrics over test tasks: average reward, success rate, PGR, bootstrap intervals."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from w2stree.errors import InvalidInput
+from w2stree.trajectory import Trajectory
+
+Floats = NDArray[np.float64]
+
+_MAX_DRAWN = 1 << 20  # task indices held at a time: 8 MiB, however many resamples
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A mean over tasks with its 95 % percentile bootstrap interval."""
+
+    mean: float
+    ci95: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class MethodResult:
+    """One row of the results table.
+
+    `pgr` is the performance gap recovered, (x - weak) / (ceiling - weak), None where the
+    ceiling is not above the weak model; the differences are of average reward and paired: the
+    same tasks, resampled together. `mean_steps` is over runs that did not end in an error.
+    """
+
+    method: str
+    avg_reward: float
+    ci95: tuple[float, float]
+    success_rate: float
+    success_rate_ci95: tuple[float, float]
+    pgr: float | None
+    num_tasks: int
+    num_errors: int
+    mean_steps: float
+    diff_to_sft_weak: Estimate
+    diff_to_sft_strong: Estimate
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-ready values."""
+        return asdict(self)
+
+
+def returns_by_task(trajectories: Sequence[Trajectory], task_ids: Sequence[str]) -> Floats:
+    """The mean return of each task, (num_tasks,); a task without a finished run counts 0.
+
+    Runs that ended in an error are not scored; their task then counts 0 only where no other
+    run of it finished. Raises `InvalidInput` for a trajectory of a task not asked for, for a
+    task asked for twice and for a return that is not finite.
+    """
+    return _mean_by_task(trajectories, task_ids, lambda total_return: total_return)
+
+
+def successes_by_task(
+    trajectories: Sequence[Trajectory], task_ids: Sequence[str], success_threshold: float
+) -> Floats:
+    """The share of each task's runs with return >= `success_threshold`; as `returns_by_task`.
+
+    Counted run by run: two runs of 1 and 0 are one success in two, whatever their mean.
+    """
+    return _mean_by_task(trajectories, task_ids, lambda value: float(value >= success_threshold))
+
+
+def bootstrap(values: Floats, *, num_bootstrap: int, seed: int) -> Estimate:
+    """Mean over tasks with its 95 % percentile interval; resamples tasks with replacement.
+
+    Values are (num_tasks,). Same seed, same resamples: two calls on paired values of equal
+    length resample the same tasks. O(num_bootstrap * num_tasks) time, a few MiB.
+    """
+    if values.ndim != 1 or not len(values):
+        raise InvalidInput(f"values have shape {values.shape}; expected at least one task")
+    rng = np.random.default_rng(seed)
+    rows = max(1, _MAX_DRAWN // len(values))
+    means = np.empty(num_bootstrap)
+    for begin in range(0, num_bootstrap, rows):
+        chunk = means[begin : begin + rows]
+        drawn = rng.integers(len(values), size=(len(chunk), len(values)))
+        chunk[:] = values[drawn].mean(axis=1)
+    low, high = np.quantile(means, [0.025, 0.975])
+    return Estimate(float(values.mean()), (float(low), float(high)))
+
+
+def performance_gap_recovered(value: float, weak: float, ceiling: float) -> float:
+    """PGR = (x - weak) / (ceiling - weak) (Burns et al., 2023).
+
+    NaN with a warning where the ceiling is not above the weak model: there is no gap to
+    recover, and a negative one would call losses gains.
+    """
+    gap = ceiling - weak
+    if gap < 1e-9:
+        warnings.warn(
+            f"PGR is undefined: the ceiling's average reward ({ceiling:.4f}) is not above the "
+            f"weak model's ({weak:.4f})",
+            UserWarning,
+            stacklevel=2,
+        )
+        return math.nan
+    return (value - weak) / gap
+
+
+def compare(
+    runs: Mapping[str, Sequence[Trajectory]],
+    task_ids: Sequence[str],
+    *,
+    success_threshold: float,
+    num_bootstrap: int,
+    seed: int,
+) -> list[MethodResult]:
+    """A row for each method, in the order given; needs sft_weak, sft_strong and ceiling."""
+    for needed in ("sft_weak", "sft_strong", "ceiling"):
+        if needed not in runs:
+            raise InvalidInput(f"runs has no {needed!r}; every row is compared with it")
+    returns = {method: returns_by_task(run, task_ids) for method, run in runs.items()}
+    weak, strong = returns["sft_weak"], returns["sft_strong"]
+    pgr = _gap_recovered(weak, returns)
+
+    def estimate(values: Floats) -> Estimate:
+        return bootstrap(values, num_bootstrap=num_bootstrap, seed=seed)
+
+    def row(method: str) -> MethodResult:
+        run, values = runs[method], returns[method]
+        reward = estimate(values)
+        success = estimate(successes_by_task(run, task_ids, success_threshold))
+        scored = [t for t in run if t.status != "error"]
+        return MethodResult(
+            method=method,
+            avg_reward=reward.mean,
+            ci95=reward.ci95,
+            success_rate=success.mean,
+            success_rate_ci95=success.ci95,
+            pgr=pgr[method],
+            num_tasks=len(task_ids),
+            num_errors=len(run) - len(scored),
+            mean_steps=sum(len(t.steps) for t in scored) / max(1, len(scored)),
+            diff_to_sft_weak=estimate(values - weak),
+            diff_to_sft_strong=estimate(values - strong),
+        )
+
+    return [row(method) for method in runs]
+
+
+def _gap_recovered(weak: Floats, returns: Mapping[str, Floats]) -> dict[str, float | None]:
+    """PGR of each method; without a gap None for all, and one warning instead of one each."""
+    floor, ceiling = float(weak.mean()), float(returns["ceiling"].mean())
+    if math.isnan(performance_gap_recovered(floor, floor, ceiling)):
+        return dict.fromkeys(returns)
+    return {
+        method: performance_gap_recovered(float(values.mean()), floor, ceiling)
+        for method, values in returns.items()
+    }
+
+
+def _mean_by_task(
+    trajectories: Sequence[Trajectory], task_ids: Sequence[str], score: Callable[[float], float]
+) -> Floats:
+    index = {task_id: i for i, task_id in enumerate(task_ids)}
+    if not task_ids or len(index) < len(task_ids):
+        raise InvalidInput(
+            f"{len(task_ids)} task ids, {len(index)} of them distinct; name each once"
+        )
+    total, count = np.zeros(len(task_ids)), np.zeros(len(task_ids))
+    for number, trajectory in enumerate(trajectories):
+        where = f"trajectories[{number}] of task {trajectory.task_id!r}"
+        if trajectory.task_id not in index:
+            raise InvalidInput(f"{where}: this task is not evaluated")
+        if trajectory.status == "error":
+            continue
+        if not math.isfinite(trajectory.total_return):
+            raise InvalidInput(f"{where}: total_return is {trajectory.total_return!r}")
+        total[index[trajectory.task_id]] += score(trajectory.total_return)
+        count[index[trajectory.task_id]] += 1
+    return total / np.maximum(count, 1)
