@@ -67,7 +67,14 @@ class Policy(Protocol):
 
 
 class RandomPolicy:
-    """Plays a uniformly random admissible action: reward-free play, and the floor of a table."""
+    """Plays at random among the admissible actions: reward-free play, and the floor of a table.
+
+    `by_verb` draws the verb first (an action's first word), then the action: an environment
+    with forty things to examine and one to cook is then not all examining.
+    """
+
+    def __init__(self, *, by_verb: bool = False) -> None:
+        self._by_verb = by_verb
 
     def act(self, episodes: Sequence[Episode]) -> list[AgentTurn]:
         return [AgentTurn(render_turn("", self._choose(e))) for e in episodes]
@@ -75,7 +82,10 @@ class RandomPolicy:
     def forget(self, key: int) -> None:
         pass
 
-    @staticmethod
-    def _choose(episode: Episode) -> str:
+    def _choose(self, episode: Episode) -> str:
         actions = episode.admissible_actions
+        if self._by_verb:
+            verbs = sorted({action.split()[0] for action in actions})
+            verb = verbs[int(episode.rng.integers(len(verbs)))]
+            actions = [action for action in actions if action.split()[0] == verb]
         return actions[int(episode.rng.integers(len(actions)))]

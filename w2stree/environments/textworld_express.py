@@ -29,15 +29,14 @@ class TextWorldExpress:
     """One game with one setting. Not thread-safe; run it through `EnvironmentProcess`.
 
     `params` are the game's own generation settings, for example
-    `{"numLocations": 1, "numIngredients": 2}`; a booked name the game does not know raises
+    `{"numLocations": 1, "numIngredients": 2}`; a name the game does not know raises
     `InvalidInput`. The score is the game's, negative scores (a lost game) count as 0.
     """
 
     def __init__(
         self, game: str, params: Mapping[str, int] | None = None, *, max_steps: int = 50
     ) -> None:
-        if game not in GAMES:
-            raise InvalidInput(f"game is {game!r}; TextWorldExpress has {', '.join(GAMES)}")
+        refuse_unknown_game(game)
         if max_steps < 1:
             raise InvalidInput(f"max_steps is {max_steps}; give at least 1")
         self._game = game
@@ -54,10 +53,7 @@ class TextWorldExpress:
 
     def tasks(self, split: str) -> list[str]:
         """1,000 tasks a split; dev and test share no seed with train."""
-        start = FOLD_START.get(split)
-        if start is None:
-            raise InvalidInput(f"split is {split!r}; use one of {', '.join(FOLD_START)}")
-        return [f"{self._game}/{split}/{seed}" for seed in range(start, start + FOLD_SIZE)]
+        return task_ids(self._game, split)
 
     def reset(self, task_id: str) -> tuple[str, Info]:
         self._fold_and_seed = self._parse(task_id)
@@ -106,6 +102,20 @@ class TextWorldExpress:
         return fold, int(seed)
 
 
+def task_ids(game: str, split: str) -> list[str]:
+    """All 1,000 task ids of a split, by seed; needs no engine."""
+    start = FOLD_START.get(split)
+    if start is None:
+        raise InvalidInput(f"split is {split!r}; use one of {', '.join(FOLD_START)}")
+    return [f"{game}/{split}/{seed}" for seed in range(start, start + FOLD_SIZE)]
+
+
+def refuse_unknown_game(game: str) -> None:
+    """Raises `InvalidInput` for a game that TextWorldExpress does not have."""
+    if game not in GAMES:
+        raise InvalidInput(f"game is {game!r}; TextWorldExpress has {', '.join(GAMES)}")
+
+
 def _start_engine() -> Any:
     try:
         import textworld_express
@@ -127,8 +137,9 @@ def _info(infos: Mapping[str, Any]) -> Info:
 
 
 def _tidy(text: str) -> str:
-    lines = (" ".join(line.split()) for line in text.splitlines())
-    return "\n".join(line for line in lines if line)
+    # One space of an indent stays: a recipe's " carrot" is then the same token as in "take carrot".
+    lines = (" " * line.startswith(" ") + " ".join(line.split()) for line in text.splitlines())
+    return "\n".join(line for line in lines if line.strip())
 
 
 def _thought(remaining: list[str]) -> str:

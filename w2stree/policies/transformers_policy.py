@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 
 from w2stree.chat import ChatFormat
 from w2stree.policies.grammar import Decoding, Turn, TurnGrammar
@@ -46,6 +47,8 @@ class TransformersPolicy:
         All episodes of a call share one cache: an episode the last call did not have makes
         the cache be built anew, so start episodes together.
         """
+        if not episodes:
+            return []
         keys = [episode.key for episode in episodes]
         if self._cache is None or not set(keys) <= set(self._cache.keys):
             self._cache = LockstepCache(self._model, keys)
@@ -73,7 +76,7 @@ class TransformersPolicy:
                 break
             # A finished turn's last tokens wait for the next call, which brings the answer.
             sent = [[] if turns[i].is_done else chunk for i, chunk in enumerate(chunks)]
-            logits = cache.extend(sent)
+            logits = cache.extend(sent).cpu().numpy()
             for i in open_rows:
                 turn, before = turns[i], len(turns[i].ids)
                 token, logprob = sample(logits[i], turn.allowed, episodes[i])
@@ -92,25 +95,27 @@ class TransformersPolicy:
 
 
 def sample(
-    logits: torch.Tensor, allowed: Sequence[int] | None, episode: Episode
+    logits: NDArray[np.float32], allowed: Sequence[int] | None, episode: Episode
 ) -> tuple[int, float]:
     """One token and its log-probability from logits (vocabulary,), restricted to `allowed`.
 
     Temperature first, then the nucleus: the fewest tokens whose mass reaches `top_p`, ties
     to the lowest id. Exactly one number is drawn from the episode's generator, so that a
-    run's samples do not depend on the batch around it.
+    run's samples do not depend on the batch around it. Greedy choices have log-probability 0.
     """
-    ids = None if allowed is None else torch.tensor(allowed, device=logits.device)
-    logits = logits if ids is None else logits[ids]
+    ids = None if allowed is None else np.asarray(allowed)
+    scores = (logits if ids is None else logits[ids]).astype(np.float64)
     sampling = episode.sampling
     if sampling.temperature == 0.0:
-        choice, logprob = int(logits.argmax()), 0.0
+        choice, logprob = int(scores.argmax()), 0.0
     else:
-        probability = torch.softmax(logits.double() / sampling.temperature, dim=0)
-        ordered, order = probability.sort(descending=True, stable=True)
-        cumulative = ordered.cumsum(dim=0)
+        probability = np.exp((scores - scores.max()) / sampling.temperature)
+        probability /= probability.sum()
+        order = np.argsort(-probability, kind="stable")
+        cumulative = probability[order].cumsum()
         size = int((cumulative < sampling.top_p).sum()) + 1
-        mass = float(cumulative[min(size, len(ordered)) - 1])
-        rank = int((cumulative[: size - 1] <= episode.rng.random() * mass).sum())
-        choice, logprob = int(order[rank]), float((ordered[rank] / mass).log())
+        nucleus = cumulative[:size]
+        rank = int((nucleus[:-1] <= episode.rng.random() * nucleus[-1]).sum())
+        choice = int(order[rank])
+        logprob = float(np.log(probability[choice] / nucleus[-1]))
     return (choice if ids is None else int(ids[choice])), logprob

@@ -1,0 +1,49 @@
+# Two commands: `make quickstart` and `make test`. Both make .venv and install what they need.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := pyproject.toml constraints.txt CMakeLists.txt $(shell find cpp bindings -type f)
+RUN_DIR ?= runs/quickstart
+
+.PHONY: quickstart test lint cpp-test sanitize python-test wheel-test bench clean
+
+quickstart: $(VENV)/installed
+	$(BIN)/w2stree run quickstart --run-dir $(RUN_DIR)
+
+test: lint cpp-test python-test wheel-test
+
+# The package is installed editable: Python sources are live, C++ changes reinstall.
+$(VENV)/installed: $(SOURCES)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -c constraints.txt scikit-build-core pybind11 cmake ninja
+	$(BIN)/python -m pip install --quiet -c constraints.txt --no-build-isolation -e '.[dev]'
+	touch $@
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run --Werror $$(find cpp bindings bench -name '*.cpp' -o -name '*.hpp')
+
+cpp-test: $(VENV)/installed
+	$(BIN)/cmake --preset dev
+	$(BIN)/cmake --build --preset dev
+	$(BIN)/ctest --preset dev
+
+# Address, undefined-behaviour and thread sanitizers over the C++ tests.
+sanitize: $(VENV)/installed
+	for preset in asan tsan; do \
+	  $(BIN)/cmake --preset $$preset && $(BIN)/cmake --build --preset $$preset && \
+	  $(BIN)/ctest --preset $$preset || exit 1; \
+	done
+
+python-test: $(VENV)/installed
+	$(BIN)/python -m pytest -m "not slow"
+
+# The wheel, alone in a fresh environment, imported from an empty directory.
+wheel-test: $(VENV)/installed
+	bash .ci/wheel-test $(BIN)/python
+
+clean:
+	rm -rf $(VENV) build dist runs

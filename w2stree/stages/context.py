@@ -1,0 +1,99 @@
+"""What stages share: the configuration, where results lie, the environments, progress."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from w2stree.config import Config
+from w2stree.environments.textworld_express import TextWorldExpress, task_ids
+from w2stree.policy import Policy, Sampling
+from w2stree.rollout import EnvironmentPool, EpisodePlan, rollout
+from w2stree.trajectory import Trajectory, read_trajectories
+
+METHODS = ("random", "sft_weak", "sft_strong", "tree_dpo", "mcts_sft", "ceiling")
+"""What is evaluated, in the order of the report; all but random play are models of the run."""
+
+
+@dataclass(slots=True)
+class Context:
+    """One run: `run_dir/<stage>` holds a finished stage's files."""
+
+    config: Config
+    run_dir: Path
+    _resources: ExitStack = field(default_factory=ExitStack)
+    _pool: EnvironmentPool | None = None
+
+    def seed(self, stage: str) -> int:
+        """The stage's own seed, derived from the run's."""
+        digest = hashlib.sha256(f"{self.config.seed}/{stage}".encode()).digest()
+        return int.from_bytes(digest[:4], "big")
+
+    def trajectories(self, stage: str) -> list[Trajectory]:
+        """What a stage that plays episodes recorded."""
+        return read_trajectories(self.run_dir / stage / "trajectories.jsonl")
+
+    def model_dir(self, stage: str) -> Path:
+        """The model a training stage made."""
+        return self.run_dir / stage / "model"
+
+    def tasks(self, part: str) -> list[str]:
+        """Task ids of a part: demonstrations, explore (disjoint, train fold) or test."""
+        tasks, game = self.config.tasks, self.config.environment.game
+        if part == "test":
+            return task_ids(game, tasks.test_split)[: tasks.test]
+        train = task_ids(game, "train")
+        if part == "demonstrations":
+            return train[: tasks.demonstrations]
+        return train[tasks.demonstrations : tasks.demonstrations + tasks.explore]
+
+    def pool(self) -> EnvironmentPool:
+        """The run's environment processes, started once for all stages."""
+        if self._pool is None:
+            section = self.config.environment
+            self._pool = self._resources.enter_context(
+                self.environments(section.game, section.params, section.max_steps)
+            )
+        return self._pool
+
+    def environments(
+        self, game: str, params: Mapping[str, int], max_steps: int
+    ) -> EnvironmentPool:
+        """A pool of another game or setting, for the caller to close."""
+        factory = functools.partial(TextWorldExpress, game, dict(params), max_steps=max_steps)
+        return EnvironmentPool(factory, self.config.environment.num_processes)
+
+    def play(
+        self, stage: str, pool: EnvironmentPool, policy: Policy, plans: Sequence[EpisodePlan]
+    ) -> list[Trajectory]:
+        """Roll out every plan, with a progress bar."""
+        episodes = rollout(pool, policy, plans, instruction=self.config.prompt.instruction)
+        return list(bar(episodes, total=len(plans), what=f"{stage}: episodes"))
+
+    def close(self) -> None:
+        """Stop the environment processes."""
+        self._resources.close()
+        self._pool = None
+
+
+def plans(
+    task_ids: Iterable[str], samplings: Sequence[Sampling], *, seed: int
+) -> list[EpisodePlan]:
+    """One plan for each task and sampling configuration, tasks first."""
+    return [
+        EpisodePlan(task_id, index, sampling, seed)
+        for task_id in task_ids
+        for index, sampling in enumerate(samplings)
+    ]
+
+
+def bar(items: Iterable[Any] | None = None, *, total: int, what: str) -> Any:
+    """A progress bar with the time left, on standard error; gone when it is done."""
+    return tqdm(items, total=total, desc=what, leave=False, dynamic_ncols=True)

@@ -1,0 +1,163 @@
+"""Stages that play episodes: demonstrations, random play, exploration, evaluation; and the tree."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from w2stree.dataset import preference_rows
+from w2stree.environments.process import EnvironmentProcess
+from w2stree.errors import EnvironmentFailure
+from w2stree.forest import Forest, build_forest
+from w2stree.model import load_model
+from w2stree.pairs import PreferencePairs
+from w2stree.policies.transformers_policy import TransformersPolicy
+from w2stree.policy import RandomPolicy, Sampling
+from w2stree.react import render_turn
+from w2stree.rollout import opening
+from w2stree.run_directory import StageWriter, write_json
+from w2stree.stages.context import Context, bar, plans
+from w2stree.trajectory import Step, Trajectory, write_trajectories
+
+GREEDY = Sampling(temperature=0.0)
+
+
+def demonstrations(context: Context, out: StageWriter) -> None:
+    """Expert trajectories on the demonstration tasks."""
+    _record(out, _demonstrate(context, "demonstrations", context.tasks("demonstrations")))
+
+
+def ceiling_demonstrations(context: Context, out: StageWriter) -> None:
+    """Expert trajectories on the tasks explored too: what the ceiling model may see."""
+    _record(out, _demonstrate(context, "ceiling_demonstrations", context.tasks("explore")))
+
+
+def random_play(context: Context, out: StageWriter) -> None:
+    """Random play over the pretraining games; rewards are recorded but never used."""
+    pretrain = context.config.strong.pretrain
+    assert pretrain is not None
+    trajectories: list[Trajectory] = []
+    for game in pretrain.games:
+        tasks = [f"{game.game}/train/{seed}" for seed in range(game.episodes)]
+        with context.environments(game.game, game.params, pretrain.max_steps) as pool:
+            wanted = plans(tasks, [Sampling()], seed=context.seed("random_play"))
+            policy = RandomPolicy(by_verb=True)
+            trajectories += context.play(f"random_play {game.game}", pool, policy, wanted)
+    _record(out, trajectories)
+
+
+def explore(context: Context, out: StageWriter) -> None:
+    """The weak model plays every exploration task under M sampling configurations."""
+    samplings = [Sampling(s.temperature, s.top_p) for s in context.config.explore.samplings]
+    wanted = plans(context.tasks("explore"), samplings, seed=context.seed("explore"))
+    _play_model(context, out, "explore", "sft_weak", wanted)
+
+
+def evaluate(context: Context, out: StageWriter, method: str) -> None:
+    """One greedy episode of every test task."""
+    wanted = plans(context.tasks("test"), [GREEDY], seed=context.seed("evaluate"))
+    stage = f"evaluate_{method}"
+    if method == "random":
+        _record(out, context.play(stage, context.pool(), RandomPolicy(), wanted))
+    else:
+        _play_model(context, out, stage, method, wanted)
+
+
+def tree(context: Context, out: StageWriter) -> None:
+    """The forest's statistics and drawings, TreeDPO's pairs and MCTS's best paths."""
+    config = context.config
+    forest = build_forest(context.trajectories("explore"))
+    pairs = forest.pairs(min_gap=config.tree_dpo.min_gap)
+    result = forest.search(
+        num_simulations=config.search.num_simulations,
+        exploration=config.search.exploration,
+        stop_arm=config.search.stop_arm,
+    )
+    best = result.best_trajectories()
+    write_trajectories(out.folder / "best_paths.jsonl", best)
+    (out.folder / "trees.txt").write_text(
+        "\n\n".join(f"{task}\n{forest[task]}" for task in forest.task_ids) + "\n"
+    )
+    summary = forest_statistics(forest, pairs, best, config.tree_dpo.completion)
+    write_json(out.folder / "forest.json", summary)
+    out.metrics.update(summary)
+
+
+def forest_statistics(
+    forest: Forest, pairs: PreferencePairs, best: Sequence[Trajectory], completion: Any
+) -> dict[str, Any]:
+    """The forest's summary, and what the two signals make of it."""
+    from dataclasses import asdict
+
+    returns = [t.total_return for t in forest.trajectories]
+    return {
+        **asdict(forest.summary()),
+        "mean_return": sum(returns) / len(returns),
+        "best_path_mean_return": sum(t.total_return for t in best) / len(best),
+        "num_preference_rows": len(preference_rows(pairs, completion)),
+    }
+
+
+def _play_model(
+    context: Context, out: StageWriter, stage: str, model_stage: str, wanted: Sequence[Any]
+) -> None:
+    config = context.config
+    model, tokenizer = load_model(context.model_dir(model_stage))
+    policy = TransformersPolicy(
+        model,
+        tokenizer,
+        decoding=config.decoding.actions,
+        has_thought=config.prompt.thought,
+        max_new_tokens=config.decoding.max_new_tokens,
+    )
+    started = time.perf_counter()
+    trajectories = context.play(stage, context.pool(), policy, wanted)
+    seconds = time.perf_counter() - started
+    _record(out, trajectories)
+    out.metrics["generated_tokens_per_s"] = policy.num_generated_tokens / seconds
+
+
+def _demonstrate(context: Context, stage: str, tasks: Sequence[str]) -> list[Trajectory]:
+    environment = context.pool()[0]
+    return [
+        _demonstration(context, environment, task_id)
+        for task_id in bar(tasks, total=len(tasks), what=f"{stage}: episodes")
+    ]
+
+
+def _demonstration(context: Context, environment: EnvironmentProcess, task_id: str) -> Trajectory:
+    statement, info = environment.call("reset", task_id)
+    prompt = context.config.prompt
+    steps = []
+    status = None
+    for turn in environment.call("expert"):
+        observation, _, terminated, truncated, info = environment.call("step", turn.action)
+        thought = turn.thought if prompt.thought else ""
+        steps.append(Step(turn.action, observation, render_turn(thought, turn.action)))
+        if terminated or truncated:
+            status = "done" if terminated else "truncated"
+            break
+    if status is None:
+        raise EnvironmentFailure(f"{task_id}: the expert's actions do not end the episode")
+    return Trajectory(
+        task_id,
+        opening(prompt.instruction, statement),
+        tuple(steps),
+        info["score"],
+        "done" if status == "done" else "truncated",
+        {"policy": "expert"},
+    )
+
+
+def _record(out: StageWriter, trajectories: list[Trajectory]) -> None:
+    # Episodes end in the order of the machine's mood; the file is in the order of the plan.
+    ordered = sorted(trajectories, key=lambda t: (t.task_id, t.info.get("sample_index", 0)))
+    write_trajectories(out.folder / "trajectories.jsonl", ordered)
+    scored = [t.total_return for t in ordered if t.status != "error"]
+    out.metrics.update(
+        num_trajectories=len(ordered),
+        num_errors=len(ordered) - len(scored),
+        mean_return=sum(scored) / max(1, len(scored)),
+        num_steps=sum(len(t.steps) for t in ordered),
+    )
