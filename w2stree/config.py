@@ -215,7 +215,7 @@ def load_config(source: str | Path, overrides: Sequence[str] = ()) -> Config:
     try:
         record = yaml.safe_load(file.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
-        raise InvalidInput(f"{source}: not valid YAML: {error}") from None
+        raise InvalidInput(f"{source}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(record, dict):
         raise InvalidInput(f"{source}: expected keys and values, found {type(record).__name__}")
     for override in overrides:

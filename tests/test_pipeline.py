@@ -1,0 +1,120 @@
+"""The whole method in miniature: every stage real, from demonstrations to the report."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+for module in ("trl", "textworld_express", "matplotlib"):
+    pytest.importorskip(module)
+
+from w2stree.trajectory import read_trajectories
+
+pytestmark = [pytest.mark.train, pytest.mark.java]
+
+
+def w2stree(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "w2stree", *arguments]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=600)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    cwd = tmp_path_factory.mktemp("work")
+    ran = w2stree("run", "miniature", cwd=cwd)
+    assert ran.returncode == 0, ran.stderr
+    assert "| mcts_sft |" in ran.stdout
+    yield cwd / "runs" / "miniature"
+
+
+def test_the_report_has_a_row_for_every_method(finished: Path) -> None:
+    report = json.loads((finished / "report" / "report.json").read_text())
+    rows = {row["method"]: row for row in report["rows"]}
+    assert {"sft_weak", "sft_strong", "tree_dpo", "mcts_sft"} <= set(rows)
+    for row in rows.values():
+        assert row["num_tasks"] == 6
+        assert row["num_errors"] == 0
+        assert row["ci95"][0] <= row["avg_reward"] <= row["ci95"][1]
+        assert row["diff_to_sft_weak"].keys() == {"mean", "ci95"}
+    assert rows["sft_weak"]["diff_to_sft_weak"]["mean"] == 0.0
+    html = (finished / "report" / "report.html").read_text()
+    assert "<svg" in html
+    assert "http://" not in html.replace("http://www.w3.org", "")
+
+
+def test_tasks_of_the_three_parts_are_disjoint(finished: Path) -> None:
+    parts = {
+        stage: {t.task_id for t in read_trajectories(finished / stage / "trajectories.jsonl")}
+        for stage in ("demonstrations", "explore", "evaluate_mcts_sft")
+    }
+    assert [len(tasks) for tasks in parts.values()] == [6, 4, 6]
+    assert len(set.union(*parts.values())) == 16
+
+
+def test_explored_turns_keep_their_sampled_tokens(finished: Path) -> None:
+    explored = read_trajectories(finished / "explore" / "trajectories.jsonl")
+    assert len(explored) == 4 * 3
+    for trajectory in explored:
+        assert {"temperature", "top_p", "seed", "sample_index"} <= set(trajectory.info)
+        for step in trajectory.steps:
+            assert step.response.startswith("Thought:")
+            assert step.token_ids is not None
+            assert step.logprobs is not None
+            assert len(step.token_ids) == len(step.logprobs)
+
+
+def test_a_rerun_does_nothing_and_force_redoes_one_stage(finished: Path) -> None:
+    cwd = finished.parent.parent
+    again = w2stree("run", "miniature", cwd=cwd)
+    assert again.returncode == 0
+    assert "running" not in again.stdout
+    forced = w2stree("run", "miniature", "--force", "report", cwd=cwd)
+    assert [line.split()[0] for line in forced.stdout.splitlines() if "running" in line] == [
+        "report"
+    ]
+
+
+def test_another_configuration_is_refused_in_the_same_directory(finished: Path) -> None:
+    refused = w2stree("run", "miniature", "seed=1", cwd=finished.parent.parent)
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("w2stree: runs/miniature was made by another configuration")
+    assert "seed: 0 there, 1 now" in refused.stderr
+
+
+def test_the_tree_command_reads_what_explore_wrote(finished: Path) -> None:
+    summary = w2stree("tree", str(finished / "explore"), cwd=finished)
+    assert summary.returncode == 0
+    assert "12" in summary.stdout
+    drawn = w2stree(
+        "tree", str(finished / "explore"), "--task", "cookingworld/train/6", cwd=finished
+    )
+    assert "cookingworld/train/6" in drawn.stdout
+    missing = w2stree("tree", str(finished / "explore"), "--task", "nope", cwd=finished)
+    assert missing.returncode == 2
+    assert "no task 'nope'" in missing.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("run", "nonsense"), "no such file, and no shipped configuration"),
+        (("run", "miniature", "environment.game=chess"), "game is 'chess'; TextWorldExpress has"),
+        (("run", "miniature", "tasks.explore=1000"), "a fold has 1000 tasks"),
+        (("run", "miniature", "--force", "sleep"), "--force sleep: no such stage"),
+        (("tree", "absent.jsonl"), "absent.jsonl"),
+    ],
+)
+def test_mistakes_end_in_one_line_and_leave_nothing(
+    tmp_path: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    ran = w2stree(*arguments, cwd=tmp_path)
+    assert ran.returncode == 2
+    assert message in ran.stderr
+    assert "Traceback" not in ran.stderr
+    made = [p for p in tmp_path.rglob("*") if p.is_file() and p.name != "config.json"]
+    assert made == []

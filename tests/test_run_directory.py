@@ -1,0 +1,102 @@
+"""Run directories: nothing half-written, nothing redone, nothing mixed up."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from w2stree.errors import RunDirectoryError
+from w2stree.run_directory import RunDirectory, StageSpec, StageWriter, run_stages
+
+
+class Kitchen:
+    """Three stages, a -> b -> c, that count how often they run."""
+
+    def __init__(self, path: Path) -> None:
+        self.directory = RunDirectory(path, {"seed": 1})
+        self.ran: list[str] = []
+        self.content = "same"
+        self.breaks = ""
+
+    def run(self, *force: str) -> list[str]:
+        self.ran = []
+        stages = [
+            (StageSpec("a", ()), self._stage("a")),
+            (StageSpec("b", ("a",)), self._stage("b")),
+            (StageSpec("c", ("b",)), self._stage("c")),
+        ]
+        run_stages(self.directory, stages, seed=1, force=force, announce=lambda *_: None)
+        return self.ran
+
+    def _stage(self, name: str):  # type: ignore[no-untyped-def]
+        def stage(out: StageWriter) -> None:
+            self.ran.append(name)
+            (out.folder / "result.txt").write_text(f"{name} {self.content}")
+            out.metrics["num_results"] = 1
+            if name == self.breaks:
+                raise KeyboardInterrupt
+
+        return stage
+
+
+@pytest.fixture
+def kitchen(tmp_path: Path) -> Kitchen:
+    return Kitchen(tmp_path / "run")
+
+
+def test_a_rerun_skips_what_is_finished(kitchen: Kitchen) -> None:
+    assert kitchen.run() == ["a", "b", "c"]
+    assert kitchen.run() == []
+
+
+def test_an_interrupted_run_goes_on_where_it_stopped(kitchen: Kitchen) -> None:
+    kitchen.breaks = "b"
+    with pytest.raises(KeyboardInterrupt):
+        kitchen.run()
+    names = sorted(p.name for p in kitchen.directory.path.iterdir())
+    assert names == ["a", "config.json"], "nothing of b is left"
+    kitchen.breaks = ""
+    assert kitchen.run() == ["b", "c"]
+
+
+def test_force_redoes_a_stage_and_what_its_new_result_changes(kitchen: Kitchen) -> None:
+    kitchen.run()
+    assert kitchen.run("a") == ["a"], "the same result leaves b and c as they are"
+    kitchen.content = "other"
+    assert kitchen.run("a") == ["a", "b", "c"]
+    with pytest.raises(RunDirectoryError, match="--force d: no such stage; stages are a, b, c"):
+        kitchen.run("d")
+
+
+def test_manifests_say_how_a_result_came_about(kitchen: Kitchen) -> None:
+    kitchen.run()
+    manifest = json.loads((kitchen.directory.stage("b") / "manifest.json").read_text())
+    assert manifest["config"] == {"seed": 1}
+    assert manifest["seed"] == 1
+    assert manifest["metrics"] == {"num_results": 1}
+    assert manifest["versions"]["numpy"]
+    a = json.loads((kitchen.directory.stage("a") / "manifest.json").read_text())
+    assert manifest["inputs"] == {"a": a["outputs"]}
+    assert len(manifest["outputs"]["result.txt"]) == 64
+
+
+def test_another_configuration_s_directory_is_refused(kitchen: Kitchen) -> None:
+    with pytest.raises(RunDirectoryError, match=r"seed: 1 there, 2 now.*--run-dir"):
+        RunDirectory(kitchen.directory.path, {"seed": 2})
+    assert RunDirectory(kitchen.directory.path, {"seed": 1})
+
+
+def test_a_directory_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("do not touch")
+    with pytest.raises(RunDirectoryError, match="not a run directory"):
+        RunDirectory(tmp_path, {"seed": 1})
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_torn_manifest_is_named(kitchen: Kitchen) -> None:
+    kitchen.run()
+    (kitchen.directory.stage("a") / "manifest.json").write_text('{"stage": "a"')
+    with pytest.raises(RunDirectoryError, match=r"a/manifest.json: not valid JSON.*delete"):
+        kitchen.run()
