@@ -51,5 +51,5 @@ def test_files_that_are_not_configurations_are_refused(tmp_path: Path) -> None:
     file.write_text("- just\n- a list\n")
     with pytest.raises(InvalidInput, match="expected keys and values, found list"):
         load_config(file)
-    with pytest.raises(InvalidInput, match="no such file, and no shipped .*quickstart"):
+    with pytest.raises(InvalidInput, match=r"no such file, and no shipped .*quickstart"):
         load_config(tmp_path / "absent.yaml")

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-for module in ("trl", "textworld_express", "matplotlib"):
-    pytest.importorskip(module)
+pytest.importorskip("trl")
+pytest.importorskip("textworld_express")
+pytest.importorskip("matplotlib")
 
 from w2stree.trajectory import read_trajectories
 

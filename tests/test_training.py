@@ -71,9 +71,7 @@ def _with_reference(rows: Any, model: Any) -> list[dict[str, Any]]:
 def _train_dpo(model: Any, tokenizer: Any, rows: Any, out: Path, **options: Any) -> Any:
     settings = {"beta": 0.1, "sft_weight": 0.0, "reference_is_start": False, **options}
     optimisation = settings.pop("optimisation", ONE_STEP)
-    return train_dpo(
-        model, tokenizer, rows, optimisation, output_dir=str(out), seed=0, **settings
-    )
+    return train_dpo(model, tokenizer, rows, optimisation, output_dir=str(out), seed=0, **settings)
 
 
 def test_sequence_logprobs_score_agent_tokens_only(tokenizer: Any, rows: Any) -> None:
@@ -89,9 +87,7 @@ def test_dpo_loss_is_equation_6(tokenizer: Any, rows: Any, tmp_path: Path) -> No
         (_agent_logprob(policy, tokenizer, GOOD, 1) - _agent_logprob(reference, tokenizer, GOOD, 1))
         - (_agent_logprob(policy, tokenizer, BAD, 1) - _agent_logprob(reference, tokenizer, BAD, 1))
     )
-    _, metrics = _train_dpo(
-        policy, tokenizer, _with_reference(rows, reference), tmp_path, beta=0.5
-    )
+    _, metrics = _train_dpo(policy, tokenizer, _with_reference(rows, reference), tmp_path, beta=0.5)
     assert metrics["first_loss"] == pytest.approx(math.log1p(math.exp(-expected_margin)), abs=2e-4)
 
 
@@ -100,9 +96,7 @@ def test_first_loss_is_ln_2_when_policy_is_reference(
 ) -> None:
     model = tiny_model(tokenizer)
     scored = _with_reference(rows, model)
-    _, metrics = _train_dpo(
-        model.train(), tokenizer, scored, tmp_path, reference_is_start=True
-    )
+    _, metrics = _train_dpo(model.train(), tokenizer, scored, tmp_path, reference_is_start=True)
     assert metrics["first_loss"] == pytest.approx(math.log(2), abs=1e-4)
 
 

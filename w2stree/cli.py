@@ -34,7 +34,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     run = commands.add_parser("run", help="run an experiment, stage by stage, to its report")
-    run.add_argument("config", help="a YAML file, or a shipped configuration: quickstart, miniature")
+    run.add_argument(
+        "config", help="a YAML file, or a shipped configuration: quickstart, miniature"
+    )
     run.add_argument("override", nargs="*", help="key.path=value, for example seed=1")
     run.add_argument("--run-dir", type=Path, help="where results go (default: runs/<name>)")
     run.add_argument(

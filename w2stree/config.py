@@ -203,7 +203,9 @@ class Config(Section):
 def shipped_configs() -> list[str]:
     """Names of the configurations that come with the package."""
     folder = resources.files("w2stree") / "configs"
-    return sorted(f.name.removesuffix(".yaml") for f in folder.iterdir() if f.name.endswith(".yaml"))
+    return sorted(
+        f.name.removesuffix(".yaml") for f in folder.iterdir() if f.name.endswith(".yaml")
+    )
 
 
 def load_config(source: str | Path, overrides: Sequence[str] = ()) -> Config:

@@ -1,15 +1,15 @@
 """Training data from the tree: preference rows (Eq. 6) and demonstration rows (L_SFT, L_MCTS).
 
-    chosen    u a1 o1 │ a2 o2 a3            step:   only a2 against a2'
-    rejected  u a1 o1 │ a2' o2' a3' o3'     suffix: everything after │, observations masked
-              prompt h│ s+ / s-
+chosen    u a1 o1 │ a2 o2 a3            step:   only a2 against a2'
+rejected  u a1 o1 │ a2' o2' a3' o3'     suffix: everything after │, observations masked
+          prompt h│ s+ / s-
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from w2stree.chat import ChatFormat
 from w2stree.errors import InvalidInput
@@ -170,9 +170,7 @@ def tokenize_preferences(
 def with_responses(trajectory: Trajectory) -> Trajectory:
     """The trajectory with a rendered turn wherever a log kept only the parsed action."""
     steps = tuple(
-        step
-        if step.response
-        else Step(step.action, step.observation, render_turn("", step.action))
+        step if step.response else Step(step.action, step.observation, render_turn("", step.action))
         for step in trajectory.steps
     )
     return Trajectory(

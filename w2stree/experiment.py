@@ -1,9 +1,9 @@
 """Weak-to-strong, stage by stage: the method of the paper as files that lead to files.
 
-    random_play ─> pretrain ─┐
-       └─> tokenizer <┐      ├─> sft_strong ─┬─────────> tree_dpo ─┐
-    demonstrations ───┴──────┴─> sft_weak    │             ^       ├─> evaluate_* ─> report
-                                    └─> explore ─> tree ───┼─> mcts_sft
+random_play ─> pretrain ─┐
+   └─> tokenizer <┐      ├─> sft_strong ─┬─────────> tree_dpo ─┐
+demonstrations ───┴──────┴─> sft_weak    │             ^       ├─> evaluate_* ─> report
+                                └─> explore ─> tree ───┼─> mcts_sft
 """
 
 from __future__ import annotations
@@ -41,9 +41,7 @@ def run_experiment(
     context = Context(config, run_dir)
     learn.use_threads(config.num_threads)
     try:
-        run_stages(
-            directory, stages(context), seed=config.seed, force=force, announce=announce
-        )
+        run_stages(directory, stages(context), seed=config.seed, force=force, announce=announce)
     finally:
         context.close()
     return directory.stage("report")

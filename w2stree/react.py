@@ -9,9 +9,7 @@ import re
 
 THOUGHT = "Thought:"
 ACTION = "Action:"
-UNPARSED = (
-    "Your reply had no action. Reply with a line 'Thought: …' and a line 'Action: …'."
-)
+UNPARSED = "Your reply had no action. Reply with a line 'Thought: …' and a line 'Action: …'."
 """The observation of a turn without an action; such a turn costs a step."""
 
 _ACTION_LINE = re.compile(r"Action: *(.*)")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 
@@ -126,9 +127,7 @@ class _Wave:
     ) -> None:
         self._pool, self._policy, self._instruction = pool, policy, instruction
         self._running = [
-            _Running(
-                slot, plan, Episode(first_key + slot, (), plan.sampling, plan.rng(), [])
-            )
+            _Running(slot, plan, Episode(first_key + slot, (), plan.sampling, plan.rng(), []))
             for slot, plan in enumerate(plans)
         ]
 
@@ -152,16 +151,16 @@ class _Wave:
         yield from self._exchange(lambda r: ("reset", r.plan.task_id), begin)
 
     def _step(self) -> Iterator[Trajectory]:
-        def advance(
-            running: _Running, reply: tuple[str, float, bool, bool, Info]
-        ) -> Status | None:
+        def advance(running: _Running, reply: tuple[str, float, bool, bool, Info]) -> Status | None:
             observation, _, terminated, truncated, info = reply
             turn, episode = running.turn, running.episode
             assert turn is not None
             if running.action is None:
                 observation = UNPARSED
             episode.steps.append(
-                Step(running.action or "", observation, turn.response, turn.token_ids, turn.logprobs)
+                Step(
+                    running.action or "", observation, turn.response, turn.token_ids, turn.logprobs
+                )
             )
             episode.admissible_actions = info["admissible_actions"]
             running.score = info["score"]
@@ -172,7 +171,7 @@ class _Wave:
     def _exchange(
         self,
         request: Callable[[_Running], tuple[str, str]],
-        digest: Callable[[_Running, object], Status | None],
+        digest: Callable[[_Running, Any], Status | None],
     ) -> Iterator[Trajectory]:
         """Ask every environment, then read every answer; the environments work in parallel."""
         still_running = []

@@ -1,12 +1,12 @@
 """A run's directory: one folder a finished stage, each with a manifest of how it came about.
 
-    runs/quickstart/
-      config.json                 the resolved configuration; another one is refused
-      demonstrations/
-        demonstrations.jsonl
-        manifest.json             config, versions, seed, inputs' hashes, outputs' hashes, time
-      sft_weak/ …
-      .sft_strong.partial/        a stage in the making; renamed when it is complete
+runs/quickstart/
+  config.json                 the resolved configuration; another one is refused
+  demonstrations/
+    demonstrations.jsonl
+    manifest.json             config, versions, seed, inputs' hashes, outputs' hashes, time
+  sft_weak/ …
+  .sft_strong.partial/        a stage in the making; renamed when it is complete
 """
 
 from __future__ import annotations

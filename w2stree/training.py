@@ -180,7 +180,9 @@ def sequence_logprobs(
     for start in range(0, len(rows), batch_size):
         batch = collate(list(rows[start : start + batch_size]))
         ids, mask = batch["input_ids"].to(model.device), batch["completion_mask"][:, 1:]
-        logits = model(input_ids=ids, attention_mask=batch["attention_mask"].to(model.device)).logits
+        logits = model(
+            input_ids=ids, attention_mask=batch["attention_mask"].to(model.device)
+        ).logits
         scores = torch.log_softmax(logits[:, :-1].float(), dim=-1)
         token = scores.gather(2, ids[:, 1:, None]).squeeze(2).cpu()
         total = (token * mask).sum(dim=1)
@@ -241,7 +243,9 @@ def _train(trainer: Any, num_tokens: float) -> tuple[Any, dict[str, float]]:
     }
     for key in ("rewards/accuracies", "rewards/chosen", "mean_token_accuracy"):
         if key in last:
-            metrics[key.replace("rewards/", "reward_").replace("accuracies", "accuracy")] = last[key]
+            metrics[key.replace("rewards/", "reward_").replace("accuracies", "accuracy")] = last[
+                key
+            ]
     return model, metrics
 
 

@@ -16,7 +16,8 @@ from w2stree.errors import EnvironmentFailure, InvalidInput, MissingDependency
 
 # The names the engine gives its folds and its settings; a user's typo is caught without a JVM.
 GAMES = (
-    "cookingworld", "coin", "twc", "mapreader", "arithmetic", "sorting", "simonsays", "peckingorder",
+    "cookingworld", "coin", "twc", "mapreader",
+    "arithmetic", "sorting", "simonsays", "peckingorder",
 )  # fmt: skip
 FOLD_START = {"train": 0, "dev": 10_000, "test": 20_000}
 FOLD_SIZE = 1_000

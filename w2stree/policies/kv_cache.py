@@ -91,7 +91,7 @@ class LockstepCache:
         last = (mask.sum(dim=1) - 1).clamp(min=0)
         # The columns any row ends on: the vocabulary projection is the widest layer of all.
         columns, where = torch.unique(last, return_inverse=True)
-        logits = self._model(
+        logits: torch.Tensor = self._model(
             input_ids=ids,
             attention_mask=self._mask,
             position_ids=position,

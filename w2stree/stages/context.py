@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,9 +63,7 @@ class Context:
             )
         return self._pool
 
-    def environments(
-        self, game: str, params: Mapping[str, int], max_steps: int
-    ) -> EnvironmentPool:
+    def environments(self, game: str, params: Mapping[str, int], max_steps: int) -> EnvironmentPool:
         """A pool of another game or setting, for the caller to close."""
         factory = functools.partial(TextWorldExpress, game, dict(params), max_steps=max_steps)
         return EnvironmentPool(factory, self.config.environment.num_processes)

@@ -120,9 +120,7 @@ def _with_reference(
             f"{max(theirs.num_too_long, tokenized.num_too_long)} of {len(rows)} preference rows "
             f"exceed max_length {context.config.max_length}; raise it"
         )
-    logprobs = sequence_logprobs(
-        reference, theirs.rows, batch_size=section.optimisation.batch_size
-    )
+    logprobs = sequence_logprobs(reference, theirs.rows, batch_size=section.optimisation.batch_size)
     return [
         {**row, "ref_chosen_logps": chosen, "ref_rejected_logps": rejected}
         for row, (chosen, rejected) in zip(tokenized.rows, logprobs, strict=True)
