@@ -1,0 +1,293 @@
+"""What a report says, whatever its format: its data, its numbers as text, its sentences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from w2stree.evaluation import Estimate, MethodResult
+
+MINUS, DASH, _SPACE = "\N{MINUS SIGN}", "\N{EN DASH}", "\N{NO-BREAK SPACE}"
+
+Verdict = Literal["gains", "no difference shown", "loses"]
+
+TRAINED = ("tree_dpo", "mcts_sft")
+"""The methods under test: a strong model trained on the weak one's tree."""
+
+
+@dataclass(frozen=True, slots=True)
+class TreePicture:
+    """One task's drawn tree with what a reader needs to know about the task."""
+
+    task_id: str
+    statement: str
+    caption: str
+    svg: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All that the report's files are made from; `config` as JSON-ready values."""
+
+    config: Mapping[str, Any]
+    rows: Sequence[MethodResult]
+    forest: Mapping[str, Any]
+    """Forest statistics by name, see `FOREST_TERMS`."""
+    stages: Sequence[Mapping[str, Any]]
+    """stage, seconds, peak_memory_mb and metrics of each finished stage, in order."""
+    versions: Mapping[str, str]
+    trees: Sequence[TreePicture] = ()
+
+
+_METHODS = {
+    "random": ("Random play", "takes any valid action"),
+    "sft_weak": ("Weak model", "the small model, fine-tuned on the demonstrations"),
+    "sft_strong": ("Strong model", "the larger model, fine-tuned on the same demonstrations"),
+    "tree_dpo": ("Strong + TreeDPO", "then taught which choices in the weak model's runs paid"),
+    "mcts_sft": ("Strong + MCTS-SFT", "then fine-tuned on the best paths found in those runs"),
+    "ceiling": ("Ceiling", "the strong model, shown expert runs of the explored tasks instead"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A forest statistic: where it is found, its name for a reader, what it means."""
+
+    key: str
+    name: str
+    meaning: str
+    kind: Literal["count", "share", "mean", "reward"]
+
+
+FOREST_TERMS = (
+    Term("num_trees", "Tasks explored", "Each has a tree of its own.", "count"),
+    Term("num_trajectories", "Runs", "Finished episodes of the weak model on them.", "count"),
+    Term("num_errors", "Runs left out", "Ended in an error, so they say nothing.", "count"),
+    Term(
+        "distinct_share",
+        "Distinct runs",
+        "Different sequences of actions and answers, of all runs; low: sampling repeats itself.",
+        "share",
+    ),
+    Term(
+        "merge_rate",
+        "Merge rate",
+        "Steps that retrace a step of an earlier run of the task and so share its node.",
+        "share",
+    ),
+    Term(
+        "mean_branching",
+        "Branching",
+        "Ways onward at a node that has more than one, on average.",
+        "mean",
+    ),
+    Term(
+        "num_decision_divergences",
+        "Decision divergences",
+        "Points where runs with the same history chose different actions.",
+        "count",
+    ),
+    Term(
+        "num_informative_divergences",
+        "Informative divergences",
+        "Those whose choices ended in different returns: here preferences can be learned.",
+        "count",
+    ),
+    Term(
+        "num_environment_divergences",
+        "Environment divergences",
+        "Points where one action got different answers: luck, so no preference is drawn.",
+        "count",
+    ),
+    Term(
+        "num_pairs",
+        "Preference pairs",
+        "Two runs that part at a divergence and end with different returns.",
+        "count",
+    ),
+    Term(
+        "num_preference_rows",
+        "Preference rows",
+        "Distinct training rows (history, better, worse) that the pairs give TreeDPO.",
+        "count",
+    ),
+    Term(
+        "mean_return",
+        "Mean return of exploration",
+        "Over all runs: how well the weak model plays while it explores.",
+        "reward",
+    ),
+    Term(
+        "best_path_mean_return",
+        "Mean return of best paths",
+        "Over the one path a task that the tree search keeps: what MCTS-SFT learns from.",
+        "reward",
+    ),
+)
+
+
+def label(method: str) -> str:
+    """A method's name for a reader."""
+    return _METHODS.get(method, (method, ""))[0]
+
+
+def explanation(method: str) -> str:
+    """What the method is, in a clause; empty for one that is not known here."""
+    return _METHODS.get(method, (method, ""))[1]
+
+
+def number(value: float | None) -> str:
+    """Three decimals; a dash where undefined."""
+    return DASH if value is None else f"{round(value, 3) + 0.0:.3f}".replace("-", MINUS)
+
+
+def signed(value: float) -> str:
+    """Three decimals with their sign, none at zero."""
+    return number(value) if round(value, 3) <= 0 else f"+{number(value)}"
+
+
+def percent(value: float | None) -> str:
+    """A share with one decimal; a dash where undefined."""
+    if value is None:
+        return DASH
+    return f"{round(100 * value, 1) + 0.0:.1f}{_SPACE}%".replace("-", MINUS)
+
+
+def interval(ci95: tuple[float, float], *, is_signed: bool = False) -> str:
+    """[low, high] in the format of its estimate."""
+    low, high = (signed(end) if is_signed else number(end) for end in ci95)
+    return f"[{low}, {high}]"
+
+
+def term_value(term: Term, value: float) -> str:
+    """A forest statistic as text."""
+    if term.kind == "count":
+        return f"{value:,.0f}"
+    if term.kind == "share":
+        return percent(value)
+    return f"{value:.2f}" if term.kind == "mean" else number(value)
+
+
+def verdict(difference: Estimate) -> Verdict:
+    """What a paired interval allows to say; touching zero includes it."""
+    low, high = difference.ci95
+    if low > 0:
+        return "gains"
+    return "loses" if high < 0 else "no difference shown"
+
+
+def verdict_sentence(row: MethodResult) -> str:
+    """Whether a method gains over the weak and over the strong model, by their intervals."""
+    against_weak = _comparison(row.diff_to_sft_weak, "weak")
+    against_strong = _comparison(row.diff_to_sft_strong, "strong")
+    return f"{label(row.method)} {against_weak}; it {against_strong}."
+
+
+def _comparison(difference: Estimate, other: str) -> str:
+    figures = f"{signed(difference.mean)} {interval(difference.ci95, is_signed=True)}"
+    return {
+        "gains": f"gains over the {other} model ({figures}, above zero)",
+        "loses": f"loses to the {other} model ({figures}, below zero)",
+        "no difference shown": f"shows no difference to the {other} model "
+        f"({figures}, zero included)",
+    }[verdict(difference)]
+
+
+def title(report: Report) -> str:
+    """Names the game and the method."""
+    return f"Weak-to-strong on {report.config['environment']['game']}"
+
+
+def settings(report: Report) -> list[str]:
+    """The figures that say at a glance which experiment this is."""
+    config = report.config
+    tasks, environment = config["tasks"], config["environment"]
+    return [
+        f"configuration {config['name']}, seed {config['seed']}",
+        ", ".join(f"{name} {value}" for name, value in environment["params"].items())
+        or "the game's own settings",
+        f"at most {environment['max_steps']} steps an episode",
+        f"{tasks['demonstrations']} demonstrations",
+        f"{tasks['explore']} explored tasks, {len(config['explore']['samplings'])} runs each",
+        f"{tasks['test']} {tasks['test_split']} tasks",
+    ]
+
+
+def introduction(report: Report) -> list[str]:
+    """What was done, in three sentences."""
+    config = report.config
+    tasks, num_runs = config["tasks"], len(config["explore"]["samplings"])
+    weak, strong = _size(report, "sft_weak"), _size(report, "sft_strong")
+    return [
+        f"A weak model{weak} learned the text game {config['environment']['game']} from "
+        f"{tasks['demonstrations']} expert demonstrations and then played {tasks['explore']} "
+        f"other tasks {num_runs} times each, without demonstrations and with different sampling.",
+        "Its runs, failures included, were merged into one tree a task, and the trees taught a "
+        f"strong model{strong} in two ways: by preferences where runs chose differently and "
+        "ended differently (TreeDPO), and by imitating the best path that a tree search finds "
+        "in each tree (MCTS-SFT).",
+        f"Every model then played the same {tasks['test']} tasks of the {tasks['test_split']} "
+        "fold, none of them seen before, once each and without sampling; the average reward is "
+        "the mean of the game's final scores, from 0 to 1.",
+    ]
+
+
+def caveats(report: Report) -> list[str]:
+    """What the table does not say."""
+    config = report.config
+    lines = [
+        "Intervals are 95 % percentile bootstraps over test tasks. They do not cover the luck "
+        f"of training: every model was trained once, with seed {config['seed']}.",
+        "The ceiling is a reference, not a bound; PGR, the performance gap recovered, is "
+        f"(method {MINUS} weak) / (ceiling {MINUS} weak).",
+    ]
+    if any(row.pgr is None for row in report.rows):
+        lines.append("PGR is undefined here: the ceiling's reward is not above the weak model's.")
+    if config["tasks"]["test_split"] != "test":
+        lines.append(
+            f"These are tasks of the {config['tasks']['test_split']} fold, on which choices are "
+            "made: final figures need test_split: test."
+        )
+    for row in report.rows:
+        if row.num_errors:
+            lines.append(
+                f"{row.num_errors} episodes of {label(row.method)} ended in an error and are not "
+                "scored; a task without a finished episode counts 0."
+            )
+    return lines
+
+
+def _size(report: Report, stage: str) -> str:
+    for record in report.stages:
+        if record["stage"] == stage and "num_parameters" in record["metrics"]:
+            return f" ({record['metrics']['num_parameters'] / 1e6:.2g} million parameters)"
+    return ""
+
+
+def tokens_per_s(metrics: Mapping[str, Any]) -> float | None:
+    """A stage's speed, generating or training; None where it does neither."""
+    value = finite(metrics.get("generated_tokens_per_s", metrics.get("tokens_per_s")))
+    return None if value is None else float(value)
+
+
+def forest_terms(report: Report) -> list[tuple[Term, str]]:
+    """The statistics that the forest has, in order, as text; no line about absent errors."""
+    forest = finite(report.forest)
+    return [
+        (term, term_value(term, forest[term.key]))
+        for term in FOREST_TERMS
+        if forest.get(term.key) is not None and (term.key != "num_errors" or forest[term.key])
+    ]
+
+
+def finite(value: Any) -> Any:
+    """The value with None for every number in it that JSON cannot hold."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return value
