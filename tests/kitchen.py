@@ -45,7 +45,7 @@ BAD = trajectory(
 def tiny_tokenizer() -> Any:
     texts = [m.content for t in (GOOD, BAD) for m in t.prompt]
     texts += [text for t in (GOOD, BAD) for s in t.steps for text in (s.response, s.observation)]
-    return train_tokenizer(texts, vocab_size=400)
+    return train_tokenizer(texts, vocab_size=400, phrase_min_count=2)
 
 
 def tiny_model(tokenizer: Any, *, seed: int = 0) -> Any:

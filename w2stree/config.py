@@ -87,6 +87,13 @@ class ArchitectureSection(Section):
         return self
 
 
+class TokenizerSection(Section):
+    """The tokenizer of models built from an `architecture`, trained on what they may see."""
+
+    vocab_size: Positive = 1024
+    phrase_min_count: Positive = 100
+
+
 class PretrainGame(Section):
     """Random play for pretraining: which game, how many seeds of its train fold."""
 
@@ -175,7 +182,7 @@ class Config(Section):
     seed: Annotated[int, Field(ge=0)] = 0
     num_threads: Positive = 2
     max_length: Positive = 2048
-    vocab_size: Positive = 1024
+    tokenizer: TokenizerSection = TokenizerSection()
     environment: EnvironmentSection
     tasks: TasksSection
     prompt: PromptSection = PromptSection()

@@ -16,6 +16,7 @@ from w2stree.config import Config
 from w2stree.environments.java import java_home_bin
 from w2stree.environments.textworld_express import FOLD_SIZE, refuse_unknown_game
 from w2stree.errors import InvalidInput
+from w2stree.plots import require_matplotlib
 from w2stree.run_directory import RunDirectory, StageSpec, StageWriter, run_stages
 from w2stree.stages import learn, measure, play
 from w2stree.stages.context import METHODS, Context
@@ -92,3 +93,4 @@ def _check(config: Config) -> None:
             f"a fold has {FOLD_SIZE} tasks"
         )
     java_home_bin()
+    require_matplotlib()

@@ -5,7 +5,8 @@ The small ones need no download: their tokenizer is trained on the run's own tex
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,28 +31,61 @@ class Architecture:
     max_length: int = 2048
 
 
-def train_tokenizer(texts: Iterable[str], *, vocab_size: int) -> Any:
-    """A byte-level BPE tokenizer with the chat template above; no text is out of vocabulary."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+def train_tokenizer(texts: Sequence[str], *, vocab_size: int, phrase_min_count: int) -> Any:
+    """A byte-level BPE tokenizer with the chat template above; no text is out of vocabulary.
+
+    Word sequences of three words and more that occur `phrase_min_count` times are tokens of
+    their own, beyond `vocab_size`: an environment's boilerplate ("In one part of the room you
+    see a") then costs one token, while rarer words, which carry the task, stay words.
+    """
+    from tokenizers import AddedToken, decoders, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
-    bpe = Tokenizer(models.BPE())
-    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    bpe.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size,
-        special_tokens=list(SPECIAL_TOKENS),
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    bpe.train_from_iterator(texts, trainer)
-    return PreTrainedTokenizerFast(
-        tokenizer_object=bpe,
+    words = _train_bpe(texts, pre_tokenizers.ByteLevel(add_prefix_space=False), vocab_size, 2)
+    words.decoder = decoders.ByteLevel()
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=words,
         pad_token="<|pad|>",
         eos_token="<|end|>",
         chat_template=CHAT_TEMPLATE,
         clean_up_tokenization_spaces=False,
     )
+    phrases = _frequent_phrases(texts, phrase_min_count)
+    tokenizer.add_tokens([AddedToken(p, single_word=True, normalized=False) for p in phrases])
+    return tokenizer
+
+
+def _frequent_phrases(texts: Sequence[str], min_count: int) -> list[str]:
+    """Phrases a BPE that may merge across spaces, but not across clauses, would use."""
+    from tokenizers import Regex, decoders, pre_tokenizers
+
+    clauses = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(r"[.,:\n]"), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    bpe = _train_bpe(texts, clauses, 10_000, min_count)
+    decoder = decoders.ByteLevel()
+    used = Counter(token for text in texts for token in bpe.encode(text).tokens)
+    phrases = [decoder.decode([token]) for token, count in used.items() if count >= min_count]
+    return sorted(p.rstrip() for p in phrases if len(p.split()) >= 3)
+
+
+def _train_bpe(texts: Sequence[str], splitter: Any, vocab_size: int, min_frequency: int) -> Any:
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = splitter
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        min_frequency=min_frequency,
+        special_tokens=list(SPECIAL_TOKENS),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    bpe.train_from_iterator(texts, trainer)
+    return bpe
 
 
 def build_model(architecture: Architecture, tokenizer: Any, *, seed: int) -> Any:

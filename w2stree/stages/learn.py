@@ -28,7 +28,7 @@ def tokenizer(context: Context, out: StageWriter) -> None:
         trajectories += context.trajectories("random_play")
     texts = [m.content for t in trajectories for m in t.prompt]
     texts += [text for t in trajectories for s in t.steps for text in (s.response, s.observation)]
-    trained = train_tokenizer(texts, vocab_size=context.config.vocab_size)
+    trained = train_tokenizer(texts, **context.config.tokenizer.model_dump())
     trained.save_pretrained(out.folder / "model")
     out.metrics["vocab_size"] = len(trained)
 
