@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SOURCES := pyproject.toml constraints.txt CMakeLists.txt $(shell find cpp bindings -type f)
 RUN_DIR ?= runs/quickstart
 
-.PHONY: quickstart test lint cpp-test sanitize python-test wheel-test bench clean
+.PHONY: quickstart test lint cpp-test sanitize python-test wheel-test clean
 
 quickstart: $(VENV)/installed
 	$(BIN)/w2stree run quickstart --run-dir $(RUN_DIR)

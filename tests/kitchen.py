@@ -42,6 +42,9 @@ BAD = trajectory(
 )
 
 
+WORSE = trajectory("task-1", [("take knife", "You take the knife."), ("drop knife", "Ouch.")], 0.1)
+
+
 def tiny_tokenizer() -> Any:
     texts = [m.content for t in (GOOD, BAD) for m in t.prompt]
     texts += [text for t in (GOOD, BAD) for s in t.steps for text in (s.response, s.observation)]

@@ -10,7 +10,7 @@ from kitchen import BAD, GOOD, tiny_tokenizer, trajectory
 
 from w2stree import preference_dataset, sft_dataset
 from w2stree.chat import ChatFormat
-from w2stree.dataset import preference_rows, tokenize_preferences, tokenize_sft
+from w2stree.dataset import PreferenceRow, preference_rows, tokenize_preferences, tokenize_sft
 from w2stree.errors import InvalidInput
 from w2stree.forest import build_forest
 from w2stree.trajectory import Message, Step, Trajectory
@@ -44,12 +44,33 @@ def test_step_rows_follow_the_mean_return_of_the_two_actions() -> None:
     better_on_average = [ending("slice", "a", 1.0), ending("slice", "b", 0.0)]
     steady = [ending("chop", "a", 0.3)]
     rows = preference_rows(build_forest([*better_on_average, *steady]).pairs(), "step")
-    assert [(r.chosen[0].action, r.rejected[0].action) for r in rows if r.history == ()] == [
-        ("slice", "chop")
-    ]
-    balanced = [ending("slice", "a", 1.0), ending("slice", "b", 0.0), ending("chop", "a", 0.5)]
+    assert _actions_at_root(rows) == [("slice", "chop")]
+    balanced = [ending("slice", "a", 0.2), ending("slice", "b", 0.6), ending("chop", "a", 0.4)]
     rows = preference_rows(build_forest(balanced).pairs(), "step")
-    assert not [r for r in rows if r.history == ()], "equal means say nothing"
+    assert _actions_at_root(rows) == [], "equal means say nothing, whatever rounding says"
+
+
+def _actions_at_root(rows: list[PreferenceRow]) -> list[tuple[str, str]]:
+    return [
+        (r.turns(r.chosen)[0].action, r.turns(r.rejected)[0].action) for r in rows if not r.history
+    ]
+
+
+def test_sampled_ids_are_kept_by_the_tokenizer_that_sampled_them() -> None:
+    tokenizer = tiny_tokenizer()
+    chat = ChatFormat(tokenizer)
+    letters = [i for c in "Action: look" for i in chat.encode(c)] + chat.end_ids
+    assert letters != chat.encode("Action: look") + chat.end_ids
+    step = Step("look", "a room", "Action: look", tuple(letters))
+
+    def rows_of(info: dict[str, str]) -> list[int]:
+        sampled = Trajectory("t", (Message("user", "go"),), (step,), 1.0, "done", info)
+        return tokenize_sft([sampled], chat, max_length=512).rows[0]["input_ids"]
+
+    own, foreign = rows_of({"tokenizer": chat.fingerprint()}), rows_of({"tokenizer": "another"})
+    assert own[-len(letters) :] == letters
+    assert foreign[-len(letters) :] != letters
+    assert tokenizer.decode(own) == tokenizer.decode(foreign)
 
 
 def test_logs_that_kept_only_actions_get_rendered_turns() -> None:
@@ -68,9 +89,7 @@ def test_too_long_rows_are_left_out_whole_and_counted() -> None:
     length = len(chat.prompt_ids(GOOD.prompt) + chat.steps_ids(GOOD.steps)[0])
     assert tokenize_sft([GOOD], chat, max_length=length).num_too_long == 0
     assert tokenize_sft([GOOD], chat, max_length=length - 1).num_too_long == 1
-    cut = tokenize_preferences(rows, chat, max_length=length - 1)
-    assert cut.rows == []
-    assert cut.num_too_long == 1
+    assert tokenize_preferences(rows, chat, max_length=length - 1) == [None]
 
 
 def test_nothing_to_learn_from_is_an_error() -> None:

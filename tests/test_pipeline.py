@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -105,7 +107,10 @@ def test_the_tree_command_reads_what_explore_wrote(finished: Path) -> None:
     [
         (("run", "nonsense"), "no such file, and no shipped configuration"),
         (("run", "miniature", "environment.game=chess"), "game is 'chess'; TextWorldExpress has"),
-        (("run", "miniature", "tasks.explore=1000"), "a fold has 1000 tasks"),
+        (
+            ("run", "miniature", "tasks.explore=1000"),
+            "1006 tasks of one fold are asked for; it has 1000",
+        ),
         (("run", "miniature", "--force", "sleep"), "--force sleep: no such stage"),
         (("tree", "absent.jsonl"), "absent.jsonl"),
     ],
@@ -117,5 +122,38 @@ def test_mistakes_end_in_one_line_and_leave_nothing(
     assert ran.returncode == 2
     assert message in ran.stderr
     assert "Traceback" not in ran.stderr
-    made = [p for p in tmp_path.rglob("*") if p.is_file() and p.name != "config.json"]
-    assert made == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_overrides_may_follow_options(tmp_path: Path) -> None:
+    ran = w2stree("run", "miniature", "--run-dir", "here", "environment.game=chess", cwd=tmp_path)
+    assert "game is 'chess'" in ran.stderr
+    typo = w2stree("run", "miniature", "--run-dir", "here", "--seed", "1", cwd=tmp_path)
+    assert typo.returncode == 2
+    assert "unrecognized arguments: --seed 1" in typo.stderr
+
+
+def test_an_interrupt_leaves_a_run_that_goes_on(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "w2stree", "run", "miniature"]
+    running = subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert running.stdout is not None
+    for line in running.stdout:
+        if line.split() == ["random_play", "running"]:
+            break
+    else:
+        raise AssertionError(running.stderr)
+    time.sleep(1)  # its environments are starting or playing
+    refused = w2stree("run", "miniature", cwd=tmp_path)
+    assert "is in use by another run" in refused.stderr
+    running.send_signal(signal.SIGINT)
+    _, errors = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert "interrupted; run the same command again to go on" in errors
+    assert "Traceback" not in errors
+    run_dir = tmp_path / "runs" / "miniature"
+    assert sorted(p.name for p in run_dir.iterdir()) == [".lock", "config.json", "demonstrations"]
+    again = w2stree("run", "miniature", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.split()[:3] == ["demonstrations", "done", "before"]

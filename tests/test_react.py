@@ -15,6 +15,8 @@ def test_a_rendered_turn_parses_to_its_action(thought: str) -> None:
     [
         ("Thought: hm\nAction:  look around  \nObservation: made up", "look around"),
         ("Action: first\nAction: second", "first"),
+        ("Thought: Action: no\nAction: yes", "yes"),
+        ("Thought: hm Action: look", "look"),
         ("I would take the carrot.", None),
         ("Action:   ", None),
         ("", None),

@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("trl")
 
 import torch
-from kitchen import BAD, GOOD, tiny_model, tiny_tokenizer
+from kitchen import BAD, GOOD, WORSE, tiny_model, tiny_tokenizer
 
 from w2stree.chat import ChatFormat
 from w2stree.dataset import IGNORED, preference_rows, tokenize_preferences, tokenize_sft
@@ -42,7 +42,12 @@ def tokenizer() -> Any:
 def rows(tokenizer: Any) -> list[dict[str, list[int]]]:
     pairs = build_forest([GOOD, BAD]).pairs()
     found = preference_rows(pairs, "suffix")
-    return tokenize_preferences(found, ChatFormat(tokenizer), max_length=512).rows
+    return _fitting(tokenize_preferences(found, ChatFormat(tokenizer), max_length=512))
+
+
+def _fitting(rows: list[dict[str, list[int]] | None]) -> list[dict[str, list[int]]]:
+    assert None not in rows
+    return [row for row in rows if row is not None]
 
 
 def _agent_logprob(model: Any, tokenizer: Any, trajectory: Any, depth: int) -> float:
@@ -89,6 +94,50 @@ def test_dpo_loss_is_equation_6(tokenizer: Any, rows: Any, tmp_path: Path) -> No
     )
     _, metrics = _train_dpo(policy, tokenizer, _with_reference(rows, reference), tmp_path, beta=0.5)
     assert metrics["first_loss"] == pytest.approx(math.log1p(math.exp(-expected_margin)), abs=2e-4)
+
+
+def _margin(policy: Any, reference: Any, tokenizer: Any, chosen: Any, rejected: Any) -> float:
+    return sum(
+        sign
+        * (_agent_logprob(policy, tokenizer, t, 1) - _agent_logprob(reference, tokenizer, t, 1))
+        for sign, t in ((1, chosen), (-1, rejected))
+    )
+
+
+def test_a_batch_of_unequal_pairs_keeps_its_sides_apart(tokenizer: Any, tmp_path: Path) -> None:
+    pairs = build_forest([GOOD, BAD, WORSE]).pairs()
+    found = preference_rows(pairs, "suffix")
+    sides = [(row.chosen, row.rejected) for row in found]
+    assert len(sides) == 3
+    rows = _fitting(tokenize_preferences(found, ChatFormat(tokenizer), max_length=512))
+    policy, reference = tiny_model(tokenizer, seed=0), tiny_model(tokenizer, seed=1).eval()
+    for (chosen, rejected), scored in zip(
+        sides, sequence_logprobs(reference, rows, batch_size=3), strict=True
+    ):
+        assert scored[0] == pytest.approx(_agent_logprob(reference, tokenizer, chosen, 1), rel=1e-5)
+        assert scored[1] == pytest.approx(
+            _agent_logprob(reference, tokenizer, rejected, 1), rel=1e-5
+        )
+    expected = [
+        math.log1p(math.exp(-0.1 * _margin(policy, reference, tokenizer, chosen, rejected)))
+        for chosen, rejected in sides
+    ]
+    batch_of_3 = Optimisation(1, 1e-9, 3, scheduler="constant_with_warmup")
+    _, metrics = _train_dpo(
+        policy, tokenizer, _with_reference(rows, reference), tmp_path, optimisation=batch_of_3
+    )
+    assert metrics["first_loss"] == pytest.approx(sum(expected) / 3, abs=2e-4)
+
+
+def test_the_sft_term_is_the_chosen_side_s_mean_loss(
+    tokenizer: Any, rows: Any, tmp_path: Path
+) -> None:
+    model = tiny_model(tokenizer)
+    scored = _with_reference(rows, model)
+    num_chosen_tokens = sum(rows[0]["chosen_mask"])
+    nll = -_agent_logprob(model, tokenizer, GOOD, 1) / num_chosen_tokens
+    _, metrics = _train_dpo(model.train(), tokenizer, scored, tmp_path, sft_weight=0.5)
+    assert metrics["first_loss"] == pytest.approx(math.log(2) + 0.5 * nll, abs=1e-3)
 
 
 def test_first_loss_is_ln_2_when_policy_is_reference(

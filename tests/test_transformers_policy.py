@@ -73,6 +73,19 @@ def test_lockstep_equals_one_episode_at_a_time(
             np.testing.assert_allclose(s.logprobs, t.logprobs, atol=1e-4)
 
 
+def test_a_policy_plays_a_second_round_with_the_same_keys(
+    model_and_tokenizer: tuple[Any, Any],
+) -> None:
+    policy = TransformersPolicy(*model_and_tokenizer, decoding="admissible", max_new_tokens=12)
+
+    def play() -> list[Step]:
+        episode = _episode(0, 1.0)
+        _play(policy, [episode])
+        return episode.steps
+
+    assert play() == play()
+
+
 def test_kept_logprobs_are_the_model_s_own(model_and_tokenizer: tuple[Any, Any]) -> None:
     """Free sampling at temperature 1 and top_p 1: score the kept ids in one plain forward."""
     model, tokenizer = model_and_tokenizer

@@ -3,12 +3,14 @@
     [ prompt + generation prompt ][ response ][ observation + generation prompt ][ response ]…
       loss mask 0                   1           0                                  1
 
-Each piece is tokenised alone and the pieces are joined, in rollouts and in training alike:
-the context a model is trained on is, id by id, the context it acts in.
+Each piece is tokenised alone and the pieces are joined, in rollouts and in training alike. A
+turn that was sampled keeps its sampled ids (their text may tokenise differently), so the context
+a model is trained on is, id by id, the context it acts in.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -58,9 +60,14 @@ class ChatFormat:
         """Ids of the messages before the first agent turn, with the generation prompt."""
         return self._encode(self._render(prompt, generate=True))
 
-    def response_ids(self, response: str) -> list[int]:
-        """Ids of one agent turn, its end-of-turn mark included: what a policy generates."""
-        return self._encode(response) + self.end_ids
+    def response_ids(self, step: Step) -> list[int]:
+        """Ids of one agent turn, its end-of-turn mark included: the sampled ones where kept.
+
+        The caller answers for `token_ids` being of this tokenizer; see `fingerprint`.
+        """
+        if step.token_ids is not None:
+            return list(step.token_ids)
+        return self._encode(step.response) + self.end_ids
 
     def observation_ids(self, observation: str) -> list[int]:
         """Ids between two agent turns: the environment's answer and the generation prompt."""
@@ -74,7 +81,7 @@ class ChatFormat:
         ids: list[int] = []
         mask: list[int] = []
         for i, step in enumerate(steps):
-            response = self.response_ids(step.response)
+            response = self.response_ids(step)
             ids += response
             mask += [1] * len(response)
             if i + 1 < len(steps):
@@ -87,8 +94,13 @@ class ChatFormat:
         """Ids of everything before the agent's next turn: the prompt h of Eq. 6."""
         ids = self.prompt_ids(prompt)
         for step in steps:
-            ids += self.response_ids(step.response) + self.observation_ids(step.observation)
+            ids += self.response_ids(step) + self.observation_ids(step.observation)
         return ids
+
+    def fingerprint(self) -> str:
+        """Equal for two tokenizers exactly when they give every chat the same ids."""
+        vocabulary = self.tokenizer.backend_tokenizer.to_str()
+        return hashlib.sha256(f"{vocabulary}{self.tokenizer.chat_template}".encode()).hexdigest()
 
     def encode(self, text: str) -> list[int]:
         """Ids of a text alone, without special tokens added."""

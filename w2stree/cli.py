@@ -13,10 +13,17 @@ from w2stree.errors import EnvironmentFailure, InvalidInput, MissingDependency, 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; user errors print one message and return 2, an interrupt returns 130."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    # argparse takes `CONFIG --run-dir X seed=1` apart wrongly: overrides may follow options.
+    options, rest = parser.parse_known_args(arguments)
+    misplaced = [a for a in rest if a.startswith("-") or "=" not in a]
+    if misplaced or (rest and not hasattr(options, "override")):
+        parser.error(f"unrecognized arguments: {' '.join(misplaced or rest)}")
+    if rest:
+        options.override += rest
     try:
         return int(options.command(options))
-    except (InvalidInput, MissingDependency, RunDirectoryError, FileNotFoundError) as error:
+    except (InvalidInput, MissingDependency, RunDirectoryError, OSError) as error:
         print(f"w2stree: {error}", file=sys.stderr)
         return 2
     except EnvironmentFailure as error:

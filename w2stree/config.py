@@ -33,12 +33,27 @@ class EnvironmentSection(Section):
 
 
 class TasksSection(Section):
-    """How many tasks each part uses; demonstrations and exploration share no task."""
+    """How many tasks each part uses; no two parts share a task.
+
+    Demonstrations and exploration take the train fold from its start. The test tasks are
+    `test_split`'s from `test_offset` on; of the train fold they test new tasks of known things.
+    """
 
     demonstrations: Positive
     explore: Positive
     test: Positive
-    test_split: Literal["dev", "test"] = "test"
+    test_split: Literal["train", "dev", "test"] = "test"
+    test_offset: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _disjoint(self) -> TasksSection:
+        num_train = self.demonstrations + self.explore
+        if self.test_split == "train" and self.test_offset < num_train:
+            raise ValueError(
+                f"test_offset is {self.test_offset}, but demonstrations and explore use the train "
+                f"fold's first {num_train} tasks"
+            )
+        return self
 
 
 class PromptSection(Section):
@@ -49,10 +64,13 @@ class PromptSection(Section):
 
 
 class DecodingSection(Section):
-    """How actions are decoded; the same for every model of a run."""
+    """How turns are decoded, the same for every model of a run.
+
+    `max_new_tokens` bounds what is said freely: the whole turn, or its thought.
+    """
 
     actions: Literal["admissible", "free"] = "admissible"
-    max_new_tokens: Positive = 256
+    max_new_tokens: Positive = 64
 
 
 class LoraSection(Section):
@@ -115,7 +133,6 @@ class ModelSection(Section):
 
     path: Path | None = None
     architecture: ArchitectureSection | None = None
-    pretrain: PretrainSection | None = None
     sft: OptimisationSection
 
     @model_validator(mode="after")
@@ -123,6 +140,12 @@ class ModelSection(Section):
         if (self.path is None) == (self.architecture is None):
             raise ValueError("give exactly one of path and architecture")
         return self
+
+
+class StrongSection(ModelSection):
+    """The strong model may have latent ability to elicit: reward-free pretraining."""
+
+    pretrain: PretrainSection | None = None
 
 
 class SamplingSection(Section):
@@ -188,7 +211,7 @@ class Config(Section):
     prompt: PromptSection = PromptSection()
     decoding: DecodingSection = DecodingSection()
     weak: ModelSection
-    strong: ModelSection
+    strong: StrongSection
     explore: ExploreSection
     search: SearchSection = SearchSection()
     tree_dpo: TreeDpoSection

@@ -25,15 +25,29 @@ Completion = Literal["step", "suffix"]
 IGNORED = -100
 """The label of a token that is not trained on (PyTorch's cross-entropy default)."""
 
+_ROUNDING = 1e-9  # what summing a few gaps may be off; no real gap is this small
+
 
 @dataclass(frozen=True, slots=True)
 class PreferenceRow:
-    """What DPO sees of a pair: shared history, then two continuations."""
+    """What DPO sees of a pair: shared history, then two continuations.
 
-    prompt: tuple[Message, ...]
-    history: tuple[Step, ...]
-    chosen: tuple[Step, ...]
-    rejected: tuple[Step, ...]
+    Turns [begin, end) of each side are compared; `end` None means up to the last. The history,
+    turns [0, begin), is the chosen side's.
+    """
+
+    chosen: Trajectory
+    rejected: Trajectory
+    begin: int
+    end: int | None
+
+    @property
+    def history(self) -> tuple[Step, ...]:
+        return self.chosen.steps[: self.begin]
+
+    def turns(self, side: Trajectory) -> tuple[Step, ...]:
+        """The compared turns of `chosen` or `rejected`."""
+        return side.steps[self.begin : self.end]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +63,11 @@ def preference_rows(pairs: Iterable[PreferencePair], completion: Completion) -> 
 
     `suffix` keeps every pair whose texts differ from all before. `step` compares two actions
     at a divergence, so all pairs with these two actions speak about one row: their gaps are
-    summed and the sign decides (that is the order of the two actions' mean returns); a sum
-    of zero says nothing and gives no row. The history is the chosen side's.
+    summed and the sign decides (without a `min_gap`, that is the order of the two actions'
+    mean returns); a sum of zero says nothing and gives no row.
     """
     if completion == "suffix":
-        rows = (_row(pair, None) for pair in pairs)
+        rows = (PreferenceRow(p.chosen, p.rejected, p.depth, None) for p in pairs)
         return list({_texts(row): row for row in rows}.values())
     if completion != "step":
         raise InvalidInput(f"completion is {completion!r}; use 'step' or 'suffix'")
@@ -69,7 +83,11 @@ def _net_step_rows(pairs: Iterable[PreferencePair]) -> list[PreferenceRow]:
         first.setdefault(forward, pair)
         net_gap[forward] = net_gap.get(forward, 0.0) + pair.gap
         net_gap[backward] = net_gap.get(backward, 0.0) - pair.gap
-    return [_row(pair, 1) for key, pair in first.items() if net_gap[key] > 0]
+    return [
+        PreferenceRow(pair.chosen, pair.rejected, pair.depth, pair.depth + 1)
+        for key, pair in first.items()
+        if net_gap[key] > _ROUNDING
+    ]
 
 
 def preference_dataset(
@@ -89,9 +107,9 @@ def preference_dataset(
     return datasets.Dataset.from_list(
         [
             {
-                "prompt": _dicts([*row.prompt, *_messages(row.history)]),
-                "chosen": _dicts(_messages(row.chosen)[:-1]),
-                "rejected": _dicts(_messages(row.rejected)[:-1]),
+                "prompt": _dicts([*row.chosen.prompt, *_messages(row.history)]),
+                "chosen": _dicts(_messages(row.turns(row.chosen))[:-1]),
+                "rejected": _dicts(_messages(row.turns(row.rejected))[:-1]),
             }
             for row in rows
         ]
@@ -124,9 +142,10 @@ def tokenize_sft(
     `all_tokens` labels observations too: self-supervised pretraining on transcripts.
     """
     rows, num_too_long = [], 0
-    for trajectory in map(with_responses, trajectories):
+    fingerprint = chat.fingerprint()
+    for trajectory in trajectories:
         prompt = chat.prompt_ids(trajectory.prompt)
-        ids, mask = chat.steps_ids(trajectory.steps)
+        ids, mask = chat.steps_ids(_turns_for(trajectory, fingerprint))
         if all_tokens:
             prompt_labels, mask = prompt, [1] * len(ids)
         else:
@@ -141,65 +160,55 @@ def tokenize_sft(
 
 def tokenize_preferences(
     rows: Sequence[PreferenceRow], chat: ChatFormat, *, max_length: int
-) -> TokenizedRows:
-    """`prompt_ids`, and `chosen_ids`/`rejected_ids` with masks (1 on agent tokens).
+) -> list[dict[str, list[int]] | None]:
+    """`prompt_ids`, and `chosen_ids`/`rejected_ids` with masks (1 on agent tokens), by row.
 
-    A row either side of which exceeds `max_length` is left out whole: a cut side would lose
-    the very tokens that differ.
+    None stands for a row either side of which exceeds `max_length`: a cut side would lose the
+    very tokens that differ.
     """
-    tokenized, num_too_long = [], 0
+    fingerprint = chat.fingerprint()
+    tokenized: list[dict[str, list[int]] | None] = []
     for row in rows:
-        prompt = chat.history_ids(row.prompt, row.history)
-        chosen_ids, chosen_mask = chat.steps_ids(row.chosen)
-        rejected_ids, rejected_mask = chat.steps_ids(row.rejected)
-        if len(prompt) + max(len(chosen_ids), len(rejected_ids)) > max_length:
-            num_too_long += 1
-            continue
-        tokenized.append(
-            {
-                "prompt_ids": prompt,
-                "chosen_ids": chosen_ids,
-                "chosen_mask": chosen_mask,
-                "rejected_ids": rejected_ids,
-                "rejected_mask": rejected_mask,
-            }
+        chosen, rejected = (_turns_for(t, fingerprint) for t in (row.chosen, row.rejected))
+        prompt = chat.history_ids(row.chosen.prompt, chosen[: row.begin])
+        chosen_ids, chosen_mask = chat.steps_ids(chosen[row.begin : row.end])
+        rejected_ids, rejected_mask = chat.steps_ids(rejected[row.begin : row.end])
+        fits = len(prompt) + max(len(chosen_ids), len(rejected_ids)) <= max_length
+        ids = {
+            "prompt_ids": prompt,
+            "chosen_ids": chosen_ids,
+            "chosen_mask": chosen_mask,
+            "rejected_ids": rejected_ids,
+            "rejected_mask": rejected_mask,
+        }
+        tokenized.append(ids if fits else None)
+    return tokenized
+
+
+def _turns_for(trajectory: Trajectory, fingerprint: str) -> list[Step]:
+    """Its turns as the tokenizer of that fingerprint should see them.
+
+    Sampled ids are kept where that tokenizer sampled them; a log that kept only the parsed
+    action gets a rendered turn.
+    """
+    is_own = trajectory.info.get("tokenizer") == fingerprint
+    return [
+        Step(
+            step.action,
+            step.observation,
+            step.response or render_turn("", step.action),
+            step.token_ids if is_own else None,
         )
-    return TokenizedRows(tokenized, num_too_long)
-
-
-def with_responses(trajectory: Trajectory) -> Trajectory:
-    """The trajectory with a rendered turn wherever a log kept only the parsed action."""
-    steps = tuple(
-        step if step.response else Step(step.action, step.observation, render_turn("", step.action))
         for step in trajectory.steps
-    )
-    return Trajectory(
-        trajectory.task_id,
-        trajectory.prompt,
-        steps,
-        trajectory.total_return,
-        trajectory.status,
-        trajectory.info,
-    )
-
-
-def _row(pair: PreferencePair, num_steps: int | None) -> PreferenceRow:
-    chosen, rejected = with_responses(pair.chosen), with_responses(pair.rejected)
-    end = None if num_steps is None else pair.depth + num_steps
-    return PreferenceRow(
-        prompt=chosen.prompt,
-        history=chosen.steps[: pair.depth],
-        chosen=chosen.steps[pair.depth : end],
-        rejected=rejected.steps[pair.depth : end],
-    )
+    ]
 
 
 def _texts(row: PreferenceRow) -> tuple[object, ...]:
-    return (row.prompt, *(_turns(steps) for steps in (row.history, row.chosen, row.rejected)))
-
-
-def _turns(steps: Sequence[Step]) -> tuple[tuple[str, str], ...]:
-    return tuple((step.response, step.observation) for step in steps)
+    sides = (row.history, row.turns(row.chosen), row.turns(row.rejected))
+    return (
+        row.chosen.prompt,
+        *(tuple((s.response, s.observation) for s in side) for side in sides),
+    )
 
 
 def _messages(steps: Sequence[Step]) -> list[Message]:

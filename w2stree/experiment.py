@@ -8,6 +8,7 @@ demonstrations ───┴──────┴─> sft_weak    │            
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -38,13 +39,13 @@ def run_experiment(
     `MissingDependency` before any stage runs where that can be known.
     """
     _check(config)
-    directory = RunDirectory(run_dir, config.model_dump(mode="json"))
     context = Context(config, run_dir)
+    listed = stages(context)
+    _check_forced(force, [spec.name for spec, _ in listed])
+    directory = RunDirectory(run_dir, config.model_dump(mode="json"))
     learn.use_threads(config.num_threads)
-    try:
-        run_stages(directory, stages(context), seed=config.seed, force=force, announce=announce)
-    finally:
-        context.close()
+    with directory.lock(), contextlib.closing(context):
+        run_stages(directory, listed, seed=config.seed, force=force, announce=announce)
     return directory.stage("report")
 
 
@@ -53,11 +54,20 @@ def stages(context: Context) -> list[Stage]:
     config = context.config
     has_tokenizer = bool(config.weak.architecture or config.strong.architecture)
     is_pretrained = config.strong.pretrain is not None
+    weak_path, strong_path = (
+        (section.path,) if section.path else () for section in (config.weak, config.strong)
+    )
     listed: list[Stage] = []
 
-    def add(name: str, run: Callable[..., None], *needs: str, **bound: str) -> None:
+    def add(
+        name: str,
+        run: Callable[..., None],
+        *needs: str,
+        external: tuple[Path, ...] = (),
+        **bound: str,
+    ) -> None:
         present = {spec.name for spec, _ in listed}
-        spec = StageSpec(name, tuple(need for need in needs if need in present))
+        spec = StageSpec(name, tuple(need for need in needs if need in present), external)
         listed.append((spec, functools.partial(run, context, **bound)))
 
     add("demonstrations", play.demonstrations)
@@ -65,10 +75,11 @@ def stages(context: Context) -> list[Stage]:
         add("random_play", play.random_play)
     if has_tokenizer:
         add("tokenizer", learn.tokenizer, "demonstrations", "random_play")
-    add("sft_weak", learn.sft, "demonstrations", "tokenizer", role="weak")
+    add("sft_weak", learn.sft, "demonstrations", "tokenizer", external=weak_path, role="weak")
     if is_pretrained:
-        add("pretrain", learn.pretrain, "random_play", "tokenizer")
-    add("sft_strong", learn.sft, "demonstrations", "tokenizer", "pretrain", role="strong")
+        add("pretrain", learn.pretrain, "random_play", "tokenizer", external=strong_path)
+    before_strong = ("demonstrations", "tokenizer", "pretrain")
+    add("sft_strong", learn.sft, *before_strong, external=strong_path, role="strong")
     add("explore", play.explore, "sft_weak")
     add("tree", play.tree, "explore")
     add("tree_dpo", learn.tree_dpo, "explore", "tree", "sft_weak", "sft_strong")
@@ -81,16 +92,25 @@ def stages(context: Context) -> list[Stage]:
     return listed
 
 
+def _check_forced(force: Sequence[str], names: Sequence[str]) -> None:
+    for name in force:
+        if name not in names:
+            raise InvalidInput(f"--force {name}: no such stage; stages are {', '.join(names)}")
+
+
 def _check(config: Config) -> None:
     """What would otherwise fail minutes into the run."""
     refuse_unknown_game(config.environment.game)
     for game in config.strong.pretrain.games if config.strong.pretrain else ():
         refuse_unknown_game(game.game)
-    num_train = config.tasks.demonstrations + config.tasks.explore
-    if max(num_train, config.tasks.test) > FOLD_SIZE:
-        raise InvalidInput(
-            f"tasks: demonstrations + explore is {num_train} and test is {config.tasks.test}; "
-            f"a fold has {FOLD_SIZE} tasks"
-        )
+        if game.episodes > FOLD_SIZE:
+            raise InvalidInput(
+                f"strong.pretrain.games: {game.game} asks for {game.episodes} episodes; "
+                f"a fold has {FOLD_SIZE} tasks"
+            )
+    tasks = config.tasks
+    last = max(tasks.demonstrations + tasks.explore, tasks.test_offset + tasks.test)
+    if last > FOLD_SIZE:
+        raise InvalidInput(f"tasks: {last} tasks of one fold are asked for; it has {FOLD_SIZE}")
     java_home_bin()
     require_matplotlib()

@@ -116,8 +116,11 @@ def build_model(architecture: Architecture, tokenizer: Any, *, seed: int) -> Any
 def load_model(path: str | Path) -> tuple[Any, Any]:
     """(model, tokenizer) of a causal LM directory, ready to act: evaluation mode, no dropout.
 
-    Raises `InvalidInput` where there is no model; nothing is fetched from a hub.
+    On a GPU the weights keep the checkpoint's precision; on a CPU they become float32, since
+    bfloat16 is several times slower there and loses small updates in training. Raises
+    `InvalidInput` where there is no model; nothing is fetched from a hub.
     """
+    import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     if not (Path(path) / "config.json").is_file():
@@ -125,8 +128,9 @@ def load_model(path: str | Path) -> tuple[Any, Any]:
     tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    model = AutoModelForCausalLM.from_pretrained(path, local_files_only=True, dtype="auto")
-    return model.eval(), tokenizer
+    device, dtype = ("cuda", "auto") if torch.cuda.is_available() else ("cpu", torch.float32)
+    model = AutoModelForCausalLM.from_pretrained(path, local_files_only=True, dtype=dtype)
+    return model.to(device).eval(), tokenizer
 
 
 def save_model(path: str | Path, model: Any, tokenizer: Any) -> None:

@@ -6,7 +6,7 @@ batch them; it answers in the same order.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -59,6 +59,9 @@ class AgentTurn:
 class Policy(Protocol):
     """An agent."""
 
+    info: Mapping[str, str]
+    """What its trajectories' `info` says of it: `policy`, and the `tokenizer` of its ids."""
+
     def act(self, episodes: Sequence[Episode]) -> list[AgentTurn]:
         """The next turn of each episode, in order."""
 
@@ -74,6 +77,7 @@ class RandomPolicy:
     """
 
     def __init__(self, *, by_verb: bool = False) -> None:
+        self.info: Mapping[str, str] = {"policy": "random"}
         self._by_verb = by_verb
 
     def act(self, episodes: Sequence[Episode]) -> list[AgentTurn]:

@@ -12,7 +12,8 @@ ACTION = "Action:"
 UNPARSED = "Your reply had no action. Reply with a line 'Thought: …' and a line 'Action: …'."
 """The observation of a turn without an action; such a turn costs a step."""
 
-_ACTION_LINE = re.compile(r"Action: *(.*)")
+_AT_LINE_START = re.compile(r"^Action: *(.*)", re.MULTILINE)
+_ANYWHERE = re.compile(r"Action: *(.*)")
 
 
 def render_turn(thought: str, action: str) -> str:
@@ -21,6 +22,10 @@ def render_turn(thought: str, action: str) -> str:
 
 
 def parse_action(response: str) -> str | None:
-    """The first action line's command, stripped; None where there is none or it is empty."""
-    match = _ACTION_LINE.search(response)
+    """The action's command, stripped; None where there is none or it is empty.
+
+    The first line that begins with `Action:` counts; where no line does, the first `Action:`
+    within one.
+    """
+    match = _AT_LINE_START.search(response) or _ANYWHERE.search(response)
     return match[1].strip() or None if match else None

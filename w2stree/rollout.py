@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from types import TracebackType
@@ -98,6 +98,7 @@ class _Running:
     slot: int
     plan: EpisodePlan
     episode: Episode
+    policy_info: Mapping[str, str]
     score: float = 0.0
     turn: AgentTurn | None = None
     action: str | None = None
@@ -112,7 +113,7 @@ class _Running:
             steps=tuple(self.episode.steps),
             total_return=self.score,
             status=status,
-            info={**how, **self.info},
+            info={**how, **self.policy_info, **self.info},
         )
 
 
@@ -127,7 +128,12 @@ class _Wave:
     ) -> None:
         self._pool, self._policy, self._instruction = pool, policy, instruction
         self._running = [
-            _Running(slot, plan, Episode(first_key + slot, (), plan.sampling, plan.rng(), []))
+            _Running(
+                slot,
+                plan,
+                Episode(first_key + slot, (), plan.sampling, plan.rng(), []),
+                policy.info,
+            )
             for slot, plan in enumerate(plans)
         ]
 
@@ -174,10 +180,10 @@ class _Wave:
         digest: Callable[[_Running, Any], Status | None],
     ) -> Iterator[Trajectory]:
         """Ask every environment, then read every answer; the environments work in parallel."""
-        still_running = []
         for running in self._running:
             with self._failing(running):
                 self._pool[running.slot].send(*request(running))
+        ended, still_running = [], []
         for running in self._running:
             status: Status | None = "error"
             if not running.info:
@@ -187,8 +193,10 @@ class _Wave:
                 still_running.append(running)
             else:
                 self._policy.forget(running.episode.key)
-                yield running.trajectory(status)
+                ended.append(running.trajectory(status))
         self._running = still_running
+        # Only now that every answer is read: whoever consumes this may stop in the middle.
+        yield from ended
 
     @contextlib.contextmanager
     def _failing(self, running: _Running) -> Iterator[None]:

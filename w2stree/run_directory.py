@@ -11,6 +11,7 @@ runs/quickstart/
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import platform
@@ -33,21 +34,24 @@ _VERSIONED = ("w2stree", "numpy", "torch", "transformers", "trl", "peft", "textw
 
 @dataclass(frozen=True, slots=True)
 class StageSpec:
-    """A named step of a run and the stages whose results it reads."""
+    """A named step of a run, the stages whose results it reads and other folders it reads."""
 
     name: str
     needs: tuple[str, ...]
+    external: tuple[Path, ...] = ()
 
 
 class RunDirectory:
-    """Opens or creates a run; raises `RunDirectoryError` where another config made it."""
+    """Opens or creates a run; raises `RunDirectoryError` where another configuration made it."""
 
     def __init__(self, path: Path, config: Mapping[str, Any]) -> None:
         self.path = path
         self._config = dict(config)
         stored = path / "config.json"
-        if stored.is_file():
-            _refuse_other_config(path, json.loads(stored.read_text()), self._config)
+        if stored.is_file() and any(path.glob(f"*/{MANIFEST}")):
+            _refuse_other_config(path, read_json(stored), self._config)
+        elif stored.is_file():
+            write_json(stored, self._config)  # no stage has finished on the earlier one
         elif path.is_dir() and any(path.iterdir()):
             raise RunDirectoryError(
                 f"{path} is not empty and has no config.json: it is not a run directory; "
@@ -56,6 +60,18 @@ class RunDirectory:
         else:
             path.mkdir(parents=True, exist_ok=True)
             write_json(stored, self._config)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the run for this process; the lock is the system's and ends with the process."""
+        with (self.path / ".lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RunDirectoryError(
+                    f"{self.path} is in use by another run; wait for it, or use another --run-dir"
+                ) from None
+            yield
 
     def stage(self, name: str) -> Path:
         """The folder of a stage's result."""
@@ -66,13 +82,10 @@ class RunDirectory:
         file = self.stage(name) / MANIFEST
         if not file.is_file():
             return None
-        try:
-            record = json.loads(file.read_text())
-        except json.JSONDecodeError as error:
-            raise RunDirectoryError(
-                f"{file}: not valid JSON ({error.msg}); delete the folder {name} to redo the stage"
-            ) from None
-        return dict(record)
+        record = read_json(file)
+        if not isinstance(record, dict) or not {"inputs", "outputs"} <= set(record):
+            raise RunDirectoryError(f"{file}: not a manifest; delete the folder to redo the stage")
+        return record
 
     def is_current(self, spec: StageSpec) -> bool:
         """Whether the stage has finished on the results its inputs have now."""
@@ -114,7 +127,8 @@ class RunDirectory:
 
     def _input_hashes(self, spec: StageSpec) -> dict[str, Any]:
         manifests = {name: self.manifest(name) for name in spec.needs}
-        return {name: manifest and manifest["outputs"] for name, manifest in manifests.items()}
+        stages = {name: manifest and manifest["outputs"] for name, manifest in manifests.items()}
+        return {**stages, **{str(folder): hash_files(folder) for folder in spec.external}}
 
 
 @dataclass(slots=True)
@@ -138,13 +152,9 @@ def run_stages(
 ) -> None:
     """Run in order what is missing or out of date; `force`d stages are redone.
 
-    `announce(stage, what)` is told of each stage. Raises `RunDirectoryError` for a forced
-    stage that does not exist.
+    `announce(stage, what)` is told of each stage.
     """
-    names = [spec.name for spec, _ in stages]
     for name in force:
-        if name not in names:
-            raise RunDirectoryError(f"--force {name}: no such stage; stages are {', '.join(names)}")
         directory.discard(name)
     for spec, run in stages:
         if directory.is_current(spec):
@@ -158,17 +168,34 @@ def run_stages(
         announce(spec.name, f"finished in {manifest['seconds']:.0f} s")
 
 
+def read_json(path: Path) -> Any:
+    """The value in a JSON file of a run; `RunDirectoryError` where it is torn."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise RunDirectoryError(
+            f"{path}: not valid JSON ({error.msg}); delete {path.parent} and run again"
+        ) from None
+
+
 def write_json(path: Path, value: Any) -> None:
     """Pretty JSON, replaced as a whole."""
     partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+    text = json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n"
+    partial.write_text(text, encoding="utf-8")
     partial.replace(path)
+
+
+def hash_file(file: Path) -> str:
+    """SHA-256 of a file."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def hash_files(folder: Path) -> dict[str, str]:
     """SHA-256 of every file below a folder but its manifest, by relative path."""
     return {
-        str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest()
+        str(file.relative_to(folder)): hash_file(file)
         for file in sorted(folder.rglob("*"))
         if file.is_file() and file.name != MANIFEST
     }

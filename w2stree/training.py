@@ -21,6 +21,8 @@ from trl.trainer.dpo_trainer import DataCollatorForPreference
 from w2stree.dataset import IGNORED
 from w2stree.errors import InvalidInput
 
+_LAST_STEPS = 10  # one batch's loss says little: the last ones are averaged
+
 Progress = Callable[[int, int, dict[str, float]], None]
 """Called after each optimiser step: (step, total steps, last logged metrics)."""
 
@@ -59,11 +61,12 @@ def train_sft(
 ) -> tuple[Any, dict[str, float]]:
     """Minimise the mean negative log-likelihood of the labelled tokens (L_SFT).
 
-    Returns the trained model (adapters merged) and metrics: first and last loss, tokens/s.
-    Raises `InvalidInput` where a row has no labelled token: it would train on nothing.
+    Returns the trained model (adapters merged) and metrics: the first step's loss, the mean of
+    the last ten steps', tokens/s. Raises `InvalidInput` where a row has no labelled token: it
+    would train on nothing.
     """
     if not rows:
-        raise InvalidInput("no rows to train on")
+        raise InvalidInput("no rows to train on; where some were too long, raise max_length")
     for i, row in enumerate(rows):
         if all(label == IGNORED for label in row["labels"]):
             raise InvalidInput(f"rows[{i}] labels no token; its agent turns are empty")
@@ -231,7 +234,7 @@ def _train(trainer: Any, num_tokens: float) -> tuple[Any, dict[str, float]]:
     trainer.remove_callback(PrinterCallback)
     result = trainer.train()
     log = next(c for c in trainer.callback_handler.callbacks if isinstance(c, _Log))
-    first, last = log.metrics[0], log.metrics[-1]
+    first, last = log.metrics[0], _mean(log.metrics[-_LAST_STEPS:])
     model = trainer.model
     if hasattr(model, "merge_and_unload"):
         model = model.merge_and_unload()
@@ -247,6 +250,10 @@ def _train(trainer: Any, num_tokens: float) -> tuple[Any, dict[str, float]]:
                 key
             ]
     return model, metrics
+
+
+def _mean(metrics: Sequence[dict[str, float]]) -> dict[str, float]:
+    return {key: sum(m[key] for m in metrics) / len(metrics) for key in metrics[-1]}
 
 
 def _peft(lora: Lora | None) -> LoraConfig | None:
@@ -274,8 +281,7 @@ def _arguments(optimisation: Optimisation, output_dir: str, seed: int) -> dict[s
         "max_grad_norm": 1.0,
         "adam_beta2": 0.98,
         "train_sampling_strategy": "random",
-        "logging_steps": 5,
-        "logging_first_step": True,
+        "logging_steps": 1,
         "save_strategy": "no",
         "report_to": [],
         "disable_tqdm": True,

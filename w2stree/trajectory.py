@@ -53,7 +53,8 @@ class Trajectory:
 
     `total_return` is G in [0, 1], normalised by the environment adapter. Success is never
     stored: it is `total_return >= success_threshold` wherever it is asked for.
-    `info` holds how the rollout was made (sampling configuration, seed, an error's cause).
+    `info` holds how the rollout was made (sampling configuration, seed, the fingerprint of the
+    tokenizer that `token_ids` are of, an error's cause).
     """
 
     task_id: str

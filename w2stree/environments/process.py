@@ -94,28 +94,30 @@ class EnvironmentProcess:
         if self._process.pid is not None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.kill()  # it may not have reached its own group yet
         self._process.join(timeout=5)
 
 
 def _serve(pipe: Connection, factory: Callable[[], Environment]) -> None:
-    os.setsid()  # a group of its own: Ctrl-C is the driver's to handle, and killpg reaches the JVM
     environment: Environment | None = None
-    try:
-        environment = factory()
+    # A closed pipe means that the driver is done with us, or dead: nobody is left to tell.
+    with contextlib.suppress(EOFError, OSError, KeyboardInterrupt):
+        os.setsid()  # own group: Ctrl-C is the driver's to handle, and killpg reaches the JVM
+        try:
+            environment = factory()
+        except Exception as error:
+            pipe.send((False, _portable(error)))
+            return
         pipe.send((True, None))
         while True:
             method, args = pipe.recv()
             try:
-                pipe.send((True, getattr(environment, method)(*args)))
+                reply = (True, getattr(environment, method)(*args))
             except Exception as error:
-                pipe.send((False, _portable(error)))
-    except EOFError:
-        pass  # the driver closed its end, or died
-    except Exception as error:
-        pipe.send((False, _portable(error)))
-    finally:
-        if environment is not None:
-            environment.close()
+                reply = (False, _portable(error))
+            pipe.send(reply)
+    if environment is not None:
+        environment.close()
 
 
 def _portable(error: Exception) -> Exception:

@@ -22,8 +22,8 @@ GAMES = (
 FOLD_START = {"train": 0, "dev": 10_000, "test": 20_000}
 FOLD_SIZE = 1_000
 
-# The action that makes progress towards an object, for the expert's one-line thoughts.
-_GOAL = re.compile(r"^(?:take|slice|dice|chop|cook|put) (.+?)(?: (?:in|on) .+)?$")
+# The actions that make progress, and the ones on the way to them (opening, closing, reading).
+_GOAL = re.compile(r"^(take|slice|dice|chop|cook|put) (.+?)(?: (in|on) (.+))?$")
 
 
 class TextWorldExpress:
@@ -59,7 +59,6 @@ class TextWorldExpress:
     def reset(self, task_id: str) -> tuple[str, Info]:
         self._fold_and_seed = self._parse(task_id)
         infos = self._generate(gold=False)
-        self._num_steps, self._score = 0, 0.0
         statement = f"{_tidy(infos['taskDescription'])}\n{_tidy(infos['observation'])}"
         return statement, _info(infos)
 
@@ -74,9 +73,9 @@ class TextWorldExpress:
         return _tidy(observation), reward, terminated, truncated, info
 
     def expert(self) -> list[ExpertTurn]:
-        """The game's gold path, each action with a thought naming the object it works towards.
+        """The game's gold path, each action with a thought naming what it works towards.
 
-        The thought is hindsight: the object of the next taking, cutting, cooking or putting.
+        The thought is hindsight: the path's next taking, cutting, cooking or putting.
         """
         self._generate(gold=True)
         actions = self._engine.getGoldActionSequence()
@@ -92,6 +91,7 @@ class TextWorldExpress:
         if self._fold_and_seed is None:
             raise EnvironmentFailure("no task is loaded; call reset(task_id) first")
         fold, seed = self._fold_and_seed
+        self._num_steps, self._score = 0, 0.0
         _, infos = self._engine.reset(seed=seed, gameFold=fold, generateGoldPath=gold)
         return dict(infos)
 
@@ -146,5 +146,7 @@ def _tidy(text: str) -> str:
 def _thought(remaining: list[str]) -> str:
     for action in remaining:
         if match := _GOAL.match(action):
-            return f"I need the {match[1]}."
+            verb, thing, preposition, place = match.groups()
+            where = f" {preposition} the {place}" if place else ""
+            return f"I need to {verb} the {thing}{where}."
     return "I finish the task."

@@ -68,9 +68,14 @@ class Turn:
             if not self.is_done and self._num_free >= grammar.max_new_tokens:
                 self._force(grammar.end_ids)
                 self.is_done = True
+        elif token in grammar.end_ids:
+            # The model would stop before acting: its mark must not stand inside the turn.
+            self.ids.pop()
+            self.logprobs.pop()
+            self._start_action(grammar.next_action_ids)
         elif grammar.ends_line(token):
             self._start_action(grammar.first_action_ids)
-        elif self._num_free >= grammar.max_thought_tokens:
+        elif self._num_free >= grammar.max_new_tokens:
             self._start_action(grammar.next_action_ids)
 
     def _start_action(self, opening: Sequence[int]) -> None:
@@ -90,7 +95,10 @@ class Turn:
 
 
 class TurnGrammar:
-    """What every turn of a run has in common."""
+    """What every turn of a run has in common.
+
+    `max_new_tokens` bounds what the model says freely: the whole turn, or its thought.
+    """
 
     def __init__(
         self,
@@ -98,13 +106,11 @@ class TurnGrammar:
         *,
         decoding: Decoding,
         has_thought: bool = True,
-        max_new_tokens: int = 256,
-        max_thought_tokens: int = 64,
+        max_new_tokens: int = 64,
     ) -> None:
         self.decoding = decoding
         self.has_thought = has_thought
         self.max_new_tokens = max_new_tokens
-        self.max_thought_tokens = max_thought_tokens
         self.end_ids = chat.end_ids
         self.thought_ids = chat.encode(THOUGHT)
         self.first_action_ids = chat.encode(ACTION)
@@ -124,9 +130,8 @@ class TurnGrammar:
         return ids
 
     def ends_line(self, token: int) -> bool:
-        """Whether the token brings a thought to its end: a line break, or the end of the turn."""
+        """Whether the token has the line break that ends a thought."""
         is_end = self._line_ends.get(token)
         if is_end is None:
-            is_end = "\n" in self._chat.tokenizer.decode([token]) or token in self.end_ids
-            self._line_ends[token] = is_end
+            is_end = self._line_ends[token] = "\n" in self._chat.tokenizer.decode([token])
         return is_end

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,16 +29,19 @@ class TransformersPolicy:
         *,
         decoding: Decoding = "free",
         has_thought: bool = True,
-        max_new_tokens: int = 256,
+        max_new_tokens: int = 64,
     ) -> None:
         self._model = model.eval()
         self._chat = ChatFormat(tokenizer)
         self._grammar = TurnGrammar(
             self._chat, decoding=decoding, has_thought=has_thought, max_new_tokens=max_new_tokens
         )
+        self.info: Mapping[str, str] = {
+            "policy": "transformers",
+            "tokenizer": self._chat.fingerprint(),
+        }
         self._cache: LockstepCache | None = None
         self._unseen: dict[int, list[int]] = {}  # ids of an episode the cache does not hold yet
-        self._num_seen_steps: dict[int, int] = {}
         self.num_generated_tokens = 0
 
     def act(self, episodes: Sequence[Episode]) -> list[AgentTurn]:
@@ -50,7 +53,8 @@ class TransformersPolicy:
         if not episodes:
             return []
         keys = [episode.key for episode in episodes]
-        if self._cache is None or not set(keys) <= set(self._cache.keys):
+        is_new = any(not e.steps for e in episodes)  # keys may have been used before
+        if self._cache is None or is_new or not set(keys) <= set(self._cache.keys):
             self._cache = LockstepCache(self._model, keys)
             self._unseen = {e.key: self._chat.history_ids(e.prompt, e.steps) for e in episodes}
         else:

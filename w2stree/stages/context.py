@@ -48,7 +48,7 @@ class Context:
         """Task ids of a part: demonstrations, explore (disjoint, train fold) or test."""
         tasks, game = self.config.tasks, self.config.environment.game
         if part == "test":
-            return task_ids(game, tasks.test_split)[: tasks.test]
+            return task_ids(game, tasks.test_split)[tasks.test_offset :][: tasks.test]
         train = task_ids(game, "train")
         if part == "demonstrations":
             return train[: tasks.demonstrations]
@@ -59,14 +59,19 @@ class Context:
         if self._pool is None:
             section = self.config.environment
             self._pool = self._resources.enter_context(
-                self.environments(section.game, section.params, section.max_steps)
+                self.environments(
+                    section.game, section.params, section.max_steps, section.num_processes
+                )
             )
         return self._pool
 
-    def environments(self, game: str, params: Mapping[str, int], max_steps: int) -> EnvironmentPool:
-        """A pool of another game or setting, for the caller to close."""
+    @staticmethod
+    def environments(
+        game: str, params: Mapping[str, int], max_steps: int, num_processes: int
+    ) -> EnvironmentPool:
+        """A pool of any game and setting, for the caller to close."""
         factory = functools.partial(TextWorldExpress, game, dict(params), max_steps=max_steps)
-        return EnvironmentPool(factory, self.config.environment.num_processes)
+        return EnvironmentPool(factory, num_processes)
 
     def play(
         self, stage: str, pool: EnvironmentPool, policy: Policy, plans: Sequence[EpisodePlan]

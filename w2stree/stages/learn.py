@@ -11,7 +11,13 @@ from transformers import AutoTokenizer
 
 from w2stree.chat import ChatFormat
 from w2stree.config import ModelSection, OptimisationSection
-from w2stree.dataset import TokenizedRows, preference_rows, tokenize_preferences, tokenize_sft
+from w2stree.dataset import (
+    PreferenceRow,
+    TokenizedRows,
+    preference_rows,
+    tokenize_preferences,
+    tokenize_sft,
+)
 from w2stree.errors import InvalidInput
 from w2stree.forest import build_forest
 from w2stree.model import Architecture, build_model, load_model, save_model, train_tokenizer
@@ -45,7 +51,7 @@ def pretrain(context: Context, out: StageWriter) -> None:
 def sft(context: Context, out: StageWriter, role: str) -> None:
     """Fine-tune the weak or the strong model on the demonstrations (L_SFT)."""
     section: ModelSection = getattr(context.config, role)
-    if section.pretrain:
+    if role == "strong" and context.config.strong.pretrain:
         model, tok = load_model(context.model_dir("pretrain"))
     else:
         model, tok = _fresh(context, section, role)
@@ -83,12 +89,11 @@ def tree_dpo(context: Context, out: StageWriter) -> None:
     if section.max_rows and num_rows > section.max_rows:
         rows = random.Random(context.seed("tree_dpo")).sample(rows, section.max_rows)
     model, tok = load_model(context.model_dir("sft_strong"))
-    tokenized = tokenize_preferences(rows, ChatFormat(tok), max_length=context.config.max_length)
-    scored = _with_reference(context, rows, tokenized)
+    scored = _with_reference(context, rows, tok)
     out.metrics.update(
         num_preference_rows=num_rows,
         num_used_rows=len(scored),
-        num_too_long=tokenized.num_too_long,
+        num_too_long=len(rows) - len(scored),
     )
     with bar(total=1, what="tree_dpo: steps") as progress:
         model, metrics = train_dpo(
@@ -107,23 +112,24 @@ def tree_dpo(context: Context, out: StageWriter) -> None:
 
 
 def _with_reference(
-    context: Context, rows: Sequence[Any], tokenized: TokenizedRows
+    context: Context, rows: Sequence[PreferenceRow], tok: Any
 ) -> list[dict[str, Any]]:
-    """Add the reference model's log-probabilities, from its own tokenizer's ids."""
-    section = context.config.tree_dpo
+    """Rows in the policy's ids with the reference model's log-probabilities, from its own ids.
+
+    Rows too long for either tokenizer are left out.
+    """
+    section, max_length = context.config.tree_dpo, context.config.max_length
     stage = "sft_weak" if section.reference == "weak" else "sft_strong"
-    reference, tok = load_model(context.model_dir(stage))
-    theirs = tokenize_preferences(rows, ChatFormat(tok), max_length=context.config.max_length)
-    if theirs.num_too_long or tokenized.num_too_long:
-        # Left-out rows would shift one list against the other; lengths differ by tokenizer.
-        raise InvalidInput(
-            f"{max(theirs.num_too_long, tokenized.num_too_long)} of {len(rows)} preference rows "
-            f"exceed max_length {context.config.max_length}; raise it"
-        )
-    logprobs = sequence_logprobs(reference, theirs.rows, batch_size=section.optimisation.batch_size)
+    reference, its_tok = load_model(context.model_dir(stage))
+    ours = tokenize_preferences(rows, ChatFormat(tok), max_length=max_length)
+    theirs = tokenize_preferences(rows, ChatFormat(its_tok), max_length=max_length)
+    both = [(a, b) for a, b in zip(ours, theirs, strict=True) if a is not None and b is not None]
+    logprobs = sequence_logprobs(
+        reference, [b for _, b in both], batch_size=section.optimisation.batch_size
+    )
     return [
         {**row, "ref_chosen_logps": chosen, "ref_rejected_logps": rejected}
-        for row, (chosen, rejected) in zip(tokenized.rows, logprobs, strict=True)
+        for (row, _), (chosen, rejected) in zip(both, logprobs, strict=True)
     ]
 
 

@@ -38,9 +38,10 @@ def random_play(context: Context, out: StageWriter) -> None:
     pretrain = context.config.strong.pretrain
     assert pretrain is not None
     trajectories: list[Trajectory] = []
+    # No model to batch for: four processes an engine keep two cores busy, and start fast.
     for game in pretrain.games:
         tasks = [f"{game.game}/train/{seed}" for seed in range(game.episodes)]
-        with context.environments(game.game, game.params, pretrain.max_steps) as pool:
+        with context.environments(game.game, game.params, pretrain.max_steps, 4) as pool:
             wanted = plans(tasks, [Sampling()], seed=context.seed("random_play"))
             policy = RandomPolicy(by_verb=True)
             trajectories += context.play(f"random_play {game.game}", pool, policy, wanted)
@@ -77,7 +78,7 @@ def tree(context: Context, out: StageWriter) -> None:
     best = result.best_trajectories()
     write_trajectories(out.folder / "best_paths.jsonl", best)
     (out.folder / "trees.txt").write_text(
-        "\n\n".join(f"{task}\n{forest[task]}" for task in forest.task_ids) + "\n"
+        "\n\n".join(f"{forest[task]}" for task in forest.task_ids) + "\n", encoding="utf-8"
     )
     summary = forest_statistics(forest, pairs, best, config.tree_dpo.completion)
     write_json(out.folder / "forest.json", summary)
@@ -129,29 +130,25 @@ def _demonstrate(context: Context, stage: str, tasks: Sequence[str]) -> list[Tra
 def _demonstration(context: Context, environment: EnvironmentProcess, task_id: str) -> Trajectory:
     statement, info = environment.call("reset", task_id)
     prompt = context.config.prompt
-    steps = []
-    status = None
+    steps, is_over = [], False
     for turn in environment.call("expert"):
         observation, _, terminated, truncated, info = environment.call("step", turn.action)
         thought = turn.thought if prompt.thought else ""
         steps.append(Step(turn.action, observation, render_turn(thought, turn.action)))
-        if terminated or truncated:
-            status = "done" if terminated else "truncated"
+        is_over = terminated or truncated
+        if is_over:
             break
-    if status is None:
-        raise EnvironmentFailure(f"{task_id}: the expert's actions do not end the episode")
-    return Trajectory(
-        task_id,
-        opening(prompt.instruction, statement),
-        tuple(steps),
-        info["score"],
-        "done" if status == "done" else "truncated",
-        {"policy": "expert"},
-    )
+    if not is_over or info["score"] < 1.0:
+        raise EnvironmentFailure(
+            f"{task_id}: the expert ends at score {info['score']:.2f} after {len(steps)} steps; "
+            "raise environment.max_steps"
+        )
+    messages = opening(prompt.instruction, statement)
+    return Trajectory(task_id, messages, tuple(steps), 1.0, "done", {"policy": "expert"})
 
 
 def _record(out: StageWriter, trajectories: list[Trajectory]) -> None:
-    # Episodes end in the order of the machine's mood; the file is in the order of the plan.
+    # Episodes end in any order; the file's is by task, then by sample.
     ordered = sorted(trajectories, key=lambda t: (t.task_id, t.info.get("sample_index", 0)))
     write_trajectories(out.folder / "trajectories.jsonl", ordered)
     scored = [t.total_return for t in ordered if t.status != "error"]

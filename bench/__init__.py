@@ -1,0 +1,1 @@
+"""Benchmarks: commands whose output the docs quote."""
