@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := pyproject.toml constraints.txt CMakeLists.txt $(shell find cpp bindings -type f)
 RUN_DIR ?= runs/quickstart
+# cmake finds ninja, and the tests the linters, where they were installed.
+export PATH := $(abspath $(BIN)):$(PATH)
 
 .PHONY: quickstart test lint cpp-test sanitize python-test wheel-test clean
 

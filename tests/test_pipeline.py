@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import signal
 import subprocess
 import sys
@@ -69,6 +70,13 @@ def test_explored_turns_keep_their_sampled_tokens(finished: Path) -> None:
             assert step.token_ids is not None
             assert step.logprobs is not None
             assert len(step.token_ids) == len(step.logprobs)
+
+
+def test_the_reference_is_the_weak_model(finished: Path) -> None:
+    manifest = json.loads((finished / "tree_dpo" / "manifest.json").read_text())
+    assert manifest["config"]["tree_dpo"]["reference"] == "weak"
+    assert manifest["metrics"]["num_used_rows"] > 0
+    assert abs(manifest["metrics"]["first_loss"] - math.log(2)) > 1e-3, "policy is not reference"
 
 
 def test_a_rerun_does_nothing_and_force_redoes_one_stage(finished: Path) -> None:

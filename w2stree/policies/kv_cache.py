@@ -5,7 +5,8 @@
            columns are shared and only grow; positions count a row's real tokens
 
 Each call appends one rectangle; a row with fewer tokens leaves holes on its right. The
-prefix of a conversation is thus computed once, whatever the turns' lengths.
+prefix of a conversation is thus computed once, whatever the turns' lengths. Between turns the
+holes are closed: attention reads every column of every row for every token.
 """
 
 from __future__ import annotations
@@ -41,6 +42,16 @@ class GrowingLayer(DynamicLayer):  # type: ignore[misc]
         super().batch_select_indices(indices)
         self._storage = (self.keys, self.values)
 
+    def gather_columns(self, columns: torch.Tensor) -> None:
+        """Keep these columns (rows, kept) of each row, in this order."""
+        rows = torch.arange(len(columns), device=columns.device)[:, None]
+        # (rows, kept, heads, width) -> (rows, heads, kept, width)
+        self._storage = (
+            self.keys[rows, :, columns].transpose(1, 2).contiguous(),
+            self.values[rows, :, columns].transpose(1, 2).contiguous(),
+        )
+        self.keys, self.values = self._storage
+
 
 def _grown(states: torch.Tensor, needed: int) -> torch.Tensor:
     batch, heads, used, width = states.shape
@@ -65,12 +76,23 @@ class LockstepCache:
 
     def select(self, keys: Sequence[int]) -> None:
         """Keep only these rows, in this order."""
-        if list(keys) == self.keys:
-            return
-        row = {key: i for i, key in enumerate(self.keys)}
-        index = torch.tensor([row[key] for key in keys], device=self._mask.device)
-        self._cache.batch_select_indices(index)
-        self._mask, self._length, self.keys = self._mask[index], self._length[index], list(keys)
+        if list(keys) != self.keys:
+            row = {key: i for i, key in enumerate(self.keys)}
+            index = torch.tensor([row[key] for key in keys], device=self._mask.device)
+            self._cache.batch_select_indices(index)
+            self._mask, self._length = self._mask[index], self._length[index]
+            self.keys = list(keys)
+        if all(isinstance(layer, GrowingLayer) for layer in self._cache.layers):
+            self._close_holes()
+
+    def _close_holes(self) -> None:
+        """Move every row's real tokens to the left; their order and positions stay."""
+        width = int(self._length.max())
+        # A stable sort puts real columns first, in order; a shorter row keeps holes at its end.
+        columns = self._mask.argsort(dim=1, descending=True, stable=True)[:, :width]
+        for layer in self._cache.layers:
+            layer.gather_columns(columns)
+        self._mask = self._mask.gather(1, columns)
 
     @torch.inference_mode()
     def extend(self, chunks: Sequence[Sequence[int]]) -> torch.Tensor:
