@@ -32,7 +32,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     cwd = tmp_path_factory.mktemp("work")
     ran = w2stree("run", "miniature", cwd=cwd)
     assert ran.returncode == 0, ran.stderr
-    assert "| mcts_sft |" in ran.stdout
+    assert "(`mcts_sft`) |" in ran.stdout
     yield cwd / "runs" / "miniature"
 
 

@@ -5,10 +5,17 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from w2stree.errors import EnvironmentFailure, InvalidInput, MissingDependency, RunDirectoryError
+from w2stree.errors import (
+    EnvironmentFailure,
+    IdenticalTrajectories,
+    InvalidInput,
+    MissingDependency,
+    RunDirectoryError,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -21,6 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"unrecognized arguments: {' '.join(misplaced or rest)}")
     if rest:
         options.override += rest
+    warnings.formatwarning = lambda message, *_, **__: f"w2stree: warning: {message}\n"
+    warnings.filterwarnings("once", category=IdenticalTrajectories)
     try:
         return int(options.command(options))
     except (InvalidInput, MissingDependency, RunDirectoryError, OSError) as error:
@@ -99,8 +108,6 @@ def _announce(stage: str, what: str) -> None:
 
 
 def _quiet_libraries() -> None:
-    import warnings
-
     import datasets
     import transformers
 

@@ -211,7 +211,7 @@ def settings(report: Report) -> list[str]:
         f"at most {environment['max_steps']} steps an episode",
         f"{tasks['demonstrations']} demonstrations",
         f"{tasks['explore']} explored tasks, {len(config['explore']['samplings'])} runs each",
-        f"{tasks['test']} {tasks['test_split']} tasks",
+        f"{tasks['test']} test tasks ({tasks['test_split']} fold)",
     ]
 
 
@@ -245,10 +245,16 @@ def caveats(report: Report) -> list[str]:
     ]
     if any(row.pgr is None for row in report.rows):
         lines.append("PGR is undefined here: the ceiling's reward is not above the weak model's.")
-    if config["tasks"]["test_split"] != "test":
+    tasks = config["tasks"]
+    if tasks["test_split"] == "dev":
         lines.append(
-            f"These are tasks of the {config['tasks']['test_split']} fold, on which choices are "
-            "made: final figures need test_split: test."
+            "These are tasks of the dev fold, on which choices are made: final figures need "
+            "test_split: test."
+        )
+    elif tasks["test_split"] == "train":
+        lines.append(
+            f"The test tasks are the train fold's from number {tasks['test_offset']} on: new tasks "
+            "of things that training tasks have too, not the game's own test fold."
         )
     for row in report.rows:
         if row.num_errors:
