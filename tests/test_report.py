@@ -191,7 +191,7 @@ def test_json_has_the_promised_shape(files: dict[str, str]) -> None:
     assert by_method["mcts_sft"]["diff_to_sft_weak"]["mean"] == pytest.approx(difference)
     assert record["forest"]["num_trees"] == 40
     assert record["versions"]["python"] == ".".join(map(str, sys.version_info[:3]))
-    assert record["config"]["environment"]["game"] == "cookingworld"
+    assert record["config"]["environment"]["game"] == load_config("quickstart").environment.game
 
 
 def test_stages_are_in_the_order_of_the_story_and_hold_no_nan(files: dict[str, str]) -> None:
