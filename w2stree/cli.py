@@ -9,13 +9,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from w2stree.errors import (
-    EnvironmentFailure,
-    IdenticalTrajectories,
-    InvalidInput,
-    MissingDependency,
-    RunDirectoryError,
-)
+from w2stree.errors import EnvironmentFailure, InvalidInput, MissingDependency, RunDirectoryError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,7 +23,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if rest:
         options.override += rest
     warnings.formatwarning = lambda message, *_, **__: f"w2stree: warning: {message}\n"
-    warnings.filterwarnings("once", category=IdenticalTrajectories)
     try:
         return int(options.command(options))
     except (InvalidInput, MissingDependency, RunDirectoryError, OSError) as error:

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from w2stree.config import Config
 from w2stree.environments.textworld_express import TextWorldExpress, task_ids
+from w2stree.forest import Forest, build_forest
 from w2stree.policy import Policy, Sampling
 from w2stree.rollout import EnvironmentPool, EpisodePlan, rollout
 from w2stree.trajectory import Trajectory, read_trajectories
@@ -30,6 +31,7 @@ class Context:
     run_dir: Path
     _resources: ExitStack = field(default_factory=ExitStack)
     _pool: EnvironmentPool | None = None
+    _forest: Forest | None = None
 
     def seed(self, stage: str) -> int:
         """The stage's own seed, derived from the run's."""
@@ -39,6 +41,12 @@ class Context:
     def trajectories(self, stage: str) -> list[Trajectory]:
         """What a stage that plays episodes recorded."""
         return read_trajectories(self.run_dir / stage / "trajectories.jsonl")
+
+    def forest(self) -> Forest:
+        """The explored forest, built once: later stages only read it."""
+        if self._forest is None:
+            self._forest = build_forest(self.trajectories("explore"))
+        return self._forest
 
     def model_dir(self, stage: str) -> Path:
         """The model a training stage made."""

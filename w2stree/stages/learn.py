@@ -19,7 +19,6 @@ from w2stree.dataset import (
     tokenize_sft,
 )
 from w2stree.errors import InvalidInput
-from w2stree.forest import build_forest
 from w2stree.model import Architecture, build_model, load_model, save_model, train_tokenizer
 from w2stree.run_directory import StageWriter
 from w2stree.stages.context import Context, bar
@@ -83,7 +82,7 @@ def ceiling(context: Context, out: StageWriter) -> None:
 def tree_dpo(context: Context, out: StageWriter) -> None:
     """DPO on the tree's pairs from the strong SFT model (Eq. 6)."""
     section = context.config.tree_dpo
-    forest = build_forest(context.trajectories("explore"))
+    forest = context.forest()
     rows = preference_rows(forest.pairs(min_gap=section.min_gap), section.completion)
     num_rows = len(rows)
     if section.max_rows and num_rows > section.max_rows:

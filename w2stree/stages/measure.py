@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from w2stree.evaluation import compare
-from w2stree.forest import build_forest
 from w2stree.report import Report, TreePicture, write_report
 from w2stree.run_directory import RunDirectory, StageWriter
 from w2stree.search import SearchResult
@@ -70,7 +69,7 @@ def _figures(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 def _pictures(context: Context) -> list[TreePicture]:
     section = context.config.search
-    forest = build_forest(context.trajectories("explore"))
+    forest = context.forest()
     found = forest.search(
         num_simulations=section.num_simulations,
         exploration=section.exploration,

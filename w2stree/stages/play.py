@@ -9,7 +9,7 @@ from typing import Any
 from w2stree.dataset import preference_rows
 from w2stree.environments.process import EnvironmentProcess
 from w2stree.errors import EnvironmentFailure
-from w2stree.forest import Forest, build_forest
+from w2stree.forest import Forest
 from w2stree.model import load_model
 from w2stree.pairs import PreferencePairs
 from w2stree.policies.transformers_policy import TransformersPolicy
@@ -68,7 +68,7 @@ def evaluate(context: Context, out: StageWriter, method: str) -> None:
 def tree(context: Context, out: StageWriter) -> None:
     """The forest's statistics and drawings, TreeDPO's pairs and MCTS's best paths."""
     config = context.config
-    forest = build_forest(context.trajectories("explore"))
+    forest = context.forest()
     pairs = forest.pairs(min_gap=config.tree_dpo.min_gap)
     result = forest.search(
         num_simulations=config.search.num_simulations,
