@@ -347,6 +347,13 @@ def test_signed_has_no_negative_zero() -> None:
     assert values == ["0.000", "0.000", "0.000", f"{MINUS}0.500", "+0.500"]
 
 
+def test_the_report_names_how_actions_are_decoded() -> None:
+    config = {**small_report().config}
+    assert "decoding.actions: admissible" in markdown(small_report())
+    config["decoding"] = {**config["decoding"], "actions": "free"}
+    assert "would accept" not in markdown(small_report(config=config))
+
+
 def test_caveats_name_errors_and_the_dev_fold() -> None:
     rows = [dataclasses.replace(small_report().rows[0], num_errors=3)]
     config = {**small_report().config}

@@ -243,6 +243,11 @@ def caveats(report: Report) -> list[str]:
         "The ceiling is a reference, not a bound; PGR, the performance gap recovered, is "
         f"(method {MINUS} weak) / (ceiling {MINUS} weak).",
     ]
+    if config["decoding"]["actions"] == "admissible":
+        lines.append(
+            "Every method chooses among the actions the environment would accept "
+            "(decoding.actions: admissible)."
+        )
     if any(row.pgr is None for row in report.rows):
         lines.append("PGR is undefined here: the ceiling's reward is not above the weak model's.")
     tasks = config["tasks"]
