@@ -14,7 +14,6 @@ import os
 import signal
 from collections.abc import Callable
 from multiprocessing.connection import Connection
-from types import TracebackType
 from typing import Any
 
 from w2stree.environment import Environment
@@ -78,12 +77,7 @@ class EnvironmentProcess:
     def __enter__(self) -> EnvironmentProcess:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def _failure(self, reason: str) -> EnvironmentFailure:
