@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import json
 import math
-import random
 import re
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -17,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from strategies import episode
+from cooks import play
 
-from w2stree import Message, MissingDependency, Step, Trajectory, build_forest, write_trajectories
+from w2stree import MissingDependency, Step, Trajectory, build_forest, write_trajectories
 from w2stree.config import load_config
 from w2stree.evaluation import Estimate, MethodResult
 from w2stree.report import Report, TreePicture, json_record, markdown, write_report
@@ -28,42 +26,7 @@ from w2stree.report_text import DASH, MINUS, percent, signed, verdict, verdict_s
 from w2stree.run_directory import RunDirectory, StageSpec, StageWriter, write_json
 from w2stree.stages.context import METHODS, Context
 from w2stree.stages.measure import report as report_stage
-from w2stree.tree_drawing import choose_trees, draw_tree
-from w2stree.tree_layout import LINE_HEIGHT, PILL_HEIGHT, lay_out
-
-FOODS = ("green hot pepper", "yellow bell pepper", "raw white tuna", "some flour", "carrot")
-
-
-def cook(task_id: str, rng: random.Random, skill: float) -> Trajectory:
-    """An episode as a player of that skill has it: detours, lost time, and spoilt food."""
-    task = random.Random(task_id)
-    food, other = task.sample(FOODS, 2)
-    plan = ["look around", "take cookbook", "read cookbook", "open fridge", f"take {food}"]
-    plan += [f"cook {food} in oven", "prepare meal", "eat meal"]
-    idle = [f"take {other}", "examine counter", "inventory", f"cook {food} in stove"]
-    steps: list[Step] = []
-    done = 0
-    while done < len(plan) and len(steps) < 25:
-        action = plan[done] if rng.random() < skill else rng.choice(idle)
-        answer = f"You {action}." if not action.startswith("examine") else "Nothing special."
-        steps.append(Step(action, answer, f"Action: {action}"))
-        if action.startswith("cook") and action.endswith("stove"):
-            break  # the recipe asks for the oven: the meal is spoilt
-        done += action == plan[done]
-    status = "done" if len(steps) < 25 else "truncated"
-    statement = (
-        "You are hungry! Let's cook a delicious meal. Check the cookbook in the kitchen for the "
-        "recipe. Once done, enjoy your meal!\nYou are in the kitchen. In one part of the room you "
-        f"see a stove. There is also an oven. You also see a fridge that is closed, {other}."
-    )
-    score = done / len(plan)
-    return Trajectory(task_id, (Message("user", statement),), tuple(steps), score, status)  # type: ignore[arg-type]
-
-
-def play(tasks: list[str], skill: float, *, num_runs: int, seed: int) -> list[Trajectory]:
-    rng = random.Random(seed)
-    return [cook(task, rng, skill) for task in tasks for _ in range(num_runs)]
-
+from w2stree.tree_drawing import draw_tree
 
 SKILLS = dict(zip(METHODS, (0.25, 0.82, 0.86, 0.86, 0.93, 0.96), strict=True))
 
@@ -371,67 +334,3 @@ def test_nothing_is_written_without_matplotlib(
     with pytest.raises(MissingDependency, match=r"pip install 'w2stree\[report\]'"):
         write_report(tmp_path, small_report())
     assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.filterwarnings("ignore::w2stree.IdenticalTrajectories")  # the tree "luck"
-def test_trees_are_chosen_for_what_they_show() -> None:
-    forest = build_forest(
-        [
-            *(episode(a, r, "luck") for a, r in (("a", 1.0), ("A", 0.0))),  # no decision
-            *(episode(a, r, "tie") for a, r in (("a", 0.5), ("b", 0.5))),  # nothing to learn
-            *(episode(a, r, "narrow") for a, r in (("a", 0.5), ("b", 0.75))),
-            *(episode(a, r, "wide") for a, r in (("a", 0.0), ("b", 1.0))),
-            *(episode(a, r, "rich") for a, r in (("ac", 0.0), ("ad", 0.5), ("b", 1.0))),
-        ]
-    )
-    assert [tree.task_id for tree in choose_trees(forest)] == ["rich", "wide", "narrow"]
-    assert [tree.task_id for tree in choose_trees(forest, limit=1)] == ["rich"]
-
-
-def test_trees_too_large_to_read_are_left_out_unless_alone() -> None:
-    large = [
-        Trajectory("large", (), (Step(f"a{i}", ""), Step("b", "")), i / 100, "done")
-        for i in range(101)
-    ]
-    small = [episode("a", 0.0, "small"), episode("b", 0.1, "small")]
-    assert [t.task_id for t in choose_trees(build_forest([*large, *small]))] == ["small"]
-    assert [t.task_id for t in choose_trees(build_forest(large))] == ["large"]
-
-
-def test_a_very_deep_tree_is_drawn() -> None:
-    """Deeper than Python recurses: each trajectory ends on the next one's way."""
-    tree = build_forest([episode("a" * n, 0.5) for n in range(1, 1101)])["task"]
-    assert draw_tree(tree).count("<g class=") == 1101
-
-
-def test_drawing_says_what_the_tree_says() -> None:
-    """a b c d e f g | a b (ends inside) | h H (luck): labels, notes, marks and the bold path."""
-    runs = [episode("abcdefg", 1.0), episode("ab", 0.5), episode("h", 0.0), episode("H", 0.25)]
-    forest = build_forest(runs)
-    svg = draw_tree(forest["task"], forest.search())
-    root = ElementTree.fromstring(svg)
-    labels = ["".join(t.itertext()) for t in root.iter() if t.get("class", "").startswith("action")]
-    assert sorted(labels) == ["a > bab", "c > d > e > f > gcd… 2 more …g", "hh", "hh"]
-    best = [t.get("class") for t in root.iter() if "best" in t.get("class", "")]
-    assert best.count("edge best") == 2
-    notes = ["".join(t.itertext()) for t in root.iter() if t.get("class") == "note"]
-    assert notes == ["4 runs", "2 runs1 ends here", "1 run", "1 run", "1 run"]
-    kinds = [t.get("class") for t in root.iter() if t.get("class", "").startswith("node")]
-    assert kinds == ["node decision environment", "node", "node", "node", "node"]
-
-
-def test_nothing_overlaps_in_a_drawing() -> None:
-    """Within a column, labels above and notes below a node keep clear of the next node's."""
-    tasks = [f"cookingworld/train/{i}" for i in range(30)]
-    forest = build_forest(play(tasks, 0.8, num_runs=7, seed=5))
-    for task_id in forest:
-        layout = lay_out(forest[task_id])
-        columns: dict[float, list[tuple[float, float]]] = {}
-        for node in layout.root.walk():
-            top = min(node.y - PILL_HEIGHT / 2, node.y - len(node.labels) * LINE_HEIGHT)
-            bottom = node.y + PILL_HEIGHT / 2 + 12 * len(node.notes)
-            columns.setdefault(node.x, []).append((top, bottom))
-            assert top >= 0 and bottom <= layout.height and node.x <= layout.width
-        for spans in columns.values():
-            spans.sort()
-            assert all(a[1] <= b[0] for a, b in itertools.pairwise(spans))
