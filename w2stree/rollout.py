@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any
 
@@ -92,22 +92,22 @@ class _Running:
     slot: int
     plan: EpisodePlan
     episode: Episode
-    policy_info: Mapping[str, str]
     score: float = 0.0
     turn: AgentTurn | None = None
     action: str | None = None
-    info: dict[str, str] = field(default_factory=dict)
+    error: str | None = None
 
-    def trajectory(self, status: Status) -> Trajectory:
+    def trajectory(self, status: Status, policy_info: Mapping[str, str]) -> Trajectory:
         plan = self.plan
         how = {"sample_index": plan.sample_index, "seed": plan.seed, **asdict(plan.sampling)}
+        cause = {} if self.error is None else {"error": self.error}
         return Trajectory(
             task_id=plan.task_id,
             prompt=self.episode.prompt,
             steps=tuple(self.episode.steps),
             total_return=self.score,
             status=status,
-            info={**how, **self.policy_info, **self.info},
+            info={**how, **policy_info, **cause},
         )
 
 
@@ -122,12 +122,7 @@ class _Wave:
     ) -> None:
         self._pool, self._policy, self._instruction = pool, policy, instruction
         self._running = [
-            _Running(
-                slot,
-                plan,
-                Episode(first_key + slot, (), plan.sampling, plan.rng(), []),
-                policy.info,
-            )
+            _Running(slot, plan, Episode(first_key + slot, (), plan.sampling, plan.rng(), []))
             for slot, plan in enumerate(plans)
         ]
 
@@ -180,14 +175,14 @@ class _Wave:
         ended, still_running = [], []
         for running in self._running:
             status: Status | None = "error"
-            if not running.info:
+            if running.error is None:
                 with self._failing(running):
                     status = digest(running, self._pool[running.slot].receive())
             if status is None:
                 still_running.append(running)
             else:
                 self._policy.forget(running.episode.key)
-                ended.append(running.trajectory(status))
+                ended.append(running.trajectory(status, self._policy.info))
         self._running = still_running
         # Only now that every answer is read: whoever consumes this may stop in the middle.
         yield from ended
@@ -197,7 +192,7 @@ class _Wave:
         try:
             yield
         except EnvironmentFailure as failure:
-            running.info["error"] = str(failure)
+            running.error = str(failure)
             self._pool.replace(running.slot)
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tqdm import tqdm
 
 from w2stree.config import Config
+from w2stree.environment import ExpertEnvironment
 from w2stree.environments.textworld_express import TextWorldExpress, task_ids
 from w2stree.forest import Forest, build_forest
 from w2stree.policy import Policy, Sampling
@@ -52,7 +53,7 @@ class Context:
         """The model a training stage made."""
         return self.run_dir / stage / "model"
 
-    def tasks(self, part: str) -> list[str]:
+    def tasks(self, part: Literal["demonstrations", "explore", "test"]) -> list[str]:
         """Task ids of a part: demonstrations, explore (disjoint, train fold) or test."""
         tasks, game = self.config.tasks, self.config.environment.game
         if part == "test":
@@ -78,6 +79,7 @@ class Context:
         game: str, params: Mapping[str, int], max_steps: int, num_processes: int
     ) -> EnvironmentPool:
         """A pool of any game and setting, for the caller to close."""
+        factory: Callable[[], ExpertEnvironment]
         factory = functools.partial(TextWorldExpress, game, dict(params), max_steps=max_steps)
         return EnvironmentPool(factory, num_processes)
 

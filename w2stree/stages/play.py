@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from w2stree.dataset import preference_rows
@@ -89,8 +90,6 @@ def forest_statistics(
     forest: Forest, pairs: PreferencePairs, best: Sequence[Trajectory], completion: Any
 ) -> dict[str, Any]:
     """The forest's summary, and what the two signals make of it."""
-    from dataclasses import asdict
-
     returns = [t.total_return for t in forest.trajectories]
     return {
         **asdict(forest.summary()),
