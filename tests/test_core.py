@@ -20,7 +20,7 @@ COLUMNS = {
 
 
 def test_builds() -> None:
-    assert _core.build_forest(**COLUMNS).parent.tolist() == [-1, 0, 1, 0]
+    assert _core.build_forest(**COLUMNS).node_parent().tolist() == [-1, 0, 1, 0]
 
 
 def test_reads_strided_columns() -> None:

@@ -13,15 +13,17 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from w2stree import _core
 from w2stree.errors import IdenticalTrajectories, InvalidInput
+from w2stree.paths import PathTrajectories
+from w2stree.threads import num_threads_or_all
 from w2stree.trajectory import Trajectory
 
 if TYPE_CHECKING:
@@ -34,13 +36,15 @@ if TYPE_CHECKING:
 class Forest:
     """A frozen forest; make one with `build_forest`. Behaves as a mapping task_id -> `Tree`.
 
-    Arrays are read-only views of the core's memory. A node's trajectories are the slice
+    Arrays are read-only views of the core's memory; those that the core does not hold are written
+    out on first use, 4 or 8 bytes a node, and kept. A node's trajectories are the slice
     `trajectory_order[first_trajectory[n] : first_trajectory[n] + num_trajectories[n]]`, of
     which the first `num_terminal[n]` end exactly there; its subtree is the id range
     `[n, subtree_end[n])`.
     """
 
     __slots__ = (
+        "_columns",
         "_core",
         "_tree_id",
         "actions",
@@ -54,18 +58,22 @@ class Forest:
         self,
         core: _core.Forest,
         *,
-        trajectories: tuple[Trajectory, ...],
-        task_ids: tuple[str, ...],
-        actions: tuple[str, ...],
-        observations: tuple[str, ...],
-        num_errors: int,
+        task_ids: Sequence[str],
+        actions: Sequence[str],
+        observations: Sequence[str],
+        trajectories: Sequence[Trajectory] | None = None,
+        num_errors: int = 0,
     ) -> None:
         self._core = core
+        self._columns: dict[str, NDArray[Any]] = {}
         self._tree_id = {task_id: i for i, task_id in enumerate(task_ids)}
         self.task_ids = task_ids
         """Task of each tree, in order of first appearance."""
-        self.trajectories = trajectories
-        """The trajectories kept, in input order; trajectory indices everywhere refer to it."""
+        self.trajectories: Sequence[Trajectory] = (
+            PathTrajectories(self) if trajectories is None else trajectories
+        )
+        """The trajectories kept, in input order; trajectory indices everywhere refer to it.
+        Without any (None), they are read back off the tree."""
         self.actions = actions
         """Text of each action id, in order of first appearance."""
         self.observations = observations
@@ -100,25 +108,31 @@ class Forest:
         """The core's forest, for calls into `w2stree._core`."""
         return self._core
 
+    def _column(self, name: str) -> NDArray[Any]:
+        """An array the core writes out, once."""
+        if name not in self._columns:
+            self._columns[name] = getattr(self._core, name)()
+        return self._columns[name]
+
     @property
     def num_nodes(self) -> int:
         """Nodes of all trees, roots included."""
-        return len(self._core.parent)
+        return self._core.num_nodes
 
     @property
     def root(self) -> NDArray[np.int32]:
         """`[num_trees]` root node of each tree."""
-        return self._core.root
+        return self._column("root_node")
 
     @property
     def parent(self) -> NDArray[np.int32]:
         """`[num_nodes]` parent node; -1 at roots."""
-        return self._core.parent
+        return self._column("node_parent")
 
     @property
     def subtree_end(self) -> NDArray[np.int32]:
         """`[num_nodes]` one past the last node of the subtree."""
-        return self._core.subtree_end
+        return self._column("node_subtree_end")
 
     @property
     def action_id(self) -> NDArray[np.int32]:
@@ -133,42 +147,42 @@ class Forest:
     @property
     def depth(self) -> NDArray[np.int32]:
         """`[num_nodes]` steps from the root."""
-        return self._core.depth
+        return self._column("node_depth")
 
     @property
     def num_children(self) -> NDArray[np.int32]:
         """`[num_nodes]` children."""
-        return self._core.num_children
+        return self._column("node_num_children")
 
     @property
     def num_actions(self) -> NDArray[np.int32]:
         """`[num_nodes]` distinct actions among the children."""
-        return self._core.num_actions
+        return self._column("node_num_actions")
 
     @property
     def num_trajectories(self) -> NDArray[np.int32]:
         """`[num_nodes]` trajectories through the node, those ending there included."""
-        return self._core.num_trajectories
+        return self._column("node_num_trajectories")
 
     @property
     def num_terminal(self) -> NDArray[np.int32]:
         """`[num_nodes]` trajectories that end exactly there."""
-        return self._core.num_terminal
+        return self._column("node_num_terminal")
 
     @property
     def first_trajectory(self) -> NDArray[np.int32]:
         """`[num_nodes]` where the node's slice of `trajectory_order` begins."""
-        return self._core.first_trajectory
+        return self._column("node_first_trajectory")
 
     @property
     def return_sum(self) -> NDArray[np.float64]:
         """`[num_nodes]` sum of returns over the trajectories through it, in input order."""
-        return self._core.return_sum
+        return self._column("node_return_sum")
 
     @property
     def end_node(self) -> NDArray[np.int32]:
         """`[num_trajectories]` node where each trajectory ends."""
-        return self._core.end_node
+        return self._column("end_node")
 
     @property
     def trajectory_order(self) -> NDArray[np.int32]:
@@ -189,6 +203,13 @@ class Forest:
     def is_environment_divergence(self) -> NDArray[np.bool_]:
         """`[num_nodes]` some action was answered differently: luck, no pair."""
         return self.num_children > self.num_actions
+
+    def path_to(self, node: int) -> list[int]:
+        """Nodes from the root to `node`, both included. O(depth)."""
+        path = [node]
+        while self.parent[path[-1]] >= 0:
+            path.append(int(self.parent[path[-1]]))
+        return path[::-1]
 
     def summary(self) -> ForestSummary:
         """Counts over the whole forest; `print` shows a table. O(k log k) at a divergence of
@@ -340,6 +361,7 @@ class _Columns:
             np.array(self.tree_id, np.int32),
             np.array([trajectory.total_return for trajectory in self.kept], np.float64),
             len(self.tasks),
+            num_threads=num_threads_or_all(None),
         )
 
 

@@ -6,7 +6,6 @@ a descent:                  root ─ argmax ─ argmax ─ … ─ STOP or a lea
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from w2stree import _core
 from w2stree.forest import Forest
+from w2stree.threads import num_threads_or_all
 from w2stree.trajectory import Trajectory
 
 
@@ -75,21 +75,14 @@ def search(
         num_simulations=num_simulations,
         exploration=exploration,
         stop_arm=stop_arm,
-        num_threads=_available_cores() if num_threads is None else num_threads,
+        num_threads=num_threads_or_all(num_threads),
     )
     return SearchResult(
         forest,
-        result.visit_count,
-        result.value_sum,
-        result.stop_visit_count,
-        result.stop_value_sum,
-        result.best_end_node,
+        result.node_visit_count(forest.core),
+        result.node_value_sum(forest.core),
+        result.node_stop_visit_count(forest.core),
+        result.node_stop_value_sum(forest.core),
+        result.best_end_node(forest.core),
         result.best_trajectory,
     )
-
-
-def _available_cores() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on macOS and Windows
-        return os.cpu_count() or 1

@@ -27,13 +27,13 @@ bool is_pair(double gap, double min_gap) {
   return gap > 0 && gap >= min_gap;
 }
 
-void collect_continuations(const Forest& forest, std::int32_t node,
+void collect_continuations(const Forest& forest, std::int32_t chain,
                            std::vector<Continuation>& continuations) {
   continuations.clear();
-  for_each_child(forest, node, [&](std::int32_t child) {
+  for_each_child(forest, chain, [&](std::int32_t child) {
     for (const std::int32_t trajectory : trajectories_through(forest, child)) {
       continuations.push_back(
-          {trajectory, forest.action_id[at(child)], forest.total_return[at(trajectory)]});
+          {trajectory, first_action(forest, child), forest.total_return[at(trajectory)]});
     }
   });
 }
@@ -103,12 +103,12 @@ void reserve(Pairs& pairs, std::size_t count) {
 
 std::vector<std::int64_t> count_pairs(const Forest& forest, double min_gap) {
   check_min_gap(min_gap);
-  std::vector<std::int64_t> count(at(num_nodes(forest)), 0);
+  std::vector<std::int64_t> count(at(num_chains(forest)), 0);
   std::vector<Continuation> continuations;
-  for (std::int32_t node = 0; node < num_nodes(forest); ++node) {
-    if (!is_decision_divergence(forest, node)) continue;
-    collect_continuations(forest, node, continuations);
-    count[at(node)] = count_at(continuations, min_gap);
+  for (std::int32_t chain = 0; chain < num_chains(forest); ++chain) {
+    if (!is_decision_divergence(forest, chain)) continue;
+    collect_continuations(forest, chain, continuations);
+    count[at(chain)] = count_at(continuations, min_gap);
   }
   return count;
 }
@@ -118,10 +118,10 @@ Pairs enumerate_pairs(const Forest& forest, double min_gap) {
   Pairs pairs;
   reserve(pairs, static_cast<std::size_t>(std::reduce(count.begin(), count.end())));
   std::vector<Continuation> continuations;
-  for (std::int32_t node = 0; node < num_nodes(forest); ++node) {
-    if (count[at(node)] == 0) continue;
-    collect_continuations(forest, node, continuations);
-    append_pairs(node, continuations, min_gap, pairs);
+  for (std::int32_t chain = 0; chain < num_chains(forest); ++chain) {
+    if (count[at(chain)] == 0) continue;
+    collect_continuations(forest, chain, continuations);
+    append_pairs(last_node(forest, chain), continuations, min_gap, pairs);
   }
   return pairs;
 }

@@ -24,9 +24,9 @@ class TreeSearch {
       : forest_(forest), options_(options), result_(result) {}
 
   void run(std::int32_t tree) {
-    const std::int32_t root = forest_.root[at(tree)];
-    if (forest_.num_trajectories[at(root)] == 0) return;
-    value_ending_.resize(at(forest_.subtree_end[at(root)] - root));
+    const std::int32_t root = forest_.root_chain[at(tree)];
+    if (forest_.chains.num_trajectories[at(root)] == 0) return;
+    value_ending_.resize(at(forest_.chains.subtree_end[at(root)] - root));
     for (std::size_t i = 0; i < value_ending_.size(); ++i) {
       value_ending_[i] = mean_return_ending_at(root + static_cast<std::int32_t>(i));
     }
@@ -35,7 +35,7 @@ class TreeSearch {
       back_up(end, value_ending_[at(end - root)]);
     }
     const std::int32_t end = descend(root, [&](std::int32_t node) { return exploit(node); });
-    result_.best_end_node[at(tree)] = end;
+    result_.best_end_chain[at(tree)] = end;
     result_.best_trajectory[at(tree)] = best_trajectory_ending_at(end);
   }
 
@@ -77,7 +77,8 @@ class TreeSearch {
       best = arm;
       best_score = arm_score;
     };
-    if (options_.stop_arm && forest_.num_terminal[at(node)] > 0) consider(node, stop_arm(node));
+    if (options_.stop_arm && forest_.chains.num_terminal[at(node)] > 0)
+      consider(node, stop_arm(node));
     for_each_child(forest_, node, [&](std::int32_t child) { consider(child, child_arm(child)); });
     return best;
   }
@@ -94,7 +95,7 @@ class TreeSearch {
   void back_up(std::int32_t end, double value) {
     result_.stop_visit_count[at(end)] += 1;
     result_.stop_value_sum[at(end)] += value;
-    for (std::int32_t node = end; node != kNone; node = forest_.parent[at(node)]) {
+    for (std::int32_t node = end; node != kNone; node = forest_.chains.parent[at(node)]) {
       result_.visit_count[at(node)] += 1;
       result_.value_sum[at(node)] += value;
     }
@@ -130,26 +131,25 @@ void check(const SearchOptions& options) {
   if (!std::isfinite(options.exploration) || options.exploration < 0) {
     refuse("exploration=", options.exploration, "; expected a finite number >= 0");
   }
-  if (options.num_threads < 1) {
-    refuse("num_threads=", options.num_threads, "; expected at least 1");
-  }
 }
 
 }  // namespace
 
-SearchResult search(const Forest& forest, const SearchOptions& options) {
+SearchResult search(const Forest& forest, const SearchOptions& options,
+                    const Execution& execution) {
   check(options);
-  const std::size_t num_trees = forest.root.size();
-  const std::size_t nodes = at(num_nodes(forest));
+  const std::size_t num_trees = at(w2stree::num_trees(forest));
+  const std::size_t nodes = at(num_chains(forest));
   SearchResult result;
   result.visit_count.assign(nodes, 0);
   result.value_sum.assign(nodes, 0.0);
   result.stop_visit_count.assign(nodes, 0);
   result.stop_value_sum.assign(nodes, 0.0);
-  result.best_end_node.assign(num_trees, kNone);
+  result.best_end_chain.assign(num_trees, kNone);
   result.best_trajectory.assign(num_trees, kNone);
-  parallel_for(static_cast<std::int32_t>(num_trees), options.num_threads,
-               [&](std::int32_t tree) { TreeSearch(forest, options, result).run(tree); });
+  parallel_for(w2stree::num_trees(forest), execution, [&](std::int32_t tree, std::int32_t, Watch&) {
+    TreeSearch(forest, options, result).run(tree);
+  });
   return result;
 }
 

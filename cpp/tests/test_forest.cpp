@@ -4,6 +4,7 @@
 #include "check.hpp"
 #include "episodes.hpp"
 #include "w2stree/forest.hpp"
+#include "w2stree/node_columns.hpp"
 
 namespace w2stree::test {
 namespace {
@@ -23,28 +24,28 @@ Episodes picture() {
 
 void numbers_nodes_in_preorder() {
   const Forest forest = build_forest(picture().columns());
-  CHECK(forest.root == Ids{0, 5});
-  CHECK(forest.parent == Ids{-1, 0, 1, 1, 0, -1, 5});
-  CHECK(forest.subtree_end == Ids{5, 4, 3, 4, 5, 7, 7});
+  CHECK(root_node(forest) == Ids{0, 5});
+  CHECK(node_parent(forest) == Ids{-1, 0, 1, 1, 0, -1, 5});
+  CHECK(node_subtree_end(forest) == Ids{5, 4, 3, 4, 5, 7, 7});
   CHECK(forest.action_id == Ids{-1, 0, 1, 2, 3, -1, 0});
   CHECK(forest.observation_id == Ids{-1, 0, 0, 0, 0, -1, 0});
-  CHECK(forest.depth == Ids{0, 1, 2, 2, 1, 0, 1});
+  CHECK(node_depth(forest) == Ids{0, 1, 2, 2, 1, 0, 1});
 }
 
 void counts_what_passes_and_what_ends() {
   const Forest forest = build_forest(picture().columns());
-  CHECK(forest.num_trajectories == Ids{4, 3, 1, 1, 1, 2, 1});
-  CHECK(forest.num_terminal == Ids{0, 1, 1, 1, 1, 1, 1});
-  CHECK(forest.num_children == Ids{2, 2, 0, 0, 0, 1, 0});
-  CHECK(forest.return_sum == std::vector<double>{5.75, 5.25, 1.0, 0.25, 0.5, 10.0, 2.0});
+  CHECK(node_num_trajectories(forest) == Ids{4, 3, 1, 1, 1, 2, 1});
+  CHECK(node_num_terminal(forest) == Ids{0, 1, 1, 1, 1, 1, 1});
+  CHECK(node_num_children(forest) == Ids{2, 2, 0, 0, 0, 1, 0});
+  CHECK(node_return_sum(forest) == std::vector<double>{5.75, 5.25, 1.0, 0.25, 0.5, 10.0, 2.0});
 }
 
 void slices_trajectories_by_subtree() {
   const Forest forest = build_forest(picture().columns());
-  CHECK(forest.end_node == Ids{2, 6, 3, 4, 1, 5});
+  CHECK(end_node(forest) == Ids{2, 6, 3, 4, 1, 5});
   CHECK(forest.trajectory_order == Ids{4, 0, 2, 3, 5, 1});
-  CHECK(forest.first_trajectory == Ids{0, 0, 1, 2, 3, 4, 5});
-  const auto ending = trajectories_ending_at(forest, 1);
+  CHECK(node_first_trajectory(forest) == Ids{0, 0, 1, 2, 3, 4, 5});
+  const auto ending = trajectories_ending_at(forest, chain_of(forest, 1));
   CHECK(Ids(ending.begin(), ending.end()) == Ids{4});
 }
 
@@ -57,11 +58,11 @@ void keeps_siblings_in_insertion_order() {
 
 void tells_decisions_from_luck() {
   const Forest luck = build_forest(Episodes().add(0, "a", 0).add(0, "A", 0).columns());
-  CHECK(luck.num_children[0] == 2 && luck.num_actions[0] == 1);
+  CHECK(node_num_children(luck)[0] == 2 && node_num_actions(luck)[0] == 1);
   CHECK(!is_decision_divergence(luck, 0));
   const Forest both =
       build_forest(Episodes().add(0, "a", 0).add(0, "b", 0).add(0, "A", 0).columns());
-  CHECK(both.num_children[0] == 3 && both.num_actions[0] == 2);
+  CHECK(node_num_children(both)[0] == 3 && node_num_actions(both)[0] == 2);
   CHECK(is_decision_divergence(both, 0));
 }
 
@@ -69,14 +70,14 @@ void gives_every_tree_a_root() {
   Episodes none;
   none.num_trees = 2;
   const Forest forest = build_forest(none.columns());
-  CHECK(forest.root == Ids{0, 1});
-  CHECK(forest.num_trajectories == Ids{0, 0});
+  CHECK(root_node(forest) == Ids{0, 1});
+  CHECK(node_num_trajectories(forest) == Ids{0, 0});
 }
 
 void survives_a_million_steps() {  // no recursion
   const Forest forest = build_forest(Episodes().add(0, std::string(1'000'000, 'a'), 1).columns());
   CHECK(num_nodes(forest) == 1'000'001);
-  CHECK(forest.subtree_end[0] == 1'000'001);
+  CHECK(node_subtree_end(forest)[0] == 1'000'001);
 }
 
 template <class Change>

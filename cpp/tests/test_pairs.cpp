@@ -63,7 +63,7 @@ void counts_without_enumerating() {
     const std::vector<std::int64_t> count = count_pairs(forest, min_gap);
     std::vector<std::int64_t> expected(count.size(), 0);
     for (const std::int32_t node : enumerate_pairs(forest, min_gap).divergence)
-      ++expected[at(node)];
+      ++expected[at(chain_of(forest, node))];
     CHECK(count == expected);
   }
 }

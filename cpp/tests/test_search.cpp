@@ -12,30 +12,30 @@ using Ids = std::vector<std::int32_t>;
 using Counts = std::vector<std::int64_t>;
 
 // ab 1.0, abc 0.0, ad 0.3: the best trajectory ends inside the tree.
-//   node 0 root, 1 a, 2 ab, 3 abc, 4 ad
+//   chain 0 root and a, 1 ab, 2 abc, 3 ad
 Forest inner_ending() {
   return build_forest(Episodes().add(0, "ab", 1.0).add(0, "abc", 0.0).add(0, "ad", 0.3).columns());
 }
 
 void stops_where_stopping_is_best() {
   const SearchResult with_stop = search(inner_ending(), {});
-  CHECK(with_stop.best_end_node == Ids{2});
+  CHECK(with_stop.best_end_chain == Ids{1});
   CHECK(with_stop.best_trajectory == Ids{0});
   const SearchResult without = search(inner_ending(), {.stop_arm = false});
-  CHECK(without.best_end_node == Ids{4});
+  CHECK(without.best_end_chain == Ids{3});
   CHECK(without.best_trajectory == Ids{2});
-  CHECK(without.stop_visit_count[2] == 0);
+  CHECK(without.stop_visit_count[1] == 0);
 }
 
 void takes_unvisited_arms_in_order() {
   // First descent: root, a, ab, STOP. Second: root, a, ad (unvisited). Third: back to ab, whose
   // r/c is greater, and there abc (unvisited).
-  CHECK(search(inner_ending(), {.num_simulations = 1}).visit_count == Counts{1, 1, 1, 0, 0});
-  CHECK(search(inner_ending(), {.num_simulations = 2}).visit_count == Counts{2, 2, 1, 0, 1});
+  CHECK(search(inner_ending(), {.num_simulations = 1}).visit_count == Counts{1, 1, 0, 0});
+  CHECK(search(inner_ending(), {.num_simulations = 2}).visit_count == Counts{2, 1, 0, 1});
   const SearchResult third = search(inner_ending(), {.num_simulations = 3});
-  CHECK(third.visit_count == Counts{3, 3, 2, 1, 1});
-  CHECK(third.stop_visit_count == Counts{0, 0, 1, 1, 1});
-  CHECK(third.value_sum == std::vector<double>{1.3, 1.3, 1.0, 0.0, 0.3});
+  CHECK(third.visit_count == Counts{3, 2, 1, 1});
+  CHECK(third.stop_visit_count == Counts{0, 1, 1, 1});
+  CHECK(third.value_sum == std::vector<double>{1.3, 1.0, 0.0, 0.3});
 }
 
 void breaks_ties_by_the_first_arm() {
@@ -50,7 +50,7 @@ void represents_an_ending_by_its_best_trajectory() {
       build_forest(Episodes().add(0, "a", 0.2).add(0, "a", 0.8).add(0, "a", 0.8).columns());
   const SearchResult result = search(forest, {.num_simulations = 1});
   CHECK(result.best_trajectory == Ids{1});
-  CHECK(result.value_sum[1] == (0.2 + 0.8 + 0.8) / 3);
+  CHECK(result.value_sum[0] == (0.2 + 0.8 + 0.8) / 3);
 }
 
 void walks_on_where_nothing_was_visited() {
@@ -67,7 +67,7 @@ void handles_trees_without_steps_or_trajectories() {
   Episodes episodes = Episodes().add(0, "", 0.5).add(0, "", 1.0);
   episodes.num_trees = 2;
   const SearchResult result = search(build_forest(episodes.columns()), {.num_simulations = 4});
-  CHECK(result.best_end_node == Ids{0, kNone});
+  CHECK(result.best_end_chain == Ids{0, kNone});
   CHECK(result.best_trajectory == Ids{1, kNone});
   CHECK(result.value_sum == std::vector<double>{3.0, 0.0});
 }
@@ -82,12 +82,13 @@ void does_not_depend_on_threads() {
   const Forest forest = build_forest(episodes.columns());
   const SearchResult one = search(forest, {.num_simulations = 200});
   for (const std::int32_t num_threads : {2, 3, 4, 64}) {
-    const SearchResult many = search(forest, {.num_simulations = 200, .num_threads = num_threads});
+    const SearchResult many =
+        search(forest, {.num_simulations = 200}, {.num_threads = num_threads});
     CHECK(many.visit_count == one.visit_count);
     CHECK(many.value_sum == one.value_sum);
     CHECK(many.stop_visit_count == one.stop_visit_count);
     CHECK(many.stop_value_sum == one.stop_value_sum);
-    CHECK(many.best_end_node == one.best_end_node);
+    CHECK(many.best_end_chain == one.best_end_chain);
     CHECK(many.best_trajectory == one.best_trajectory);
   }
 }
@@ -99,7 +100,7 @@ void refuses_bad_options() {
                 "exploration=-1; expected a finite number >= 0");
   CHECK_REFUSED(search(forest, {.exploration = std::numeric_limits<double>::infinity()}),
                 "exploration=inf; expected a finite number >= 0");
-  CHECK_REFUSED(search(forest, {.num_threads = 0}), "num_threads=0; expected at least 1");
+  CHECK_REFUSED(search(forest, {}, {.num_threads = 0}), "num_threads=0; expected at least 1");
 }
 
 }  // namespace

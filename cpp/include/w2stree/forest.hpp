@@ -1,94 +1,133 @@
-// A forest: one trie of trajectories per task, frozen into parallel arrays.
+// A forest: one trie of trajectories per task, frozen into parallel arrays, path-compressed.
 //
-//   trajectory 0: (a,x) (b,y)         node   0   1   2   3   4
-//   trajectory 1: (a,x) (c,z)         ─────────────────────────
-//   trajectory 2: (d,w)               parent        -1   0   1   1   0
-//   trajectory 3: (a,x)               subtree_end    5   4   3   4   5
-//                                     depth          0   1   2   2   1
-//             0 root                  num_terminal   0   1   1   1   1
-//            a/ \d                    first_traj.    0   0   1   2   3
-//            1   4
-//          b/ \c                      trajectory_order   3   0   1   2
-//          2   3                                         └ subtree 1 ┘
+//   trajectory 0: (a,x) (b,y) (e,y)        0 root           chain  0   1   2   3
+//   trajectory 1: (a,x) (c,z)             a/ \d             ────────────────────────
+//   trajectory 2: (d,w)                   1   5             nodes  0   1  2,3  4   5   ...
+//   trajectory 3: (a,x)                 b/ \c
+//                                       2   4
+//                                      e|                   a run of nodes without a branch or
+//                                       3                   an ending inside is one chain
 //
-// Ids follow depth-first pre-order, trees one after another, siblings by insertion (the first
-// trajectory, in input order, to make them). So a subtree is the id range
-// [node, subtree_end[node]), the first child of an inner node is node + 1, and the next sibling
-// of a child is subtree_end[child]. The trajectories through a node are one slice of
-// trajectory_order, and those that end exactly there come first in it.
+//   node             0   1   2   3   4   5        chain               0   1   2   3   4
+//   ────────────────────────────────────────      ─────────────────────────────────────────
+//   action_id        -   a   b   e   c   d        first_node          0   1   2   4   5   6
+//   observation_id   -   x   y   y   z   w        parent             -1   0   1   1   0
+//                                                 subtree_end         5   4   3   4   5
+//                                                 depth               0   1   2   2   1
+//                                                 num_actions         2   2   0   0   0
+//   trajectory_order   3   0   1   2              num_trajectories    4   3   1   1   1
+//                      └ chain 1 ┘                num_terminal        0   1   1   1   1
+//                                                 first_trajectory    0   0   1   2   3
+//
+// Ids of nodes and of chains follow depth-first pre-order, trees one after another, siblings by
+// insertion (the first trajectory, in input order, to make them). So a subtree is an id range,
+// the first child of an inner chain is chain + 1, and the next sibling of a child is
+// subtree_end[child]. The trajectories through a chain are one slice of trajectory_order, and
+// those that end at its last node come first in it.
+//
+// Only one node in ten branches, so chains are few, and everything else that one may ask of a
+// node (node_parent and the like, below) is written out on demand.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <vector>
 
+#include "w2stree/column.hpp"
+#include "w2stree/execution.hpp"
 #include "w2stree/trajectories.hpp"
 
 namespace w2stree {
 
+/// By chain, [num_chains] each unless said otherwise.
+struct Chains {
+  Column<std::int32_t> first_node;        // [num_chains + 1]; the last is num_nodes
+  Column<std::int32_t> parent;            // the chain whose last node it hangs from; kNone at roots
+  Column<std::int32_t> subtree_end;       // one past the last chain below
+  Column<std::int32_t> depth;             // steps from the root to the first node
+  Column<std::int32_t> num_actions;       // distinct actions among the children
+  Column<std::int32_t> num_trajectories;  // through the chain, those ending here included
+  Column<std::int32_t> num_terminal;      // that end at its last node
+  Column<std::int32_t> first_trajectory;  // where its slice of trajectory_order begins
+  Column<double> return_sum;              // over trajectories through it, in input order
+};
+
 struct Forest {
-  // By node.
-  std::vector<std::int32_t> parent;            // kNone at roots
-  std::vector<std::int32_t> subtree_end;       // one past the last id of the node's subtree
-  std::vector<std::int32_t> action_id;         // step that led here; kNone at roots
-  std::vector<std::int32_t> observation_id;    // kNone at roots
-  std::vector<std::int32_t> depth;             // steps from the root
-  std::vector<std::int32_t> num_children;      //
-  std::vector<std::int32_t> num_actions;       // distinct actions among the children
-  std::vector<std::int32_t> num_trajectories;  // through the node, those ending here included
-  std::vector<std::int32_t> num_terminal;      // that end exactly here
-  std::vector<std::int32_t> first_trajectory;  // where the node's slice of the order begins
-  std::vector<double> return_sum;              // over trajectories through it, in input order
+  // By node: the step that led here.
+  Column<std::int32_t> action_id;       // kNone at roots
+  Column<std::int32_t> observation_id;  // kNone at roots; of the trajectory that made the node
+
+  Chains chains;
 
   // By tree.
-  std::vector<std::int32_t> root;
+  Column<std::int32_t> root_chain;  // [num_trees + 1]; the last is num_chains
 
   // By trajectory.
-  std::vector<std::int32_t> end_node;          // node where the trajectory ends
-  std::vector<std::int32_t> trajectory_order;  // trajectories by end_node, ties in input order
-  std::vector<double> total_return;            // as given
+  Column<std::int32_t> end_chain;         // chain at whose last node it ends
+  Column<std::int32_t> trajectory_order;  // trajectories by end_chain, ties in input order
+  Column<double> total_return;            // as given
 };
 
 /// Merges trajectories exactly: two share a node iff they belong to one tree and agree in every
 /// (action_id, observation_id) up to it. Throws InvalidInput (see validate; also for more than
-/// 2^31 - 1 nodes). O(S log M) for S steps and at most M trajectories through a node.
-Forest build_forest(const TrajectoryColumns& columns);
-
-inline std::size_t at(std::int32_t id) {
-  return static_cast<std::size_t>(id);
-}
+/// 2^31 - 1 nodes). O(S) expected for S steps.
+Forest build_forest(const TrajectoryColumns& columns, const Execution& execution = {});
 
 inline std::int32_t num_nodes(const Forest& forest) {
-  return static_cast<std::int32_t>(forest.parent.size());
+  return static_cast<std::int32_t>(forest.action_id.size());
 }
 
-inline bool is_leaf(const Forest& forest, std::int32_t node) {
-  return forest.num_children[at(node)] == 0;
+inline std::int32_t num_chains(const Forest& forest) {
+  return static_cast<std::int32_t>(forest.chains.parent.size());
 }
 
-/// Trajectories chose different actions here: a source of preference pairs.
-inline bool is_decision_divergence(const Forest& forest, std::int32_t node) {
-  return forest.num_actions[at(node)] >= 2;
+inline std::int32_t num_trees(const Forest& forest) {
+  return static_cast<std::int32_t>(forest.root_chain.size()) - 1;
 }
 
-/// Trajectories, in ascending position of trajectory_order, that pass through `node`.
-inline std::span<const std::int32_t> trajectories_through(const Forest& forest, std::int32_t node) {
-  return {forest.trajectory_order.data() + forest.first_trajectory[at(node)],
-          at(forest.num_trajectories[at(node)])};
+inline std::int32_t num_trajectories(const Forest& forest) {
+  return static_cast<std::int32_t>(forest.end_chain.size());
 }
 
-/// Trajectories, in input order, that end exactly at `node`.
+inline std::int32_t last_node(const Forest& forest, std::int32_t chain) {
+  return forest.chains.first_node[at(chain) + 1] - 1;
+}
+
+/// The chain a node lies on. O(log num_chains).
+std::int32_t chain_of(const Forest& forest, std::int32_t node);
+
+inline bool is_leaf(const Forest& forest, std::int32_t chain) {
+  return forest.chains.subtree_end[at(chain)] == chain + 1;
+}
+
+/// Trajectories chose different actions at its last node: a source of preference pairs.
+inline bool is_decision_divergence(const Forest& forest, std::int32_t chain) {
+  return forest.chains.num_actions[at(chain)] >= 2;
+}
+
+/// Trajectories, in ascending position of trajectory_order, that pass through `chain`.
+inline std::span<const std::int32_t> trajectories_through(const Forest& forest,
+                                                          std::int32_t chain) {
+  return {forest.trajectory_order.data() + forest.chains.first_trajectory[at(chain)],
+          at(forest.chains.num_trajectories[at(chain)])};
+}
+
+/// Trajectories, in input order, that end at the last node of `chain`.
 inline std::span<const std::int32_t> trajectories_ending_at(const Forest& forest,
-                                                            std::int32_t node) {
-  return trajectories_through(forest, node).first(at(forest.num_terminal[at(node)]));
+                                                            std::int32_t chain) {
+  return trajectories_through(forest, chain).first(at(forest.chains.num_terminal[at(chain)]));
 }
 
-/// Calls visit(child) for the children of `node` in insertion order.
+/// The action that leads into `chain`, which is not a root.
+inline std::int32_t first_action(const Forest& forest, std::int32_t chain) {
+  return forest.action_id[at(forest.chains.first_node[at(chain)])];
+}
+
+/// Calls visit(child) for the children of `chain` in insertion order.
 template <class Visit>
-void for_each_child(const Forest& forest, std::int32_t node, Visit visit) {
-  const std::int32_t end = forest.subtree_end[at(node)];
-  for (std::int32_t child = node + 1; child < end; child = forest.subtree_end[at(child)]) {
+void for_each_child(const Forest& forest, std::int32_t chain, Visit visit) {
+  const std::int32_t end = forest.chains.subtree_end[at(chain)];
+  for (std::int32_t child = chain + 1; child < end; child = forest.chains.subtree_end[at(child)]) {
     visit(child);
   }
 }

@@ -28,7 +28,7 @@ struct Pairs {
 /// trajectories: ask count_pairs first where a tree may be large.
 Pairs enumerate_pairs(const Forest& forest, double min_gap);
 
-/// [num_nodes] how many pairs of enumerate_pairs diverge at each node, without enumerating:
+/// [num_chains] how many pairs of enumerate_pairs diverge after each chain, without enumerating:
 /// O(k log k) at a divergence. Throws as enumerate_pairs does.
 std::vector<std::int64_t> count_pairs(const Forest& forest, double min_gap);
 

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "w2stree/execution.hpp"
 #include "w2stree/forest.hpp"
 
 namespace w2stree {
@@ -19,19 +20,19 @@ struct SearchOptions {
   std::int64_t num_simulations = 1000;  // descents per tree, >= 1
   double exploration = 1.41;            // gamma of Eq. 7, finite and >= 0
   bool stop_arm = true;                 // false: the authors' published demo, bit for bit
-  std::int32_t num_threads = 1;         // >= 1; never changes the result
 };
 
 struct SearchResult {
-  // By node. A descent visits every node from the root to where it ends, both included, so
-  // visit_count[node] = stop_visit_count[node] + sum of visit_count over the children.
+  // By chain: all nodes of a chain are visited alike. A descent visits every chain from the root's
+  // to the one where it ends, both included, so
+  // visit_count[chain] = stop_visit_count[chain] + sum of visit_count over the children.
   std::vector<std::int64_t> visit_count;
   std::vector<double> value_sum;
-  std::vector<std::int64_t> stop_visit_count;  // descents that ended at the node
+  std::vector<std::int64_t> stop_visit_count;  // descents that ended at the last node
   std::vector<double> stop_value_sum;
 
   // By tree. kNone for a tree without trajectories.
-  std::vector<std::int32_t> best_end_node;    // where the greedy path ends
+  std::vector<std::int32_t> best_end_chain;   // where the greedy path ends
   std::vector<std::int32_t> best_trajectory;  // ends there; greatest return, ties lowest index
 };
 
@@ -44,6 +45,7 @@ struct SearchResult {
 /// likewise, over visited arms.
 ///
 /// Throws InvalidInput when an option is out of range. O(num_simulations * arms on the path).
-SearchResult search(const Forest& forest, const SearchOptions& options);
+SearchResult search(const Forest& forest, const SearchOptions& options,
+                    const Execution& execution = {});
 
 }  // namespace w2stree

@@ -1,0 +1,61 @@
+// What the binding files share.
+//
+//   NumPy array ──span──> core ──column──> Forest (owned by Python)
+//                                            ^ base of every read-only array handed out
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include <chrono>
+#include <cstdint>
+#include <span>
+
+#include "w2stree/column.hpp"
+#include "w2stree/errors.hpp"
+#include "w2stree/execution.hpp"
+
+namespace py = pybind11;
+
+void bind_forest(py::module_& module);
+void bind_pairs(py::module_& module);
+void bind_search(py::module_& module);
+
+// Without forcecast NumPy converts only where no value can change (TypeError otherwise).
+template <class T>
+using Array = py::array_t<T, py::array::c_style>;
+
+template <class T>
+std::span<const T> span(const Array<T>& array, const char* name) {
+  if (array.ndim() != 1) w2stree::refuse(name, " has ", array.ndim(), " dimensions; expected 1");
+  return {array.data(), static_cast<std::size_t>(array.size())};
+}
+
+// A read-only array over `values`, which `owner` keeps alive.
+template <class T>
+py::array_t<T> view(std::span<const T> values, const py::handle& owner) {
+  py::array_t<T> array(static_cast<py::ssize_t>(values.size()), values.data(), owner);
+  array.attr("setflags")(py::arg("write") = false);
+  return array;
+}
+
+// A read-only array that keeps its column alive itself.
+template <class T>
+py::array_t<T> wrap(w2stree::Column<T> column) {
+  auto owned = std::make_unique<w2stree::Column<T>>(std::move(column));
+  const std::span<const T> values = *owned;
+  const py::capsule owner(owned.release(),
+                          [](void* p) { delete static_cast<w2stree::Column<T>*>(p); });
+  return view(values, owner);
+}
+
+// Lets Ctrl-C end a call that has released the GIL.
+inline w2stree::Execution execution(std::int32_t num_threads) {
+  using Clock = std::chrono::steady_clock;
+  return {num_threads, [next = Clock::now() + std::chrono::milliseconds(50)]() mutable {
+            if (Clock::now() < next) return;
+            next = Clock::now() + std::chrono::milliseconds(50);
+            const py::gil_scoped_acquire acquire;
+            if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+          }};
+}

@@ -1,0 +1,70 @@
+#include "w2stree/forest.hpp"
+
+#include "bind.hpp"
+#include "w2stree/node_columns.hpp"
+
+namespace {
+
+using w2stree::Column;
+using w2stree::Forest;
+
+Forest build_forest(const Array<std::int32_t>& action_id, const Array<std::int32_t>& observation_id,
+                    const Array<std::int64_t>& step_offset, const Array<std::int32_t>& tree_id,
+                    const Array<double>& total_return, std::int32_t num_trees,
+                    std::int32_t num_threads) {
+  const w2stree::TrajectoryColumns columns{
+      span(action_id, "action_id"),       span(observation_id, "observation_id"),
+      span(step_offset, "step_offset"),   span(tree_id, "tree_id"),
+      span(total_return, "total_return"), num_trees};
+  const py::gil_scoped_release release;
+  return w2stree::build_forest(columns, execution(num_threads));
+}
+
+// Property getters: one column the forest holds, and one that is written out on demand.
+template <class T>
+auto held(Column<T> Forest::* field) {
+  return [field](const Forest& forest) { return wrap(forest.*field); };
+}
+
+template <class T>
+auto expanded(Column<T> (*expand)(const Forest&)) {
+  return [expand](const Forest& forest) {
+    Column<T> column;
+    {
+      const py::gil_scoped_release release;
+      column = expand(forest);
+    }
+    return wrap(std::move(column));
+  };
+}
+
+}  // namespace
+
+void bind_forest(py::module_& module) {
+  py::class_<Forest>(module, "Forest")
+      .def_property_readonly("num_nodes", &w2stree::num_nodes)
+      .def_property_readonly("num_chains", &w2stree::num_chains)
+      .def_property_readonly("num_trees", &w2stree::num_trees)
+      .def_property_readonly("num_trajectories", &w2stree::num_trajectories)
+      .def_property_readonly("action_id", held(&Forest::action_id))
+      .def_property_readonly("observation_id", held(&Forest::observation_id))
+      .def_property_readonly("root_chain", held(&Forest::root_chain))
+      .def_property_readonly("end_chain", held(&Forest::end_chain))
+      .def_property_readonly("trajectory_order", held(&Forest::trajectory_order))
+      .def_property_readonly("total_return", held(&Forest::total_return))
+      .def("node_parent", expanded(w2stree::node_parent))
+      .def("node_subtree_end", expanded(w2stree::node_subtree_end))
+      .def("node_depth", expanded(w2stree::node_depth))
+      .def("node_num_children", expanded(w2stree::node_num_children))
+      .def("node_num_actions", expanded(w2stree::node_num_actions))
+      .def("node_num_trajectories", expanded(w2stree::node_num_trajectories))
+      .def("node_num_terminal", expanded(w2stree::node_num_terminal))
+      .def("node_first_trajectory", expanded(w2stree::node_first_trajectory))
+      .def("node_return_sum", expanded(w2stree::node_return_sum))
+      .def("root_node", expanded(w2stree::root_node))
+      .def("end_node", expanded(w2stree::end_node));
+
+  module.def("build_forest", &build_forest, py::arg("action_id"), py::arg("observation_id"),
+             py::arg("step_offset"), py::arg("tree_id"), py::arg("total_return"),
+             py::arg("num_trees"), py::arg("num_threads") = 1);
+}
