@@ -125,8 +125,9 @@ void Assembly::close_subtrees(std::int32_t begin, std::int32_t end) {
   }
 }
 
-void Assembly::copy(std::int32_t tree, const Forest& forest, std::int32_t source,
-                    const Renaming& renaming) {
+void Assembly::copy(std::int32_t tree, const Shard& shard, std::int32_t source,
+                    std::int32_t trajectory_shift) {
+  const Forest& forest = *shard.forest;
   const Chains& chains = forest.chains;
   const Place place = places_[at(tree)];
   const std::int32_t begin = forest.root_chain[at(source)];
@@ -138,10 +139,10 @@ void Assembly::copy(std::int32_t tree, const Forest& forest, std::int32_t source
     return std::span(column).subspan(at(begin), count);
   };
 
-  rename("action_id", {forest.action_id.data() + first_node, num_nodes}, renaming.action_id,
+  rename("action_id", {forest.action_id.data() + first_node, num_nodes}, shard.action_name,
          action_id_.data() + place.node);
   rename("observation_id", {forest.observation_id.data() + first_node, num_nodes},
-         renaming.observation_id, observation_id_.data() + place.node);
+         shard.observation_name, observation_id_.data() + place.node);
   shift(slice(chains.first_node), place.node - first_node, first_node_.data() + place.chain);
   shift(slice(chains.parent), place.chain - begin, parent_.data() + place.chain);
   shift(slice(chains.subtree_end), place.chain - begin, subtree_end_.data() + place.chain);
@@ -155,7 +156,7 @@ void Assembly::copy(std::int32_t tree, const Forest& forest, std::int32_t source
 
   std::int32_t position = place.trajectory;
   for (const std::int32_t trajectory : trajectories_through(forest, begin)) {
-    const std::int32_t name = trajectory + renaming.trajectory_shift;
+    const std::int32_t name = trajectory + trajectory_shift;
     trajectory_order_[at(position++)] = name;
     end_chain_[at(name)] = forest.end_chain[at(trajectory)] + place.chain - begin;
   }

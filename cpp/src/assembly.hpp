@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "skeleton.hpp"
-#include "w2stree/forest.hpp"
+#include "w2stree/growth.hpp"
 
 namespace w2stree {
 
@@ -14,13 +14,6 @@ struct TreeSize {
   std::int64_t num_nodes = 0;
   std::int32_t num_chains = 0;
   std::int32_t num_trajectories = 0;
-};
-
-/// What ids become on the way from one forest into another. Empty: they stay.
-struct Renaming {
-  std::span<const std::int32_t> action_id;
-  std::span<const std::int32_t> observation_id;
-  std::int32_t trajectory_shift = 0;
 };
 
 class Assembly {
@@ -32,8 +25,10 @@ class Assembly {
   void write(std::int32_t tree, std::span<const Branch> branches,
              std::span<const std::int32_t> next_ending);
 
-  /// Copies tree `source` of a frozen forest. Throws InvalidInput for an id without a new name.
-  void copy(std::int32_t tree, const Forest& forest, std::int32_t source, const Renaming& renaming);
+  /// Copies tree `source` of a frozen forest; its trajectory i becomes i + trajectory_shift.
+  /// Throws InvalidInput for an id without a new name.
+  void copy(std::int32_t tree, const Shard& shard, std::int32_t source,
+            std::int32_t trajectory_shift);
 
   Forest finish(Column<double> total_return) &&;
 

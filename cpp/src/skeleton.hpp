@@ -8,12 +8,16 @@
 // a step that nobody shares is never read here.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <map>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "child_table.hpp"
 #include "w2stree/forest.hpp"
+#include "w2stree/similarity.hpp"
 
 namespace w2stree {
 
@@ -46,10 +50,33 @@ struct Branch {
   std::int32_t observation = kNone;
 };
 
-/// Which observations count as the same state. Asked only after the same action.
+/// Which observations count as the same state; asked only after the same action.
 struct ExactMerging {
-  bool same(std::int32_t made, std::int32_t seen) const { return made == seen; }
   static constexpr bool is_exact = true;
+  static bool same(std::int32_t made, std::int32_t seen) { return made == seen; }
+};
+
+/// Likewise by similarity; counts what was merged. One for each worker.
+class SimilarMerging {
+ public:
+  static constexpr bool is_exact = false;
+  explicit SimilarMerging(const SimilarityTest& test) : test_(&test) {}
+
+  bool same(std::int32_t made, std::int32_t seen) const { return test_->same(made, seen); }
+  void count(const Label& made, const Label& seen, std::int32_t length) {
+    for (std::int32_t i = 0; i < length; ++i) {
+      if (made.observation[i] != seen.observation[i]) {
+        ++counts_[{made.observation[i], seen.observation[i]}];
+      }
+    }
+  }
+  const std::map<std::pair<std::int32_t, std::int32_t>, std::int64_t>& counts() const {
+    return counts_;
+  }
+
+ private:
+  const SimilarityTest* test_;
+  std::map<std::pair<std::int32_t, std::int32_t>, std::int64_t> counts_;
 };
 
 template <class Merging>
@@ -57,7 +84,7 @@ class Skeleton {
  public:
   /// Appends one tree to `branches`; the table is scratch, next_ending is indexed by trajectory.
   Skeleton(std::vector<Branch>& branches, ChildTable& table, std::span<std::int32_t> next_ending,
-           const Merging& merging)
+           Merging& merging)
       : branches_(branches),
         base_(branches.size()),
         table_(table),
@@ -71,13 +98,33 @@ class Skeleton {
   std::int64_t num_nodes() const { return num_nodes_; }
 
   /// Takes over a frozen tree, to be extended.
-  void load(const Forest& forest, std::int32_t tree);
+  void load(const Forest& forest, std::int32_t tree) {
+    const std::int32_t root = forest.root_chain[w2stree::at(tree)];
+    const std::int32_t end = forest.root_chain[w2stree::at(tree) + 1];
+    for (std::int32_t chain = root; chain < end; ++chain) {
+      const std::int32_t branch = chain - root;
+      const Label label = label_of(forest, chain, chain == root);
+      if (chain == root) {
+        at(0).label = label;
+      } else {
+        add(label);
+        link(forest.chains.parent[w2stree::at(chain)] - root, branch);
+      }
+      at(branch).num_trajectories = forest.chains.num_trajectories[w2stree::at(chain)];
+      at(branch).return_sum = forest.chains.return_sum[w2stree::at(chain)];
+      for (const std::int32_t trajectory : trajectories_ending_at(forest, chain)) {
+        this->end(branch, trajectory);
+      }
+      num_nodes_ += label.length;
+    }
+  }
 
   void insert(std::int32_t trajectory, Label steps, double total_return) {
     if (at(0).num_trajectories == 0) stretch_root(steps);
     std::int32_t branch = 0;
     while (true) {
       const std::int32_t matched = match(at(branch).label, steps);
+      if constexpr (!Merging::is_exact) merging_.count(at(branch).label, steps, matched);
       if (matched < at(branch).label.length) split(branch, matched);
       steps = steps.from(matched);
       at(branch).num_trajectories += 1;
@@ -90,6 +137,13 @@ class Skeleton {
   }
 
  private:
+  // The steps along a frozen chain. None leads to the root itself.
+  static Label label_of(const Forest& forest, std::int32_t chain, bool is_root) {
+    const std::int32_t first = forest.chains.first_node[w2stree::at(chain)] + (is_root ? 1 : 0);
+    return {forest.action_id.data() + first, forest.observation_id.data() + first,
+            last_node(forest, chain) + 1 - first};
+  }
+
   Branch& at(std::int32_t branch) { return branches_[base_ + w2stree::at(branch)]; }
 
   std::int32_t add(const Label& label) {
@@ -211,7 +265,7 @@ class Skeleton {
   std::size_t base_;
   ChildTable& table_;
   std::span<std::int32_t> next_ending_;
-  const Merging& merging_;
+  Merging& merging_;
   std::int64_t num_nodes_ = 1;
 };
 

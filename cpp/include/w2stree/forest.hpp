@@ -81,8 +81,9 @@ inline std::int32_t num_chains(const Forest& forest) {
   return static_cast<std::int32_t>(forest.chains.parent.size());
 }
 
+/// A forest of nothing, Forest{}, has no trees.
 inline std::int32_t num_trees(const Forest& forest) {
-  return static_cast<std::int32_t>(forest.root_chain.size()) - 1;
+  return std::max(static_cast<std::int32_t>(forest.root_chain.size()), 1) - 1;
 }
 
 inline std::int32_t num_trajectories(const Forest& forest) {
