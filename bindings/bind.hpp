@@ -14,10 +14,12 @@
 #include "w2stree/column.hpp"
 #include "w2stree/errors.hpp"
 #include "w2stree/execution.hpp"
+#include "w2stree/trajectories.hpp"
 
 namespace py = pybind11;
 
 void bind_forest(py::module_& module);
+void bind_growth(py::module_& module);
 void bind_pairs(py::module_& module);
 void bind_search(py::module_& module);
 
@@ -29,6 +31,17 @@ template <class T>
 std::span<const T> span(const Array<T>& array, const char* name) {
   if (array.ndim() != 1) w2stree::refuse(name, " has ", array.ndim(), " dimensions; expected 1");
   return {array.data(), static_cast<std::size_t>(array.size())};
+}
+
+inline w2stree::TrajectoryColumns columns(const Array<std::int32_t>& action_id,
+                                          const Array<std::int32_t>& observation_id,
+                                          const Array<std::int64_t>& step_offset,
+                                          const Array<std::int32_t>& tree_id,
+                                          const Array<double>& total_return,
+                                          std::int32_t num_trees) {
+  return {span(action_id, "action_id"),       span(observation_id, "observation_id"),
+          span(step_offset, "step_offset"),   span(tree_id, "tree_id"),
+          span(total_return, "total_return"), num_trees};
 }
 
 // A read-only array over `values`, which `owner` keeps alive.

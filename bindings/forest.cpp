@@ -12,12 +12,10 @@ Forest build_forest(const Array<std::int32_t>& action_id, const Array<std::int32
                     const Array<std::int64_t>& step_offset, const Array<std::int32_t>& tree_id,
                     const Array<double>& total_return, std::int32_t num_trees,
                     std::int32_t num_threads) {
-  const w2stree::TrajectoryColumns columns{
-      span(action_id, "action_id"),       span(observation_id, "observation_id"),
-      span(step_offset, "step_offset"),   span(tree_id, "tree_id"),
-      span(total_return, "total_return"), num_trees};
+  const auto all =
+      columns(action_id, observation_id, step_offset, tree_id, total_return, num_trees);
   const py::gil_scoped_release release;
-  return w2stree::build_forest(columns, execution(num_threads));
+  return w2stree::build_forest(all, execution(num_threads));
 }
 
 // Property getters: one column the forest holds, and one that is written out on demand.
@@ -42,6 +40,7 @@ auto expanded(Column<T> (*expand)(const Forest&)) {
 
 void bind_forest(py::module_& module) {
   py::class_<Forest>(module, "Forest")
+      .def(py::init<>())  // no trees: what a forest grows from
       .def_property_readonly("num_nodes", &w2stree::num_nodes)
       .def_property_readonly("num_chains", &w2stree::num_chains)
       .def_property_readonly("num_trees", &w2stree::num_trees)

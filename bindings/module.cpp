@@ -8,6 +8,7 @@ PYBIND11_MODULE(_core, module) {
   py::register_exception<w2stree::InvalidInput>(module, "InvalidInput", PyExc_ValueError)
       .attr("__module__") = "w2stree";
   bind_forest(module);
+  bind_growth(module);
   bind_pairs(module);
   bind_search(module);
 }

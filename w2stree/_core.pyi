@@ -1,5 +1,7 @@
 """The C++ core (`cpp/`, bound by `bindings/module.cpp`). Arrays are read-only views."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -7,6 +9,7 @@ class InvalidInput(ValueError):  # noqa: N818 (agreed name)
     """Data or options are wrong; the message names the place and what was expected."""
 
 class Forest:
+    def __init__(self) -> None: ...
     @property
     def num_nodes(self) -> int: ...
     @property
@@ -72,3 +75,29 @@ def enumerate_pairs(forest: Forest, min_gap: float) -> Pairs: ...
 def search(
     forest: Forest, num_simulations: int, exploration: float, stop_arm: bool, num_threads: int
 ) -> SearchResult: ...
+def extend_forest(
+    forest: Forest,
+    action_id: NDArray[np.int32],
+    observation_id: NDArray[np.int32],
+    step_offset: NDArray[np.int64],
+    tree_id: NDArray[np.int32],
+    total_return: NDArray[np.float64],
+    num_trees: int,
+    num_threads: int = 1,
+) -> Forest: ...
+def extend_similar_forest(
+    forest: Forest,
+    action_id: NDArray[np.int32],
+    observation_id: NDArray[np.int32],
+    step_offset: NDArray[np.int64],
+    tree_id: NDArray[np.int32],
+    total_return: NDArray[np.float64],
+    num_trees: int,
+    embedding: NDArray[np.float32],
+    min_similarity: float,
+    guard: NDArray[np.int32],
+    num_threads: int = 1,
+) -> tuple[Forest, NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]: ...
+def merge_forests(
+    shards: Sequence[tuple[Forest, NDArray[np.int32], NDArray[np.int32]]], num_threads: int = 1
+) -> Forest: ...
