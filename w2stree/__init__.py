@@ -17,7 +17,9 @@ if TYPE_CHECKING:
         MissingDependency,
         RunDirectoryError,
     )
-    from w2stree.forest import Forest, build_forest
+    from w2stree.forest import Forest
+    from w2stree.growth import merge_forests
+    from w2stree.ingestion import build_forest
     from w2stree.pairs import PreferencePair, PreferencePairs
     from w2stree.search import SearchResult
     from w2stree.summary import ForestSummary
@@ -47,7 +49,8 @@ _HOME = {
     "Step": "trajectory",
     "Trajectory": "trajectory",
     "Tree": "tree",
-    "build_forest": "forest",
+    "build_forest": "ingestion",
+    "merge_forests": "growth",
     "preference_dataset": "dataset",
     "read_trajectories": "trajectory",
     "sft_dataset": "dataset",
@@ -71,6 +74,7 @@ __all__ = [  # literal, so that type checkers and editors see it; tests hold it 
     "Tree",
     "__version__",
     "build_forest",
+    "merge_forests",
     "preference_dataset",
     "read_trajectories",
     "sft_dataset",
