@@ -1,0 +1,62 @@
+"""What one run of the benchmarks measures on: its workloads, made once, and its limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import import_module
+from typing import Any
+
+from bench import workloads
+from bench.workloads import Workload
+
+EXPLORATION = 1.41
+NOT_INSTALLED = "not installed: pip install 'w2stree[bench]'"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`quick` shrinks every workload and claims nothing: it shows that all of it works."""
+
+    quick: bool = False
+
+    @cached_property
+    def w1(self) -> Workload:
+        return workloads.w1(0.1 if self.quick else 1)
+
+    @cached_property
+    def w2(self) -> Workload:
+        return workloads.w2(0.1 if self.quick else 1)
+
+    @cached_property
+    def w3(self) -> Workload:
+        return workloads.w3(0.05 if self.quick else 1)
+
+    @cached_property
+    def w4(self) -> Workload:
+        return workloads.w4(0.05 if self.quick else 1)
+
+    @cached_property
+    def star(self) -> Workload:
+        return workloads.star()
+
+    @property
+    def budget(self) -> float:
+        """Seconds a measurement may take."""
+        return 0.3 if self.quick else 3.0
+
+    def at_least(self, ratio: float) -> float | None:
+        return None if self.quick else ratio
+
+    def at_most(self, value: float) -> float | None:
+        return None if self.quick else value
+
+
+def baseline(name: str) -> Any | None:
+    """The module of `bench.baselines`, None where the package it needs is missing."""
+    try:
+        return import_module(f"bench.baselines.{name}")
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("bench"):
+            raise
+        return None
