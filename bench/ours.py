@@ -144,7 +144,11 @@ class _CoreForest:
         self._core = core
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._core, name)
+        for call in (f"node_{name}", f"{name}_node", name):
+            if hasattr(self._core, call):
+                value = getattr(self._core, call)
+                return value() if callable(value) else value
+        raise AttributeError(name)
 
     def search(self, **options: Any) -> Any:
         return _core.search(self._core, **options)

@@ -1,36 +1,63 @@
 #include "w2stree/node_columns.hpp"
 
 #include <algorithm>
-#include <numeric>
+#include <vector>
 
 namespace w2stree {
 namespace {
 
-// write(chain, first, last): iterators to the chain's first node and its last.
+// Chains are short, a handful of nodes: loops of a length known to the compiler, which may write
+// past a chain's end, are several times faster than exact ones. What they spill is overwritten
+// by the next chain, or lies in the padding after the last.
+constexpr std::int32_t kStride = 8;
+
+template <class T>
+void fill(T* first, std::int32_t length, T value) {
+  for (std::int32_t i = 0; i < length; i += kStride) {
+    for (std::int32_t k = 0; k < kStride; ++k) first[i + k] = value;
+  }
+}
+
+void count_up(std::int32_t* first, std::int32_t length, std::int32_t from) {
+  for (std::int32_t i = 0; i < length; i += kStride) {
+    for (std::int32_t k = 0; k < kStride; ++k) first[i + k] = from + i + k;
+  }
+}
+
+// write(chain, first, length): where the chain's nodes go, and how many they are.
 template <class T, class Write>
 Column<T> by_chain(const Forest& forest, Write write) {
-  Buffer<T> values(at(num_nodes(forest)));
+  Buffer<T> values(at(num_nodes(forest)), kStride);
+  const std::span<const std::int32_t> first_node = forest.chains.first_node;
   for (std::int32_t chain = 0; chain < num_chains(forest); ++chain) {
-    write(chain, values.data() + forest.chains.first_node[at(chain)],
-          values.data() + last_node(forest, chain));
+    const std::int32_t first = first_node[at(chain)];
+    write(chain, values.data() + first, first_node[at(chain) + 1] - first);
   }
   return values;
+}
+
+std::vector<std::int32_t> num_children(const Forest& forest) {
+  std::vector<std::int32_t> count(at(num_chains(forest)), 0);
+  for (const std::int32_t parent : forest.chains.parent) {
+    if (parent != kNone) ++count[at(parent)];
+  }
+  return count;
 }
 
 }  // namespace
 
 template <class T>
 Column<T> along_chains(const Forest& forest, std::span<const T> value) {
-  return by_chain<T>(forest, [&](std::int32_t chain, T* first, T* last) {
-    std::fill(first, last + 1, value[at(chain)]);
+  return by_chain<T>(forest, [=](std::int32_t chain, T* first, std::int32_t length) {
+    fill(first, length, value[at(chain)]);
   });
 }
 
 template <class T>
 Column<T> at_last_nodes(const Forest& forest, std::span<const T> value, T inside) {
-  return by_chain<T>(forest, [&](std::int32_t chain, T* first, T* last) {
-    std::fill(first, last, inside);
-    *last = value[at(chain)];
+  return by_chain<T>(forest, [=](std::int32_t chain, T* first, std::int32_t length) {
+    fill(first, length, inside);
+    first[length - 1] = value[at(chain)];
   });
 }
 
@@ -44,32 +71,33 @@ template Column<std::int64_t> at_last_nodes(const Forest&, std::span<const std::
 template Column<double> at_last_nodes(const Forest&, std::span<const double>, double);
 
 Column<std::int32_t> node_parent(const Forest& forest) {
-  return by_chain<std::int32_t>(forest, [&](std::int32_t chain, auto* first, auto* last) {
-    const std::int32_t parent = forest.chains.parent[at(chain)];
-    *first = parent == kNone ? kNone : last_node(forest, parent);
-    std::iota(first + 1, last + 1, forest.chains.first_node[at(chain)]);
-  });
+  const std::span<const std::int32_t> parent = forest.chains.parent;
+  return by_chain<std::int32_t>(
+      forest, [&, parent](std::int32_t chain, std::int32_t* first, std::int32_t length) {
+        count_up(first, length, forest.chains.first_node[at(chain)] - 1);
+        *first = parent[at(chain)] == kNone ? kNone : last_node(forest, parent[at(chain)]);
+      });
 }
 
 Column<std::int32_t> node_subtree_end(const Forest& forest) {
-  return by_chain<std::int32_t>(forest, [&](std::int32_t chain, auto* first, auto* last) {
-    const std::int32_t end = forest.chains.subtree_end[at(chain)];
-    std::fill(first, last + 1, forest.chains.first_node[at(end)]);
-  });
+  const std::span<const std::int32_t> subtree_end = forest.chains.subtree_end;
+  return by_chain<std::int32_t>(
+      forest, [&, subtree_end](std::int32_t chain, std::int32_t* first, std::int32_t length) {
+        fill(first, length, forest.chains.first_node[at(subtree_end[at(chain)])]);
+      });
 }
 
 Column<std::int32_t> node_depth(const Forest& forest) {
-  return by_chain<std::int32_t>(forest, [&](std::int32_t chain, auto* first, auto* last) {
-    std::iota(first, last + 1, forest.chains.depth[at(chain)]);
-  });
+  const std::span<const std::int32_t> depth = forest.chains.depth;
+  return by_chain<std::int32_t>(forest,
+                                [=](std::int32_t chain, std::int32_t* first, std::int32_t length) {
+                                  count_up(first, length, depth[at(chain)]);
+                                });
 }
 
 Column<std::int32_t> node_num_children(const Forest& forest) {
-  return by_chain<std::int32_t>(forest, [&](std::int32_t chain, auto* first, auto* last) {
-    std::fill(first, last, 1);
-    *last = 0;
-    for_each_child(forest, chain, [&](std::int32_t) { *last += 1; });
-  });
+  const std::vector<std::int32_t> count = num_children(forest);
+  return at_last_nodes<std::int32_t>(forest, count, 1);
 }
 
 Column<std::int32_t> node_num_actions(const Forest& forest) {

@@ -21,8 +21,9 @@ template <class T>
 class Buffer {
  public:
   Buffer() = default;
-  explicit Buffer(std::size_t size)
-      : values_(std::make_unique_for_overwrite<T[]>(size)), size_(size) {}
+  /// `padding` more elements may be written than there are.
+  explicit Buffer(std::size_t size, std::size_t padding = 0)
+      : values_(std::make_unique_for_overwrite<T[]>(size + padding)), size_(size) {}
 
   T* data() { return values_.get(); }
   const T* data() const { return values_.get(); }
