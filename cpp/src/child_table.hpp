@@ -2,9 +2,9 @@
 #pragma once
 
 #include <cstdint>
-#include <utility>
 #include <vector>
 
+#include "w2stree/column.hpp"
 #include "w2stree/trajectories.hpp"
 
 namespace w2stree {
@@ -16,10 +16,16 @@ class ChildTable {
   void clear() {
     if (size_ > 0) slots_.assign(slots_.size(), Slot{});
     size_ = 0;
-    num_forks_ = 0;
+    num_actions_.clear();
   }
 
-  std::int32_t new_fork() { return num_forks_++; }
+  std::int32_t new_fork() {
+    num_actions_.push_back(0);
+    return static_cast<std::int32_t>(num_actions_.size()) - 1;
+  }
+
+  /// Distinct actions among the children of a fork.
+  std::int32_t num_actions(std::int32_t fork) const { return num_actions_[at(fork)]; }
 
   /// kNone where there is none.
   std::int32_t find(std::int32_t fork, std::int32_t action, std::int32_t observation) const {
@@ -28,10 +34,8 @@ class ChildTable {
 
   void insert(std::int32_t fork, std::int32_t action, std::int32_t observation,
               std::int32_t child) {
-    if (2 * (size_ + 1) > slots_.size()) grow();
-    Slot& slot = slots_[position(fork, action, observation)];
-    size_ += slot.child == kNone ? 1 : 0;
-    slot = {fork, action, observation, child};
+    put({fork, action, observation, child});
+    num_actions_[at(fork)] += put({fork, action, kNone, child}) ? 1 : 0;  // under the action alone
   }
 
  private:
@@ -41,6 +45,16 @@ class ChildTable {
     std::int32_t observation = kNone;
     std::int32_t child = kNone;
   };
+
+  // Whether the key is new.
+  bool put(const Slot& entry) {
+    if (2 * (size_ + 1) > slots_.size()) grow();
+    Slot& slot = slots_[position(entry.fork, entry.action, entry.observation)];
+    const bool is_new = slot.child == kNone;
+    size_ += is_new ? 1 : 0;
+    slot = entry;
+    return is_new;
+  }
 
   // Where the key is, or the free slot where it would go.
   std::size_t position(std::int32_t fork, std::int32_t action, std::int32_t observation) const {
@@ -73,7 +87,7 @@ class ChildTable {
 
   std::vector<Slot> slots_;
   std::size_t size_ = 0;
-  std::int32_t num_forks_ = 0;
+  std::vector<std::int32_t> num_actions_;  // by fork
 };
 
 }  // namespace w2stree

@@ -1,10 +1,11 @@
 #include "w2stree/growth.hpp"
 
-#include <map>
+#include <algorithm>
 #include <numeric>
 #include <utility>
 
 #include "assembly.hpp"
+#include "merging.hpp"
 #include "parallel.hpp"
 #include "skeleton.hpp"
 #include "w2stree/errors.hpp"
@@ -37,65 +38,75 @@ class TreeOrder {
 Label steps_of(const TrajectoryColumns& columns, std::int32_t trajectory) {
   const std::int64_t begin = columns.step_offset[at(trajectory)];
   const std::int64_t length = columns.step_offset[at(trajectory) + 1] - begin;
-  if (length >= kMaxId) {
-    refuse("trajectory ", trajectory, " has ", length, " steps; at most ", kMaxId - 1, " fit");
-  }
   return {columns.action_id.data() + begin, columns.observation_id.data() + begin,
           static_cast<std::int32_t>(length)};
 }
 
-TreeSize size_of(const Forest& forest, std::int32_t tree) {
-  const std::int32_t begin = forest.root_chain[at(tree)];
-  const std::int32_t end = forest.root_chain[at(tree) + 1];
-  return {forest.chains.first_node[at(end)] - forest.chains.first_node[at(begin)], end - begin,
-          forest.chains.num_trajectories[at(begin)]};
+// A tree of the forest to be made, and where it is now.
+struct Source {
+  Shard shard;
+  std::int32_t tree;
+  std::int32_t trajectory_shift;
+};
+
+Forest put_together(std::span<const Source> sources, Column<double> total_return,
+                    const Execution& execution) {
+  std::vector<Place> places = {Place{}};
+  for (const auto& [shard, tree, shift] : sources) {
+    places.push_back(place_after(places.back(), *shard.forest, tree));
+  }
+  Assembly assembly(places.back(), static_cast<std::int32_t>(total_return.size()));
+  parallel_for(static_cast<std::int32_t>(sources.size()), execution,
+               [&](std::int32_t i, std::int32_t, Watch&) {
+                 const auto& [shard, tree, shift] = sources[at(i)];
+                 assembly.copy(places[at(i)], shard, tree, shift);
+               });
+  return std::move(assembly).finish(places, std::move(total_return));
 }
 
-// Trees grow on their own, each on one worker. Once all sizes are known, each is laid out at its
-// place; a tree that gets nothing new is copied there.
+// Each worker grows one tree at a time and freezes it while it is in cache, behind the trees it
+// made before. One worker's trees are the forest; those of several are put in order by copying.
 template <class Merging>
 class Growth {
  public:
   Growth(const Forest& base, const TrajectoryColumns& columns, const Execution& execution,
          const Merging& merging)
-      : base_(base), columns_(columns), execution_(execution), trajectories_(columns) {
-    const std::size_t num_new = columns.tree_id.size();
-    const std::size_t num_all = num_new + at(num_trajectories(base));
-    if (num_all > static_cast<std::size_t>(kMaxId)) {
-      refuse(num_all, " trajectories; at most ", kMaxId, " fit");
-    }
-    next_ending_.resize(num_all);
+      : base_(base),
+        columns_(columns),
+        execution_(execution),
+        trajectories_(columns),
+        num_all_(num_trajectories(base) + static_cast<std::int32_t>(columns.tree_id.size())),
+        next_ending_(at(num_all_)) {
     for (std::int32_t i = 0; i < num_workers(columns.num_trees, execution); ++i) {
-      Workspace& workspace = workspaces_.emplace_back(Workspace{{}, {}, merging});
-      // A trajectory adds at most a split and a leaf. Memory reserved and not used is free.
-      workspace.branches.reserve(2 * num_new + at(columns.num_trees));
+      parts_.push_back({Skeleton({next_ending_.data(), at(num_all_)}),
+                        merging,
+                        Assembly(room(), num_all_),
+                        {Place{}}});
     }
   }
 
   Forest run() {
-    std::vector<TreeSize> sizes(at(columns_.num_trees));
-    grown_.resize(at(columns_.num_trees));
-    parallel_for(
-        columns_.num_trees, execution_, [&](std::int32_t tree, std::int32_t worker, Watch& watch) {
-          sizes[at(tree)] = is_copied(tree) ? size_of(base_, tree) : grow(tree, worker, watch);
-        });
-    Assembly assembly(sizes);
-    parallel_for(columns_.num_trees, execution_, [&](std::int32_t tree, std::int32_t, Watch&) {
-      const auto& [worker, begin, count] = grown_[at(tree)];
-      if (is_copied(tree)) {
-        assembly.copy(tree, {&base_, {}, {}}, tree, 0);
-      } else {
-        assembly.write(tree, {workspaces_[at(worker)].branches.data() + begin, count},
-                       next_ending_);
-      }
-    });
-    return std::move(assembly).finish(all_returns());
+    std::vector<std::pair<std::int32_t, std::int32_t>> home(at(columns_.num_trees));
+    parallel_for(columns_.num_trees, execution_,
+                 [&](std::int32_t tree, std::int32_t worker, Watch& watch) {
+                   Part& part = parts_[at(worker)];
+                   home[at(tree)] = {worker, static_cast<std::int32_t>(part.places.size()) - 1};
+                   part.places.push_back(grow(tree, part, watch));
+                 });
+    if (parts_.size() == 1) return finish(parts_.front(), all_returns());
+    std::vector<Forest> forests;
+    for (Part& part : parts_) forests.push_back(finish(part, {}));
+    std::vector<Source> sources;
+    for (const auto& [worker, tree] : home) {
+      sources.push_back({{&forests[at(worker)], {}, {}}, tree, 0});
+    }
+    return put_together(sources, all_returns(), execution_);
   }
 
   std::vector<ObservationMerge> merges() const {
-    std::map<std::pair<std::int32_t, std::int32_t>, std::int64_t> counts;
-    for (const Workspace& workspace : workspaces_) {
-      for (const auto& [ids, count] : workspace.merging.counts()) counts[ids] += count;
+    SimilarMerging::Counts counts;
+    for (const Part& part : parts_) {
+      for (const auto& [ids, count] : part.merging.counts()) counts[ids] += count;
     }
     std::vector<ObservationMerge> merges;
     for (const auto& [ids, count] : counts) merges.push_back({ids.first, ids.second, count});
@@ -103,39 +114,50 @@ class Growth {
   }
 
  private:
-  struct Workspace {
-    std::vector<Branch> branches;
-    ChildTable table;
+  struct Part {
+    Skeleton skeleton;
     Merging merging;
+    Assembly assembly;
+    std::vector<Place> places;  // of the trees made, and the end
   };
 
-  // Where a grown tree waits to be laid out: branches [begin, begin + count) of its worker.
-  struct Grown {
-    std::int32_t worker = 0;
-    std::size_t begin = 0;
-    std::size_t count = 0;
-  };
+  // A trajectory adds at most its steps, and at most two chains: a split and a leaf.
+  Place room() const {
+    const auto at_most = [](std::int64_t size) {
+      return static_cast<std::int32_t>(std::min(size, kMaxId));
+    };
+    const auto num_new = static_cast<std::int64_t>(columns_.tree_id.size());
+    const auto num_steps = static_cast<std::int64_t>(columns_.action_id.size());
+    return {at_most(num_nodes(base_) + num_steps + columns_.num_trees),
+            at_most(std::min(num_chains(base_) + 2 * num_new + columns_.num_trees, kMaxId - 1)),
+            num_all_};
+  }
 
-  bool is_old(std::int32_t tree) const { return tree < num_trees(base_); }
-  bool is_copied(std::int32_t tree) const { return is_old(tree) && trajectories_.of(tree).empty(); }
-
-  TreeSize grow(std::int32_t tree, std::int32_t worker, Watch& watch) {
-    auto& [branches, table, merging] = workspaces_[at(worker)];
-    const std::size_t begin = branches.size();
-    Skeleton<Merging> skeleton(branches, table, next_ending_, merging);
-    if (is_old(tree)) skeleton.load(base_, tree);
+  Place grow(std::int32_t tree, Part& part, Watch& watch) {
+    auto& [skeleton, merging, assembly, places] = part;
+    const bool is_old = tree < num_trees(base_);
+    if (is_old && trajectories_.of(tree).empty()) {
+      place_after(places.back(), base_, tree);  // throws where it does not fit
+      return assembly.copy(places.back(), {&base_, {}, {}}, tree, 0);
+    }
+    skeleton.clear();
+    if (is_old) skeleton.load(base_, tree);
     for (const std::int32_t trajectory : trajectories_.of(tree)) {
       skeleton.insert(num_trajectories(base_) + trajectory, steps_of(columns_, trajectory),
-                      columns_.total_return[at(trajectory)]);
+                      columns_.total_return[at(trajectory)], merging);
       watch.check();
     }
-    grown_[at(tree)] = {worker, begin, branches.size() - begin};
-    return {skeleton.num_nodes(), static_cast<std::int32_t>(branches.size() - begin),
-            branches[begin].num_trajectories};
+    place_after(places.back(), skeleton.num_nodes(), skeleton.num_branches(),
+                skeleton.num_trajectories());  // likewise
+    return assembly.write(places.back(), skeleton);
+  }
+
+  static Forest finish(Part& part, Column<double> total_return) {
+    return std::move(part.assembly).finish(part.places, std::move(total_return));
   }
 
   Column<double> all_returns() const {
-    Buffer<double> all(next_ending_.size());
+    Buffer<double> all(at(num_all_));
     const auto end = std::ranges::copy(base_.total_return, all.begin()).out;
     std::ranges::copy(columns_.total_return, end);
     return all;
@@ -145,13 +167,16 @@ class Growth {
   const TrajectoryColumns& columns_;
   const Execution& execution_;
   TreeOrder trajectories_;
-  std::vector<std::int32_t> next_ending_;
-  std::vector<Workspace> workspaces_;
-  std::vector<Grown> grown_;
+  std::int32_t num_all_;
+  Buffer<std::int32_t> next_ending_;
+  std::vector<Part> parts_;
 };
 
 void check(const Forest& base, const TrajectoryColumns& more) {
   validate(more);
+  if (more.tree_id.size() + at(num_trajectories(base)) > static_cast<std::size_t>(kMaxId)) {
+    refuse("more than ", kMaxId, " trajectories; split the tasks over several forests");
+  }
   if (more.num_trees < num_trees(base)) {
     refuse("num_trees=", more.num_trees, "; the forest has ", num_trees(base), " already");
   }
@@ -180,33 +205,20 @@ SimilarForest extend_similar_forest(const Forest& forest, const TrajectoryColumn
 }
 
 Forest merge_forests(std::span<const Shard> shards, const Execution& execution) {
-  struct Source {
-    const Shard* shard;
-    std::int32_t tree;
-    std::int32_t trajectory_shift;
-  };
   std::vector<Source> sources;
-  std::vector<TreeSize> sizes;
   std::vector<double> total_return;
   for (const Shard& shard : shards) {
     const auto shift = static_cast<std::int32_t>(total_return.size());
     total_return.insert(total_return.end(), shard.forest->total_return.begin(),
                         shard.forest->total_return.end());
     if (total_return.size() > static_cast<std::size_t>(kMaxId)) {
-      refuse("more than ", kMaxId, " trajectories");
+      refuse("more than ", kMaxId, " trajectories; split the tasks over several forests");
     }
     for (std::int32_t tree = 0; tree < num_trees(*shard.forest); ++tree) {
-      sources.push_back({&shard, tree, shift});
-      sizes.push_back(size_of(*shard.forest, tree));
+      sources.push_back({shard, tree, shift});
     }
   }
-  Assembly assembly(sizes);
-  parallel_for(static_cast<std::int32_t>(sources.size()), execution,
-               [&](std::int32_t i, std::int32_t, Watch&) {
-                 const auto& [shard, tree, shift] = sources[at(i)];
-                 assembly.copy(i, *shard, tree, shift);
-               });
-  return std::move(assembly).finish(std::move(total_return));
+  return put_together(sources, std::move(total_return), execution);
 }
 
 }  // namespace w2stree

@@ -10,14 +10,11 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <map>
 #include <span>
-#include <utility>
 #include <vector>
 
 #include "child_table.hpp"
 #include "w2stree/forest.hpp"
-#include "w2stree/similarity.hpp"
 
 namespace w2stree {
 
@@ -32,187 +29,178 @@ struct Label {
   }
 };
 
-/// A chain that is not frozen yet. Numbers count within the tree.
-struct Branch {
-  Label label;
-  double return_sum = 0.0;
+/// A chain that is not frozen yet: one cache line. Numbers count within the tree.
+struct alignas(64) Branch {
+  const std::int32_t* action = nullptr;  // the label
+  const std::int32_t* observation = nullptr;
+  std::int32_t first_action = kNone;  // its first step, near at hand for scans
+  std::int32_t first_observation = kNone;
+  std::int32_t length = 0;
   std::int32_t num_trajectories = 0;
+  double return_sum = 0.0;
   std::int32_t first_child = kNone;
   std::int32_t last_child = kNone;
   std::int32_t next_sibling = kNone;
-  std::int32_t num_children = 0;
-  std::int32_t num_actions = 0;
   std::int32_t fork = kNone;          // in the ChildTable, once children are many
   std::int32_t first_ending = kNone;  // a list through next_ending, in input order
   std::int32_t last_ending = kNone;
-  std::int32_t num_terminal = 0;
-  std::int32_t action = kNone;  // first step of the label, near at hand for scans
-  std::int32_t observation = kNone;
-};
 
-/// Which observations count as the same state; asked only after the same action.
-struct ExactMerging {
-  static constexpr bool is_exact = true;
-  static bool same(std::int32_t made, std::int32_t seen) { return made == seen; }
-};
-
-/// Likewise by similarity; counts what was merged. One for each worker.
-class SimilarMerging {
- public:
-  static constexpr bool is_exact = false;
-  explicit SimilarMerging(const SimilarityTest& test) : test_(&test) {}
-
-  bool same(std::int32_t made, std::int32_t seen) const { return test_->same(made, seen); }
-  void count(const Label& made, const Label& seen, std::int32_t length) {
-    for (std::int32_t i = 0; i < length; ++i) {
-      if (made.observation[i] != seen.observation[i]) {
-        ++counts_[{made.observation[i], seen.observation[i]}];
-      }
-    }
+  void set_label(const Label& label) {
+    action = label.action;
+    observation = label.observation;
+    length = label.length;
+    if (length == 0) return;
+    first_action = *action;
+    first_observation = *observation;
   }
-  const std::map<std::pair<std::int32_t, std::int32_t>, std::int64_t>& counts() const {
-    return counts_;
-  }
-
- private:
-  const SimilarityTest* test_;
-  std::map<std::pair<std::int32_t, std::int32_t>, std::int64_t> counts_;
 };
 
-template <class Merging>
 class Skeleton {
  public:
-  /// Appends one tree to `branches`; the table is scratch, next_ending is indexed by trajectory.
-  Skeleton(std::vector<Branch>& branches, ChildTable& table, std::span<std::int32_t> next_ending,
-           Merging& merging)
-      : branches_(branches),
-        base_(branches.size()),
-        table_(table),
-        next_ending_(next_ending),
-        merging_(merging) {
+  /// next_ending is scratch indexed by trajectory, shared by all skeletons.
+  explicit Skeleton(std::span<std::int32_t> next_ending) : next_ending_(next_ending) {}
+
+  /// Forgets the last tree; leaves a root.
+  void clear() {
+    branches_.assign(1, Branch{});
     table_.clear();
-    add(Label{nullptr, nullptr, 0});
+    num_nodes_ = 1;
   }
 
   /// Nodes of the tree, the root included.
   std::int64_t num_nodes() const { return num_nodes_; }
+  std::int32_t num_branches() const { return static_cast<std::int32_t>(branches_.size()); }
+  std::int32_t num_trajectories() const { return branches_[0].num_trajectories; }
 
-  /// Takes over a frozen tree, to be extended.
-  void load(const Forest& forest, std::int32_t tree) {
-    const std::int32_t root = forest.root_chain[w2stree::at(tree)];
-    const std::int32_t end = forest.root_chain[w2stree::at(tree) + 1];
-    for (std::int32_t chain = root; chain < end; ++chain) {
-      const std::int32_t branch = chain - root;
-      const Label label = label_of(forest, chain, chain == root);
-      if (chain == root) {
-        at(0).label = label;
-      } else {
-        add(label);
-        link(forest.chains.parent[w2stree::at(chain)] - root, branch);
+  const Branch& operator[](std::int32_t branch) const { return branches_[at(branch)]; }
+  std::int32_t next_ending(std::int32_t trajectory) const { return next_ending_[at(trajectory)]; }
+
+  /// Distinct actions among the children.
+  std::int32_t num_actions(std::int32_t branch) const {
+    const Branch& parent = branches_[at(branch)];
+    if (parent.fork != kNone) return table_.num_actions(parent.fork);
+    std::int32_t count = 0;
+    for (std::int32_t child = parent.first_child; child != kNone;
+         child = branches_[at(child)].next_sibling) {
+      std::int32_t earlier = parent.first_child;  // the first with this action is the child itself
+      while (branches_[at(earlier)].first_action != branches_[at(child)].first_action) {
+        earlier = branches_[at(earlier)].next_sibling;
       }
-      at(branch).num_trajectories = forest.chains.num_trajectories[w2stree::at(chain)];
-      at(branch).return_sum = forest.chains.return_sum[w2stree::at(chain)];
-      for (const std::int32_t trajectory : trajectories_ending_at(forest, chain)) {
-        this->end(branch, trajectory);
+      count += earlier == child ? 1 : 0;
+    }
+    return count;
+  }
+
+  /// Takes over a frozen tree, to be extended. Only after clear.
+  void load(const Forest& forest, std::int32_t tree) {
+    const std::int32_t root = forest.root_chain[at(tree)];
+    for (std::int32_t chain = root; chain < forest.root_chain[at(tree) + 1]; ++chain) {
+      const Label label = label_of(forest, chain, chain == root);
+      const std::int32_t branch = chain == root ? 0 : add(label);
+      if (chain == root) {
+        branches_[0].set_label(label);
+      } else {
+        link(forest.chains.parent[at(chain)] - root, branch);
       }
       num_nodes_ += label.length;
+      branches_[at(branch)].num_trajectories = forest.chains.num_trajectories[at(chain)];
+      branches_[at(branch)].return_sum = forest.chains.return_sum[at(chain)];
+      for (const std::int32_t trajectory : trajectories_ending_at(forest, chain)) {
+        end(branch, trajectory);
+      }
     }
   }
 
-  void insert(std::int32_t trajectory, Label steps, double total_return) {
-    if (at(0).num_trajectories == 0) stretch_root(steps);
-    std::int32_t branch = 0;
+  template <class Merging>
+  void insert(std::int32_t trajectory, Label steps, double total_return, Merging& merging) {
+    if (branches_[0].num_trajectories == 0) stretch_root(steps);
+    std::int32_t number = 0;
     while (true) {
-      const std::int32_t matched = match(at(branch).label, steps);
-      if constexpr (!Merging::is_exact) merging_.count(at(branch).label, steps, matched);
-      if (matched < at(branch).label.length) split(branch, matched);
+      const std::int32_t matched = match(branches_[at(number)], steps, number == 0, merging);
+      if (matched < branches_[at(number)].length) split(number, matched);
       steps = steps.from(matched);
-      at(branch).num_trajectories += 1;
-      at(branch).return_sum += total_return;
-      if (steps.length == 0) return end(branch, trajectory);
-      const std::int32_t child = find_child(branch, steps);
-      if (child == kNone) return end(add_child(branch, steps, total_return), trajectory);
-      branch = child;
+      Branch& branch = branches_[at(number)];
+      branch.num_trajectories += 1;
+      branch.return_sum += total_return;
+      if (steps.length == 0) return end(number, trajectory);
+      const std::int32_t child = find_child(branch, steps, merging);
+      if (child == kNone) return end(add_child(number, steps, total_return), trajectory);
+      number = child;
     }
   }
 
  private:
   // The steps along a frozen chain. None leads to the root itself.
   static Label label_of(const Forest& forest, std::int32_t chain, bool is_root) {
-    const std::int32_t first = forest.chains.first_node[w2stree::at(chain)] + (is_root ? 1 : 0);
+    const std::int32_t first = forest.chains.first_node[at(chain)] + (is_root ? 1 : 0);
     return {forest.action_id.data() + first, forest.observation_id.data() + first,
             last_node(forest, chain) + 1 - first};
   }
 
-  Branch& at(std::int32_t branch) { return branches_[base_ + w2stree::at(branch)]; }
-
   std::int32_t add(const Label& label) {
-    Branch& branch = branches_.emplace_back();
-    branch.label = label;
-    if (label.length > 0) {
-      branch.action = *label.action;
-      branch.observation = *label.observation;
-    }
-    return static_cast<std::int32_t>(branches_.size() - base_) - 1;
+    branches_.emplace_back().set_label(label);
+    return num_branches() - 1;
   }
 
   // The first trajectory of a tree runs along the root's own chain.
   void stretch_root(const Label& steps) {
-    at(0).label = steps;
+    branches_[0].set_label(steps);
     num_nodes_ += steps.length;
   }
 
-  bool same_step(std::int32_t made_action, std::int32_t made_observation, const Label& steps,
-                 std::int32_t i) const {
-    return made_action == steps.action[i] && merging_.same(made_observation, steps.observation[i]);
-  }
-
-  std::int32_t match(const Label& label, const Label& steps) const {
-    const std::int32_t limit = std::min(label.length, steps.length);
-    std::int32_t i = 0;
-    while (i < limit && same_step(label.action[i], label.observation[i], steps, i)) ++i;
+  // How far the steps run along. find_child has compared the first one, except at the root.
+  template <class Merging>
+  static std::int32_t match(const Branch& branch, const Label& steps, bool is_root,
+                            Merging& merging) {
+    const std::int32_t limit = std::min(branch.length, steps.length);
+    std::int32_t i = is_root ? 0 : 1;
+    while (i < limit && branch.action[i] == steps.action[i] &&
+           merging.same(branch.observation[i], steps.observation[i])) {
+      ++i;
+    }
+    if constexpr (!Merging::is_exact) merging.count(branch.observation, steps.observation, i);
     return i;
   }
 
   void split(std::int32_t upper, std::int32_t length) {
-    const std::int32_t lower = add(at(upper).label.from(length));
-    Branch& above = at(upper);
-    Branch& below = at(lower);
-    const Label rest = below.label;
-    const auto [action, observation] = std::pair(below.action, below.observation);
+    const Branch& whole = branches_[at(upper)];
+    const Label rest = Label{whole.action, whole.observation, whole.length}.from(length);
+    const std::int32_t lower = add(rest);
+    Branch& above = branches_[at(upper)];
+    Branch& below = branches_[at(lower)];
     below = above;
-    below.label = rest;
-    below.action = action;
-    below.observation = observation;
+    below.set_label(rest);
     below.next_sibling = kNone;
-    above.label.length = length;
+    above.length = length;
     above.first_child = above.last_child = lower;
-    above.num_children = above.num_actions = 1;
     above.fork = kNone;
     above.first_ending = above.last_ending = kNone;
-    above.num_terminal = 0;
   }
 
   void end(std::int32_t branch, std::int32_t trajectory) {
-    Branch& last = at(branch);
-    next_ending_[w2stree::at(trajectory)] = kNone;
+    Branch& last = branches_[at(branch)];
+    next_ending_[at(trajectory)] = kNone;
     if (last.first_ending == kNone) {
       last.first_ending = trajectory;
     } else {
-      next_ending_[w2stree::at(last.last_ending)] = trajectory;
+      next_ending_[at(last.last_ending)] = trajectory;
     }
     last.last_ending = trajectory;
-    last.num_terminal += 1;
   }
 
-  std::int32_t find_child(std::int32_t branch, const Label& steps) {
-    if (at(branch).fork != kNone) {
-      const std::int32_t child = table_.find(at(branch).fork, *steps.action, *steps.observation);
+  template <class Merging>
+  std::int32_t find_child(const Branch& branch, const Label& steps, const Merging& merging) const {
+    const std::int32_t action = *steps.action;
+    const std::int32_t observation = *steps.observation;
+    if (branch.fork != kNone) {
+      const std::int32_t child = table_.find(branch.fork, action, observation);
       if (child != kNone || Merging::is_exact) return child;
     }
-    std::int32_t child = at(branch).first_child;
-    while (child != kNone && !same_step(at(child).action, at(child).observation, steps, 0)) {
-      child = at(child).next_sibling;
+    std::int32_t child = branch.first_child;
+    while (child != kNone) {
+      const Branch& made = branches_[at(child)];
+      if (made.first_action == action && merging.same(made.first_observation, observation)) break;
+      child = made.next_sibling;
     }
     return child;
   }
@@ -220,52 +208,47 @@ class Skeleton {
   std::int32_t add_child(std::int32_t branch, const Label& steps, double total_return) {
     num_nodes_ += steps.length;
     const std::int32_t child = add(steps);
-    at(child).num_trajectories = 1;
-    at(child).return_sum = total_return;
+    branches_[at(child)].num_trajectories = 1;
+    branches_[at(child)].return_sum = total_return;
     link(branch, child);
     return child;
   }
 
   void link(std::int32_t branch, std::int32_t child) {
-    Branch& parent = at(branch);
-    parent.num_actions += is_new_action(branch, at(child).action) ? 1 : 0;
+    Branch& parent = branches_[at(branch)];
     if (parent.last_child == kNone) {
       parent.first_child = child;
     } else {
-      at(parent.last_child).next_sibling = child;
+      branches_[at(parent.last_child)].next_sibling = child;
     }
     parent.last_child = child;
-    parent.num_children += 1;
     if (parent.fork != kNone) {
       list(parent.fork, child);
-    } else if (parent.num_children > kMaxScan) {
+    } else if (has_many_children(parent)) {
       parent.fork = table_.new_fork();
-      for (child = parent.first_child; child != kNone; child = at(child).next_sibling) {
+      for (child = parent.first_child; child != kNone; child = branches_[at(child)].next_sibling) {
         list(parent.fork, child);
       }
     }
   }
 
-  bool is_new_action(std::int32_t branch, std::int32_t action) {
-    if (at(branch).fork != kNone) return table_.find(at(branch).fork, action, kNone) == kNone;
-    std::int32_t child = at(branch).first_child;
-    while (child != kNone && at(child).action != action) child = at(child).next_sibling;
-    return child == kNone;
+  bool has_many_children(const Branch& parent) const {
+    constexpr std::int32_t kMaxScan = 8;  // a scan is faster than a hash up to here
+    std::int32_t count = 0;
+    for (std::int32_t child = parent.first_child; child != kNone && count <= kMaxScan; ++count) {
+      child = branches_[at(child)].next_sibling;
+    }
+    return count > kMaxScan;
   }
 
-  // Under its step, and under its action alone.
   void list(std::int32_t fork, std::int32_t child) {
-    table_.insert(fork, at(child).action, at(child).observation, child);
-    table_.insert(fork, at(child).action, kNone, child);
+    const Branch& branch = branches_[at(child)];
+    table_.insert(fork, branch.first_action, branch.first_observation, child);
   }
 
-  static constexpr std::int32_t kMaxScan = 8;  // children; a scan is faster than a hash below
-
-  std::vector<Branch>& branches_;
-  std::size_t base_;
-  ChildTable& table_;
+  std::vector<Branch> branches_;
+  ChildTable table_;
   std::span<std::int32_t> next_ending_;
-  Merging& merging_;
   std::int64_t num_nodes_ = 1;
 };
 

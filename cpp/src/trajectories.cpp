@@ -32,6 +32,10 @@ void check_offsets(std::span<const std::int64_t> offset, std::size_t num_steps) 
     if (offset[i] < offset[i - 1]) {
       refuse("step_offset[", i, "]=", offset[i], " < step_offset[", i - 1, "]=", offset[i - 1]);
     }
+    if (offset[i] - offset[i - 1] >= kMaxId) {
+      refuse("step_offset[", i, "]: trajectory ", i - 1, " has ", offset[i] - offset[i - 1],
+             " steps; at most ", kMaxId - 1, " fit");
+    }
   }
   if (static_cast<std::size_t>(offset.back()) != num_steps) {
     refuse("step_offset[", offset.size() - 1, "]=", offset.back(), "; expected ", num_steps,

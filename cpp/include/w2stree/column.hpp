@@ -25,6 +25,12 @@ class Buffer {
   explicit Buffer(std::size_t size, std::size_t padding = 0)
       : values_(std::make_unique_for_overwrite<T[]>(size + padding)), size_(size) {}
 
+  /// Forgets all but the first elements; the memory stays.
+  Buffer first(std::size_t size) && {
+    size_ = size;
+    return std::move(*this);
+  }
+
   T* data() { return values_.get(); }
   const T* data() const { return values_.get(); }
   std::size_t size() const { return size_; }
