@@ -7,7 +7,7 @@ RUN_DIR ?= runs/quickstart
 # cmake finds ninja, and the tests the linters, where they were installed.
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: quickstart test lint cpp-test sanitize python-test wheel-test clean
+.PHONY: quickstart test lint cpp-test cpp-bench sanitize python-test wheel-test clean
 
 quickstart: $(VENV)/installed
 	$(BIN)/w2stree run quickstart --run-dir $(RUN_DIR)
@@ -32,6 +32,12 @@ cpp-test: $(VENV)/installed
 	$(BIN)/cmake --preset dev
 	$(BIN)/cmake --build --preset dev
 	$(BIN)/ctest --preset dev
+
+# Microbenchmarks of the core; `python -m bench` compares it with baselines.
+cpp-bench: $(VENV)/installed
+	$(BIN)/cmake --preset bench
+	$(BIN)/cmake --build --preset bench
+	build/bench/bench_core
 
 # Address, undefined-behaviour and thread sanitizers over the C++ tests.
 sanitize: $(VENV)/installed

@@ -2,9 +2,10 @@
 
     python -m bench [--only build,search] [--json FILE] [--quick]
 
-Results are asserted equal before anything is timed. Times are the best of several rounds (the
-median in brackets), ours and the baseline's taken in turn on one thread. `--quick` takes under
-two minutes on small workloads and claims nothing. The exit status is 1 when results differ.
+Results are asserted equal before anything is timed. Times are processor time, the best of
+several rounds (the median in brackets), ours and the baseline's taken in turn on one thread.
+`--quick` takes under two minutes on small workloads and claims nothing. The exit status is 1
+when results differ.
 """
 
 from __future__ import annotations

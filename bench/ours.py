@@ -50,7 +50,7 @@ def build(workload: Workload, *, num_threads: int = 1) -> Forest:
         return w2stree.build_forest_from_ids(
             *columns, num_trees=workload.num_trees, num_threads=num_threads
         )
-    return _CoreForest(_core.build_forest(*columns, workload.num_trees))
+    return _CoreForest(_core.build_forest(*columns, workload.num_trees, num_threads))
 
 
 def build_with_arrays(workload: Workload, *, num_threads: int = 1) -> Forest:
@@ -119,10 +119,7 @@ def stream_pairs(forest: Forest, *, chunk_size: int) -> Iterator[Any]:
 
 def nbytes(forest: Forest) -> int:
     """Bytes the forest holds now."""
-    if hasattr(forest, "nbytes"):
-        return int(forest.nbytes)
-    columns = (*arrays(forest).values(), forest.total_return)
-    return sum(column.nbytes for column in columns)
+    return int(forest.nbytes)
 
 
 def num_nodes(forest: Forest) -> int:
@@ -142,19 +139,56 @@ def _call(name: str) -> Any:
 class _CoreForest:
     def __init__(self, core: _core.Forest) -> None:
         self._core = core
+        self._held: Arrays = {}
 
+<<<<<<< HEAD
     def __getattr__(self, name: str) -> Any:
         for call in (f"node_{name}", f"{name}_node", name):
             if hasattr(self._core, call):
                 value = getattr(self._core, call)
                 return value() if callable(value) else value
         raise AttributeError(name)
+=======
+    def __getattr__(self, name: str) -> NDArray[Any]:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        if hasattr(self._core, name) and name != "end_node":
+            return getattr(self._core, name)
+        if name not in self._held:
+            call = {"root": "root_node", "end_node": "end_node"}.get(name, f"node_{name}")
+            self._held[name] = getattr(self._core, call)()
+        return self._held[name]
+
+    @property
+    def num_trajectories(self) -> NDArray[np.int32]:  # a count of the core's, hence not above
+        if "num_trajectories" not in self._held:
+            self._held["num_trajectories"] = self._core.node_num_trajectories()
+        return self._held["num_trajectories"]
+
+    @property
+    def nbytes(self) -> int:
+        by_node = 8 * self._core.num_nodes
+        by_chain = 40 * self._core.num_chains
+        by_trajectory = 16 * self._core.num_trajectories
+        return by_node + by_chain + by_trajectory + sum(c.nbytes for c in self._held.values())
+>>>>>>> bench
 
     def search(self, **options: Any) -> Any:
-        return _core.search(self._core, **options)
+        return _CoreResult(_core.search(self._core, **options), self._core)
 
     def pairs(self, min_gap: float) -> Any:
         return _core.enumerate_pairs(self._core, min_gap)
 
     def count_pairs(self, min_gap: float) -> int:
         return int(np.sum(_core.count_pairs(self._core, min_gap)))
+
+
+class _CoreResult:
+    def __init__(self, core: _core.SearchResult, forest: _core.Forest) -> None:
+        self._core = core
+        self._forest = forest
+        self.best_end_node = core.best_end_node(forest)
+        self.best_trajectory = core.best_trajectory
+
+    def __getattr__(self, name: str) -> NDArray[Any]:
+        return getattr(self._core, f"node_{name}")(self._forest)

@@ -43,7 +43,7 @@ class Plan:
     @property
     def budget(self) -> float:
         """Seconds a measurement may take."""
-        return 0.3 if self.quick else 3.0
+        return 0.2 if self.quick else 3.0
 
     def at_least(self, ratio: float) -> float | None:
         return None if self.quick else ratio

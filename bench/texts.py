@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,7 @@ def arrow_table(texts: Texts) -> Any:
     )
 
 
+@cache
 def _sentences(count: int, *, seed: int, longest: int) -> list[str]:
     """Distinct texts of 10 to `longest` characters that begin alike, as real ones do."""
     rng = np.random.default_rng(seed)

@@ -1,4 +1,9 @@
-"""Wall times of several works taken in turn, so that a noisy moment hits all of them alike."""
+"""Times of several works taken in turn, so that a noisy moment hits all of them alike.
+
+Time is the processor time of this process: on an idle machine that of a clock on the wall, on a
+busy one what the wall would have shown had nobody else wanted the core. Works on several
+threads need the wall clock.
+"""
 
 from __future__ import annotations
 
@@ -30,22 +35,23 @@ def interleaved(
     prepare: Callable[[], tuple[Any, ...]] | None = None,
     least: int = 3,
     budget: float = 3.0,
+    clock: Callable[[], float] = time.process_time,
 ) -> list[Timing]:
     """Times each work in turn, at least `least` rounds, then until `budget` seconds are spent.
 
     `prepare` makes each work's arguments anew before every call, outside the time: texts whose
     hash is not yet known, trees without statistics. Results are freed outside the time too.
-    Garbage collection stays on, as it is for everyone, and begins each time with a clean slate;
+    Garbage collection stays on, as it is for everyone, and begins each round with a clean slate;
     a baseline that is better off without it turns it off itself.
     """
     seconds: list[list[float]] = [[] for _ in works]
     end = time.perf_counter() + budget
     while len(seconds[0]) < least or (time.perf_counter() < end and len(seconds[0]) < _MOST_ROUNDS):
+        gc.collect()
         for work, taken in zip(works, seconds, strict=True):
             arguments = prepare() if prepare else ()
-            gc.collect()
-            start = time.perf_counter()
+            start = clock()
             result = work(*arguments)
-            taken.append(time.perf_counter() - start)
+            taken.append(clock() - start)
             del result, arguments
     return [Timing(min(taken), statistics.median(taken), len(taken)) for taken in seconds]

@@ -26,9 +26,9 @@ def nanoseconds() -> float:
     steps = 1_000_000
     taken = []
     for _ in range(9):
-        start = time.perf_counter_ns()
+        start = time.process_time_ns()
         _walk(mean, spread, child, 0.5, steps)
-        taken.append((time.perf_counter_ns() - start) / steps)
+        taken.append((time.process_time_ns() - start) / steps)
     return min(taken)
 
 

@@ -5,7 +5,6 @@ go into a path-compressed tree, one run of unary nodes a piece, so that a step c
 comparison with the run's first trajectory (contiguous memory) and only branches walk pointers.
 Each finished tree, still in cache, is then written out in pre-order run by run. Columns are
 allocated for the greatest possible size, of which untouched pages cost nothing, and cut.
-A recursive partition of the trajectories (tried first) takes half as long again.
 """
 
 from __future__ import annotations

@@ -1,15 +1,15 @@
-// Microbenchmarks of the core: bench_core [num_tasks] [num_trajectories per task] [num_steps]
+// Microbenchmarks of the core alone, no Python: `make cpp-bench` (Google Benchmark).
 //
-// Prints ns/step of the build, ns/pair of the enumeration and ns/simulation of the search, the
-// best of several runs each. Trajectories come from a seeded generator, so every run and machine
-// measures the same forest.
-#include <algorithm>
-#include <chrono>
+//   bench_core --benchmark_filter=search --benchmark_repetitions=5
+//
+// Arguments of a case are tasks / trajectories a task / steps a trajectory (and simulations a
+// tree). items_per_second counts steps, pairs or simulations; time_per_item is their inverse.
+// Trajectories come from a seeded generator, so every run and machine measures the same forest.
+#include <benchmark/benchmark.h>
+
 #include <cstdint>
-#include <cstdlib>
-#include <iostream>
+#include <numeric>
 #include <random>
-#include <string_view>
 #include <vector>
 
 #include "w2stree/forest.hpp"
@@ -24,60 +24,128 @@ struct Episodes {
   std::vector<std::int64_t> step_offset = {0};
   std::vector<std::int32_t> tree_id;
   std::vector<double> total_return;
+
+  void add_step(std::int32_t action, std::int32_t observation) {
+    action_id.push_back(action);
+    observation_id.push_back(observation);
+  }
+
+  void end_episode(std::int32_t task, double value) {
+    step_offset.push_back(static_cast<std::int64_t>(action_id.size()));
+    tree_id.push_back(task);
+    total_return.push_back(value);
+  }
+
+  w2stree::TrajectoryColumns columns() const {
+    return {action_id, observation_id, step_offset, tree_id, total_return, tree_id.back() + 1};
+  }
 };
 
 // An agent of four actions that takes the first one 85 % of the time: about one node in ten
 // branches, as in the paper's trees.
-Episodes generate(std::int32_t num_tasks, std::int32_t num_trajectories, std::int32_t num_steps) {
+Episodes agent(const benchmark::State& state) {
   std::mt19937_64 random(20250718);
   Episodes episodes;
-  for (std::int32_t task = 0; task < num_tasks; ++task) {
-    for (std::int32_t i = 0; i < num_trajectories; ++i) {
-      for (std::int32_t step = 0; step < num_steps; ++step) {
+  for (std::int32_t task = 0; task < state.range(0); ++task) {
+    for (std::int64_t i = 0; i < state.range(1); ++i) {
+      for (std::int32_t step = 0; step < state.range(2); ++step) {
         const bool is_usual = random() % 100 < 85;
-        episodes.action_id.push_back(is_usual ? 0 : static_cast<std::int32_t>(random() % 4));
-        episodes.observation_id.push_back(step);
+        episodes.add_step(is_usual ? 0 : static_cast<std::int32_t>(random() % 4), step);
       }
-      episodes.step_offset.push_back(static_cast<std::int64_t>(episodes.action_id.size()));
-      episodes.tree_id.push_back(task);
-      episodes.total_return.push_back(static_cast<double>(random() % 11) / 10.0);
+      episodes.end_episode(task, static_cast<double>(random() % 11) / 10.0);
     }
   }
   return episodes;
 }
 
-// Prints the best time of seven runs, by item.
-template <class Work>
-void report(std::string_view name, double num_items, Work work) {
-  double best = 1e300;
-  for (int run = 0; run < 7; ++run) {
-    const auto start = std::chrono::steady_clock::now();
-    work();
-    const std::chrono::duration<double, std::nano> elapsed =
-        std::chrono::steady_clock::now() - start;
-    best = std::min(best, elapsed.count());
+// One root with as many children as asked for, all of different returns.
+Episodes star(std::int64_t fan_out) {
+  Episodes episodes;
+  for (std::int32_t child = 0; child < fan_out; ++child) {
+    episodes.add_step(child, 0);
+    const std::int64_t shuffled = child * std::int64_t{7919} % fan_out;
+    episodes.end_episode(0, static_cast<double>(shuffled) / static_cast<double>(fan_out));
   }
-  std::cout << name << ": " << best / num_items << " ns (" << num_items << " items)\n";
+  return episodes;
 }
+
+// Items of one iteration, in all and the time of one.
+void count_items(benchmark::State& state, std::int64_t items) {
+  const auto total = static_cast<double>(items) * static_cast<double>(state.iterations());
+  state.SetItemsProcessed(items * static_cast<std::int64_t>(state.iterations()));
+  state.counters["time_per_item"] =
+      benchmark::Counter(total, benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+}
+
+void build(benchmark::State& state) {
+  const Episodes episodes = agent(state);
+  const w2stree::TrajectoryColumns columns = episodes.columns();
+  for (auto _ : state) benchmark::DoNotOptimize(w2stree::build_forest(columns));
+  count_items(state, static_cast<std::int64_t>(episodes.action_id.size()));
+}
+
+void count_pairs(benchmark::State& state) {
+  const w2stree::Forest forest = w2stree::build_forest(agent(state).columns());
+  std::int64_t num_pairs = 0;
+  for (auto _ : state) {
+    const auto count = w2stree::count_pairs(forest, {});
+    num_pairs = std::reduce(count.begin(), count.end());
+  }
+  count_items(state, num_pairs);
+}
+
+void enumerate_pairs(benchmark::State& state) {
+  const w2stree::Forest forest = w2stree::build_forest(agent(state).columns());
+  std::int64_t num_pairs = 0;
+  for (auto _ : state) {
+    const w2stree::Pairs pairs = w2stree::enumerate_pairs(forest, {});
+    num_pairs = static_cast<std::int64_t>(pairs.divergence.size());
+  }
+  count_items(state, num_pairs);
+}
+
+void search(benchmark::State& state) {
+  const w2stree::Forest forest = w2stree::build_forest(agent(state).columns());
+  const w2stree::SearchOptions options{.num_simulations = state.range(3)};
+  for (auto _ : state) benchmark::DoNotOptimize(w2stree::search(forest, options));
+  count_items(state, state.range(0) * state.range(3));
+}
+
+void search_star(benchmark::State& state) {
+  const w2stree::Forest forest = w2stree::build_forest(star(state.range(0)).columns());
+  const w2stree::SearchOptions options{.num_simulations = state.range(1)};
+  for (auto _ : state) benchmark::DoNotOptimize(w2stree::search(forest, options));
+  count_items(state, state.range(1));
+}
+
+// The paper's setting, many samples a task, and one with trees beyond the second-level cache.
+BENCHMARK(build)
+    ->Args({2'000, 7, 15})
+    ->Args({1'000, 50, 15})
+    ->Args({10, 4'000, 30})
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK(count_pairs)
+    ->Args({2'000, 7, 15})
+    ->Args({1'000, 50, 15})
+    ->Args({10, 4'000, 30})
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK(enumerate_pairs)
+    ->Args({2'000, 7, 15})
+    ->Args({1'000, 50, 15})
+    ->Args({1, 4'000, 30})
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK(search)
+    ->Args({2'000, 7, 15, 1'000})
+    ->Args({200, 50, 15, 1'000})
+    ->Args({10, 4'000, 30, 1'000})
+    ->Args({10, 4'000, 30, 10'000})
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK(search_star)
+    ->Args({32, 20'000})
+    ->Args({128, 20'000})
+    ->Args({1'024, 20'000})
+    ->Unit(benchmark::kMillisecond);
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  const std::int32_t num_tasks = argc > 1 ? std::atoi(argv[1]) : 1000;
-  const std::int32_t num_trajectories = argc > 2 ? std::atoi(argv[2]) : 6;
-  const std::int32_t num_steps = argc > 3 ? std::atoi(argv[3]) : 20;
-  constexpr std::int64_t num_simulations = 1000;
-
-  const Episodes episodes = generate(num_tasks, num_trajectories, num_steps);
-  const w2stree::TrajectoryColumns columns{episodes.action_id,    episodes.observation_id,
-                                           episodes.step_offset,  episodes.tree_id,
-                                           episodes.total_return, num_tasks};
-  const w2stree::Forest forest = w2stree::build_forest(columns);
-  std::cout << num_nodes(forest) << " nodes\n";
-  report("build, step", static_cast<double>(episodes.action_id.size()),
-         [&] { w2stree::build_forest(columns); });
-  report("pairs, pair", static_cast<double>(enumerate_pairs(forest, 0.0).gap.size()),
-         [&] { w2stree::enumerate_pairs(forest, 0.0); });
-  report("search, simulation", static_cast<double>(num_simulations) * num_tasks,
-         [&] { w2stree::search(forest, {.num_simulations = num_simulations}); });
-}
+BENCHMARK_MAIN();

@@ -37,8 +37,8 @@ def rows(plan: Plan) -> Iterator[Row]:
 def bytes_a_node(plan: Plan, workload: Workload) -> Iterator[Row]:
     forest = ours.build(workload)
     compressed = ours.nbytes(forest)
-    nodes = ours.num_nodes(forest)
     ours.arrays(forest)
+    nodes = ours.num_nodes(forest)
     name = workload.name
     yield Figure(
         "memory", name, "held after the build", compressed / nodes, "B/node", plan.at_most(18)

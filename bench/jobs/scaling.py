@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -60,7 +61,13 @@ def threads(plan: Plan, workload: Workload, job: str) -> Iterator[Row]:
     expected = columns(work(1))
     for num_threads in _THREADS:
         assert_equal(columns(work(num_threads)), expected, f"{job}, {num_threads} threads")
-    one, two = interleaved(lambda: work(1), lambda: work(2), least=5, budget=2 * plan.budget)
+    one, two = interleaved(
+        lambda: work(1),
+        lambda: work(2),
+        least=5,
+        budget=2 * plan.budget,
+        clock=time.perf_counter,
+    )
     note = f"same result for {_THREADS[0]} to {_THREADS[-1]} threads; wants two idle cores"
     yield Figure(
         "scaling",
