@@ -12,12 +12,14 @@ if TYPE_CHECKING:
     from w2stree.dataset import preference_dataset, sft_dataset
     from w2stree.errors import (
         EnvironmentFailure,
+        ForestFileError,
         IdenticalTrajectories,
         InvalidInput,
         MissingDependency,
         RunDirectoryError,
     )
     from w2stree.forest import Forest, build_forest
+    from w2stree.forest_file import open_forest
     from w2stree.pairs import PreferencePair, PreferencePairs
     from w2stree.search import SearchResult
     from w2stree.summary import ForestSummary
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 _HOME = {
     "EnvironmentFailure": "errors",
     "Forest": "forest",
+    "ForestFileError": "errors",
     "ForestSummary": "summary",
     "IdenticalTrajectories": "errors",
     "InvalidInput": "errors",
@@ -48,6 +51,7 @@ _HOME = {
     "Trajectory": "trajectory",
     "Tree": "tree",
     "build_forest": "forest",
+    "open_forest": "forest_file",
     "preference_dataset": "dataset",
     "read_trajectories": "trajectory",
     "sft_dataset": "dataset",
@@ -57,6 +61,7 @@ _HOME = {
 __all__ = [  # literal, so that type checkers and editors see it; tests hold it to _HOME
     "EnvironmentFailure",
     "Forest",
+    "ForestFileError",
     "ForestSummary",
     "IdenticalTrajectories",
     "InvalidInput",
@@ -71,6 +76,7 @@ __all__ = [  # literal, so that type checkers and editors see it; tests hold it 
     "Tree",
     "__version__",
     "build_forest",
+    "open_forest",
     "preference_dataset",
     "read_trajectories",
     "sft_dataset",
