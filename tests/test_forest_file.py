@@ -6,6 +6,7 @@ import gc
 import math
 import os
 import resource
+import runpy
 import signal
 import struct
 import subprocess
@@ -205,6 +206,14 @@ def test_refuses_fewer_trajectories(saved: Path) -> None:
 
 
 # Torn, altered and hostile files.
+
+
+def test_golden_files() -> None:
+    """What this version writes, on every platform; also the fuzz target's corpus."""
+    folder = Path(__file__).parents[1] / "cpp" / "fuzz"
+    made = runpy.run_path(str(folder / "make_corpus.py"))["corpus"]()
+    committed = {p.name: p.read_bytes() for p in (folder / "corpus" / "forest_file").iterdir()}
+    assert made == committed
 
 
 def parse(file: bytes) -> _core.ForestFile:

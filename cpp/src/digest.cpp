@@ -98,8 +98,8 @@ class TreeDigest {
 
 }  // namespace
 
-Buffer<Digest> hash_texts(const TextTable& table, const Execution& execution) {
-  Buffer<Digest> hashes(num_texts(table));
+std::vector<Digest> hash_texts(const TextTable& table, const Execution& execution) {
+  std::vector<Digest> hashes(num_texts(table));
   const auto num_items =
       static_cast<std::int32_t>((hashes.size() + kTextsAtOnce - 1) / kTextsAtOnce);
   parallel_for(num_items, execution, [&](std::int32_t item, std::int32_t, Watch&) {

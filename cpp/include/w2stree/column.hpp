@@ -31,9 +31,6 @@ class Buffer {
   T* end() { return values_.get() + size_; }
   T& operator[](std::size_t i) { return values_[i]; }
   const T& operator[](std::size_t i) const { return values_[i]; }
-  operator std::span<const T>() const {
-    return {values_.get(), size_};
-  }  // NOLINT: a buffer is a span
 
  private:
   template <class>

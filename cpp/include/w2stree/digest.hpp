@@ -22,6 +22,7 @@
 #include <array>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "w2stree/execution.hpp"
 #include "w2stree/forest.hpp"
@@ -32,7 +33,7 @@ namespace w2stree {
 using Digest = std::array<std::uint64_t, 2>;
 
 /// By text. Interruptible.
-Buffer<Digest> hash_texts(const TextTable& table, const Execution& execution = {});
+std::vector<Digest> hash_texts(const TextTable& table, const Execution& execution = {});
 
 /// Spans have a hash for each tree, action id and observation id: InvalidInput otherwise.
 /// O(num_nodes).
