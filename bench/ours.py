@@ -141,14 +141,6 @@ class _CoreForest:
         self._core = core
         self._held: Arrays = {}
 
-<<<<<<< HEAD
-    def __getattr__(self, name: str) -> Any:
-        for call in (f"node_{name}", f"{name}_node", name):
-            if hasattr(self._core, call):
-                value = getattr(self._core, call)
-                return value() if callable(value) else value
-        raise AttributeError(name)
-=======
     def __getattr__(self, name: str) -> NDArray[Any]:
         if name.startswith("_"):
             raise AttributeError(name)
@@ -171,7 +163,6 @@ class _CoreForest:
         by_chain = 40 * self._core.num_chains
         by_trajectory = 16 * self._core.num_trajectories
         return by_node + by_chain + by_trajectory + sum(c.nbytes for c in self._held.values())
->>>>>>> bench
 
     def search(self, **options: Any) -> Any:
         return _CoreResult(_core.search(self._core, **options), self._core)

@@ -9,7 +9,9 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <span>
+#include <utility>
 
 #include "w2stree/column.hpp"
 #include "w2stree/errors.hpp"
@@ -18,8 +20,10 @@
 
 namespace py = pybind11;
 
+void bind_digest(py::module_& module);
 void bind_forest(py::module_& module);
 void bind_growth(py::module_& module);
+void bind_forest_file(py::module_& module);
 void bind_pairs(py::module_& module);
 void bind_search(py::module_& module);
 
@@ -60,6 +64,22 @@ py::array_t<T> wrap(w2stree::Column<T> column) {
   const py::capsule owner(owned.release(),
                           [](void* p) { delete static_cast<w2stree::Column<T>*>(p); });
   return view(values, owner);
+}
+
+// Keeps a Python object alive from C++: let go of anywhere, the GIL held or not.
+template <class Object>
+std::shared_ptr<const Object> keep(Object object) {
+  return {new Object(std::move(object)), [](const Object* kept) {
+            const py::gil_scoped_acquire acquire;
+            delete kept;
+          }};
+}
+
+// A column in the memory of an array, which it keeps alive.
+template <class T>
+w2stree::Column<T> borrow(Array<T> array, const char* name) {
+  const std::span<const T> values = span(array, name);
+  return {values, keep(std::move(array))};
 }
 
 // Lets Ctrl-C end a call that has released the GIL.

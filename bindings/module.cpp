@@ -7,8 +7,10 @@
 PYBIND11_MODULE(_core, module) {
   py::register_exception<w2stree::InvalidInput>(module, "InvalidInput", PyExc_ValueError)
       .attr("__module__") = "w2stree";
+  bind_digest(module);
   bind_forest(module);
   bind_growth(module);
+  bind_forest_file(module);
   bind_pairs(module);
   bind_search(module);
 }

@@ -12,12 +12,14 @@ if TYPE_CHECKING:
     from w2stree.dataset import preference_dataset, sft_dataset
     from w2stree.errors import (
         EnvironmentFailure,
+        ForestFileError,
         IdenticalTrajectories,
         InvalidInput,
         MissingDependency,
         RunDirectoryError,
     )
     from w2stree.forest import Forest
+    from w2stree.forest_file import open_forest
     from w2stree.growth import merge_forests
     from w2stree.ingestion import build_forest
     from w2stree.pairs import PreferencePair, PreferencePairs
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 _HOME = {
     "EnvironmentFailure": "errors",
     "Forest": "forest",
+    "ForestFileError": "errors",
     "ForestSummary": "summary",
     "IdenticalTrajectories": "errors",
     "InvalidInput": "errors",
@@ -51,6 +54,7 @@ _HOME = {
     "Tree": "tree",
     "build_forest": "ingestion",
     "merge_forests": "growth",
+    "open_forest": "forest_file",
     "preference_dataset": "dataset",
     "read_trajectories": "trajectory",
     "sft_dataset": "dataset",
@@ -60,6 +64,7 @@ _HOME = {
 __all__ = [  # literal, so that type checkers and editors see it; tests hold it to _HOME
     "EnvironmentFailure",
     "Forest",
+    "ForestFileError",
     "ForestSummary",
     "IdenticalTrajectories",
     "InvalidInput",
@@ -75,6 +80,7 @@ __all__ = [  # literal, so that type checkers and editors see it; tests hold it 
     "__version__",
     "build_forest",
     "merge_forests",
+    "open_forest",
     "preference_dataset",
     "read_trajectories",
     "sft_dataset",

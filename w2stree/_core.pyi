@@ -4,9 +4,15 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import Buffer
+
+from w2stree.text_column import TextColumn
 
 class InvalidInput(ValueError):  # noqa: N818 (agreed name)
     """Data or options are wrong; the message names the place and what was expected."""
+
+class ForestFileError(InvalidInput):
+    """Not a forest file, or a torn or altered one; the message begins with the byte where."""
 
 class Forest:
     def __init__(self) -> None: ...
@@ -70,6 +76,40 @@ def build_forest(
     num_trees: int,
     num_threads: int = 1,
 ) -> Forest: ...
+
+class ForestFileBytes:
+    def __init__(
+        self,
+        forest: Forest,
+        task_ids: TextColumn,
+        actions: TextColumn,
+        observations: TextColumn,
+        num_errors: int,
+        num_threads: int = 1,
+    ) -> None: ...
+    def pieces(self) -> list[NDArray[np.uint8]]: ...
+
+class ForestFile:
+    @property
+    def forest(self) -> Forest: ...
+    @property
+    def num_errors(self) -> int: ...
+    @property
+    def task_ids(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]: ...
+    @property
+    def actions(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]: ...
+    @property
+    def observations(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]: ...
+
+def parse_forest_file(buffer: Buffer, num_threads: int = 1) -> ForestFile: ...
+def digest(
+    forest: Forest,
+    task_ids: TextColumn,
+    actions: TextColumn,
+    observations: TextColumn,
+    num_threads: int = 1,
+) -> tuple[int, int]: ...
+def xxh64(data: Buffer, seed: int = 0) -> int: ...
 def count_pairs(forest: Forest, min_gap: float) -> NDArray[np.int64]: ...
 def enumerate_pairs(forest: Forest, min_gap: float) -> Pairs: ...
 def search(

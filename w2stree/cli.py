@@ -54,7 +54,9 @@ def _parser() -> argparse.ArgumentParser:
     run.set_defaults(command=_run)
 
     tree = commands.add_parser("tree", help="summarise trajectories as a forest, or draw one tree")
-    tree.add_argument("trajectories", type=Path, help="a .jsonl file, or a directory of them")
+    tree.add_argument(
+        "trajectories", type=Path, help="a .jsonl file, a directory of them, or a saved forest"
+    )
     tree.add_argument("--task", help="draw this task's tree")
     tree.set_defaults(command=_tree)
     return parser
@@ -83,10 +85,15 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _tree(options: argparse.Namespace) -> int:
+    from w2stree.forest_file import is_forest_file, open_forest
     from w2stree.ingestion import build_forest
     from w2stree.trajectory import read_trajectories
 
-    forest = build_forest(read_trajectories(options.trajectories))
+    path = options.trajectories
+    if path.is_file() and is_forest_file(path):
+        forest = open_forest(path)
+    else:
+        forest = build_forest(read_trajectories(path))
     if options.task is None:
         print(forest.summary())
     elif options.task in forest.task_ids:

@@ -1,12 +1,14 @@
 """The package's typed errors and warnings: one name for each kind of trouble.
 
-`InvalidInput` is the core's own exception (a `ValueError`), raised by C++ and Python alike.
+`InvalidInput` is the core's own exception (a `ValueError`), raised by C++ and Python alike;
+`ForestFileError` is an `InvalidInput` about a file.
 """
 
-from w2stree._core import InvalidInput
+from w2stree._core import ForestFileError, InvalidInput
 
 __all__ = [
     "EnvironmentFailure",
+    "ForestFileError",
     "IdenticalTrajectories",
     "InvalidInput",
     "MissingDependency",

@@ -11,6 +11,7 @@ back arrays by node. Node ids follow depth-first pre-order over the whole forest
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from w2stree import _core
 from w2stree.merging import Merging, ObservationMerge
 from w2stree.paths import PathTrajectories
+from w2stree.threads import num_threads_or_all
 from w2stree.trajectory import Trajectory
 
 if TYPE_CHECKING:
@@ -233,6 +235,27 @@ class Forest:
         from w2stree.summary import summarize
 
         return summarize(self)
+
+    def digest(self) -> str:
+        """What the forest holds, in 128 bits (hex): tasks, every path, counts and returns.
+
+        Equal for any order of the trajectories and any route to the forest (batch, added
+        piecemeal, merged shards, opened from a file), on any machine; see
+        `cpp/include/w2stree/digest.hpp`. Not a guard against forgers. O(num_nodes).
+        """
+        from w2stree.forest_file import packed
+
+        tables = (packed(self.task_ids), packed(self.actions), packed(self.observations))
+        left, right = _core.digest(self._core, *tables, num_threads=num_threads_or_all(None))
+        return f"{left:016x}{right:016x}"
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the forest to one file, for `open_forest`: all or nothing, equal bytes for equal
+        forests. Prompts and responses are not in it: keep the trajectories. Raises `OSError`
+        where the file cannot be written; what was at `path` before is untouched then."""
+        from w2stree.forest_file import save_forest
+
+        save_forest(self, path)
 
     def count_pairs(self, min_gap: float = 0.0) -> int:
         """`len(forest.pairs(min_gap))` without enumerating them: O(k log k) at a divergence of

@@ -1,0 +1,63 @@
+#include "w2stree/forest_file.hpp"
+
+#include "bind.hpp"
+#include "text_table.hpp"
+
+namespace {
+
+using w2stree::ForestFile;
+using w2stree::ForestFileBytes;
+
+std::unique_ptr<ForestFileBytes> lay_out(const w2stree::Forest& forest, const py::object& task_ids,
+                                         const py::object& actions, const py::object& observations,
+                                         std::int64_t num_errors, std::int32_t num_threads) {
+  ForestFile file{forest, text_table(task_ids, "task_ids"), text_table(actions, "actions"),
+                  text_table(observations, "observations"), num_errors};
+  const py::gil_scoped_release release;
+  return std::make_unique<ForestFileBytes>(std::move(file), execution(num_threads));
+}
+
+// Arrays over the pieces, each of which keeps all of them alive.
+py::list pieces(const py::object& self) {
+  py::list arrays;
+  for (const auto piece : self.cast<const ForestFileBytes&>().pieces()) {
+    const auto* data = reinterpret_cast<const std::uint8_t*>(piece.data());
+    arrays.append(view(std::span(data, piece.size()), self));
+  }
+  return arrays;
+}
+
+ForestFile parse(const py::buffer& buffer, std::int32_t num_threads) {
+  const auto info = keep(buffer.request());  // the map cannot close while columns need it
+  if (info->ndim != 1 || info->strides[0] != info->itemsize) {
+    w2stree::refuse("buffer has gaps or more than one dimension; expected plain bytes");
+  }
+  const std::span bytes(static_cast<const std::byte*>(info->ptr),
+                        static_cast<std::size_t>(info->size * info->itemsize));
+  const py::gil_scoped_release release;
+  return w2stree::parse_forest_file(bytes, info, execution(num_threads));
+}
+
+template <w2stree::TextTable ForestFile::* table>
+py::tuple texts(const ForestFile& file) {
+  return py::make_tuple(wrap((file.*table).data), wrap((file.*table).offset));
+}
+
+}  // namespace
+
+void bind_forest_file(py::module_& module) {
+  py::register_exception<w2stree::ForestFileError>(module, "ForestFileError",
+                                                   module.attr("InvalidInput"))
+      .attr("__module__") = "w2stree";
+  py::class_<ForestFileBytes>(module, "ForestFileBytes")
+      .def(py::init(&lay_out), py::arg("forest"), py::arg("task_ids"), py::arg("actions"),
+           py::arg("observations"), py::arg("num_errors"), py::arg("num_threads") = 1)
+      .def("pieces", &pieces);
+  py::class_<ForestFile>(module, "ForestFile")
+      .def_readonly("num_errors", &ForestFile::num_errors)
+      .def_property_readonly("forest", [](const ForestFile& file) { return file.forest; })
+      .def_property_readonly("task_ids", &texts<&ForestFile::task_ids>)
+      .def_property_readonly("actions", &texts<&ForestFile::actions>)
+      .def_property_readonly("observations", &texts<&ForestFile::observations>);
+  module.def("parse_forest_file", &parse, py::arg("buffer"), py::arg("num_threads") = 1);
+}

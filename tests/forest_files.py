@@ -1,0 +1,71 @@
+"""Forest files taken apart for tests: an independent reading of `forest_file.hpp`."""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+from w2stree import Forest, _core
+from w2stree.forest_file import packed
+
+TABLE, ENTRY, NUM_SECTIONS = 32, struct.Struct("<24sQQQ"), 21
+CHECKSUM = TABLE + NUM_SECTIONS * ENTRY.size
+
+DATA_TYPES = {"return_sum": "d", "total_return": "d", "data": "B", "offset": "q"}
+
+
+class Section(NamedTuple):
+    name: str
+    offset: int
+    size: int
+    place: int  # of its entry in the table
+
+    @property
+    def format(self) -> struct.Struct:
+        return struct.Struct("<" + DATA_TYPES.get(self.name.split(".")[-1], "i"))
+
+
+def encode(forest: Forest) -> bytes:
+    """The bytes `Forest.save` writes."""
+    tables = (packed(forest.task_ids), packed(forest.actions), packed(forest.observations))
+    content = _core.ForestFileBytes(forest.core, *tables, forest.num_errors)
+    return b"".join(piece.tobytes() for piece in content.pieces())
+
+
+def sections(file: bytes) -> dict[str, Section]:
+    found = {}
+    for place in range(TABLE, CHECKSUM, ENTRY.size):
+        raw, offset, size, _ = ENTRY.unpack_from(file, place)
+        name = raw.rstrip(b"\0").decode()
+        found[name] = Section(name, offset, size, place)
+    return found
+
+
+def values(file: bytes, name: str) -> list[float]:
+    section = sections(file)[name]
+    content = file[section.offset : section.offset + section.size]
+    return [value for (value,) in section.format.iter_unpack(content)]
+
+
+def seal(file: bytes) -> bytes:
+    """The file with all checksums right, whatever it holds."""
+    sealed = bytearray(file)
+    for section in sections(file).values():
+        content = bytes(sealed[section.offset : section.offset + section.size])
+        struct.pack_into("<Q", sealed, section.place + 40, _core.xxh64(content))
+    struct.pack_into("<Q", sealed, CHECKSUM, _core.xxh64(bytes(sealed[:CHECKSUM])))
+    return bytes(sealed)
+
+
+def patch(file: bytes, name: str, index: int, value: float) -> bytes:
+    """A hostile file: one element changed, checksums right."""
+    section = sections(file)[name]
+    changed = bytearray(file)
+    section.format.pack_into(changed, section.offset + index * section.format.size, value)
+    return seal(bytes(changed))
+
+
+def place(file: bytes, name: str, index: int) -> int:
+    """Where an element lies."""
+    section = sections(file)[name]
+    return section.offset + index * section.format.size

@@ -1,0 +1,519 @@
+"""`Forest.save` and `open_forest`: what was saved, or one typed error."""
+
+from __future__ import annotations
+
+import gc
+import math
+import os
+import resource
+import runpy
+import signal
+import struct
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from forest_files import CHECKSUM, encode, patch, place, seal, sections, values
+from hypothesis import given, settings
+from strategies import episode, trajectory_lists
+
+from w2stree import (
+    Forest,
+    ForestFileError,
+    InvalidInput,
+    Trajectory,
+    _core,
+    build_forest,
+    open_forest,
+)
+from w2stree.cli import main
+from w2stree.text_column import TextColumn
+
+pytestmark = pytest.mark.filterwarnings("ignore::w2stree.IdenticalTrajectories")
+
+COLUMNS = (
+    *("root", "parent", "subtree_end", "action_id", "observation_id", "depth", "num_children"),
+    *("num_actions", "num_trajectories", "num_terminal", "first_trajectory", "return_sum"),
+    *("end_node", "trajectory_order", "total_return"),
+)
+
+EPISODES = [
+    episode("ab", 1.0, "x"),
+    episode("abc", 0.25, "y"),
+    episode("aBcd", 0.5, "x"),
+    episode("ab", 0.0, "x"),
+    episode("e", 0.75, "x"),
+    episode("f", -0.0, "x"),
+    episode("", 0.5, "x"),
+    episode("", 0.0, "z", status="error"),
+]
+
+
+@pytest.fixture
+def forest() -> Forest:
+    return build_forest(EPISODES)
+
+
+@pytest.fixture
+def saved(forest: Forest, tmp_path: Path) -> Path:
+    forest.save(tmp_path / "saved.forest")
+    return tmp_path / "saved.forest"
+
+
+def assert_same(left: Forest, right: Forest) -> None:
+    for name in COLUMNS:
+        ours, theirs = getattr(left, name), getattr(right, name)
+        assert ours.dtype == theirs.dtype and ours.tobytes() == theirs.tobytes(), name
+    for name in ("task_ids", "actions", "observations"):
+        assert list(getattr(left, name)) == list(getattr(right, name))
+    assert left.num_errors == right.num_errors
+    assert left.digest() == right.digest()
+
+
+def reopen(forest: Forest, folder: Path) -> Forest:
+    forest.save(folder / "f")
+    return open_forest(folder / "f")
+
+
+def test_opens_what_was_saved(forest: Forest, saved: Path) -> None:
+    opened = open_forest(saved)
+    assert_same(forest, opened)
+    assert opened.summary() == forest.summary()
+    assert str(opened["x"]) == str(forest["x"])
+    for ours, theirs in zip(forest.pairs(), opened.pairs(), strict=True):
+        assert (ours.divergence, ours.gap) == (theirs.divergence, theirs.gap)
+        assert theirs.chosen == bare(ours.chosen) and theirs.rejected == bare(ours.rejected)
+    best = forest.search(num_simulations=50).best_trajectories()
+    assert opened.search(num_simulations=50).best_trajectories() == [bare(t) for t in best]
+
+
+def bare(trajectory: Trajectory) -> Trajectory:
+    return replace(trajectory, prompt=())
+
+
+@given(trajectory_lists())
+@settings(deadline=None)
+def test_round_trip(tmp_path_factory: pytest.TempPathFactory, trajectories: list) -> None:
+    folder = tmp_path_factory.mktemp("round")
+    forest = build_forest(trajectories)
+    opened = reopen(forest, folder)
+    assert_same(forest, opened)
+    assert [(t.task_id, t.steps) for t in opened.trajectories] == [
+        (t.task_id, t.steps) for t in trajectories
+    ]
+    opened.save(folder / "again")
+    assert (folder / "again").read_bytes() == (folder / "f").read_bytes()
+
+
+@pytest.mark.parametrize("num_threads", [1, 2, 3, 8])
+def test_threads_do_not_change_the_result(forest: Forest, saved: Path, num_threads: int) -> None:
+    assert_same(forest, open_forest(saved, num_threads=num_threads))
+
+
+def test_refuses_no_threads(saved: Path) -> None:
+    with pytest.raises(InvalidInput, match="num_threads=0; expected at least 1"):
+        open_forest(saved, num_threads=0)
+
+
+def test_lone_surrogates_and_any_text_survive(tmp_path: Path) -> None:
+    step = episode("a", 1).steps[0]
+    steps = tuple(replace(step, action=a) for a in ("\udce9", "", "🗝\0\n", "e\u0301" * 100))
+    forest = build_forest([replace(episode("a", 1, "\ud800"), steps=steps)])
+    opened = reopen(forest, tmp_path)
+    assert opened.task_ids == ("\ud800",) and opened.trajectories[0].steps == steps
+
+
+def test_columns_outlive_the_forest_and_the_file(saved: Path, forest: Forest) -> None:
+    opened = open_forest(saved)
+    held, written_out, text = opened.action_id, opened.depth, opened.actions
+    assert isinstance(text, TextColumn) and not held.flags.owndata
+    with pytest.raises(ValueError, match="read-only"):
+        held[0] = 7
+    del opened
+    saved.unlink()
+    gc.collect()
+    assert held.tolist() == forest.action_id.tolist()
+    assert written_out.tolist() == forest.depth.tolist() and list(text) == list(forest.actions)
+
+
+def test_an_open_forest_stays_when_its_file_is_replaced(saved: Path, forest: Forest) -> None:
+    opened = open_forest(saved)
+    build_forest([episode("q", 1.0)]).save(saved)
+    assert_same(forest, opened)
+    assert open_forest(saved).num_nodes == 2
+    opened.save(saved)  # onto what it was mapped from
+    assert_same(forest, open_forest(saved))
+
+
+def test_saves_part_of_a_text_column(tmp_path: Path) -> None:
+    core = build_forest([episode("ab", 1.0)]).core
+    texts = TextColumn.of(["before", "uno", "due", "after"])
+    forest = Forest(
+        core,
+        task_ids=["t"],
+        actions=TextColumn(texts.data, texts.offset[1:4]),
+        observations=["o"],
+    )
+    assert list(reopen(forest, tmp_path).actions) == ["uno", "due"]
+    assert forest.digest() == reopen(forest, tmp_path).digest()
+
+
+def test_refuses_to_save_what_it_could_not_open(tmp_path: Path) -> None:
+    core = build_forest([episode("ab", 1.0)]).core
+    tables = {"task_ids": ["t"], "actions": ["a", "b"], "observations": ["o"]}
+    torn = TextColumn(np.frombuffer(b"a\xff", np.uint8), np.array([0, 1, 2]))
+    for wrong, match in (
+        ({"actions": ["a"]}, r"action_id\[2\]=1: expected the number of a text"),
+        ({"task_ids": ["t", "u"]}, r"task_ids.offset\[2\]=2: expected 2 elements"),
+        ({"actions": torn}, r"actions.data\[1\]: expected UTF-8"),
+    ):
+        with pytest.raises(InvalidInput, match=match):
+            Forest(core, **{**tables, **wrong}).save(tmp_path / "f")
+    assert list(tmp_path.iterdir()) == []
+
+
+# Trajectories given.
+
+
+def test_takes_the_trajectories_it_was_built_from(saved: Path, forest: Forest) -> None:
+    opened = open_forest(saved, trajectories=EPISODES)
+    assert opened.trajectories == forest.trajectories
+    assert opened.search().best_trajectories() == forest.search().best_trajectories()
+
+
+@pytest.mark.parametrize(
+    ("i", "other", "match"),
+    [
+        (1, replace(EPISODES[1], task_id="q"), r"trajectories\[1\]: task_id is 'q'.*'y'"),
+        (3, episode("ab", 0.1, "x"), r"trajectories\[3\]: total_return is 0.1; .* 0.0"),
+        (2, episode("aBc", 0.5, "x"), r"trajectories\[2\]: number of steps is 3; .* 4"),
+        (2, episode("aBcf", 0.5, "x"), r"trajectories\[2\].steps\[3\]: action is 'f'; .*'d'"),
+        (0, episode("bb", 1.0, "x"), r"trajectories\[0\].steps\[0\]: action is 'b'; .*'a'"),
+        (4, episode("q", 0.75, "x"), r"trajectories\[4\].steps\[0\]: action is 'q'; .*'e'"),
+    ],
+)
+def test_refuses_other_trajectories(saved: Path, i: int, other: Trajectory, match: str) -> None:
+    with pytest.raises(InvalidInput, match=match):
+        open_forest(saved, trajectories=[*EPISODES[:i], other, *EPISODES[i + 1 :]])
+
+
+def test_refuses_fewer_trajectories(saved: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"6 trajectories given .*; .* built from 7"):
+        open_forest(saved, trajectories=EPISODES[1:])
+
+
+# Torn, altered and hostile files.
+
+
+def test_golden_files() -> None:
+    """What this version writes, on every platform; also the fuzz target's corpus."""
+    folder = Path(__file__).parents[1] / "cpp" / "fuzz"
+    made = runpy.run_path(str(folder / "make_corpus.py"))["corpus"]()
+    committed = {p.name: p.read_bytes() for p in (folder / "corpus" / "forest_file").iterdir()}
+    assert made == committed
+
+
+def parse(file: bytes) -> _core.ForestFile:
+    return _core.parse_forest_file(file)
+
+
+def test_layout_is_the_documented_one(forest: Forest) -> None:
+    file = encode(forest)
+    magic, version, count, size, num_errors = struct.unpack_from("<8sIIQq", file)
+    assert magic == b"\x89W2ST\r\n\x1a" and (version, count) == (1, 21)
+    assert size == len(file) and num_errors == 1
+    assert seal(file) == file  # checksums are where and what the header comment says
+    end = CHECKSUM + 8
+    for section in sections(file).values():
+        assert section.offset == (end + 63) // 64 * 64
+        assert file[end : section.offset] == bytes(section.offset - end)
+        end = section.offset + section.size
+    assert end == len(file)
+    assert values(file, "action_id") == forest.action_id.tolist()
+    assert values(file, "parent")[0] == -1
+    assert bytes(int(v) for v in values(file, "actions.data")) == b"abcdef"
+
+
+def test_every_bit_counts(forest: Forest) -> None:
+    file = bytearray(encode(build_forest([episode("ab", 1.0), episode("ac", 0.5)])))
+    for bit in range(8 * len(file)):
+        file[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(ForestFileError, match=r"^byte \d+"):
+            parse(file)
+        file[bit // 8] ^= 1 << bit % 8
+    parse(file)
+
+
+def test_every_byte_counts(forest: Forest) -> None:
+    file = encode(forest)
+    for size in range(len(file)):
+        with pytest.raises(ForestFileError, match=r"^byte \d+"):
+            parse(file[:size])
+        with pytest.raises(ForestFileError, match=r"^byte \d+"):
+            parse(file[:size] + bytes(len(file) - size) if any(file[size:]) else file[:size])
+    for extra in (b"\0", b"\0" * 64, file):
+        with pytest.raises(ForestFileError, match=rf"^byte {len(file)}: the file has"):
+            parse(file + extra)
+
+
+def test_torn_files_name_the_file_the_byte_and_the_fix(saved: Path) -> None:
+    whole = saved.read_bytes()
+    action = place(whole, "action_id", 2)
+    for content, match in (
+        (b"", "byte 0: the file is empty"),
+        (b"PK\3\4" * 99, "byte 0: expected the mark of a forest file"),
+        (whole[:5], "byte 5: the header ends early"),
+        (whole[:1000], "byte 1000: the header ends early"),
+        (whole[:2000], f"byte 2000: the file has 2000 bytes; expected {len(whole)}"),
+        (whole[:8] + b"\2" + whole[9:], "byte 8, version=2: expected 1"),
+        (whole[:99] + b"!" + whole[100:], "byte 1040: the header's checksum does not match"),
+        (whole[:action] + b"\7" + whole[action + 1 :], "byte 1088: the checksum of section acti"),
+    ):
+        saved.write_bytes(content)
+        with pytest.raises(ForestFileError) as caught:
+            open_forest(saved)
+        message = str(caught.value)
+        assert message.startswith(f"{saved}: {match}") and "save the forest again" in message
+
+
+def test_missing_files_and_folders_are_os_errors(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        open_forest(tmp_path / "none")
+    with pytest.raises(IsADirectoryError):
+        open_forest(tmp_path)
+
+
+# The chains of EPISODES: 0 is x, 1 a, 2 ab, 3 aBcd, 4 e, 5 f; 6 is y with abc.
+HOSTILE = [
+    ("action_id", 0, 0, "-1 at a root"),
+    ("action_id", 4, 6, "the number of a text"),
+    ("action_id", 4, -1, "the number of a text"),
+    ("action_id", 2, 6, "the distinct actions of the children"),
+    ("action_id", 8, 3, "-1 at a root"),
+    ("observation_id", 8, 3, "-1 at a root"),
+    ("observation_id", 3, 2, "the number of a text"),
+    ("observation_id", 3, 0, "a step that no sibling has"),
+    ("first_node", 0, 1, "0"),
+    ("first_node", 2, 1, "less than the one after it"),
+    ("first_node", 7, 13, "the number of nodes"),
+    ("parent", 0, 0, "-1 at a root"),
+    ("parent", 1, -1, "an earlier chain of the tree"),
+    ("parent", 1, 2**31 - 1, "an earlier chain of the tree"),
+    ("parent", 3, 3, "an earlier chain of the tree"),
+    ("parent", 6, 5, "-1 at a root"),
+    ("parent", 3, 2, "the parent's depth and length together"),
+    ("parent", 4, 1, "the parent's depth and length together"),
+    ("subtree_end", 0, 7, "the next tree's root"),
+    ("subtree_end", 2, 4, "the chain whose next child this is, in pre-order"),
+    ("subtree_end", 5, 2**31 - 1, "the end of its last child, or the next chain at a leaf"),
+    ("depth", 0, 1, "0 at a root"),
+    ("depth", 3, 3, "the parent's depth and length together"),
+    ("num_actions", 0, 2, "the distinct actions of the children"),
+    ("num_actions", 1, 2, "the distinct actions of the children"),
+    ("num_actions", 2, 1, "the distinct actions of the children"),
+    ("num_trajectories", 0, 7, "the end of the slice before it"),
+    ("num_trajectories", 0, 8, "no more than there are"),
+    ("num_trajectories", 6, -1, "no more than there are"),
+    ("num_trajectories", 2, 0, "at least 1 below a root, and fewer than at the parent"),
+    ("num_trajectories", 2, 3, "at least 1 below a root, and fewer than at the parent"),
+    ("num_terminal", 0, -1, "between 0 and num_trajectories"),
+    ("num_terminal", 2, 3, "between 0 and num_trajectories"),
+    ("num_terminal", 2, 1, "a trajectory that ends at the chain whose slot this is"),
+    ("num_terminal", 0, 2, "the end of the slice before it, inside the tree's"),
+    ("first_trajectory", 0, 1, "the end of the slice before it"),
+    ("first_trajectory", 3, 2, "the end of the slice before it, inside the tree's"),
+    ("first_trajectory", 3, -1, "the end of the slice before it, inside the tree's"),
+    ("return_sum", 0, 2.5000001, "the sum of the returns through the chain"),
+    ("return_sum", 2, math.nan, "the sum of the returns through the chain"),
+    ("return_sum", 3, math.inf, "the sum of the returns through the chain"),
+    ("root_chain", 0, 1, "0"),
+    ("root_chain", 1, 0, "more than the one before it"),
+    ("root_chain", 2, 8, "the number of chains"),
+    ("end_chain", 0, -1, "a trajectory that ends at the chain whose slot this is"),
+    ("end_chain", 0, 7, "a trajectory that ends at the chain whose slot this is"),
+    ("end_chain", 0, 3, "a trajectory that ends at the chain whose slot this is"),
+    ("trajectory_order", 1, 7, "a trajectory"),
+    ("trajectory_order", 1, -1, "a trajectory"),
+    ("trajectory_order", 1, 3, "input order among trajectories of one ending"),
+    ("trajectory_order", 1, 2, "a trajectory that ends at the chain whose slot this is"),
+    ("total_return", 1, math.inf, "a finite number"),
+    ("total_return", 1, math.nan, "a finite number"),
+    ("total_return", 1, 0.5, "the sum of the returns through the chain"),
+    ("task_ids.offset", 0, 1, "0"),
+    ("task_ids.offset", 1, 3, "at least the offset before"),
+    ("task_ids.offset", 1, -1, "at least the offset before"),
+    ("actions.offset", 6, 5, "the size of data"),
+    ("actions.data", 3, 0xFF, "UTF-8"),
+    ("observations.data", 0, 0xBF, "UTF-8"),
+]
+
+
+@pytest.mark.parametrize(("name", "index", "value", "expected"), HOSTILE)
+def test_hostile_values_are_refused_where_they_are(
+    forest: Forest, name: str, index: int, value: float, expected: str
+) -> None:
+    file = encode(forest)
+    assert len(values(file, "parent")) == 7
+    with pytest.raises(ForestFileError) as caught:
+        parse(patch(file, name, index, value))
+    assert str(caught.value).endswith(f"expected {expected}")
+    byte = int(str(caught.value).split(",")[0].removeprefix("byte "))
+    assert CHECKSUM < byte < len(file)
+
+
+def test_the_error_names_section_index_value_and_byte(forest: Forest) -> None:
+    file = encode(forest)
+    with pytest.raises(ForestFileError) as caught:
+        parse(patch(file, "depth", 3, 9))
+    assert str(caught.value) == (
+        f"byte {place(file, 'depth', 3)}, depth[3]=9: expected the parent's depth and length "
+        "together"
+    )
+
+
+def test_texts_are_cut_between_characters(tmp_path: Path) -> None:
+    file = encode(build_forest([episode("a", 1.0, "é"), episode("a", 1.0, "")]))
+    with pytest.raises(ForestFileError, match="the beginning of a character"):
+        parse(patch(file, "task_ids.offset", 1, 1))
+
+
+def test_trees_have_different_tasks(tmp_path: Path) -> None:
+    file = encode(build_forest([episode("a", 1.0, "x"), episode("a", 1.0, "y")]))
+    (tmp_path / "f").write_bytes(patch(file, "task_ids.data", 1, ord("x")))
+    with pytest.raises(ForestFileError, match="two trees have one task id"):
+        open_forest(tmp_path / "f")
+
+
+def test_siblings_come_in_the_order_trajectories_made_them() -> None:
+    file = encode(build_forest([episode("a", 1.0), episode("b", 1.0)]))
+    for name, index, value in (
+        ("end_chain", 0, 2),
+        ("end_chain", 1, 1),
+        ("trajectory_order", 0, 1),
+        ("trajectory_order", 1, 0),
+    ):
+        file = patch(file, name, index, value)
+    with pytest.raises(ForestFileError, match="siblings in the order trajectories first made"):
+        parse(file)
+
+
+@pytest.mark.parametrize("num_children", [3, 9, 40])
+def test_no_two_of_many_siblings_share_a_step(num_children: int) -> None:
+    letters = [*map(chr, range(ord("a"), ord("z"))), *map(chr, range(0x3B1, 0x3C9))]
+    actions = [*letters[: num_children - 1], "A"]
+    file = encode(build_forest([episode(a, 1.0) for a in actions]))
+    with pytest.raises(ForestFileError, match="siblings that differ in their step"):
+        parse(patch(file, "observation_id", num_children, 0))
+    with pytest.raises(ForestFileError, match="the distinct actions of the children"):
+        parse(patch(file, "num_actions", 0, num_children))
+
+
+def test_sums_that_overflow_or_round_are_as_built(tmp_path: Path) -> None:
+    for returns in ([1e308] * 3, [1e308, -1e308, 1e308, 1e308], [0.1] * 50, [1e16, 1.0, -1e16]):
+        forest = build_forest([episode("ab"[i % 2], r) for i, r in enumerate(returns)])
+        assert_same(forest, reopen(forest, tmp_path))
+
+
+def test_sizes_must_agree(forest: Forest) -> None:
+    """A section longer or shorter by one element, the rest moved along."""
+    file = encode(forest)
+    for name, section in sections(file).items():
+        for change in (-1, 1):
+            with pytest.raises(ForestFileError, match=r"^byte \d+"):
+                parse(resized(file, name, section.size + change * section.format.size))
+        if section.format.size > 1:
+            with pytest.raises(ForestFileError, match=f"size of {name}=.*a multiple of"):
+                parse(resized(file, name, section.size + 1))
+
+
+def resized(file: bytes, resize: str, new_size: int) -> bytes:
+    header, body, end = bytearray(file[:CHECKSUM]), bytearray(), CHECKSUM + 8
+    for name, section in sections(file).items():
+        size = new_size if name == resize else section.size
+        content = file[section.offset : section.offset + section.size].ljust(size, b"\0")[:size]
+        offset = (end + 63) // 64 * 64
+        body += bytes(offset - end) + content
+        struct.pack_into("<QQ", header, section.place + 24, offset, size)
+        end = offset + size
+    struct.pack_into("<Q", header, 16, end)
+    return seal(bytes(header) + bytes(8) + bytes(body))
+
+
+@pytest.mark.parametrize("offset", [0, 1, 2**63, 2**64 - 64, 2**64 - 1])
+def test_sections_lie_inside_the_file(forest: Forest, offset: int) -> None:
+    file = bytearray(encode(forest))
+    for place_ in range(32, CHECKSUM, 48):
+        for field in (24, 32):
+            changed = bytearray(file)
+            struct.pack_into("<Q", changed, place_ + field, offset)
+            struct.pack_into("<Q", changed, CHECKSUM, _core.xxh64(changed[:CHECKSUM]))
+            with pytest.raises(ForestFileError, match=r"^byte \d+, (offset|size) of |checksum|ex"):
+                parse(changed)
+
+
+def test_refuses_buffers_with_gaps() -> None:
+    with pytest.raises(InvalidInput, match="gaps"):
+        _core.parse_forest_file(np.zeros(4096, np.uint8)[::2])  # type: ignore[arg-type]
+
+
+# What can go wrong while saving.
+
+
+@pytest.fixture
+def small_files() -> object:
+    """Files of at most 1,000 bytes: beyond that, writes fail as on a full disk."""
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    signal.signal(signal.SIGXFSZ, handler)
+
+
+@pytest.mark.usefixtures("small_files")
+def test_a_full_disk_leaves_what_was_there(tmp_path: Path, forest: Forest) -> None:
+    (tmp_path / "f").write_bytes(b"before")
+    with pytest.raises(OSError, match="File too large") as caught:
+        forest.save(tmp_path / "f")
+    assert caught.value.filename == str(tmp_path / "f")
+    assert [p.name for p in tmp_path.iterdir()] == ["f"]
+    assert (tmp_path / "f").read_bytes() == b"before"
+
+
+def test_saving_into_nowhere_is_an_os_error(tmp_path: Path, forest: Forest) -> None:
+    with pytest.raises(FileNotFoundError):
+        forest.save(tmp_path / "none" / "f")
+    with pytest.raises(OSError, match="directory"):
+        forest.save(tmp_path)
+    assert list(tmp_path.parent.glob(".*partial")) == []
+
+
+def test_a_rename_that_fails_leaves_no_litter(
+    tmp_path: Path, forest: Forest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(PermissionError):
+        forest.save(tmp_path / "f")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_opens_in_another_process(saved: Path, forest: Forest) -> None:
+    code = f"import w2stree; print(w2stree.open_forest({str(saved)!r}).digest())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == forest.digest()
+
+
+def test_the_command_line_reads_saved_forests(
+    saved: Path, forest: Forest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["tree", str(saved)]) == 0
+    assert capsys.readouterr().out == f"{forest.summary()}\n"
+    os.truncate(saved, 2000)
+    assert main(["tree", str(saved)]) == 2
+    assert "byte 2000" in capsys.readouterr().err
