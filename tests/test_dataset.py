@@ -12,7 +12,7 @@ from w2stree import preference_dataset, sft_dataset
 from w2stree.chat import ChatFormat
 from w2stree.dataset import PreferenceRow, preference_rows, tokenize_preferences, tokenize_sft
 from w2stree.errors import InvalidInput
-from w2stree.forest import build_forest
+from w2stree.ingestion import build_forest
 from w2stree.trajectory import Message, Step, Trajectory
 
 pytestmark = pytest.mark.train

@@ -17,7 +17,7 @@ from kitchen import BAD, GOOD, WORSE, tiny_model, tiny_tokenizer
 from w2stree.chat import ChatFormat
 from w2stree.dataset import IGNORED, preference_rows, tokenize_preferences, tokenize_sft
 from w2stree.errors import InvalidInput
-from w2stree.forest import build_forest
+from w2stree.ingestion import build_forest
 from w2stree.training import (
     Lora,
     MaskedPreferenceCollator,

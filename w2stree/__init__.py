@@ -17,7 +17,13 @@ if TYPE_CHECKING:
         MissingDependency,
         RunDirectoryError,
     )
-    from w2stree.forest import Forest, build_forest
+    from w2stree.forest import Forest
+    from w2stree.ingestion import (
+        build_forest,
+        build_forest_from_arrow,
+        build_forest_from_ids,
+        build_forest_from_texts,
+    )
     from w2stree.pairs import PreferencePair, PreferencePairs
     from w2stree.search import SearchResult
     from w2stree.summary import ForestSummary
@@ -47,7 +53,10 @@ _HOME = {
     "Step": "trajectory",
     "Trajectory": "trajectory",
     "Tree": "tree",
-    "build_forest": "forest",
+    "build_forest": "ingestion",
+    "build_forest_from_arrow": "ingestion",
+    "build_forest_from_ids": "ingestion",
+    "build_forest_from_texts": "ingestion",
     "preference_dataset": "dataset",
     "read_trajectories": "trajectory",
     "sft_dataset": "dataset",
@@ -71,6 +80,9 @@ __all__ = [  # literal, so that type checkers and editors see it; tests hold it 
     "Tree",
     "__version__",
     "build_forest",
+    "build_forest_from_arrow",
+    "build_forest_from_ids",
+    "build_forest_from_texts",
     "preference_dataset",
     "read_trajectories",
     "sft_dataset",

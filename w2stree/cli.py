@@ -83,7 +83,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _tree(options: argparse.Namespace) -> int:
-    from w2stree.forest import build_forest
+    from w2stree.ingestion import build_forest
     from w2stree.trajectory import read_trajectories
 
     forest = build_forest(read_trajectories(options.trajectories))

@@ -11,19 +11,14 @@ back arrays by node. Node ids follow depth-first pre-order over the whole forest
 
 from __future__ import annotations
 
-import math
-import warnings
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from w2stree import _core
-from w2stree.errors import IdenticalTrajectories, InvalidInput
 from w2stree.paths import PathTrajectories
-from w2stree.threads import num_threads_or_all
 from w2stree.trajectory import Trajectory
 
 if TYPE_CHECKING:
@@ -31,6 +26,20 @@ if TYPE_CHECKING:
     from w2stree.search import SearchResult
     from w2stree.summary import ForestSummary
     from w2stree.tree import Tree
+
+_NODE_COLUMNS = (
+    "parent",
+    "action_id",
+    "observation_id",
+    "depth",
+    "subtree_end",
+    "num_children",
+    "num_actions",
+    "num_trajectories",
+    "num_terminal",
+    "first_trajectory",
+    "return_sum",
+)
 
 
 class Forest:
@@ -204,6 +213,12 @@ class Forest:
         """`[num_nodes]` some action was answered differently: luck, no pair."""
         return self.num_children > self.num_actions
 
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """The arrays by node as an Arrow stream, nothing copied: `pyarrow.table(forest)`,
+        `polars.DataFrame(forest)`. Row n is node n; `actions` and `observations` have the texts.
+        """
+        return _core.export_arrow({name: getattr(self, name) for name in _NODE_COLUMNS})
+
     def path_to(self, node: int) -> list[int]:
         """Nodes from the root to `node`, both included. O(depth)."""
         path = [node]
@@ -256,130 +271,4 @@ class Forest:
             exploration=exploration,
             stop_arm=stop_arm,
             num_threads=num_threads,
-        )
-
-
-def build_forest(trajectories: Iterable[Trajectory]) -> Forest:
-    """Merge trajectories exactly into one tree per task.
-
-    Two trajectories share a node iff they have one `task_id` and agree in every
-    (action, observation) up to it; `response` and the rest are payload. Trees come in the order
-    tasks first appear, siblings in the order trajectories first make them. Trajectories with
-    status "error" say nothing about their task: they are left out and counted.
-
-    Raises `InvalidInput` when the prompts of one task differ, when a return is not finite, or
-    when nothing is left; `TypeError` for anything but trajectories. Warns
-    `IdenticalTrajectories` once when all M >= 2 trajectories of a task took the same actions.
-    O(steps) in Python, O(steps log M) in the core.
-    """
-    columns = _Columns()
-    for record, trajectory in enumerate(trajectories):
-        columns.append(record, trajectory)
-    if not columns.kept:
-        raise InvalidInput(
-            f"no trajectories left to build from: {columns.num_errors} given, all with status error"
-            if columns.num_errors
-            else "no trajectories given"
-        )
-    _warn_of_identical(columns.tasks)
-    return Forest(
-        columns.build(),
-        trajectories=tuple(columns.kept),
-        task_ids=tuple(columns.tasks),
-        actions=tuple(columns.actions),
-        observations=tuple(columns.observations),
-        num_errors=columns.num_errors,
-    )
-
-
-@dataclass(slots=True)
-class _Task:
-    tree_id: int
-    first: Trajectory
-    first_record: int
-    num_trajectories: int = 1
-    is_identical: bool = True  # all trajectories so far took the first one's actions
-
-
-@dataclass(slots=True)
-class _Columns:
-    """Trajectories as the core's integer columns; texts get ids in order of first appearance."""
-
-    kept: list[Trajectory] = field(default_factory=list)
-    num_errors: int = 0
-    tasks: dict[str, _Task] = field(default_factory=dict)
-    actions: dict[str, int] = field(default_factory=dict)
-    observations: dict[str, int] = field(default_factory=dict)
-    action_id: list[int] = field(default_factory=list)
-    observation_id: list[int] = field(default_factory=list)
-    step_offset: list[int] = field(default_factory=lambda: [0])
-    tree_id: list[int] = field(default_factory=list)
-
-    def append(self, record: int, trajectory: Trajectory) -> None:
-        if not isinstance(trajectory, Trajectory):
-            raise TypeError(
-                f"trajectories[{record}] is {type(trajectory).__name__}; expected Trajectory "
-                "(read files with read_trajectories)"
-            )
-        if trajectory.status == "error":
-            self.num_errors += 1
-            return
-        if not math.isfinite(trajectory.total_return):
-            raise InvalidInput(
-                f"trajectories[{record}]: total_return is {trajectory.total_return!r}; "
-                "expected a finite number"
-            )
-        self.tree_id.append(self._tree_of(record, trajectory))
-        for step in trajectory.steps:
-            self.action_id.append(self.actions.setdefault(step.action, len(self.actions)))
-            self.observation_id.append(
-                self.observations.setdefault(step.observation, len(self.observations))
-            )
-        self.step_offset.append(len(self.action_id))
-        self.kept.append(trajectory)
-
-    def _tree_of(self, record: int, trajectory: Trajectory) -> int:
-        task = self.tasks.get(trajectory.task_id)
-        if task is None:
-            task = _Task(len(self.tasks), trajectory, record)
-            self.tasks[trajectory.task_id] = task
-            return task.tree_id
-        if trajectory.prompt != task.first.prompt:
-            raise InvalidInput(
-                f"trajectories[{task.first_record}] and trajectories[{record}] have task_id "
-                f"{trajectory.task_id!r} but different prompts; give different tasks different ids"
-            )
-        task.num_trajectories += 1
-        task.is_identical = task.is_identical and _same_actions(task.first, trajectory)
-        return task.tree_id
-
-    def build(self) -> _core.Forest:
-        return _core.build_forest(
-            np.array(self.action_id, np.int32),
-            np.array(self.observation_id, np.int32),
-            np.array(self.step_offset, np.int64),
-            np.array(self.tree_id, np.int32),
-            np.array([trajectory.total_return for trajectory in self.kept], np.float64),
-            len(self.tasks),
-            num_threads=num_threads_or_all(None),
-        )
-
-
-def _same_actions(left: Trajectory, right: Trajectory) -> bool:
-    return len(left.steps) == len(right.steps) and all(
-        a.action == b.action for a, b in zip(left.steps, right.steps, strict=True)
-    )
-
-
-def _warn_of_identical(tasks: dict[str, _Task]) -> None:
-    identical = [
-        task_id for task_id, t in tasks.items() if t.is_identical and t.num_trajectories >= 2
-    ]
-    if identical:
-        warnings.warn(
-            f"{len(identical)} of {len(tasks)} tasks, the first {identical[0]!r}, have identical "
-            "actions in all their trajectories and yield no pairs; "
-            "was the policy sampled greedily (temperature 0 or top_p 0)?",
-            IdenticalTrajectories,
-            stacklevel=3,
         )

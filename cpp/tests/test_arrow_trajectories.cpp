@@ -142,7 +142,8 @@ void refuses_other_columns() {
   CHECK_REFUSED(read(table),
                 "column actions has Arrow format \"+L\" of \"z\"; expected a list of text");
   table.actions.schema.format = "u";
-  CHECK_REFUSED(read(table), "column actions has Arrow format \"u\"; expected a list of text");
+  CHECK_REFUSED(read(table),
+                "column actions has Arrow format \"u\" of \"z\"; expected a list of text");
   table.total_return.schema.format = "b";
   CHECK_REFUSED(
       read(table),

@@ -15,7 +15,8 @@ from tqdm import tqdm
 from w2stree.config import Config
 from w2stree.environment import ExpertEnvironment
 from w2stree.environments.textworld_express import TextWorldExpress, task_ids
-from w2stree.forest import Forest, build_forest
+from w2stree.forest import Forest
+from w2stree.ingestion import build_forest
 from w2stree.policy import Policy, Sampling
 from w2stree.rollout import EnvironmentPool, EpisodePlan, rollout
 from w2stree.trajectory import Trajectory, read_trajectories
