@@ -35,24 +35,25 @@ py::tuple to_tuple(w2stree::TextTrajectories&& read) {
 }
 
 // Producers take the GIL themselves where they need it, so it is free while they are called.
-py::tuple read_arrow_stream(py::handle capsule) {
+py::tuple read_arrow_stream(py::handle capsule, std::int32_t num_threads) {
   ArrowOwner stream(in_capsule<ArrowArrayStream>(capsule, "arrow_array_stream"));
   w2stree::TextTrajectories read;
   {
     const py::gil_scoped_release release;
-    read = w2stree::read_trajectories(*stream, execution(1));
+    read = w2stree::read_trajectories(*stream, execution(num_threads));
   }
   return to_tuple(std::move(read));
 }
 
-py::tuple read_arrow_array(py::handle schema_capsule, py::handle array_capsule) {
+py::tuple read_arrow_array(py::handle schema_capsule, py::handle array_capsule,
+                           std::int32_t num_threads) {
   ArrowOwner schema(in_capsule<ArrowSchema>(schema_capsule, "arrow_schema"));
   ArrowOwner array(in_capsule<ArrowArray>(array_capsule, "arrow_array"));
   w2stree::TextTrajectories read;
   {
     const py::gil_scoped_release release;
     w2stree::ArrowTrajectoryReader reader(*schema);
-    reader.append(*array, execution(1));
+    reader.append(*array, execution(num_threads));
     read = std::move(reader).finish();
   }
   return to_tuple(std::move(read));
@@ -61,6 +62,8 @@ py::tuple read_arrow_array(py::handle schema_capsule, py::handle array_capsule) 
 }  // namespace
 
 void bind_arrow_import(py::module_& module) {
-  module.def("read_arrow_stream", &read_arrow_stream, py::arg("stream"));
-  module.def("read_arrow_array", &read_arrow_array, py::arg("schema"), py::arg("array"));
+  module.def("read_arrow_stream", &read_arrow_stream, py::arg("stream"),
+             py::arg("num_threads") = 1);
+  module.def("read_arrow_array", &read_arrow_array, py::arg("schema"), py::arg("array"),
+             py::arg("num_threads") = 1);
 }

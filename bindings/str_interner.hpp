@@ -2,10 +2,12 @@
 // and kept as the object that came first: nothing is encoded or copied.
 #pragma once
 
-#include <cstring>
+#include <string_view>
 #include <vector>
 
 #include "sequences.hpp"
+#include "w2stree/id_table.hpp"
+#include "w2stree/interner.hpp"
 
 class StrInterner {
  public:
@@ -31,24 +33,28 @@ class StrInterner {
   }
 
  private:
+  // Our own hash, not Python's: that one is cached in the object, but most texts are objects of
+  // their own, fresh from a file, and pay for it once.
   std::int32_t intern_str(PyObject* text) {
-    const auto hash = static_cast<std::uint64_t>(PyObject_Hash(text));  // cached in the object
     const std::int32_t num_texts = size();
-    const std::int32_t id = table_.find_or_add(hash, [&](std::int32_t candidate) {
-      return is_equal(texts_[w2stree::at(candidate)].ptr(), text);
-    });
+    const std::int32_t id =
+        table_.find_or_add(w2stree::hash_text(bytes_of(text)), [&](std::int32_t candidate) {
+          return is_equal(texts_[w2stree::at(candidate)].ptr(), text);
+        });
     if (id == num_texts) texts_.push_back(py::reinterpret_borrow<py::object>(text));
     return id;
   }
 
-  // Equal texts are of one kind: str always takes the narrowest.
+  // The characters as they lie in memory, 1, 2 or 4 bytes each. Equal texts agree in that: str
+  // always takes the narrowest.
+  static std::string_view bytes_of(PyObject* text) {
+    const auto size = static_cast<std::size_t>(PyUnicode_GET_LENGTH(text)) * PyUnicode_KIND(text);
+    return {static_cast<const char*>(PyUnicode_DATA(text)), size};
+  }
+
   static bool is_equal(PyObject* left, PyObject* right) {
     if (left == right) return true;
-    const Py_ssize_t length = PyUnicode_GET_LENGTH(left);
-    const auto kind = PyUnicode_KIND(left);
-    if (length != PyUnicode_GET_LENGTH(right) || kind != PyUnicode_KIND(right)) return false;
-    return std::memcmp(PyUnicode_DATA(left), PyUnicode_DATA(right),
-                       static_cast<std::size_t>(length) * kind) == 0;
+    return PyUnicode_KIND(left) == PyUnicode_KIND(right) && bytes_of(left) == bytes_of(right);
   }
 
   w2stree::IdTable table_;

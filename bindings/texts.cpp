@@ -13,8 +13,6 @@
 
 namespace {
 
-constexpr std::size_t kAhead = 8;  // how far ahead objects are fetched
-
 std::string element(const char* column, std::size_t i) {
   return column + ("[" + std::to_string(i) + "]");
 }
@@ -42,7 +40,6 @@ class StepTexts {
     const Items steps(held, "a sequence of str", [&] { return element(name_, i); });
     const std::size_t before = id_.size();
     for (std::size_t j = 0; j < steps.size(); ++j) {
-      steps.prefetch(j + kAhead);
       id_.push_back(texts_.intern(steps[j], [&] { return element(name_, i) + element("", j); }));
       interrupts.count_step();
     }

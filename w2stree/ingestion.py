@@ -159,7 +159,7 @@ def build_forest_from_arrow(
     contradict themselves, and no rows. Warns as `build_forest` does. O(bytes of text), or
     O(steps) for dictionaries.
     """
-    ids, (task_ids, actions, observations) = _read_arrow(table)
+    ids, (task_ids, actions, observations) = _read_arrow(table, num_threads_or_all(num_threads))
     columns = _Columns(
         *ids, tuple(TextColumn(*task_ids)), TextColumn(*actions), TextColumn(*observations)
     )
@@ -167,11 +167,13 @@ def build_forest_from_arrow(
     return _build(columns, num_threads=num_threads)
 
 
-def _read_arrow(table: Any) -> tuple[_core.Ids, tuple[_core.Bytes, _core.Bytes, _core.Bytes]]:
+def _read_arrow(
+    table: Any, num_threads: int
+) -> tuple[_core.Ids, tuple[_core.Bytes, _core.Bytes, _core.Bytes]]:
     if hasattr(table, "__arrow_c_stream__"):
-        return _core.read_arrow_stream(table.__arrow_c_stream__())
+        return _core.read_arrow_stream(table.__arrow_c_stream__(), num_threads)
     if hasattr(table, "__arrow_c_array__"):
-        return _core.read_arrow_array(*table.__arrow_c_array__())
+        return _core.read_arrow_array(*table.__arrow_c_array__(), num_threads)
     raise TypeError(
         f"table is {type(table).__name__}; expected an object with __arrow_c_stream__ or "
         "__arrow_c_array__, such as a pyarrow.Table or polars.DataFrame"

@@ -1,7 +1,9 @@
 #include "w2stree/arrow_trajectories.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
+#include <exception>
 #include <string>
 #include <utility>
 
@@ -9,12 +11,14 @@
 #include "arrow_list.hpp"
 #include "arrow_numbers.hpp"
 #include "arrow_text.hpp"
+#include "parallel.hpp"
 
 namespace w2stree {
 namespace {
 
 constexpr std::int64_t kMaxSteps = std::int64_t{1} << 40;  // so that sums of lengths stay exact
-constexpr std::int64_t kStepsPerPoll = 8192;
+constexpr std::int64_t kStepsPerCheck = 4096;
+constexpr std::int64_t kMinStepsPerThread = 20'000;  // a millisecond: starting one costs a tenth
 
 bool is_list_of_text(const ArrowSchema& schema) {
   if (!is_list(schema.format) || schema.n_children != 1) return false;
@@ -140,8 +144,29 @@ class Batch {
     const ListArray actions = lists_of(kActions);
     const ListArray observations = lists_of(kObservations);
     append_lengths(actions, observations);
-    append_texts(kActions, actions, read_.actions, read_.action_id);
-    append_texts(kObservations, observations, read_.observations, read_.observation_id);
+    append_texts(actions, observations);
+  }
+
+  // The two columns know nothing of one another, so each may have a thread. Of two faults the
+  // first column's is told, whichever was found first.
+  void append_texts(const ListArray& actions, const ListArray& observations) {
+    const std::int64_t num_steps =
+        read_.step_offset.back() - static_cast<std::int64_t>(read_.action_id.size());
+    Execution execution = execution_;
+    if (num_steps < kMinStepsPerThread) execution.num_threads = 1;
+    std::array<std::exception_ptr, 2> fault;
+    parallel_for(2, execution, [&](std::int32_t column, std::int32_t, Watch& watch) {
+      try {
+        column == 0 ? append_column(kActions, actions, read_.actions, read_.action_id, watch)
+                    : append_column(kObservations, observations, read_.observations,
+                                    read_.observation_id, watch);
+      } catch (const InvalidInput&) {
+        fault[at(column)] = std::current_exception();
+      }
+    });
+    for (const std::exception_ptr& found : fault) {
+      if (found) std::rethrow_exception(found);
+    }
   }
 
   ListArray lists_of(Field field) const {
@@ -168,8 +193,8 @@ class Batch {
 
   // Rows that follow one another in the child are read at one go, which is all rows of a list
   // and, as a rule, of a list_view.
-  void append_texts(Field field, const ListArray& lists, Interner& interner,
-                    std::vector<std::int32_t>& ids) {
+  void append_column(Field field, const ListArray& lists, Interner& interner,
+                     std::vector<std::int32_t>& ids, Watch& watch) {
     const ArrowSchema& schema = *schema_of(field).children[0];
     TextArray texts(schema, *array_of(field).children[0], kColumns[field].name);
     std::size_t next = ids.size();
@@ -189,19 +214,19 @@ class Batch {
         const std::int64_t within = element - lists.row(row, row_name).begin;
         return row_name(row) + "[" + std::to_string(within) + "]";
       };
-      append_run(run, texts, interner, ids.data() + next, name);
+      append_run(run, texts, interner, ids.data() + next, name, watch);
       next += static_cast<std::size_t>(run.size());
     }
   }
 
-  void append_run(ListRange run, TextArray& texts, Interner& interner, std::int32_t* id,
-                  const Namer& name) const {
+  static void append_run(ListRange run, TextArray& texts, Interner& interner, std::int32_t* id,
+                         const Namer& name, Watch& watch) {
     while (run.begin < run.end) {
-      const std::int64_t end = std::min(run.end, run.begin + kStepsPerPoll);
+      const std::int64_t end = std::min(run.end, run.begin + kStepsPerCheck);
       texts.intern(run.begin, end, interner, id, name);
       id += end - run.begin;
       run.begin = end;
-      if (execution_.poll) execution_.poll();
+      watch.check();
     }
   }
 
