@@ -173,7 +173,8 @@ def _read_arrow(
     if hasattr(table, "__arrow_c_stream__"):
         return _core.read_arrow_stream(table.__arrow_c_stream__(), num_threads)
     if hasattr(table, "__arrow_c_array__"):
-        return _core.read_arrow_array(*table.__arrow_c_array__(), num_threads)
+        schema, array = table.__arrow_c_array__()
+        return _core.read_arrow_array(schema, array, num_threads)
     raise TypeError(
         f"table is {type(table).__name__}; expected an object with __arrow_c_stream__ or "
         "__arrow_c_array__, such as a pyarrow.Table or polars.DataFrame"

@@ -181,6 +181,18 @@ void refuses_nulls() {
   CHECK_REFUSED(read(table[5]), "actions: Arrow array with 1 nulls but no validity buffer");
 }
 
+void finds_nulls_of_slices() {
+  const std::uint8_t second_is_null = 0b101;
+  ArrowTable table;
+  table.table.array.length = 1;
+  table.total_return.array.offset = 1;
+  table.total_return.array.null_count = 1;
+  table.total_return.array.buffers[0] = &second_is_null;
+  CHECK_REFUSED(read(table), "total_return[0] is null; expected a number");
+  table.total_return.array.offset = 0;
+  CHECK(read(table).total_return == std::vector<double>{1.0});
+}
+
 void refuses_offsets_that_contradict() {
   ArrowTable table[5];
   element<std::int64_t>(table[0].actions, 1, 2) = 4;
@@ -301,7 +313,8 @@ int main() {
   using namespace w2stree::test;
   return run({reads_columns, reads_batch_after_batch, reads_slices, reads_dictionaries_by_use,
               reads_views, reads_list_views_in_any_order, refuses_other_columns, refuses_nulls,
-              refuses_offsets_that_contradict, refuses_lists_of_unequal_length,
-              refuses_text_that_is_not_utf8, refuses_arrays_of_another_shape,
-              releases_what_a_stream_gives_once, owners_move_and_release_once});
+              finds_nulls_of_slices, refuses_offsets_that_contradict,
+              refuses_lists_of_unequal_length, refuses_text_that_is_not_utf8,
+              refuses_arrays_of_another_shape, releases_what_a_stream_gives_once,
+              owners_move_and_release_once});
 }
