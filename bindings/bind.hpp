@@ -21,11 +21,15 @@
 namespace py = pybind11;
 
 void bind_digest(py::module_& module);
+void bind_arrow_export(py::module_& module);
+void bind_arrow_import(py::module_& module);
 void bind_forest(py::module_& module);
 void bind_growth(py::module_& module);
 void bind_forest_file(py::module_& module);
 void bind_pairs(py::module_& module);
 void bind_search(py::module_& module);
+void bind_texts(py::module_& module);
+void bind_trajectories(py::module_& module);
 
 // Without forcecast NumPy converts only where no value can change (TypeError otherwise).
 template <class T>

@@ -1,6 +1,7 @@
 #include "w2stree/forest.hpp"
 
 #include "bind.hpp"
+#include "w2stree/diversity.hpp"
 #include "w2stree/node_columns.hpp"
 
 namespace {
@@ -66,4 +67,10 @@ void bind_forest(py::module_& module) {
   module.def("build_forest", &build_forest, py::arg("action_id"), py::arg("observation_id"),
              py::arg("step_offset"), py::arg("tree_id"), py::arg("total_return"),
              py::arg("num_trees"), py::arg("num_threads") = 1);
+  module.def(
+      "trees_of_one_action_sequence",
+      [](const Forest& forest) {
+        return wrap(Column<std::int32_t>(w2stree::trees_of_one_action_sequence(forest)));
+      },
+      py::arg("forest"));
 }

@@ -21,7 +21,12 @@ if TYPE_CHECKING:
     from w2stree.forest import Forest
     from w2stree.forest_file import open_forest
     from w2stree.growth import merge_forests
-    from w2stree.ingestion import build_forest
+    from w2stree.ingestion import (
+        build_forest,
+        build_forest_from_arrow,
+        build_forest_from_ids,
+        build_forest_from_texts,
+    )
     from w2stree.pairs import PreferencePair, PreferencePairs
     from w2stree.search import SearchResult
     from w2stree.summary import ForestSummary
@@ -55,6 +60,9 @@ _HOME = {
     "build_forest": "ingestion",
     "merge_forests": "growth",
     "open_forest": "forest_file",
+    "build_forest_from_arrow": "ingestion",
+    "build_forest_from_ids": "ingestion",
+    "build_forest_from_texts": "ingestion",
     "preference_dataset": "dataset",
     "read_trajectories": "trajectory",
     "sft_dataset": "dataset",
@@ -79,6 +87,9 @@ __all__ = [  # literal, so that type checkers and editors see it; tests hold it 
     "Tree",
     "__version__",
     "build_forest",
+    "build_forest_from_arrow",
+    "build_forest_from_ids",
+    "build_forest_from_texts",
     "merge_forests",
     "open_forest",
     "preference_dataset",

@@ -1,12 +1,25 @@
 """The C++ core (`cpp/`, bound by `bindings/module.cpp`). Arrays are read-only views."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Buffer
 
 from w2stree.text_column import TextColumn
+
+Trajectory: TypeAlias = Any  # of w2stree.trajectory, which the core does not know
+Ids: TypeAlias = tuple[
+    NDArray[np.int32], NDArray[np.int32], NDArray[np.int64], NDArray[np.int32], NDArray[np.float64]
+]
+"""action_id, observation_id, step_offset, tree_id, total_return."""
+
+Texts: TypeAlias = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
+"""task_ids, actions, observations."""
+
+Bytes: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.int64]]
+"""`data` and `offset` of a `TextColumn`."""
 
 class InvalidInput(ValueError):  # noqa: N818 (agreed name)
     """Data or options are wrong; the message names the place and what was expected."""
@@ -110,6 +123,23 @@ def digest(
     num_threads: int = 1,
 ) -> tuple[int, int]: ...
 def xxh64(data: Buffer, seed: int = 0) -> int: ...
+def trees_of_one_action_sequence(forest: Forest) -> NDArray[np.int32]: ...
+def intern_trajectories(
+    trajectories: Iterable[Trajectory], trajectory_type: type, step_type: type
+) -> tuple[tuple[Trajectory, ...], int, Ids, Texts]: ...
+def intern_texts(
+    task_id: Iterable[str],
+    actions: Iterable[Iterable[str]],
+    observations: Iterable[Iterable[str]],
+    total_return: Iterable[float],
+) -> tuple[Ids, Texts]: ...
+def read_arrow_stream(
+    stream: object, num_threads: int = 1
+) -> tuple[Ids, tuple[Bytes, Bytes, Bytes]]: ...
+def read_arrow_array(
+    schema: object, array: object, num_threads: int = 1
+) -> tuple[Ids, tuple[Bytes, Bytes, Bytes]]: ...
+def export_arrow(columns: Mapping[str, NDArray[Any]]) -> object: ...
 def count_pairs(forest: Forest, min_gap: float) -> NDArray[np.int64]: ...
 def enumerate_pairs(forest: Forest, min_gap: float) -> Pairs: ...
 def search(

@@ -30,6 +30,20 @@ if TYPE_CHECKING:
     from w2stree.summary import ForestSummary
     from w2stree.tree import Tree
 
+_NODE_COLUMNS = (
+    "parent",
+    "action_id",
+    "observation_id",
+    "depth",
+    "subtree_end",
+    "num_children",
+    "num_actions",
+    "num_trajectories",
+    "num_terminal",
+    "first_trajectory",
+    "return_sum",
+)
+
 
 class Forest:
     """A frozen forest; make one with `build_forest`. Behaves as a mapping task_id -> `Tree`.
@@ -209,6 +223,12 @@ class Forest:
     def is_environment_divergence(self) -> NDArray[np.bool_]:
         """`[num_nodes]` some action was answered differently: luck, no pair."""
         return self.num_children > self.num_actions
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """The arrays by node as an Arrow stream, nothing copied: `pyarrow.table(forest)`,
+        `polars.DataFrame(forest)`. Row n is node n; `actions` and `observations` have the texts.
+        """
+        return _core.export_arrow({name: getattr(self, name) for name in _NODE_COLUMNS})
 
     def path_to(self, node: int) -> list[int]:
         """Nodes from the root to `node`, both included. O(depth)."""

@@ -26,16 +26,17 @@ from w2stree.trajectory import Trajectory
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Trajectories as columns of ids into the batch's own texts, in order of first appearance."""
+    """Trajectories as `cpp/include/w2stree/trajectories.hpp` lays them out, and the texts of
+    their ids."""
 
-    task_ids: Sequence[str]
-    actions: Sequence[str]
-    observations: Sequence[str]
     action_id: NDArray[np.int32]
     observation_id: NDArray[np.int32]
     step_offset: NDArray[np.int64]
     tree_id: NDArray[np.int32]
     total_return: NDArray[np.float64]
+    task_ids: Sequence[str]
+    actions: Sequence[str]
+    observations: Sequence[str]
     trajectories: Sequence[Trajectory] | None = None
     """As given, where they were `Trajectory` objects."""
     num_errors: int = 0

@@ -1,19 +1,44 @@
-"""From trajectories to a forest: texts become ids, in order of first appearance."""
+"""Forests from the forms that trajectories come in, each read without a detour.
+
+    Trajectory objects ──┐ C API ┐
+    lists of str       ──┘       ├─> ids and texts ──> core ──> Forest
+    Arrow columns      ── C data ┘        ^
+    NumPy ids          ───────────────────┘ borrowed as they are
+
+Texts get ids in order of first appearance, trees in the order tasks first appear, siblings in
+the order trajectories first make them: the same data gives the same forest by every way.
+"""
 
 from __future__ import annotations
 
-import math
 import warnings
-from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
+from w2stree import _core
 from w2stree.errors import IdenticalTrajectories, InvalidInput
 from w2stree.forest import Forest
 from w2stree.growth import Batch, grow
 from w2stree.merging import Embed, Merging, state_words
-from w2stree.trajectory import Trajectory
+from w2stree.numbered_texts import NumberedTexts
+from w2stree.text_column import TextColumn
+from w2stree.threads import num_threads_or_all
+from w2stree.trajectory import Step, Trajectory
+
+
+class ArrowStream(Protocol):
+    """A table of any library that speaks the Arrow PyCapsule protocol."""
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object: ...
+
+
+class ArrowArray(Protocol):
+    """One batch of such a table."""
+
+    def __arrow_c_array__(self, requested_schema: object = None) -> tuple[object, object]: ...
 
 
 def build_forest(
@@ -51,125 +76,197 @@ def build_forest(
     an option is out of range, or when nothing is left; `TypeError` for anything but
     trajectories. Warns `IdenticalTrajectories` once when all M >= 2 trajectories of a task took
     the same actions. Results never depend on `num_threads` (None: the available cores).
-    O(steps), similarity aside.
+    O(steps) expected, similarity aside.
     """
     merging = Merging(
         normalize=normalize_observation, min_similarity=min_similarity, embed=embed, guard=guard
     )
-    columns = _Columns.of(trajectories)
-    if not columns.kept:
+    batch = batch_of(trajectories)
+    if not batch.trajectories:
         raise InvalidInput(
-            f"no trajectories left to build from: {columns.num_errors} given, all with status error"
-            if columns.num_errors
+            f"no trajectories left to build from: {batch.num_errors} given, all with status error"
+            if batch.num_errors
             else "no trajectories given"
         )
-    _warn_of_identical(columns.tasks)
-    return grow(None, columns.batch(), merging, num_threads)
+    return _build(batch, num_threads, merging)
 
 
 def batch_of(trajectories: Iterable[Trajectory]) -> Batch:
     """Trajectories as columns. Raises as `build_forest` does, but none left is fine."""
-    return _Columns.of(trajectories).batch()
+    kept, num_errors, ids, texts = _core.intern_trajectories(trajectories, Trajectory, Step)
+    return Batch(*ids, *texts, trajectories=kept, num_errors=num_errors)
 
 
-@dataclass(slots=True)
-class _Task:
-    tree_id: int
-    first: Trajectory
-    first_record: int
-    num_trajectories: int = 1
-    is_identical: bool = True  # all trajectories so far took the first one's actions
+def build_forest_from_texts(
+    task_id: Iterable[str],
+    actions: Iterable[Iterable[str]],
+    observations: Iterable[Iterable[str]],
+    total_return: Iterable[float],
+    *,
+    num_threads: int | None = None,
+) -> Forest:
+    """Merge trajectories given as parallel columns, one element of each a trajectory.
+
+    `actions[i]` and `observations[i]` are the steps of trajectory i and have one length. Lists
+    and tuples are read in place, anything else is made a list first. Texts are kept as the str
+    objects they came as. Results never depend on `num_threads` (None: the available cores).
+
+    Raises `TypeError` or `InvalidInput` naming the place ("actions[3][7] is int; expected str"),
+    `InvalidInput` for no trajectories. Warns as `build_forest` does. O(steps) expected.
+    """
+    ids, texts = _core.intern_texts(task_id, actions, observations, total_return)
+    columns = Batch(*ids, *texts)
+    _refuse_none(columns)
+    return _build(columns, num_threads)
 
 
-@dataclass(slots=True)
-class _Columns:
-    """Trajectories as the core's integer columns; texts get ids in order of first appearance."""
+def build_forest_from_ids(
+    action_id: NDArray[np.int32],
+    observation_id: NDArray[np.int32],
+    step_offset: NDArray[np.int64],
+    tree_id: NDArray[np.int32],
+    total_return: NDArray[np.float64],
+    *,
+    num_trees: int | None = None,
+    num_threads: int | None = None,
+    task_ids: Sequence[str] | None = None,
+    actions: Sequence[str] | None = None,
+    observations: Sequence[str] | None = None,
+) -> Forest:
+    """Merge trajectories given as integers: the steps of trajectory i are
+    `[step_offset[i], step_offset[i + 1])` of `action_id` and `observation_id`.
 
-    kept: list[Trajectory] = field(default_factory=list)
-    num_errors: int = 0
-    tasks: dict[str, _Task] = field(default_factory=dict)
-    actions: dict[str, int] = field(default_factory=dict)
-    observations: dict[str, int] = field(default_factory=dict)
-    action_id: list[int] = field(default_factory=list)
-    observation_id: list[int] = field(default_factory=list)
-    step_offset: list[int] = field(default_factory=lambda: [0])
-    tree_id: list[int] = field(default_factory=list)
+    Contiguous arrays are borrowed, not copied. `task_ids`, `actions` and `observations` are the
+    texts of the ids, kept as they are; without them texts are numbered ("action 3").
+    `num_trees` is `len(task_ids)` or else `tree_id.max() + 1` unless given; a tree without
+    trajectories is a lone root.
+    Results never depend on `num_threads` (None: the available cores).
 
-    @classmethod
-    def of(cls, trajectories: Iterable[Trajectory]) -> _Columns:
-        columns = cls()
-        for record, trajectory in enumerate(trajectories):
-            columns.append(record, trajectory)
-        return columns
-
-    def append(self, record: int, trajectory: Trajectory) -> None:
-        if not isinstance(trajectory, Trajectory):
-            raise TypeError(
-                f"trajectories[{record}] is {type(trajectory).__name__}; expected Trajectory "
-                "(read files with read_trajectories)"
-            )
-        if trajectory.status == "error":
-            self.num_errors += 1
-            return
-        if not math.isfinite(trajectory.total_return):
-            raise InvalidInput(
-                f"trajectories[{record}]: total_return is {trajectory.total_return!r}; "
-                "expected a finite number"
-            )
-        self.tree_id.append(self._tree_of(record, trajectory))
-        for step in trajectory.steps:
-            self.action_id.append(self.actions.setdefault(step.action, len(self.actions)))
-            self.observation_id.append(
-                self.observations.setdefault(step.observation, len(self.observations))
-            )
-        self.step_offset.append(len(self.action_id))
-        self.kept.append(trajectory)
-
-    def _tree_of(self, record: int, trajectory: Trajectory) -> int:
-        task = self.tasks.get(trajectory.task_id)
-        if task is None:
-            task = _Task(len(self.tasks), trajectory, record)
-            self.tasks[trajectory.task_id] = task
-            return task.tree_id
-        if trajectory.prompt != task.first.prompt:
-            raise InvalidInput(
-                f"trajectories[{task.first_record}] and trajectories[{record}] have task_id "
-                f"{trajectory.task_id!r} but different prompts; give different tasks different ids"
-            )
-        task.num_trajectories += 1
-        task.is_identical = task.is_identical and _same_actions(task.first, trajectory)
-        return task.tree_id
-
-    def batch(self) -> Batch:
-        return Batch(
-            task_ids=tuple(self.tasks),
-            actions=tuple(self.actions),
-            observations=tuple(self.observations),
-            action_id=np.array(self.action_id, np.int32),
-            observation_id=np.array(self.observation_id, np.int32),
-            step_offset=np.array(self.step_offset, np.int64),
-            tree_id=np.array(self.tree_id, np.int32),
-            total_return=np.array([t.total_return for t in self.kept], np.float64),
-            trajectories=tuple(self.kept),
-            num_errors=self.num_errors,
-        )
+    Raises `TypeError` naming the array for another dtype: ids are never narrowed or widened in
+    silence; `InvalidInput` naming array and index for ids or offsets out of range and for tables
+    too short. Warns as `build_forest` does. O(steps) expected.
+    """
+    _check_array("action_id", action_id, np.int32)
+    _check_array("observation_id", observation_id, np.int32)
+    _check_array("step_offset", step_offset, np.int64)
+    _check_array("tree_id", tree_id, np.int32)
+    _check_array("total_return", total_return, np.float64)
+    columns = Batch(
+        action_id,
+        observation_id,
+        step_offset,
+        tree_id,
+        total_return,
+        _task_table(task_ids, tree_id, num_trees),
+        _text_table("actions", actions, "action_id", action_id),
+        _text_table("observations", observations, "observation_id", observation_id),
+    )
+    return _build(columns, num_threads)
 
 
-def _same_actions(left: Trajectory, right: Trajectory) -> bool:
-    return len(left.steps) == len(right.steps) and all(
-        a.action == b.action for a, b in zip(left.steps, right.steps, strict=True)
+def build_forest_from_arrow(
+    table: ArrowStream | ArrowArray, *, num_threads: int | None = None
+) -> Forest:
+    """Merge trajectories given as Arrow columns, one row a trajectory: a `pyarrow.Table`, a
+    `polars.DataFrame` or anything else with `__arrow_c_stream__` or `__arrow_c_array__`.
+
+    Columns are `task_id` (text), `actions` and `observations` (lists of text of one length) and
+    `total_return` (a number); others are left alone. Text may be string, large_string,
+    string_view or a dictionary of one, lists plain, large or views. No str is made: the
+    forest's texts are `TextColumn`s. Results never depend on `num_threads` (None: the available
+    cores).
+
+    Raises `TypeError` for objects without the protocol, `InvalidInput` naming column and row for
+    missing or other columns, nulls, unequal lengths, text that is not UTF-8, arrays that
+    contradict themselves, and no rows. Warns as `build_forest` does. O(bytes of text), or
+    O(steps) for dictionaries.
+    """
+    ids, (task_ids, actions, observations) = _read_arrow(table, num_threads_or_all(num_threads))
+    columns = Batch(
+        *ids, tuple(TextColumn(*task_ids)), TextColumn(*actions), TextColumn(*observations)
+    )
+    _refuse_none(columns)
+    return _build(columns, num_threads)
+
+
+def _read_arrow(
+    table: Any, num_threads: int
+) -> tuple[_core.Ids, tuple[_core.Bytes, _core.Bytes, _core.Bytes]]:
+    if hasattr(table, "__arrow_c_stream__"):
+        return _core.read_arrow_stream(table.__arrow_c_stream__(), num_threads)
+    if hasattr(table, "__arrow_c_array__"):
+        schema, array = table.__arrow_c_array__()
+        return _core.read_arrow_array(schema, array, num_threads)
+    raise TypeError(
+        f"table is {type(table).__name__}; expected an object with __arrow_c_stream__ or "
+        "__arrow_c_array__, such as a pyarrow.Table or polars.DataFrame"
     )
 
 
-def _warn_of_identical(tasks: dict[str, _Task]) -> None:
-    identical = [
-        task_id for task_id, t in tasks.items() if t.is_identical and t.num_trajectories >= 2
-    ]
-    if identical:
+def _build(batch: Batch, num_threads: int | None, merging: Merging | None = None) -> Forest:
+    forest = grow(None, batch, merging or Merging(), num_threads)
+    _warn_of_identical(forest)
+    return forest
+
+
+def _refuse_none(columns: Batch) -> None:
+    if not len(columns.tree_id):
+        raise InvalidInput("no trajectories given")
+
+
+def _check_array(name: str, array: object, dtype: type[np.generic]) -> None:
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"{name} is {type(array).__name__}; expected a NumPy array")
+    if array.dtype != dtype:
+        raise TypeError(f"{name} has dtype {array.dtype}; expected {np.dtype(dtype)}")
+
+
+def _num_ids(ids: NDArray[np.int32]) -> int:
+    return int(ids.max(initial=-1)) + 1
+
+
+def _task_table(
+    task_ids: Sequence[str] | None, tree_id: NDArray[np.int32], num_trees: int | None
+) -> Sequence[str]:
+    if task_ids is None:
+        size = _num_ids(tree_id) if num_trees is None else num_trees
+        if size < 0:
+            raise InvalidInput(f"num_trees={size} is negative")
+        return NumberedTexts("task", size)
+    _check_table("task_ids", task_ids)
+    if num_trees is not None and len(task_ids) != num_trees:
+        raise InvalidInput(f"task_ids has {len(task_ids)} texts; expected num_trees={num_trees}")
+    if len(set(task_ids)) < len(task_ids):
+        raise InvalidInput("task_ids names a task twice; give each tree its own")
+    return task_ids
+
+
+def _text_table(
+    name: str, texts: Sequence[str] | None, ids_name: str, ids: NDArray[np.int32]
+) -> Sequence[str]:
+    size = _num_ids(ids)
+    if texts is None:
+        return NumberedTexts(ids_name.removesuffix("_id"), size)
+    _check_table(name, texts)
+    if len(texts) < size:
+        place = f"{ids_name}[{ids.argmax()}]={size - 1}"
+        raise InvalidInput(f"{place} has no text: {name} has {len(texts)}")
+    return texts
+
+
+def _check_table(name: str, texts: Sequence[str]) -> None:
+    if isinstance(texts, str | bytes) or not isinstance(texts, Sequence):
+        raise TypeError(f"{name} is {type(texts).__name__}; expected a sequence of str")
+
+
+def _warn_of_identical(forest: Forest) -> None:
+    identical = _core.trees_of_one_action_sequence(forest.core)
+    task_ids = forest.task_ids
+    if len(identical):
         warnings.warn(
-            f"{len(identical)} of {len(tasks)} tasks, the first {identical[0]!r}, have identical "
-            "actions in all their trajectories and yield no pairs; "
+            f"{len(identical)} of {len(task_ids)} tasks, the first {task_ids[identical[0]]!r}, "
+            "have identical actions in all their trajectories and yield no pairs; "
             "was the policy sampled greedily (temperature 0 or top_p 0)?",
             IdenticalTrajectories,
-            stacklevel=3,
+            stacklevel=4,
         )

@@ -73,6 +73,11 @@ class PreferencePairs:
         num_divergences = np.unique(self.divergence).size
         return f"PreferencePairs({len(self)} pairs at {num_divergences} divergences)"
 
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """The columns as an Arrow stream, nothing copied: `pyarrow.table(pairs)`."""
+        columns = ("divergence", "chosen", "rejected", "gap")
+        return _core.export_arrow({name: getattr(self, name) for name in columns})
+
     def select(
         self, mask_or_indices: NDArray[np.bool_] | NDArray[np.integer[Any]] | Sequence[int]
     ) -> PreferencePairs:
