@@ -240,6 +240,44 @@ void refuses_arrays_of_another_shape() {
                 "total_return: Arrow array of length 2 at offset 4611686018427387904");
 }
 
+// One trajectory long enough for a thread each of actions and observations.
+void reads_the_same_on_two_threads() {
+  constexpr std::int64_t kSteps = 60'000;
+  ArrowTable table;
+  std::vector<std::int64_t> wide;
+  std::vector<std::int32_t> narrow;
+  std::string text;
+  for (int i = 0; i <= kSteps; ++i) {
+    wide.push_back(2 * i);
+    narrow.push_back(i);
+    text += {static_cast<char>('a' + i % 7), static_cast<char>('a' + i % 11)};
+  }
+  ArrowColumn action("U", "item", kSteps);
+  ArrowColumn observation("u", "item", kSteps);
+  action.no_buffer().buffer(wide).buffer(bytes(text));
+  observation.no_buffer().buffer(narrow).buffer(bytes(text));
+  table.actions.array.children[0] = &action.array;
+  table.observations.array.children[0] = &observation.array;
+  element<std::int64_t>(table.actions, 1, 1) = element<std::int64_t>(table.actions, 1, 2) = kSteps;
+  element<std::int32_t>(table.observations, 1, 1) = kSteps;
+  element<std::int32_t>(table.observations, 1, 2) = kSteps;
+
+  const TextTrajectories alone = read(table);
+  ArrowTrajectoryReader reader(table.table.schema);
+  int num_polls = 0;
+  reader.append(table.table.array, {2, [&] { ++num_polls; }});
+  const TextTrajectories together = std::move(reader).finish();
+  CHECK(alone.actions.size() == 77 && alone.step_offset == Offsets{0, kSteps, kSteps});
+  CHECK(together.action_id == alone.action_id);
+  CHECK(together.observation_id == alone.observation_id);
+  CHECK(num_polls > 0);
+
+  element<char>(action, 2, 2 * kSteps - 1) = '\xff';
+  element<char>(observation, 2, 0) = '\xff';
+  ArrowTrajectoryReader spoiled(table.table.schema);
+  CHECK_REFUSED(spoiled.append(table.table.array, {2, {}}), "actions[0][59999] is not UTF-8");
+}
+
 // A stream of `num_batches` tables that counts what is released.
 struct Stream {
   ArrowTable table;
@@ -315,6 +353,6 @@ int main() {
               reads_views, reads_list_views_in_any_order, refuses_other_columns, refuses_nulls,
               finds_nulls_of_slices, refuses_offsets_that_contradict,
               refuses_lists_of_unequal_length, refuses_text_that_is_not_utf8,
-              refuses_arrays_of_another_shape, releases_what_a_stream_gives_once,
-              owners_move_and_release_once});
+              refuses_arrays_of_another_shape, reads_the_same_on_two_threads,
+              releases_what_a_stream_gives_once, owners_move_and_release_once});
 }
