@@ -76,8 +76,8 @@ int main(int argc, char** argv) {
   std::cout << num_nodes(forest) << " nodes\n";
   report("build, step", static_cast<double>(episodes.action_id.size()),
          [&] { w2stree::build_forest(columns); });
-  report("pairs, pair", static_cast<double>(enumerate_pairs(forest, 0.0).gap.size()),
-         [&] { w2stree::enumerate_pairs(forest, 0.0); });
+  report("pairs, pair", static_cast<double>(enumerate_pairs(forest, {}).chosen.size()),
+         [&] { w2stree::enumerate_pairs(forest, {}); });
   report("search, simulation", static_cast<double>(num_simulations) * num_tasks,
          [&] { w2stree::search(forest, {.num_simulations = num_simulations}); });
 }
