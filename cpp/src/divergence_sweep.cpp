@@ -3,19 +3,21 @@
 #include <algorithm>
 #include <numeric>
 
+#include "action_numbers.hpp"
+
 namespace w2stree {
 
 void DivergenceSweep::enter(std::int32_t tree) {
-  const std::int32_t root = forest_->root_chain[at(tree)];
-  order_.rank(*forest_, tree, rule_);
-  ranked_.assign(order_.ascending().begin(), order_.ascending().end());
-  first_position_ = forest_->chains.first_trajectory[at(root)];
-  next_chain_ = root;
+  const std::span<const Ranked> ascending = order_->tree(*forest_, tree);
+  root_ = forest_->root_chain[at(tree)];
+  ranked_.assign(ascending.begin(), ascending.end());
+  first_position_ = forest_->chains.first_trajectory[at(root_)];
+  next_chain_ = root_;
   end_chain_ = forest_->root_chain[at(tree) + 1];
-  const std::size_t size = ranked_.size();
-  if (slot_.size() < size) {
-    slot_.resize(size);
-    handed_.resize(size);
+  if (child_.size() < ranked_.size()) {
+    child_.resize(ranked_.size());
+    handed_.resize(ranked_.size());
+    contenders_.resize(ranked_.size());
   }
 }
 
@@ -61,61 +63,38 @@ bool DivergenceSweep::may_have_pairs(std::int32_t chain) {
 }
 
 void DivergenceSweep::hand_down(std::int32_t chain) {
-  find_slots(chain);
+  find_children(chain);
   const std::span<Ranked> own = slice(chain);
-  contenders_.resize(own.size());
-  const std::int32_t first = forest_->chains.first_trajectory[at(chain)];
-  std::size_t num_contenders = 0;
+  const std::int32_t begin = first_going_on(chain);
+  num_contenders_ = 0;
   for (const Ranked& trajectory : own) {
-    const std::int32_t slot = slot_[at(trajectory.position - first)];
-    handed_[at(slot_next_[at(slot)]++)] = trajectory;
-    contenders_[num_contenders] = {trajectory.position, trajectory.level, slot_action_[at(slot)]};
-    num_contenders += slot != 0;
+    if (trajectory.position < begin) continue;  // ends here
+    const std::int32_t child = child_[at(trajectory.position - begin)];
+    handed_[at(child_next_[at(child)]++)] = trajectory;
+    contenders_[num_contenders_++] = {trajectory.position, trajectory.level,
+                                      child_action_[at(child)]};
   }
-  contenders_.resize(num_contenders);
-  std::copy_n(handed_.begin(), own.size(), own.begin());
+  std::copy_n(handed_.begin(), num_contenders_,
+              own.begin() + forest_->chains.num_terminal[at(chain)]);
 }
 
-void DivergenceSweep::find_slots(std::int32_t chain) {
-  const std::int32_t first = forest_->chains.first_trajectory[at(chain)];
-  slot_next_.assign(1, 0);
-  slot_action_.assign(1, kNone);
-  std::fill_n(slot_.begin(), forest_->chains.num_terminal[at(chain)], 0);
+void DivergenceSweep::find_children(std::int32_t chain) {
+  number_actions(*forest_, chain, child_action_);
+  child_next_.clear();
+  action_begin_.assign(at(forest_->chains.num_actions[at(chain)]) + 1, 0);
+  std::int32_t next = 0;
   for_each_child(*forest_, chain, [&](std::int32_t child) {
-    const auto slot = static_cast<std::int32_t>(slot_next_.size());
-    const std::int32_t begin = forest_->chains.first_trajectory[at(child)] - first;
-    std::fill_n(slot_.begin() + begin, forest_->chains.num_trajectories[at(child)], slot);
-    slot_next_.push_back(begin);
-    slot_action_.push_back(slot - 1);
+    const auto number = static_cast<std::int32_t>(child_next_.size());
+    child_next_.push_back(next);
+    const std::int32_t end = next + forest_->chains.num_trajectories[at(child)];
+    action_begin_[at(child_action_[at(number)]) + 1] += end - next;
+    for (; next < end; ++next) child_[at(next)] = number;
   });
-  const auto num_children = static_cast<std::int32_t>(slot_next_.size()) - 1;
-  if (forest_->chains.num_actions[at(chain)] < num_children) number_actions(chain);
+  std::partial_sum(action_begin_.begin(), action_begin_.end(), action_begin_.begin());
 }
 
-// Some children share an action: each gets the number of the first child with its action, and
-// those numbers are closed up.
-void DivergenceSweep::number_actions(std::int32_t chain) {
-  struct Child {
-    std::int32_t action_id;
-    std::int32_t slot;
-  };
-  std::vector<Child> children;
-  for_each_child(*forest_, chain, [&](std::int32_t child) {
-    children.push_back(
-        {first_action(*forest_, child), static_cast<std::int32_t>(children.size()) + 1});
-  });
-  std::ranges::stable_sort(children, {}, &Child::action_id);
-  std::vector<std::int32_t> first_slot(children.size() + 1);
-  for (std::size_t i = 0; i < children.size(); ++i) {
-    const bool is_first = i == 0 || children[i].action_id != children[i - 1].action_id;
-    first_slot[at(children[i].slot)] =
-        is_first ? children[i].slot : first_slot[at(children[i - 1].slot)];
-  }
-  std::int32_t num_actions = 0;
-  for (std::size_t slot = 1; slot < first_slot.size(); ++slot) {
-    const bool is_first = at(first_slot[slot]) == slot;
-    slot_action_[slot] = is_first ? num_actions++ : slot_action_[at(first_slot[slot])];
-  }
+std::int32_t DivergenceSweep::first_going_on(std::int32_t chain) const {
+  return forest_->chains.first_trajectory[at(chain)] + forest_->chains.num_terminal[at(chain)];
 }
 
 }  // namespace w2stree

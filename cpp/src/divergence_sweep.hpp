@@ -26,10 +26,11 @@ struct Contender {
   std::int32_t action;  // numbered by first appearance among the children
 };
 
-/// All steps together, O(n log n + trajectories at each chain passed) for n of the tree.
+/// All steps together, O(trajectories at each chain passed).
 class DivergenceSweep {
  public:
-  DivergenceSweep(const Forest& forest, const PairRule& rule) : forest_(&forest), rule_(rule) {}
+  DivergenceSweep(const Forest& forest, const ReturnOrder& order)
+      : forest_(&forest), order_(&order) {}
 
   void enter(std::int32_t tree);
 
@@ -41,31 +42,36 @@ class DivergenceSweep {
   void seek(std::int32_t chain);
 
   std::int32_t chain() const { return chain_; }
+  std::int32_t root() const { return root_; }  // of the tree
   std::int32_t num_actions() const { return forest_->chains.num_actions[at(chain_)]; }
-  std::span<const Contender> contenders() const { return contenders_; }
-  std::span<const std::int32_t> num_beaten() const { return order_.num_beaten(); }
+  std::span<const Contender> contenders() const { return {contenders_.data(), num_contenders_}; }
+  std::span<const std::int32_t> action_begin() const { return action_begin_; }
+  std::span<const std::int32_t> num_beaten() const { return order_->num_beaten; }
 
  private:
   std::span<Ranked> slice(std::int32_t chain);
   bool may_have_pairs(std::int32_t chain);
   void hand_down(std::int32_t chain);
-  void find_slots(std::int32_t chain);
-  void number_actions(std::int32_t chain);
+  void find_children(std::int32_t chain);
+  std::int32_t first_going_on(std::int32_t chain) const;  // position
 
   const Forest* forest_;
-  PairRule rule_;
-  ReturnOrder order_;
+  const ReturnOrder* order_;
+  std::int32_t root_ = kNone;
   std::int32_t chain_ = kNone;
   std::int32_t next_chain_ = 0;
   std::int32_t end_chain_ = 0;
-  std::int32_t first_position_ = 0;  // of the tree
-  std::vector<Ranked> ranked_;       // the array of slices
-  std::vector<Contender> contenders_;
+  std::int32_t first_position_ = 0;    // of the tree
+  std::vector<Ranked> ranked_;         // the array of slices
+  std::vector<Contender> contenders_;  // the first num_contenders_
+  std::size_t num_contenders_ = 0;
 
-  // Of the chain at hand. Slot 0 is for trajectories that end there, slot i for child i - 1.
-  std::vector<std::int32_t> slot_;       // by position within the chain
-  std::vector<std::int32_t> slot_next_;  // by slot: where its next trajectory goes
-  std::vector<std::int32_t> slot_action_;
+  // Of the chain at hand. [num_actions + 1]: how many contenders have a lower action.
+  std::vector<std::int32_t> action_begin_;
+  // Scratch.
+  std::vector<std::int32_t> child_;       // by position among those that go on
+  std::vector<std::int32_t> child_next_;  // where the next trajectory of each child goes
+  std::vector<std::int32_t> child_action_;
   std::vector<Ranked> handed_;
 };
 

@@ -7,19 +7,28 @@
 // and then that many of its ranks are drawn. That is the same as drawing the pairs themselves at
 // each step: a random part of a random part is a random part of the whole.
 #include <algorithm>
+#include <atomic>
+#include <limits>
 #include <numeric>
 
 #include "divergence_sweep.hpp"
+#include "pair_counts.hpp"
 #include "pair_table.hpp"
 #include "parallel.hpp"
 #include "random.hpp"
+#include "small_tree.hpp"
 #include "w2stree/errors.hpp"
 #include "w2stree/pairs.hpp"
 
 namespace w2stree {
 namespace {
 
-using Strategy = PairSelection::Strategy;
+// Which of its pairs a divergence gives to fill its quota.
+enum class Choice {
+  all,         // the quota is their number
+  best_worst,  // the one
+  random,
+};
 
 // `count` distinct numbers below `total`, ascending. Draws again until there are enough: no
 // number is treated differently from another, so every set is equally likely.
@@ -103,13 +112,16 @@ std::vector<std::int64_t> first_pairs(const Forest& forest, std::span<const std:
 // Writes a tree's pairs by their quotas, with memory for one worker.
 class TreeWriter {
  public:
-  TreeWriter(const Forest& forest, const PairRule& rule, Strategy strategy)
-      : forest_(&forest), sweep_(forest, rule), strategy_(strategy) {}
+  TreeWriter(const Forest& forest, const ReturnOrder& order, Choice choice)
+      : forest_(&forest), sweep_(forest, order), small_tree_(forest, order), choice_(choice) {}
 
   void write(std::int32_t tree, std::span<const std::int64_t> quota, PairColumns out,
              Random& random, Watch& watch) {
     if (out.chosen.empty()) return;
     const std::int32_t root = forest_->root_chain[at(tree)];
+    if (choice_ == Choice::all && SmallTree::holds(*forest_, tree)) {
+      return small_tree_.write(tree, out);
+    }
     sweep_.enter(tree);
     for (std::size_t i = 0; i < quota.size(); ++i) {
       if (quota[i] == 0) continue;
@@ -124,7 +136,7 @@ class TreeWriter {
   // Returns what is left of `out`.
   PairColumns write_divergence(std::int64_t quota, PairColumns out, Random& random, Watch& watch) {
     if (quota == table_.size()) return write_all(quota, out, watch);
-    if (strategy_ == Strategy::best_worst) return write_one(table_.best_worst(*forest_), out);
+    if (choice_ == Choice::best_worst) return write_one(table_.best_worst(*forest_), out);
     for (const std::int64_t rank : draw(table_.size(), quota, random, watch)) {
       out = write_one(table_[rank], out);
     }
@@ -157,11 +169,12 @@ class TreeWriter {
   const Forest* forest_;
   DivergenceSweep sweep_;
   PairTable table_;
-  Strategy strategy_;
+  SmallTree small_tree_;
+  Choice choice_;
 };
 
 // The pairs that the quotas ask for, at most max_per_task of each tree.
-Pairs take(const Forest& forest, const PairRule& rule, Strategy strategy,
+Pairs take(const Forest& forest, const ReturnOrder& order, Choice choice,
            std::span<std::int64_t> quota, std::int64_t max_per_task, const Seed& seed,
            const Execution& execution) {
   const std::vector<std::int64_t> first = first_pairs(forest, quota, max_per_task);
@@ -174,7 +187,7 @@ Pairs take(const Forest& forest, const PairRule& rule, Strategy strategy,
   Buffer<std::int32_t> chosen(num_pairs);
   Buffer<std::int32_t> rejected(num_pairs);
   std::vector<TreeWriter> writers(at(num_workers(num_trees(forest), execution)),
-                                  TreeWriter(forest, rule, strategy));
+                                  TreeWriter(forest, order, choice));
   parallel_for(
       num_trees(forest), execution, [&](std::int32_t tree, std::int32_t worker, Watch& watch) {
         const std::int32_t begin = forest.root_chain[at(tree)];
@@ -201,20 +214,26 @@ Pairs select_pairs(const Forest& forest, const PairRule& rule, const PairSelecti
   check_limit("per_divergence", selection.per_divergence);
   check_limit("max_per_task", selection.max_per_task);
   check_keys(forest, seed.tree_key);
-  std::vector<std::int64_t> quota = count_pairs(forest, rule, execution);
-  const std::int64_t per_divergence = selection.strategy == Strategy::best_worst
-                                          ? 1
-                                          : selection.per_divergence.value_or(kUnlimited);
+  const ReturnOrder order(forest, rule);
+  std::vector<std::int64_t> quota = count_pairs(forest, order, execution);
+  const bool is_drawn = selection.per_divergence || selection.max_per_task;
+  Choice choice = is_drawn ? Choice::random : Choice::all;
+  std::int64_t per_divergence = selection.per_divergence.value_or(kUnlimited);
+  if (selection.strategy == PairSelection::Strategy::best_worst) {
+    choice = Choice::best_worst;
+    per_divergence = 1;
+  }
   for (std::int64_t& own : quota) own = std::min(own, per_divergence);
-  return take(forest, rule, selection.strategy, quota, selection.max_per_task.value_or(kUnlimited),
-              seed, execution);
+  return take(forest, order, choice, quota, selection.max_per_task.value_or(kUnlimited), seed,
+              execution);
 }
 
 Pairs sample_pairs(const Forest& forest, const PairRule& rule, std::int64_t num_pairs,
                    std::uint64_t seed, const Execution& execution) {
   check(rule);
   if (num_pairs < 0) refuse("num_pairs=", num_pairs, "; expected at least 0");
-  std::vector<std::int64_t> quota = count_pairs(forest, rule, execution);
+  const ReturnOrder order(forest, rule);
+  std::vector<std::int64_t> quota = count_pairs(forest, order, execution);
   if (std::min(num_pairs, sum(quota)) <= kMaxPairs) {  // else refused below
     const std::atomic<bool> never = false;
     Watch watch(never, execution.poll ? &execution.poll : nullptr);
@@ -222,7 +241,7 @@ Pairs sample_pairs(const Forest& forest, const PairRule& rule, std::int64_t num_
     Random random(seed, kForestKey);
     thin(quota, num_pairs, random, watch);
   }
-  return take(forest, rule, Strategy::all, quota, kUnlimited, {seed, {}}, execution);
+  return take(forest, order, Choice::random, quota, kUnlimited, {seed, {}}, execution);
 }
 
 }  // namespace w2stree

@@ -9,7 +9,8 @@
 namespace w2stree {
 
 struct PairStream::State {
-  State(const Forest& forest, const PairRule& rule) : forest(forest), sweep(this->forest, rule) {}
+  State(const Forest& forest, const PairRule& rule)
+      : forest(forest), order(forest, rule), sweep(this->forest, order) {}
 
   // To the next divergence; false at the end of the forest.
   bool next_divergence(Watch& watch) {
@@ -23,6 +24,7 @@ struct PairStream::State {
   }
 
   Forest forest;
+  ReturnOrder order;
   DivergenceSweep sweep;
   PairTable table;
   std::int32_t next_tree = 0;

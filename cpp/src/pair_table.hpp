@@ -35,7 +35,7 @@ class PairTable {
   /// O(k) for k trajectories that go on from the sweep's divergence.
   void load(const Forest& forest, const DivergenceSweep& sweep);
 
-  std::int64_t size() const { return first_rank_.back(); }
+  std::int64_t size() const { return first_rank_[num_contenders_]; }
   std::int32_t divergence() const { return divergence_; }
 
   /// O(log k).
@@ -49,19 +49,25 @@ class PairTable {
   std::size_t write(const PairColumns& out);
 
  private:
-  void place_chosen(std::span<const Contender> contenders, std::span<const std::int32_t> num_beaten,
-                    std::int32_t num_actions);
+  void make_room(std::size_t num_contenders);
+  std::size_t write_action(std::int32_t* out_chosen, std::int32_t* out_rejected, std::size_t size);
+  void place_chosen(const DivergenceSweep& sweep);
   std::int32_t rejected_place(std::int32_t action, std::int64_t rank) const;
   void list_rejected(std::int32_t action);
+  std::int64_t num_rejected(std::size_t chosen) const {
+    return first_rank_[chosen + 1] - first_rank_[chosen];
+  }
 
+  // Arrays are as long as the largest divergence so far needed.
   std::int32_t divergence_ = kNone;
+  std::size_t num_contenders_ = 0;
   std::vector<std::int32_t> trajectory_;        // by place in `ascending`
   std::vector<std::int32_t> action_;            // by place in `ascending`
   std::vector<std::int32_t> action_begin_;      // [num_actions + 1] into chosen_place_
   std::vector<std::int32_t> chosen_place_;      // by action
-  std::vector<std::int64_t> first_rank_ = {0};  // [k + 1] of each chosen one's run
+  std::vector<std::int64_t> first_rank_ = {0};  // [num_contenders + 1] of each chosen one's run
   std::vector<std::int32_t> num_passed_;        // scratch, by action
-  std::vector<std::int32_t> num_rejected_;      // scratch, by place
+  std::vector<std::int32_t> next_chosen_;       // scratch, by action
 
   // Where writing goes on.
   std::size_t chosen_ = 0;

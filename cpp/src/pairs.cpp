@@ -2,9 +2,8 @@
 
 #include <cmath>
 
-#include "divergence_sweep.hpp"
-#include "pair_table.hpp"
-#include "parallel.hpp"
+#include "pair_counts.hpp"
+#include "return_order.hpp"
 #include "w2stree/errors.hpp"
 
 namespace w2stree {
@@ -21,21 +20,7 @@ void check(const PairRule& rule) {
 std::vector<std::int64_t> count_pairs(const Forest& forest, const PairRule& rule,
                                       const Execution& execution) {
   check(rule);
-  struct Workspace {
-    DivergenceSweep sweep;
-    std::vector<std::int32_t> num_passed = {};
-  };
-  const auto num_trees = w2stree::num_trees(forest);
-  std::vector<Workspace> workspaces(at(num_workers(num_trees, execution)),
-                                    Workspace{DivergenceSweep(forest, rule)});
-  std::vector<std::int64_t> count(at(num_chains(forest)), 0);
-  parallel_for(num_trees, execution, [&](std::int32_t tree, std::int32_t worker, Watch& watch) {
-    auto& [sweep, num_passed] = workspaces[at(worker)];
-    for (sweep.enter(tree); sweep.next(); watch.check()) {
-      count[at(sweep.chain())] = count_at(sweep, num_passed);
-    }
-  });
-  return count;
+  return count_pairs(forest, ReturnOrder(forest, rule), execution);
 }
 
 Pairs enumerate_pairs(const Forest& forest, const PairRule& rule, const Execution& execution) {

@@ -1,11 +1,11 @@
-// Where the trajectories of one tree stand among its returns.
+// Where trajectories stand among all returns of a forest.
 //
-//   position (in trajectory_order)   7    8    9   10      the tree's trajectories
-//   total_return                    0.3  1.0  0.0  0.3
-//   level                            1    2    0    1      distinct returns, ascending
+//   trajectory     0    1    2    3      two trees: 0, 2, 3 and 1
+//   total_return  0.3  0.3  1.0  0.0
+//   level          1    1    2    0      distinct returns, ascending
 //
-//   ascending   (9, 0) (7, 1) (10, 1) (8, 2)               (position, level); ties by index
-//   num_beaten   0      1             2                    by level, at min_gap = 0
+//   ascending     3 0 2 │ 1              tree by tree, by level, ties by index
+//   num_beaten    0 1 2                  by level, at min_gap = 0
 //
 // The rounded difference of two returns never falls when the greater one rises or the lesser one
 // falls. So the levels that a level beats, by whatever PairRule, are the lowest num_beaten of it,
@@ -22,33 +22,26 @@
 namespace w2stree {
 
 struct Ranked {
-  std::int32_t position;
+  std::int32_t position;  // in trajectory_order
   std::int32_t level;
 };
 
-/// [num_levels] how many of the lowest levels each level beats; at most its own number.
-void find_beaten(std::span<const double> level, const PairRule& rule,
-                 std::vector<std::int32_t>& num_beaten);
+struct ReturnOrder {
+  /// O(n + L log L) for n trajectories and L levels.
+  ReturnOrder(const Forest& forest, const PairRule& rule);
 
-class ReturnOrder {
- public:
-  /// O(n log n) for a tree of n trajectories.
-  void rank(const Forest& forest, std::int32_t tree, const PairRule& rule);
+  /// The slice of `ascending` for trajectories at the same positions of trajectory_order.
+  std::span<const Ranked> tree(const Forest& forest, std::int32_t tree) const {
+    const std::int32_t root = forest.root_chain[at(tree)];
+    return {ascending.data() + forest.chains.first_trajectory[at(root)],
+            at(forest.chains.num_trajectories[at(root)])};
+  }
 
-  std::span<const Ranked> ascending() const { return ascending_; }
-  std::span<const std::int32_t> num_beaten() const { return num_beaten_; }
-
- private:
-  struct Return {
-    double value;
-    std::int32_t trajectory;
-    std::int32_t position;
-  };
-
-  std::vector<Ranked> ascending_;
-  std::vector<std::int32_t> num_beaten_;
-  std::vector<Return> returns_;  // scratch
-  std::vector<double> level_;    // scratch
+  std::vector<Ranked> ascending;
+  std::vector<std::int32_t> num_beaten;
 };
+
+/// [num_levels] how many of the lowest levels each level beats; at most its own number.
+std::vector<std::int32_t> find_beaten(std::span<const double> level, const PairRule& rule);
 
 }  // namespace w2stree

@@ -1,5 +1,8 @@
 #include <algorithm>
+#include <cmath>
 #include <limits>
+#include <map>
+#include <string_view>
 
 #include "check.hpp"
 #include "episodes.hpp"
@@ -21,16 +24,25 @@ bool equal(const Column<std::int32_t>& column, const Ids& ids) {
   return std::ranges::equal(column, ids);
 }
 
-// Sixty trajectories of two trees with ten levels of return.
-Forest crowded_forest() {
+// Two trees with every kind of node, in which `num_trajectories` crowd.
+Forest crowded_forest(int num_trajectories, int num_levels) {
   Episodes episodes;
-  for (int i = 0; i < 60; ++i) {
+  for (int i = 0; i < num_trajectories; ++i) {
     const char steps[] = {static_cast<char>((i % 2 ? 'A' : 'a') + i % 3),
-                          static_cast<char>('a' + i % 4), '\0'};
-    episodes.add(i % 2, steps, (i * 7 % 10) / 10.0);
+                          static_cast<char>((i % 7 ? 'a' : 'A') + i % 5), '\0'};
+    const std::string_view taken = std::string_view(steps).substr(0, i % 11 == 0 ? 1 : 2);
+    episodes.add(i % 3 == 0, taken, (i * 7919 % num_levels) / 10.0);
   }
   return build_forest(episodes.columns());
 }
+
+// For each way to count and to write: few or many classes of return, small or large trees.
+std::vector<Forest> crowded_forests() {
+  return {crowded_forest(60, 10), crowded_forest(60, 59), crowded_forest(300, 10),
+          crowded_forest(300, 301)};
+}
+
+const std::vector<PairRule> kRules = {{}, {0.1}, {0.3}, {0.9}, {2.0}, {0.0, 0.5}, {0.3, 0.7}};
 
 // Every pair by definition, as (divergence, chosen, rejected), in ascending order of these.
 std::vector<Ids> by_definition(const Forest& forest, const PairRule& rule) {
@@ -62,6 +74,17 @@ std::vector<Ids> rows(const Pairs& pairs) {
     rows.push_back({pairs.divergence[i], pairs.chosen[i], pairs.rejected[i]});
   }
   return rows;
+}
+
+// Distinct rows of `whole`, in its order.
+bool is_part(const std::vector<Ids>& part, const std::vector<Ids>& whole) {
+  auto next = whole.begin();
+  for (const Ids& row : part) {
+    next = std::find(next, whole.end(), row);
+    if (next == whole.end()) return false;
+    ++next;
+  }
+  return true;
 }
 
 void pairs_different_actions_only() {
@@ -128,34 +151,48 @@ void keeps_gaps_that_overflow() {
 }
 
 void counts_and_lists_what_the_definition_says() {
-  const Forest forest = crowded_forest();
-  for (const PairRule& rule : {PairRule{}, PairRule{0.1}, PairRule{0.3}, PairRule{0.9},
-                               PairRule{2.0}, PairRule{0.0, 0.5}, PairRule{0.3, 0.7}}) {
-    std::vector<Ids> found = rows(enumerate_pairs(forest, rule));
-    std::ranges::sort(found);
-    CHECK(found == by_definition(forest, rule));
-    const std::vector<std::int64_t> count = count_pairs(forest, rule);
-    std::vector<std::int64_t> expected(count.size(), 0);
-    for (const Ids& row : found) ++expected[at(chain_of(forest, row[0]))];
-    CHECK(count == expected);
+  for (const Forest& forest : crowded_forests()) {
+    for (const PairRule& rule : kRules) {
+      std::vector<Ids> found = rows(enumerate_pairs(forest, rule));
+      std::ranges::sort(found);
+      CHECK(found == by_definition(forest, rule));
+      const std::vector<std::int64_t> count = count_pairs(forest, rule);
+      std::vector<std::int64_t> expected(count.size(), 0);
+      for (const Ids& row : found) ++expected[at(chain_of(forest, row[0]))];
+      CHECK(count == expected);
+    }
   }
 }
 
+std::vector<Ids> streamed(const Forest& forest, const PairRule& rule, std::size_t size) {
+  PairStream stream(forest, rule);
+  std::vector<std::int32_t> divergence(size), chosen(size), rejected(size);
+  std::vector<Ids> found;
+  std::size_t written = 0;
+  do {
+    written = stream.next({divergence, chosen, rejected});
+    for (std::size_t i = 0; i < written; ++i)
+      found.push_back({divergence[i], chosen[i], rejected[i]});
+  } while (written == size);
+  CHECK(stream.next({divergence, chosen, rejected}) == 0);  // and stays at the end
+  return found;
+}
+
 void streams_the_same_in_any_chunks() {
-  const Forest forest = crowded_forest();
-  const std::vector<Ids> expected = rows(enumerate_pairs(forest, {}));
-  for (const std::size_t size : {1, 2, 3, 7, 1000, 100000}) {
-    PairStream stream(forest, {});
-    std::vector<std::int32_t> divergence(size), chosen(size), rejected(size);
-    std::vector<Ids> found;
-    std::size_t written = 0;
-    do {
-      written = stream.next({divergence, chosen, rejected});
-      for (std::size_t i = 0; i < written; ++i)
-        found.push_back({divergence[i], chosen[i], rejected[i]});
-    } while (written == size);
-    CHECK(found == expected);
-    CHECK(stream.next({divergence, chosen, rejected}) == 0);  // and stays at the end
+  for (const Forest& forest : crowded_forests()) {
+    for (const std::size_t size : {1, 2, 3, 7, 64, 1000, 1000000})
+      CHECK(streamed(forest, {}, size) == rows(enumerate_pairs(forest, {})));
+    for (const PairRule& rule : kRules)
+      CHECK(streamed(forest, rule, 100) == rows(enumerate_pairs(forest, rule)));
+  }
+}
+
+void numbers_the_pairs_as_it_lists_them() {
+  for (const Forest& forest : crowded_forests()) {
+    const std::vector<Ids> all = rows(enumerate_pairs(forest, {}));
+    const auto total = static_cast<std::int64_t>(all.size());
+    CHECK(rows(sample_pairs(forest, {}, total + 1, 1)) == all);
+    CHECK(is_part(rows(sample_pairs(forest, {}, total - 1, 1)), all));
   }
 }
 
@@ -175,38 +212,96 @@ void picks_the_best_against_the_worst() {
 }
 
 void draws_distinct_pairs_in_order() {
-  const Forest forest = crowded_forest();
-  const std::vector<Ids> all = rows(enumerate_pairs(forest, {}));
-  const auto total = static_cast<std::int64_t>(all.size());
-  for (const std::int64_t num_pairs :
-       {std::int64_t{0}, std::int64_t{1}, total / 3, total / 2, total - 1, total, total + 1}) {
-    const std::vector<Ids> drawn = rows(sample_pairs(forest, {}, num_pairs, 7));
-    CHECK(std::ssize(drawn) == std::min(num_pairs, total));
-    auto next = all.begin();
-    for (const Ids& row : drawn) {
-      next = std::find(next, all.end(), row);
-      CHECK(next != all.end());
-      if (next != all.end()) ++next;
+  for (const Forest& forest : crowded_forests()) {
+    const std::vector<Ids> all = rows(enumerate_pairs(forest, {}));
+    const auto total = static_cast<std::int64_t>(all.size());
+    for (const std::int64_t num_pairs :
+         {std::int64_t{0}, std::int64_t{1}, total / 3, total / 2, total - 1, total, total + 1}) {
+      const std::vector<Ids> drawn = rows(sample_pairs(forest, {}, num_pairs, 7));
+      CHECK(std::ssize(drawn) == std::min(num_pairs, total));
+      CHECK(is_part(drawn, all));
     }
   }
 }
 
+// Pearson's chi-square of `counts` against equal expectations, for about `counts.size()` degrees
+// of freedom, stays below mean + 5 standard deviations (mean k, variance 2k).
+bool is_uniform(const std::vector<int>& counts, double num_draws) {
+  const auto size = static_cast<double>(counts.size());
+  const double expected = num_draws / size;
+  double chi_square = 0.0;
+  for (const int count : counts) chi_square += (count - expected) * (count - expected) / expected;
+  return chi_square < size + 5 * std::sqrt(2 * size);
+}
+
+void draws_every_pair_equally_often() {
+  const Forest forest = crowded_forest(30, 10);
+  const std::vector<Ids> all = rows(enumerate_pairs(forest, {}));
+  constexpr int kNumSamples = 2000;
+  for (const std::int64_t num_pairs : {1, 20}) {
+    std::vector<int> counts(all.size(), 0);
+    for (std::uint64_t seed = 0; seed < kNumSamples; ++seed) {
+      for (const Ids& row : rows(sample_pairs(forest, {}, num_pairs, seed)))
+        ++counts[static_cast<std::size_t>(std::ranges::find(all, row) - all.begin())];
+    }
+    CHECK(is_uniform(counts, kNumSamples * static_cast<double>(num_pairs)));
+  }
+}
+
+void draws_every_set_equally_often() {
+  // Six pairs: 15 sets of two, and as many of four, which are drawn by what is left out.
+  Episodes episodes;
+  for (const char* action : {"a", "b", "c", "d"}) episodes.add(0, action, *action);
+  const Forest forest = build_forest(episodes.columns());
+  for (const std::int64_t num_pairs : {2, 4}) {
+    std::map<std::vector<Ids>, int> sets;
+    constexpr int kNumSamples = 3000;
+    for (std::uint64_t seed = 0; seed < kNumSamples; ++seed)
+      ++sets[rows(sample_pairs(forest, {}, num_pairs, seed))];
+    std::vector<int> counts;
+    for (const auto& [_, count] : sets) counts.push_back(count);
+    CHECK(counts.size() == 15);
+    CHECK(is_uniform(counts, kNumSamples));
+  }
+}
+
+void draws_within_limits_equally_often() {
+  // Whatever was drawn per divergence first, the pairs of one divergence stay equally likely.
+  const Forest forest = crowded_forest(30, 10);
+  const std::vector<Ids> all = rows(enumerate_pairs(forest, {}));
+  const std::int32_t node = all.front()[0];
+  std::vector<int> counts(
+      static_cast<std::size_t>(std::ranges::count(all, node, [](const Ids& r) { return r[0]; })));
+  double num_draws = 0;
+  for (std::uint64_t seed = 0; seed < 2000; ++seed) {
+    const Pairs pairs = select_pairs(forest, {}, {Strategy::all, 5, 9}, {seed, {}});
+    for (const Ids& row : rows(pairs)) {
+      if (row[0] != node) continue;
+      ++counts[static_cast<std::size_t>(std::ranges::find(all, row) - all.begin())];
+      ++num_draws;
+    }
+  }
+  CHECK(is_uniform(counts, num_draws));
+}
+
 void draws_the_same_on_every_platform() {
-  // Golden: whoever changes these breaks reproducibility of published runs.
-  const Pairs drawn = sample_pairs(crowded_forest(), {}, 5, 20250718);
-  CHECK(rows(drawn) == (std::vector<Ids>{{0, 0, 0}}));
+  // Golden: whoever changes this changes what published seeds stand for.
+  const Pairs drawn = sample_pairs(crowded_forest(60, 10), {}, 5, 20250718);
+  CHECK(rows(drawn) ==
+        std::vector<Ids>{{0, 46, 20}, {0, 31, 53}, {0, 47, 49}, {0, 53, 28}, {1, 25, 19}});
 }
 
 void threads_do_not_change_the_result() {
-  const Forest forest = crowded_forest();
   const PairSelection selection{Strategy::all, 20, 50};
-  for (const std::int32_t num_threads : {2, 3, 8}) {
-    const Execution execution{num_threads, {}};
-    CHECK(count_pairs(forest, {}, execution) == count_pairs(forest, {}));
-    CHECK(equal(enumerate_pairs(forest, {}, execution), enumerate_pairs(forest, {})));
-    CHECK(equal(sample_pairs(forest, {}, 99, 1, execution), sample_pairs(forest, {}, 99, 1)));
-    CHECK(equal(select_pairs(forest, {}, selection, {1, {}}, execution),
-                select_pairs(forest, {}, selection, {1, {}})));
+  for (const Forest& forest : crowded_forests()) {
+    for (const std::int32_t num_threads : {2, 3, 8}) {
+      const Execution execution{num_threads, {}};
+      CHECK(count_pairs(forest, {}, execution) == count_pairs(forest, {}));
+      CHECK(equal(enumerate_pairs(forest, {}, execution), enumerate_pairs(forest, {})));
+      CHECK(equal(sample_pairs(forest, {}, 99, 1, execution), sample_pairs(forest, {}, 99, 1)));
+      CHECK(equal(select_pairs(forest, {}, selection, {1, {}}, execution),
+                  select_pairs(forest, {}, selection, {1, {}})));
+    }
   }
 }
 
@@ -260,7 +355,9 @@ int main() {
   return run({pairs_different_actions_only, leaves_out_trajectories_that_end_there,
               orders_by_divergence_chosen_rejected, respects_the_rule, keeps_gaps_that_overflow,
               counts_and_lists_what_the_definition_says, streams_the_same_in_any_chunks,
-              picks_the_best_against_the_worst, draws_distinct_pairs_in_order,
+              numbers_the_pairs_as_it_lists_them, picks_the_best_against_the_worst,
+              draws_distinct_pairs_in_order, draws_every_pair_equally_often,
+              draws_every_set_equally_often, draws_within_limits_equally_often,
               draws_the_same_on_every_platform, threads_do_not_change_the_result,
               ends_early_when_the_poll_throws, refuses_bad_options,
               refuses_more_pairs_than_memory});

@@ -19,7 +19,8 @@ struct PairColumns {
   std::span<std::int32_t> rejected;
 };
 
-/// A cursor over the pairs of enumerate_pairs. Holds O(trajectories of the largest tree).
+/// A cursor over the pairs of enumerate_pairs. Holds 8 bytes a trajectory, and some 60 more for
+/// those of the largest tree.
 class PairStream {
  public:
   /// Throws InvalidInput for a bad rule. Keeps the forest's memory alive.
