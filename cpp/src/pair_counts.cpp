@@ -185,13 +185,23 @@ std::vector<std::int64_t> count_trees(const Forest& forest, const Counter& proto
   return count;
 }
 
+std::int64_t largest_tree(const Forest& forest) {
+  std::int32_t largest = 0;
+  for (std::int32_t tree = 0; tree < num_trees(forest); ++tree) {
+    largest = std::max(largest, forest.chains.num_trajectories[at(forest.root_chain[at(tree)])]);
+  }
+  return largest;
+}
+
 }  // namespace
 
 std::vector<std::int64_t> count_pairs(const Forest& forest, const ReturnOrder& order,
                                       const Execution& execution) {
-  constexpr std::size_t kFewClasses = 32;
+  constexpr std::int64_t kFewClasses = 32;       // more, and a visit costs less than its rows
+  constexpr std::int64_t kMaxNumbers = 1 << 26;  // in the rows of a tree: 256 MiB
   const Classes classes(order.num_beaten);
-  if (classes.num_beaten.size() <= kFewClasses) {
+  const std::int64_t num_classes = std::ssize(classes.num_beaten);
+  if (num_classes <= kFewClasses && largest_tree(forest) * (num_classes + 1) < kMaxNumbers) {
     return count_trees(forest, HistogramCount(forest, order, classes), execution);
   }
   return count_trees(forest, SweepCount(forest, order), execution);
