@@ -159,7 +159,8 @@ def stream_pairs(
     if chunk_size < 1:
         raise InvalidInput(f"chunk_size={chunk_size}; expected at least 1")
     stream = _core.PairStream(forest.core, _core.PairRule(min_gap, success_threshold))
-    chunks = iter(lambda: stream.next(chunk_size), None)
+    size = _int64(chunk_size)
+    chunks = iter(lambda: stream.next(size), None)
     return (_from_core(forest, chunk) for chunk in chunks)
 
 

@@ -96,7 +96,7 @@ void check_keys(const Forest& forest, std::span<const std::uint64_t> tree_key) {
   }
 }
 
-// A tree's number of pairs after its quotas, and the whole forest's as the last.
+// [num_trees + 1] where each tree's pairs begin; the last is their number.
 std::vector<std::int64_t> first_pairs(const Forest& forest, std::span<const std::int64_t> quota,
                                       std::int64_t max_per_task) {
   std::vector<std::int64_t> first = {0};

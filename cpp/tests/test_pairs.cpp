@@ -38,8 +38,8 @@ Forest crowded_forest(int num_trajectories, int num_levels) {
 
 // For each way to count and to write: few or many classes of return, small or large trees.
 std::vector<Forest> crowded_forests() {
-  return {crowded_forest(60, 10), crowded_forest(60, 59), crowded_forest(300, 10),
-          crowded_forest(300, 301)};
+  return {crowded_forest(12, 4), crowded_forest(60, 10), crowded_forest(60, 59),
+          crowded_forest(300, 10), crowded_forest(300, 301)};
 }
 
 const std::vector<PairRule> kRules = {{}, {0.1}, {0.3}, {0.9}, {2.0}, {0.0, 0.5}, {0.3, 0.7}};
@@ -120,6 +120,19 @@ void orders_by_divergence_chosen_rejected() {
   CHECK(equal(pairs.divergence, {0, 0, 0, 0, 0, 0, 0, 1}));
   CHECK(equal(pairs.chosen, {2, 2, 2, 3, 5, 1, 1, 2}));
   CHECK(equal(pairs.rejected, {3, 5, 1, 4, 4, 4, 0, 4}));
+}
+
+void takes_the_two_zeros_for_one_return() {
+  const Forest forest = build_forest(Episodes()
+                                         .add(0, "a", 0.0)
+                                         .add(0, "b", -0.0)
+                                         .add(0, "b", 0.0)
+                                         .add(0, "b", -0.0)
+                                         .add(0, "a", 1.0)
+                                         .columns());
+  const Pairs pairs = enumerate_pairs(forest, {});
+  CHECK(equal(pairs.chosen, {4, 4, 4}));
+  CHECK(equal(pairs.rejected, {1, 2, 3}));
 }
 
 void respects_the_rule() {
@@ -205,10 +218,16 @@ void picks_the_best_against_the_worst() {
                                          .add(0, "b", 1.0)
                                          .add(0, "c", 0.0)
                                          .columns());
-  const Pairs pairs = select_pairs(forest, {}, {Strategy::best_worst, {}, {}}, {});
+  const PairSelection best_worst{Strategy::best_worst, {}, {}};
+  const Pairs pairs = select_pairs(forest, {}, best_worst, {});
   CHECK(equal(pairs.divergence, {0}));
   CHECK(equal(pairs.chosen, {0}));
   CHECK(equal(pairs.rejected, {1}));
+
+  // The lowest chosen index, not the first in order.
+  const Forest other = build_forest(
+      Episodes().add(0, "a", 0.5).add(0, "b", 1.0).add(0, "a", 1.0).add(0, "c", 0.0).columns());
+  CHECK(equal(select_pairs(other, {}, best_worst, {}).chosen, {1}));
 }
 
 void draws_distinct_pairs_in_order() {
@@ -353,7 +372,8 @@ void refuses_more_pairs_than_memory() {
 int main() {
   using namespace w2stree::test;
   return run({pairs_different_actions_only, leaves_out_trajectories_that_end_there,
-              orders_by_divergence_chosen_rejected, respects_the_rule, keeps_gaps_that_overflow,
+              orders_by_divergence_chosen_rejected, takes_the_two_zeros_for_one_return,
+              respects_the_rule, keeps_gaps_that_overflow,
               counts_and_lists_what_the_definition_says, streams_the_same_in_any_chunks,
               numbers_the_pairs_as_it_lists_them, picks_the_best_against_the_worst,
               draws_distinct_pairs_in_order, draws_every_pair_equally_often,

@@ -45,9 +45,9 @@ struct Pairs {
 /// More would be tens of gigabytes that hardly anybody wants: InvalidInput, before allocating.
 inline constexpr std::int64_t kMaxPairs = 2'147'483'647;
 
-/// [num_chains] how many pairs diverge after each chain, without enumerating. Time by tree, for
-/// n trajectories: O((n + edges) classes) where the returns fall into few classes (success and
-/// failure are two); else O(n log n + the steps taken out of divergences).
+/// [num_chains] how many pairs diverge after each chain, without enumerating. For n trajectories
+/// O((n + edges) C) where returns fall into C <= 32 classes (success and failure are two); else
+/// O(n log n + steps taken out of divergences). Throws InvalidInput for a bad rule.
 std::vector<std::int64_t> count_pairs(const Forest& forest, const PairRule& rule,
                                       const Execution& execution = {});
 
