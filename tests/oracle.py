@@ -76,21 +76,41 @@ def mean_return(trajectories: Sequence[Trajectory], indices: Sequence[int]) -> f
 # Pairs, Eq. 6 ---------------------------------------------------------------------------------
 
 
+Pair = tuple[int, int, int, float]  # node, chosen, rejected, gap
+
+
 def pairs(
-    trajectories: Sequence[Trajectory], roots: dict[str, Node], min_gap: float
-) -> list[tuple[int, int, int, float]]:
-    """(node, chosen, rejected, gap), by node in pre-order, then chosen, then rejected."""
+    trajectories: Sequence[Trajectory],
+    roots: dict[str, Node],
+    min_gap: float,
+    success_threshold: float | None = None,
+) -> list[Pair]:
+    """By node in pre-order; then chosen by action (as first seen among the children), return,
+    index; then rejected by return, index."""
     found = []
     for number, node in enumerate(all_nodes(roots)):
-        for chosen in node.through:
-            for rejected in node.through:
-                gap = trajectories[chosen].total_return - trajectories[rejected].total_return
-                actions = [_action_at(trajectories[i], node.depth) for i in (chosen, rejected)]
-                if None in actions or actions[0] == actions[1]:
+        action_number = {a: i for i, a in enumerate(dict.fromkeys(a for a, _ in node.children))}
+        action = {i: _action_at(trajectories[i], node.depth) for i in node.through}
+        going_on = [i for i in node.through if action[i] is not None]
+        by_return = sorted(going_on, key=lambda i: trajectories[i].total_return)
+        for chosen in sorted(by_return, key=lambda i: action_number[action[i]]):
+            for rejected in by_return:
+                better, worse = (trajectories[i].total_return for i in (chosen, rejected))
+                if action[chosen] == action[rejected] or not better > worse:
                     continue
-                if gap > 0 and gap >= min_gap:
-                    found.append((number, chosen, rejected, gap))
+                if success_threshold is not None and not better >= success_threshold > worse:
+                    continue
+                if better - worse >= min_gap:
+                    found.append((number, chosen, rejected, better - worse))
     return found
+
+
+def best_worst(found: Sequence[Pair]) -> list[Pair]:
+    """Of each node, the pair of greatest gap; ties: lowest chosen, then lowest rejected."""
+    best: dict[int, Pair] = {}
+    for pair in sorted(found, key=lambda p: (p[0], -p[3], p[1], p[2])):
+        best.setdefault(pair[0], pair)
+    return list(best.values())
 
 
 def _action_at(trajectory: Trajectory, depth: int) -> str | None:

@@ -21,7 +21,6 @@ SEARCHES = st.fixed_dictionaries(
         "stop_arm": st.booleans(),
     }
 )
-MIN_GAPS = st.sampled_from([0.0, 0.1, 0.2, 0.5, 0.3 - 0.1, 1.5])
 
 
 @pytest.fixture(autouse=True)
@@ -65,17 +64,6 @@ def test_forest(trajectories: list[Trajectory]) -> None:
         assert sorted(slice_) == node.through
         assert slice_[: len(node.ending)] == node.ending
         assert all(forest.end_node[t] == i for t in node.ending)
-
-
-@given(trajectory_lists(), MIN_GAPS)
-@settings(max_examples=300)
-def test_pairs(trajectories: list[Trajectory], min_gap: float) -> None:
-    forest = build_forest(trajectories)
-    pairs = forest.pairs(min_gap)
-    columns = (pairs.divergence, pairs.chosen, pairs.rejected, pairs.gap)
-    found = list(zip(*(column.tolist() for column in columns), strict=True))
-    assert found == oracle.pairs(trajectories, oracle.build(trajectories), min_gap)
-    assert forest.count_pairs(min_gap) == len(found)
 
 
 @given(trajectory_lists(), SEARCHES)

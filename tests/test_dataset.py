@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 pytest.importorskip("datasets")
@@ -35,6 +37,24 @@ def test_suffix_rows_with_equal_texts_count_once() -> None:
     pairs = build_forest([GOOD, GOOD, BAD, BAD]).pairs()
     assert len(pairs) == 4
     assert len(preference_rows(pairs, "suffix")) == 1
+
+
+def test_step_rows_with_equal_texts_count_once() -> None:
+    twins = [replace(t, task_id="task-2") for t in (GOOD, BAD)]
+    pairs = build_forest([GOOD, GOOD, BAD, BAD, *twins]).pairs()
+    assert len(pairs) == 5
+    for completion in ("step", "suffix"):
+        assert len(preference_rows(pairs, completion)) == 1
+
+
+def test_actions_without_a_response_are_told_apart() -> None:
+    bare = [
+        Trajectory("t", (Message("user", "go"),), (Step(action, "ok"),), total_return, "done")
+        for action, total_return in (("a", 1.0), ("b", 0.5), ("c", 0.0))
+    ]
+    pairs = build_forest(bare).pairs()
+    for completion in ("step", "suffix"):
+        assert len(preference_rows(pairs, completion)) == 3
 
 
 def test_step_rows_follow_the_mean_return_of_the_two_actions() -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
+from typing import Any
+
 import numpy as np
 import pytest
 from strategies import episode
 
-from w2stree import InvalidInput, PreferencePair, PreferencePairs, build_forest
+from w2stree import InvalidInput, PreferencePair, PreferencePairs, Trajectory, build_forest
 
 TRAJECTORIES = [
     episode("ab", 1.0, "x"),
@@ -56,16 +59,94 @@ def test_min_gap_is_inclusive() -> None:
     assert repr(forest.pairs(0.75)) == "PreferencePairs(2 pairs at 2 divergences)"
 
 
-@pytest.mark.parametrize("min_gap", [-0.1, float("nan"), float("inf")])
-def test_refuses_bad_gaps(min_gap: float) -> None:
+def test_gaps_are_made_when_asked_for(pairs: PreferencePairs) -> None:
+    columns = (pairs.divergence, pairs.chosen, pairs.rejected)
+    assert sum(column.nbytes for column in columns) == 12 * len(pairs)
+    assert pairs._gap is None
+    assert pairs[0].gap == pairs.gap[0] and pairs.gap is pairs.gap
+    assert all(not column.flags.writeable for column in (*columns, pairs.gap))
+
+
+def test_a_gap_may_overflow() -> None:
+    huge = np.finfo(np.float64).max
+    pairs = build_forest([episode("a", huge), episode("b", -huge)]).pairs(min_gap=huge)
+    assert pairs.gap.tolist() == [pairs[0].gap] == [np.inf]
+
+
+def test_success_is_a_return_at_the_threshold_or_above() -> None:
     forest = build_forest(TRAJECTORIES)
-    for ask in (forest.pairs, forest.count_pairs):
-        with pytest.raises(InvalidInput, match=r"min_gap=.*expected a finite number >= 0"):
-            ask(min_gap)
+    assert [forest.count_pairs(success_threshold=s) for s in (0.0, 0.25, 0.5, 1.0, 1.1)] == [
+        0, 1, 3, 3, 0
+    ]  # fmt: skip
+    assert len(forest.pairs(0.6, success_threshold=0.5)) == 2
 
 
-def test_counts_what_nobody_could_enumerate() -> None:
-    half = 20_000
+OPTIONS = {
+    "min_gap": [-0.1, np.nan, np.inf],
+    "success_threshold": [np.nan, np.inf],
+    "strategy": ["best"],
+    "per_divergence": [0, -1, -(10**30)],
+    "max_per_task": [0, -1],
+    "seed": [-1, 2**64],
+    "chunk_size": [0, -1],
+    "num_pairs": [-1, -(10**30)],
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(n, v) for n, vs in OPTIONS.items() for v in vs])
+def test_refuses_bad_options(name: str, value: Any) -> None:
+    forest = build_forest(TRAJECTORIES)
+    calls = {
+        forest.pairs: {"seed": 1, "max_per_task": 1},
+        forest.count_pairs: {},
+        forest.stream_pairs: {},
+        forest.sample_pairs: {"num_pairs": 1, "seed": 1},
+    }
+    num_asked = 0
+    for call, options in calls.items():
+        if name in inspect.signature(call).parameters:
+            num_asked += 1
+            with pytest.raises(InvalidInput, match=rf"{name}=.*; expected"):
+                call(**{**options, name: value})
+    assert num_asked
+
+
+@pytest.mark.parametrize("option", ["per_divergence", "max_per_task"])
+def test_drawing_needs_a_seed(option: str) -> None:
+    with pytest.raises(InvalidInput, match=f"seed=None; {option}=3 draws pairs: give a seed"):
+        build_forest(TRAJECTORIES).pairs(**{option: 3})
+
+
+def test_limits_beyond_all_pairs_keep_them_all() -> None:
+    forest = build_forest(TRAJECTORIES)
+    expected = list(forest.pairs())
+    assert list(forest.pairs(per_divergence=10**30, max_per_task=2**63, seed=2**64 - 1)) == expected
+    assert list(forest.sample_pairs(10**30, seed=0)) == expected
+
+
+def test_tasks_that_look_alike_draw_differently() -> None:
+    def look_alike(task_id: str) -> list[Trajectory]:
+        return [episode(a, i / 10, task_id) for i, a in enumerate("abcdefgh")]
+
+    forest = build_forest([t for i in range(20) for t in look_alike(f"task-{i}")])
+    pairs = forest.pairs(max_per_task=3, seed=5)
+    drawn = {tuple(pairs.chosen[i : i + 3] % 8) for i in range(0, len(pairs), 3)}
+    assert len(pairs) == 60 and len(drawn) > 10
+
+
+def test_what_nobody_could_enumerate_can_be_counted_streamed_and_drawn_from() -> None:
+    half = 50_000
     good = [episode("a", 1.0)] * half
     bad = [episode("b", 0.0)] * half
-    assert build_forest(good + bad).count_pairs() == half * half
+    forest = build_forest(good + bad)
+    assert forest.count_pairs() == half * half
+    with pytest.raises(InvalidInput, match=r"^2500000000 pairs .*stream_pairs.*sample"):
+        forest.pairs()
+    first = next(forest.stream_pairs(chunk_size=half + 1))
+    assert first.chosen.tolist() == [0] * half + [1]
+    assert first.rejected.tolist() == [*range(half, 2 * half), half]
+    drawn = forest.sample_pairs(1000, seed=3)
+    assert (drawn.chosen < half).all() and (drawn.rejected >= half).all()
+    assert np.unique(drawn.chosen.astype(np.int64) * 2 * half + drawn.rejected).size == 1000
+    assert len(forest.pairs(max_per_task=10, seed=3)) == 10
+    assert len(forest.pairs(strategy="best_worst")) == 1

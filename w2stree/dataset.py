@@ -67,11 +67,12 @@ def preference_rows(pairs: Iterable[PreferencePair], completion: Completion) -> 
     mean returns); a sum of zero says nothing and gives no row.
     """
     if completion == "suffix":
-        rows = (PreferenceRow(p.chosen, p.rejected, p.depth, None) for p in pairs)
-        return list({_texts(row): row for row in rows}.values())
-    if completion != "step":
+        rows = [PreferenceRow(p.chosen, p.rejected, p.depth, None) for p in pairs]
+    elif completion == "step":
+        rows = _net_step_rows(pairs)
+    else:
         raise InvalidInput(f"completion is {completion!r}; use 'step' or 'suffix'")
-    return _net_step_rows(pairs)
+    return list({_texts(row): row for row in rows}.values())
 
 
 def _net_step_rows(pairs: Iterable[PreferencePair]) -> list[PreferenceRow]:
@@ -207,7 +208,7 @@ def _texts(row: PreferenceRow) -> tuple[object, ...]:
     sides = (row.history, row.turns(row.chosen), row.turns(row.rejected))
     return (
         row.chosen.prompt,
-        *(tuple((s.response, s.observation) for s in side) for side in sides),
+        *(tuple((s.response or s.action, s.observation) for s in side) for side in sides),
     )
 
 

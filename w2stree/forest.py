@@ -25,7 +25,7 @@ from w2stree.threads import num_threads_or_all
 from w2stree.trajectory import Trajectory
 
 if TYPE_CHECKING:
-    from w2stree.pairs import PreferencePairs
+    from w2stree.pairs import PreferencePairs, Strategy
     from w2stree.search import SearchResult
     from w2stree.summary import ForestSummary
     from w2stree.tree import Tree
@@ -250,8 +250,7 @@ class Forest:
         return grow(self, batch_of(trajectories), self.merging, num_threads)
 
     def summary(self) -> ForestSummary:
-        """Counts over the whole forest; `print` shows a table. O(k log k) at a divergence of
-        k trajectories."""
+        """Counts over the whole forest; `print` shows a table. Cost: `count_pairs`."""
         from w2stree.summary import summarize
 
         return summarize(self)
@@ -277,22 +276,76 @@ class Forest:
 
         save_forest(self, path)
 
-    def count_pairs(self, min_gap: float = 0.0) -> int:
-        """`len(forest.pairs(min_gap))` without enumerating them: O(k log k) at a divergence of
-        k trajectories. Raises `InvalidInput` unless `min_gap` is finite and >= 0."""
-        return int(_core.count_pairs(self._core, min_gap).sum())
+    def count_pairs(self, min_gap: float = 0.0, *, success_threshold: float | None = None) -> int:
+        """`len(forest.pairs(min_gap, success_threshold=…))` without enumerating them, and
+        without a limit. O(steps) at most, less where returns are few or success is asked for."""
+        from w2stree.pairs import count_pairs
 
-    def pairs(self, min_gap: float = 0.0) -> PreferencePairs:
-        """Every preference pair (Eq. 6): two trajectories that leave a node by different
-        actions, whose returns differ by more than 0 and at least `min_gap` (units of return).
+        return count_pairs(self, min_gap, success_threshold)
 
-        Order: divergence node, then chosen, then rejected index. O(k^2) at a divergence of k
-        trajectories; `count_pairs` says how many first. Raises `InvalidInput` unless `min_gap`
-        is finite and >= 0.
+    def pairs(
+        self,
+        min_gap: float = 0.0,
+        *,
+        success_threshold: float | None = None,
+        strategy: Strategy = "all",
+        per_divergence: int | None = None,
+        max_per_task: int | None = None,
+        seed: int | None = None,
+    ) -> PreferencePairs:
+        """Preference pairs (Eq. 6): two trajectories that leave a node by different actions and
+        differ in return. Every option leaves out more, in this order:
+
+        1. `success_threshold`: only a success against a failure, chosen return >= it > rejected.
+        2. `min_gap`: only returns that differ by at least so much (and by more than 0).
+        3. `strategy`: "all", or "best_worst": the pair of greatest gap at each divergence (ties:
+           lowest chosen, then lowest rejected index).
+        4. `per_divergence`: at most so many at each divergence, drawn uniformly.
+        5. `max_per_task`: at most so many of each task, drawn uniformly.
+
+        4 and 5 need a `seed`; what they draw for a task does not depend on the other tasks. The
+        order of pairs is that of `PreferencePairs`. Cost: `count_pairs`, and the pairs returned.
+        Raises `InvalidInput` for options out of range and for more than 2**31 - 1 pairs
+        (`stream_pairs`, `sample_pairs`).
         """
-        from w2stree.pairs import find_pairs
+        from w2stree.pairs import select_pairs
 
-        return find_pairs(self, min_gap)
+        return select_pairs(
+            self,
+            min_gap,
+            success_threshold,
+            strategy=strategy,
+            per_divergence=per_divergence,
+            max_per_task=max_per_task,
+            seed=seed,
+        )
+
+    def stream_pairs(
+        self,
+        min_gap: float = 0.0,
+        *,
+        success_threshold: float | None = None,
+        chunk_size: int = 65536,
+    ) -> Iterator[PreferencePairs]:
+        """`forest.pairs(min_gap, success_threshold=…)` in chunks of `chunk_size` pairs (the last
+        one may be smaller), in memory for one chunk and the trajectories of one task."""
+        from w2stree.pairs import stream_pairs
+
+        return stream_pairs(self, min_gap, success_threshold, chunk_size)
+
+    def sample_pairs(
+        self,
+        num_pairs: int,
+        *,
+        seed: int,
+        min_gap: float = 0.0,
+        success_threshold: float | None = None,
+    ) -> PreferencePairs:
+        """`num_pairs` of `forest.pairs(min_gap, success_threshold=…)`, or all if there are
+        fewer, in the same order: drawn uniformly without replacement, without enumerating."""
+        from w2stree.pairs import sample_pairs
+
+        return sample_pairs(self, num_pairs, seed, min_gap, success_threshold)
 
     def search(
         self,

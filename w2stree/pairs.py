@@ -9,14 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from hashlib import blake2b
+from typing import Any, Literal, get_args, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from w2stree import _core
+from w2stree.errors import InvalidInput
 from w2stree.forest import Forest
+from w2stree.threads import num_threads_or_all
 from w2stree.trajectory import Trajectory
+
+Strategy = Literal["all", "best_worst"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,36 +39,57 @@ class PreferencePair:
     """`chosen.total_return - rejected.total_return`, > 0."""
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class PreferencePairs:
-    """Pairs as columns `[num_pairs]`, ordered by divergence, then chosen, then rejected.
+    """Pairs as columns `[num_pairs]`, 12 bytes a pair until `gap` is asked for.
 
-    Indexing and iterating make one `PreferencePair` at a time; nothing else is held.
+    Ordered by divergence (node ids ascending); then by the chosen one's action (in order of first
+    appearance among the children), return and index; then by the rejected one's return and index;
+    all ascending. Indexing and iterating make one `PreferencePair` at a time.
     """
 
-    forest: Forest
-    divergence: NDArray[np.int32]
-    """Node ids."""
-    chosen: NDArray[np.int32]
-    """Indices into `forest.trajectories`."""
-    rejected: NDArray[np.int32]
-    """Indices into `forest.trajectories`."""
-    gap: NDArray[np.float64]
-    """Differences of return."""
+    __slots__ = ("_gap", "chosen", "divergence", "forest", "rejected")
+
+    def __init__(
+        self,
+        forest: Forest,
+        divergence: NDArray[np.int32],
+        chosen: NDArray[np.int32],
+        rejected: NDArray[np.int32],
+        gap: NDArray[np.float64] | None = None,
+    ) -> None:
+        self.forest = forest
+        self.divergence = divergence
+        """Node ids."""
+        self.chosen = chosen
+        """Indices into `forest.trajectories`."""
+        self.rejected = rejected
+        """Indices into `forest.trajectories`."""
+        self._gap = gap
+
+    @property
+    def gap(self) -> NDArray[np.float64]:
+        """Differences of return, > 0 (infinite where that overflows); made on first use."""
+        if self._gap is None:
+            total_return = self.forest.total_return
+            with np.errstate(over="ignore"):
+                self._gap = total_return[self.chosen] - total_return[self.rejected]
+            self._gap.setflags(write=False)
+        return self._gap
 
     def __len__(self) -> int:
-        return len(self.gap)
+        return len(self.chosen)
 
     def __getitem__(self, index: int) -> PreferencePair:
         divergence = int(self.divergence[index])
-        chosen = self.forest.trajectories[self.chosen[index]]
+        chosen, rejected = int(self.chosen[index]), int(self.rejected[index])
+        total_return, trajectories = self.forest.total_return, self.forest.trajectories
         return PreferencePair(
             divergence=divergence,
-            task_id=chosen.task_id,
+            task_id=trajectories[chosen].task_id,
             depth=int(self.forest.depth[divergence]),
-            chosen=chosen,
-            rejected=self.forest.trajectories[self.rejected[index]],
-            gap=float(self.gap[index]),
+            chosen=trajectories[chosen],
+            rejected=trajectories[rejected],
+            gap=float(total_return[chosen]) - float(total_return[rejected]),
         )
 
     def __iter__(self) -> Iterator[PreferencePair]:
@@ -91,11 +117,95 @@ class PreferencePairs:
             self.divergence[chooser],
             self.chosen[chooser],
             self.rejected[chooser],
-            self.gap[chooser],
+            None if self._gap is None else self._gap[chooser],
         )
 
 
-def find_pairs(forest: Forest, min_gap: float = 0.0) -> PreferencePairs:
+def count_pairs(forest: Forest, min_gap: float, success_threshold: float | None) -> int:
+    """See `Forest.count_pairs`."""
+    rule = _core.PairRule(min_gap, success_threshold)
+    return int(_core.count_pairs(forest.core, rule, num_threads_or_all(None)).sum())
+
+
+def select_pairs(
+    forest: Forest,
+    min_gap: float,
+    success_threshold: float | None,
+    *,
+    strategy: Strategy,
+    per_divergence: int | None,
+    max_per_task: int | None,
+    seed: int | None,
+) -> PreferencePairs:
     """See `Forest.pairs`."""
-    pairs = _core.enumerate_pairs(forest.core, min_gap)
-    return PreferencePairs(forest, pairs.divergence, pairs.chosen, pairs.rejected, pairs.gap)
+    if strategy not in get_args(Strategy):
+        raise InvalidInput(f"strategy={strategy!r}; expected 'all' or 'best_worst'")
+    limits = {"per_divergence": per_divergence, "max_per_task": max_per_task}
+    drawing = [name for name, limit in limits.items() if limit is not None]
+    if drawing and seed is None:
+        raise InvalidInput(f"seed=None; {drawing[0]}={limits[drawing[0]]} draws pairs: give a seed")
+    found = _core.select_pairs(
+        forest.core,
+        _core.PairRule(min_gap, success_threshold),
+        strategy == "best_worst",
+        _int64(per_divergence),
+        _int64(max_per_task),
+        0 if seed is None else _checked_seed(seed),
+        _tree_keys(forest) if drawing else np.empty(0, np.uint64),
+        num_threads_or_all(None),
+    )
+    return _from_core(forest, found)
+
+
+def stream_pairs(
+    forest: Forest, min_gap: float, success_threshold: float | None, chunk_size: int
+) -> Iterator[PreferencePairs]:
+    """See `Forest.stream_pairs`."""
+    if chunk_size < 1:
+        raise InvalidInput(f"chunk_size={chunk_size}; expected at least 1")
+    stream = _core.PairStream(forest.core, _core.PairRule(min_gap, success_threshold))
+    size = _int64(chunk_size)
+    chunks = iter(lambda: stream.next(size), None)
+    return (_from_core(forest, chunk) for chunk in chunks)
+
+
+def sample_pairs(
+    forest: Forest, num_pairs: int, seed: int, min_gap: float, success_threshold: float | None
+) -> PreferencePairs:
+    """See `Forest.sample_pairs`."""
+    found = _core.sample_pairs(
+        forest.core,
+        _core.PairRule(min_gap, success_threshold),
+        _int64(num_pairs),
+        _checked_seed(seed),
+        num_threads_or_all(None),
+    )
+    return _from_core(forest, found)
+
+
+def _from_core(forest: Forest, pairs: _core.Pairs) -> PreferencePairs:
+    return PreferencePairs(forest, pairs.divergence, pairs.chosen, pairs.rejected)
+
+
+@overload
+def _int64(limit: int) -> int: ...
+@overload
+def _int64(limit: None) -> None: ...
+def _int64(limit: int | None) -> int | None:
+    """A limit as the core can take it: no forest has more pairs than that."""
+    return None if limit is None else max(-(2**63), min(limit, 2**63 - 1))
+
+
+def _checked_seed(seed: int) -> int:
+    if not 0 <= seed < 2**64:
+        raise InvalidInput(f"seed={seed}; expected 0 <= seed < 2**64")
+    return seed
+
+
+def _tree_keys(forest: Forest) -> NDArray[np.uint64]:
+    """A number made of each task's id alone, so that the other tasks do not matter."""
+    digests = (
+        blake2b(task_id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+        for task_id in forest.task_ids
+    )
+    return np.frombuffer(b"".join(digests), "<u8").astype(np.uint64)

@@ -59,7 +59,7 @@ def summarize(forest: Forest) -> ForestSummary:
     num_trees, num_trajectories = len(forest), len(forest.trajectories)
     num_steps = int(forest.depth[forest.end_node].sum(dtype=np.int64))
     fan_out = forest.num_children[forest.num_children >= 2]
-    num_pairs_at = _core.count_pairs(forest.core, 0.0)
+    num_pairs_at = _core.count_pairs(forest.core, _core.PairRule())
     return ForestSummary(
         num_trees=num_trees,
         num_trajectories=num_trajectories,

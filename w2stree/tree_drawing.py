@@ -44,7 +44,7 @@ def choose_trees(forest: Forest, *, limit: int = 4) -> list[Tree]:
     differently. Widest spread of returns first, then most informative divergences, then the
     smaller tree. Trees too large to read are left out unless there is nothing else.
     """
-    num_pairs_at = _core.count_pairs(forest.core, 0.0)
+    num_pairs_at = _core.count_pairs(forest.core, _core.PairRule())
     ranked: list[tuple[tuple[float, ...], Tree]] = []
     for tree_id, task_id in enumerate(forest.task_ids):
         tree = forest[task_id]

@@ -99,7 +99,7 @@ void enumerate_pairs(benchmark::State& state) {
   std::int64_t num_pairs = 0;
   for (auto _ : state) {
     const w2stree::Pairs pairs = w2stree::enumerate_pairs(forest, {});
-    num_pairs = static_cast<std::int64_t>(pairs.divergence.size());
+    num_pairs = static_cast<std::int64_t>(pairs.chosen.size());
   }
   count_items(state, num_pairs);
 }

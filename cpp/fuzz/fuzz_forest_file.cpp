@@ -204,9 +204,9 @@ void walk(const ForestFile& file) {
   root_node(forest);
   end_node(forest);
   std::int64_t num_pairs = 0;
-  for (const std::int64_t count : count_pairs(forest, 0.0)) num_pairs += count;
+  for (const std::int64_t count : count_pairs(forest, {})) num_pairs += count;
   if (num_pairs < 10000) {
-    expect(enumerate_pairs(forest, 0.0).gap.size() == static_cast<std::size_t>(num_pairs), "pairs");
+    expect(enumerate_pairs(forest, {}).chosen.size() == static_cast<std::size_t>(num_pairs), "pairs");
   }
   search(forest, {.num_simulations = 5});
   digest(forest, hash_texts(file.task_ids), hash_texts(file.actions),

@@ -1,0 +1,143 @@
+"""Pairs equal the oracle exactly: order, counts, kinds, strategies, chunks and samples."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+
+import numpy as np
+import oracle
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import RETURNS, trajectory_lists
+
+from w2stree import IdenticalTrajectories, PreferencePairs, Trajectory, build_forest
+
+# Next to the usual returns: gaps that overflow, that vanish beside the greater return, and the
+# smallest one there is.
+EXTREMES = [*RETURNS, 1.7e308, -1.7e308, 1e-20, 5e-324, 1.0 - 2**-53]
+RETURN_LISTS = st.sampled_from([RETURNS, EXTREMES, [0.0, 1.0], [0.0, -0.0, 1.0]])
+TRAJECTORIES = RETURN_LISTS.flatmap(trajectory_lists)
+RULES = st.fixed_dictionaries(
+    {
+        "min_gap": st.sampled_from([0.0, 0.1, 0.2, 0.5, 0.3 - 0.1, 1.0, 1.5, 1e308]),
+        "success_threshold": st.sampled_from([None, 0.0, 0.3, 0.5, 1.0, -1.0, 2.0]),
+    }
+)
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", IdenticalTrajectories)
+        yield
+
+
+def rows(pairs: PreferencePairs) -> list[oracle.Pair]:
+    columns = (pairs.divergence, pairs.chosen, pairs.rejected, pairs.gap)
+    return list(zip(*(column.tolist() for column in columns), strict=True))
+
+
+def expected_rows(trajectories: list[Trajectory], rule: dict) -> list[oracle.Pair]:
+    return oracle.pairs(trajectories, oracle.build(trajectories), **rule)
+
+
+@given(TRAJECTORIES, RULES)
+@settings(max_examples=500, deadline=None)
+def test_all_pairs_and_their_count(trajectories: list[Trajectory], rule: dict) -> None:
+    forest, expected = build_forest(trajectories), expected_rows(trajectories, rule)
+    pairs = forest.pairs(**rule)
+    assert rows(pairs) == expected
+    assert [(p.divergence, p.gap) for p in pairs] == [(e[0], e[3]) for e in expected]
+    assert forest.count_pairs(**rule) == len(expected)
+
+
+@given(TRAJECTORIES, RULES)
+@settings(max_examples=300, deadline=None)
+def test_best_against_worst(trajectories: list[Trajectory], rule: dict) -> None:
+    pairs = build_forest(trajectories).pairs(**rule, strategy="best_worst")
+    assert rows(pairs) == oracle.best_worst(expected_rows(trajectories, rule))
+
+
+@given(TRAJECTORIES, RULES, st.sampled_from([1, 2, 3, 7, 65536]))
+@settings(max_examples=200, deadline=None)
+def test_chunks_add_up(trajectories: list[Trajectory], rule: dict, chunk_size: int) -> None:
+    chunks = list(build_forest(trajectories).stream_pairs(**rule, chunk_size=chunk_size))
+    expected = expected_rows(trajectories, rule)
+    assert [row for chunk in chunks for row in rows(chunk)] == expected
+    assert all(len(chunk) == chunk_size for chunk in chunks[:-1])
+    assert all(0 < len(chunk) <= chunk_size for chunk in chunks)
+
+
+@given(TRAJECTORIES, RULES, st.integers(0, 60), st.integers(0, 2**64 - 1))
+@settings(max_examples=200, deadline=None)
+def test_samples_are_distinct_pairs_in_order(
+    trajectories: list[Trajectory], rule: dict, num_pairs: int, seed: int
+) -> None:
+    forest, expected = build_forest(trajectories), expected_rows(trajectories, rule)
+    sample = rows(forest.sample_pairs(num_pairs, seed=seed, **rule))
+    assert len(sample) == min(num_pairs, len(expected))
+    assert is_subsequence(sample, expected)
+    assert sample == rows(forest.sample_pairs(num_pairs, seed=seed, **rule))
+
+
+@given(
+    TRAJECTORIES,
+    RULES,
+    st.sampled_from(["all", "best_worst"]),
+    st.none() | st.integers(1, 6),
+    st.none() | st.integers(1, 12),
+    st.integers(0, 2**64 - 1),
+)
+@settings(max_examples=300, deadline=None)
+def test_limits_apply_one_after_another(
+    trajectories: list[Trajectory],
+    rule: dict,
+    strategy: str,
+    per_divergence: int | None,
+    max_per_task: int | None,
+    seed: int,
+) -> None:
+    forest, expected = build_forest(trajectories), expected_rows(trajectories, rule)
+    options = {**rule, "strategy": strategy, "per_divergence": per_divergence, "seed": seed}
+    if strategy == "best_worst":
+        expected = oracle.best_worst(expected)
+    selected = rows(forest.pairs(**options, max_per_task=max_per_task))
+    assert is_subsequence(selected, expected)
+
+    many = len(expected) + 1  # no limit
+    for task_id in forest:
+        own = [row for row in expected if trajectories[row[1]].task_id == task_id]
+        kept = [row for row in selected if trajectories[row[1]].task_id == task_id]
+        limited = {
+            node: min(n, per_divergence or many) for node, n in Counter(r[0] for r in own).items()
+        }
+        num_kept = Counter(row[0] for row in kept)
+        assert len(kept) == min(sum(limited.values()), max_per_task or many)
+        assert max_per_task or num_kept == limited
+        assert all(n <= limited[node] for node, n in num_kept.items())
+
+
+@given(TRAJECTORIES, RULES, st.integers(1, 3), st.integers(1, 5), st.integers(0, 2**64 - 1))
+@settings(max_examples=200, deadline=None)
+def test_what_a_task_yields_does_not_depend_on_other_tasks(
+    trajectories: list[Trajectory], rule: dict, per_divergence: int, max_per_task: int, seed: int
+) -> None:
+    options = {**rule, "per_divergence": per_divergence, "max_per_task": max_per_task, "seed": seed}
+    together = build_forest(trajectories).pairs(**options)
+    for task_id in {t.task_id for t in trajectories}:
+        alone = build_forest([t for t in trajectories if t.task_id == task_id]).pairs(**options)
+        own = [pair for pair in together if pair.task_id == task_id]
+        assert [facts(pair) for pair in own] == [facts(pair) for pair in alone]
+
+
+def facts(pair) -> tuple:
+    return pair.depth, id(pair.chosen), id(pair.rejected), pair.gap
+
+
+def is_subsequence(part: list, whole: list) -> bool:
+    position = {row: i for i, row in enumerate(whole)}
+    found = [position.get(row, -1) for row in part]
+    return -1 not in found and bool((np.diff(found) > 0).all())
