@@ -37,6 +37,7 @@ TreeResult TreeSearch::run(std::int32_t tree, const SearchResult* earlier, Watch
     result.num_simulations += batch;
     if (options_.patience && batch == until_look) look(result);
   }
+  if (earlier != nullptr) open_visited();
   result.paths = best_paths();
   result.statistics = statistics();
   return result;
@@ -125,6 +126,13 @@ void TreeSearch::open(ArmId arm) {
   lead.next = decision_.among(lead, bonus, arms_.tolerance(bonus), lead.first_arm);
 }
 
+// What the earlier search reached and this one did not.
+void TreeSearch::open_visited() {
+  for (ArmId arm = 0; arm < arms_.size(); ++arm) {
+    if (arms_.arms[arm].visit_count > 0 && arms_.arms[arm].next == kUnopened) open(arm);
+  }
+}
+
 void TreeSearch::look(TreeResult& result) {
   const std::int32_t end = arms_.end_chain(greedy_path(any).back());
   result.has_converged = end == result.last_look;
@@ -150,14 +158,10 @@ std::vector<Path> TreeSearch::best_paths() {
 
 // By arm: visited endings that it leads to.
 std::vector<std::int64_t> TreeSearch::count_visited_endings() {
-  const auto is_visited = [&](ArmId arm) { return arms_.arms[arm].visit_count > 0; };
-  for (ArmId arm = 0; arm < arms_.size(); ++arm) {  // a continued search opens what it needs only
-    if (is_visited(arm) && arms_.arms[arm].next == kUnopened) open(arm);
-  }
   std::vector<std::int64_t> num_endings(arms_.size(), 0);
   for (ArmId arm = arms_.size(); arm-- > 0;) {  // what an arm leads to comes after it
     const Arm& lead = arms_.arms[arm];
-    if (!is_visited(arm)) continue;
+    if (lead.visit_count == 0) continue;
     num_endings[arm] = arms_.is_ending(arm) ? 1 : 0;
     for (std::uint32_t i = 0; i < lead.num_arms; ++i) {
       num_endings[arm] += num_endings[lead.first_arm + i];

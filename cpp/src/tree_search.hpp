@@ -48,6 +48,7 @@ class TreeSearch {
   void back_up(double value, Counts counts);
   void open(ArmId arm);
 
+  void open_visited();
   void look(TreeResult& result);
   std::vector<Path> best_paths();
   std::vector<std::int64_t> count_visited_endings();
