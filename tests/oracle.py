@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from decimal import Context, Decimal
+from functools import cache
 
 from w2stree.trajectory import Trajectory
 
@@ -17,7 +19,21 @@ Key = tuple[str, str]
 
 
 @dataclass(eq=False)
-class Node:
+class Statistics:
+    """Of the search: the values backed up through a node, or through stopping there."""
+
+    visit_count: int = 0
+    value_sum: float = 0.0
+    value_max: float = -math.inf
+
+    def add(self, value: float) -> None:
+        self.visit_count += 1
+        self.value_sum += value
+        self.value_max = max(self.value_max, value)
+
+
+@dataclass(eq=False)
+class Node(Statistics):
     """A history. Children by (action, observation); a dict keeps insertion order."""
 
     key: Key | None = None
@@ -25,11 +41,7 @@ class Node:
     children: dict[Key, Node] = field(default_factory=dict)
     through: list[int] = field(default_factory=list)  # trajectory indices, in input order
     ending: list[int] = field(default_factory=list)
-
-    visit_count: int = 0
-    value_sum: float = 0.0
-    stop_visit_count: int = 0
-    stop_value_sum: float = 0.0
+    stop: Statistics = field(default_factory=Statistics)
 
     @property
     def depth(self) -> int:
@@ -50,7 +62,7 @@ def build(trajectories: Sequence[Trajectory]) -> dict[str, Node]:
         for step in trajectory.steps:
             key = (step.action, step.observation)
             if key not in node.children:
-                node.children[key] = Node(key, node)
+                node.children[key] = Node(key=key, parent=node)
             node = node.children[key]
             node.through.append(index)
         node.ending.append(index)
@@ -119,62 +131,123 @@ def _action_at(trajectory: Trajectory, depth: int) -> str | None:
 
 # Search, Eq. 7 --------------------------------------------------------------------------------
 
-STOP = "STOP"
+
+@dataclass(frozen=True)
+class Path:
+    end: Node
+    trajectory: int  # the best that ends there, the first of equals
+    value: float
+    visit_count: int
 
 
-def search(
-    trajectories: Sequence[Trajectory],
-    root: Node,
-    *,
-    num_simulations: int,
-    exploration: float,
-    stop_arm: bool,
-) -> tuple[Node, int]:
-    """Runs the descents, leaving statistics in the nodes; returns the best path's end and the
-    trajectory that represents it."""
-    for _ in range(num_simulations):
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """The options of a search, and its rules."""
+
+    num_simulations: int
+    exploration: float = 1.41
+    stop_arm: bool = True
+    backup: str = "mean"
+    min_visits: int = 0
+    num_paths: int = 1
+    patience: int | None = None
+
+    def __call__(self, trajectories: Sequence[Trajectory], root: Node) -> list[Path]:
+        """Runs the descents, leaving statistics in the nodes; returns the best paths."""
+        last_look = None
+        for number in range(1, self.num_simulations + 1):
+            self.descend(trajectories, root)
+            if self.patience is not None and number % self.patience == 0:
+                look = self.greedy_end(root)
+                if look is last_look:
+                    break
+                last_look = look
+        return self.best_paths(trajectories, root)
+
+    def descend(self, trajectories: Sequence[Trajectory], root: Node) -> None:
         path = [root]
-        while (arm := _explore(path[-1], exploration, stop_arm)) is not STOP:
+        while isinstance(arm := self.explore(path[-1]), Node):
             path.append(arm)
         value = mean_return(trajectories, path[-1].ending)
-        path[-1].stop_visit_count += 1
-        path[-1].stop_value_sum += value
-        for node in path:
-            node.visit_count += 1
-            node.value_sum += value
-    end = root
-    while (arm := _exploit(end, stop_arm)) is not STOP:
-        end = arm
-    return end, max(end.ending, key=lambda i: trajectories[i].total_return)
+        for statistics in (*path, arm):
+            statistics.add(value)
+
+    def arms(self, node: Node) -> list[Statistics]:
+        """In order: stopping where trajectories end, then the children."""
+        if not node.children or (self.stop_arm and node.ending):
+            return [node.stop, *node.children.values()]
+        return list(node.children.values())
+
+    def value(self, arm: Statistics) -> float:
+        return arm.value_sum / arm.visit_count if self.backup == "mean" else arm.value_max
+
+    def explore(self, node: Node) -> Statistics:
+        arms = self.arms(node)
+        for arm in arms:
+            if arm.visit_count == 0:
+                return arm
+        if len(arms) == 1:
+            return arms[0]
+        log_total = log(sum(arm.visit_count for arm in arms) + 1e-12)
+
+        def score(arm: Statistics) -> float:
+            return self.value(arm) + self.exploration * math.sqrt(log_total / arm.visit_count)
+
+        return max(arms, key=score)
+
+    def exploit(self, arms: list[Statistics]) -> Statistics:
+        arms = [arm for arm in arms if arm.visit_count >= self.min_visits] or arms
+        if self.stop_arm:
+            arms = [arm for arm in arms if arm.visit_count > 0] or arms[:1]
+        return max(arms, key=lambda arm: self.value(arm) if arm.visit_count > 0 else -999999)
+
+    def greedy_end(self, root: Node) -> Node:
+        node = root
+        while isinstance(arm := self.exploit(self.arms(node)), Node):
+            node = arm
+        return node
+
+    def best_paths(self, trajectories: Sequence[Trajectory], root: Node) -> list[Path]:
+        ends = [self.greedy_end(root)]
+        while len(ends) < self.num_paths and has_other_ending(root, ends):
+            node = root
+            while isinstance(arm := self.exploit(self.arms_to_others(node, ends)), Node):
+                node = arm
+            ends.append(node)
+        return [
+            Path(
+                end,
+                max(end.ending, key=lambda i: trajectories[i].total_return),
+                mean_return(trajectories, end.ending),
+                end.stop.visit_count,
+            )
+            for end in ends
+        ]
+
+    def arms_to_others(self, node: Node, taken: list[Node]) -> list[Statistics]:
+        return [
+            arm
+            for arm in self.arms(node)
+            if (
+                has_other_ending(arm, taken)
+                if isinstance(arm, Node)
+                else is_other_ending(node, taken)
+            )
+        ]
 
 
-def _arms(node: Node, stop_arm: bool) -> list:
-    """(arm, visits, value) in order: STOP where trajectories end, then the children."""
-    children = [(child, child.visit_count, child.value_sum) for child in node.children.values()]
-    if not children or (stop_arm and node.ending):
-        return [(STOP, node.stop_visit_count, node.stop_value_sum), *children]
-    return children
+def is_other_ending(node: Node, taken: list[Node]) -> bool:
+    return node.stop.visit_count > 0 and node not in taken
 
 
-def _explore(node: Node, exploration: float, stop_arm: bool):
-    arms = _arms(node, stop_arm)
-    for arm, visits, _ in arms:
-        if visits == 0:
-            return arm
-    total = sum(visits for _, visits, _ in arms)
-
-    def score(arm):
-        _, c, r = arm
-        return r / c + exploration * math.sqrt(math.log(total + 1e-12) / c)
-
-    return max(arms, key=score)[0]
+def has_other_ending(node: Node, taken: list[Node]) -> bool:
+    return any(is_other_ending(below, taken) for below in node.preorder())
 
 
-def _exploit(node: Node, stop_arm: bool):
-    arms = _arms(node, stop_arm)
-    if stop_arm:
-        arms = [arm for arm in arms if arm[1] > 0] or arms[:1]
-    return max(arms, key=lambda arm: arm[2] / arm[1] if arm[1] > 0 else -999999)[0]
+@cache
+def log(x: float) -> float:
+    """Rounded correctly: `math.log` may be off by one in the last bit, and so by machine."""
+    return float(Decimal(x).ln(Context(prec=60)))
 
 
 # The authors' demo ----------------------------------------------------------------------------

@@ -68,23 +68,6 @@ def test_forest(trajectories: list[Trajectory]) -> None:
 
 @given(trajectory_lists(), SEARCHES)
 @settings(max_examples=300, deadline=None)
-def test_search(trajectories: list[Trajectory], options: dict) -> None:
-    forest, roots = build_forest(trajectories), oracle.build(trajectories)
-    best = [oracle.search(trajectories, root, **options) for root in roots.values()]
-    nodes = oracle.all_nodes(roots)
-    number = {node: i for i, node in enumerate(nodes)}
-    result = forest.search(**options)
-    assert result.visit_count.tolist() == [node.visit_count for node in nodes]
-    assert result.value_sum.tolist() == [node.value_sum for node in nodes]
-    assert result.stop_visit_count.tolist() == [node.stop_visit_count for node in nodes]
-    assert result.stop_value_sum.tolist() == [node.stop_value_sum for node in nodes]
-    assert result.best_end_node.tolist() == [number[end] for end, _ in best]
-    assert result.best_trajectory.tolist() == [trajectory for _, trajectory in best]
-    assert result.best_trajectories() == [trajectories[t] for _, t in best]
-
-
-@given(trajectory_lists(), SEARCHES)
-@settings(max_examples=300, deadline=None)
 def test_search_without_stop_equals_the_demo(trajectories: list[Trajectory], options: dict) -> None:
     forest = build_forest(trajectories)
     result = forest.search(**{**options, "stop_arm": False})
@@ -185,18 +168,6 @@ def test_sides_of_a_pair_share_their_prefix_and_differ_in_the_action(
         assert chosen.steps[:depth] == rejected.steps[:depth]
         assert chosen.steps[depth].action != rejected.steps[depth].action
         assert pair.gap == chosen.total_return - rejected.total_return > 0
-
-
-@given(trajectory_lists(), SEARCHES)
-@settings(deadline=None, max_examples=50)
-def test_threads_do_not_change_the_result(trajectories: list[Trajectory], options: dict) -> None:
-    forest = build_forest(trajectories)
-    one = forest.search(**options, num_threads=1)
-    for num_threads in (2, 3, 4):
-        many = forest.search(**options, num_threads=num_threads)
-        for name in ("visit_count", "value_sum", "stop_visit_count", "stop_value_sum"):
-            assert getattr(one, name).tobytes() == getattr(many, name).tobytes()
-        assert one.best_trajectories() == many.best_trajectories()
 
 
 def test_worked_example() -> None:

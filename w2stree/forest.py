@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -353,6 +353,11 @@ class Forest:
         num_simulations: int = 1000,
         exploration: float = 1.41,
         stop_arm: bool = True,
+        backup: Literal["mean", "max"] = "mean",
+        min_visits: int = 0,
+        num_paths: int = 1,
+        patience: int | None = None,
+        resume: SearchResult | None = None,
         num_threads: int | None = None,
     ) -> SearchResult:
         """Tree search by upper confidence bounds (Eq. 7) on every tree, and its best paths.
@@ -367,5 +372,10 @@ class Forest:
             num_simulations=num_simulations,
             exploration=exploration,
             stop_arm=stop_arm,
+            backup=backup,
+            min_visits=min_visits,
+            num_paths=num_paths,
+            patience=patience,
+            resume=resume,
             num_threads=num_threads,
         )

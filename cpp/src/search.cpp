@@ -1,128 +1,16 @@
 #include "w2stree/search.hpp"
 
+#include <algorithm>
 #include <cmath>
-#include <limits>
+#include <memory>
+#include <utility>
 
 #include "parallel.hpp"
+#include "tree_search.hpp"
 #include "w2stree/errors.hpp"
 
 namespace w2stree {
 namespace {
-
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr double kDemoUnvisited = -999999.0;  // the authors' score of an unvisited child
-
-struct Statistics {
-  double visit_count;  // c; exact: counts stay far below 2^53
-  double value_sum;    // r
-};
-
-// Search on one tree. Touches only the entries of its own nodes, so trees may run in parallel.
-class TreeSearch {
- public:
-  TreeSearch(const Forest& forest, const SearchOptions& options, SearchResult& result)
-      : forest_(forest), options_(options), result_(result) {}
-
-  void run(std::int32_t tree) {
-    const std::int32_t root = forest_.root_chain[at(tree)];
-    if (forest_.chains.num_trajectories[at(root)] == 0) return;
-    value_ending_.resize(at(forest_.chains.subtree_end[at(root)] - root));
-    for (std::size_t i = 0; i < value_ending_.size(); ++i) {
-      value_ending_[i] = mean_return_ending_at(root + static_cast<std::int32_t>(i));
-    }
-    for (std::int64_t i = 0; i < options_.num_simulations; ++i) {
-      const std::int32_t end = descend(root, [&](std::int32_t node) { return explore(node); });
-      back_up(end, value_ending_[at(end - root)]);
-    }
-    const std::int32_t end = descend(root, [&](std::int32_t node) { return exploit(node); });
-    result_.best_end_chain[at(tree)] = end;
-    result_.best_trajectory[at(tree)] = best_trajectory_ending_at(end);
-  }
-
- private:
-  // Follows chosen arms from the root until one leads to its own node: STOP.
-  template <class Choose>
-  static std::int32_t descend(std::int32_t root, Choose choose) {
-    std::int32_t node = root;
-    for (std::int32_t next = choose(node); next != node; next = choose(node)) node = next;
-    return node;
-  }
-
-  std::int32_t explore(std::int32_t node) const {
-    // Every visit of the node took one of its arms: C is the node's own count.
-    const double log_total = std::log(static_cast<double>(result_.visit_count[at(node)]) + 1e-12);
-    return best_arm(node, [&](const Statistics& arm) {
-      const auto [c, r] = arm;
-      if (c == 0) return kInfinity;
-      return r / c + options_.exploration * std::sqrt(log_total / c);  // Eq. 7
-    });
-  }
-
-  std::int32_t exploit(std::int32_t node) const {
-    const double unvisited = options_.stop_arm ? -kInfinity : kDemoUnvisited;
-    return best_arm(node, [&](const Statistics& arm) {
-      return arm.visit_count == 0 ? unvisited : arm.value_sum / arm.visit_count;
-    });
-  }
-
-  // The first arm of greatest score; a leaf's only arm is STOP.
-  template <class Score>
-  std::int32_t best_arm(std::int32_t node, Score score) const {
-    if (is_leaf(forest_, node)) return node;
-    std::int32_t best = kNone;
-    double best_score = 0.0;
-    const auto consider = [&](std::int32_t arm, const Statistics& statistics) {
-      const double arm_score = score(statistics);
-      if (best != kNone && !(arm_score > best_score)) return;
-      best = arm;
-      best_score = arm_score;
-    };
-    if (options_.stop_arm && forest_.chains.num_terminal[at(node)] > 0)
-      consider(node, stop_arm(node));
-    for_each_child(forest_, node, [&](std::int32_t child) { consider(child, child_arm(child)); });
-    return best;
-  }
-
-  Statistics stop_arm(std::int32_t node) const {
-    return {static_cast<double>(result_.stop_visit_count[at(node)]),
-            result_.stop_value_sum[at(node)]};
-  }
-
-  Statistics child_arm(std::int32_t child) const {
-    return {static_cast<double>(result_.visit_count[at(child)]), result_.value_sum[at(child)]};
-  }
-
-  void back_up(std::int32_t end, double value) {
-    result_.stop_visit_count[at(end)] += 1;
-    result_.stop_value_sum[at(end)] += value;
-    for (std::int32_t node = end; node != kNone; node = forest_.chains.parent[at(node)]) {
-      result_.visit_count[at(node)] += 1;
-      result_.value_sum[at(node)] += value;
-    }
-  }
-
-  double mean_return_ending_at(std::int32_t node) const {
-    const auto ending = trajectories_ending_at(forest_, node);
-    if (ending.empty()) return 0.0;  // never asked for: no descent can end here
-    double sum = 0.0;
-    for (const std::int32_t trajectory : ending) sum += forest_.total_return[at(trajectory)];
-    return sum / static_cast<double>(ending.size());
-  }
-
-  std::int32_t best_trajectory_ending_at(std::int32_t node) const {
-    const auto ending = trajectories_ending_at(forest_, node);
-    std::int32_t best = ending.front();
-    for (const std::int32_t trajectory : ending) {
-      if (forest_.total_return[at(trajectory)] > forest_.total_return[at(best)]) best = trajectory;
-    }
-    return best;
-  }
-
-  const Forest& forest_;
-  const SearchOptions& options_;
-  SearchResult& result_;
-  std::vector<double> value_ending_;  // by node, from the tree's root on
-};
 
 void check(const SearchOptions& options) {
   if (options.num_simulations < 1) {
@@ -131,6 +19,78 @@ void check(const SearchOptions& options) {
   if (!std::isfinite(options.exploration) || options.exploration < 0) {
     refuse("exploration=", options.exploration, "; expected a finite number >= 0");
   }
+  if (options.min_visits < 0) {
+    refuse("min_visits=", options.min_visits, "; expected at least 0");
+  }
+  if (options.num_paths < 1) refuse("num_paths=", options.num_paths, "; expected at least 1");
+  if (options.patience && *options.patience < 1) {
+    refuse("patience=", *options.patience, "; expected at least 1");
+  }
+}
+
+void check(const Forest& forest, const SearchOptions& options, const SearchResult& earlier) {
+  if (earlier.searched.data() != forest.chains.parent.data()) {
+    refuse("resume is the result of another forest");
+  }
+  const SearchOptions& before = earlier.options;
+  if (before.exploration != options.exploration) {
+    refuse("exploration=", options.exploration, "; resume was searched with ", before.exploration);
+  }
+  if (before.stop_arm != options.stop_arm) {
+    refuse("stop_arm differs from that of resume");
+  }
+  if (before.backup != options.backup) refuse("backup differs from that of resume");
+}
+
+// The most descents a tree may have seen when the search is over.
+std::int64_t greatest_count(const SearchOptions& options, const SearchResult* earlier) {
+  std::int64_t before = 0;
+  if (earlier != nullptr && !earlier->num_simulations.empty()) {
+    before = std::ranges::max(earlier->num_simulations);
+  }
+  return std::min(options.num_simulations, CountTable::kMostTabulated) + before;
+}
+
+// Moves what the trees left into columns, in the order of the trees.
+void assemble(std::vector<TreeResult>& trees, SearchResult& result) {
+  for (std::size_t tree = 0; tree < trees.size(); ++tree) {
+    TreeResult& from = trees[tree];
+    result.statistics.push_back(std::move(from.statistics));
+    result.num_simulations.push_back(from.num_simulations);
+    result.last_look.push_back(from.last_look);
+    result.has_converged.push_back(from.has_converged ? 1 : 0);
+    result.best_end_chain.push_back(from.paths.empty() ? kNone : from.paths.front().end_chain);
+    result.best_trajectory.push_back(from.paths.empty() ? kNone : from.paths.front().trajectory);
+    for (const Path& path : from.paths) {
+      result.path_tree.push_back(static_cast<std::int32_t>(tree));
+      result.path_end_chain.push_back(path.end_chain);
+      result.path_trajectory.push_back(path.trajectory);
+      result.path_value.push_back(path.value);
+      result.path_visit_count.push_back(path.visit_count);
+    }
+  }
+}
+
+SearchResult search_from(const Forest& forest, const SearchResult* earlier,
+                         const SearchOptions& options, const Execution& execution) {
+  const CountTable counts(options.exploration, greatest_count(options, earlier));
+  const std::int32_t num_trees = w2stree::num_trees(forest);
+  std::vector<std::unique_ptr<TreeSearch>> searches(at(num_workers(num_trees, execution)));
+  std::vector<TreeResult> trees(at(num_trees));
+  parallel_for(num_trees, execution, [&](std::int32_t tree, std::int32_t worker, Watch& watch) {
+    if (forest.chains.num_trajectories[at(forest.root_chain[at(tree)])] == 0) return;
+    auto& search = searches[at(worker)];
+    if (!search) search = std::make_unique<TreeSearch>(forest, options, counts);
+    trees[at(tree)] = search->run(tree, earlier, watch);
+  });
+  SearchResult result;
+  result.options = options;
+  result.searched = forest.chains.parent;
+  assemble(trees, result);
+  for (const auto& search : searches) {
+    if (search) result.num_exact_checks += search->num_exact_checks();
+  }
+  return result;
 }
 
 }  // namespace
@@ -138,19 +98,14 @@ void check(const SearchOptions& options) {
 SearchResult search(const Forest& forest, const SearchOptions& options,
                     const Execution& execution) {
   check(options);
-  const std::size_t num_trees = at(w2stree::num_trees(forest));
-  const std::size_t nodes = at(num_chains(forest));
-  SearchResult result;
-  result.visit_count.assign(nodes, 0);
-  result.value_sum.assign(nodes, 0.0);
-  result.stop_visit_count.assign(nodes, 0);
-  result.stop_value_sum.assign(nodes, 0.0);
-  result.best_end_chain.assign(num_trees, kNone);
-  result.best_trajectory.assign(num_trees, kNone);
-  parallel_for(w2stree::num_trees(forest), execution, [&](std::int32_t tree, std::int32_t, Watch&) {
-    TreeSearch(forest, options, result).run(tree);
-  });
-  return result;
+  return search_from(forest, nullptr, options, execution);
+}
+
+SearchResult continue_search(const Forest& forest, const SearchResult& earlier,
+                             const SearchOptions& options, const Execution& execution) {
+  check(options);
+  check(forest, options, earlier);
+  return search_from(forest, &earlier, options, execution);
 }
 
 }  // namespace w2stree

@@ -10,6 +10,29 @@ namespace {
 
 using Ids = std::vector<std::int32_t>;
 using Counts = std::vector<std::int64_t>;
+using Values = std::vector<double>;
+
+Counts visits(const Forest& forest, const SearchResult& result) {
+  const Column<std::int64_t> column = chain_visit_count(forest, result);
+  return {column.begin(), column.end()};
+}
+
+// Equal in all but the count of exact checks.
+void check_equal(const Forest& forest, const SearchResult& left, const SearchResult& right) {
+  CHECK(chain_visit_count(forest, left) == chain_visit_count(forest, right));
+  CHECK(chain_value_sum(forest, left) == chain_value_sum(forest, right));
+  CHECK(chain_stop_visit_count(forest, left) == chain_stop_visit_count(forest, right));
+  CHECK(chain_stop_value_sum(forest, left) == chain_stop_value_sum(forest, right));
+  CHECK(chain_value_max(forest, left) == chain_value_max(forest, right));
+  CHECK(left.num_simulations == right.num_simulations);
+  CHECK(left.best_end_chain == right.best_end_chain);
+  CHECK(left.best_trajectory == right.best_trajectory);
+  CHECK(left.path_tree == right.path_tree);
+  CHECK(left.path_end_chain == right.path_end_chain);
+  CHECK(left.path_trajectory == right.path_trajectory);
+  CHECK(left.path_value == right.path_value);
+  CHECK(left.path_visit_count == right.path_visit_count);
+}
 
 // ab 1.0, abc 0.0, ad 0.3: the best trajectory ends inside the tree.
 //   chain 0 root and a, 1 ab, 2 abc, 3 ad
@@ -24,24 +47,26 @@ void stops_where_stopping_is_best() {
   const SearchResult without = search(inner_ending(), {.stop_arm = false});
   CHECK(without.best_end_chain == Ids{3});
   CHECK(without.best_trajectory == Ids{2});
-  CHECK(without.stop_visit_count[1] == 0);
+  CHECK(chain_stop_visit_count(inner_ending(), without)[1] == 0);
 }
 
 void takes_unvisited_arms_in_order() {
   // First descent: root, a, ab, STOP. Second: root, a, ad (unvisited). Third: back to ab, whose
   // r/c is greater, and there abc (unvisited).
-  CHECK(search(inner_ending(), {.num_simulations = 1}).visit_count == Counts{1, 1, 0, 0});
-  CHECK(search(inner_ending(), {.num_simulations = 2}).visit_count == Counts{2, 1, 0, 1});
-  const SearchResult third = search(inner_ending(), {.num_simulations = 3});
-  CHECK(third.visit_count == Counts{3, 2, 1, 1});
-  CHECK(third.stop_visit_count == Counts{0, 1, 1, 1});
-  CHECK(third.value_sum == std::vector<double>{1.3, 1.0, 0.0, 0.3});
+  const Forest forest = inner_ending();
+  CHECK(visits(forest, search(forest, {.num_simulations = 1})) == Counts{1, 1, 0, 0});
+  CHECK(visits(forest, search(forest, {.num_simulations = 2})) == Counts{2, 1, 0, 1});
+  const SearchResult third = search(forest, {.num_simulations = 3});
+  CHECK(visits(forest, third) == Counts{3, 2, 1, 1});
+  CHECK(chain_stop_visit_count(forest, third) == Column(Counts{0, 1, 1, 1}));
+  CHECK(chain_value_sum(forest, third) == Column(Values{1.3, 1.0, 0.0, 0.3}));
+  CHECK(chain_stop_value_sum(forest, third) == Column(Values{0.0, 1.0, 0.0, 0.3}));
 }
 
 void breaks_ties_by_the_first_arm() {
   const Forest forest = build_forest(Episodes().add(0, "b", 0.5).add(0, "a", 0.5).columns());
   const SearchResult result = search(forest, {.num_simulations = 5});
-  CHECK(result.visit_count == Counts{5, 3, 2});
+  CHECK(visits(forest, result) == Counts{5, 3, 2});
   CHECK(result.best_trajectory == Ids{0});
 }
 
@@ -50,7 +75,7 @@ void represents_an_ending_by_its_best_trajectory() {
       build_forest(Episodes().add(0, "a", 0.2).add(0, "a", 0.8).add(0, "a", 0.8).columns());
   const SearchResult result = search(forest, {.num_simulations = 1});
   CHECK(result.best_trajectory == Ids{1});
-  CHECK(result.value_sum[0] == (0.2 + 0.8 + 0.8) / 3);
+  CHECK(chain_value_sum(forest, result)[0] == (0.2 + 0.8 + 0.8) / 3);
 }
 
 void walks_on_where_nothing_was_visited() {
@@ -66,10 +91,13 @@ void walks_on_where_nothing_was_visited() {
 void handles_trees_without_steps_or_trajectories() {
   Episodes episodes = Episodes().add(0, "", 0.5).add(0, "", 1.0);
   episodes.num_trees = 2;
-  const SearchResult result = search(build_forest(episodes.columns()), {.num_simulations = 4});
+  const Forest forest = build_forest(episodes.columns());
+  const SearchResult result = search(forest, {.num_simulations = 4});
   CHECK(result.best_end_chain == Ids{0, kNone});
   CHECK(result.best_trajectory == Ids{1, kNone});
-  CHECK(result.value_sum == std::vector<double>{3.0, 0.0});
+  CHECK(chain_value_sum(forest, result) == Column(Values{3.0, 0.0}));
+  CHECK(result.num_simulations == Counts{4, 0});
+  CHECK(result.path_tree == Ids{0});
 }
 
 void does_not_depend_on_threads() {
@@ -84,12 +112,8 @@ void does_not_depend_on_threads() {
   for (const std::int32_t num_threads : {2, 3, 4, 64}) {
     const SearchResult many =
         search(forest, {.num_simulations = 200}, {.num_threads = num_threads});
-    CHECK(many.visit_count == one.visit_count);
-    CHECK(many.value_sum == one.value_sum);
-    CHECK(many.stop_visit_count == one.stop_visit_count);
-    CHECK(many.stop_value_sum == one.stop_value_sum);
-    CHECK(many.best_end_chain == one.best_end_chain);
-    CHECK(many.best_trajectory == one.best_trajectory);
+    check_equal(forest, many, one);
+    CHECK(many.num_exact_checks == one.num_exact_checks);
   }
 }
 

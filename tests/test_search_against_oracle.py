@@ -1,0 +1,270 @@
+"""The search equals the oracle exactly: options, near ties, many arms, extreme magnitudes."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+import oracle
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import PROMPT, trajectory_lists
+
+from w2stree import (
+    Forest,
+    IdenticalTrajectories,
+    InvalidInput,
+    SearchResult,
+    Step,
+    Trajectory,
+    build_forest,
+)
+
+SEARCHES = st.fixed_dictionaries(
+    {
+        "num_simulations": st.sampled_from([1, 2, 3, 7, 50, 200]),
+        "exploration": st.sampled_from([0.0, 0.1, 1.41, 100.0]),
+        "stop_arm": st.booleans(),
+        "backup": st.sampled_from(["mean", "max"]),
+        "min_visits": st.sampled_from([0, 1, 3, 20]),
+        "num_paths": st.sampled_from([1, 2, 3, 100]),
+        "patience": st.sampled_from([None, 1, 5, 20, 1000]),
+    }
+)
+COLUMNS = [
+    *("visit_count", "value_sum", "value_max", "stop_visit_count", "stop_value_sum"),
+    *("num_simulations", "best_end_node", "best_trajectory"),
+    *("path_tree", "path_end_node", "path_trajectory", "path_value", "path_visit_count"),
+]
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", IdenticalTrajectories)
+        yield
+
+
+def assert_equal_to_oracle(trajectories: list[Trajectory], options: dict) -> SearchResult:
+    forest, roots = build_forest(trajectories), oracle.build(trajectories)
+    nodes = oracle.all_nodes(roots)
+    number = {node: i for i, node in enumerate(nodes)}
+    paths = [oracle.Search(**options)(trajectories, root) for root in roots.values()]
+    every_path = [path for of_tree in paths for path in of_tree]
+    expected = {
+        "visit_count": [node.visit_count for node in nodes],
+        "value_sum": [node.value_sum for node in nodes],
+        "value_max": [node.value_max for node in nodes],
+        "stop_visit_count": [node.stop.visit_count for node in nodes],
+        "stop_value_sum": [node.stop.value_sum for node in nodes],
+        "num_simulations": [root.visit_count for root in roots.values()],
+        "best_end_node": [number[of_tree[0].end] for of_tree in paths],
+        "best_trajectory": [of_tree[0].trajectory for of_tree in paths],
+        "path_tree": [tree for tree, of_tree in enumerate(paths) for _ in of_tree],
+        "path_end_node": [number[path.end] for path in every_path],
+        "path_trajectory": [path.trajectory for path in every_path],
+        "path_value": [path.value for path in every_path],
+        "path_visit_count": [path.visit_count for path in every_path],
+    }
+    result = forest.search(**options)
+    assert sorted(expected) == sorted(COLUMNS)
+    for name, values in expected.items():
+        # Sees the last bit, but takes every NaN for equal.
+        np.testing.assert_array_equal(getattr(result, name), values, err_msg=name)
+    assert [
+        [(path.end_node, path.value, path.visit_count) for path in of_tree]
+        for of_tree in result.paths()
+    ] == [
+        [(number[path.end], path.value, path.visit_count) for path in of_tree] for of_tree in paths
+    ]
+    return result
+
+
+@given(trajectory_lists(), SEARCHES)
+@settings(max_examples=500, deadline=None)
+def test_search(trajectories: list[Trajectory], options: dict) -> None:
+    assert_equal_to_oracle(trajectories, options)
+
+
+def assert_same(left: SearchResult, right: SearchResult) -> None:
+    for name in COLUMNS:
+        assert getattr(left, name).tobytes() == getattr(right, name).tobytes(), name
+
+
+@given(trajectory_lists(), SEARCHES)
+@settings(deadline=None, max_examples=50)
+def test_threads_do_not_change_the_result(trajectories: list[Trajectory], options: dict) -> None:
+    forest = build_forest(trajectories)
+    one = forest.search(**options, num_threads=1)
+    for num_threads in range(2, 9):
+        many = forest.search(**options, num_threads=num_threads)
+        assert_same(one, many)
+        assert one.num_exact_checks == many.num_exact_checks
+
+
+@given(trajectory_lists(), SEARCHES, st.data())
+@settings(max_examples=300, deadline=None)
+def test_continuing_equals_searching_at_once(
+    trajectories: list[Trajectory], options: dict, data: st.DataObject
+) -> None:
+    forest = build_forest(trajectories)
+    total = options.pop("num_simulations")
+    at_once = forest.search(num_simulations=total, **options)
+    result, left = None, total
+    while left > 0:
+        part = data.draw(st.integers(1, left))
+        result = forest.search(num_simulations=part, resume=result, **options)
+        left -= part
+    assert result is not None
+    assert_same(result, at_once)
+
+
+# Near ties ------------------------------------------------------------------------------------
+
+
+def star(returns: list[float]) -> list[Trajectory]:
+    """One task, one step: an arm for each return."""
+    return [
+        Trajectory("task", PROMPT, (Step(str(arm), "ok"),), value, "done")
+        for arm, value in enumerate(returns)
+    ]
+
+
+def bush(returns: list[list[float]]) -> list[Trajectory]:
+    """One task: an arm for each list, which splits into an arm for each return."""
+    return [
+        Trajectory("task", PROMPT, (Step(str(arm), "ok"), Step(str(twig), "ok")), value, "done")
+        for arm, values in enumerate(returns)
+        for twig, value in enumerate(values)
+    ]
+
+
+def ulps(value: float, count: int) -> float:
+    for _ in range(abs(count)):
+        value = math.nextafter(value, math.copysign(math.inf, count))
+    return value
+
+
+near_values = st.builds(ulps, st.sampled_from([0.1, 0.3, 0.5, 1.0, 1e-3]), st.integers(-2, 2))
+
+
+@given(
+    st.lists(st.lists(near_values, min_size=1, max_size=3), min_size=2, max_size=20),
+    st.sampled_from([0.0, 1e-15, 0.3, 1.41]),
+    st.sampled_from(["mean", "max"]),
+)
+@settings(max_examples=300, deadline=None)
+def test_near_ties(returns: list[list[float]], exploration: float, backup: str) -> None:
+    options = {"num_simulations": 300, "exploration": exploration, "backup": backup}
+    assert_equal_to_oracle(bush(returns), options)
+
+
+@pytest.mark.parametrize("num_arms", [2, 3, 9, 16, 17, 40, 64, 65, 100, 300])
+@pytest.mark.parametrize("exploration", [0.0, 1.41])
+def test_exact_scores_decide_near_ties(num_arms: int, exploration: float) -> None:
+    """All arms within some ulps of one another: fast scores cannot tell, and are not trusted."""
+    returns = [ulps(0.3, (7 * arm) % 5) for arm in range(num_arms)]
+    options = {"num_simulations": 6 * num_arms + 100, "exploration": exploration}
+    assert assert_equal_to_oracle(star(returns), options).num_exact_checks > num_arms
+
+
+def test_equal_scores_of_different_statistics_go_to_the_first_arm() -> None:
+    """Without exploration means decide, and these are equal: 0.5 against (0.25 + 0.75) / 2."""
+    for returns in ([[0.25, 0.75], [0.5]], [[0.5], [0.25, 0.75]], [[0.25, 0.75], [0.75, 0.25]]):
+        options = {"num_simulations": 64, "exploration": 0.0}
+        assert assert_equal_to_oracle(bush(returns), options).num_exact_checks > 0
+
+
+def test_equal_statistics_need_no_exact_scores() -> None:
+    result = assert_equal_to_oracle(star([0.3] * 200), {"num_simulations": 2000})
+    assert result.num_exact_checks == 0
+
+
+# Many arms ------------------------------------------------------------------------------------
+
+
+@given(
+    st.integers(60, 200),
+    st.sampled_from([1, 2, 11, 1 << 40]),
+    st.sampled_from([0.0, 0.1, 1.41, 30.0]),
+    st.sampled_from(["mean", "max"]),
+    st.booleans(),
+    st.randoms(use_true_random=False),
+)
+@settings(max_examples=40, deadline=None)
+def test_blocks_of_arms(
+    num_arms: int, num_values: int, exploration: float, backup: str, stops: bool, random
+) -> None:
+    returns = [
+        [random.randrange(num_values) / num_values for _ in range(random.choice([1, 1, 1, 3]))]
+        for _ in range(num_arms)
+    ]
+    trajectories = bush(returns)
+    if stops:
+        trajectories.append(Trajectory("task", PROMPT, (), 0.5, "done"))
+    num_simulations = random.choice([num_arms - 1, num_arms + 20, 1500])
+    options = {"exploration": exploration, "backup": backup}
+    assert_equal_to_oracle(trajectories, {"num_simulations": num_simulations, **options})
+    forest = build_forest(trajectories)
+    first = random.randrange(1, num_simulations)
+    result = forest.search(num_simulations=first, **options)
+    result = forest.search(num_simulations=num_simulations - first, resume=result, **options)
+    assert_same(result, forest.search(num_simulations=num_simulations, **options))
+
+
+@pytest.mark.parametrize(("num_arms", "num_simulations"), [(1024, 2500), (5000, 5400)])
+@pytest.mark.parametrize("num_values", [1, 11, 1 << 40])
+def test_a_thousand_arms(num_arms: int, num_simulations: int, num_values: int) -> None:
+    random = np.random.default_rng(num_arms)
+    returns = (random.integers(num_values, size=num_arms) / num_values).tolist()
+    assert_equal_to_oracle(star(returns), {"num_simulations": num_simulations})
+
+
+# Magnitudes -----------------------------------------------------------------------------------
+
+EXTREMES = [0.0, -0.0, 1.0, -1e6, 1e300, -1e300, 1e308, -1e308, 5e-324, 1e-310, 1e280, 0.3]
+
+
+@given(
+    st.lists(st.lists(st.sampled_from(EXTREMES), min_size=1, max_size=3), min_size=2, max_size=20),
+    st.sampled_from([0.0, 5e-324, 1e-310, 1.41, 1e280, 1e308]),
+    st.sampled_from(["mean", "max"]),
+    st.booleans(),
+)
+@settings(max_examples=300, deadline=None)
+def test_magnitudes(
+    returns: list[list[float]], exploration: float, backup: str, stop_arm: bool
+) -> None:
+    options = {"num_simulations": 100, "exploration": exploration, "backup": backup}
+    assert_equal_to_oracle(bush(returns), {**options, "stop_arm": stop_arm})
+
+
+def test_magnitudes_among_many_arms() -> None:
+    for extremes in ([0.5, 1e300], [0.5, 1e308], [1e-310, 5e-324], [1e270, 1e271, -1e271]):
+        returns = [extremes[arm % len(extremes)] for arm in range(130)]
+        assert_equal_to_oracle(star(returns), {"num_simulations": 600})
+
+
+# Continuing -----------------------------------------------------------------------------------
+
+
+def test_continuing_refuses_another_search(two_forests: tuple[Forest, Forest]) -> None:
+    forest, other = two_forests
+    earlier = forest.search(num_simulations=10)
+    for options, message in [
+        ({"exploration": 1.0}, "exploration=1; resume was searched with 1.41"),
+        ({"stop_arm": False}, "stop_arm differs from that of resume"),
+        ({"backup": "max"}, "backup differs from that of resume"),
+    ]:
+        with pytest.raises(InvalidInput, match=message):
+            forest.search(num_simulations=10, resume=earlier, **options)
+    with pytest.raises(InvalidInput, match="resume is the result of another forest"):
+        other.search(num_simulations=10, resume=earlier)
+
+
+@pytest.fixture
+def two_forests() -> tuple[Forest, Forest]:
+    return build_forest(star([0.0, 1.0])), build_forest(star([0.0, 1.0]))
