@@ -42,6 +42,7 @@ auto expanded(Column<T> (*expand)(const Forest&)) {
 void bind_forest(py::module_& module) {
   py::class_<Forest>(module, "Forest")
       .def(py::init<>())  // no trees: what a forest grows from
+      .def_property_readonly("num_bytes", &w2stree::num_bytes)
       .def_property_readonly("num_nodes", &w2stree::num_nodes)
       .def_property_readonly("num_chains", &w2stree::num_chains)
       .def_property_readonly("num_trees", &w2stree::num_trees)

@@ -140,6 +140,12 @@ class Forest:
         return self._core.num_nodes
 
     @property
+    def nbytes(self) -> int:
+        """Bytes of the arrays held now: what the core holds, and those written out so far.
+        Texts and trajectories are not counted."""
+        return self._core.num_bytes + sum(column.nbytes for column in self._columns.values())
+
+    @property
     def root(self) -> NDArray[np.int32]:
         """`[num_trees]` root node of each tree."""
         return self._column("root_node")

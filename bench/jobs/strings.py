@@ -31,42 +31,22 @@ def rows(plan: Plan) -> Iterator[Row]:
 def from_lists(plan: Plan, workload: Workload) -> Iterator[Row]:
     name = f"{workload.name}, lists"
     texts = Texts.of(workload)
-    try:
-        forest = ours.build_from_texts(*texts.rows())
-    except ours.NotInThisBuildError as missing:
-        ours_build = None
-        note = f"not in this build: {missing}"
-    else:
-        ours_build = ours.build_from_texts
-        note = ""
-        expected = dict_trie.to_arrays(dict_trie.build(*texts.rows()), with_steps=False)
-        assert_equal(ours.arrays(forest), expected, name)
-        del forest, expected
-    works = (_with_arrays(ours_build), object_tree.build, _dict_trie)
+    expected = dict_trie.to_arrays(dict_trie.build(*texts.rows()), with_steps=False)
+    assert_equal(ours.arrays(ours.build_from_texts(*texts.rows())), expected, name)
+    del expected
+    works = (_with_arrays(ours.build_from_texts), object_tree.build, _dict_trie)
     mine, demo, trie = interleaved(*works, prepare=texts.rows, budget=2 * plan.budget)
     for baseline, timing, at_least in zip(BASELINES, (demo, trie), (3.8, 3.0), strict=True):
-        if ours_build is None:
-            best, median = timing.ns(workload.num_steps)
-            yield Comparison(
-                "strings",
-                name,
-                "step",
-                baseline,
-                baseline_ns=best,
-                baseline_median_ns=median,
-                note=note,
-            )
-        else:
-            yield compared(
-                "strings",
-                name,
-                "step",
-                baseline,
-                mine,
-                timing,
-                workload.num_steps,
-                plan.at_least(at_least),
-            )
+        yield compared(
+            "strings",
+            name,
+            "step",
+            baseline,
+            mine,
+            timing,
+            workload.num_steps,
+            plan.at_least(at_least),
+        )
 
 
 def from_arrow(plan: Plan, workload: Workload) -> Iterator[Row]:
@@ -79,14 +59,7 @@ def from_arrow(plan: Plan, workload: Workload) -> Iterator[Row]:
     def dict_trie_build() -> ours.Arrays:
         return _dict_trie(*(table.column(i).to_pylist() for i in range(4)))
 
-    try:
-        forest = ours.build_from_arrow(table)
-    except ours.NotInThisBuildError as missing:
-        note = f"not in this build: {missing}"
-        yield Comparison("strings", name, "step", "dict trie", note=note)
-        return
-    assert_equal(ours.arrays(forest), dict_trie_build(), name)
-    del forest
+    assert_equal(ours.arrays(ours.build_from_arrow(table)), dict_trie_build(), name)
     mine, its = interleaved(
         lambda: ours.arrays(ours.build_from_arrow(table)), dict_trie_build, budget=plan.budget
     )
@@ -96,9 +69,6 @@ def from_arrow(plan: Plan, workload: Workload) -> Iterator[Row]:
 
 
 def _with_arrays(build: Any) -> Any:
-    """Nothing to time where the call is missing; the baselines are timed all the same."""
-    if build is None:
-        return lambda *rows: None
     return lambda *rows: ours.arrays(build(*rows))
 
 

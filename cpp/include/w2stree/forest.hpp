@@ -94,6 +94,9 @@ inline std::int32_t last_node(const Forest& forest, std::int32_t chain) {
   return forest.chains.first_node[at(chain) + 1] - 1;
 }
 
+/// Memory of all columns, in bytes.
+std::size_t num_bytes(const Forest& forest);
+
 /// The chain a node lies on. O(log num_chains).
 std::int32_t chain_of(const Forest& forest, std::int32_t node);
 
