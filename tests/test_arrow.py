@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import runpy
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -382,3 +384,10 @@ def test_columns_of_an_export_agree() -> None:
         _core.export_arrow({"x": np.arange(6)[::2]})
     )
     assert strided.read_all().to_pydict() == {"x": [0, 2, 4]}
+
+
+def test_fuzz_corpus_is_what_its_script_writes() -> None:
+    folder = Path(__file__).parents[1] / "cpp" / "fuzz"
+    made = runpy.run_path(str(folder / "make_arrow_corpus.py"))["corpus"]()
+    committed = (folder / "corpus" / "arrow_trajectories").iterdir()
+    assert made == {p.name: p.read_bytes() for p in committed}

@@ -9,14 +9,13 @@
 // trajectories read off it build it again, and it is written as the same bytes.
 #include <array>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
-#include <iostream>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "input.hpp"
 #include "w2stree/digest.hpp"
 #include "w2stree/forest_file.hpp"
 #include "w2stree/node_columns.hpp"
@@ -28,12 +27,6 @@ namespace w2stree {
 namespace {
 
 using Bytes = std::vector<std::byte>;
-
-void expect(bool holds, const char* what) {
-  if (holds) return;
-  std::cerr << "broken: " << what << "\n";
-  std::abort();
-}
 
 template <class T>
 T read(const Bytes& bytes, std::size_t offset) {
@@ -72,29 +65,6 @@ void seal(Bytes& file) {
   put(file, 16, file.size());
   put(file, kChecksumOffset, xxh64(std::span(file).first(kChecksumOffset)));
 }
-
-// Takes an input apart; zeros once it is used up.
-class Input {
- public:
-  explicit Input(std::span<const std::uint8_t> rest) : rest_(rest) {}
-
-  bool empty() const { return rest_.empty(); }
-  std::uint8_t byte() {
-    if (rest_.empty()) return 0;
-    const std::uint8_t first = rest_.front();
-    rest_ = rest_.subspan(1);
-    return first;
-  }
-  std::uint32_t word() {
-    std::uint32_t value = 0;
-    for (int i = 0; i < 4; ++i) value = value << 8 | byte();
-    return value;
-  }
-  std::span<const std::uint8_t> rest() const { return rest_; }
-
- private:
-  std::span<const std::uint8_t> rest_;
-};
 
 TextTable texts(std::size_t count) {
   std::vector<std::uint8_t> data;
@@ -206,7 +176,8 @@ void walk(const ForestFile& file) {
   std::int64_t num_pairs = 0;
   for (const std::int64_t count : count_pairs(forest, {})) num_pairs += count;
   if (num_pairs < 10000) {
-    expect(enumerate_pairs(forest, {}).chosen.size() == static_cast<std::size_t>(num_pairs), "pairs");
+    expect(enumerate_pairs(forest, {}).chosen.size() == static_cast<std::size_t>(num_pairs),
+           "pairs");
   }
   search(forest, {.num_simulations = 5});
   digest(forest, hash_texts(file.task_ids), hash_texts(file.actions),
