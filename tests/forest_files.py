@@ -65,6 +65,27 @@ def patch(file: bytes, name: str, index: int, value: float) -> bytes:
     return seal(bytes(changed))
 
 
+def forge(file: bytes, columns: dict[str, list[float]]) -> bytes:
+    """A hostile file: whole sections replaced, laid out anew, checksums right."""
+    contents = {}
+    for name, section in sections(file).items():
+        elements = columns.get(name, values(file, name))
+        contents[name] = b"".join(section.format.pack(element) for element in elements)
+    return lay_out(file, contents)
+
+
+def lay_out(file: bytes, contents: dict[str, bytes]) -> bytes:
+    """A file like another one, with these sections."""
+    header, body, end = bytearray(file[:CHECKSUM]), bytearray(), CHECKSUM + 8
+    for name, section in sections(file).items():
+        offset = (end + 63) // 64 * 64
+        body += bytes(offset - end) + contents[name]
+        end = offset + len(contents[name])
+        struct.pack_into("<QQ", header, section.place + 24, offset, len(contents[name]))
+    struct.pack_into("<Q", header, 16, end)
+    return seal(bytes(header) + bytes(8) + bytes(body))
+
+
 def place(file: bytes, name: str, index: int) -> int:
     """Where an element lies."""
     section = sections(file)[name]

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from forest_files import CHECKSUM, encode, patch, place, seal, sections, values
+from forest_files import CHECKSUM, encode, forge, lay_out, patch, place, seal, sections, values
 from hypothesis import given, settings
 from strategies import episode, trajectory_lists
 
@@ -387,6 +387,104 @@ def test_trees_have_different_tasks(tmp_path: Path) -> None:
         open_forest(tmp_path / "f")
 
 
+# Files that are wrong as a whole: every column fits the others, and yet it is no forest.
+FORGED = {
+    "siblings before children": (
+        [episode("a", 1.0), episode("ab", 0.5), episode("c", 0.25), episode("d", 0.0)],
+        {
+            "action_id": [-1, 0, 2, 1, 3],
+            "parent": [-1, 0, 0, 1, 0],
+            "subtree_end": [5, 4, 3, 4, 5],
+            "depth": [0, 1, 1, 2, 1],
+            "num_actions": [3, 1, 0, 0, 0],
+            "num_trajectories": [4, 2, 1, 1, 1],
+            "num_terminal": [0, 1, 1, 1, 1],
+            "first_trajectory": [0, 0, 2, 1, 3],
+            "return_sum": [1.75, 1.5, 0.25, 0.5, 0.0],
+            "end_chain": [1, 3, 2, 4],
+        },
+        "the chain whose next child this is, in pre-order",
+    ),
+    "a path cut into chains": (
+        [episode("a", 0.5), episode("b", 0.5), episode("", 0.5)],
+        {
+            "parent": [-1, 0, 1],
+            "subtree_end": [3, 3, 3],
+            "depth": [0, 1, 2],
+            "num_actions": [1, 1, 0],
+            "num_trajectories": [3, 3, 3],
+            "num_terminal": [0, 0, 3],
+            "first_trajectory": [0, 0, 0],
+            "return_sum": [1.5, 1.5, 1.5],
+            "end_chain": [2, 2, 2],
+            "trajectory_order": [0, 1, 2],
+        },
+        "at least 1 below a root, and fewer than at the parent",
+    ),
+    "a path nobody took": (
+        [episode("a", 0.5), episode("b", 0.5), episode("ab", 0.5)],
+        {
+            "num_trajectories": [3, 2, 1, 0],
+            "num_terminal": [1, 1, 1, 0],
+            "first_trajectory": [0, 1, 2, 3],
+            "return_sum": [1.5, 1.0, 0.5, 0.0],
+            "end_chain": [0, 1, 2],
+            "trajectory_order": [0, 1, 2],
+        },
+        "at least 1 below a root, and fewer than at the parent",
+    ),
+    "two paths in one slot": (
+        [episode("aa", 0.5), episode("ab", 0.25), episode("d", 0.125)],
+        {
+            "action_id": [-1, 0, 0, 1, 2, 2],
+            "observation_id": [-1, 0, 0, 0, 0, 0],
+            "first_node": [0, 1, 2, 3, 4, 5, 6],
+            "parent": [-1, 0, 1, 1, 1, 0],
+            "subtree_end": [6, 5, 3, 4, 5, 6],
+            "depth": [0, 1, 2, 2, 2, 1],
+            "num_actions": [2, 3, 0, 0, 0, 0],
+            "num_trajectories": [3, 2, 1, 1, 1, 1],
+            "num_terminal": [0, 0, 1, 1, 1, 1],
+            "first_trajectory": [0, 0, 0, 1, 2, 2],
+            "return_sum": [0.875, 0.75, 0.5, 0.25, 0.0, 0.125],
+            "root_chain": [0, 6],
+            "end_chain": [2, 3, 5],
+        },
+        "its endings and its children's together",
+    ),
+    "a tree out of bounds": (
+        [episode("a", 0.5), episode("b", 0.5), episode("c", 0.5, "other")],
+        {"first_node": [0, 1, 10**9, 2 * 10**9, 5]},
+        "at most the number of nodes",
+    ),
+    "steps without trajectories": (
+        [episode("ab", 0.5)],
+        {
+            "num_trajectories": [0],
+            "num_terminal": [0],
+            "return_sum": [0.0],
+            "end_chain": [],
+            "trajectory_order": [],
+            "total_return": [],
+        },
+        "at least 1 where there are steps",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FORGED)
+def test_forged_forests_are_refused(name: str) -> None:
+    episodes, columns, expected = FORGED[name]
+    file = encode(build_forest(episodes))
+    with pytest.raises(ForestFileError, match=expected):
+        parse(forge(file, columns))
+
+
+def test_forging_alone_is_no_error(forest: Forest) -> None:
+    file = encode(forest)
+    assert forge(file, {name: values(file, name) for name in sections(file)}) == file
+
+
 def test_siblings_come_in_the_order_trajectories_made_them() -> None:
     file = encode(build_forest([episode("a", 1.0), episode("b", 1.0)]))
     for name, index, value in (
@@ -430,16 +528,9 @@ def test_sizes_must_agree(forest: Forest) -> None:
 
 
 def resized(file: bytes, resize: str, new_size: int) -> bytes:
-    header, body, end = bytearray(file[:CHECKSUM]), bytearray(), CHECKSUM + 8
-    for name, section in sections(file).items():
-        size = new_size if name == resize else section.size
-        content = file[section.offset : section.offset + section.size].ljust(size, b"\0")[:size]
-        offset = (end + 63) // 64 * 64
-        body += bytes(offset - end) + content
-        struct.pack_into("<QQ", header, section.place + 24, offset, size)
-        end = offset + size
-    struct.pack_into("<Q", header, 16, end)
-    return seal(bytes(header) + bytes(8) + bytes(body))
+    contents = {n: file[s.offset : s.offset + s.size] for n, s in sections(file).items()}
+    contents[resize] = contents[resize].ljust(new_size, b"\0")[:new_size]
+    return lay_out(file, contents)
 
 
 @pytest.mark.parametrize("offset", [0, 1, 2**63, 2**64 - 64, 2**64 - 1])
