@@ -17,6 +17,25 @@ OBSERVATIONS = ["", "ok", "ok\n"]
 RETURNS = [0.0, 1.0, 0.5, 0.1, 0.2, 0.3, 0.1 + 0.2, 1 / 3, -0.0, -1.0]
 DYADIC = [0.0, 0.25, 0.5, 0.75, 1.0]  # sums of these are exact in any order
 
+# The options of `Forest.search` and of `Forest.pairs`.
+SEARCHES = st.fixed_dictionaries(
+    {
+        "num_simulations": st.sampled_from([1, 2, 3, 7, 50, 200]),
+        "exploration": st.sampled_from([0.0, 0.1, 1.41, 100.0]),
+        "stop_arm": st.booleans(),
+        "backup": st.sampled_from(["mean", "max"]),
+        "min_visits": st.sampled_from([0, 1, 3, 20]),
+        "num_paths": st.sampled_from([1, 2, 3, 100]),
+        "patience": st.sampled_from([None, 1, 5, 20, 1000]),
+    }
+)
+PAIR_RULES = st.fixed_dictionaries(
+    {
+        "min_gap": st.sampled_from([0.0, 0.1, 0.2, 0.5, 0.3 - 0.1, 1.0, 1.5, 1e308]),
+        "success_threshold": st.sampled_from([None, 0.0, 0.3, 0.5, 1.0, -1.0, 2.0]),
+    }
+)
+
 
 @st.composite
 def trajectory_lists(draw: st.DrawFn, returns: list[float] | None = None) -> list[Trajectory]:

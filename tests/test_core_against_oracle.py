@@ -6,8 +6,8 @@ import warnings
 from collections.abc import Iterator
 
 import numpy as np
-import oracle
 import pytest
+from comparisons import assert_forest_equals_oracle, assert_search_equals_demo, keys
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import DYADIC, episode, trajectory_lists
@@ -30,60 +30,18 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def keys(forest: Forest) -> list[tuple[str, str] | None]:
-    return [
-        None if a < 0 else (forest.actions[a], forest.observations[o])
-        for a, o in zip(forest.action_id, forest.observation_id, strict=True)
-    ]
-
-
 @given(trajectory_lists())
 @settings(max_examples=300)
 def test_forest(trajectories: list[Trajectory]) -> None:
-    forest, roots = build_forest(trajectories), oracle.build(trajectories)
-    nodes = oracle.all_nodes(roots)
-    number = {node: i for i, node in enumerate(nodes)}
-    assert forest.task_ids == tuple(roots)
-    assert forest.root.tolist() == [number[root] for root in roots.values()]
-    assert keys(forest) == [node.key for node in nodes]
-    assert forest.parent.tolist() == [number.get(node.parent, -1) for node in nodes]
-    assert forest.depth.tolist() == [node.depth for node in nodes]
-    assert forest.subtree_end.tolist() == [
-        i + sum(1 for _ in node.preorder()) for i, node in enumerate(nodes)
-    ]
-    assert forest.num_children.tolist() == [len(node.children) for node in nodes]
-    assert forest.num_actions.tolist() == [len({a for a, _ in node.children}) for node in nodes]
-    assert forest.num_trajectories.tolist() == [len(node.through) for node in nodes]
-    assert forest.num_terminal.tolist() == [len(node.ending) for node in nodes]
-    assert forest.return_sum.tolist() == [
-        oracle.add_up([trajectories[t].total_return for t in node.through]) for node in nodes
-    ]
-    for i, node in enumerate(nodes):
-        begin = forest.first_trajectory[i]
-        slice_ = forest.trajectory_order[begin : begin + forest.num_trajectories[i]].tolist()
-        assert sorted(slice_) == node.through
-        assert slice_[: len(node.ending)] == node.ending
-        assert all(forest.end_node[t] == i for t in node.ending)
+    assert_forest_equals_oracle(build_forest(trajectories), trajectories)
 
 
 @given(trajectory_lists(), SEARCHES)
 @settings(max_examples=300, deadline=None)
 def test_search_without_stop_equals_the_demo(trajectories: list[Trajectory], options: dict) -> None:
     forest = build_forest(trajectories)
-    result = forest.search(**{**options, "stop_arm": False})
-    for tree_id, task_id in enumerate(forest):
-        own = [t for t in trajectories if t.task_id == task_id]
-        root = oracle.demo_build(own)
-        oracle.demo_search(root, options["num_simulations"], options["exploration"])
-        begin = forest.root[tree_id]
-        for node, demo in enumerate(oracle.demo_preorder(root), start=begin):
-            if demo is root:
-                continue  # the demo does not count at the root
-            assert result.visit_count[node] == demo.search_count
-            assert result.value_sum[node] == demo.search_sum
-        best = forest.trajectories[result.best_trajectory[tree_id]]
-        path = [(demo.action, demo.state) for demo in oracle.demo_best_path(root)]
-        assert [(step.action, step.observation) for step in best.steps] == path
+    num_simulations, exploration = options["num_simulations"], options["exploration"]
+    assert_search_equals_demo(forest, trajectories, num_simulations, exploration)
 
 
 @given(trajectory_lists())

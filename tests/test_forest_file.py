@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from comparisons import assert_same_forest
 from forest_files import CHECKSUM, encode, forge, lay_out, patch, place, seal, sections, values
 from hypothesis import given, settings
 from strategies import episode, trajectory_lists
@@ -33,12 +34,6 @@ from w2stree.cli import main
 from w2stree.text_column import TextColumn
 
 pytestmark = pytest.mark.filterwarnings("ignore::w2stree.IdenticalTrajectories")
-
-COLUMNS = (
-    *("root", "parent", "subtree_end", "action_id", "observation_id", "depth", "num_children"),
-    *("num_actions", "num_trajectories", "num_terminal", "first_trajectory", "return_sum"),
-    *("end_node", "trajectory_order", "total_return"),
-)
 
 EPISODES = [
     episode("ab", 1.0, "x"),
@@ -63,16 +58,6 @@ def saved(forest: Forest, tmp_path: Path) -> Path:
     return tmp_path / "saved.forest"
 
 
-def assert_same(left: Forest, right: Forest) -> None:
-    for name in COLUMNS:
-        ours, theirs = getattr(left, name), getattr(right, name)
-        assert ours.dtype == theirs.dtype and ours.tobytes() == theirs.tobytes(), name
-    for name in ("task_ids", "actions", "observations"):
-        assert list(getattr(left, name)) == list(getattr(right, name))
-    assert left.num_errors == right.num_errors
-    assert left.digest() == right.digest()
-
-
 def reopen(forest: Forest, folder: Path) -> Forest:
     forest.save(folder / "f")
     return open_forest(folder / "f")
@@ -80,7 +65,7 @@ def reopen(forest: Forest, folder: Path) -> Forest:
 
 def test_opens_what_was_saved(forest: Forest, saved: Path) -> None:
     opened = open_forest(saved)
-    assert_same(forest, opened)
+    assert_same_forest(forest, opened)
     assert opened.summary() == forest.summary()
     assert str(opened["x"]) == str(forest["x"])
     for ours, theirs in zip(forest.pairs(), opened.pairs(), strict=True):
@@ -100,7 +85,7 @@ def test_round_trip(tmp_path_factory: pytest.TempPathFactory, trajectories: list
     folder = tmp_path_factory.mktemp("round")
     forest = build_forest(trajectories)
     opened = reopen(forest, folder)
-    assert_same(forest, opened)
+    assert_same_forest(forest, opened)
     assert [(t.task_id, t.steps) for t in opened.trajectories] == [
         (t.task_id, t.steps) for t in trajectories
     ]
@@ -110,7 +95,7 @@ def test_round_trip(tmp_path_factory: pytest.TempPathFactory, trajectories: list
 
 @pytest.mark.parametrize("num_threads", [1, 2, 3, 8])
 def test_threads_do_not_change_the_result(forest: Forest, saved: Path, num_threads: int) -> None:
-    assert_same(forest, open_forest(saved, num_threads=num_threads))
+    assert_same_forest(forest, open_forest(saved, num_threads=num_threads))
 
 
 def test_refuses_no_threads(saved: Path) -> None:
@@ -142,10 +127,10 @@ def test_columns_outlive_the_forest_and_the_file(saved: Path, forest: Forest) ->
 def test_an_open_forest_stays_when_its_file_is_replaced(saved: Path, forest: Forest) -> None:
     opened = open_forest(saved)
     build_forest([episode("q", 1.0)]).save(saved)
-    assert_same(forest, opened)
+    assert_same_forest(forest, opened)
     assert open_forest(saved).num_nodes == 2
     opened.save(saved)  # onto what it was mapped from
-    assert_same(forest, open_forest(saved))
+    assert_same_forest(forest, open_forest(saved))
 
 
 def test_saves_part_of_a_text_column(tmp_path: Path) -> None:
@@ -512,7 +497,7 @@ def test_no_two_of_many_siblings_share_a_step(num_children: int) -> None:
 def test_sums_that_overflow_or_round_are_as_built(tmp_path: Path) -> None:
     for returns in ([1e308] * 3, [1e308, -1e308, 1e308, 1e308], [0.1] * 50, [1e16, 1.0, -1e16]):
         forest = build_forest([episode("ab"[i % 2], r) for i, r in enumerate(returns)])
-        assert_same(forest, reopen(forest, tmp_path))
+        assert_same_forest(forest, reopen(forest, tmp_path))
 
 
 def test_sizes_must_agree(forest: Forest) -> None:

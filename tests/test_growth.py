@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
+from comparisons import assert_same_forest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import PROMPT, episode, trajectory_lists
@@ -21,11 +22,6 @@ from w2stree import (
     merge_forests,
 )
 
-COLUMNS = """
-    action_id observation_id parent subtree_end depth num_children num_actions num_trajectories
-    num_terminal first_trajectory return_sum root end_node trajectory_order total_return
-""".split()  # noqa: SIM905
-
 
 @pytest.fixture(autouse=True)
 def quiet() -> Iterator[None]:
@@ -35,12 +31,8 @@ def quiet() -> Iterator[None]:
 
 
 def assert_equal(left: Forest, right: Forest) -> None:
-    assert left.task_ids == right.task_ids
-    assert left.actions == right.actions and left.observations == right.observations
-    assert left.num_errors == right.num_errors
+    assert_same_forest(left, right)
     assert list(left.trajectories) == list(right.trajectories)
-    for name in COLUMNS:
-        assert getattr(left, name).tobytes() == getattr(right, name).tobytes(), name
 
 
 @given(trajectory_lists(), st.data())

@@ -6,26 +6,20 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator
 
-import numpy as np
 import oracle
 import pytest
+from comparisons import expected_rows, is_subsequence, rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import RETURNS, trajectory_lists
+from strategies import PAIR_RULES, RETURNS, trajectory_lists
 
-from w2stree import IdenticalTrajectories, PreferencePairs, Trajectory, build_forest
+from w2stree import IdenticalTrajectories, Trajectory, build_forest
 
 # Next to the usual returns: gaps that overflow, that vanish beside the greater return, and the
 # smallest one there is.
 EXTREMES = [*RETURNS, 1.7e308, -1.7e308, 1e-20, 5e-324, 1.0 - 2**-53]
 RETURN_LISTS = st.sampled_from([RETURNS, EXTREMES, [0.0, 1.0], [0.0, -0.0, 1.0]])
 TRAJECTORIES = RETURN_LISTS.flatmap(trajectory_lists)
-RULES = st.fixed_dictionaries(
-    {
-        "min_gap": st.sampled_from([0.0, 0.1, 0.2, 0.5, 0.3 - 0.1, 1.0, 1.5, 1e308]),
-        "success_threshold": st.sampled_from([None, 0.0, 0.3, 0.5, 1.0, -1.0, 2.0]),
-    }
-)
 
 
 @pytest.fixture(autouse=True)
@@ -35,16 +29,7 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def rows(pairs: PreferencePairs) -> list[oracle.Pair]:
-    columns = (pairs.divergence, pairs.chosen, pairs.rejected, pairs.gap)
-    return list(zip(*(column.tolist() for column in columns), strict=True))
-
-
-def expected_rows(trajectories: list[Trajectory], rule: dict) -> list[oracle.Pair]:
-    return oracle.pairs(trajectories, oracle.build(trajectories), **rule)
-
-
-@given(TRAJECTORIES, RULES)
+@given(TRAJECTORIES, PAIR_RULES)
 @settings(max_examples=500, deadline=None)
 def test_all_pairs_and_their_count(trajectories: list[Trajectory], rule: dict) -> None:
     forest, expected = build_forest(trajectories), expected_rows(trajectories, rule)
@@ -54,14 +39,14 @@ def test_all_pairs_and_their_count(trajectories: list[Trajectory], rule: dict) -
     assert forest.count_pairs(**rule) == len(expected)
 
 
-@given(TRAJECTORIES, RULES)
+@given(TRAJECTORIES, PAIR_RULES)
 @settings(max_examples=300, deadline=None)
 def test_best_against_worst(trajectories: list[Trajectory], rule: dict) -> None:
     pairs = build_forest(trajectories).pairs(**rule, strategy="best_worst")
     assert rows(pairs) == oracle.best_worst(expected_rows(trajectories, rule))
 
 
-@given(TRAJECTORIES, RULES, st.sampled_from([1, 2, 3, 7, 65536]))
+@given(TRAJECTORIES, PAIR_RULES, st.sampled_from([1, 2, 3, 7, 65536]))
 @settings(max_examples=200, deadline=None)
 def test_chunks_add_up(trajectories: list[Trajectory], rule: dict, chunk_size: int) -> None:
     chunks = list(build_forest(trajectories).stream_pairs(**rule, chunk_size=chunk_size))
@@ -71,7 +56,7 @@ def test_chunks_add_up(trajectories: list[Trajectory], rule: dict, chunk_size: i
     assert all(0 < len(chunk) <= chunk_size for chunk in chunks)
 
 
-@given(TRAJECTORIES, RULES, st.integers(0, 60), st.integers(0, 2**64 - 1))
+@given(TRAJECTORIES, PAIR_RULES, st.integers(0, 60), st.integers(0, 2**64 - 1))
 @settings(max_examples=200, deadline=None)
 def test_samples_are_distinct_pairs_in_order(
     trajectories: list[Trajectory], rule: dict, num_pairs: int, seed: int
@@ -85,7 +70,7 @@ def test_samples_are_distinct_pairs_in_order(
 
 @given(
     TRAJECTORIES,
-    RULES,
+    PAIR_RULES,
     st.sampled_from(["all", "best_worst"]),
     st.none() | st.integers(1, 6),
     st.none() | st.integers(1, 12),
@@ -120,7 +105,7 @@ def test_limits_apply_one_after_another(
         assert all(n <= limited[node] for node, n in num_kept.items())
 
 
-@given(TRAJECTORIES, RULES, st.integers(1, 3), st.integers(1, 5), st.integers(0, 2**64 - 1))
+@given(TRAJECTORIES, PAIR_RULES, st.integers(1, 3), st.integers(1, 5), st.integers(0, 2**64 - 1))
 @settings(max_examples=200, deadline=None)
 def test_what_a_task_yields_does_not_depend_on_other_tasks(
     trajectories: list[Trajectory], rule: dict, per_divergence: int, max_per_task: int, seed: int
@@ -135,9 +120,3 @@ def test_what_a_task_yields_does_not_depend_on_other_tasks(
 
 def facts(pair) -> tuple:
     return pair.depth, id(pair.chosen), id(pair.rejected), pair.gap
-
-
-def is_subsequence(part: list, whole: list) -> bool:
-    position = {row: i for i, row in enumerate(whole)}
-    found = [position.get(row, -1) for row in part]
-    return -1 not in found and bool((np.diff(found) > 0).all())

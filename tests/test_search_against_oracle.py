@@ -7,11 +7,11 @@ import warnings
 from collections.abc import Iterator
 
 import numpy as np
-import oracle
 import pytest
+from comparisons import assert_same_search, assert_search_equals_oracle
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import PROMPT, trajectory_lists
+from strategies import PROMPT, SEARCHES, trajectory_lists
 
 from w2stree import (
     Forest,
@@ -23,23 +23,6 @@ from w2stree import (
     build_forest,
 )
 
-SEARCHES = st.fixed_dictionaries(
-    {
-        "num_simulations": st.sampled_from([1, 2, 3, 7, 50, 200]),
-        "exploration": st.sampled_from([0.0, 0.1, 1.41, 100.0]),
-        "stop_arm": st.booleans(),
-        "backup": st.sampled_from(["mean", "max"]),
-        "min_visits": st.sampled_from([0, 1, 3, 20]),
-        "num_paths": st.sampled_from([1, 2, 3, 100]),
-        "patience": st.sampled_from([None, 1, 5, 20, 1000]),
-    }
-)
-COLUMNS = [
-    *("visit_count", "value_sum", "value_max", "stop_visit_count", "stop_value_sum"),
-    *("num_simulations", "best_end_node", "best_trajectory"),
-    *("path_tree", "path_end_node", "path_trajectory", "path_value", "path_visit_count"),
-]
-
 
 @pytest.fixture(autouse=True)
 def quiet() -> Iterator[None]:
@@ -49,37 +32,8 @@ def quiet() -> Iterator[None]:
 
 
 def assert_equal_to_oracle(trajectories: list[Trajectory], options: dict) -> SearchResult:
-    forest, roots = build_forest(trajectories), oracle.build(trajectories)
-    nodes = oracle.all_nodes(roots)
-    number = {node: i for i, node in enumerate(nodes)}
-    paths = [oracle.Search(**options)(trajectories, root) for root in roots.values()]
-    every_path = [path for of_tree in paths for path in of_tree]
-    expected = {
-        "visit_count": [node.visit_count for node in nodes],
-        "value_sum": [node.value_sum for node in nodes],
-        "value_max": [node.value_max for node in nodes],
-        "stop_visit_count": [node.stop.visit_count for node in nodes],
-        "stop_value_sum": [node.stop.value_sum for node in nodes],
-        "num_simulations": [root.visit_count for root in roots.values()],
-        "best_end_node": [number[of_tree[0].end] for of_tree in paths],
-        "best_trajectory": [of_tree[0].trajectory for of_tree in paths],
-        "path_tree": [tree for tree, of_tree in enumerate(paths) for _ in of_tree],
-        "path_end_node": [number[path.end] for path in every_path],
-        "path_trajectory": [path.trajectory for path in every_path],
-        "path_value": [path.value for path in every_path],
-        "path_visit_count": [path.visit_count for path in every_path],
-    }
-    result = forest.search(**options)
-    assert sorted(expected) == sorted(COLUMNS)
-    for name, values in expected.items():
-        # Sees the last bit, but takes every NaN for equal.
-        np.testing.assert_array_equal(getattr(result, name), values, err_msg=name)
-    assert [
-        [(path.end_node, path.value, path.visit_count) for path in of_tree]
-        for of_tree in result.paths()
-    ] == [
-        [(number[path.end], path.value, path.visit_count) for path in of_tree] for of_tree in paths
-    ]
+    result = build_forest(trajectories).search(**options)
+    assert_search_equals_oracle(result, trajectories, options)
     return result
 
 
@@ -89,11 +43,6 @@ def test_search(trajectories: list[Trajectory], options: dict) -> None:
     assert_equal_to_oracle(trajectories, options)
 
 
-def assert_same(left: SearchResult, right: SearchResult) -> None:
-    for name in COLUMNS:
-        assert getattr(left, name).tobytes() == getattr(right, name).tobytes(), name
-
-
 @given(trajectory_lists(), SEARCHES)
 @settings(deadline=None, max_examples=50)
 def test_threads_do_not_change_the_result(trajectories: list[Trajectory], options: dict) -> None:
@@ -101,7 +50,7 @@ def test_threads_do_not_change_the_result(trajectories: list[Trajectory], option
     one = forest.search(**options, num_threads=1)
     for num_threads in range(2, 9):
         many = forest.search(**options, num_threads=num_threads)
-        assert_same(one, many)
+        assert_same_search(one, many)
         assert one.num_exact_checks == many.num_exact_checks
 
 
@@ -119,7 +68,7 @@ def test_continuing_equals_searching_at_once(
         result = forest.search(num_simulations=part, resume=result, **options)
         left -= part
     assert result is not None
-    assert_same(result, at_once)
+    assert_same_search(result, at_once)
 
 
 # Near ties ------------------------------------------------------------------------------------
@@ -212,7 +161,7 @@ def test_blocks_of_arms(
     first = random.randrange(1, num_simulations)
     result = forest.search(num_simulations=first, **options)
     result = forest.search(num_simulations=num_simulations - first, resume=result, **options)
-    assert_same(result, forest.search(num_simulations=num_simulations, **options))
+    assert_same_search(result, forest.search(num_simulations=num_simulations, **options))
 
 
 @pytest.mark.parametrize(("num_arms", "num_simulations"), [(1024, 2500), (5000, 5400)])
