@@ -85,6 +85,13 @@ void bind_pairs(py::module_& module) {
       .def(py::init<const Forest&, const PairRule&>(), py::arg("forest"), py::arg("rule"))
       .def("next", &next_chunk, py::arg("chunk_size"));
 
+  module.def(
+      "pair_gaps",
+      [](const w2stree::Forest& forest, const Array<std::int32_t>& chosen,
+         const Array<std::int32_t>& rejected) {
+        return wrap(w2stree::pair_gaps(forest, span(chosen, "chosen"), span(rejected, "rejected")));
+      },
+      py::arg("forest"), py::arg("chosen"), py::arg("rejected"));
   module.def("count_pairs", &count_pairs, py::arg("forest"), py::arg("rule"),
              py::arg("num_threads") = 1);
   module.def("select_pairs", &select_pairs, py::arg("forest"), py::arg("rule"),

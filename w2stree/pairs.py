@@ -70,10 +70,7 @@ class PreferencePairs:
     def gap(self) -> NDArray[np.float64]:
         """Differences of return, > 0 (infinite where that overflows); made on first use."""
         if self._gap is None:
-            total_return = self.forest.total_return
-            with np.errstate(over="ignore"):
-                self._gap = total_return[self.chosen] - total_return[self.rejected]
-            self._gap.setflags(write=False)
+            self._gap = _core.pair_gaps(self.forest.core, self.chosen, self.rejected)
         return self._gap
 
     def __len__(self) -> int:

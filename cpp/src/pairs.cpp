@@ -27,4 +27,22 @@ Pairs enumerate_pairs(const Forest& forest, const PairRule& rule, const Executio
   return select_pairs(forest, rule, {}, {}, execution);
 }
 
+Column<double> pair_gaps(const Forest& forest, std::span<const std::int32_t> chosen,
+                         std::span<const std::int32_t> rejected) {
+  if (chosen.size() != rejected.size()) {
+    refuse("rejected has ", rejected.size(), " elements; expected ", chosen.size(),
+           ", as in chosen");
+  }
+  const std::span<const double> total_return = forest.total_return;
+  Buffer<double> gap(chosen.size());
+  for (std::size_t i = 0; i < gap.size(); ++i) {
+    if (at(chosen[i]) >= total_return.size() || at(rejected[i]) >= total_return.size()) {
+      refuse("pair ", i, " is of trajectories ", chosen[i], " and ", rejected[i], " of ",
+             total_return.size());
+    }
+    gap[i] = total_return[at(chosen[i])] - total_return[at(rejected[i])];
+  }
+  return gap;
+}
+
 }  // namespace w2stree

@@ -42,6 +42,11 @@ struct Pairs {
   Column<std::int32_t> rejected;    // trajectory index
 };
 
+/// [num_pairs] return of the chosen less that of the rejected; infinite where that overflows.
+/// Throws InvalidInput naming the first index that is no trajectory, and for unequal lengths.
+Column<double> pair_gaps(const Forest& forest, std::span<const std::int32_t> chosen,
+                         std::span<const std::int32_t> rejected);
+
 /// More would be tens of gigabytes that hardly anybody wants: InvalidInput, before allocating.
 inline constexpr std::int64_t kMaxPairs = 2'147'483'647;
 
