@@ -1,6 +1,7 @@
 #include <random>
 #include <string>
 
+#include "assembly.hpp"
 #include "check.hpp"
 #include "episodes.hpp"
 #include "w2stree/growth.hpp"
@@ -124,6 +125,13 @@ void refuses_fewer_trees() {
                 "num_trees=1; the forest has 3 already");
 }
 
+void refuses_more_than_ids_can_count() {
+  const Place nearly_full = {.node = static_cast<std::int32_t>(kMaxId) - 5};
+  CHECK(place_after(nearly_full, 5, 1, 1).node == kMaxId);
+  CHECK_REFUSED(place_after(nearly_full, 6, 1, 1),
+                "more than 2147483647 nodes; split the tasks over several forests");
+}
+
 // An interrupted call throws what poll throws, whichever thread works.
 void stops_when_told_to() {
   struct Stop {};
@@ -146,5 +154,5 @@ int main() {
   using namespace w2stree::test;
   return run({extends_as_if_built_at_once, copies_trees_that_get_nothing_new,
               does_not_depend_on_threads, merges_shards_of_different_tasks, renames_ids_of_shards,
-              refuses_fewer_trees, stops_when_told_to});
+              refuses_fewer_trees, refuses_more_than_ids_can_count, stops_when_told_to});
 }
