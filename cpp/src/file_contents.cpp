@@ -45,30 +45,24 @@ void check_texts(const ForestFile& file, const Header& header, const Execution& 
   }
 }
 
-std::size_t num_outside(Bytes bytes, std::int32_t num_ids) {
-  std::uint32_t count = 0;  // fits: pieces are small
-  for (std::size_t i = 0; i + sizeof(std::int32_t) <= bytes.size(); i += sizeof(std::int32_t)) {
-    std::int32_t id;
-    std::memcpy(&id, bytes.data() + i, sizeof id);
-    count += (id < 0) | (id >= num_ids);
-  }
-  return count;
+std::size_t num_outside(std::span<const std::int32_t> ids, std::int32_t num_ids) {
+  std::int32_t count = 0;  // fits: pieces are small
+  for (const std::int32_t id : ids) count += static_cast<std::int32_t>((id < 0) | (id >= num_ids));
+  return at(count);
 }
 
-void scan_section(std::int32_t section, Bytes bytes, std::int32_t num_ids, Scan& scan,
-                  Watch& watch) {
+// Bytes come from memory once: a piece is still in the cache when its ids are counted.
+template <class Count>
+std::uint64_t scan_pieces(Bytes bytes, Watch& watch, Count count) {
   Xxh64 hash;
-  std::size_t outside = 0;
-  while (true) {  // bytes come from memory once: a piece is in the cache when ids are counted
-    const Bytes piece = bytes.first(std::min(bytes.size(), kPiece));
-    if (section <= kObservationId) outside += num_outside(piece, num_ids);
-    if (piece.size() == bytes.size()) break;
-    hash.update(piece);
-    bytes = bytes.subspan(piece.size());
+  std::size_t begin = 0;
+  for (; bytes.size() - begin > kPiece; begin += kPiece) {
+    hash.update(bytes.subspan(begin, kPiece));
+    count(begin, kPiece);
     watch.check();
   }
-  scan.checksum[at(section)] = hash.finish(bytes);
-  if (section <= kObservationId) scan.num_outside[at(section)] = outside;
+  count(begin, bytes.size() - begin);
+  return hash.finish(bytes.subspan(begin));
 }
 
 // One id in each root's place is none; whatever else has no text breaks the rule.
@@ -135,11 +129,17 @@ Scan scan_sections(const ForestFile& file, const Execution& execution) {
   for_each_section(file, [&](std::string_view, By, const auto& column) {
     sections[next++] = std::as_bytes(std::span(column.data(), column.size()));
   });
+  const std::span<const std::int32_t> ids[] = {file.forest.action_id, file.forest.observation_id};
   const std::size_t num_ids[] = {num_texts(file.actions), num_texts(file.observations)};
   Scan scan;
   parallel_for(kNumSections, execution, [&](std::int32_t section, std::int32_t, Watch& watch) {
-    const std::size_t limit = section <= kObservationId ? num_ids[section] : 0;
-    scan_section(section, sections[at(section)], static_cast<std::int32_t>(limit), scan, watch);
+    const std::size_t i = at(section);
+    scan.checksum[i] = scan_pieces(sections[i], watch, [&](std::size_t begin, std::size_t size) {
+      if (section > kObservationId) return;
+      scan.num_outside[i] +=
+          num_outside(ids[i].subspan(begin / sizeof(std::int32_t), size / sizeof(std::int32_t)),
+                      static_cast<std::int32_t>(num_ids[i]));
+    });
   });
   return scan;
 }
