@@ -58,14 +58,14 @@ class Forest:
     __slots__ = (
         "_columns",
         "_core",
-        "_tree_id",
+        "_trajectories",
+        "_tree_ids",
         "actions",
         "merges",
         "merging",
         "num_errors",
         "observations",
         "task_ids",
-        "trajectories",
     )
 
     def __init__(
@@ -82,14 +82,10 @@ class Forest:
     ) -> None:
         self._core = core
         self._columns: dict[str, NDArray[Any]] = {}
-        self._tree_id = {task_id: i for i, task_id in enumerate(task_ids)}
+        self._tree_ids: dict[str, int] | None = None
         self.task_ids = task_ids
         """Task of each tree, in order of first appearance."""
-        self.trajectories: Sequence[Trajectory] = (
-            PathTrajectories(self) if trajectories is None else trajectories
-        )
-        """The trajectories kept, in input order; trajectory indices everywhere refer to it.
-        Without any (None), they are read back off the tree."""
+        self._trajectories = trajectories
         self.actions = actions
         """Text of each action id, in order of first appearance."""
         self.observations = observations
@@ -101,21 +97,35 @@ class Forest:
         self.merges = merges
         """Observations that counted as one because they are similar; empty when exact."""
 
+    @property
+    def trajectories(self) -> Sequence[Trajectory]:
+        """The trajectories kept, in input order; trajectory indices everywhere refer to it.
+        Where none were given, they are read back off the tree."""
+        # Not kept: a cycle would keep the core's memory until the garbage collector comes by.
+        return PathTrajectories(self) if self._trajectories is None else self._trajectories
+
     def __len__(self) -> int:
-        return len(self._tree_id)
+        return len(self.task_ids)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._tree_id)
+        return iter(self.task_ids)
 
     def __contains__(self, task_id: object) -> bool:
-        return task_id in self._tree_id
+        return task_id in self._tree_id()
 
     def __getitem__(self, task_id: str) -> Tree:
         from w2stree.tree import Tree
 
-        if task_id not in self._tree_id:
+        tree_id = self._tree_id().get(task_id)
+        if tree_id is None:
             raise KeyError(f"no tree for task {task_id!r}; iterate the forest for its task ids")
-        return Tree(self, self._tree_id[task_id])
+        return Tree(self, tree_id)
+
+    def _tree_id(self) -> dict[str, int]:
+        """Made when a task is first asked for by name: a forest may have millions."""
+        if self._tree_ids is None:
+            self._tree_ids = {task_id: i for i, task_id in enumerate(self.task_ids)}
+        return self._tree_ids
 
     def __repr__(self) -> str:
         return (

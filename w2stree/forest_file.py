@@ -79,19 +79,21 @@ def open_forest(
     """
     content = _parse(Path(path), num_threads_or_all(num_threads))
     task_ids = tuple(TextColumn(*content.task_ids))
+    if len(set(task_ids)) != len(task_ids):
+        raise ForestFileError(f"{path}: two trees have one task id; save the forest again")
+    kept = None
+    if trajectories is not None:
+        kept = tuple(t for t in trajectories if t.status != "error")
     forest = Forest(
         content.forest,
         task_ids=task_ids,
         actions=TextColumn(*content.actions),
         observations=TextColumn(*content.observations),
+        trajectories=kept,
         num_errors=content.num_errors,
     )
-    if len(forest) != len(task_ids):
-        raise ForestFileError(f"{path}: two trees have one task id; save the forest again")
-    if trajectories is not None:
-        kept = tuple(t for t in trajectories if t.status != "error")
+    if kept is not None:
         _check(forest, kept)
-        forest.trajectories = kept
     return forest
 
 
