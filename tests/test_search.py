@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+import os
+import signal
+import threading
+import time
 
 import pytest
 from strategies import episode
 
-from w2stree import InvalidInput, build_forest
+from w2stree import InvalidInput, Step, Trajectory, build_forest
 
 TRAJECTORIES = [
     episode("p", 0.0, "y"),
@@ -42,11 +46,88 @@ def test_arrays_are_read_only() -> None:
         ({"exploration": -0.5}, "exploration=-0.5; expected a finite number >= 0"),
         ({"exploration": float("nan")}, "exploration=nan; expected a finite number >= 0"),
         ({"num_threads": 0}, "num_threads=0; expected at least 1"),
+        ({"backup": "median"}, "backup='median'; expected 'mean' or 'max'"),
+        ({"min_visits": -1}, "min_visits=-1; expected at least 0"),
+        ({"num_paths": 0}, "num_paths=0; expected at least 1"),
+        ({"patience": 0}, "patience=0; expected at least 1"),
     ],
 )
 def test_refuses_bad_options(options: dict, message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
         build_forest(TRAJECTORIES).search(**options)
+
+
+def test_node_columns_are_written_out_on_first_use() -> None:
+    result = build_forest(TRAJECTORIES).search(num_simulations=10)
+    assert not result._columns
+    assert result.visit_count is result.visit_count
+    assert list(result._columns) == ["node_visit_count"]
+
+
+def test_paths_of_each_tree() -> None:
+    result = build_forest(TRAJECTORIES).search(num_simulations=50, num_paths=3)
+    y, x = result.paths()  # each tree has two endings: there is no third path
+    assert [path.trajectory for path in y] == [TRAJECTORIES[1], TRAJECTORIES[0]]
+    assert [path.trajectory for path in x] == [TRAJECTORIES[2], TRAJECTORIES[4]]
+    assert [path.value for path in x] == [0.75, 0.25]
+    assert sum(path.visit_count for path in x) == 50
+    assert [path.end_node for path in y + x] == result.path_end_node.tolist()
+    assert result.path_tree.tolist() == [0, 0, 1, 1]
+    assert result.best_trajectories() == [y[0].trajectory, x[0].trajectory]
+
+
+def test_max_backup_follows_the_best_seen() -> None:
+    """b was 1.0 once, and a is better on average."""
+    forest = build_forest([episode("a", 0.7), episode("bx", 0.0), episode("by", 1.0)])
+    mean = forest.search(num_simulations=4, exploration=100.0)
+    most = forest.search(num_simulations=4, exploration=100.0, backup="max")
+    assert mean.best_trajectory.tolist() == [0]
+    assert most.best_trajectory.tolist() == [2]
+    assert most.value_max.tolist() == [1.0, 0.7, 1.0, 0.0, 1.0]
+    assert forest.search(num_simulations=1).value_max.tolist() == [0.7, 0.7, *[-math.inf] * 3]
+
+
+def test_min_visits_sets_rarely_visited_arms_aside() -> None:
+    """After six descents a has 0.7 of four visits, b 0.8 of two."""
+    forest = build_forest([episode("a", 0.7), episode("bx", 0.6), episode("by", 1.0)])
+    options = {"num_simulations": 6, "exploration": 0.2}
+    assert forest.search(**options).visit_count.tolist() == [6, 4, 2, 1, 1]
+    best = [int(forest.search(**options, min_visits=n).best_trajectory[0]) for n in range(6)]
+    assert best == [2, 2, 2, 0, 0, 2]  # from five visits on all arms are aside, so none is
+
+
+def test_patience_stops_trees_that_have_converged() -> None:
+    result = build_forest(TRAJECTORIES).search(num_simulations=1000, patience=20)
+    assert result.num_simulations.tolist() == [40, 40]
+    assert result.visit_count[result.forest.root].tolist() == [40, 40]
+    assert result.best_trajectories() == [TRAJECTORIES[1], TRAJECTORIES[2]]
+    # Converged is converged, while patience is the same.
+    again = result.forest.search(num_simulations=1000, patience=20, resume=result)
+    assert again.num_simulations.tolist() == [40, 40]
+    more = result.forest.search(num_simulations=30, resume=result)
+    assert more.num_simulations.tolist() == [70, 70]
+
+
+@pytest.mark.parametrize("num_arms", [2, 3000])
+@pytest.mark.parametrize("num_threads", [1, 2])
+def test_an_interrupt_ends_a_long_search(num_arms: int, num_threads: int) -> None:
+    trajectories = [
+        Trajectory("task", TRAJECTORIES[0].prompt, (Step(str(arm), ""),), 0.25, "done")
+        for arm in range(num_arms)
+    ]
+    forest = build_forest(trajectories)
+    sent = []
+
+    def interrupt() -> None:
+        sent.append(time.monotonic())
+        os.kill(os.getpid(), signal.SIGINT)
+
+    timer = threading.Timer(0.2, interrupt)
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        forest.search(num_simulations=10**9, num_threads=num_threads)
+    assert time.monotonic() - sent[0] < 0.5
+    timer.join()
 
 
 def test_demo_trajectories() -> None:
