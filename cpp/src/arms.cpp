@@ -4,6 +4,8 @@
 #include <cmath>
 #include <utility>
 
+#include "w2stree/errors.hpp"
+
 namespace w2stree {
 
 bool is_passed_through(const Forest& forest, const SearchOptions& options, std::int32_t chain) {
@@ -37,6 +39,8 @@ void Arms::open(ArmId arm) {
   const bool stops = options_.stop_arm && forest_.chains.num_terminal[at(chain)] > 0;
   std::uint32_t num_arms = stops ? 1 : 0;
   for_each_child(forest_, chain, [&](std::int32_t) { ++num_arms; });
+
+  if (num_arms < 2) refuse("chain ", chain, " has one way on; expected it to go on itself");
 
   ArmId next = size_;
   const std::uint32_t num_blocks = Arms::num_blocks(num_arms);

@@ -46,26 +46,25 @@ TreeResult TreeSearch::run(std::int32_t tree, const SearchResult* earlier, Watch
 void TreeSearch::simulate(std::int64_t num_simulations, Watch& watch) {
   while (num_simulations > 0) {
     const std::int64_t batch = std::min(num_simulations, kSimulationsPerCheck);
-    const bool is_tabulated = arms_.arms[0].visit_count + batch < counts_.size();
-    if (options_.backup == Backup::kMean) {
-      if (is_tabulated) {
-        simulate_with<Backup::kMean>(batch, counts_.tabulated());
-      } else {
-        simulate_with<Backup::kMean>(batch, counts_.computed());
-      }
+    if (arms_.arms[0].visit_count + batch < counts_.size()) {
+      simulate_with(batch, counts_.tabulated());
     } else {
-      simulate_with<Backup::kMax>(batch, counts_.computed());
+      simulate_with(batch, counts_.computed());
     }
     num_simulations -= batch;
     watch.check();
   }
 }
 
-template <Backup backup, class Counts>
+template <class Counts>
 void TreeSearch::simulate_with(std::int64_t num_simulations, Counts counts) {
   for (std::int64_t i = 0; i < num_simulations; ++i) {
-    const ArmId end = descend();
-    back_up<backup>(arms_.value[end], counts);
+    const double value = arms_.value[descend()];
+    if (options_.backup == Backup::kMean) {
+      back_up<Backup::kMean>(value, counts);
+    } else {
+      back_up<Backup::kMax>(value, counts);
+    }
   }
 }
 

@@ -41,7 +41,7 @@ class TreeSearch {
 
  private:
   void simulate(std::int64_t num_simulations, Watch& watch);
-  template <Backup backup, class Counts>
+  template <class Counts>
   void simulate_with(std::int64_t num_simulations, Counts counts);
   ArmId descend();
   template <Backup backup, class Counts>
