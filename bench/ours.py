@@ -9,23 +9,12 @@ from numpy.typing import NDArray
 
 import w2stree
 from bench.workloads import Workload
+from w2stree.forest import NODE_COLUMNS
 
 Forest = Any
 Arrays = dict[str, NDArray[Any]]
 
-NODE_ARRAYS = (
-    "parent",
-    "action_id",
-    "observation_id",
-    "depth",
-    "subtree_end",
-    "num_children",
-    "num_actions",
-    "num_trajectories",
-    "num_terminal",
-    "first_trajectory",
-    "return_sum",
-)
+NODE_ARRAYS = NODE_COLUMNS
 OTHER_ARRAYS = ("root", "end_node", "trajectory_order")
 STATISTICS = ("visit_count", "value_sum", "stop_visit_count", "stop_value_sum")
 BEST = ("best_end_node", "best_trajectory")

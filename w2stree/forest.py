@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from w2stree.summary import ForestSummary
     from w2stree.tree import Tree
 
-_NODE_COLUMNS = (
+NODE_COLUMNS = (
     "parent",
     "action_id",
     "observation_id",
@@ -244,7 +244,7 @@ class Forest:
         """The arrays by node as an Arrow stream, nothing copied: `pyarrow.table(forest)`,
         `polars.DataFrame(forest)`. Row n is node n; `actions` and `observations` have the texts.
         """
-        return _core.export_arrow({name: getattr(self, name) for name in _NODE_COLUMNS})
+        return _core.export_arrow({name: getattr(self, name) for name in NODE_COLUMNS})
 
     def path_to(self, node: int) -> list[int]:
         """Nodes from the root to `node`, both included. O(depth)."""

@@ -15,24 +15,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from bench.ours import NODE_ARRAYS, OTHER_ARRAYS
 from bench.workloads import Workload
 
-NAMES = (
-    "parent",
-    "action_id",
-    "observation_id",
-    "depth",
-    "subtree_end",
-    "num_children",
-    "num_actions",
-    "num_trajectories",
-    "num_terminal",
-    "first_trajectory",
-    "return_sum",
-    "root",
-    "end_node",
-    "trajectory_order",
-)
+NAMES = (*NODE_ARRAYS, *OTHER_ARRAYS)  # in the order of what _build returns
 
 
 _FEW = 16  # children compared with one another; more are sorted

@@ -1,12 +1,12 @@
 // A forest: one trie of trajectories per task, frozen into parallel arrays, path-compressed.
 //
-//   trajectory 0: (a,x) (b,y) (e,y)        0 root           chain  0   1   2   3
-//   trajectory 1: (a,x) (c,z)             a/ \d             ────────────────────────
-//   trajectory 2: (d,w)                   1   5             nodes  0   1  2,3  4   5   ...
+//   trajectory 0: (a,x) (b,y) (e,y)        0 root
+//   trajectory 1: (a,x) (c,z)             a/ \d
+//   trajectory 2: (d,w)                   1   5
 //   trajectory 3: (a,x)                 b/ \c
-//                                       2   4
-//                                      e|                   a run of nodes without a branch or
-//                                       3                   an ending inside is one chain
+//                                       2   4          a run of nodes without a branch or an
+//                                      e|              ending inside is one chain: nodes 2 and 3
+//                                       3
 //
 //   node             0   1   2   3   4   5        chain               0   1   2   3   4
 //   ────────────────────────────────────────      ─────────────────────────────────────────
@@ -26,7 +26,7 @@
 // those that end at its last node come first in it.
 //
 // Only one node in ten branches, so chains are few, and everything else that one may ask of a
-// node (node_parent and the like, below) is written out on demand.
+// node is written out on demand (node_columns.hpp).
 #pragma once
 
 #include <cstddef>
