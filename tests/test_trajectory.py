@@ -24,7 +24,7 @@ FULL = Trajectory(
     task_id="coin/3",
     prompt=(Message("system", "You play."), Message("user", "Find\u2028the 🪙.")),
     steps=(
-        Step("go", "A hall.\n", "Thought: go\nAction: go", (1, 2), (-0.5, -1e-300)),
+        Step("go", "A hall.\n", "Thought: go\nAction: go", (1, 2), (-0.5, -1e-300), 0.1),
         Step("", ""),
     ),
     total_return=0.1 + 0.2,
@@ -115,7 +115,8 @@ STEP = {"action": "go", "observation": "ok"}
         ({"steps": {}}, "steps is dict; expected an array"),
         ({"steps": [STEP, 1]}, r"steps\[1\] is int; expected an object"),
         ({"steps": [STEP, {"action": "a"}]}, r"steps\[1\]: observation is NoneType"),
-        ({"steps": [{**STEP, "reward": 1}]}, r"steps\[0\]: unknown field 'reward'; fields are"),
+        ({"steps": [{**STEP, "prize": 1}]}, r"steps\[0\]: unknown field 'prize'; fields are"),
+        ({"steps": [{**STEP, "reward": "all"}]}, r"steps\[0\]: reward is 'all'; expected a finite"),
         ({"steps": [{**STEP, "token_ids": [1.5]}]}, r"token_ids\[0\] is 1.5; expected int"),
         ({"steps": [{**STEP, "logprobs": ["x"]}]}, r"logprobs\[0\] is 'x'; expected float"),
         (

@@ -11,7 +11,9 @@ __all__ = [
     "ForestFileError",
     "IdenticalTrajectories",
     "InvalidInput",
+    "JournalError",
     "MissingDependency",
+    "ModelFailure",
     "RunDirectoryError",
 ]
 
@@ -22,6 +24,17 @@ class MissingDependency(ImportError):  # noqa: N818 (agreed name)
 
 class EnvironmentFailure(RuntimeError):  # noqa: N818 (agreed name)
     """An environment or its process failed. Never a failed trajectory: nothing was learned."""
+
+
+class ModelFailure(RuntimeError):  # noqa: N818 (as EnvironmentFailure)
+    """A model or its server gave no answer. Never a failed trajectory: nothing was learned."""
+
+
+class JournalError(RuntimeError):
+    """A journal cannot be read or written: damaged, held by another writer, or the disk is full.
+
+    What was acknowledged before is in the file; nothing that was not is counted.
+    """
 
 
 class RunDirectoryError(RuntimeError):

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from w2stree.config import Config
+from w2stree.config.environment import TextWorldExpressSection
 from w2stree.environments.java import java_home_bin
 from w2stree.environments.textworld_express import FOLD_SIZE, refuse_unknown_game
 from w2stree.errors import InvalidInput
@@ -100,7 +101,7 @@ def _check_forced(force: Sequence[str], names: Sequence[str]) -> None:
 
 def _check(config: Config) -> None:
     """What would otherwise fail minutes into the run."""
-    refuse_unknown_game(config.environment.game)
+    config.environment.factory()  # names that cannot be
     for game in config.strong.pretrain.games if config.strong.pretrain else ():
         refuse_unknown_game(game.game)
         if game.episodes > FOLD_SIZE:
@@ -108,9 +109,11 @@ def _check(config: Config) -> None:
                 f"strong.pretrain.games: {game.game} asks for {game.episodes} episodes; "
                 f"a fold has {FOLD_SIZE} tasks"
             )
-    tasks = config.tasks
+    tasks, environment = config.tasks, config.environment
     last = max(tasks.demonstrations + tasks.explore, tasks.test_offset + tasks.test)
-    if last > FOLD_SIZE:
+    is_express = isinstance(environment, TextWorldExpressSection)
+    if is_express and last > FOLD_SIZE:
         raise InvalidInput(f"tasks: {last} tasks of one fold are asked for; it has {FOLD_SIZE}")
-    java_home_bin()
+    if is_express or config.strong.pretrain:
+        java_home_bin()
     require_matplotlib()

@@ -147,14 +147,19 @@ class _Wave:
 
     def _step(self) -> Iterator[Trajectory]:
         def advance(running: _Running, reply: tuple[str, float, bool, bool, Info]) -> Status | None:
-            observation, _, terminated, truncated, info = reply
+            observation, reward, terminated, truncated, info = reply
             turn, episode = running.turn, running.episode
             assert turn is not None
             if running.action is None:
                 observation = UNPARSED
             episode.steps.append(
                 Step(
-                    running.action or "", observation, turn.response, turn.token_ids, turn.logprobs
+                    running.action or "",
+                    observation,
+                    turn.response,
+                    turn.token_ids,
+                    turn.logprobs,
+                    reward,
                 )
             )
             episode.admissible_actions = info["admissible_actions"]

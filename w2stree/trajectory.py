@@ -37,7 +37,8 @@ class Step:
 
     `action` is the parsed command and the merge key, `response` the agent's turn verbatim
     (a ReAct thought may precede the action), `token_ids` the sampled ids of `response`
-    and `logprobs` their log-probabilities under the sampling policy (same length).
+    and `logprobs` their log-probabilities under the sampling policy (same length). `reward` is
+    what the environment paid for this step (the change of the score), where it was recorded.
     """
 
     action: str
@@ -45,6 +46,7 @@ class Step:
     response: str = ""
     token_ids: tuple[int, ...] | None = None
     logprobs: tuple[float, ...] | None = None
+    reward: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +67,10 @@ class Trajectory:
     info: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
-        """One JSON line without the newline; absent token ids and logprobs are left out."""
+        """One JSON line without the newline; absent token ids, logprobs, rewards are left out."""
         record = asdict(self)
         for step in record["steps"]:
-            for key in ("token_ids", "logprobs"):
+            for key in ("token_ids", "logprobs", "reward"):
                 if step[key] is None:
                     del step[key]
         return json.dumps(record, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
@@ -172,6 +174,7 @@ def _parse_step(record: dict[str, Any], where: str) -> Step:
         response=_text(record, "response", where, default=""),
         token_ids=token_ids,
         logprobs=logprobs,
+        reward=None if record.get("reward") is None else _number(record, "reward", where),
     )
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,8 +12,8 @@ from typing import Any, Literal
 from tqdm import tqdm
 
 from w2stree.config import Config
-from w2stree.environment import ExpertEnvironment
-from w2stree.environments.textworld_express import TextWorldExpress, task_ids
+from w2stree.config.environment import EnvironmentSection
+from w2stree.errors import InvalidInput
 from w2stree.forest import Forest
 from w2stree.ingestion import build_forest
 from w2stree.policy import Policy, Sampling
@@ -56,33 +55,24 @@ class Context:
 
     def tasks(self, part: Literal["demonstrations", "explore", "test"]) -> list[str]:
         """Task ids of a part: demonstrations, explore (disjoint, train fold) or test."""
-        tasks, game = self.config.tasks, self.config.environment.game
-        if part == "test":
-            return task_ids(game, tasks.test_split)[tasks.test_offset :][: tasks.test]
-        train = task_ids(game, "train")
-        if part == "demonstrations":
-            return train[: tasks.demonstrations]
-        return train[tasks.demonstrations : tasks.demonstrations + tasks.explore]
+        tasks = self.config.tasks
+        split, first, count = {
+            "demonstrations": ("train", 0, tasks.demonstrations),
+            "explore": ("train", tasks.demonstrations, tasks.explore),
+            "test": (tasks.test_split, tasks.test_offset, tasks.test),
+        }[part]
+        listed: list[str] = self.pool()[0].call("tasks", split)
+        if first + count > len(listed):
+            raise InvalidInput(
+                f"tasks: {first + count} tasks of {split} are asked for; it has {len(listed)}"
+            )
+        return listed[first : first + count]
 
     def pool(self) -> EnvironmentPool:
         """The run's environment processes, started once for all stages."""
         if self._pool is None:
-            section = self.config.environment
-            self._pool = self._resources.enter_context(
-                self.environments(
-                    section.game, section.params, section.max_steps, section.num_processes
-                )
-            )
+            self._pool = self._resources.enter_context(environments(self.config.environment))
         return self._pool
-
-    @staticmethod
-    def environments(
-        game: str, params: Mapping[str, int], max_steps: int, num_processes: int
-    ) -> EnvironmentPool:
-        """A pool of any game and setting, for the caller to close."""
-        factory: Callable[[], ExpertEnvironment]
-        factory = functools.partial(TextWorldExpress, game, dict(params), max_steps=max_steps)
-        return EnvironmentPool(factory, num_processes)
 
     def play(
         self, stage: str, pool: EnvironmentPool, policy: Policy, plans: Sequence[EpisodePlan]
@@ -95,6 +85,11 @@ class Context:
         """Stop the environment processes."""
         self._resources.close()
         self._pool = None
+
+
+def environments(section: EnvironmentSection) -> EnvironmentPool:
+    """A pool of any environment, for the caller to close."""
+    return EnvironmentPool(section.factory(), section.num_processes)
 
 
 def plans(

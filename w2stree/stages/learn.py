@@ -10,7 +10,7 @@ import torch
 from transformers import AutoTokenizer
 
 from w2stree.chat import ChatFormat
-from w2stree.config import ModelSection, OptimisationSection
+from w2stree.config.model import ModelSection, OptimisationSection
 from w2stree.dataset import (
     PreferenceRow,
     TokenizedRows,

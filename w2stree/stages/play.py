@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from w2stree.config.environment import TextWorldExpressSection
 from w2stree.dataset import preference_rows
 from w2stree.environments.process import EnvironmentProcess
 from w2stree.errors import EnvironmentFailure
@@ -18,7 +19,7 @@ from w2stree.policy import RandomPolicy, Sampling
 from w2stree.react import render_turn
 from w2stree.rollout import opening
 from w2stree.run_directory import StageWriter, write_json
-from w2stree.stages.context import Context, bar, plans
+from w2stree.stages.context import Context, bar, environments, plans
 from w2stree.trajectory import Step, Trajectory, write_trajectories
 
 GREEDY = Sampling(temperature=0.0)
@@ -42,7 +43,10 @@ def random_play(context: Context, out: StageWriter) -> None:
     # No model to batch for: four processes an engine keep two cores busy, and start fast.
     for game in pretrain.games:
         tasks = [f"{game.game}/train/{seed}" for seed in range(game.episodes)]
-        with context.environments(game.game, game.params, pretrain.max_steps, 4) as pool:
+        section = TextWorldExpressSection(
+            game=game.game, params=game.params, max_steps=pretrain.max_steps, num_processes=4
+        )
+        with environments(section) as pool:
             wanted = plans(tasks, [Sampling()], seed=context.seed("random_play"))
             policy = RandomPolicy(by_verb=True)
             trajectories += context.play(f"random_play {game.game}", pool, policy, wanted)

@@ -1,0 +1,16 @@
+"""Configuration files: one YAML file a run, every key known, every value checked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from w2stree.config.experiment import Config
+from w2stree.config.reading import read_config, shipped_configs
+
+__all__ = ["Config", "load_config", "shipped_configs"]
+
+
+def load_config(source: str | Path, overrides: Sequence[str] = ()) -> Config:
+    """An experiment's configuration; see `read_config`."""
+    return read_config(Config, source, overrides)

@@ -1,0 +1,85 @@
+"""Reading a configuration: a YAML file or a shipped one, then overrides, then every check."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import ValidationError
+
+from w2stree.config.section import Section
+from w2stree.errors import InvalidInput
+
+Kind = TypeVar("Kind", bound=Section)
+
+
+def shipped_configs() -> list[str]:
+    """Names of the configurations that come with the package."""
+    folder = resources.files("w2stree") / "configs"
+    return sorted(
+        f.name.removesuffix(".yaml") for f in folder.iterdir() if f.name.endswith(".yaml")
+    )
+
+
+def read_config(kind: type[Kind], source: str | Path, overrides: Sequence[str] = ()) -> Kind:
+    """Read a YAML file or a shipped configuration by name, then apply `key.path=value`s.
+
+    Raises `InvalidInput` naming the file, the key and what it should be.
+    """
+    file = _locate(source)
+    try:
+        record = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise InvalidInput(f"{source}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(record, dict):
+        raise InvalidInput(f"{source}: expected keys and values, found {type(record).__name__}")
+    for override in overrides:
+        _apply(record, override)
+    try:
+        return kind.model_validate(record)
+    except ValidationError as error:
+        lines = [f"{source}: {_key(e['loc'], record)}: {e['msg']}" for e in error.errors()]
+        raise InvalidInput("\n".join(lines)) from None
+
+
+def _locate(source: str | Path) -> Path:
+    if Path(source).is_file():
+        return Path(source)
+    with resources.as_file(resources.files("w2stree") / "configs" / f"{source}.yaml") as shipped:
+        if shipped.is_file():
+            return shipped
+    raise InvalidInput(
+        f"{source}: no such file, and no shipped configuration of that name "
+        f"({', '.join(shipped_configs())})"
+    )
+
+
+def _apply(record: dict[str, Any], override: str) -> None:
+    key, equals, value = override.partition("=")
+    if not equals or not key:
+        raise InvalidInput(f"override {override!r}: write key.path=value")
+    *parents, last = key.split(".")
+    for parent in parents:
+        record = record.setdefault(parent, {})
+        if not isinstance(record, dict):
+            raise InvalidInput(f"override {override!r}: {parent!r} is a value, not a section")
+    try:
+        record[last] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise InvalidInput(f"override {override!r}: not a YAML value: {error}") from None
+
+
+def _key(location: Sequence[int | str], record: Any) -> str:
+    # Among an environment's or a policy's kinds, pydantic puts the kind's name into the path,
+    # where the file has no such key.
+    parts = []
+    for part in location:
+        inner = record.get(part) if isinstance(record, dict) else None
+        if inner is None and part != location[-1] and isinstance(record, dict):
+            continue
+        parts.append(str(part))
+        record = inner if isinstance(record, dict) else None
+    return ".".join(parts) or "the file"
