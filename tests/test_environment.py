@@ -14,11 +14,12 @@ import pytest
 pytest.importorskip("textworld_express")
 
 from w2stree.environments import java
+from w2stree.environments.pool import EnvironmentPool
 from w2stree.environments.process import EnvironmentProcess
 from w2stree.environments.textworld_express import TextWorldExpress
 from w2stree.errors import EnvironmentFailure, InvalidInput, MissingDependency
 from w2stree.policy import RandomPolicy, Sampling
-from w2stree.rollout import EnvironmentPool, EpisodePlan, rollout
+from w2stree.rollout import EpisodePlan, rollout
 
 pytestmark = pytest.mark.java
 

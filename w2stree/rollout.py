@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from w2stree.environment import Environment, Info
-from w2stree.environments.process import EnvironmentProcess
+from w2stree.environment import Info
+from w2stree.environments.pool import EnvironmentPool
 from w2stree.errors import EnvironmentFailure
 from w2stree.policy import AgentTurn, Episode, Policy, Sampling
 from w2stree.react import UNPARSED, parse_action
@@ -31,42 +31,6 @@ class EpisodePlan:
     def rng(self) -> np.random.Generator:
         name = f"{self.seed}/{self.task_id}/{self.sample_index}".encode()
         return np.random.default_rng(list(hashlib.sha256(name).digest()))
-
-
-class EnvironmentPool:
-    """`size` processes of one environment, started when first used and closed together."""
-
-    def __init__(self, factory: Callable[[], Environment], size: int) -> None:
-        self._factory = factory
-        self._processes: list[EnvironmentProcess | None] = [None] * size
-
-    def __len__(self) -> int:
-        return len(self._processes)
-
-    def __getitem__(self, slot: int) -> EnvironmentProcess:
-        process = self._processes[slot]
-        if process is None:
-            process = self._processes[slot] = EnvironmentProcess(self._factory)
-        return process
-
-    def replace(self, slot: int) -> None:
-        """Drop a failed process; the next use starts a fresh one."""
-        process, self._processes[slot] = self._processes[slot], None
-        if process is not None:
-            process.close()
-
-    def start(self, size: int) -> None:
-        """Start `size` processes at once: their start-up times overlap."""
-        for slot in range(min(size, len(self))):
-            _ = self[slot]
-
-    def __enter__(self) -> EnvironmentPool:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        for slot in range(len(self)):
-            with contextlib.suppress(EnvironmentFailure):
-                self.replace(slot)
 
 
 def rollout(

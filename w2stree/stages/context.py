@@ -13,11 +13,12 @@ from tqdm import tqdm
 
 from w2stree.config import Config
 from w2stree.config.environment import EnvironmentSection
+from w2stree.environments.pool import EnvironmentPool
 from w2stree.errors import InvalidInput
 from w2stree.forest import Forest
 from w2stree.ingestion import build_forest
 from w2stree.policy import Policy, Sampling
-from w2stree.rollout import EnvironmentPool, EpisodePlan, rollout
+from w2stree.rollout import EpisodePlan, rollout
 from w2stree.trajectory import Trajectory, read_trajectories
 
 METHODS = ("random", "sft_weak", "sft_strong", "tree_dpo", "mcts_sft", "ceiling")
