@@ -5,11 +5,25 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
+from strategies import episode
+
 from w2stree import Forest, _core
 from w2stree.forest_file import packed
 
 TABLE, ENTRY, NUM_SECTIONS = 32, struct.Struct("<24sQQQ"), 21
 CHECKSUM = TABLE + NUM_SECTIONS * ENTRY.size
+
+# A task with branches and a trajectory that is a prefix, another, and one of an error alone.
+EPISODES = [
+    episode("ab", 1.0, "x"),
+    episode("abc", 0.25, "y"),
+    episode("aBcd", 0.5, "x"),
+    episode("ab", 0.0, "x"),
+    episode("e", 0.75, "x"),
+    episode("f", -0.0, "x"),
+    episode("", 0.5, "x"),
+    episode("", 0.0, "z", status="error"),
+]
 
 DATA_TYPES = {"return_sum": "d", "total_return": "d", "data": "B", "offset": "q"}
 
