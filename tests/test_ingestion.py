@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from columns import columns_of, facts, ids_of
 from hypothesis import given, settings
+from interruption import assert_a_signal_stops
 from strategies import episode, trajectory_lists
 
 from w2stree import (
@@ -304,25 +305,10 @@ def test_references_are_given_back() -> None:
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs POSIX timers")
 @pytest.mark.parametrize("way", ["objects", "texts"])
 def test_signals_interrupt(way: str) -> None:
-    class Stopped(Exception):  # noqa: N818
-        pass
-
-    def interrupt(*_: object) -> None:
-        raise Stopped
-
     many = 20_000_000
-    previous = signal.signal(signal.SIGALRM, interrupt)
-    try:
-        endless = replace(episode("", 1), steps=[Step("a", "o")] * many)  # type: ignore[arg-type]
-        texts = [["a"] * many]
-        begin = time.perf_counter()
-        signal.setitimer(signal.ITIMER_REAL, 0.02)
-        with pytest.raises(Stopped):
-            if way == "objects":
-                build_forest([endless])
-            else:
-                build_forest_from_texts(["t"], texts, texts, [1.0])
-        assert time.perf_counter() - begin < 0.3
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, previous)
+    endless = replace(episode("", 1), steps=[Step("a", "o")] * many)  # type: ignore[arg-type]
+    texts = [["a"] * many]
+    if way == "objects":
+        assert_a_signal_stops(lambda: build_forest([endless]))
+    else:
+        assert_a_signal_stops(lambda: build_forest_from_texts(["t"], texts, texts, [1.0]))
