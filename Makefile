@@ -39,17 +39,17 @@ cpp-bench: $(VENV)/installed
 	$(BIN)/cmake --build --preset bench
 	build/bench/bench_core
 
-# Address, undefined-behaviour and thread sanitizers over the core's C++ and Python tests.
-CORE_TESTS := $(wildcard tests/test_core*.py tests/test_forest*.py tests/test_growth.py \
-  tests/test_pairs*.py tests/test_search*.py tests/test_ingestion.py tests/test_arrow.py)
-THREAD_TESTS := tests/test_growth.py tests/test_search.py
+# Sanitizers: address and undefined behaviour over the core's C++ and Python tests, threads over
+# the C++ tests, which run every threaded function.
+CORE_TESTS := $(wildcard tests/test_core*.py tests/test_forest*.py tests/test_damaged*.py \
+  tests/test_growth.py tests/test_pairs*.py tests/test_search*.py tests/test_ingestion.py \
+  tests/test_arrow.py tests/test_digest.py)
 sanitize: $(VENV)/installed
 	for preset in asan tsan; do \
 	  $(BIN)/cmake --preset $$preset && $(BIN)/cmake --build --preset $$preset && \
 	  $(BIN)/ctest --preset $$preset || exit 1; \
 	done
-	bash .ci/sanitize-python $(BIN)/python address,undefined $(CORE_TESTS)
-	bash .ci/sanitize-python $(BIN)/python thread $(THREAD_TESTS)
+	bash .ci/sanitize-python $(BIN)/python $(CORE_TESTS)
 
 python-test: $(VENV)/installed
 	$(BIN)/python -m pytest -m "not slow"
