@@ -37,7 +37,7 @@ def test_forest(trajectories: list[Trajectory]) -> None:
 
 
 @given(trajectory_lists(), SEARCHES)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_search_without_stop_equals_the_demo(trajectories: list[Trajectory], options: dict) -> None:
     forest = build_forest(trajectories)
     num_simulations, exploration = options["num_simulations"], options["exploration"]
@@ -81,7 +81,6 @@ def test_counts_are_conserved(trajectories: list[Trajectory]) -> None:
 
 
 @given(trajectory_lists(), SEARCHES)
-@settings(deadline=None)
 def test_visits_are_conserved(trajectories: list[Trajectory], options: dict) -> None:
     forest = build_forest(trajectories)
     result = forest.search(**options)

@@ -8,7 +8,7 @@ from pathlib import Path
 import digest_oracle
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from strategies import episode, trajectory_lists
 
@@ -53,20 +53,17 @@ def test_golden(name: str) -> None:
 
 
 @given(trajectory_lists())
-@settings(deadline=None)
 def test_is_as_documented(trajectories: list[Trajectory]) -> None:
     assert build_forest(trajectories).digest() == digest_oracle.digest(trajectories)
 
 
 @given(trajectory_lists(), st.randoms(use_true_random=False))
-@settings(deadline=None)
 def test_input_order_does_not_matter(trajectories: list[Trajectory], random) -> None:
     shuffled = random.sample(trajectories, len(trajectories))
     assert build_forest(shuffled).digest() == build_forest(trajectories).digest()
 
 
 @given(trajectory_lists(), st.data())
-@settings(deadline=None)
 def test_any_change_changes_it(trajectories: list[Trajectory], data: st.DataObject) -> None:
     i = data.draw(st.integers(0, len(trajectories) - 1))
     chosen = trajectories[i]
@@ -101,7 +98,6 @@ def test_any_change_changes_it(trajectories: list[Trajectory], data: st.DataObje
 
 
 @given(trajectory_lists(), st.data())
-@settings(deadline=None)
 def test_which_return_goes_with_which_path_matters(
     trajectories: list[Trajectory], data: st.DataObject
 ) -> None:
@@ -200,13 +196,11 @@ def test_xxh64_vectors(text: bytes, seed: int, expected: int) -> None:
 
 
 @given(st.binary(max_size=200), st.integers(0, 2**64 - 1))
-@settings(deadline=None)
 def test_xxh64_is_as_published(data: bytes, seed: int) -> None:
     assert _core.xxh64(data, seed) == digest_oracle.xxh64(data, seed)
 
 
 @given(st.binary(max_size=2000), st.integers(0, 2**64 - 1))
-@settings(deadline=None)
 def test_xxh64_equals_the_reference(data: bytes, seed: int) -> None:
     reference = pytest.importorskip("xxhash")
     assert _core.xxh64(data, seed) == reference.xxh64_intdigest(data, seed)

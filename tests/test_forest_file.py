@@ -15,7 +15,7 @@ from comparisons import assert_same_forest
 from forest_files import (
     EPISODES,
 )
-from hypothesis import given, settings
+from hypothesis import given
 from strategies import episode, trajectory_lists
 
 from w2stree import (
@@ -64,7 +64,6 @@ def bare(trajectory: Trajectory) -> Trajectory:
 
 
 @given(trajectory_lists())
-@settings(deadline=None)
 def test_round_trip(tmp_path_factory: pytest.TempPathFactory, trajectories: list) -> None:
     folder = tmp_path_factory.mktemp("round")
     forest = build_forest(trajectories)

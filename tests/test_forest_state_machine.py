@@ -192,4 +192,4 @@ class ForestMachine(RuleBasedStateMachine):
 
 FAILED = episode("z", 0.0, "failed", status="error")
 TestForest = ForestMachine.TestCase
-TestForest.settings = settings(max_examples=60, stateful_step_count=12, deadline=None)
+TestForest.settings = settings(max_examples=60, stateful_step_count=12)

@@ -36,7 +36,7 @@ def assert_equal(left: Forest, right: Forest) -> None:
 
 
 @given(trajectory_lists(), st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_adding_equals_building_at_once(
     trajectories: list[Trajectory], data: st.DataObject
 ) -> None:
@@ -48,7 +48,7 @@ def test_adding_equals_building_at_once(
 
 
 @given(trajectory_lists())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_merging_shards_equals_building_from_them_in_turn(trajectories: list[Trajectory]) -> None:
     shards = [[t for t in trajectories if t.task_id == task] for task in ("a", "b", "ü")]
     shards = [shard for shard in shards if shard]
@@ -155,7 +155,7 @@ def test_the_guard_keeps_opposites_and_numbers_apart() -> None:
 
 
 @given(trajectory_lists())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_at_similarity_one_of_distinct_directions_the_forest_is_the_exact_one(
     trajectories: list[Trajectory],
 ) -> None:

@@ -30,7 +30,7 @@ def quiet() -> Iterator[None]:
 
 
 @given(TRAJECTORIES, PAIR_RULES)
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_all_pairs_and_their_count(trajectories: list[Trajectory], rule: dict) -> None:
     forest, expected = build_forest(trajectories), expected_rows(trajectories, rule)
     pairs = forest.pairs(**rule)
@@ -40,14 +40,14 @@ def test_all_pairs_and_their_count(trajectories: list[Trajectory], rule: dict) -
 
 
 @given(TRAJECTORIES, PAIR_RULES)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_best_against_worst(trajectories: list[Trajectory], rule: dict) -> None:
     pairs = build_forest(trajectories).pairs(**rule, strategy="best_worst")
     assert rows(pairs) == oracle.best_worst(expected_rows(trajectories, rule))
 
 
 @given(TRAJECTORIES, PAIR_RULES, st.sampled_from([1, 2, 3, 7, 65536]))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_chunks_add_up(trajectories: list[Trajectory], rule: dict, chunk_size: int) -> None:
     chunks = list(build_forest(trajectories).stream_pairs(**rule, chunk_size=chunk_size))
     expected = expected_rows(trajectories, rule)
@@ -57,7 +57,7 @@ def test_chunks_add_up(trajectories: list[Trajectory], rule: dict, chunk_size: i
 
 
 @given(TRAJECTORIES, PAIR_RULES, st.integers(0, 60), st.integers(0, 2**64 - 1))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_samples_are_distinct_pairs_in_order(
     trajectories: list[Trajectory], rule: dict, num_pairs: int, seed: int
 ) -> None:
@@ -76,7 +76,7 @@ def test_samples_are_distinct_pairs_in_order(
     st.none() | st.integers(1, 12),
     st.integers(0, 2**64 - 1),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_limits_apply_one_after_another(
     trajectories: list[Trajectory],
     rule: dict,
@@ -106,7 +106,7 @@ def test_limits_apply_one_after_another(
 
 
 @given(TRAJECTORIES, PAIR_RULES, st.integers(1, 3), st.integers(1, 5), st.integers(0, 2**64 - 1))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_what_a_task_yields_does_not_depend_on_other_tasks(
     trajectories: list[Trajectory], rule: dict, per_divergence: int, max_per_task: int, seed: int
 ) -> None:

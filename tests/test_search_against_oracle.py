@@ -38,13 +38,13 @@ def assert_equal_to_oracle(trajectories: list[Trajectory], options: dict) -> Sea
 
 
 @given(trajectory_lists(), SEARCHES)
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_search(trajectories: list[Trajectory], options: dict) -> None:
     assert_equal_to_oracle(trajectories, options)
 
 
 @given(trajectory_lists(), SEARCHES)
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_threads_do_not_change_the_result(trajectories: list[Trajectory], options: dict) -> None:
     forest = build_forest(trajectories)
     one = forest.search(**options, num_threads=1)
@@ -55,7 +55,7 @@ def test_threads_do_not_change_the_result(trajectories: list[Trajectory], option
 
 
 @given(trajectory_lists(), SEARCHES, st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_continuing_equals_searching_at_once(
     trajectories: list[Trajectory], options: dict, data: st.DataObject
 ) -> None:
@@ -105,7 +105,7 @@ near_values = st.builds(ulps, st.sampled_from([0.1, 0.3, 0.5, 1.0, 1e-3]), st.in
     st.sampled_from([0.0, 1e-15, 0.3, 1.41]),
     st.sampled_from(["mean", "max"]),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_near_ties(returns: list[list[float]], exploration: float, backup: str) -> None:
     options = {"num_simulations": 300, "exploration": exploration, "backup": backup}
     assert_equal_to_oracle(bush(returns), options)
@@ -148,7 +148,7 @@ def test_equal_statistics_need_no_exact_scores() -> None:
     st.booleans(),
     st.randoms(use_true_random=False),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_blocks_of_arms(
     num_arms: int, num_values: int, exploration: float, backup: str, stops: bool, random
 ) -> None:
@@ -188,7 +188,7 @@ EXTREMES = [0.0, -0.0, 1.0, -1e6, 1e300, -1e300, 1e308, -1e308, 5e-324, 1e-310, 
     st.sampled_from(["mean", "max"]),
     st.booleans(),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_magnitudes(
     returns: list[list[float]], exploration: float, backup: str, stop_arm: bool
 ) -> None:
