@@ -148,6 +148,9 @@ class OpenAIPolicy:
                 api_key=self._key,
                 timeout=self._timeout_s,
                 max_retries=self._max_retries,
+                # A connection kept alive would take a response that a server or proxy sends
+                # twice for the next episode's.
+                default_headers={"Connection": "close"},
             )
         if self._chat is not None:
             return await self._client.completions.create(
