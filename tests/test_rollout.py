@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import functools
+import os
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -168,7 +172,7 @@ def test_the_expert_s_noise_is_a_rate() -> None:
 def test_closing_early_ends_what_is_in_flight() -> None:
     """The environments hang in a step; closing does not wait for them, and the pool goes on."""
     wanted = plans("task-0", "task-1", num_samples=1)
-    with EnvironmentPool(functools.partial(Sleepy), 2) as pool:
+    with EnvironmentPool(Sleepy, 2) as pool:
         episodes = rollout(pool, Asynchronous(RandomPolicy()), wanted, instruction="")
         assert next(episodes).task_id == "task-0"
         start = time.perf_counter()
@@ -183,3 +187,49 @@ class Sleepy(Corridor):
         if self._task_id == "task-1":
             time.sleep(50)
         return super().step(action)
+
+
+def test_ctrl_c_ends_the_rollout_and_its_processes(tmp_path: Path) -> None:
+    """Both the model and the environments keep it waiting."""
+    script = tmp_path / "wait.py"
+    script.write_text(WAITING)
+    run = subprocess.Popen(
+        [sys.executable, str(script)],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert run.stdout is not None
+    children = [int(pid) for pid in run.stdout.readline().split()]
+    assert len(children) == 2
+    time.sleep(0.5)
+    run.send_signal(signal.SIGINT)
+    assert run.wait(timeout=30) == 7, "KeyboardInterrupt reached the caller"
+    for pid in children:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+WAITING = """
+import asyncio, sys
+from test_rollout import Asynchronous, Sleepy, plans
+from w2stree.environments.pool import EnvironmentPool
+from w2stree.policy import RandomPolicy
+from w2stree.rollout import rollout
+
+class Slow(Asynchronous):
+    async def turn(self, episode):
+        if episode.prompt[0].content.startswith("task-0"):
+            await asyncio.sleep(50)
+        return await super().turn(episode)
+
+if __name__ == "__main__":
+    with EnvironmentPool(Sleepy, 2) as pool:
+        for slot in range(2):
+            pool[slot].call("tasks", "train")
+        print(*(pool[slot]._process.pid for slot in range(2)), flush=True)
+        try:
+            list(rollout(pool, Slow(RandomPolicy()), plans("task-0", "task-1"), instruction=""))
+        except KeyboardInterrupt:
+            sys.exit(7)
+"""
