@@ -14,8 +14,9 @@ import torch
 from kitchen import GOOD, tiny_model, tiny_tokenizer
 
 from w2stree.chat import ChatFormat
+from w2stree.errors import ModelFailure
 from w2stree.policies.transformers_policy import TransformersPolicy, sample
-from w2stree.policy import Episode, Sampling
+from w2stree.policy import AgentTurn, Episode, Sampling
 from w2stree.react import parse_action
 from w2stree.trajectory import Message, Step
 
@@ -84,6 +85,34 @@ def test_a_policy_plays_a_second_round_with_the_same_keys(
         return episode.steps
 
     assert play() == play()
+
+
+def test_an_episode_that_begins_with_a_prefix_is_read_from_its_start(
+    model_and_tokenizer: tuple[Any, Any],
+) -> None:
+    """Its key was another episode's a moment ago, and its first call brings steps already."""
+    model, tokenizer = model_and_tokenizer
+    policy = TransformersPolicy(model, tokenizer, decoding="free", max_new_tokens=12)
+    _play(policy, [_episode(0, 1.0)])
+    contexts: list[list[int]] = []
+
+    def branch(policy: TransformersPolicy) -> AgentTurn | ModelFailure:
+        episode = Episode(0, GOOD.prompt, Sampling(), np.random.default_rng(1), ACTIONS)
+        episode.steps += GOOD.steps[:2]
+        contexts.append(policy._chat.history_ids(GOOD.prompt, GOOD.steps[:2]))
+        return policy.act([episode])[0]
+
+    turn = branch(policy)
+    assert turn == branch(TransformersPolicy(model, tokenizer, decoding="free", max_new_tokens=12))
+    assert isinstance(turn, AgentTurn)
+    assert turn.token_ids is not None
+    assert turn.logprobs is not None
+    with torch.inference_mode():
+        logits = model(torch.tensor([contexts[0] + list(turn.token_ids)])).logits[0]
+    scores = torch.log_softmax(logits[len(contexts[0]) - 1 : -1].double(), dim=-1)
+    expected = scores.gather(1, torch.tensor(turn.token_ids)[:, None]).squeeze(1).numpy()
+    sampled = np.array(turn.logprobs) != 0.0
+    np.testing.assert_allclose(np.array(turn.logprobs)[sampled], expected[sampled], atol=1e-4)
 
 
 def test_kept_logprobs_are_the_model_s_own(model_and_tokenizer: tuple[Any, Any]) -> None:

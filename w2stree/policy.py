@@ -1,42 +1,55 @@
-"""The policy protocol, and the two policies that need no model.
+"""The two policy protocols, what a policy is asked and answers, and random play.
 
-A policy is asked for many turns at once (one per running episode), so that a model can
-batch them; it answers in the same order.
+A `Policy` is asked for many turns at once (one per running episode), so that a model can batch
+them; it answers in the same order. An `AsyncPolicy` is asked for one turn at a time by many
+episodes that do not wait for each other: right where a server does the batching.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol, get_args, runtime_checkable
 
 import numpy as np
 
-from w2stree.errors import InvalidInput
+from w2stree.environment import ExpertTurn
+from w2stree.errors import InvalidInput, ModelFailure
 from w2stree.react import render_turn
 from w2stree.trajectory import Message, Step
+
+ModelName = Literal["tuned", "base"]
+"""`tuned`: the model explored with. `base`: what it was before its fine-tuning."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """A sampling configuration. `temperature` 0 is greedy decoding (ties to the lowest id)."""
+    """A sampling configuration. `temperature` 0 is greedy decoding (ties to the lowest id).
+
+    `model` says which model plays; a policy is one model, so whoever makes the plans asks the
+    policy of that model.
+    """
 
     temperature: float = 1.0
     top_p: float = 1.0
+    model: ModelName = "tuned"
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.temperature < float("inf"):
             raise InvalidInput(f"temperature is {self.temperature}; give a number >= 0")
         if not 0.0 < self.top_p <= 1.0:
             raise InvalidInput(f"top_p is {self.top_p}; give a number in (0, 1]")
+        if self.model not in get_args(ModelName):
+            raise InvalidInput(f"model is {self.model!r}; use one of {get_args(ModelName)}")
 
 
 @dataclass(slots=True)
 class Episode:
     """A running episode as a policy sees it: the history so far and how to sample.
 
-    `key` is unique in a run; a policy may keep a cache by it. `rng` is the episode's own, so
-    its samples do not depend on which other episodes run beside it.
+    One object from an episode's first turn to its last; `key` names it within its rollout.
+    `rng` is the episode's own, so its samples do not depend on which others run beside it.
+    `expert` is the environment's solution of the task, where the policy has `needs_expert`.
     """
 
     key: int
@@ -45,6 +58,7 @@ class Episode:
     rng: np.random.Generator
     admissible_actions: list[str]
     steps: list[Step] = field(default_factory=list)
+    expert: tuple[ExpertTurn, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,39 +71,62 @@ class AgentTurn:
 
 
 class Policy(Protocol):
-    """An agent."""
+    """An agent that answers for all running episodes at once.
+
+    A policy with a true attribute `needs_expert` finds the environment's solution in
+    `Episode.expert`.
+    """
 
     info: Mapping[str, str]
     """What its trajectories' `info` says of it: `policy`, and the `tokenizer` of its ids."""
 
-    def act(self, episodes: Sequence[Episode]) -> list[AgentTurn]:
-        """The next turn of each episode, in order."""
+    def act(self, episodes: Sequence[Episode]) -> Sequence[AgentTurn | ModelFailure]:
+        """The next turn of each episode, in order; a failure ends its episode alone."""
 
     def forget(self, key: int) -> None:
         """The episode has ended: drop what is kept for it."""
+
+
+@runtime_checkable
+class AsyncPolicy(Protocol):
+    """An agent that answers episode by episode, many at a time."""
+
+    info: Mapping[str, str]
+    """As `Policy.info`."""
+
+    async def turn(self, episode: Episode) -> AgentTurn:
+        """The episode's next turn; raises `ModelFailure`, which ends this episode alone."""
+
+    async def close(self) -> None:
+        """The rollout has ended, and its event loop with it: drop connections bound to it."""
 
 
 class RandomPolicy:
     """Plays at random among the admissible actions: reward-free play, and the floor of a table.
 
     `by_verb` draws the verb first (an action's first word), then the action: an environment
-    with forty things to examine and one to cook is then not all examining.
+    with forty things to examine and one to cook is then not all examining. Where an engine
+    lists no admissible actions, the episode fails (`ModelFailure`).
     """
 
     def __init__(self, *, by_verb: bool = False) -> None:
         self.info: Mapping[str, str] = {"policy": "random"}
         self._by_verb = by_verb
 
-    def act(self, episodes: Sequence[Episode]) -> list[AgentTurn]:
-        return [AgentTurn(render_turn("", self._choose(e))) for e in episodes]
+    def act(self, episodes: Sequence[Episode]) -> list[AgentTurn | ModelFailure]:
+        return [random_turn(episode, by_verb=self._by_verb) for episode in episodes]
 
     def forget(self, key: int) -> None:
         pass
 
-    def _choose(self, episode: Episode) -> str:
-        actions = episode.admissible_actions
-        if self._by_verb:
-            verbs = sorted({action.split()[0] for action in actions})
-            verb = verbs[int(episode.rng.integers(len(verbs)))]
-            actions = [action for action in actions if action.split()[0] == verb]
-        return actions[int(episode.rng.integers(len(actions)))]
+
+def random_turn(episode: Episode, *, by_verb: bool = False) -> AgentTurn | ModelFailure:
+    """One admissible action at random, drawn from the episode's generator."""
+    actions = episode.admissible_actions
+    if not actions:
+        return ModelFailure("the environment lists no admissible actions to choose from")
+    if by_verb:
+        verbs = sorted({action.split()[0] for action in actions})
+        verb = verbs[int(episode.rng.integers(len(verbs)))]
+        actions = [action for action in actions if action.split()[0] == verb]
+    return AgentTurn(render_turn("", actions[int(episode.rng.integers(len(actions)))]))

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from w2stree.config.environment import EnvironmentSection
 from w2stree.config.model import ModelSection, OptimisationSection, StrongSection, TokenizerSection
+from w2stree.config.policy import DecodingSection
 from w2stree.config.section import Fraction, Positive, Section
 
 
@@ -40,16 +41,6 @@ class PromptSection(Section):
 
     instruction: str = ""
     thought: bool = True
-
-
-class DecodingSection(Section):
-    """How turns are decoded, the same for every model of a run.
-
-    `max_new_tokens` bounds what is said freely: the whole turn, or its thought.
-    """
-
-    actions: Literal["admissible", "free"] = "admissible"
-    max_new_tokens: Positive = 64
 
 
 class SamplingSection(Section):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from w2stree.chat import ChatFormat
 from w2stree.policies.grammar import Decoding, Turn, TurnGrammar
 from w2stree.policies.kv_cache import LockstepCache
+from w2stree.policies.sampled_turn import sampled_turn
 from w2stree.policy import AgentTurn, Episode
 
 
@@ -41,6 +42,7 @@ class TransformersPolicy:
             "tokenizer": self._chat.fingerprint(),
         }
         self._cache: LockstepCache | None = None
+        self._episodes: dict[int, Episode] = {}  # those in the cache, by key
         self._unseen: dict[int, list[int]] = {}  # ids of an episode the cache does not hold yet
         self.num_generated_tokens = 0
 
@@ -53,9 +55,12 @@ class TransformersPolicy:
         if not episodes:
             return []
         keys = [episode.key for episode in episodes]
-        is_new = any(not e.steps for e in episodes)  # keys may have been used before
-        if self._cache is None or is_new or not set(keys) <= set(self._cache.keys):
+        # Each rollout counts its keys from 0, and an episode may begin with a prefix's steps:
+        # only the object itself tells whether the cache holds its history.
+        is_cached = all(self._episodes.get(e.key) is e for e in episodes)
+        if self._cache is None or not is_cached:
             self._cache = LockstepCache(self._model, keys)
+            self._episodes = {e.key: e for e in episodes}
             self._unseen = {e.key: self._chat.history_ids(e.prompt, e.steps) for e in episodes}
         else:
             self._cache.select(keys)
@@ -65,9 +70,10 @@ class TransformersPolicy:
         turns = [self._grammar.start(episode.admissible_actions) for episode in episodes]
         self._generate(self._cache, episodes, turns)
         self.num_generated_tokens += sum(len(turn.ids) for turn in turns)
-        return [self._agent_turn(turn) for turn in turns]
+        return [sampled_turn(self._chat, turn.ids, turn.logprobs) for turn in turns]
 
     def forget(self, key: int) -> None:
+        self._episodes.pop(key, None)
         self._unseen.pop(key, None)
 
     def _generate(
@@ -88,14 +94,6 @@ class TransformersPolicy:
                 chunks[i] = turn.ids[before:]
         for episode, chunk in zip(episodes, chunks, strict=True):
             self._unseen[episode.key] = chunk
-
-    def _agent_turn(self, turn: Turn) -> AgentTurn:
-        text = turn.ids[: len(turn.ids) - len(self._chat.end_ids)]
-        return AgentTurn(
-            response=self._chat.tokenizer.decode(text),
-            token_ids=tuple(turn.ids),
-            logprobs=tuple(turn.logprobs),
-        )
 
 
 def sample(

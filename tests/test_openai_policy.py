@@ -1,0 +1,312 @@
+"""The OpenAI-compatible policy against a small real server that misbehaves over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("openai")
+
+from corridor import Corridor
+
+from w2stree.environments.pool import EnvironmentPool
+from w2stree.errors import InvalidInput, ModelFailure
+from w2stree.policies.openai_policy import OpenAIPolicy
+from w2stree.policy import AgentTurn, Episode, Sampling
+from w2stree.rollout import EpisodePlan, rollout
+from w2stree.trajectory import Message, Step, Trajectory
+
+Answer = Callable[["Handler", dict[str, Any]], None]
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers the n-th request as the n-th answer of the server says, the last one for ever."""
+
+    protocol_version = "HTTP/1.1"
+    server: Server
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        with self.server.lock:
+            number = len(self.server.requests)
+            self.server.requests.append(body)
+        answers = self.server.answers
+        with suppress(BrokenPipeError, ConnectionResetError):  # the client has given up waiting
+            answers[min(number, len(answers) - 1)](self, body)
+
+    def send(self, body: bytes, status: int = 200, **headers: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        for name, value in {"Content-Length": str(len(body)), **headers}.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, *answers: Answer) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.answers, self.requests, self.lock = answers, [], threading.Lock()
+        self.url = f"http://127.0.0.1:{self.server_port}/v1"
+
+
+@contextmanager
+def serving(*answers: Answer) -> Iterator[Server]:
+    server = Server(*answers)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def reply(text: str | None = "Action: east", **choice: Any) -> bytes:
+    message = {"role": "assistant", "content": text}
+    choices = [{"index": 0, "finish_reason": "stop", "message": message, **choice}]
+    return json.dumps({"id": "1", "object": "chat.completion", "choices": choices}).encode()
+
+
+def says(text: str, **choice: Any) -> Answer:
+    return lambda handler, body: handler.send(reply(text, **choice))
+
+
+def status(code: int, **headers: str) -> Answer:
+    return lambda handler, body: handler.send(b'{"error": {"message": "no"}}', code, **headers)
+
+
+def sends(body: bytes) -> Answer:
+    return lambda handler, _: handler.send(body)
+
+
+def truncated(handler: Handler, body: dict[str, Any]) -> None:
+    handler.send(reply()[:20], Content_Length=str(len(reply())))
+    handler.close_connection = True
+
+
+def slow(handler: Handler, body: dict[str, Any]) -> None:
+    time.sleep(1.5)
+    handler.send(reply())
+
+
+def repeats_itself(handler: Handler, body: dict[str, Any]) -> None:
+    """The whole HTTP response twice, in one write; the text tells the requests apart."""
+    text = f"Action: {body['messages'][-1]['content']}"
+    content = reply(text)
+    head = (
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(content)}\r\n\r\n"
+    ).encode()
+    handler.wfile.write((head + content) * 2)
+
+
+good = says("Thought: home.\nAction: east")
+
+
+def policy(server: Server | str, **settings: Any) -> OpenAIPolicy:
+    url = server if isinstance(server, str) else server.url
+    return OpenAIPolicy("m", base_url=url, **{"max_retries": 1, "timeout_s": 0.5, **settings})
+
+
+def ask(agent: OpenAIPolicy, *contents: str) -> list[AgentTurn]:
+    """One turn of an episode for each content, one after the other on one event loop."""
+
+    async def turns() -> list[AgentTurn]:
+        try:
+            return [await agent.turn(episode(content)) for content in contents or ("go",)]
+        finally:
+            await agent.close()
+
+    return asyncio.run(turns())
+
+
+def episode(content: str = "go", actions: tuple[str, ...] = ("east", "west")) -> Episode:
+    prompt = (Message("user", content),)
+    return Episode(0, prompt, Sampling(0.7, 0.9), np.random.default_rng(0), list(actions))
+
+
+def test_the_request_is_the_history_and_the_sampling() -> None:
+    with serving(good) as server:
+        running = episode()
+        running.steps.append(Step("west", "a wall", "Thought: hm.\nAction: west"))
+        asyncio.run(policy(server).turn(running))
+    (request,) = server.requests
+    assert [(m["role"], m["content"]) for m in request["messages"]] == [
+        ("user", "go"),
+        ("assistant", "Thought: hm.\nAction: west"),
+        ("user", "a wall"),
+    ]
+    assert (request["model"], request["temperature"], request["top_p"]) == ("m", 0.7, 0.9)
+    assert request["seed"] == int(np.random.default_rng(0).integers(2**31))
+    assert request["logprobs"] is True
+    assert request["return_token_ids"] is True
+
+
+def test_token_ids_and_logprobs_are_kept_where_given() -> None:
+    logprobs = {"content": [{"token": t, "logprob": p, "top_logprobs": [], "bytes": None}
+                            for t, p in (("a", -0.5), ("b", -1.0))]}  # fmt: skip
+    with serving(
+        says("Action: a", token_ids=[7, 8], logprobs=logprobs),
+        says("Action: a", token_ids=[7, 8, 9], logprobs=logprobs),
+        good,
+    ) as server:
+        both, other_length, neither = ask(policy(server), "1", "2", "3")
+    assert (both.token_ids, both.logprobs) == ((7, 8), (-0.5, -1.0))
+    assert (other_length.token_ids, other_length.logprobs) == ((7, 8, 9), None)
+    assert (neither.token_ids, neither.logprobs) == (None, None)
+    assert "tokenizer" not in policy(server).info, "whose ids they are is not known"
+
+
+def test_a_server_that_refuses_token_ids_is_asked_without() -> None:
+    def refuses(handler: Handler, body: dict[str, Any]) -> None:
+        (status(400) if "return_token_ids" in body else good)(handler, body)
+
+    with serving(refuses) as server:
+        turns = ask(policy(server), "1", "2")
+    assert [turn.token_ids for turn in turns] == [None, None]
+    assert len(server.requests) == 3, "refused once, then never asked again"
+
+
+def test_a_reply_cut_off_by_length_is_a_turn() -> None:
+    with serving(says("Thought: and then", finish_reason="length")) as server:
+        (turn,) = ask(policy(server))
+    assert turn.response == "Thought: and then"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [status(500), status(503), truncated, slow, sends(b"<html>busy</html>"), sends(b"{}"),
+     sends(b'{"choices": []}'), sends(reply() * 2), sends(reply(None)), sends(b"")],
+    ids=["500", "503", "truncated", "slow", "not JSON", "no choices", "empty choices",
+         "two bodies", "empty content", "no body"],
+)  # fmt: skip
+def test_a_passing_fault_is_asked_again_and_a_lasting_one_is_a_model_failure(
+    fault: Answer,
+) -> None:
+    with serving(fault, good) as server:
+        (turn,) = ask(policy(server))
+        assert turn.response == "Thought: home.\nAction: east"
+        assert server.requests[0] == server.requests[1], "the same seed too"
+    with serving(fault) as server, pytest.raises(ModelFailure, match=server.url):
+        ask(policy(server, max_retries=0))
+
+
+def test_retry_after_is_honoured() -> None:
+    with serving(status(429, Retry_After="1.5"), good) as server:
+        start = time.perf_counter()
+        ask(policy(server))
+    assert time.perf_counter() - start >= 1.5
+
+
+def test_a_response_sent_twice_does_not_answer_the_next_question() -> None:
+    with serving(repeats_itself) as server:
+        turns = ask(policy(server), "one", "two", "three")
+    assert [turn.response for turn in turns] == ["Action: one", "Action: two", "Action: three"]
+
+
+def test_a_server_that_is_down_is_named() -> None:
+    with serving(good) as server:
+        url = server.url
+    with pytest.raises(ModelFailure, match=url):
+        ask(policy(url))
+
+
+@pytest.mark.parametrize(("code", "message"), [(401, "refuses us"), (404, "has no model 'm'")])
+def test_what_no_retry_can_mend_is_the_user_s_to_mend(code: int, message: str) -> None:
+    with serving(status(code)) as server, pytest.raises(InvalidInput, match=message):
+        ask(policy(server))
+    assert len(server.requests) == 1
+
+
+def test_the_key_comes_from_the_named_variable_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str | None] = []
+
+    def notes_key(handler: Handler, body: dict[str, Any]) -> None:
+        seen.append(handler.headers["Authorization"])
+        good(handler, body)
+
+    monkeypatch.setenv("OPENAI_API_KEY", "not for this server")
+    monkeypatch.setenv("MY_KEY", "secret")
+    with serving(notes_key) as server:
+        ask(policy(server))
+        ask(policy(server, api_key_env="MY_KEY"))
+    assert seen == ["Bearer none", "Bearer secret"]
+    with pytest.raises(InvalidInput, match="NO_KEY is not set"):
+        policy("http://127.0.0.1", api_key_env="NO_KEY")
+
+
+def test_admissible_decoding_asks_for_it_and_checks_it() -> None:
+    with serving(says("Action: west"), says("Action: north")) as server:
+        agent = policy(server, decoding="admissible", has_thought=False)
+        assert ask(agent)[0].response == "Action: west"
+        assert server.requests[0]["structured_outputs"] == {
+            "choice": ["Action: east", "Action: west"]
+        }
+        with pytest.raises(ModelFailure, match="ignores structured_outputs"):
+            ask(agent)
+
+
+def play(server: Server, num_plans: int, size: int, **settings: Any) -> list[Trajectory]:
+    plans = [EpisodePlan(f"task-{i}", 0, Sampling(), 3) for i in range(num_plans)]
+    with EnvironmentPool(Corridor, size) as pool:
+        agent = policy(server, **settings)
+        return list(rollout(pool, agent, plans, instruction="Go east."))
+
+
+def test_episodes_are_in_flight_together_and_fail_alone() -> None:
+    def bad_for_task_2(handler: Handler, body: dict[str, Any]) -> None:
+        time.sleep(0.2)
+        is_bad = "task-2" in body["messages"][0]["content"]
+        (status(500) if is_bad else good)(handler, body)
+
+    with serving(bad_for_task_2) as server:
+        start = time.perf_counter()
+        played = play(server, 4, 4, max_retries=0, timeout_s=5.0)
+        seconds = time.perf_counter() - start
+    assert {t.task_id: t.status for t in played} == {
+        "task-0": "done", "task-1": "done", "task-2": "error", "task-3": "done",
+    }  # fmt: skip
+    failed = next(t for t in played if t.status == "error")
+    assert server.url in failed.info["error"]
+    assert failed.steps == ()
+    assert all(t.total_return == 1.0 for t in played if t.status == "done")
+    assert len(server.requests) == 10
+    turns_in_a_row = 10 * 0.2
+    assert seconds < turns_in_a_row + 3 * 0.2 or seconds < 8, "processes start in it too"
+
+
+def test_a_rollout_closed_early_asks_no_more() -> None:
+    def slow_for_others(handler: Handler, body: dict[str, Any]) -> None:
+        time.sleep(0.0 if "task-0" in body["messages"][0]["content"] else 1.0)
+        good(handler, body)
+
+    plans = [EpisodePlan(f"task-{i}", 0, Sampling(), 3) for i in range(20)]
+    with serving(slow_for_others) as server, EnvironmentPool(Corridor, 2) as pool:
+        episodes = rollout(pool, policy(server, timeout_s=5.0), plans, instruction="")
+        first = next(episodes)
+        start = time.perf_counter()
+        episodes.close()  # type: ignore[attr-defined]
+        assert time.perf_counter() - start < 0.9, "nothing is waited for"
+        asked = len(server.requests)
+        time.sleep(1.2)
+        assert len(server.requests) == asked
+        # The pool and the policy serve the next rollout.
+        (again,) = rollout(pool, policy(server), plans[:1], instruction="")
+    assert first.task_id == "task-0"
+    assert again == first

@@ -1,0 +1,235 @@
+"""Rollouts in real environment processes: prefixes, lone failures, lockstep and asynchronous."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from corridor import LENGTH, MAX_STEPS, Corridor
+
+from w2stree.environments.pool import EnvironmentPool
+from w2stree.errors import InvalidInput, ModelFailure
+from w2stree.policies.expert_policy import ExpertPolicy
+from w2stree.policy import AgentTurn, Episode, RandomPolicy, Sampling
+from w2stree.react import UNPARSED, render_turn
+from w2stree.rollout import EpisodePlan, rollout
+from w2stree.trajectory import Step, Trajectory
+
+
+class Asynchronous:
+    """A lockstep policy asked one episode at a time, each taking its own time to answer."""
+
+    def __init__(self, policy: Any) -> None:
+        self._policy, self.info = policy, policy.info
+        self.needs_expert = getattr(policy, "needs_expert", False)
+        self.num_running = self.most_running = 0
+        self.is_closed = False
+
+    async def turn(self, episode: Episode) -> AgentTurn:
+        self.num_running += 1
+        self.most_running = max(self.most_running, self.num_running)
+        await asyncio.sleep(0.001 * (episode.key % 3))
+        self.num_running -= 1
+        (answer,) = self._policy.act([episode])
+        if isinstance(answer, ModelFailure):
+            raise answer
+        return answer  # type: ignore[no-any-return]
+
+    async def close(self) -> None:
+        self.is_closed = True
+
+
+class Silent(RandomPolicy):
+    """Gives no answer in `task-1`, and no action in `task-2`."""
+
+    def act(self, episodes: Sequence[Episode]) -> list[AgentTurn | ModelFailure]:
+        answers = super().act(episodes)
+        for i, episode in enumerate(episodes):
+            if episode.prompt[0].content.startswith("task-1"):
+                answers[i] = ModelFailure("the server is down")
+            if episode.prompt[0].content.startswith("task-2"):
+                answers[i] = AgentTurn("I wonder.")
+        return answers
+
+
+def plans(*tasks: str, num_samples: int = 2) -> list[EpisodePlan]:
+    return [
+        EpisodePlan(task, sample, Sampling(), 5) for task in tasks for sample in range(num_samples)
+    ]
+
+
+def play(policy: Any, wanted: Sequence[EpisodePlan], size: int = 3) -> dict[Any, Trajectory]:
+    with EnvironmentPool(Corridor, size) as pool:
+        played = list(rollout(pool, policy, wanted, instruction=""))
+    assert len(played) == len(wanted)
+    return {(t.task_id, t.info["sample_index"]): t for t in played}
+
+
+@pytest.mark.parametrize(
+    "policy", [RandomPolicy(), ExpertPolicy(noise=0.4), Silent()], ids=["random", "expert", "fails"]
+)
+def test_asynchronous_episodes_are_those_of_lockstep(policy: Any) -> None:
+    wanted = plans("task-0", "task-1", "task-2", "hopeless", "task-3")
+    asynchronous = Asynchronous(policy)
+    lockstep, together = play(policy, wanted), play(asynchronous, wanted)
+    assert {key: _without_pid(t) for key, t in lockstep.items()} == {
+        key: _without_pid(t) for key, t in together.items()
+    }
+    assert asynchronous.most_running > 1
+    assert asynchronous.is_closed
+
+
+def _without_pid(trajectory: Trajectory) -> Trajectory:
+    cause = str(trajectory.info.get("error", "")).partition(":")[2]
+    return replace(trajectory, info={**trajectory.info, "error": cause})
+
+
+@pytest.mark.parametrize("wrap", [lambda p: p, Asynchronous], ids=["lockstep", "async"])
+def test_failures_end_their_own_episode_alone(wrap: Any) -> None:
+    played = play(wrap(Silent()), plans("task-0", "task-1", "task-2", "hopeless", num_samples=1))
+    assert played["task-1", 0].status == "error"
+    assert played["task-1", 0].info["error"] == "the server is down"
+    assert played["hopeless", 0].status == "error"
+    assert "its process ended" in played["hopeless", 0].info["error"]
+    assert len(played["hopeless", 0].steps) == 1, "what was played before stays"
+    assert played["task-0", 0].status in ("done", "truncated")
+    speechless = played["task-2", 0]
+    assert (speechless.status, len(speechless.steps)) == ("truncated", MAX_STEPS)
+    assert speechless.steps[0] == Step("", UNPARSED, "I wonder.", reward=0.0)
+
+
+@pytest.mark.parametrize("wrap", [lambda p: p, Asynchronous], ids=["lockstep", "async"])
+def test_a_user_s_mistake_stops_the_rollout(wrap: Any) -> None:
+    class Mistaken(RandomPolicy):
+        def act(self, episodes: Sequence[Episode]) -> list[AgentTurn | ModelFailure]:
+            raise InvalidInput("no such model")
+
+    with pytest.raises(InvalidInput, match="no such model"):
+        play(wrap(Mistaken()), plans("task-0", "task-1"))
+
+
+def test_info_names_the_plan() -> None:
+    plan = EpisodePlan("task-0", 4, Sampling(0.5, 0.9, "base"), 7, attempt=2)
+    (trajectory,) = play(RandomPolicy(), [plan]).values()
+    assert trajectory.info == {
+        "sample_index": 4, "attempt": 2, "seed": 7,
+        "temperature": 0.5, "top_p": 0.9, "model": "base", "policy": "random",
+    }  # fmt: skip
+
+
+def test_another_attempt_draws_the_same() -> None:
+    first, second = (
+        play(RandomPolicy(), [EpisodePlan("task-0", 0, Sampling(), 7, attempt=n)]) for n in (0, 1)
+    )
+    assert [t.steps for t in first.values()] == [t.steps for t in second.values()]
+
+
+@pytest.mark.parametrize("wrap", [lambda p: p, Asynchronous], ids=["lockstep", "async"])
+def test_an_episode_starts_where_its_prefix_leads(wrap: Any) -> None:
+    whole = play(ExpertPolicy(), plans("task-0", num_samples=1))["task-0", 0]
+    prefix = whole.steps[:2]
+    plan = EpisodePlan("task-0", 9, Sampling(), 5, prefix=prefix)
+    branched = play(wrap(ExpertPolicy()), [plan])["task-0", 9]
+    assert branched.steps == whole.steps
+    assert branched.prompt == whole.prompt
+    assert branched.total_return == 1.0
+    assert branched.info["prefix_length"] == 2
+    assert "prefix_length" not in whole.info
+
+
+def test_a_prefix_that_is_answered_differently_is_an_error() -> None:
+    wrong = Step("east", "You are on the moon.", "Action: east")
+    plan = EpisodePlan("task-0", 0, Sampling(), 5, prefix=(wrong,))
+    trajectory = play(RandomPolicy(), [plan])["task-0", 0]
+    assert trajectory.status == "error"
+    assert "not You are on the moon." in trajectory.info["error"]
+
+
+def test_the_expert_s_noise_is_a_rate() -> None:
+    wanted = plans(*(f"task-{i}" for i in range(10)), num_samples=3)
+    by_noise = {noise: play(ExpertPolicy(noise=noise), wanted, size=4) for noise in (0.0, 0.5, 1.0)}
+    for trajectory in by_noise[0.0].values():
+        assert [s.response for s in trajectory.steps] == [render_turn("out", "east")] * LENGTH
+        assert trajectory.info["policy"] == "expert(noise=0)"
+    lengths = [len(t.steps) for t in by_noise[0.5].values()]
+    assert LENGTH < sum(lengths) / len(lengths) < MAX_STEPS
+    thoughts = [s.response.startswith("Thought: out") for t in by_noise[1.0].values()
+                for s in t.steps]  # fmt: skip
+    assert not any(thoughts), "nothing but noise"
+    with pytest.raises(InvalidInput, match="give a probability"):
+        ExpertPolicy(noise=1.5)
+
+
+def test_closing_early_ends_what_is_in_flight() -> None:
+    """The environments hang in a step; closing does not wait for them, and the pool goes on."""
+    wanted = plans("task-0", "task-1", num_samples=1)
+    with EnvironmentPool(Sleepy, 2) as pool:
+        episodes = rollout(pool, Asynchronous(RandomPolicy()), wanted, instruction="")
+        assert next(episodes).task_id == "task-0"
+        start = time.perf_counter()
+        episodes.close()  # type: ignore[attr-defined]
+        assert time.perf_counter() - start < 20
+        (again,) = rollout(pool, Asynchronous(RandomPolicy()), wanted[:1], instruction="")
+    assert again.status in ("done", "truncated")
+
+
+class Sleepy(Corridor):
+    def step(self, action: str) -> Any:
+        if self._task_id == "task-1":
+            time.sleep(50)
+        return super().step(action)
+
+
+def test_ctrl_c_ends_the_rollout_and_its_processes(tmp_path: Path) -> None:
+    """Both the model and the environments keep it waiting."""
+    script = tmp_path / "wait.py"
+    script.write_text(WAITING)
+    run = subprocess.Popen(
+        [sys.executable, str(script)],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert run.stdout is not None
+    children = [int(pid) for pid in run.stdout.readline().split()]
+    assert len(children) == 2
+    time.sleep(0.5)
+    run.send_signal(signal.SIGINT)
+    assert run.wait(timeout=30) == 7, "KeyboardInterrupt reached the caller"
+    for pid in children:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+WAITING = """
+import asyncio, sys
+from test_rollout import Asynchronous, Sleepy, plans
+from w2stree.environments.pool import EnvironmentPool
+from w2stree.policy import RandomPolicy
+from w2stree.rollout import rollout
+
+class Slow(Asynchronous):
+    async def turn(self, episode):
+        if episode.prompt[0].content.startswith("task-0"):
+            await asyncio.sleep(50)
+        return await super().turn(episode)
+
+if __name__ == "__main__":
+    with EnvironmentPool(Sleepy, 2) as pool:
+        for slot in range(2):
+            pool[slot].call("tasks", "train")
+        print(*(pool[slot]._process.pid for slot in range(2)), flush=True)
+        try:
+            list(rollout(pool, Slow(RandomPolicy()), plans("task-0", "task-1"), instruction=""))
+        except KeyboardInterrupt:
+            sys.exit(7)
+"""

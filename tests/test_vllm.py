@@ -1,0 +1,195 @@
+"""The real vLLM: whole TextWorldExpress episodes through its server and in process.
+
+W2STREE_VLLM_PYTHON=DIR/bin/python pytest -m slow tests/test_vllm.py, DIR made by
+`bash bench/vllm_venv.sh DIR`.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("openai")
+pytest.importorskip("textworld_express")
+pytest.importorskip("torch")
+
+import torch
+
+from w2stree.chat import ChatFormat
+from w2stree.environments.pool import EnvironmentPool
+from w2stree.environments.textworld_express import TextWorldExpress
+from w2stree.model import load_model
+from w2stree.policies.openai_policy import OpenAIPolicy
+from w2stree.policy import Sampling
+from w2stree.react import parse_action
+from w2stree.rollout import EpisodePlan, rollout
+from w2stree.trajectory import Trajectory, read_trajectories
+
+PYTHON = os.environ.get("W2STREE_VLLM_PYTHON", "")
+ROOT = Path(__file__).parent.parent
+GAME = {"numLocations": 1, "numIngredients": 1, "includeDoors": 0}
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.java,
+    pytest.mark.skipif(not PYTHON, reason="W2STREE_VLLM_PYTHON names no interpreter with vLLM"),
+]
+
+
+@pytest.fixture(scope="module")
+def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The weak model of the miniature, wide enough for vLLM's attention kernels on the CPU."""
+    run_dir = tmp_path_factory.mktemp("run")
+    width = (
+        "weak.architecture={hidden_size: 64, num_layers: 2, num_heads: 2, intermediate_size: 64}"
+    )
+    command = [sys.executable, "-m", "w2stree", "run", "miniature", "--run-dir", str(run_dir)]
+    subprocess.run([*command, width], check=True, capture_output=True)
+    return run_dir / "sft_weak" / "model"
+
+
+@pytest.fixture(scope="module")
+def url(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    from bench.vllm_server import vllm_server
+
+    log = tmp_path_factory.mktemp("server") / "log"
+    with vllm_server(PYTHON, model_dir, log=log) as base_url:
+        yield base_url
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[EnvironmentPool]:
+    factory = functools.partial(TextWorldExpress, "cookingworld", GAME, max_steps=6)
+    with EnvironmentPool(factory, 3) as processes:
+        yield processes
+
+
+def play(pool: EnvironmentPool, policy: Any, *, temperature: float = 1.0) -> list[Trajectory]:
+    plans = [
+        EpisodePlan(f"cookingworld/train/{task}", sample, Sampling(temperature, 0.95), 11)
+        for task in range(2)
+        for sample in range(2)
+    ]
+    played = list(rollout(pool, policy, plans, instruction="Cook."))
+    return sorted(played, key=lambda t: (t.task_id, t.info["sample_index"]))
+
+
+def openai_policy(url: str, model_dir: Path, **settings: Any) -> OpenAIPolicy:
+    _, tokenizer = load_model(model_dir)
+    return OpenAIPolicy(
+        "tuned", base_url=url, **{"tokenizer": tokenizer, "max_new_tokens": 24, **settings}
+    )
+
+
+def test_sent_token_ids_the_server_samples_what_the_model_means(
+    url: str, model_dir: Path, pool: EnvironmentPool
+) -> None:
+    played = play(pool, openai_policy(url, model_dir))
+    assert len(played) == 4
+    check_sampled(played, model_dir)
+
+
+def check_sampled(played: list[Trajectory], model_dir: Path) -> None:
+    """Whole episodes, whose ids say the text and whose logprobs are the model's own."""
+    model, tokenizer = load_model(model_dir)
+    chat = ChatFormat(tokenizer)
+    for trajectory in played:
+        assert trajectory.status in ("done", "truncated"), trajectory.info
+        assert trajectory.info["tokenizer"] == chat.fingerprint()
+        for number, step in enumerate(trajectory.steps):
+            assert step.token_ids is not None
+            assert step.logprobs is not None
+            text, end = step.token_ids[: -len(chat.end_ids)], step.token_ids[-len(chat.end_ids) :]
+            assert tokenizer.decode(text) == step.response
+            assert list(end) == chat.end_ids
+            history = chat.history_ids(trajectory.prompt, trajectory.steps[:number])
+            expected = nucleus_logprobs(model, history, list(step.token_ids), top_p=0.95)
+            kept = np.array(step.logprobs)
+            sampled = kept != 0.0  # also what had no alternative, and an end that was forced
+            np.testing.assert_allclose(kept[sampled], expected[sampled], atol=1e-3)
+
+
+def nucleus_logprobs(model: Any, history: list[int], said: list[int], *, top_p: float) -> Any:
+    with torch.inference_mode():
+        logits = model(torch.tensor([history + said])).logits[0, len(history) - 1 : -1].double()
+    logprobs = []
+    for row, token in zip(torch.softmax(logits, dim=-1), said, strict=True):
+        ordered = row.sort(descending=True).values
+        size = int((ordered.cumsum(0) < top_p).sum()) + 1
+        logprobs.append(float((row[token] / ordered[:size].sum()).log()))
+    return np.array(logprobs)
+
+
+def test_the_same_seed_gives_the_same_actions(
+    url: str, model_dir: Path, pool: EnvironmentPool
+) -> None:
+    first, second = (play(pool, openai_policy(url, model_dir)) for _ in range(2))
+    assert first == second
+    assert first[0].steps != first[1].steps, "samples of one task draw differently"
+
+
+def test_as_chat_messages_any_server_s_way(
+    url: str, model_dir: Path, pool: EnvironmentPool
+) -> None:
+    played = play(pool, openai_policy(url, model_dir, tokenizer=None))
+    for trajectory in played:
+        assert trajectory.status in ("done", "truncated"), trajectory.info
+        assert "tokenizer" not in trajectory.info
+        assert all(s.token_ids and s.logprobs for s in trajectory.steps)
+
+
+@pytest.mark.parametrize("has_thought", [False, True])
+def test_admissible_decoding_plays_admissible_actions(
+    url: str, model_dir: Path, pool: EnvironmentPool, has_thought: bool
+) -> None:
+    policy = openai_policy(
+        url, model_dir, decoding="admissible", has_thought=has_thought, max_new_tokens=200
+    )
+    for trajectory in play(pool, policy, temperature=0.5):
+        assert trajectory.status in ("done", "truncated"), trajectory.info
+        for step in trajectory.steps:
+            assert step.response.startswith("Thought:" if has_thought else "Action:")
+            assert parse_action(step.response) == step.action
+
+
+IN_PROCESS = """
+import functools, json, sys
+from w2stree.environments.pool import EnvironmentPool
+from w2stree.environments.textworld_express import TextWorldExpress
+from w2stree.policies.vllm_policy import VllmPolicy
+from w2stree.policy import Sampling
+from w2stree.rollout import EpisodePlan, rollout
+from w2stree.trajectory import write_trajectories
+
+if __name__ == "__main__":
+    model_dir, out, game = sys.argv[1:]
+    policy = VllmPolicy(model_dir, max_new_tokens=24, memory_fraction=0.1)
+    factory = functools.partial(TextWorldExpress, "cookingworld", json.loads(game), max_steps=6)
+    plans = [EpisodePlan(f"cookingworld/train/{t}", s, Sampling(1.0, 0.95), 11)
+             for t in range(2) for s in range(2)]
+    with EnvironmentPool(factory, 3) as pool:
+        write_trajectories(out, rollout(pool, policy, plans, instruction="Cook."))
+"""
+
+
+def test_vllm_in_process_plays_the_server_s_episodes(
+    url: str, model_dir: Path, pool: EnvironmentPool, tmp_path: Path
+) -> None:
+    script, out = tmp_path / "play.py", tmp_path / "played.jsonl"
+    script.write_text(IN_PROCESS)
+    subprocess.run([PYTHON, str(script), str(model_dir), str(out), json.dumps(GAME)], check=True)
+    played = sorted(read_trajectories(out), key=lambda t: (t.task_id, t.info["sample_index"]))
+    check_sampled(played, model_dir)
+    served = play(pool, openai_policy(url, model_dir))
+    assert [[s.token_ids for s in t.steps] for t in played] == [
+        [s.token_ids for s in t.steps] for t in served
+    ]

@@ -1,0 +1,33 @@
+"""A turn made of sampled token ids, closed as the chat format closes turns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from w2stree.chat import ChatFormat
+from w2stree.policy import AgentTurn
+
+
+def sampled_turn(
+    chat: ChatFormat, ids: Sequence[int], logprobs: Sequence[float] | None
+) -> AgentTurn:
+    """The turn of sampled `ids`; its text is all before the end-of-turn mark.
+
+    Where sampling was cut off, or stopped on half of a mark of several tokens, the mark is put
+    there at log-probability 0, as the template would: later turns and training see a whole turn.
+    """
+    ids, end = list(ids), chat.end_ids
+    scores = None if logprobs is None else list(logprobs)
+    if ids[-len(end) :] != end:
+        if ids and ids[-1] == end[-1]:
+            ids.pop()
+            if scores:
+                scores.pop()
+        ids += end
+        if scores is not None:
+            scores += [0.0] * len(end)
+    return AgentTurn(
+        response=chat.tokenizer.decode(ids[: len(ids) - len(end)]),
+        token_ids=tuple(ids),
+        logprobs=None if scores is None else tuple(scores),
+    )

@@ -1,0 +1,120 @@
+"""Rollouts where every episode proceeds on its own: for policies that answer asynchronously.
+
+slot 0  [ reset ][ turn ][ step ][ turn        ][ step ] │ [ reset ][ turn ]…
+slot 1  [ reset ][ turn     ][ step ][ turn ][ step ][ turn ]…
+        policy's turns on the event loop, the environment's calls in threads
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from w2stree.environments.pool import EnvironmentPool
+from w2stree.environments.process import EnvironmentProcess
+from w2stree.errors import EnvironmentFailure, ModelFailure
+from w2stree.policy import AsyncPolicy
+from w2stree.running_episode import EpisodePlan, Exchange, RunningEpisode
+from w2stree.trajectory import Status, Trajectory
+
+
+def play_async(
+    pool: EnvironmentPool, policy: AsyncPolicy, plans: Sequence[EpisodePlan], *, instruction: str
+) -> Iterator[Trajectory]:
+    """Play the plans, as many at once as the pool has environments.
+
+    The event loop is this generator's own and runs while the consumer waits for the next
+    trajectory. Closing the generator, or Ctrl-C, cancels what is asked of the model and
+    replaces the environments that were in the middle of an answer.
+    """
+    with asyncio.Runner() as runner:
+        players = _Players(pool, policy, plans, instruction)
+        runner.run(players.start())
+        try:
+            for _ in plans:
+                yield runner.run(players.next())
+        finally:
+            runner.run(players.stop())
+
+
+class _Players:
+    """One task for each environment of the pool; together they work through the plans."""
+
+    def __init__(
+        self,
+        pool: EnvironmentPool,
+        policy: AsyncPolicy,
+        plans: Sequence[EpisodePlan],
+        instruction: str,
+    ) -> None:
+        self._pool, self._policy, self._instruction = pool, policy, instruction
+        self._size = min(len(pool), len(plans))
+        self._plans = enumerate(plans)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._ended: asyncio.Queue[Trajectory | BaseException] = asyncio.Queue()
+
+    async def start(self) -> None:
+        if not self._size:
+            return
+        self._pool.start(self._size)
+        threads = ThreadPoolExecutor(self._size, thread_name_prefix="environment")
+        asyncio.get_running_loop().set_default_executor(threads)
+        self._tasks = [asyncio.create_task(self._play(slot)) for slot in range(self._size)]
+
+    async def next(self) -> Trajectory:
+        """The next trajectory to end; raises what is the user's mistake or ours."""
+        ended = await self._ended.get()
+        if isinstance(ended, BaseException):
+            raise ended
+        return ended
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._policy.close()
+
+    async def _play(self, slot: int) -> None:
+        try:
+            for key, plan in self._plans:
+                running = RunningEpisode(plan, slot=slot, key=key, instruction=self._instruction)
+                status = await self._status(running)
+                self._ended.put_nowait(running.trajectory(status, self._policy.info))
+        except Exception as error:  # whoever waits for a trajectory is told
+            self._ended.put_nowait(error)
+
+    async def _status(self, running: RunningEpisode) -> Status:
+        """Play one episode to its end."""
+        with_expert = getattr(self._policy, "needs_expert", False)
+        exchange = running.begin(with_expert=with_expert)
+        try:
+            while (status := await self._environment(running.slot, exchange)) is None:
+                exchange = running.advance(await self._policy.turn(running.episode))
+        except ModelFailure as failure:
+            running.error = str(failure)
+            return "error"
+        except EnvironmentFailure as failure:
+            running.error = str(failure)
+            self._pool.replace(running.slot)
+            return "error"
+        return status
+
+    async def _environment(self, slot: int, exchange: Exchange) -> Status | None:
+        try:
+            return await asyncio.to_thread(_carry_out, self._pool[slot], exchange)
+        except asyncio.CancelledError:
+            # The thread still waits for an answer that nobody wants: this ends its wait.
+            self._pool.replace(slot)
+            raise
+
+
+def _carry_out(process: EnvironmentProcess, exchange: Exchange) -> Status | None:
+    call = next(exchange)
+    while True:
+        answer = process.call(*call)
+        try:
+            call = exchange.send(answer)
+        except StopIteration as stop:
+            status: Status | None = stop.value
+            return status

@@ -1,0 +1,92 @@
+"""Rollouts in lockstep: every running episode gets its turn from one call of the policy."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+from w2stree.environments.pool import EnvironmentPool
+from w2stree.errors import EnvironmentFailure, ModelFailure
+from w2stree.policy import Policy
+from w2stree.running_episode import EpisodePlan, Exchange, RunningEpisode
+from w2stree.trajectory import Status, Trajectory
+
+
+def play_lockstep(
+    pool: EnvironmentPool, policy: Policy, plans: Sequence[EpisodePlan], *, instruction: str
+) -> Iterator[Trajectory]:
+    """Play the plans in waves of the pool's size, each wave until its last episode ends."""
+    key = 0
+    remaining = iter(plans)
+    while wave := list(islice(remaining, len(pool))):
+        # Episodes of a wave share one cache, so they start together (TransformersPolicy.act).
+        running = [
+            RunningEpisode(plan, slot=slot, key=key + slot, instruction=instruction)
+            for slot, plan in enumerate(wave)
+        ]
+        yield from _Wave(pool, policy, running).play()
+        key += len(wave)
+
+
+class _Wave:
+    def __init__(
+        self, pool: EnvironmentPool, policy: Policy, running: list[RunningEpisode]
+    ) -> None:
+        self._pool, self._policy, self._running = pool, policy, running
+
+    def play(self) -> Iterator[Trajectory]:
+        self._pool.start(len(self._running))
+        with_expert = getattr(self._policy, "needs_expert", False)
+        yield from self._exchange([r.begin(with_expert=with_expert) for r in self._running])
+        while self._running:
+            turns = self._policy.act([r.episode for r in self._running])
+            answered = []
+            failed = []
+            for running, turn in zip(self._running, turns, strict=True):
+                if isinstance(turn, ModelFailure):
+                    running.error = str(turn)
+                    failed.append(self._end(running, "error"))
+                else:
+                    answered.append((running, turn))
+            self._running = [running for running, _ in answered]
+            yield from failed
+            yield from self._exchange([running.advance(turn) for running, turn in answered])
+
+    def _exchange(self, exchanges: Sequence[Exchange]) -> Iterator[Trajectory]:
+        """Carry the running episodes' exchanges out side by side; yields those that end."""
+        status: dict[RunningEpisode, Status | None] = {}
+        waiting = [(r, e, next(e)) for r, e in zip(self._running, exchanges, strict=True)]
+        while waiting:
+            # Ask every environment, then read every answer: the environments work in parallel.
+            for running, _, call in waiting:
+                with self._failing(running):
+                    self._pool[running.slot].send(*call)
+            asked, waiting = waiting, []
+            for running, exchange, _ in asked:
+                if running.error is None:
+                    with self._failing(running):
+                        answer = self._pool[running.slot].receive()
+                        try:
+                            waiting.append((running, exchange, exchange.send(answer)))
+                        except StopIteration as stop:
+                            status[running] = stop.value
+                if running.error is not None:
+                    status[running] = "error"
+        ended = [(r, s) for r in self._running if (s := status[r]) is not None]
+        self._running = [r for r in self._running if status[r] is None]
+        # Only now that every answer is read: whoever consumes this may stop in the middle.
+        for running, how in ended:
+            yield self._end(running, how)
+
+    def _end(self, running: RunningEpisode, status: Status) -> Trajectory:
+        self._policy.forget(running.episode.key)
+        return running.trajectory(status, self._policy.info)
+
+    @contextlib.contextmanager
+    def _failing(self, running: RunningEpisode) -> Iterator[None]:
+        try:
+            yield
+        except EnvironmentFailure as failure:
+            running.error = str(failure)
+            self._pool.replace(running.slot)

@@ -1,0 +1,115 @@
+"""One rollout from its plan to its trajectory, whoever drives its environment and its policy.
+
+plan ─ begin ─> episode ─┬─ policy's turn ─ advance ─┬─> status ─> trajectory
+                         └───────────<───────────────┘
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Generator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from w2stree.environment import Snapshot
+from w2stree.policy import AgentTurn, Episode, Sampling
+from w2stree.react import UNPARSED, parse_action
+from w2stree.trajectory import Message, Status, Step, Trajectory
+
+Call = tuple[Any, ...]
+"""A method of the environment and its arguments."""
+
+Exchange = Generator[Call, Any, Status | None]
+"""Yields calls and is sent their answers; returns the episode's status once it is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodePlan:
+    """One rollout to make. Its random stream depends on run seed, task and sample alone.
+
+    `attempt` counts tries after errors of environment or model; every try draws the same, so
+    that a run's samples do not depend on what failed. A `prefix` means: start from the state
+    these steps of another trajectory of the task lead to; they become the trajectory's first.
+    """
+
+    task_id: str
+    sample_index: int
+    sampling: Sampling
+    seed: int
+    attempt: int = 0
+    prefix: tuple[Step, ...] = ()
+
+    def rng(self) -> np.random.Generator:
+        name = f"{self.seed}/{self.task_id}/{self.sample_index}".encode()
+        return np.random.default_rng(list(hashlib.sha256(name).digest()))
+
+
+class RunningEpisode:
+    """A plan being played in the environment of a pool's `slot`."""
+
+    def __init__(self, plan: EpisodePlan, *, slot: int, key: int, instruction: str) -> None:
+        self.slot = slot
+        self.error: str | None = None
+        self._plan, self._instruction = plan, instruction
+        self.episode = Episode(key, (), plan.sampling, plan.rng(), [], list(plan.prefix))
+        self._score = 0.0
+
+    def begin(self, *, with_expert: bool) -> Exchange:
+        """Reset, fetch the expert's turns where they are wanted, go to the prefix's end."""
+        plan, episode = self._plan, self.episode
+        statement, info = yield "reset", plan.task_id
+        episode.prompt = opening(self._instruction, statement)
+        if with_expert:
+            episode.expert = tuple((yield ("expert",)))
+        if plan.prefix:
+            _, info = yield (
+                "restore",
+                Snapshot(
+                    plan.task_id,
+                    tuple(step.action for step in plan.prefix),
+                    tuple(step.observation for step in plan.prefix),
+                ),
+            )
+        self._score = info["score"]
+        episode.admissible_actions = info["admissible_actions"]
+        return None
+
+    def advance(self, turn: AgentTurn) -> Exchange:
+        """Play the turn. One without an action costs a step and is told so."""
+        action = parse_action(turn.response)
+        observation, reward, terminated, truncated, info = yield "step", action or ""
+        self.episode.steps.append(
+            Step(
+                action or "",
+                observation if action else UNPARSED,
+                turn.response,
+                turn.token_ids,
+                turn.logprobs,
+                reward,
+            )
+        )
+        self.episode.admissible_actions = info["admissible_actions"]
+        self._score = info["score"]
+        return "done" if terminated else "truncated" if truncated else None
+
+    def trajectory(self, status: Status, policy_info: Mapping[str, str]) -> Trajectory:
+        """What was played; `info` names the plan, the policy and an error's cause."""
+        plan = self._plan
+        how = {"sample_index": plan.sample_index, "attempt": plan.attempt, "seed": plan.seed}
+        start = {"prefix_length": len(plan.prefix)} if plan.prefix else {}
+        cause = {} if self.error is None else {"error": self.error}
+        return Trajectory(
+            task_id=plan.task_id,
+            prompt=self.episode.prompt,
+            steps=tuple(self.episode.steps),
+            total_return=self._score,
+            status=status,
+            info={**how, **start, **asdict(plan.sampling), **policy_info, **cause},
+        )
+
+
+def opening(instruction: str, statement: str) -> tuple[Message, ...]:
+    """The messages before the first action: how to act, then the task and what is seen."""
+    return (Message("user", f"{instruction}\n{statement}" if instruction else statement),)
