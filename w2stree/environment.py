@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol, TypedDict
 
+from w2stree.errors import InvalidInput
+
 
 class Info(TypedDict):
     """What an environment says beside the observation.
@@ -57,3 +59,39 @@ class ExpertEnvironment(Environment, Protocol):
 
     def expert(self) -> list[ExpertTurn]:
         """A solution of the current task from its start state; leaves the task at its start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A state, named by the way to it: the actions since reset and what each was answered.
+
+    `observations[i]` answers `actions[i]`; `react.UNPARSED` there stands for a turn without an
+    action (it was played as ""), and says nothing of the environment's own answer.
+    """
+
+    task_id: str
+    actions: tuple[str, ...] = ()
+    observations: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.actions) != len(self.observations):
+            raise InvalidInput(
+                f"snapshot of {self.task_id}: {len(self.actions)} actions but "
+                f"{len(self.observations)} observations; give one for each"
+            )
+
+
+class SnapshotEnvironment(Environment, Protocol):
+    """An environment that can go back to a state it was in, of this instance or another.
+
+    An engine that cannot is wrapped by `environments.replay.Replayable`.
+    """
+
+    def snapshot(self) -> Snapshot:
+        """The current state; raises `EnvironmentFailure` before the first reset."""
+
+    def restore(self, snapshot: Snapshot) -> tuple[str, Info]:
+        """Go to that state: its last observation (the statement without actions) and info.
+
+        Raises `EnvironmentFailure` where the state reached is not the one of the snapshot.
+        """
