@@ -78,7 +78,7 @@ def test_a_replay_that_answers_differently_is_refused() -> None:
         environment.step("right")
     with pytest.raises(
         EnvironmentFailure,
-        match=r"train/0: replayed step 2 \('right'\) answers 'room 2 1'; the snapshot has 'room 2 0'",
+        match=r"step 2 \('right'\) answers 'room 2 1'; the snapshot has 'room 2 0'",
     ):
         environment.restore(environment.snapshot())
 
