@@ -1,4 +1,4 @@
-"""Verification of a real run: what is recorded is found again, and what was changed is found out."""
+"""Verification of a real run: what is recorded is found again, what was changed is found out."""
 
 from __future__ import annotations
 
@@ -91,16 +91,15 @@ def test_whatever_was_changed_is_found(run: Path, played: list[Trajectory]) -> N
         ("return", 8): replace(played[2], total_return=played[2].total_return + 0.25),
         ("status", 8): replace(played[3], status="done"),
         ("status", 5): replace(played[4], steps=played[4].steps[:5]),
-        ("statement", 0): replace(played[5], prompt=(other_task,)),
+        ("statement", 0): replace(played[0], prompt=(other_task,)),
     }
-    tampered["statement", 0] = replace(played[0], prompt=(other_task,))
     with environments(SECTION) as pool:
         found = list(verify(pool, list(tampered.values())))
     for (what, step), (trajectory, differences) in zip(tampered, found, strict=True):
         assert trajectory is tampered[what, step]
-        assert [
-            (d.what, d.step) for d in differences if d.what != "return" or what == "return"
-        ] == [(what, step)]
+        assert (differences[0].what, differences[0].step) == (what, step)
+        # Steps that were cut off may have paid: the return is the only consequence there is.
+        assert {d.what for d in differences[1:]} <= {"return"}
         assert differences[0].sample_index == trajectory.info["sample_index"]
 
 

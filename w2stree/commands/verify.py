@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import os.path
 import sys
 from collections.abc import Sequence
+from itertools import takewhile
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -55,7 +55,8 @@ def verify(options: argparse.Namespace) -> int:
 
 def _describe(difference: Difference) -> str:
     recorded, replayed = difference.recorded, difference.replayed
-    start = max(0, len(os.path.commonprefix([recorded, replayed])) - _SHOWN_BEFORE)
+    same = takewhile(lambda pair: pair[0] == pair[1], zip(recorded, replayed, strict=False))
+    start = max(0, sum(1 for _ in same) - _SHOWN_BEFORE)
     return (
         f"{difference.task_id}, sample {difference.sample_index}, step {difference.step}: "
         f"{difference.what} differs{f' from character {start} on' if start else ''}\n"
