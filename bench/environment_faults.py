@@ -54,6 +54,13 @@ class HoldsTheLock(Fine):
         ctypes.PyDLL(None).sleep(600)
 
 
+class HoldsTheLockForGood(HoldsTheLock):
+    """The same with a SIGTERM handler, which never gets to run: the signal is lost."""
+
+    def __init__(self) -> None:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+
+
 class Dies(Fine):
     """Ends its process in the middle of a step."""
 
@@ -91,7 +98,7 @@ def kinds() -> dict[str, Callable[[], Any]]:
     """Factories by name."""
     from w2stree.environments.textworld_express import TextWorldExpress
 
-    own: tuple[type[Fine], ...] = (Fine, Sleeps, HoldsTheLock, HasChild)
+    own: tuple[type[Fine], ...] = (Fine, Sleeps, HoldsTheLock, HoldsTheLockForGood, HasChild)
     return {
         **{kind.__name__: kind for kind in own},
         "TextWorldExpress": functools.partial(TextWorldExpress, "coin"),

@@ -24,6 +24,7 @@ from bench.environment_faults import (
     survivors,
 )
 from w2stree.environment import Snapshot
+from w2stree.environments import guardian
 from w2stree.environments.pool import EnvironmentPool
 from w2stree.environments.process import EnvironmentProcess
 from w2stree.errors import EnvironmentFailure, InvalidInput
@@ -192,7 +193,7 @@ def test_a_pool_of_hung_processes_closes_side_by_side() -> None:
 
 
 @pytest.mark.parametrize("ending", ["return", "exception", "SIGTERM", "SIGINT", "SIGKILL"])
-@pytest.mark.parametrize("kind", ["Fine", "HoldsTheLock", "HasChild"])
+@pytest.mark.parametrize("kind", ["Fine", "HoldsTheLockForGood", "HasChild"])
 def test_no_process_outlives_its_driver(kind: str, ending: Ending) -> None:
     before, after, stderr = end_driver(kind, ending)
     assert len(before) >= 4  # two children, two guardians
@@ -215,13 +216,13 @@ def test_no_jvm_outlives_its_driver(ending: Ending) -> None:
 @pytest.mark.java
 def test_the_cap_counts_the_jvm_and_a_killed_jvm_is_a_failure() -> None:
     pytest.importorskip("textworld_express")
-    from w2stree.environments.guardian import group_memory_mb
     from w2stree.environments.textworld_express import TextWorldExpress
 
     factory = functools.partial(TextWorldExpress, "coin")
     with EnvironmentProcess(factory) as process:
         process.call("reset", "coin/train/0")
-        used = group_memory_mb(process.pid)
+        used = guardian._memory_by_proc(process.pid)
+        assert guardian._memory_by_ps(process.pid) == pytest.approx(used, rel=0.05)
         (java,) = (int(line.split()[1]) for line in survivors([process.pid], within_s=0)
                    if "java" in line)  # fmt: skip
         os.kill(java, signal.SIGKILL)

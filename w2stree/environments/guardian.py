@@ -17,6 +17,7 @@ stderr, and whether the group's memory exceeded its cap. Escapes: a process that
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import signal
@@ -57,14 +58,11 @@ def group_memory_mb(group: int) -> float:
     (RLIMIT_AS) would refuse the reservations every JVM makes and never touches. Cost: on Linux
     a system call for each process of the machine; elsewhere one run of `ps`.
     """
-    own = os.getpid()
-    if not Path("/proc/self/statm").exists():
-        listed = subprocess.run(
-            ["ps", "-axo", "pid=,pgid=,rss="], capture_output=True, text=True, check=False
-        )
-        rows = [[int(word) for word in line.split()] for line in listed.stdout.splitlines()]
-        return sum(rss for pid, its_group, rss in rows if its_group == group and pid != own) / 1024
-    pages = 0
+    return _memory_by_proc(group) if Path("/proc/self/statm").exists() else _memory_by_ps(group)
+
+
+def _memory_by_proc(group: int) -> float:
+    own, pages = os.getpid(), 0
     for name in os.listdir("/proc"):  # noqa: PTH208 (a Path for each process costs ten times that)
         if name.isdigit() and int(name) != own:
             try:
@@ -73,6 +71,15 @@ def group_memory_mb(group: int) -> float:
             except OSError:  # it ended meanwhile
                 continue
     return pages * os.sysconf("SC_PAGE_SIZE") / _MEBIBYTE
+
+
+def _memory_by_ps(group: int) -> float:
+    columns = ["ps", "-axo", "pid=,pgid=,rss="]
+    listed = subprocess.run(columns, capture_output=True, text=True, check=True).stdout
+    rows = ([int(word) for word in line.split()] for line in listed.splitlines())
+    own = os.getpid()
+    kibibytes = sum(rss for pid, its_group, rss in rows if its_group == group and pid != own)
+    return kibibytes / 1024
 
 
 def _guard(lifeline: Connection, stderr: int, memory_limit_mb: int | None) -> None:
@@ -123,11 +130,10 @@ def _read(descriptor: int) -> bytes | None:
 
 def _keep_only(*kept: int) -> None:
     """Close every other descriptor: above all the child's end of the request pipe."""
-    first = 0
-    for descriptor in sorted(kept):
-        os.closerange(first, descriptor)
-        first = descriptor + 1
-    os.closerange(first, os.sysconf("SC_OPEN_MAX"))
+    for name in os.listdir("/dev/fd"):  # noqa: PTH208 (the limit on their number may be a billion)
+        if int(name) not in kept:
+            with contextlib.suppress(OSError):  # the one that listed them
+                os.close(int(name))
     for standard in range(3):
         if standard not in kept:
             os.dup2(os.open(os.devnull, os.O_RDWR), standard)

@@ -9,6 +9,7 @@ whatever the child is doing then.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import multiprocessing
 import os
@@ -16,6 +17,7 @@ import pickle
 import select
 import signal
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from typing import Any
@@ -64,7 +66,9 @@ class EnvironmentProcess:
         self._memory_limit_mb, self._max_episodes = memory_limit_mb, max_episodes
         self._num_episodes, self._task_id = 0, ""
         self._is_ready = self._is_killed = False
+        self._driver = os.getpid()
         self._start()
+        _open.add(self)
 
     @property
     def pid(self) -> int:
@@ -163,7 +167,7 @@ class EnvironmentProcess:
         """From the guardian: why it killed the group, if it did; the end of its stderr."""
         cause, tail = None, b""
         with contextlib.suppress(EOFError, OSError):  # the guardian is gone, or never was
-            with contextlib.suppress(BrokenPipeError):  # gone, but it may have left a message
+            with contextlib.suppress(OSError):  # gone, but it may have left a message
                 self._lifeline.send_bytes(b"last words?")
             if self._lifeline.poll(1.0):
                 cause, tail = self._lifeline.recv()
@@ -186,6 +190,18 @@ class EnvironmentProcess:
         self._process.kill()  # it may not have reached its own group yet
         self._process.join(timeout=_GRACE_S)
         self._lifeline.close()
+
+
+_open: weakref.WeakSet[EnvironmentProcess] = weakref.WeakSet()
+
+
+@atexit.register
+def _kill_open() -> None:
+    # Registered after multiprocessing's own handler and so run before it: that one waits without
+    # a limit for a child that does not heed SIGTERM.
+    for process in list(_open):
+        if process._driver == os.getpid():  # not of a fork of the driver
+            process._kill()
 
 
 @contextlib.contextmanager
