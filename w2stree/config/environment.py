@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -16,7 +16,21 @@ from w2stree.config.section import Positive, Section
 from w2stree.environment import Environment
 
 
-class TextWorldExpressSection(Section):
+class ProcessesSection(Section):
+    """How many processes an environment has, and what each may take (`EnvironmentProcess`).
+
+    `memory_limit_mb` is of a process with all it starts, a JVM included; `max_episodes` is
+    how many episodes it plays before a fresh one takes its place (null: no limit, never).
+    """
+
+    num_processes: Positive = 4
+    deadline_s: Annotated[float, Field(gt=0)] = 60.0
+    start_deadline_s: Annotated[float, Field(gt=0)] = 300.0
+    memory_limit_mb: Positive | None = 2048
+    max_episodes: Positive | None = None
+
+
+class TextWorldExpressSection(ProcessesSection):
     """`params` are the game's own generation settings."""
 
     name: Literal["textworld_express"] = "textworld_express"
@@ -24,6 +38,8 @@ class TextWorldExpressSection(Section):
     params: dict[str, int] = Field(default_factory=dict)
     max_steps: Positive = 50
     num_processes: Positive = 16
+    memory_limit_mb: Positive | None = 512
+    max_episodes: Positive | None = 5000
 
     def factory(self) -> Callable[[], Environment]:
         from w2stree.environments.textworld_express import TextWorldExpress, refuse_unknown_game

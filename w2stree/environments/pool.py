@@ -3,18 +3,40 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable
 
 from w2stree.environment import Environment
 from w2stree.environments.process import EnvironmentProcess
-from w2stree.errors import EnvironmentFailure
+from w2stree.errors import EnvironmentFailure, InvalidInput
 
 
 class EnvironmentPool:
-    """`size` processes of one environment, started when first used and closed together."""
+    """`size` processes of one environment, started when first used and closed together.
 
-    def __init__(self, factory: Callable[[], Environment], size: int) -> None:
-        self._factory = factory
+    The limits hold for each process; see `EnvironmentProcess`.
+    """
+
+    def __init__(
+        self,
+        factory: Callable[[], Environment],
+        size: int,
+        *,
+        deadline_s: float = 60.0,
+        start_deadline_s: float = 300.0,
+        memory_limit_mb: int | None = None,
+        max_episodes: int | None = None,
+    ) -> None:
+        if size < 1:
+            raise InvalidInput(f"a pool of {size} environments; give at least 1")
+        self._start = functools.partial(
+            EnvironmentProcess,
+            factory,
+            deadline_s=deadline_s,
+            start_deadline_s=start_deadline_s,
+            memory_limit_mb=memory_limit_mb,
+            max_episodes=max_episodes,
+        )
         self._processes: list[EnvironmentProcess | None] = [None] * size
 
     def __len__(self) -> int:
@@ -23,7 +45,7 @@ class EnvironmentPool:
     def __getitem__(self, slot: int) -> EnvironmentProcess:
         process = self._processes[slot]
         if process is None:
-            process = self._processes[slot] = EnvironmentProcess(self._factory)
+            process = self._processes[slot] = self._start()
         return process
 
     def replace(self, slot: int) -> None:
@@ -41,6 +63,9 @@ class EnvironmentPool:
         return self
 
     def __exit__(self, *error: object) -> None:
+        for process in self._processes:
+            if process is not None:
+                process.hang_up()  # all at once: they end side by side
         for slot in range(len(self)):
             with contextlib.suppress(EnvironmentFailure):
                 self.replace(slot)

@@ -3,75 +3,113 @@
     driver ──pipe──> child (own process group) ──> JVM, parser, …
            <─reply──
 
-The child ends when its pipe closes, so it does not outlive the driver.
+The child ends when its pipe closes; its guardian kills the whole group when the driver is gone,
+whatever the child is doing then.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import multiprocessing
 import os
+import pickle
+import select
 import signal
-from collections.abc import Callable
+import time
+import weakref
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from typing import Any
 
-from w2stree.environment import Environment
+from w2stree.environment import Environment, SnapshotEnvironment
+from w2stree.environments.guardian import start_guardian
+from w2stree.environments.replay import with_snapshots
 from w2stree.errors import EnvironmentFailure, InvalidInput, MissingDependency
 
 # Raised by the child as themselves: the user's mistake, not the environment's failure.
 _USER_ERRORS = (InvalidInput, MissingDependency)
+_GRACE_S = 5.0  # to close a JVM, once asked to
 
 
 class EnvironmentProcess:
     """A proxy: `call` runs a method of the environment in the child and returns its result.
 
     `send` and `receive` are the two halves of `call`, so that many children can work at once.
-    Raises `EnvironmentFailure` when the child dies, answers with an exception or exceeds
-    `deadline_s`; the child is then killed with everything it started.
+    Every environment has `snapshot` and `restore` here (`Replayable`). Raises
+    `EnvironmentFailure` when the child dies, answers with an exception, is not up within
+    `start_deadline_s` of its start, does not answer within `deadline_s` of the request, or when
+    its group's resident memory exceeds `memory_limit_mb` (MiB, sampled four times a second); the
+    child is then killed with everything it started.
+
+    A fresh child replaces it at the reset after `max_episodes` resets: some engines leak.
     """
 
-    def __init__(self, factory: Callable[[], Environment], *, deadline_s: float = 60.0) -> None:
-        self._deadline_s = deadline_s
-        # spawn: a forked JVM bridge or torch thread pool would be broken in the child.
-        context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, factory), daemon=True)
-        self._process.start()
-        theirs.close()
-        self._started = False
+    def __init__(
+        self,
+        factory: Callable[[], Environment],
+        *,
+        deadline_s: float = 60.0,
+        start_deadline_s: float = 300.0,
+        memory_limit_mb: int | None = None,
+        max_episodes: int | None = None,
+    ) -> None:
+        self._name = getattr(getattr(factory, "func", factory), "__name__", "environment")
+        try:
+            self._factory = pickle.dumps(factory)
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            raise InvalidInput(
+                f"{self._name} cannot be sent to a process ({error}); give a class or function "
+                "of a module, or a functools.partial of one"
+            ) from None
+        self._deadline_s, self._start_deadline_s = deadline_s, start_deadline_s
+        self._memory_limit_mb, self._max_episodes = memory_limit_mb, max_episodes
+        self._num_episodes, self._task_id = 0, ""
+        self._is_ready = self._is_killed = False
+        self._driver = os.getpid()
+        self._start()
+        _open.add(self)
+
+    @property
+    def pid(self) -> int:
+        """Of the current child, and of its process group."""
+        assert self._process.pid is not None
+        return self._process.pid
 
     def call(self, method: str, *args: Any) -> Any:
         self.send(method, *args)
         return self.receive()
 
     def send(self, method: str, *args: Any) -> None:
-        if not self._started:
-            # The first reply answers the constructor: its error names the user's mistake.
-            self._started = True
-            self.receive()
-        try:
-            self._pipe.send((method, args))
-        except OSError as error:
-            raise self._failure(f"its process is gone ({error})") from None
+        if method == "reset":
+            if self._num_episodes == self._max_episodes:
+                self.close()
+                self._start()
+            self._num_episodes += 1
+            self._task_id = args[0]
+        # Where the child is gone, `receive` finds out, and reads its last words.
+        with contextlib.suppress(OSError):
+            self._pipe.send_bytes(pickle.dumps((method, args), pickle.HIGHEST_PROTOCOL))
+        self._due = time.monotonic() + self._deadline_s
 
     def receive(self) -> Any:
-        try:
-            if not self._pipe.poll(self._deadline_s):
-                raise self._failure(f"no answer within {self._deadline_s:g} s")
-            is_ok, value = self._pipe.recv()
-        except (EOFError, OSError) as error:
-            raise self._failure(f"its process ended ({error or 'pipe closed'})") from None
-        if is_ok:
-            return value
-        if isinstance(value, _USER_ERRORS):
-            raise value
-        raise self._failure(f"{type(value).__name__}: {value}")
+        if not self._is_ready:
+            # The first reply answers the constructor: its error names the user's mistake.
+            self._reply(self._start_due, self._start_deadline_s)
+            self._is_ready = True
+            self._due = time.monotonic() + self._deadline_s
+        return self._reply(self._due, self._deadline_s)
+
+    def hang_up(self) -> None:
+        """Ask the child to end, without waiting for it; `close` does both."""
+        if not self._pipe.closed:
+            self._pipe.close()
+            self._end_by = time.monotonic() + _GRACE_S
 
     def close(self) -> None:
         """End the child and everything it started; safe to call twice."""
-        self._pipe.close()
-        self._process.join(timeout=5)
+        self.hang_up()
+        self._process.join(timeout=max(0.0, self._end_by - time.monotonic()))
         self._kill()
 
     def __enter__(self) -> EnvironmentProcess:
@@ -80,42 +118,135 @@ class EnvironmentProcess:
     def __exit__(self, *error: object) -> None:
         self.close()
 
+    def _start(self) -> None:
+        # spawn: a forked JVM bridge or torch thread pool would be broken in the child, and a
+        # sibling would inherit this child's lifeline.
+        context = multiprocessing.get_context("spawn")
+        self._pipe, childs = context.Pipe()
+        self._lifeline, guardians = context.Pipe()
+        self._process = context.Process(
+            target=_serve,
+            args=(childs, guardians, self._factory, self._memory_limit_mb),
+            daemon=True,
+        )
+        with _interrupts_blocked():
+            self._process.start()
+        childs.close()
+        guardians.close()
+        self._answers = select.poll()  # kept: Connection.poll makes a selector at each call
+        self._answers.register(self._pipe.fileno(), select.POLLIN)
+        self._start_due = time.monotonic() + self._start_deadline_s
+        self._is_ready = self._is_killed = False
+        self._num_episodes, self._task_id = 0, ""
+
+    def _reply(self, due: float, deadline_s: float) -> Any:
+        if self._pipe.closed:
+            raise EnvironmentFailure(f"environment process {self.pid} ({self._name}) is closed")
+        if not self._answers.poll(1000 * max(0.0, due - time.monotonic())):
+            raise self._failure(f"no answer within {deadline_s:g} s")
+        try:
+            is_ok, value = pickle.loads(self._pipe.recv_bytes())
+        except (EOFError, OSError):
+            raise self._failure(f"its process ended{self._exit_status()}") from None
+        if is_ok:
+            return value
+        if isinstance(value, _USER_ERRORS):
+            raise value
+        raise self._failure(value)
+
     def _failure(self, reason: str) -> EnvironmentFailure:
+        cause, stderr = self._last_words()
         self._kill()
-        return EnvironmentFailure(f"environment process {self._process.pid}: {reason}")
+        doing = f"{self._name}, {self._task_id}" if self._task_id else self._name
+        wrote = f"; it last wrote to stderr: {stderr}" if stderr else ""
+        return EnvironmentFailure(
+            f"environment process {self.pid} ({doing}): {cause or reason}{wrote}"
+        )
+
+    def _last_words(self) -> tuple[str | None, str]:
+        """From the guardian: why it killed the group, if it did; the end of its stderr."""
+        cause, tail = None, b""
+        with contextlib.suppress(EOFError, OSError):  # the guardian is gone, or never was
+            with contextlib.suppress(OSError):  # gone, but it may have left a message
+                self._lifeline.send_bytes(b"last words?")
+            if self._lifeline.poll(1.0):
+                cause, tail = self._lifeline.recv()
+        return cause, " | ".join(tail.decode(errors="replace").split("\n")).strip(" |")
+
+    def _exit_status(self) -> str:
+        self._process.join(timeout=1.0)
+        code = self._process.exitcode
+        if code is None:
+            return ""
+        how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
+        return f" ({how})"
 
     def _kill(self) -> None:
-        if self._process.pid is not None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.kill()  # it may not have reached its own group yet
-        self._process.join(timeout=5)
+        if self._is_killed:
+            return  # its group's id may be another's by now
+        self._is_killed = True
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self._process.kill()  # it may not have reached its own group yet
+        self._process.join(timeout=_GRACE_S)
+        self._lifeline.close()
 
 
-def _serve(pipe: Connection, factory: Callable[[], Environment]) -> None:
-    environment: Environment | None = None
+_open: weakref.WeakSet[EnvironmentProcess] = weakref.WeakSet()
+
+
+@atexit.register
+def _kill_open() -> None:
+    # Registered after multiprocessing's own handler and so run before it: that one waits without
+    # a limit for a child that does not heed SIGTERM.
+    for process in list(_open):
+        if process._driver == os.getpid():  # not of a fork of the driver
+            process._kill()
+
+
+@contextlib.contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Ctrl-C waits; a child started meanwhile has it blocked from its first instruction."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _serve(
+    pipe: Connection, lifeline: Connection, factory: bytes, memory_limit_mb: int | None
+) -> None:
+    os.setsid()  # own group: Ctrl-C is the driver's to handle, and killpg reaches the JVM
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    start_guardian(lifeline, memory_limit_mb)
+    environment: SnapshotEnvironment | None = None
     # A closed pipe means that the driver is done with us, or dead: nobody is left to tell.
-    with contextlib.suppress(EOFError, OSError, KeyboardInterrupt):
-        os.setsid()  # own group: Ctrl-C is the driver's to handle, and killpg reaches the JVM
+    with contextlib.suppress(EOFError, OSError):
         try:
-            environment = factory()
+            environment = with_snapshots(pickle.loads(factory)())
         except Exception as error:
-            pipe.send((False, _portable(error)))
+            pipe.send_bytes(_encoded(False, _portable(error)))
             return
-        pipe.send((True, None))
+        pipe.send_bytes(_encoded(True, None))
         while True:
-            method, args = pipe.recv()
+            method, args = pickle.loads(pipe.recv_bytes())
             try:
-                reply = (True, getattr(environment, method)(*args))
+                reply = _encoded(True, getattr(environment, method)(*args))
             except Exception as error:
-                reply = (False, _portable(error))
-            pipe.send(reply)
+                reply = _encoded(False, _portable(error))
+            pipe.send_bytes(reply)
     if environment is not None:
         environment.close()
 
 
-def _portable(error: Exception) -> Exception:
+def _encoded(is_ok: bool, value: Any) -> bytes:
+    return pickle.dumps((is_ok, value), pickle.HIGHEST_PROTOCOL)
+
+
+def _portable(error: Exception) -> Exception | str:
     # An exception of a third-party class may not unpickle in the driver.
     if isinstance(error, _USER_ERRORS):
         return error
-    return RuntimeError(f"{type(error).__name__}: {error}")
+    return f"{'' if isinstance(error, EnvironmentFailure) else f'{type(error).__name__}: '}{error}"

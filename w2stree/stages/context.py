@@ -90,7 +90,14 @@ class Context:
 
 def environments(section: EnvironmentSection) -> EnvironmentPool:
     """A pool of any environment, for the caller to close."""
-    return EnvironmentPool(section.factory(), section.num_processes)
+    return EnvironmentPool(
+        section.factory(),
+        section.num_processes,
+        deadline_s=section.deadline_s,
+        start_deadline_s=section.start_deadline_s,
+        memory_limit_mb=section.memory_limit_mb,
+        max_episodes=section.max_episodes,
+    )
 
 
 def plans(
