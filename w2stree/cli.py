@@ -1,4 +1,4 @@
-"""The command line: `w2stree run CONFIG`, `w2stree tree TRAJECTORIES`."""
+"""The command line: `w2stree run CONFIG`, `w2stree explore CONFIG`, `w2stree tree TRAJECTORIES`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,13 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from w2stree.errors import EnvironmentFailure, InvalidInput, MissingDependency, RunDirectoryError
+from w2stree.errors import (
+    EnvironmentFailure,
+    InvalidInput,
+    JournalError,
+    MissingDependency,
+    RunDirectoryError,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     warnings.formatwarning = lambda message, *_, **__: f"w2stree: warning: {message}\n"
     try:
         return int(options.command(options))
-    except (InvalidInput, MissingDependency, RunDirectoryError, OSError) as error:
+    except (InvalidInput, JournalError, MissingDependency, RunDirectoryError, OSError) as error:
         print(f"w2stree: {error}", file=sys.stderr)
         return 2
     except EnvironmentFailure as error:
@@ -53,9 +59,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.set_defaults(command=_run)
 
+    explore = commands.add_parser("explore", help="play tasks many times over into a journal")
+    explore.add_argument("config", help="a YAML file, or a shipped one: textworld_random")
+    explore.add_argument("override", nargs="*", help="key.path=value, for example seed=1")
+    explore.add_argument("--run-dir", type=Path, help="where results go (default: runs/<name>)")
+    explore.add_argument(
+        "--salvage", action="store_true", help="go on without a damaged journal's damaged frames"
+    )
+    explore.set_defaults(command=_explore)
+
     tree = commands.add_parser("tree", help="summarise trajectories as a forest, or draw one tree")
     tree.add_argument(
-        "trajectories", type=Path, help="a .jsonl file, a directory of them, or a saved forest"
+        "trajectories",
+        type=Path,
+        help="a .jsonl or .journal file, a directory of them, or a saved forest",
     )
     tree.add_argument("--task", help="draw this task's tree")
     tree.set_defaults(command=_tree)
@@ -82,6 +99,12 @@ def _run(options: argparse.Namespace) -> int:
     print((report / "report.md").read_text(encoding="utf-8"))
     print(f"report: {report / 'report.html'}")
     return 0
+
+
+def _explore(options: argparse.Namespace) -> int:
+    from w2stree.commands.explore import explore
+
+    return explore(options.config, options.override, options.run_dir, salvage=options.salvage)
 
 
 def _tree(options: argparse.Namespace) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 
@@ -16,19 +16,29 @@ from w2stree.errors import InvalidInput
 from w2stree.react import render_turn
 from w2stree.trajectory import Message, Step
 
+ModelName = Literal["tuned", "base"]
+"""`tuned`: the model explored with. `base`: what it was before its fine-tuning."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """A sampling configuration. `temperature` 0 is greedy decoding (ties to the lowest id)."""
+    """A sampling configuration. `temperature` 0 is greedy decoding (ties to the lowest id).
+
+    `model` says which model plays; a policy is one model, so whoever makes the plans asks the
+    policy of that model.
+    """
 
     temperature: float = 1.0
     top_p: float = 1.0
+    model: ModelName = "tuned"
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.temperature < float("inf"):
             raise InvalidInput(f"temperature is {self.temperature}; give a number >= 0")
         if not 0.0 < self.top_p <= 1.0:
             raise InvalidInput(f"top_p is {self.top_p}; give a number in (0, 1]")
+        if self.model not in get_args(ModelName):
+            raise InvalidInput(f"model is {self.model!r}; use one of {get_args(ModelName)}")
 
 
 @dataclass(slots=True)

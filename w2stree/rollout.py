@@ -21,12 +21,19 @@ from w2stree.trajectory import Message, Status, Step, Trajectory
 
 @dataclass(frozen=True, slots=True)
 class EpisodePlan:
-    """One rollout to make. Its random stream depends on nothing but these fields."""
+    """One rollout to make. Its random stream depends on run seed, task and sample alone.
+
+    `attempt` counts tries after errors of environment or model; every try draws the same, so
+    that a run's samples do not depend on what failed. A `prefix` means: start from the state
+    these steps of another trajectory of the task lead to; they become the trajectory's first.
+    """
 
     task_id: str
     sample_index: int
     sampling: Sampling
     seed: int
+    attempt: int = 0
+    prefix: tuple[Step, ...] = ()
 
     def rng(self) -> np.random.Generator:
         name = f"{self.seed}/{self.task_id}/{self.sample_index}".encode()
@@ -63,7 +70,7 @@ class _Running:
 
     def trajectory(self, status: Status, policy_info: Mapping[str, str]) -> Trajectory:
         plan = self.plan
-        how = {"sample_index": plan.sample_index, "seed": plan.seed, **asdict(plan.sampling)}
+        how = {"sample_index": plan.sample_index, "attempt": plan.attempt, "seed": plan.seed}
         cause = {} if self.error is None else {"error": self.error}
         return Trajectory(
             task_id=plan.task_id,
@@ -71,7 +78,7 @@ class _Running:
             steps=tuple(self.episode.steps),
             total_return=self.score,
             status=status,
-            info={**how, **policy_info, **cause},
+            info={**how, **asdict(plan.sampling), **policy_info, **cause},
         )
 
 

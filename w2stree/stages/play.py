@@ -11,6 +11,7 @@ from w2stree.config.environment import TextWorldExpressSection
 from w2stree.dataset import preference_rows
 from w2stree.environments.process import EnvironmentProcess
 from w2stree.errors import EnvironmentFailure
+from w2stree.exploration import plan_episodes
 from w2stree.forest import Forest
 from w2stree.model import load_model
 from w2stree.pairs import PreferencePairs
@@ -19,7 +20,7 @@ from w2stree.policy import RandomPolicy, Sampling
 from w2stree.react import render_turn
 from w2stree.rollout import opening
 from w2stree.run_directory import StageWriter, write_json
-from w2stree.stages.context import Context, bar, environments, plans
+from w2stree.stages.context import Context, bar, environments
 from w2stree.trajectory import Step, Trajectory, write_trajectories
 
 GREEDY = Sampling(temperature=0.0)
@@ -47,7 +48,7 @@ def random_play(context: Context, out: StageWriter) -> None:
             game=game.game, params=game.params, max_steps=pretrain.max_steps, num_processes=4
         )
         with environments(section) as pool:
-            wanted = plans(tasks, [Sampling()], seed=context.seed("random_play"))
+            wanted = plan_episodes(tasks, [Sampling()], seed=context.seed("random_play"))
             policy = RandomPolicy(by_verb=True)
             trajectories += context.play(f"random_play {game.game}", pool, policy, wanted)
     _record(out, trajectories)
@@ -56,13 +57,13 @@ def random_play(context: Context, out: StageWriter) -> None:
 def explore(context: Context, out: StageWriter) -> None:
     """The weak model plays every exploration task under M sampling configurations."""
     samplings = [Sampling(s.temperature, s.top_p) for s in context.config.explore.samplings]
-    wanted = plans(context.tasks("explore"), samplings, seed=context.seed("explore"))
+    wanted = plan_episodes(context.tasks("explore"), samplings, seed=context.seed("explore"))
     _play_model(context, out, "explore", "sft_weak", wanted)
 
 
 def evaluate(context: Context, out: StageWriter, method: str) -> None:
     """One greedy episode of every test task."""
-    wanted = plans(context.tasks("test"), [GREEDY], seed=context.seed("evaluate"))
+    wanted = plan_episodes(context.tasks("test"), [GREEDY], seed=context.seed("evaluate"))
     stage = f"evaluate_{method}"
     if method == "random":
         _record(out, context.play(stage, context.pool(), RandomPolicy(), wanted))
