@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from locks import Lock
 
+from bench.faults import environments
 from w2stree.branching import choose_nodes, plan_branches, steps_to
 from w2stree.environments.pool import EnvironmentPool
 from w2stree.errors import IdenticalTrajectories, InvalidInput, JournalError
@@ -184,6 +185,15 @@ def test_the_episode_budget_is_exact_and_a_larger_one_goes_on(
     whole = play(path, pool, budget=Budget(episodes=100))
     assert whole.spent() is None
     assert len(rows(path)) == len(PLANS)
+
+
+@pytest.mark.parametrize("fault", environments.FAULTS)
+def test_broken_environments_cost_attempts_and_no_sample(tmp_path: Path, fault: str) -> None:
+    counts = environments.disturb(tmp_path, fault, num_faults=3)
+    if counts is None:
+        pytest.skip("the pool has no such limit")
+    assert counts.num_faults == counts.num_errors == 3
+    assert counts.num_missing == counts.num_counted_as_failures == counts.num_different == 0
 
 
 class Talking(RandomPolicy):

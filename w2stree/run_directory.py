@@ -110,6 +110,8 @@ class RunDirectory:
             )
             self.discard(spec.name)
             partial.rename(self.stage(spec.name))
+            for path in writer.outlived:
+                path.unlink(missing_ok=True)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
 
@@ -121,13 +123,17 @@ class RunDirectory:
 
 @dataclass(slots=True)
 class StageWriter:
-    """Where a running stage puts its files, and the figures it reports."""
+    """Where a running stage puts its files, and the figures it reports.
+
+    `outlived`: files elsewhere that are deleted once the stage is complete.
+    """
 
     folder: Path
     metrics: dict[str, Any]
+    outlived: list[Path]
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.metrics = folder, {}
+        self.folder, self.metrics, self.outlived = folder, {}, []
 
 
 def run_stages(
