@@ -17,6 +17,7 @@ pytest.importorskip("trl")
 pytest.importorskip("textworld_express")
 pytest.importorskip("matplotlib")
 
+from w2stree.journal import read_journal
 from w2stree.trajectory import read_trajectories
 
 pytestmark = [pytest.mark.train, pytest.mark.java]
@@ -165,3 +166,31 @@ def test_an_interrupt_leaves_a_run_that_goes_on(tmp_path: Path) -> None:
     again = w2stree("run", "miniature", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     assert again.stdout.split()[:3] == ["demonstrations", "done", "before"]
+
+
+def test_killing_a_run_while_it_explores_loses_no_episode(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "w2stree", "run", "miniature", "tasks.explore=40"]
+    running = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL)
+    run_dir = tmp_path / "runs" / "miniature"
+    while not (recorded := _explored(run_dir)):
+        assert running.poll() is None
+        time.sleep(0.05)
+    running.kill()
+    running.wait()
+    recorded = _explored(run_dir)
+    assert not (run_dir / "explore").exists()
+    again = w2stree("run", "miniature", "tasks.explore=40", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    explored = [t.to_json() for t in read_trajectories(run_dir / "explore" / "trajectories.jsonl")]
+    assert len(explored) == 40 * 3
+    assert recorded <= set(explored)
+    assert list(run_dir.glob(".explore-*")) == []
+
+
+def _explored(run_dir: Path) -> set[str]:
+    """The episodes in the exploring stage's journal."""
+    return {
+        t.to_json()
+        for journal in run_dir.glob(".explore-*.journal")
+        for t in read_journal(journal).trajectories
+    }

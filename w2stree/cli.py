@@ -1,4 +1,4 @@
-"""The command line: `w2stree run`, `tree`, `verify`."""
+"""The command line: `w2stree run`, `explore`, `tree`, `verify`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from w2stree.commands.verify import verify
-from w2stree.errors import EnvironmentFailure, InvalidInput, MissingDependency, RunDirectoryError
+from w2stree.errors import (
+    EnvironmentFailure,
+    InvalidInput,
+    JournalError,
+    MissingDependency,
+    RunDirectoryError,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     warnings.formatwarning = lambda message, *_, **__: f"w2stree: warning: {message}\n"
     try:
         return int(options.command(options))
-    except (InvalidInput, MissingDependency, RunDirectoryError, OSError) as error:
+    except (InvalidInput, JournalError, MissingDependency, RunDirectoryError, OSError) as error:
         print(f"w2stree: {error}", file=sys.stderr)
         return 2
     except EnvironmentFailure as error:
@@ -54,9 +60,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.set_defaults(command=_run)
 
+    explore = commands.add_parser("explore", help="play tasks many times over into a journal")
+    explore.add_argument("config", help="a YAML file, or a shipped one: textworld_random")
+    explore.add_argument("override", nargs="*", help="key.path=value, for example seed=1")
+    explore.add_argument("--run-dir", type=Path, help="where results go (default: runs/<name>)")
+    explore.add_argument(
+        "--salvage", action="store_true", help="go on without a damaged journal's damaged frames"
+    )
+    explore.set_defaults(command=_explore)
+
     tree = commands.add_parser("tree", help="summarise trajectories as a forest, or draw one tree")
     tree.add_argument(
-        "trajectories", type=Path, help="a .jsonl file, a directory of them, or a saved forest"
+        "trajectories",
+        type=Path,
+        help="a .jsonl or .journal file, a directory of them, or a saved forest",
     )
     tree.add_argument("--task", help="draw this task's tree")
     tree.set_defaults(command=_tree)
@@ -64,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("verify", help="replay recorded actions; report what differs")
     check.add_argument("run", type=Path, help="a run directory, a stage of it, or a file in it")
     check.add_argument(
-        "--sample", type=int, metavar="N", help="replay N trajectories (default: all)"
+        "--sample", type=_positive, metavar="N", help="replay N trajectories (default: all)"
     )
     check.add_argument("--seed", type=int, default=0, help="of the sample (default: 0)")
     check.set_defaults(command=verify)
@@ -98,6 +115,12 @@ def _run(options: argparse.Namespace) -> int:
     print((report / "report.md").read_text(encoding="utf-8"))
     print(f"report: {report / 'report.html'}")
     return 0
+
+
+def _explore(options: argparse.Namespace) -> int:
+    from w2stree.commands.explore import explore
+
+    return explore(options.config, options.override, options.run_dir, salvage=options.salvage)
 
 
 def _tree(options: argparse.Namespace) -> int:

@@ -19,7 +19,7 @@ import resource
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
@@ -47,19 +47,7 @@ class RunDirectory:
     def __init__(self, path: Path, config: Mapping[str, Any]) -> None:
         self.path = path
         self._config = dict(config)
-        stored = path / "config.json"
-        if stored.is_file() and any(path.glob(f"*/{MANIFEST}")):
-            _refuse_other_config(path, read_json(stored), self._config)
-        elif stored.is_file():
-            write_json(stored, self._config)  # no stage has finished on the earlier one
-        elif path.is_dir() and any(path.iterdir()):
-            raise RunDirectoryError(
-                f"{path} is not empty and has no config.json: it is not a run directory; "
-                "choose another with --run-dir"
-            )
-        else:
-            path.mkdir(parents=True, exist_ok=True)
-            write_json(stored, self._config)
+        keep_config(path, self._config, has_results=any(path.glob(f"*/{MANIFEST}")))
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -122,6 +110,8 @@ class RunDirectory:
             )
             self.discard(spec.name)
             partial.rename(self.stage(spec.name))
+            for path in writer.outlived:
+                path.unlink(missing_ok=True)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
 
@@ -133,13 +123,17 @@ class RunDirectory:
 
 @dataclass(slots=True)
 class StageWriter:
-    """Where a running stage puts its files, and the figures it reports."""
+    """Where a running stage puts its files, and the figures it reports.
+
+    `outlived`: files elsewhere that are deleted once the stage is complete.
+    """
 
     folder: Path
     metrics: dict[str, Any]
+    outlived: list[Path]
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.metrics = folder, {}
+        self.folder, self.metrics, self.outlived = folder, {}, []
 
 
 def run_stages(
@@ -166,6 +160,32 @@ def run_stages(
         manifest = directory.manifest(spec.name)
         assert manifest is not None
         announce(spec.name, f"finished in {manifest['seconds']:.0f} s")
+
+
+def keep_config(
+    path: Path,
+    config: Mapping[str, Any],
+    *,
+    has_results: bool,
+    may_change: Collection[str] = (),
+) -> None:
+    """Create a run's folder with `config.json`, or check that it is this configuration's.
+
+    Without results an earlier configuration is replaced. With results a difference anywhere but
+    in the keys of `may_change` ("budget", "environment.num_processes") and below raises
+    `RunDirectoryError`, as does a folder with other things in it.
+    """
+    stored = path / "config.json"
+    if stored.is_file():
+        if has_results:
+            _refuse_other_config(path, read_json(stored), config, may_change)
+    elif path.is_dir() and any(path.iterdir()):
+        raise RunDirectoryError(
+            f"{path} is not empty and has no config.json: it is not a run directory; "
+            "choose another with --run-dir"
+        )
+    path.mkdir(parents=True, exist_ok=True)
+    write_json(stored, config)
 
 
 def read_json(path: Path) -> Any:
@@ -201,8 +221,8 @@ def hash_files(folder: Path) -> dict[str, str]:
     }
 
 
-def _refuse_other_config(path: Path, stored: Any, given: Any) -> None:
-    differing = list(_differences(stored, given))
+def _refuse_other_config(path: Path, stored: Any, given: Any, may_change: Collection[str]) -> None:
+    differing = list(_differences(stored, given, may_change))
     if differing:
         raise RunDirectoryError(
             f"{path} was made by another configuration ({'; '.join(differing[:3])}); "
@@ -210,10 +230,15 @@ def _refuse_other_config(path: Path, stored: Any, given: Any) -> None:
         )
 
 
-def _differences(stored: Any, given: Any, key: str = "") -> Iterator[str]:
+def _differences(
+    stored: Any, given: Any, may_change: Collection[str], key: str = ""
+) -> Iterator[str]:
+    if key in may_change:
+        return
     if isinstance(stored, dict) and isinstance(given, dict):
         for name in sorted({*stored, *given}):
-            yield from _differences(stored.get(name), given.get(name), f"{key}.{name}".lstrip("."))
+            inner = f"{key}.{name}".lstrip(".")
+            yield from _differences(stored.get(name), given.get(name), may_change, inner)
     elif stored != given:
         yield f"{key}: {stored!r} there, {given!r} now"
 

@@ -23,7 +23,7 @@ _SHOWN_BEFORE = 30  # characters in common before the first that differs
 def verify(options: argparse.Namespace) -> int:
     """Replay a run; returns 1 where anything differs."""
     try:
-        from w2stree.stages.context import bar, environments
+        from w2stree.stages.context import bar
         from w2stree.verification import read_run
         from w2stree.verification import verify as replay
     except ModuleNotFoundError as error:
@@ -39,7 +39,7 @@ def verify(options: argparse.Namespace) -> int:
     if not played:
         raise InvalidInput(f"{options.run}: all {num_errors} trajectories are error rows")
     differing, shown = 0, 0
-    with environments(run.environment) as pool:
+    with run.environment.pool() as pool:
         for _, differences in bar(replay(pool, played), total=len(played), what="verify: episodes"):
             differing += bool(differences)
             for difference in differences[: _SHOWN_DIFFERENCES - shown]:

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from w2stree.config.section import Positive, Section
 from w2stree.environment import Environment
+from w2stree.environments.pool import EnvironmentPool
 
 
 class ProcessesSection(Section):
@@ -28,6 +29,21 @@ class ProcessesSection(Section):
     start_deadline_s: Annotated[float, Field(gt=0)] = 300.0
     memory_limit_mb: Positive | None = 2048
     max_episodes: Positive | None = None
+
+    def factory(self) -> Callable[[], Environment]:
+        """What makes the environment, for its processes to call."""
+        raise NotImplementedError
+
+    def pool(self) -> EnvironmentPool:
+        """The processes, for the caller to close."""
+        return EnvironmentPool(
+            self.factory(),
+            self.num_processes,
+            deadline_s=self.deadline_s,
+            start_deadline_s=self.start_deadline_s,
+            memory_limit_mb=self.memory_limit_mb,
+            max_episodes=self.max_episodes,
+        )
 
 
 class TextWorldExpressSection(ProcessesSection):

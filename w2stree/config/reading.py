@@ -16,9 +16,9 @@ from w2stree.errors import InvalidInput
 Kind = TypeVar("Kind", bound=Section)
 
 
-def shipped_configs() -> list[str]:
-    """Names of the configurations that come with the package."""
-    folder = resources.files("w2stree") / "configs"
+def shipped_configs(kind: type[Section] = Section) -> list[str]:
+    """Names of the configurations of a kind that come with the package: experiments unless told."""
+    folder = resources.files("w2stree") / kind.shipped_in
     return sorted(
         f.name.removesuffix(".yaml") for f in folder.iterdir() if f.name.endswith(".yaml")
     )
@@ -29,7 +29,7 @@ def read_config(kind: type[Kind], source: str | Path, overrides: Sequence[str] =
 
     Raises `InvalidInput` naming the file, the key and what it should be.
     """
-    file = _locate(source)
+    file = _locate(kind, source)
     try:
         record = yaml.safe_load(file.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
@@ -45,15 +45,16 @@ def read_config(kind: type[Kind], source: str | Path, overrides: Sequence[str] =
         raise InvalidInput("\n".join(lines)) from None
 
 
-def _locate(source: str | Path) -> Path:
+def _locate(kind: type[Section], source: str | Path) -> Path:
     if Path(source).is_file():
         return Path(source)
-    with resources.as_file(resources.files("w2stree") / "configs" / f"{source}.yaml") as shipped:
+    folder = resources.files("w2stree") / kind.shipped_in
+    with resources.as_file(folder / f"{source}.yaml") as shipped:
         if shipped.is_file():
             return shipped
     raise InvalidInput(
         f"{source}: no such file, and no shipped configuration of that name "
-        f"({', '.join(shipped_configs())})"
+        f"({', '.join(shipped_configs(kind))})"
     )
 
 

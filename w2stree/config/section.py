@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -14,3 +14,6 @@ class Section(BaseModel):
     """A part of the file: unknown keys are refused, values cannot change after reading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    shipped_in: ClassVar[str] = "configs"
+    """Of a whole file: the package's folder of such files."""

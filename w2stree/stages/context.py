@@ -12,12 +12,11 @@ from typing import Any, Literal
 from tqdm import tqdm
 
 from w2stree.config import Config
-from w2stree.config.environment import EnvironmentSection
 from w2stree.environments.pool import EnvironmentPool
-from w2stree.errors import InvalidInput
+from w2stree.exploration import choose_tasks
 from w2stree.forest import Forest
 from w2stree.ingestion import build_forest
-from w2stree.policy import Policy, Sampling
+from w2stree.policy import Policy
 from w2stree.rollout import EpisodePlan, rollout
 from w2stree.trajectory import Trajectory, read_trajectories
 
@@ -62,17 +61,12 @@ class Context:
             "explore": ("train", tasks.demonstrations, tasks.explore),
             "test": (tasks.test_split, tasks.test_offset, tasks.test),
         }[part]
-        listed: list[str] = self.pool()[0].call("tasks", split)
-        if first + count > len(listed):
-            raise InvalidInput(
-                f"tasks: {first + count} tasks of {split} are asked for; it has {len(listed)}"
-            )
-        return listed[first : first + count]
+        return choose_tasks(self.pool(), split, first=first, count=count)
 
     def pool(self) -> EnvironmentPool:
         """The run's environment processes, started once for all stages."""
         if self._pool is None:
-            self._pool = self._resources.enter_context(environments(self.config.environment))
+            self._pool = self._resources.enter_context(self.config.environment.pool())
         return self._pool
 
     def play(
@@ -86,29 +80,6 @@ class Context:
         """Stop the environment processes."""
         self._resources.close()
         self._pool = None
-
-
-def environments(section: EnvironmentSection) -> EnvironmentPool:
-    """A pool of any environment, for the caller to close."""
-    return EnvironmentPool(
-        section.factory(),
-        section.num_processes,
-        deadline_s=section.deadline_s,
-        start_deadline_s=section.start_deadline_s,
-        memory_limit_mb=section.memory_limit_mb,
-        max_episodes=section.max_episodes,
-    )
-
-
-def plans(
-    task_ids: Iterable[str], samplings: Sequence[Sampling], *, seed: int
-) -> list[EpisodePlan]:
-    """One plan for each task and sampling configuration, tasks first."""
-    return [
-        EpisodePlan(task_id, index, sampling, seed)
-        for task_id in task_ids
-        for index, sampling in enumerate(samplings)
-    ]
 
 
 def bar(items: Iterable[Any] | None = None, *, total: int, what: str) -> Any:

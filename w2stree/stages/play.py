@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from w2stree.config.environment import TextWorldExpressSection
 from w2stree.dataset import preference_rows
 from w2stree.environments.process import EnvironmentProcess
-from w2stree.errors import EnvironmentFailure
+from w2stree.errors import EnvironmentFailure, IdenticalTrajectories
+from w2stree.exploration import Exploration, plan_episodes
 from w2stree.forest import Forest
+from w2stree.journal import Journal
 from w2stree.model import load_model
 from w2stree.pairs import PreferencePairs
 from w2stree.policies.transformers_policy import TransformersPolicy
 from w2stree.policy import RandomPolicy, Sampling
 from w2stree.react import render_turn
-from w2stree.rollout import opening
-from w2stree.run_directory import StageWriter, write_json
-from w2stree.stages.context import Context, bar, environments, plans
-from w2stree.trajectory import Step, Trajectory, write_trajectories
+from w2stree.rollout import EpisodePlan, opening
+from w2stree.run_directory import StageWriter, hash_files, write_json
+from w2stree.stages.context import Context, bar
+from w2stree.trajectory import Step, Trajectory, read_trajectories, write_trajectories
 
 GREEDY = Sampling(temperature=0.0)
 
@@ -46,23 +52,45 @@ def random_play(context: Context, out: StageWriter) -> None:
         section = TextWorldExpressSection(
             game=game.game, params=game.params, max_steps=pretrain.max_steps, num_processes=4
         )
-        with environments(section) as pool:
-            wanted = plans(tasks, [Sampling()], seed=context.seed("random_play"))
+        with section.pool() as pool:
+            wanted = plan_episodes(tasks, [Sampling()], seed=context.seed("random_play"))
             policy = RandomPolicy(by_verb=True)
             trajectories += context.play(f"random_play {game.game}", pool, policy, wanted)
     _record(out, trajectories)
 
 
 def explore(context: Context, out: StageWriter) -> None:
-    """The weak model plays every exploration task under M sampling configurations."""
+    """The weak model plays every exploration task under M sampling configurations.
+
+    Episodes are kept in a journal until the stage is complete: a killed run goes on with it.
+    """
     samplings = [Sampling(s.temperature, s.top_p) for s in context.config.explore.samplings]
-    wanted = plans(context.tasks("explore"), samplings, seed=context.seed("explore"))
-    _play_model(context, out, "explore", "sft_weak", wanted)
+    wanted = plan_episodes(context.tasks("explore"), samplings, seed=context.seed("explore"))
+    policy = _policy(context, "sft_weak")
+    path = _journal_of_model(context, context.model_dir("sft_weak"))
+    started = time.perf_counter()
+    with (
+        Journal(path) as journal,
+        bar(total=len(wanted), what="explore: episodes") as progress,
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore", IdenticalTrajectories)  # the tree stage tells of them
+        Exploration(
+            journal,
+            context.pool(),
+            lambda _: policy,
+            instruction=context.config.prompt.instruction,
+            progress=lambda state: progress.update(state.num_settled - progress.n),
+        ).play(wanted)
+    seconds = time.perf_counter() - started
+    _record(out, read_trajectories(path))
+    out.metrics["generated_tokens_per_s"] = policy.num_generated_tokens / seconds
+    out.outlived.append(path)
 
 
 def evaluate(context: Context, out: StageWriter, method: str) -> None:
     """One greedy episode of every test task."""
-    wanted = plans(context.tasks("test"), [GREEDY], seed=context.seed("evaluate"))
+    wanted = plan_episodes(context.tasks("test"), [GREEDY], seed=context.seed("evaluate"))
     stage = f"evaluate_{method}"
     if method == "random":
         _record(out, context.play(stage, context.pool(), RandomPolicy(), wanted))
@@ -103,18 +131,32 @@ def forest_statistics(
     }
 
 
-def _play_model(
-    context: Context, out: StageWriter, stage: str, model_stage: str, wanted: Sequence[Any]
-) -> None:
+def _journal_of_model(context: Context, model_dir: Path) -> Path:
+    """Where this model's episodes are kept; those of an earlier one are deleted."""
+    fingerprint = hashlib.sha256(json.dumps(hash_files(model_dir)).encode("utf-8")).hexdigest()
+    path = context.run_dir / f".explore-{fingerprint[:12]}.journal"
+    for other in context.run_dir.glob(".explore-*.journal"):
+        if other != path:
+            other.unlink()
+    return path
+
+
+def _policy(context: Context, model_stage: str) -> TransformersPolicy:
     config = context.config
     model, tokenizer = load_model(context.model_dir(model_stage))
-    policy = TransformersPolicy(
+    return TransformersPolicy(
         model,
         tokenizer,
         decoding=config.decoding.actions,
         has_thought=config.prompt.thought,
         max_new_tokens=config.decoding.max_new_tokens,
     )
+
+
+def _play_model(
+    context: Context, out: StageWriter, stage: str, model_stage: str, wanted: Sequence[EpisodePlan]
+) -> None:
+    policy = _policy(context, model_stage)
     started = time.perf_counter()
     trajectories = context.play(stage, context.pool(), policy, wanted)
     seconds = time.perf_counter() - started

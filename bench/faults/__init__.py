@@ -1,0 +1,1 @@
+"""Faults tried on purpose: killed drivers, damaged files, full disks, broken environments."""

@@ -1,0 +1,379 @@
+"""Exploration: every sample once, whatever fails or interrupts, within its budget."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from locks import Lock
+
+from bench.faults import environments
+from w2stree.branching import choose_nodes, plan_branches, steps_to
+from w2stree.environments.pool import EnvironmentPool
+from w2stree.errors import IdenticalTrajectories, InvalidInput, JournalError
+from w2stree.exploration import (
+    PAPER_SAMPLINGS,
+    Budget,
+    Exploration,
+    Progress,
+    choose_tasks,
+    plan_episodes,
+)
+from w2stree.group_commit import GroupCommit
+from w2stree.ingestion import build_forest
+from w2stree.journal import Journal, read_journal
+from w2stree.policy import AgentTurn, Episode, RandomPolicy, Sampling
+from w2stree.rollout import EpisodePlan
+from w2stree.trajectory import Step, Trajectory, read_trajectories
+
+TASKS = ["lock/0", "lock/1", "lock/2"]
+PLANS = plan_episodes(TASKS, [Sampling(), Sampling(0.5), Sampling(model="base")], seed=5)
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[EnvironmentPool]:
+    with EnvironmentPool(Lock, 4) as pool:
+        yield pool
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "episodes.journal"
+
+
+def random_policy(model: str) -> RandomPolicy:
+    return RandomPolicy()
+
+
+def play(
+    path: Path, pool: EnvironmentPool, plans: Sequence[EpisodePlan] = PLANS, **options: Any
+) -> Exploration:
+    with Journal(path) as journal:
+        exploration = Exploration(journal, pool, random_policy, **options)
+        exploration.play(plans)
+    return exploration
+
+
+def rows(path: Path) -> list[str]:
+    """Every recorded attempt, whatever the order they ended in."""
+    return sorted(t.to_json() for t in read_journal(path).trajectories)
+
+
+def test_the_plan_is_tasks_times_samplings() -> None:
+    assert [(p.task_id, p.sample_index, p.sampling) for p in PLANS[:4]] == [
+        ("lock/0", 0, Sampling()),
+        ("lock/0", 1, Sampling(0.5)),
+        ("lock/0", 2, Sampling(model="base")),
+        ("lock/1", 0, Sampling()),
+    ]
+    # A stream is its run's, task's and sample's; nothing else's, so that a retry repeats it.
+    draws = {p.rng().random() for p in PLANS}
+    assert len(draws) == len(PLANS)
+    again = EpisodePlan("lock/0", 1, Sampling(0.9), 5, attempt=2)
+    assert again.rng().random() == PLANS[1].rng().random()
+
+
+def test_the_papers_six() -> None:
+    tuned = [(s.temperature, s.top_p) for s in PAPER_SAMPLINGS if s.model == "tuned"]
+    assert tuned == [(0.7, 0.9), (0.0, 1.0), (1.0, 0.8), (1.0, 0.8), (1.0, 0.9)]
+    assert PAPER_SAMPLINGS[5] == Sampling(0.7, 0.9, model="base")
+
+
+def test_tasks_are_chosen_by_number(pool: EnvironmentPool) -> None:
+    assert choose_tasks(pool, "train", first=2, count=2) == ["lock/2", "lock/3"]
+    with pytest.raises(InvalidInput, match="21 tasks of train are asked for; it has 20"):
+        choose_tasks(pool, "train", first=19, count=2)
+
+
+def test_every_sample_is_played_once(pool: EnvironmentPool, path: Path) -> None:
+    exploration = play(path, pool)
+    recorded = read_journal(path).trajectories
+    assert {(t.task_id, t.info["sample_index"]) for t in recorded} == {
+        (p.task_id, p.sample_index) for p in PLANS
+    }
+    assert len(recorded) == len(PLANS)
+    for task_id, tally in exploration.tallies.items():
+        own = [t for t in recorded if t.task_id == task_id]
+        assert tally.num_finished == 3
+        assert tally.num_success == sum(t.total_return == 1.0 for t in own)
+        assert tally.num_truncated == sum(t.status == "truncated" for t in own)
+        assert tally.return_sum == sum(t.total_return for t in own)
+        assert tally.num_distinct == len({tuple(s.action for s in t.steps) for t in own})
+    before = path.read_bytes()
+    assert play(path, pool).tallies == exploration.tallies  # nothing is left to play
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("num_played", [1, 3, 5])
+def test_an_interrupted_run_ends_up_as_an_uninterrupted_one(
+    pool: EnvironmentPool, path: Path, num_played: int
+) -> None:
+    play(path.with_name("whole.journal"), pool)
+
+    def interrupt(progress: Progress) -> None:
+        if progress.num_settled >= num_played:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        play(path, pool, progress=interrupt)
+    first = rows(path)
+    assert num_played <= len(first) < len(PLANS)
+    with EnvironmentPool(Lock, 3) as other:  # another number of environments too
+        play(path, other)
+    assert set(first) <= set(rows(path))
+    assert rows(path) == rows(path.with_name("whole.journal"))
+
+
+def jammed(tmp_path: Path, num_failures: int) -> Callable[[], Lock]:
+    memory = tmp_path / "memory"
+    memory.mkdir()
+    return functools.partial(Lock, ("lock/1",), num_failures, memory)
+
+
+def test_errors_are_retried_with_the_same_stream_and_never_count_as_failures(
+    pool: EnvironmentPool, path: Path, tmp_path: Path
+) -> None:
+    with EnvironmentPool(jammed(tmp_path, 4), 2) as jams:
+        exploration = play(path, jams, max_attempts=5)
+    play(path.with_name("whole.journal"), pool)
+    recorded = read_journal(path).trajectories
+    errors = [t for t in recorded if t.status == "error"]
+    assert len(errors) == 4 == exploration.tallies["lock/1"].num_errors
+    assert all("RuntimeError: the lock is jammed" in t.info["error"] for t in errors)
+    assert exploration.tallies["lock/1"].num_finished == 3
+
+    def actions(t: Trajectory) -> tuple[str, ...]:
+        return tuple(step.action for step in t.steps)
+
+    whole = read_trajectories(path.with_name("whole.journal"))
+    counted = read_trajectories(path)
+    assert {(t.task_id, actions(t)) for t in counted} == {(t.task_id, actions(t)) for t in whole}
+    by_sample = {(t.task_id, t.info["sample_index"]): actions(t) for t in counted}
+    for error in errors:  # what it played before it failed is what the retry played
+        done = by_sample[error.task_id, error.info["sample_index"]]
+        assert done[: len(error.steps)] == actions(error)
+
+
+def test_attempts_run_out_and_a_resume_may_allow_more(path: Path, tmp_path: Path) -> None:
+    with EnvironmentPool(jammed(tmp_path, 7), 2) as pool:
+        exploration = play(path, pool, max_attempts=2)
+        assert exploration.tallies["lock/1"].num_errors == 6
+        assert exploration.tallies["lock/1"].num_finished == 0
+        rest = read_trajectories(path)
+        assert sorted(t.status for t in rest if t.task_id == "lock/1") == ["error"] * 3
+        assert len(rest) == len(PLANS)
+        before = rows(path)
+        play(path, pool, max_attempts=2)
+        assert rows(path) == before
+        play(path, pool, max_attempts=4)
+    assert {t.status for t in read_trajectories(path)} <= {"done", "truncated"}
+    assert len(rows(path)) == len(PLANS) + 7
+
+
+def test_the_episode_budget_is_exact_and_a_larger_one_goes_on(
+    pool: EnvironmentPool, path: Path
+) -> None:
+    short = play(path, pool, budget=Budget(episodes=5))
+    assert short.spent() == "the budget of 5 episodes is spent"
+    assert len(rows(path)) == 5
+    play(path, pool, budget=Budget(episodes=5))
+    assert len(rows(path)) == 5
+    whole = play(path, pool, budget=Budget(episodes=100))
+    assert whole.spent() is None
+    assert len(rows(path)) == len(PLANS)
+
+
+@pytest.mark.parametrize("fault", environments.FAULTS)
+def test_broken_environments_cost_attempts_and_no_sample(tmp_path: Path, fault: str) -> None:
+    counts = environments.disturb(tmp_path, fault, num_faults=3)
+    if counts is None:
+        pytest.skip("the pool has no such limit")
+    assert counts.num_faults == counts.num_errors == 3
+    assert counts.num_missing == counts.num_counted_as_failures == counts.num_different == 0
+
+
+class Talking(RandomPolicy):
+    """Random play that says ten tokens a turn."""
+
+    def act(self, episodes: Sequence[Episode]) -> Any:
+        return [AgentTurn(t.response, tuple(range(10))) for t in super().act(episodes)]  # type: ignore[union-attr]
+
+
+def test_the_token_budget_starts_nothing_more(pool: EnvironmentPool, path: Path) -> None:
+    with Journal(path) as journal:
+        exploration = Exploration(journal, pool, lambda _: Talking(), budget=Budget(tokens=100))
+        assert not exploration.play(PLANS)
+    # Four side by side say 30 tokens each: the first four are under the budget when they start.
+    assert len(rows(path)) == 4
+    assert exploration.spent() == "the budget of 100 tokens is spent (120 sampled)"
+
+
+def test_the_time_budget_is_each_sessions_own(pool: EnvironmentPool, path: Path) -> None:
+    late = play(path, pool, budget=Budget(wall_seconds=1e-9))
+    assert late.spent() == "this session's 1e-09 seconds are over"
+    assert rows(path) == []
+    play(path, pool, budget=Budget(wall_seconds=600))
+    assert len(rows(path)) == len(PLANS)
+
+
+def test_each_model_plays_its_own_part(pool: EnvironmentPool, path: Path) -> None:
+    asked = []
+
+    def policy(model: str) -> RandomPolicy:
+        asked.append(model)
+        named = RandomPolicy()
+        named.info = {"policy": model}
+        return named
+
+    with Journal(path) as journal:
+        Exploration(journal, pool, policy).play(PLANS)
+    assert asked == ["tuned", "base"]
+    recorded = read_journal(path).trajectories
+    assert all(t.info["policy"] == t.info["model"] for t in recorded)
+    assert sum(t.info["policy"] == "base" for t in recorded) == 3
+
+
+class Stubborn(RandomPolicy):
+    def act(self, episodes: Sequence[Episode]) -> Any:
+        return [AgentTurn("Action: turn left") for _ in episodes]
+
+
+def test_samples_that_coincide_are_warned_of(pool: EnvironmentPool, path: Path) -> None:
+    with Journal(path) as journal:
+        exploration = Exploration(journal, pool, lambda _: Stubborn())
+        with pytest.warns(IdenticalTrajectories, match=r"of 3 of 3 tasks .* \(first: lock/0\)"):
+            exploration.play(PLANS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        play(path.with_name("b.journal"), pool)
+
+
+def test_progress_counts_what_is_on_the_disk(pool: EnvironmentPool, path: Path) -> None:
+    seen: list[Progress] = []
+
+    def look(progress: Progress) -> None:
+        seen.append(progress)
+        assert len(read_journal(path).trajectories) >= progress.num_settled
+
+    play(path, pool, progress=look)
+    assert [p.num_settled for p in seen] == list(range(1, len(PLANS) + 1))
+    assert {p.num_planned for p in seen} == {len(PLANS)}
+    assert seen[-1].seconds_left == 0.0
+    assert all(p.episodes_per_s > 0 for p in seen)
+
+
+def test_a_journal_that_fails_stops_the_run(
+    pool: EnvironmentPool, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Journal, data: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    play(path, pool, budget=Budget(episodes=2))
+    before = path.read_bytes()
+    monkeypatch.setattr(Journal, "_write", full)
+    with pytest.raises(JournalError, match="No space left on device"):
+        play(path, pool)
+    monkeypatch.undo()
+    assert path.read_bytes() == before
+    play(path, pool)
+    assert len(rows(path)) == len(PLANS)
+
+
+def test_episodes_are_acknowledged_in_groups_and_in_order(path: Path) -> None:
+    episodes = [Trajectory("t", (), (), 0.0, "done", {"sample_index": i}) for i in range(500)]
+    with Journal(path) as journal:
+        with GroupCommit(journal) as committer:
+            for trajectory in episodes:
+                committer.append(trajectory)
+        assert committer.acknowledged() == episodes
+        assert committer.acknowledged() == []
+    assert read_journal(path).trajectories == tuple(episodes)
+
+
+def walk(task_id: str, sample: int, actions: str, total_return: float) -> Trajectory:
+    steps = tuple(Step(a, f"after {actions[: i + 1]}") for i, a in enumerate(actions))
+    return Trajectory(task_id, (), steps, total_return, "done", {"sample_index": sample})
+
+
+#   ─ a ─ b ─┬─ c   1.0          the variance of returns after "ab" is 0.25, after "x" 0.2025
+#            └─ d   0.0
+#   ─ x ─┬─ c       0.9, 0.9
+#        └─ d       0.0, 0.0
+WALKS = [
+    walk("t", i, actions, total_return)
+    for i, (actions, total_return) in enumerate(
+        [("abc", 1.0), ("abd", 0.0), ("xc", 0.9), ("xc", 0.9), ("xd", 0.0), ("xd", 0.0)]
+    )
+]
+
+
+def test_nodes_are_chosen_where_returns_differ() -> None:
+    tree = build_forest(WALKS)["t"]
+    chosen = choose_nodes(tree, "return_variance")
+    assert [[s.action for s in steps_to(tree, node)] for node in chosen] == [["a", "b"], ["x"]]
+
+
+def test_uncertainty_prefers_the_less_visited() -> None:
+    walks = [walk("t", 0, "ac", 0.8), walk("t", 1, "ad", 0.0)]
+    walks += [walk("t", i, "xc" if i % 2 else "xd", float(i % 2)) for i in range(2, 22)]
+    tree = build_forest(walks)["t"]
+
+    def best(criterion: Any) -> str:
+        return steps_to(tree, choose_nodes(tree, criterion)[0])[0].action
+
+    assert best("return_variance") == "x"  # 0.25 against 0.16
+    assert best("uncertainty") == "a"  # 0.5 / sqrt(19) against 0.4 / sqrt(1)
+
+
+def test_branches_are_planned_from_the_best_nodes_in_turn() -> None:
+    samplings = [Sampling(0.7), Sampling(0.0), Sampling(1.0, model="base")]
+    options: Any = {"episodes_per_task": 3, "criterion": "return_variance", "seed": 9}
+    walks = [*WALKS, walk("u", 0, "ab", 0.5), walk("u", 1, "ac", 0.5)]  # nothing differs in u
+    plans = plan_branches(walks, samplings, **options)
+    ab, x = WALKS[0].steps[:2], WALKS[2].steps[:1]
+    assert plans == [
+        EpisodePlan("t", 3, Sampling(0.7), 9, prefix=ab),
+        EpisodePlan("t", 4, Sampling(1.0, model="base"), 9, prefix=x),
+        EpisodePlan("t", 5, Sampling(0.7), 9, prefix=ab),
+    ]
+    assert plan_branches(walks[::-1], samplings, **options) == plans
+    with pytest.raises(InvalidInput, match="a temperature above 0"):
+        plan_branches(walks, [Sampling(0.0)], **options)
+
+
+def test_a_task_that_differs_at_its_root_only_restarts_there() -> None:
+    walks = [walk("t", 0, "ab", 1.0), walk("t", 1, "cd", 0.0)]
+    (plan,) = plan_branches(
+        walks, [Sampling()], episodes_per_task=1, criterion="uncertainty", seed=0
+    )
+    assert plan.prefix == ()
+
+
+def test_a_branch_begins_with_its_prefix_and_goes_on_from_there(
+    pool: EnvironmentPool, path: Path
+) -> None:
+    pytest.importorskip("w2stree.environments.replay", reason="no environment can be restored yet")
+    with Journal(path) as journal:
+        exploration = Exploration(journal, pool, random_policy)
+        samplings = [Sampling()] * 30
+        exploration.play(plan_episodes(["lock/0"], samplings, seed=1))
+        plans = plan_branches(
+            list(journal.episodes()),
+            samplings,
+            episodes_per_task=4,
+            criterion="return_variance",
+            seed=1,
+        )
+        assert [s.action for s in plans[0].prefix] == ["turn right", "turn left"]
+        assert exploration.play(plans)
+    branched = [t for t in read_trajectories(path) if t.info["sample_index"] >= 30]
+    assert len(branched) == 4
+    for trajectory, plan in zip(branched, plans, strict=True):
+        assert trajectory.steps[: len(plan.prefix)] == plan.prefix
+        assert trajectory.info["prefix_length"] == len(plan.prefix)
+        assert len(trajectory.steps) == 3
+        assert trajectory.status in ("done", "truncated")

@@ -1,0 +1,155 @@
+"""`w2stree explore` on a real game: its run directory, resuming, killing, damage, Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("textworld_express")
+pytest.importorskip("pydantic")
+
+from bench.faults import kills
+from w2stree.config import shipped_configs
+from w2stree.config.exploration import ExplorationConfig
+from w2stree.config.reading import read_config
+from w2stree.errors import InvalidInput
+from w2stree.journal import read_journal
+from w2stree.trajectory import read_trajectories
+
+pytestmark = pytest.mark.java
+
+SMALL = ("tasks.count=2", "environment.num_processes=2", "branching=null")
+
+
+def w2stree(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "w2stree", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+def explore(run_dir: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
+    return w2stree("explore", "textworld_random", "--run-dir", run_dir, *SMALL, *overrides)
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that stopped at its budget and was gone on with."""
+    run_dir = tmp_path_factory.mktemp("work") / "run"
+    short = explore(run_dir, "budget.episodes=5")
+    assert short.returncode == 0, short.stderr
+    assert "stopped: the budget of 5 episodes is spent; the same command" in short.stdout
+    assert len(read_trajectories(run_dir)) == 5
+    whole = explore(run_dir, "budget.episodes=100")
+    assert whole.returncode == 0, whole.stderr
+    assert "12/12 episodes" in whole.stderr
+    header, *rows = whole.stdout.splitlines()
+    assert header.split() == [
+        "task", "success", "return", "errors", "truncated", "tokens", "diversity"
+    ]  # fmt: skip
+    assert [row.split()[0] for row in rows] == ["twc/train/0", "twc/train/1", "all", "journal:"]
+    assert rows[0].split()[1].endswith("/6")
+    return run_dir
+
+
+def test_a_run_has_its_configuration_and_its_journal(run_dir: Path) -> None:
+    assert sorted(p.name for p in run_dir.iterdir()) == ["config.json", "episodes.journal"]
+    config = json.loads((run_dir / "config.json").read_text())
+    assert config["budget"]["episodes"] == 100
+    assert len(config["samplings"]) == 6
+    recorded = read_journal(run_dir / "episodes.journal").trajectories
+    keys = {(t.task_id, t.info["sample_index"], t.info["attempt"]) for t in recorded}
+    assert len(keys) == len(recorded) == 12
+
+
+def test_the_tree_command_reads_it(run_dir: Path) -> None:
+    summary = w2stree("tree", run_dir)
+    assert summary.returncode == 0
+    assert "trajectories" in summary.stdout
+    drawn = w2stree("tree", run_dir, "--task", "twc/train/1")
+    assert "twc/train/1" in drawn.stdout
+
+
+def test_another_configuration_is_refused(run_dir: Path) -> None:
+    refused = explore(run_dir, "seed=1")
+    assert refused.returncode == 2
+    assert "was made by another configuration (" in refused.stderr
+    assert "seed: 0 there, 1 now" in refused.stderr
+
+
+def test_a_damaged_journal_needs_salvage_and_its_episode_is_played_again(run_dir: Path) -> None:
+    journal = run_dir / "episodes.journal"
+    whole = journal.read_bytes()
+    before = sorted(t.to_json() for t in read_trajectories(run_dir))
+    altered = bytearray(whole)
+    altered[len(whole) // 2] ^= 4
+    journal.write_bytes(altered)
+    refused = explore(run_dir)
+    assert refused.returncode == 2
+    assert "episodes.journal: damaged at byte" in refused.stderr
+    assert journal.read_bytes() == altered
+    salvaged = explore(run_dir, "--salvage")
+    assert salvaged.returncode == 0, salvaged.stderr
+    assert "went on without 1 damaged places" in salvaged.stderr
+    assert (run_dir / "episodes.journal.damaged").read_bytes() == altered
+    assert sorted(t.to_json() for t in read_trajectories(run_dir)) == before
+
+
+def test_ctrl_c_leaves_a_run_that_goes_on(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "w2stree", "explore", "textworld_random"]
+    command += ["--run-dir", str(tmp_path / "run"), "tasks.count=500", *SMALL[1:]]
+    running = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    journal = tmp_path / "run" / "episodes.journal"
+    while not (journal.exists() and journal.stat().st_size > 20_000):
+        assert running.poll() is None
+        time.sleep(0.05)
+    running.send_signal(signal.SIGINT)
+    _, errors = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert "interrupted; run the same command again to go on" in errors
+    assert "Traceback" not in errors
+    contents = read_journal(journal)
+    assert contents.num_torn_bytes == 0
+    num_recorded = len(contents.trajectories)
+    assert num_recorded > 0
+    more = w2stree(*command[3:], f"budget.episodes={num_recorded + 3}")
+    assert more.returncode == 0, more.stderr
+    assert read_journal(journal).trajectories[:num_recorded] == contents.trajectories
+    assert len(read_journal(journal).trajectories) == num_recorded + 3
+
+
+def test_killed_drivers_lose_and_repeat_nothing(tmp_path: Path) -> None:
+    result = kills.kill_and_resume(tmp_path, num_kills=3, seed=1, num_tasks=20)
+    assert result.num_kills == 3
+    assert result.num_lost == result.num_duplicated == result.num_different == 0
+    assert result.num_orphans == 0
+    assert result.num_acknowledged > 0
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["samplings=five"], "samplings"),
+        (["policy.name=oracle"], "policy.name"),
+        (["tasks.count=0"], "tasks.count"),
+        (["tasks.count=2000"], "2000 tasks of train are asked for; it has 1000"),
+        (["branching={episodes_per_task: 1}", "samplings=[{temperature: 0}]"], "branching needs a"),
+    ],
+)
+def test_mistakes_are_named(tmp_path: Path, overrides: list[str], message: str) -> None:
+    ran = w2stree("explore", "textworld_random", "--run-dir", tmp_path / "run", *overrides)
+    assert ran.returncode == 2
+    assert message in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_shipped_configurations_are_found_by_kind() -> None:
+    assert shipped_configs() == ["miniature", "quickstart"]
+    assert shipped_configs(ExplorationConfig) == ["textworld_random"]
+    assert read_config(ExplorationConfig, "textworld_random").samplings[5].model == "base"
+    with pytest.raises(InvalidInput, match=r"shipped configuration .*\(textworld_random\)"):
+        read_config(ExplorationConfig, "quickstart")

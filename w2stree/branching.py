@@ -1,0 +1,112 @@
+"""Branching exploration: restart from a node of the tree where outcomes differ, not from the root.
+
+    u ─┬─ open door ─┬─ take key ─ …   0.0        new episodes begin here: their first steps are
+       │             └─ look ─ …       1.0   <──  the path's (`EpisodePlan.prefix`), the policy
+       └─ wait ─ …                     0.0        samples from there on
+
+Returning to a promising state before exploring on is Go-Explore's idea (Ecoffet et al., "First
+return, then explore", Nature 2021); choosing where returns vary most is sampling for
+learnability, p(1 - p) for returns of 0 and 1 (Rutherford et al., "No Regrets", NeurIPS 2024).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from itertools import cycle, islice
+from typing import Literal
+
+import numpy as np
+
+from w2stree.errors import IdenticalTrajectories, InvalidInput
+from w2stree.forest import Forest
+from w2stree.ingestion import build_forest
+from w2stree.policy import Sampling
+from w2stree.rollout import EpisodePlan
+from w2stree.trajectory import Step, Trajectory
+from w2stree.tree import Tree
+
+Criterion = Literal["return_variance", "uncertainty"]
+"""`return_variance`: the variance of the returns of the n trajectories through a node.
+`uncertainty`: the standard error of their mean, sqrt(variance / (n - 1)), which is high for
+spread returns and few visits (the width of UCB-V's interval, Audibert et al. 2009)."""
+
+
+def plan_branches(
+    trajectories: Sequence[Trajectory],
+    samplings: Sequence[Sampling],
+    *,
+    episodes_per_task: int,
+    criterion: Criterion,
+    seed: int,
+) -> list[EpisodePlan]:
+    """Plans that start at chosen nodes of the trajectories' forest, `episodes_per_task` a task.
+
+    Nodes are taken best first and again from the best once all were taken; samplings with a
+    temperature take turns (greedy decoding would play what it played before). Sample indices
+    go on after `len(samplings)`. A task whose returns are all equal gets none. The result does
+    not depend on the order of `trajectories`. Raises `InvalidInput` where no sampling has a
+    temperature; trajectories need `info["sample_index"]`.
+    """
+    sampled = [sampling for sampling in samplings if sampling.temperature > 0]
+    if not sampled:
+        raise InvalidInput("branching needs a sampling configuration with a temperature above 0")
+    finished = [t for t in trajectories if t.status != "error"]
+    if not finished:
+        return []
+    forest = _forest(finished)
+    plans = []
+    for task_id in forest.task_ids:
+        tree = forest[task_id]
+        nodes = choose_nodes(tree, criterion)
+        turns = zip(cycle(nodes), cycle(sampled), strict=False)
+        plans += [
+            EpisodePlan(task_id, index, sampling, seed, prefix=steps_to(tree, node))
+            for index, (node, sampling) in enumerate(
+                islice(turns, episodes_per_task), start=len(samplings)
+            )
+        ]
+    return plans
+
+
+def choose_nodes(tree: Tree, criterion: Criterion) -> list[int]:
+    """Nodes worth restarting from, best first; ties go to the lowest id, so to the shallower one
+    of a path.
+
+    Candidates are the nodes with several children, the root aside, whose trajectories' returns
+    differ: earlier nodes of an unbranched path lead to the same place. Without any the root is
+    taken, if returns differ there: a restart from it is one more episode. O(nodes).
+    """
+    forest, root = tree.forest, tree.root
+    inner = root + 1 + np.flatnonzero(forest.num_children[root + 1 : root + tree.num_nodes] >= 2)
+    candidates = [int(node) for node in inner if _spread(forest, int(node), criterion) > 0]
+    if not candidates and _spread(forest, root, criterion) > 0:
+        candidates = [root]
+    return sorted(candidates, key=lambda node: (-_spread(forest, node, criterion), node))
+
+
+def steps_to(tree: Tree, node: int) -> tuple[Step, ...]:
+    """The steps to a node as the first trajectory through it made them; () for the root."""
+    forest = tree.forest
+    first = min(_trajectory_ids(forest, node))
+    return forest.trajectories[first].steps[: int(forest.depth[node])]
+
+
+def _spread(forest: Forest, node: int, criterion: Criterion) -> float:
+    returns = forest.total_return[_trajectory_ids(forest, node)]
+    variance = float(np.var(returns))
+    if criterion == "return_variance":
+        return variance
+    return float(np.sqrt(variance / (len(returns) - 1))) if len(returns) > 1 else 0.0
+
+
+def _trajectory_ids(forest: Forest, node: int) -> list[int]:
+    begin = int(forest.first_trajectory[node])
+    return sorted(forest.trajectory_order[begin : begin + int(forest.num_trajectories[node])])
+
+
+def _forest(trajectories: Sequence[Trajectory]) -> Forest:
+    ordered = sorted(trajectories, key=lambda t: (t.task_id, t.info["sample_index"]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", IdenticalTrajectories)  # told by the exploration itself
+        return build_forest(ordered)

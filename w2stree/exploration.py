@@ -1,0 +1,241 @@
+"""Exploration: the plan as data, and the loop that plays what is missing of it.
+
+    tasks × samplings ── plan_episodes ──> plans (task, sample index, sampling, seed)
+                                             │ without those the journal has finished
+       journal <── fsync ── rollout <── tuned model's part, base model's part
+          └─> tallies ─> progress            │ errors: the same plan again, next attempt
+
+What is played depends on nothing but the plan: interrupted or not, whatever failed on the way.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import cast, get_args
+
+from w2stree.environments.pool import EnvironmentPool
+from w2stree.errors import IdenticalTrajectories, InvalidInput
+from w2stree.group_commit import GroupCommit
+from w2stree.journal import Journal
+from w2stree.policy import AsyncPolicy, ModelName, Policy, Sampling
+from w2stree.rollout import EpisodePlan, rollout
+from w2stree.tally import TaskTally, num_sampled_tokens
+from w2stree.trajectory import Trajectory
+
+PAPER_SAMPLINGS = (
+    Sampling(0.7, 0.9),
+    Sampling(0.0),
+    Sampling(1.0, 0.8),
+    Sampling(1.0, 0.8),
+    Sampling(1.0, 0.9),
+    Sampling(0.7, 0.9, model="base"),
+)
+"""The authors' six configurations (arXiv 2507.18858, their code); the last is the model before
+its fine-tuning."""
+
+
+def choose_tasks(pool: EnvironmentPool, split: str, *, first: int, count: int) -> list[str]:
+    """`count` task ids of a split from the `first` on; `InvalidInput` where it has fewer."""
+    listed: list[str] = pool[0].call("tasks", split)
+    if first + count > len(listed):
+        raise InvalidInput(
+            f"tasks: {first + count} tasks of {split} are asked for; it has {len(listed)}"
+        )
+    return listed[first : first + count]
+
+
+def plan_episodes(
+    task_ids: Iterable[str], samplings: Sequence[Sampling], *, seed: int
+) -> list[EpisodePlan]:
+    """One plan for each task and sampling configuration, tasks first; samples are numbered by
+    their configuration."""
+    return [
+        EpisodePlan(task_id, index, sampling, seed)
+        for task_id in task_ids
+        for index, sampling in enumerate(samplings)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """When to stop starting episodes; None is no limit.
+
+    `episodes` and `tokens` (sampled ids) count every attempt the journal holds, of earlier
+    sessions too; `wall_seconds` counts this session.
+    """
+
+    episodes: int | None = None
+    tokens: int | None = None
+    wall_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where an exploration stands after `trajectory` was acknowledged.
+
+    `num_settled` of `num_planned` samples are finished or out of attempts; `tallies` are by
+    task. `episodes_per_s` is of this session, `seconds_left` at that rate.
+    """
+
+    trajectory: Trajectory
+    tallies: Mapping[str, TaskTally]
+    num_planned: int
+    num_settled: int
+    num_errors: int
+    episodes_per_s: float
+    seconds_left: float
+
+
+class Exploration:
+    """Plays plans into a journal until each sample is finished or out of attempts.
+
+    `policy` gives the policy of a model when that model's part begins. An error of environment
+    or model is recorded with its cause and the plan played again, with the same random stream,
+    up to `max_attempts` times in all sessions together. What the journal holds already is
+    counted and not played again.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        pool: EnvironmentPool,
+        policy: Callable[[ModelName], Policy | AsyncPolicy],
+        *,
+        instruction: str = "",
+        budget: Budget | None = None,
+        max_attempts: int = 3,
+        success_threshold: float = 1.0,
+        progress: Callable[[Progress], None] = lambda _: None,
+    ) -> None:
+        if max_attempts < 1:
+            raise InvalidInput(f"max_attempts is {max_attempts}; give at least 1")
+        self.tallies: dict[str, TaskTally] = {}
+        """By task, in the order first recorded."""
+        self._journal, self._pool, self._policy = journal, pool, policy
+        self._instruction = instruction
+        self._budget = budget or Budget()
+        self._max_attempts = max_attempts
+        self._success_threshold = success_threshold
+        self._progress = progress
+        self._num_attempts: dict[tuple[str, int], int] = {}
+        self._finished: set[tuple[str, int]] = set()
+        self._planned: set[tuple[str, int]] = set()
+        self._open: set[tuple[str, int]] = set()  # planned and not settled
+        self._num_episodes = self._num_errors = self._num_tokens = 0
+        for trajectory in journal.episodes():
+            self._count(trajectory)
+        self._num_before = self._num_episodes
+        self._started = time.monotonic()
+
+    def play(self, plans: Sequence[EpisodePlan]) -> bool:
+        """Play what is missing of `plans`; False where the budget ended it (`spent` says which).
+
+        Warns `IdenticalTrajectories` of tasks whose runs all took the same actions. Raises
+        `JournalError` where the journal cannot be written; what was acknowledged stays.
+        """
+        samples = {(plan.task_id, plan.sample_index) for plan in plans}
+        self._planned |= samples
+        self._open |= {sample for sample in samples if not self._is_settled(sample)}
+        while (missing := self._missing(plans)) and self.spent() is None:
+            for model in get_args(ModelName):
+                part = [plan for plan in missing if plan.sampling.model == model]
+                if part and self.spent() is None:
+                    self._play_part(self._policy(model), part)
+        self._warn_of_one_sequence()
+        return not missing
+
+    def spent(self) -> str | None:
+        """Which budget is used up, in words; None while there is some left."""
+        budget = self._budget
+        if budget.episodes is not None and self._num_episodes >= budget.episodes:
+            return f"the budget of {budget.episodes:,} episodes is spent"
+        if budget.tokens is not None and self._num_tokens >= budget.tokens:
+            return f"the budget of {budget.tokens:,} tokens is spent ({self._num_tokens:,} sampled)"
+        if budget.wall_seconds is not None and self._seconds >= budget.wall_seconds:
+            return f"this session's {budget.wall_seconds:g} seconds are over"
+        return None
+
+    @property
+    def _seconds(self) -> float:
+        return time.monotonic() - self._started
+
+    def _missing(self, plans: Sequence[EpisodePlan]) -> list[EpisodePlan]:
+        """Plans of samples not settled yet, each with its next attempt's number."""
+        return [
+            replace(plan, attempt=self._num_attempts.get((plan.task_id, plan.sample_index), 0))
+            for plan in plans
+            if not self._is_settled((plan.task_id, plan.sample_index))
+        ]
+
+    def _is_settled(self, sample: tuple[str, int]) -> bool:
+        is_given_up = self._num_attempts.get(sample, 0) >= self._max_attempts
+        return sample in self._finished or is_given_up
+
+    def _play_part(self, policy: Policy | AsyncPolicy, plans: Sequence[EpisodePlan]) -> None:
+        for group in self._groups(plans):
+            if self.spent() is not None:
+                return
+            if self._budget.episodes is not None:
+                group = group[: self._budget.episodes - self._num_episodes]
+            # Closed on the way out of an interrupt too, before the environments are.
+            played = rollout(self._pool, policy, group, instruction=self._instruction)
+            with (
+                GroupCommit(self._journal) as committer,
+                closing(cast(Generator[Trajectory, None, None], played)) as episodes,
+            ):
+                for trajectory in episodes:
+                    committer.append(trajectory)
+                    self._report(committer.acknowledged())
+            self._report(committer.acknowledged())
+
+    def _groups(self, plans: Sequence[EpisodePlan]) -> Iterator[Sequence[EpisodePlan]]:
+        """All at once, or, where tokens or time are limited, as many as play side by side:
+        what is handed out is played."""
+        is_limited = self._budget.tokens is not None or self._budget.wall_seconds is not None
+        size = len(self._pool) if is_limited else len(plans)
+        for begin in range(0, len(plans), size):
+            yield plans[begin : begin + size]
+
+    def _report(self, trajectories: Iterable[Trajectory]) -> None:
+        for trajectory in trajectories:
+            self._count(trajectory)
+            rate = (self._num_episodes - self._num_before) / self._seconds
+            self._progress(
+                Progress(
+                    trajectory=trajectory,
+                    tallies=self.tallies,
+                    num_planned=len(self._planned),
+                    num_settled=len(self._planned) - len(self._open),
+                    num_errors=self._num_errors,
+                    episodes_per_s=rate,
+                    seconds_left=len(self._open) / rate,
+                )
+            )
+
+    def _count(self, trajectory: Trajectory) -> None:
+        sample = (trajectory.task_id, trajectory.info["sample_index"])
+        self._num_attempts[sample] = self._num_attempts.get(sample, 0) + 1
+        if trajectory.status != "error":
+            self._finished.add(sample)
+        if self._is_settled(sample):
+            self._open.discard(sample)
+        self._num_episodes += 1
+        self._num_errors += trajectory.status == "error"
+        self._num_tokens += num_sampled_tokens(trajectory)
+        tally = self.tallies.setdefault(trajectory.task_id, TaskTally())
+        tally.add(trajectory, success_threshold=self._success_threshold)
+
+    def _warn_of_one_sequence(self) -> None:
+        alike = [task for task, tally in self.tallies.items() if tally.is_one_sequence]
+        if alike:
+            warnings.warn(
+                f"all runs of {len(alike)} of {len(self.tallies)} tasks took the same actions "
+                f"(first: {alike[0]}): they teach nothing; is every sampling greedy, or ignored "
+                "by the server?",
+                IdenticalTrajectories,
+                stacklevel=3,
+            )

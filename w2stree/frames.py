@@ -1,0 +1,114 @@
+"""Frames: lines that carry their own length and checksum, so that damage is seen and passed over.
+
+    w2s1 0000000117 5d3c0aa1 {"task_id":"twc/train/3","prompt":[ … ]}\n
+    │    │          │        └ payload: `length` bytes, no line break among them
+    │    │          └ CRC-32 of the payload, 8 hexadecimal digits
+    │    └ length of the payload in bytes, 10 digits
+    └ magic and version
+
+A file of frames is text: `head`, `tail`, `grep` and `cut -d' ' -f4-` work on it. Every altered
+bit is noticed: in the payload by its checksum, elsewhere because the line no longer has this form.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from w2stree.errors import JournalError
+
+_MAGIC = b"w2s1 "
+_HEADER = re.compile(rb"w2s1 ([0-9]{10}) ([0-9a-f]{8}) ")
+_EMPTY_HEADER = b"w2s1 0000000000 00000000 "
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A whole frame; `offset` is where its line begins, in bytes."""
+
+    offset: int
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """Bytes between whole frames that are none. `is_torn`: a last frame not written to its end."""
+
+    offset: int
+    size: int
+    is_torn: bool = False
+
+
+def encode_frame(payload: bytes) -> bytes:
+    """The line of a payload, which must have no line break (JSON on one line has none)."""
+    return b"w2s1 %010d %08x %b\n" % (len(payload), zlib.crc32(payload), payload)
+
+
+def read_frames(path: Path, *, salvage: bool = False) -> Iterator[Frame | Damage]:
+    """`scan` of a file; damage that is no torn end raises `JournalError` unless `salvage`."""
+    with path.open("rb") as file:
+        for number, piece in enumerate(scan(file), start=1):
+            if isinstance(piece, Damage) and not piece.is_torn and not salvage:
+                raise JournalError(
+                    f"{path}: damaged at byte {piece.offset}, frame {number} ({piece.size} bytes "
+                    "that are no frame); --salvage keeps every frame that checks and sets the "
+                    "original aside"
+                )
+            yield piece
+
+
+def scan(file: BinaryIO) -> Iterator[Frame | Damage]:
+    """Everything from the file's position on, in order; offsets count from there.
+
+    What is not a whole frame is one `Damage` up to the next frame that checks, even one in the
+    middle of a line (a lost line break joins two). An end that lacks its line break and is the
+    beginning of a frame, with or without the zeros a power cut may leave behind it, is torn.
+    Memory: the longest line.
+    """
+    position = 0
+    damage: int | None = None  # where the damage being passed over began
+    for line in file:
+        start = _frame_start(line)
+        is_torn = start is None and _is_torn(line)
+        if start != 0 and not is_torn and damage is None:
+            damage = position
+        if damage is not None and (start is not None or is_torn):
+            yield Damage(damage, position + (start or 0) - damage)
+            damage = None
+        if start is not None:
+            yield Frame(position + start, line[start + len(_EMPTY_HEADER) : -1])
+        elif is_torn:
+            yield Damage(position, len(line), is_torn=True)
+        position += len(line)
+    if damage is not None:
+        yield Damage(damage, position - damage)
+
+
+def _frame_start(line: bytes) -> int | None:
+    """Where the frame that ends this line begins: 0 in an undamaged one, None without any."""
+    start = line.find(_MAGIC)
+    while start != -1:
+        if _is_whole(line, start):
+            return start
+        start = line.find(_MAGIC, start + 1)
+    return None
+
+
+def _is_whole(line: bytes, start: int) -> bool:
+    header = _HEADER.match(line, start)
+    if header is None or len(line) != header.end() + int(header[1]) + 1 or line[-1:] != b"\n":
+        return False
+    return zlib.crc32(memoryview(line)[header.end() : -1]) == int(header[2], 16)
+
+
+def _is_torn(line: bytes) -> bool:
+    written = line.rstrip(b"\0")
+    header = _HEADER.match(written + _EMPTY_HEADER[len(written) :])
+    if header is None or line.endswith(b"\n"):
+        return False
+    is_in_header = len(written) < len(_EMPTY_HEADER)
+    return is_in_header or len(written) <= len(_EMPTY_HEADER) + int(header[1])

@@ -1,0 +1,275 @@
+"""The journal: an append-only file of finished episodes that survives whatever ends its writer.
+
+    w2s1 0000000417 5d3c0aa1 {"task_id":"twc/train/3", … "sample_index":0,"attempt":0}}\n
+    w2s1 0000000398 09e1c7f2 {"task_id":"twc/train/3", … "sample_index":1,"attempt":0}}\n
+    w2s1 0000000402 77ab01d0 {"task_id":"twc/tr                <- torn: cut off at the next opening
+
+One frame an episode (`w2stree.frames`), in the order they were committed; an episode's key is
+(task_id, sample_index, attempt). What `commit` has returned for is on the disk: acknowledged.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from io import BufferedWriter, FileIO
+from itertools import chain, count
+from pathlib import Path
+
+from w2stree.errors import InvalidInput, JournalError
+from w2stree.frames import Frame, encode_frame, read_frames
+from w2stree.trajectory import Trajectory, parse_frame
+
+Key = tuple[str, int, int]
+"""(task_id, sample_index, attempt)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a journal holds: every recorded attempt, in order, and what could not be read.
+
+    `num_torn_bytes`: a last frame that was never acknowledged. `num_damaged` places, of one
+    frame or several in a row, with `num_damaged_bytes` together, were passed over (`salvage`).
+    """
+
+    trajectories: tuple[Trajectory, ...]
+    num_torn_bytes: int = 0
+    num_damaged: int = 0
+    num_damaged_bytes: int = 0
+
+
+def key_of(trajectory: Trajectory) -> Key:
+    """An episode's key; `InvalidInput` where `info` does not say which sample it is."""
+    sample_index = trajectory.info.get("sample_index")
+    attempt = trajectory.info.get("attempt", 0)
+    if not isinstance(sample_index, int) or not isinstance(attempt, int):
+        raise InvalidInput(
+            f"{trajectory.task_id}: info has sample_index {sample_index!r} and attempt "
+            f"{attempt!r}; a journal's episodes need both as integers"
+        )
+    return trajectory.task_id, sample_index, attempt
+
+
+def read_journal(path: str | os.PathLike[str], *, salvage: bool = False) -> Contents:
+    """Every attempt of a journal, also of one being written; the file stays as it is.
+
+    Raises `JournalError` naming file, byte and frame at damage that is no torn end, unless
+    `salvage`; `FileNotFoundError`; `InvalidInput` for a frame that is no episode.
+    """
+    source = Path(path)
+    trajectories: list[Trajectory] = []
+    torn, lost = 0, []
+    for piece in read_frames(source, salvage=salvage):
+        if isinstance(piece, Frame):
+            trajectories.append(parse_frame(source, piece))
+        elif piece.is_torn:
+            torn = piece.size
+        else:
+            lost.append(piece.size)
+    return Contents(tuple(trajectories), torn, len(lost), sum(lost))
+
+
+class Journal:
+    """A journal open for appending, by one process at a time; use it with `with`.
+
+    Opening creates the file, locks it, cuts a torn end off (`num_torn_bytes` says how much) and
+    reads all keys. Damage before the end raises `JournalError` naming byte and frame; with
+    `salvage` the frames that check are kept, `num_damaged` places are counted and the original
+    stays beside it as `NAME.damaged`. Another writer raises `JournalError` naming its process.
+    The lock is the system's (`flock`) and ends with the process, however it ends.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, salvage: bool = False) -> None:
+        self.path = Path(path)
+        self.num_torn_bytes = 0
+        self.num_damaged = 0
+        self.keys: set[Key] = set()
+        self._pending: list[tuple[Key, bytes]] = []
+        self._failure: str | None = None
+        self._owner = self.path.with_name(f".{self.path.name}.owner")
+        try:
+            self._file = _open_locked(self.path, self._owner)
+            try:
+                self._take_over(salvage=salvage)
+            except BaseException:
+                self._release()
+                raise
+        except OSError as error:
+            raise JournalError(f"{self.path}: cannot be opened ({error})") from None
+
+    def episodes(self) -> Iterator[Trajectory]:
+        """Every committed attempt, in order, read back one at a time."""
+        for piece in read_frames(self.path):
+            assert isinstance(piece, Frame)  # repaired at opening, written by nobody else since
+            yield parse_frame(self.path, piece)
+
+    def append(self, trajectory: Trajectory) -> None:
+        """Queue an episode for the next `commit`; a key that was used raises `JournalError`."""
+        self._refuse_after_failure()
+        key = key_of(trajectory)
+        if key in self.keys:
+            raise JournalError(f"{self.path}: {_named(key)} is recorded already")
+        self.keys.add(key)
+        self._pending.append((key, encode_frame(trajectory.to_json().encode("utf-8"))))
+
+    def commit(self) -> None:
+        """Write what was appended and wait until it is on the disk: one write, one fsync.
+
+        Where the disk is full or fails: `JournalError`, the file is cut back to what was
+        acknowledged, and the journal takes no more.
+        """
+        self._refuse_after_failure()
+        if not self._pending:
+            return
+        try:
+            self._write(b"".join(frame for _, frame in self._pending))
+        except OSError as error:
+            self._failure = error.strerror or str(error)
+            self.keys -= {key for key, _ in self._pending}
+            raise JournalError(
+                f"{self.path}: {len(self._pending)} episodes could not be written "
+                f"({self._failure}); everything acknowledged before is in the file: make room, "
+                "then run the same command again"
+            ) from None
+        self._pending.clear()
+
+    def close(self) -> None:
+        """Commit what is pending and give the lock back; safe to call twice."""
+        if self._file.closed:
+            return
+        try:
+            if self._failure is None:
+                self.commit()
+        finally:
+            self._release()
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def _take_over(self, *, salvage: bool) -> None:
+        """Check every frame, collect the keys, repair what may be repaired."""
+        end = 0
+        for piece in read_frames(self.path, salvage=salvage):
+            if isinstance(piece, Frame):
+                end = piece.offset + len(encode_frame(piece.payload))
+                self._add_recorded(piece)
+            elif piece.is_torn:
+                self.num_torn_bytes = piece.size
+            else:
+                self.num_damaged += 1
+        if self.num_damaged:
+            self._file = _without_damage(self.path, self._file)
+        elif self.num_torn_bytes:
+            os.ftruncate(self._file.fileno(), end)
+            os.fsync(self._file.fileno())
+        self._size = os.fstat(self._file.fileno()).st_size
+
+    def _add_recorded(self, frame: Frame) -> None:
+        key = key_of(parse_frame(self.path, frame))
+        if key in self.keys:
+            raise JournalError(
+                f"{self.path}: byte {frame.offset}: {_named(key)} is recorded twice; "
+                "was the file put together from two?"
+            )
+        self.keys.add(key)
+
+    def _write(self, data: bytes) -> None:
+        descriptor = self._file.fileno()
+        try:
+            remaining = memoryview(data)
+            while remaining:
+                remaining = remaining[os.write(descriptor, remaining) :]
+            os.fsync(descriptor)
+        except BaseException:
+            # Also for an interrupt in between: what is pending is written anew, or never.
+            with contextlib.suppress(OSError):
+                os.ftruncate(descriptor, self._size)
+            raise
+        self._size += len(data)
+
+    def _refuse_after_failure(self) -> None:
+        if self._failure is not None:
+            raise JournalError(f"{self.path}: closed after a failed write ({self._failure})")
+
+    def _release(self) -> None:
+        self._owner.unlink(missing_ok=True)
+        self._file.close()
+
+
+def _open_locked(path: Path, owner: Path) -> FileIO:
+    """The file, locked for this process, which `owner` then names."""
+    is_new = not path.exists()
+    file = FileIO(path, "ab")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Salvaging puts another file into the path: the one opened may no longer be there.
+        if not os.path.samestat(os.fstat(file.fileno()), path.stat()):
+            raise BlockingIOError
+        since = datetime.now(UTC).isoformat(timespec="seconds")
+        record = {"pid": os.getpid(), "host": socket.gethostname(), "since": since}
+        owner.write_text(json.dumps(record) + "\n", encoding="utf-8")
+        if is_new:
+            _sync_folder(path.parent)
+    except BlockingIOError:
+        file.close()
+        raise JournalError(
+            f"{path} is being written by {_describe(owner)}; wait for it, or stop it"
+        ) from None
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def _describe(owner: Path) -> str:
+    try:
+        record = json.loads(owner.read_text(encoding="utf-8"))
+        return f"process {record['pid']} on {record['host']} since {record['since']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another process"
+
+
+def _without_damage(path: Path, damaged: FileIO) -> FileIO:
+    """Put a file of the whole frames, locked, in the path's place; the original stays beside."""
+    partial = path.with_name(f".{path.name}.salvaged")
+    partial.unlink(missing_ok=True)
+    salvaged = FileIO(partial, "ab")
+    fcntl.flock(salvaged, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with BufferedWriter(FileIO(os.dup(salvaged.fileno()), "ab")) as out:
+        for piece in read_frames(path, salvage=True):
+            if isinstance(piece, Frame):
+                out.write(encode_frame(piece.payload))
+    os.fsync(salvaged.fileno())
+    os.link(path, _unused(path.with_name(f"{path.name}.damaged")))
+    partial.replace(path)
+    _sync_folder(path.parent)
+    damaged.close()
+    return salvaged
+
+
+def _unused(path: Path) -> Path:
+    """The path, or the first of path.2, path.3, … that does not exist."""
+    numbered = (path.with_name(f"{path.name}.{n}") for n in count(2))
+    return next(p for p in chain([path], numbered) if not p.exists())
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _named(key: Key) -> str:
+    task_id, sample_index, attempt = key
+    return f"task {task_id!r}, sample {sample_index}, attempt {attempt}"

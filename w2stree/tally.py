@@ -1,0 +1,56 @@
+"""What is known of a task while it is explored: counts that grow by one attempt at a time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+
+from w2stree.trajectory import Trajectory
+
+
+@dataclass(slots=True)
+class TaskTally:
+    """One task's attempts so far. Errors are attempts that say nothing about the task: they
+    count in `num_errors` and in `num_tokens` and nowhere else.
+
+    `num_truncated` of the finished ones were ended by the step limit. `num_tokens` counts the
+    token ids that were sampled; a policy that gives none has none.
+    """
+
+    num_finished: int = 0
+    num_success: int = 0
+    num_truncated: int = 0
+    num_errors: int = 0
+    num_tokens: int = 0
+    return_sum: float = 0.0
+    _sequences: set[bytes] = field(default_factory=set, repr=False)
+
+    def add(self, trajectory: Trajectory, *, success_threshold: float) -> None:
+        """Count one attempt."""
+        self.num_tokens += num_sampled_tokens(trajectory)
+        if trajectory.status == "error":
+            self.num_errors += 1
+            return
+        self.num_finished += 1
+        self.num_truncated += trajectory.status == "truncated"
+        self.num_success += trajectory.total_return >= success_threshold
+        self.return_sum += trajectory.total_return
+        actions = json.dumps([step.action for step in trajectory.steps]).encode("utf-8")
+        self._sequences.add(hashlib.blake2b(actions, digest_size=16).digest())
+
+    @property
+    def num_distinct(self) -> int:
+        """Distinct action sequences among the finished ones."""
+        return len(self._sequences)
+
+    @property
+    def is_one_sequence(self) -> bool:
+        """Several runs, and all took the same actions."""
+        return self.num_finished >= 2 and len(self._sequences) == 1
+
+
+def num_sampled_tokens(trajectory: Trajectory) -> int:
+    """Token ids this episode sampled; those of a prefix it was started from are another's."""
+    own = trajectory.steps[trajectory.info.get("prefix_length", 0) :]
+    return sum(len(step.token_ids or ()) for step in own)
