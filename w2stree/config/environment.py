@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Literal
+from pathlib import Path
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -34,4 +35,28 @@ class TextWorldExpressSection(Section):
         )
 
 
-EnvironmentSection = TextWorldExpressSection
+class ScienceWorldSection(Section):
+    """`split_file`: the user's own train/dev/test pairs; `max_steps` absent: each task's own."""
+
+    name: Literal["scienceworld"]
+    simplification: str = "easy"
+    split_file: Path | None = None
+    max_steps: Positive | None = None
+    list_actions: bool = False
+    num_processes: Positive = 4
+
+    def factory(self) -> Callable[[], Environment]:
+        from w2stree.environments.scienceworld import ScienceWorld
+
+        return functools.partial(
+            ScienceWorld,
+            simplification=self.simplification,
+            split_file=self.split_file,
+            max_steps=self.max_steps,
+            list_actions=self.list_actions,
+        )
+
+
+EnvironmentSection = Annotated[
+    TextWorldExpressSection | ScienceWorldSection, Field(discriminator="name")
+]

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from w2stree.environment import ExpertTurn, Info
-from w2stree.environments.java import use_java
+from w2stree.environments.java import small_jvm
 from w2stree.errors import EnvironmentFailure, InvalidInput, MissingDependency
 
 # The names the engine gives its folds and its settings; a user's typo is caught without a JVM.
@@ -124,9 +124,9 @@ def _start_engine() -> Any:
         raise MissingDependency(
             "TextWorldExpress is not installed: pip install 'w2stree[envs]'"
         ) from None
-    use_java()
-    # The engine's own limit is one step late; ours is the one that counts.
-    return textworld_express.TextWorldExpressEnv(envStepLimit=1_000_000)
+    with small_jvm(heap="128m"):
+        # The engine's own limit is one step late; ours is the one that counts.
+        return textworld_express.TextWorldExpressEnv(envStepLimit=1_000_000)
 
 
 def _info(infos: Mapping[str, Any]) -> Info:
