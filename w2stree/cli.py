@@ -59,6 +59,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     tree.add_argument("--task", help="draw this task's tree")
     tree.set_defaults(command=_tree)
+
+    envs = commands.add_parser("envs", help="list the environments, or check one")
+    envs.set_defaults(command=_envs)
+    actions = envs.add_subparsers(metavar="check")
+    check = actions.add_parser("check", help="play an environment's expert on a few tasks")
+    check.add_argument("name", help="for example scienceworld")
+    check.add_argument("--tasks", type=int, default=2, help="how many of each split (default: 2)")
+    check.set_defaults(command=_envs_check)
     return parser
 
 
@@ -101,6 +109,18 @@ def _tree(options: argparse.Namespace) -> int:
     else:
         raise InvalidInput(f"no task {options.task!r}; the first are {forest.task_ids[:3]}")
     return 0
+
+
+def _envs(options: argparse.Namespace) -> int:
+    from w2stree.commands import envs
+
+    return envs.show()
+
+
+def _envs_check(options: argparse.Namespace) -> int:
+    from w2stree.commands import envs
+
+    return envs.check(options.name, num_tasks=options.tasks)
 
 
 def _announce(stage: str, what: str) -> None:

@@ -28,6 +28,11 @@ from w2stree.errors import EnvironmentFailure, InvalidInput, MissingDependency
 # are answered differently in one JVM and the next. A constant hash keeps insertion order.
 _DETERMINISTIC = "-XX:+UnlockExperimentalVMOptions -XX:hashCode=2"
 
+SIMPLIFICATIONS = (
+    "easy", "noElectricalAction", "openContainers", "openDoors", "selfWateringFlowerPots",
+    "teleportAction",
+)  # fmt: skip
+
 
 class ScienceWorld:
     """Every task of the engine, one at a time. Not thread-safe; run it in `EnvironmentProcess`.
@@ -56,7 +61,7 @@ class ScienceWorld:
     ) -> None:
         if max_steps is not None and max_steps < 1:
             raise InvalidInput(f"max_steps is {max_steps}; give at least 1")
-        self._split_file = split_file
+        _refuse_unknown_simplification(simplification)
         self._splits = None if split_file is None else read_split_file(Path(split_file))
         self._own_max_steps = max_steps
         self._list_actions = list_actions
@@ -65,7 +70,6 @@ class ScienceWorld:
         self._num_steps = self._max_steps = 0
         self._score = 0.0
         self._engine = _start_engine()
-        self._refuse_unknown_simplification()
 
     def tasks(self, split: str) -> list[str]:
         """The split file's pairs in its order, or the rule's (`pairs_by_rule`)."""
@@ -132,16 +136,6 @@ class ScienceWorld:
             actions = sorted(self._engine.server.getValidActionObjectCombinations())
         return Info(score=min(1.0, max(0.0, raw_score)), admissible_actions=actions)
 
-    def _refuse_unknown_simplification(self) -> None:
-        known = ["easy", *self._engine.server.getPossibleSimplifications().split(", ")]
-        for name in filter(None, self._simplification.split(",")):
-            if name not in known:
-                self.close()
-                raise InvalidInput(
-                    f"simplification {name!r}; ScienceWorld has {', '.join(known)}, joined by "
-                    "commas without spaces"
-                )
-
     def _refuse_contradiction(self, name: str) -> None:
         is_electrical = "power-component" in name or "conductivity" in name
         if is_electrical and "noElectricalAction" in self._simplification:
@@ -160,6 +154,15 @@ def _start_engine() -> Any:
         ) from None
     with small_jvm(heap="256m", required=_DETERMINISTIC):
         return ScienceWorldEnv()
+
+
+def _refuse_unknown_simplification(simplification: str) -> None:
+    for name in filter(None, simplification.split(",")):
+        if name not in SIMPLIFICATIONS:
+            raise InvalidInput(
+                f"simplification {name!r}; ScienceWorld has {', '.join(SIMPLIFICATIONS)}, "
+                "joined by commas without spaces"
+            )
 
 
 def _parse(task_id: str) -> Pair:
