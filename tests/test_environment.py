@@ -14,7 +14,7 @@ pytest.importorskip("textworld_express")
 from w2stree.environments import java
 from w2stree.environments.pool import EnvironmentPool
 from w2stree.environments.process import EnvironmentProcess
-from w2stree.environments.textworld_express import TextWorldExpress
+from w2stree.environments.textworld_express import GAMES, TextWorldExpress
 from w2stree.errors import InvalidInput, MissingDependency
 from w2stree.policy import RandomPolicy, Sampling
 from w2stree.rollout import EpisodePlan, rollout
@@ -38,21 +38,56 @@ def cooking() -> Iterator[EnvironmentProcess]:
         yield process
 
 
-@pytest.mark.parametrize("game", sorted(SETTINGS))
-@pytest.mark.parametrize("split", ["train", "dev", "test"])
-def test_the_expert_reaches_full_score(game: str, split: str) -> None:
-    with EnvironmentProcess(factory(game, 60)) as process:
-        for task_id in process.call("tasks", split)[:3]:
-            process.call("reset", task_id)
-            score, terminated, total_reward = 0.0, False, 0.0
-            for turn in process.call("expert"):
-                assert not terminated
-                _, reward, terminated, truncated, info = process.call("step", turn.action)
-                score, total_reward = info["score"], total_reward + reward
-                assert not truncated
-            assert terminated
-            assert score == 1.0
-            assert total_reward == pytest.approx(1.0)
+@pytest.mark.parametrize("game", GAMES)
+def test_the_expert_reaches_full_score(game: str) -> None:
+    with EnvironmentProcess(factory(game, 100)) as process:
+        for split in ("train", "dev", "test"):
+            for task_id in process.call("tasks", split)[:3]:
+                process.call("reset", task_id)
+                scores, terminated, total_reward = [0.0], False, 0.0
+                for turn in process.call("expert"):
+                    assert not terminated
+                    _, reward, terminated, truncated, info = process.call("step", turn.action)
+                    total_reward += reward
+                    scores.append(info["score"])
+                    assert not truncated
+                assert terminated
+                assert scores == sorted(scores)
+                assert scores[-1] == 1.0
+                assert total_reward == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("game", "actions"),
+    [
+        ("arithmetic", ["take 11 tangerines", "put 11 tangerines in box"]),
+        ("peckingorder", ["take papaya", "take banana"]),
+        ("simonsays", ["smell pineapple", "slice banana"]),
+        ("sorting", ["take 47g of brick", "put 47g of brick in box"]),
+    ],
+)
+def test_a_lost_game_s_negative_score_counts_as_nothing(game: str, actions: list[str]) -> None:
+    with EnvironmentProcess(factory(game)) as process:
+        process.call("reset", f"{game}/train/0")
+        _, first_reward, terminated, _, _ = process.call("step", actions[0])
+        assert not terminated
+        _, reward, terminated, truncated, info = process.call("step", actions[1])
+    assert (terminated, truncated, info["score"]) == (True, False, 0.0)
+    assert reward == -first_reward <= 0.0
+
+
+def test_thoughts_name_the_next_goal_and_simon_s_none() -> None:
+    def thoughts(game: str) -> list[tuple[str, str]]:
+        with EnvironmentProcess(factory(game)) as process:
+            process.call("reset", f"{game}/train/0")
+            return [(turn.thought, turn.action) for turn in process.call("expert")]
+
+    assert thoughts("arithmetic")[-3:] == [
+        ("I need to read the math problem.", "read math problem"),
+        ("I need to take the 2 bananas.", "take 2 bananas"),
+        ("I need to put the 2 bananas in the box.", "put 2 bananas in box"),
+    ]
+    assert thoughts("simonsays")[0] == ("", "smell pineapple")
 
 
 def test_the_same_actions_get_the_same_answers(cooking: EnvironmentProcess) -> None:

@@ -1,4 +1,4 @@
-"""The command line: `w2stree run`, `explore`, `tree`, `verify`."""
+"""The command line: `w2stree run`, `explore`, `tree`, `verify`, `envs`."""
 
 from __future__ import annotations
 
@@ -78,13 +78,21 @@ def _parser() -> argparse.ArgumentParser:
     tree.add_argument("--task", help="draw this task's tree")
     tree.set_defaults(command=_tree)
 
-    check = commands.add_parser("verify", help="replay recorded actions; report what differs")
-    check.add_argument("run", type=Path, help="a run directory, a stage of it, or a file in it")
-    check.add_argument(
+    replay = commands.add_parser("verify", help="replay recorded actions; report what differs")
+    replay.add_argument("run", type=Path, help="a run directory, a stage of it, or a file in it")
+    replay.add_argument(
         "--sample", type=_positive, metavar="N", help="replay N trajectories (default: all)"
     )
-    check.add_argument("--seed", type=int, default=0, help="of the sample (default: 0)")
-    check.set_defaults(command=verify)
+    replay.add_argument("--seed", type=int, default=0, help="of the sample (default: 0)")
+    replay.set_defaults(command=verify)
+
+    envs = commands.add_parser("envs", help="list the environments, or check one")
+    envs.set_defaults(command=_envs)
+    actions = envs.add_subparsers(metavar="check")
+    check = actions.add_parser("check", help="play an environment's expert on a few tasks")
+    check.add_argument("name", help="for example scienceworld")
+    check.add_argument("--tasks", type=int, default=2, help="how many of each split (default: 2)")
+    check.set_defaults(command=_envs_check)
     return parser
 
 
@@ -140,6 +148,18 @@ def _tree(options: argparse.Namespace) -> int:
     else:
         raise InvalidInput(f"no task {options.task!r}; the first are {forest.task_ids[:3]}")
     return 0
+
+
+def _envs(options: argparse.Namespace) -> int:
+    from w2stree.commands import envs
+
+    return envs.show()
+
+
+def _envs_check(options: argparse.Namespace) -> int:
+    from w2stree.commands import envs
+
+    return envs.check(options.name, num_tasks=options.tasks)
 
 
 def _announce(stage: str, what: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -66,4 +67,28 @@ class TextWorldExpressSection(ProcessesSection):
         )
 
 
-EnvironmentSection = TextWorldExpressSection
+class ScienceWorldSection(ProcessesSection):
+    """`split_file`: the user's own train/dev/test pairs; `max_steps` absent: each task's own."""
+
+    name: Literal["scienceworld"]
+    simplification: str = "easy"
+    split_file: Path | None = None
+    max_steps: Positive | None = None
+    list_actions: bool = False
+    max_episodes: Positive | None = 500
+
+    def factory(self) -> Callable[[], Environment]:
+        from w2stree.environments.scienceworld import ScienceWorld
+
+        return functools.partial(
+            ScienceWorld,
+            simplification=self.simplification,
+            split_file=self.split_file,
+            max_steps=self.max_steps,
+            list_actions=self.list_actions,
+        )
+
+
+EnvironmentSection = Annotated[
+    TextWorldExpressSection | ScienceWorldSection, Field(discriminator="name")
+]

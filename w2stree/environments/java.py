@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 from w2stree.errors import MissingDependency
 
-# A small heap and one compiler tier: an episode is short, and many JVMs share the machine.
-JVM_OPTIONS = "-Xmx128m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:-UsePerfData"
+# One compiler tier and the plain collector: an episode is short, and many JVMs share the machine.
+_SMALL = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:-UsePerfData"
 
 
 def java_home_bin() -> Path:
@@ -32,10 +34,29 @@ def java_home_bin() -> Path:
     )
 
 
-def use_java() -> None:
-    """Put that Java first on this process's PATH, with JVM options for many small JVMs."""
-    os.environ["PATH"] = f"{java_home_bin()}{os.pathsep}{os.environ.get('PATH', '')}"
-    os.environ.setdefault("JDK_JAVA_OPTIONS", JVM_OPTIONS)
+@contextlib.contextmanager
+def small_jvm(*, heap: str, required: str = "") -> Iterator[None]:
+    """Within it, a JVM that starts is that Java, with `heap` of memory and a small footprint.
+
+    The user's own `JDK_JAVA_OPTIONS` replace those; `required` (what results depend on) is added
+    to whatever is set. The environment variables are put back at the end.
+    """
+    small = f"-Xmx{heap} {_SMALL}"
+    changed = {
+        "PATH": f"{java_home_bin()}{os.pathsep}{os.environ.get('PATH', '')}",
+        "JDK_JAVA_OPTIONS": os.environ.get("JDK_JAVA_OPTIONS", small),
+        "JAVA_TOOL_OPTIONS": f"{os.environ.get('JAVA_TOOL_OPTIONS', '')} {required}".strip(),
+    }
+    before = {name: os.environ.get(name) for name in changed}
+    os.environ.update(changed)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _runs(java: str) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from w2stree.environment import ExpertTurn, Info
-from w2stree.environments.java import use_java
+from w2stree.environments.java import small_jvm
 from w2stree.errors import EnvironmentFailure, InvalidInput, MissingDependency
 
 # The names the engine gives its folds and its settings; a user's typo is caught without a JVM.
@@ -22,8 +22,8 @@ GAMES = (
 FOLD_START = {"train": 0, "dev": 10_000, "test": 20_000}
 FOLD_SIZE = 1_000
 
-# The actions that make progress, and the ones on the way to them (opening, closing, reading).
-_GOAL = re.compile(r"^(take|slice|dice|chop|cook|put) (.+?)(?: (in|on) (.+))?$")
+# The actions that make progress; others (moving, opening, closing) are on the way to them.
+_GOAL = re.compile(r"^(take|read|slice|dice|chop|cook|put) (.+?)(?: (in|on) (.+))?$")
 
 
 class TextWorldExpress:
@@ -75,12 +75,17 @@ class TextWorldExpress:
     def expert(self) -> list[ExpertTurn]:
         """The game's gold path, each action with a thought naming what it works towards.
 
-        The thought is hindsight: the path's next taking, cutting, cooking or putting.
+        The thought is hindsight: the path's next taking, reading, cutting, cooking or putting.
+        Simon says what to do: there is nothing to think in simonsays, and thoughts are empty.
         """
         self._generate(gold=True)
         actions = self._engine.getGoldActionSequence()
         self._generate(gold=False)
-        return [ExpertTurn(_thought(actions[i:]), action) for i, action in enumerate(actions)]
+        has_thought = self._game != "simonsays"
+        return [
+            ExpertTurn(_thought(actions[i:]) if has_thought else "", action)
+            for i, action in enumerate(actions)
+        ]
 
     def close(self) -> None:
         engine, self._engine = self._engine, None
@@ -124,9 +129,9 @@ def _start_engine() -> Any:
         raise MissingDependency(
             "TextWorldExpress is not installed: pip install 'w2stree[envs]'"
         ) from None
-    use_java()
-    # The engine's own limit is one step late; ours is the one that counts.
-    return textworld_express.TextWorldExpressEnv(envStepLimit=1_000_000)
+    with small_jvm(heap="128m"):
+        # The engine's own limit is one step late; ours is the one that counts.
+        return textworld_express.TextWorldExpressEnv(envStepLimit=1_000_000)
 
 
 def _info(infos: Mapping[str, Any]) -> Info:

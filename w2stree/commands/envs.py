@@ -1,0 +1,205 @@
+"""`w2stree envs`: which environments are installed; `w2stree envs check NAME`: do they work.
+
+Needs nothing but the package itself: what is missing is what it tells.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.util
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any
+
+from w2stree.environment import Environment
+from w2stree.environments.java import java_home_bin
+from w2stree.environments.process import EnvironmentProcess
+from w2stree.errors import InvalidInput, MissingDependency
+
+# Generating a solution can take the engine long; what is tested is whether it is right.
+_DEADLINE_S = 300.0
+# Far beyond any solution, for the same reason.
+_MAX_STEPS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One environment: its adapter (`module:class`) and what it needs.
+
+    `package` is the distribution, `module` what it is imported as, `extra` ours that brings it.
+    `variants` are the constructor's arguments, one set an instance that a check tries;
+    `least_score` what its expert reaches.
+    """
+
+    name: str
+    adapter: str
+    package: str
+    module: str
+    extra: str
+    needs: str = ""
+    variants: tuple[tuple[Any, ...], ...] = ((),)
+    least_score: float = 1.0
+
+    def version(self) -> str | None:
+        """The installed version; None where it is absent."""
+        try:
+            return metadata.version(self.package)
+        except metadata.PackageNotFoundError:
+            return None
+
+    def factory(self, arguments: Sequence[Any]) -> Callable[[], Environment]:
+        """Raises `MissingDependency` where the package is absent."""
+        if importlib.util.find_spec(self.module) is None:
+            raise MissingDependency(f"{self.name} is not installed: {self.install}")
+        module, _, name = self.adapter.partition(":")
+        adapter = getattr(importlib.import_module(module), name)
+        return functools.partial(adapter, *arguments, max_steps=_MAX_STEPS)
+
+    @property
+    def install(self) -> str:
+        return f"pip install 'w2stree[{self.extra}]'"
+
+
+_GAMES = (
+    "cookingworld", "coin", "twc", "mapreader",
+    "arithmetic", "sorting", "simonsays", "peckingorder",
+)  # fmt: skip
+_HERE = "w2stree.environments"
+KINDS = (
+    Kind(
+        "textworld_express",
+        f"{_HERE}.textworld_express:TextWorldExpress",
+        "textworld-express",
+        "textworld_express",
+        "envs",
+        "Java",
+        variants=tuple((game,) for game in _GAMES),
+    ),
+    Kind(
+        "scienceworld",
+        f"{_HERE}.scienceworld:ScienceWorld",
+        "scienceworld",
+        "scienceworld",
+        "scienceworld",
+        "Java",
+    ),
+    Kind(
+        "alfworld",
+        f"{_HERE}.alfworld:Alfworld",
+        "alfworld",
+        "alfworld",
+        "alfworld",
+        "games in $ALFWORLD_DATA",
+    ),
+    Kind(
+        "webshop",
+        f"{_HERE}.webshop:WebShop",
+        "snowballstemmer",
+        "snowballstemmer",
+        "webshop",
+        "products in $WEBSHOP_DATA",
+        # Some goals ask for what no product has; the reward then has no way to 1.
+        least_score=0.9,
+    ),
+    Kind(
+        "gymnasium",
+        f"{_HERE}.gymnasium:GymnasiumEnvironment",
+        "gymnasium",
+        "gymnasium",
+        "gymnasium",
+        "an environment of yours",
+        variants=(),
+    ),
+)
+
+
+def show() -> int:
+    """Print a line for each environment and one for Java."""
+    for kind in KINDS:
+        version = kind.version()
+        state = f"not installed: {kind.install}" if version is None else f"{kind.package} {version}"
+        needs = f" (needs {kind.needs})" if kind.needs else ""
+        print(f"{kind.name:<18} {state}{needs}")
+    print(f"{'java':<18} {_java()}")
+    return 0
+
+
+def check(name: str, *, num_tasks: int) -> int:
+    """Play the expert on `num_tasks` tasks of each split, twice; 1 where one goes wrong.
+
+    A task is right when the expert's actions reach the full score and get the same answers the
+    second time. Raises `InvalidInput` for an unknown name, `MissingDependency` where the
+    environment is not installed.
+    """
+    kind = _kind(name)
+    if not kind.variants:
+        raise InvalidInput(
+            f"{name} has no tasks of its own to check; docs/environments.md shows how to try yours"
+        )
+    if num_tasks < 1:
+        raise InvalidInput(f"--tasks is {num_tasks}; give at least 1")
+    checked = [line for arguments in kind.variants for line in _check(kind, arguments, num_tasks)]
+    num_wrong = checked.count(False)
+    print(f"{name}: {len(checked)} tasks checked, {num_wrong} wrong")
+    return 0 if checked and not num_wrong else 1
+
+
+def _check(kind: Kind, arguments: Sequence[Any], num_tasks: int) -> list[bool]:
+    rights = []
+    with EnvironmentProcess(kind.factory(arguments), deadline_s=_DEADLINE_S) as process:
+        for split in ("train", "dev", "test"):
+            task_ids = process.call("tasks", split)
+            for task_id in _spread(task_ids, num_tasks):
+                wrong, what = _replay(process, task_id, kind.least_score)
+                print(f"{'WRONG' if wrong else 'ok':<6} {split:<6} {task_id}: {what}", flush=True)
+                rights.append(not wrong)
+            if not task_ids:
+                print(f"{'none':<6} {split:<6} no tasks")
+    return rights
+
+
+def _replay(process: EnvironmentProcess, task_id: str, least_score: float) -> tuple[bool, str]:
+    """Whether it went wrong, and what happened."""
+    process.call("reset", task_id)
+    actions = [turn.action for turn in process.call("expert")]
+    first, second = (_play(process, task_id, actions) for _ in range(2))
+    score = first[-1][-1]["score"]
+    for i, (answer, again) in enumerate(zip(first, second, strict=False)):
+        if answer != again:
+            return True, f"step {i} answers {again!r}, at first {answer!r}"
+    wrong = score < least_score
+    return wrong, f"{len(first) - 1} steps, score {score:.2f}, the same answers twice"
+
+
+def _play(process: EnvironmentProcess, task_id: str, actions: Sequence[str]) -> list[Any]:
+    answers: list[Any] = [process.call("reset", task_id)]
+    for action in actions:
+        answers.append(process.call("step", action))
+        _, _, terminated, truncated, _ = answers[-1]
+        if terminated or truncated:
+            break
+    return answers
+
+
+def _spread(task_ids: Sequence[str], count: int) -> Sequence[str]:
+    """`count` of them at equal distances: the first ones may be of one sort."""
+    return task_ids[:: max(1, len(task_ids) // count)][:count]
+
+
+def _kind(name: str) -> Kind:
+    for kind in KINDS:
+        if kind.name == name:
+            return kind
+    raise InvalidInput(f"no environment {name!r}; there are {', '.join(k.name for k in KINDS)}")
+
+
+def _java() -> str:
+    try:
+        folder = java_home_bin()
+    except MissingDependency as error:
+        return str(error)
+    told = subprocess.run([folder / "java", "-version"], capture_output=True, text=True, timeout=60)
+    return f"{told.stderr.splitlines()[0]} ({folder})"
