@@ -73,7 +73,8 @@ class WebShop:
         self._index = SearchIndex(self._products)
         self._max_steps = max_steps
         self._goal: Goal | None = None
-        self._begin()
+        self._page: Page = SEARCH
+        self._num_steps, self._score = 0, 0.0
 
     def tasks(self, split: str) -> list[str]:
         """The split's goals in their order; see `Goals.split` for the sizes."""
@@ -109,9 +110,8 @@ class WebShop:
         pass
 
     def _begin(self) -> None:
-        self._page: Page = SEARCH
-        self._num_steps = 0
-        self._score = 0.0
+        self._page = SEARCH
+        self._num_steps, self._score = 0, 0.0
 
     def _current(self) -> Goal:
         if self._goal is None:

@@ -9,30 +9,29 @@ from __future__ import annotations
 
 import re
 
-_WORD = re.compile(r"[^\W\d_]+(?:[.'’][^\W\d_]+)*")
+_WORD = re.compile(r"[^\W\d_]+(?:[.'\u2019][^\W\d_]+)*")
 
-_FUNCTION_WORDS = frozenset(
+_FUNCTION_WORDS = (
     "a about above after all also an and any are as at be because been before below best between "
     "both but by can each either even every few for from had has have he her his how i if in into "
     "is it its just made make makes many more most much my near new no nor not of off on once one "
     "only onto or other our out over own per plus same she should since so some such than that "
     "the their them then there these they this those through to too two under until up upon us "
     "use used using very via was we well were what when where which while who whose will with "
-    "within without you your".split()
+    "within without you your"
 )
-_ADJECTIVES = frozenset(
+_ADJECTIVES = (
     "active amazing authentic automatic basic big black blue bright brown casual classic clean "
-    "clear cold compact cool cute daily dark deep digital dry dual easy electric electronic elegant "
-    "extra fast fine fit flat flexible free fresh full funny genuine gold golden good gray great "
-    "green grey happy hard healthy heavy high hot huge huge ideal inner large light little long "
+    "clear cold compact cool cute daily dark deep digital dry dual easy electric electronic "
+    "elegant extra fast fine fit flat flexible free fresh full funny genuine gold golden good gray great "
+    "green grey happy hard healthy heavy high hot huge ideal inner large light little long "
     "loose low manual medium mini modern multi natural nice organic original outdoor outer perfect "
     "personal pink plain portable premium professional pure purple quick quiet rapid real red rich "
     "round safe sexy sharp short silver simple slim small smart smooth soft solid special strong "
     "super sweet thick thin tight tiny traditional true ultra universal unique vertical vintage "
-    "warm waterproof wet white wide wild wireless yellow young".split()
+    "warm waterproof wet white wide wild wireless yellow young"
 )
-_ADJECTIVE_ENDINGS = ("able", "ible", "less", "ful", "ous", "proof")
-_PARTICIPLES = frozenset(
+_PARTICIPLES = (
     "adjusted approved assembled assorted baked based built carved certified coated colored "
     "compared connected cooked crafted curved cushioned designed dried embroidered enhanced "
     "expanded fitted fixed flavored framed freeze given hooded improved included inspired "
@@ -40,19 +39,13 @@ _PARTICIPLES = frozenset(
     "polished powered printed quilted ready recommended reclaimed refurbished removed roasted "
     "rolled salted scented seasoned sealed shaped sized stained stitched striped styled suited "
     "textured unsalted unscented unsweetened updated upgraded upholstered weighted worn wrapped "
-    "including hanging making using wearing".split()
+    "including hanging making using wearing"
 )
+_OTHER_WORDS = frozenset(f"{_FUNCTION_WORDS} {_ADJECTIVES} {_PARTICIPLES}".split())
+_ADJECTIVE_ENDINGS = ("able", "ible", "less", "ful", "ous", "proof")
 
 
 def title_nouns(title: str) -> list[str]:
     """The title's nouns in lower case, in order, repeated ones repeated."""
-    return [word for word in _WORD.findall(title.lower()) if _is_noun(word)]
-
-
-def _is_noun(word: str) -> bool:
-    return not (
-        word in _FUNCTION_WORDS
-        or word in _ADJECTIVES
-        or word in _PARTICIPLES
-        or word.endswith(_ADJECTIVE_ENDINGS)
-    )
+    words = _WORD.findall(title.lower())
+    return [w for w in words if w not in _OTHER_WORDS and not w.endswith(_ADJECTIVE_ENDINGS)]

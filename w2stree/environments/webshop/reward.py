@@ -20,7 +20,7 @@ from w2stree.errors import MissingDependency
 _SAME = 85  # a token set ratio above this is a match
 
 # An option's value that holds one of these is the colour itself; the first in this order counts.
-COLOURS = (
+_COLOUR_NAMES = (
     "alabaster apricot aqua ash asphalt azure banana beige black blue blush bordeaux bronze brown "
     "burgundy camel camo caramel champagne charcoal cheetah chestnut chocolate christmas coffee "
     "cognac copper coral cranberry cream crystal dark denim eggplant elephant espresso fuchsia "
@@ -29,7 +29,8 @@ COLOURS = (
     "mushroom mustard natural navy nude olive orange peach pewter pink plum purple rainbow red "
     "rose royal rust sand sapphire seashell silver skull slate steel stone stonewash sunflower "
     "tan taupe teal tiger turquoise violet walnut wheat white wine yellow"
-).split()
+)
+COLOURS = tuple(_COLOUR_NAMES.split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ def _title_score(title: str, wanted: str) -> float:
 
 
 def _categories(product: Product) -> set[str]:
-    return {part.strip() for part in product.product_category.split("›")}
+    return {part.strip() for part in product.product_category.split("\u203a")}
 
 
 def _has_attribute(product: Product, attribute: str) -> bool:

@@ -25,13 +25,30 @@ from w2stree.errors import MissingDependency
 K1, B = 0.9, 0.4
 NUM_RESULTS = 50
 
-_STOP_WORDS = frozenset(
+_STOP_TEXT = (
     "a an and are as at be but by for if in into is it no not of on or such that the their then "
-    "there these they this to was will with".split()
+    "there these they this to was will with"
 )
-# Unicode's word boundaries (UAX 29) as far as product text goes: an apostrophe, a full stop or a
-# colon holds letters together; an apostrophe, a full stop, a comma or a semicolon digits.
-_WORD = re.compile(r"(?:\w|(?<=[^\W\d_])['’.:·](?=[^\W\d_])|(?<=\d)['’.,;](?=\d))+")
+_STOP_WORDS = frozenset(_STOP_TEXT.split())
+# Unicode's word boundaries (UAX 29) as far as product text goes. Letters, digits and underscores
+# make a word; an apostrophe, a full stop or a colon holds letters together, and an apostrophe, a
+# full stop, a comma or a semicolon digits. Each ideograph, kana and pictograph is a word.
+_SINGLE = r"\u3040-\u309f\u3400-\u9fff"
+_FRACTIONS = r"\u00b2\u00b3\u00b9\u00bc-\u00be\u2070-\u2079\u2150-\u215f\u2460-\u249b\u2776-\u2793"
+_PICTOGRAPHS = (
+    r"\u00a9\u00ae\u203c\u2049\u2122\u2139\u2194-\u2199\u21a9\u21aa\u231a\u231b\u2328\u2388\u23cf"
+    r"\u23e9-\u23f3\u23f8-\u23fa\u24c2\u25aa\u25ab\u25b6\u25c0\u25fb-\u25fe\u2600-\u2605"
+    r"\u2607-\u2612\u2614-\u2685\u2690-\u2705\u2708-\u2712\u2714\u2716\u271d\u2721\u2728\u2733"
+    r"\u2734\u2744\u2747\u274c\u274e\u2753-\u2755\u2757\u2763-\u2767\u2795-\u2797\u27a1\u27b0"
+    r"\u27bf\u2934\u2935\u2b05-\u2b07\u2b1b\u2b1c\u2b50\u2b55\U0001f000-\U0001faff"
+)
+_WORD = re.compile(
+    rf"(?=_*[^\W_{_SINGLE}{_FRACTIONS}])"
+    rf"(?:[^\W{_SINGLE}{_FRACTIONS}]"
+    r"|(?<=[^\W\d_])['\u2018\u2019.:\u00b7\uff1a](?=[^\W\d_])|(?<=\d)['\u2019.,;\u2044](?=\d))+"
+    rf"|[{_SINGLE}]|[{_PICTOGRAPHS}]\ufe0f?"
+)
+_HAS_SYLLABLE = re.compile("[aeiouy][^aeiou]")
 
 
 class SearchIndex:
@@ -94,19 +111,29 @@ def _analyzer() -> Callable[[str], list[str]]:
         raise MissingDependency(
             "WebShop's search needs a stemmer: pip install 'w2stree[webshop]'"
         ) from None
-    stemmer = snowballstemmer.stemmer("porter")
-    stems: dict[str, str] = {}
+    porter = snowballstemmer.stemmer("porter").stemWord
+    terms: dict[str, str] = {}
 
     def term(word: str) -> str:
-        known = stems.get(word)
+        known = terms.get(word)
         if known is None:
-            bare = word.removesuffix("'s").removesuffix("’s")
-            # Porter's own program leaves words of two letters alone.
-            stem = stemmer.stemWord(bare) if len(bare) > 2 else bare
-            known = stems[word] = "" if bare in _STOP_WORDS else stem
+            bare = word.removesuffix("'s").removesuffix("\u2019s")
+            known = terms[word] = "" if bare in _STOP_WORDS else _stem(porter, bare)
         return known
 
     return lambda text: [t for t in map(term, _WORD.findall(text.lower())) if t]
+
+
+def _stem(porter: Callable[[str], str], word: str) -> str:
+    """Porter's own program, which Lucene has: the paper's algorithm but for three points."""
+    if len(word) <= 2:
+        return word
+    stem = porter(word)
+    if stem.endswith("logi") and _HAS_SYLLABLE.search(stem[:-4]):
+        return stem[:-1]
+    if stem.endswith("bli") and _HAS_SYLLABLE.search(stem[:-3]):
+        return porter(f"{stem[:-3]}ble")
+    return stem
 
 
 def _idf(num_documents: int, frequency: int) -> np.float32:
