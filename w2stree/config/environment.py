@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -34,4 +35,39 @@ class TextWorldExpressSection(Section):
         )
 
 
-EnvironmentSection = TextWorldExpressSection
+class WebShopSection(Section):
+    """`data`: a data directory, the small one or the full one (default: `$WEBSHOP_DATA`)."""
+
+    name: Literal["webshop"]
+    data: Path | None = None
+    goals: Literal["synthetic", "human"] = "synthetic"
+    max_steps: Positive = 10
+    num_processes: Positive = 4
+
+    def factory(self) -> Callable[[], Environment]:
+        from w2stree.environments.webshop import WebShop
+
+        return functools.partial(WebShop, self.data, goals=self.goals, max_steps=self.max_steps)
+
+
+class GymnasiumSection(Section):
+    """`make`: `module:callable` that returns a Gymnasium (or older Gym) environment."""
+
+    name: Literal["gymnasium"]
+    make: str
+    options: dict[str, Any] = Field(default_factory=dict)
+    max_steps: Positive = 50
+    num_processes: Positive = 4
+
+    def factory(self) -> Callable[[], Environment]:
+        from w2stree.environments.gymnasium import GymnasiumEnvironment
+
+        return functools.partial(
+            GymnasiumEnvironment, self.make, dict(self.options), max_steps=self.max_steps
+        )
+
+
+EnvironmentSection = Annotated[
+    TextWorldExpressSection | WebShopSection | GymnasiumSection,
+    Field(discriminator="name"),
+]

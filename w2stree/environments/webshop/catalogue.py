@@ -43,11 +43,11 @@ class Product:
 
 @dataclass(frozen=True, slots=True)
 class DataFiles:
-    """Where a data directory keeps its parts; `human` is None where it has none."""
+    """Where a data directory keeps its parts; `human` may not be there."""
 
     products: Path
     attributes: Path
-    human: Path | None
+    human: Path
 
     @classmethod
     def of(cls, folder: Path) -> DataFiles:
@@ -58,13 +58,18 @@ class DataFiles:
         for size in ("", "_1000"):
             products = folder / f"items_shuffle{size}.json"
             attributes = folder / f"items_ins_v2{size}.json"
+            human = folder / f"items_human_ins{size}.json"
             if products.is_file() and attributes.is_file():
-                human = (folder / f"items_human_ins{s}.json" for s in (size, ""))
-                return cls(products, attributes, next((f for f in human if f.is_file()), None))
+                # The authors' small set comes with the full file of people's instructions.
+                return cls(products, attributes, human if human.is_file() else _full(human))
         raise InvalidInput(
             f"{folder}: no items_shuffle.json with items_ins_v2.json, nor the two with _1000 in "
             "their names; give the directory of WebShop's data (docs/environments.md)"
         )
+
+
+def _full(small: Path) -> Path:
+    return small.with_name(small.name.replace("_1000", ""))
 
 
 def load_products(
@@ -92,9 +97,11 @@ def load_products(
 
 
 def load_object(file: Path) -> dict[str, Any]:
-    """A JSON file that holds one object; raises `InvalidInput` where it does not."""
+    """A JSON file of records by asin; raises `InvalidInput` where it is not one."""
     try:
         value = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InvalidInput(f"{file}: no such file; it comes with WebShop's data") from None
     except ValueError as error:
         raise InvalidInput(f"{file}: not readable as JSON: {error}") from None
     if not isinstance(value, dict):

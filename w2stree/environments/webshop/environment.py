@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import random
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from w2stree.environment import ExpertTurn, Info
-from w2stree.environments.webshop.catalogue import DataFiles, load_object, load_products
+from w2stree.environments.webshop.catalogue import DataFiles, Product, load_object, load_products
 from w2stree.environments.webshop.expert import expert_turns
-from w2stree.environments.webshop.goals import Goal, Goals, human_wishes, synthetic_wishes
+from w2stree.environments.webshop.goals import Goal, Goals, Wish, human_wishes, synthetic_wishes
 from w2stree.environments.webshop.pages import (
     SEARCH,
     DetailPage,
@@ -62,18 +63,14 @@ class WebShop:
         attributes = load_object(files.attributes)
         rng = random.Random(price_seed)
         self._products = load_products(files, attributes, rng)
-        if goals == "synthetic":
-            wishes = synthetic_wishes(self._products, attributes, rng)
-        elif files.human is None:
-            raise InvalidInput(f"{files.products.parent}: no items_human_ins.json for human goals")
-        else:
-            wishes = human_wishes(self._products, load_object(files.human), rng)
+        wishes = _wishes(goals, files, self._products, attributes, rng)
         self._prefix = f"webshop/{goals}/"
         self._goals = Goals(wishes)
         self._index = SearchIndex(self._products)
         self._max_steps = max_steps
         self._goal: Goal | None = None
         self._page: Page = SEARCH
+        self._view = View("", {})
         self._num_steps, self._score = 0, 0.0
 
     def tasks(self, split: str) -> list[str]:
@@ -83,22 +80,20 @@ class WebShop:
     def reset(self, task_id: str) -> tuple[str, Info]:
         self._goal = self._goals[self._parse(task_id)]
         self._begin()
-        return self._view().text, self._info()
+        return self._view.text, self._info()
 
     def step(self, action: str) -> tuple[str, float, bool, bool, Info]:
         """A click that the page does not have, or anything else, changes nothing and says so."""
         page = self._target(action)
         self._num_steps += 1
-        reward = 0.0
+        before = self._score
         if page is not None:
-            self._page = page
-            if isinstance(page, DonePage):
-                self._score = reward = self._reward(page.item)
-        text = self._view().text
+            self._show(page)
+        notice = "" if page is not None else f"{INVALID} [SEP] "
         terminated = isinstance(self._page, DonePage)
         truncated = not terminated and self._num_steps >= self._max_steps
-        observation = text if page is not None else f"{INVALID} [SEP] {text}"
-        return observation, reward, terminated, truncated, self._info()
+        observation = f"{notice}{self._view.text}"
+        return observation, self._score - before, terminated, truncated, self._info()
 
     def expert(self) -> list[ExpertTurn]:
         """What a shopper who knows the goal does; see `expert_turns`."""
@@ -110,8 +105,8 @@ class WebShop:
         pass
 
     def _begin(self) -> None:
-        self._page = SEARCH
         self._num_steps, self._score = 0, 0.0
+        self._show(SEARCH)
 
     def _current(self) -> Goal:
         if self._goal is None:
@@ -119,26 +114,28 @@ class WebShop:
         return self._goal
 
     def _target(self, action: str) -> Page | None:
+        self._current()
         match = _ACTION.match(action.strip())
-        if match is None:
+        if match is None or isinstance(self._page, DonePage):
             return None
         name, value = match[1], match[2].lower()
-        return ResultsPage(value) if name == "search" else self._view().links.get(value)
+        return ResultsPage(value) if name == "search" else self._view.links.get(value)
 
-    def _view(self) -> View:
-        page, instruction = self._page, self._current().instruction
+    def _show(self, page: Page) -> None:
+        self._page, instruction = page, self._current().instruction
         match page:
             case SearchPage():
-                return view_search(instruction)
+                self._view = view_search(instruction)
             case ResultsPage():
                 hits = [self._products[asin] for asin in self._index.search(page.keywords)]
-                return view_results(instruction, page, hits)
+                self._view = view_results(instruction, page, hits)
             case ItemPage():
-                return view_item(instruction, page, self._products[page.asin])
+                self._view = view_item(instruction, page, self._products[page.asin])
             case DetailPage():
-                return view_detail(instruction, page, self._products[page.item.asin])
+                self._view = view_detail(instruction, page, self._products[page.item.asin])
             case DonePage():
-                return view_done(self._score)
+                self._score = self._reward(page.item)
+                self._view = view_done(self._score)
 
     def _reward(self, item: ItemPage) -> float:
         goal = self._current()
@@ -147,7 +144,7 @@ class WebShop:
         return reward(bought, chosen, goal, wanted).total
 
     def _info(self) -> Info:
-        actions = [f"click[{value}]" for value in self._view().links]
+        actions = [f"click[{value}]" for value in self._view.links]
         if isinstance(self._page, SearchPage):
             actions.append(f"search[{self._current().wish}]")
         return Info(score=self._score, admissible_actions=sorted(actions))
@@ -160,6 +157,26 @@ class WebShop:
                 f"{len(self._goals)}"
             )
         return int(index)
+
+
+def _wishes(
+    kind: str,
+    files: DataFiles,
+    products: Mapping[str, Product],
+    attributes: Mapping[str, Any],
+    rng: random.Random,
+) -> list[Wish]:
+    if kind not in ("synthetic", "human"):
+        raise InvalidInput(f"goals is {kind!r}; use synthetic or human")
+    file = files.attributes if kind == "synthetic" else files.human
+    try:
+        if kind == "synthetic":
+            return synthetic_wishes(products, attributes, rng)
+        return human_wishes(products, load_object(file), rng)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InvalidInput(
+            f"{file}: a record is not one of WebShop's: {type(error).__name__}: {error}"
+        ) from None
 
 
 def _folder(data: str | os.PathLike[str] | None) -> Path:
