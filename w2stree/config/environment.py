@@ -51,11 +51,17 @@ class WebShopSection(Section):
 
 
 class GymnasiumSection(Section):
-    """`make`: `module:callable` that returns a Gymnasium (or older Gym) environment."""
+    """`make`: `module:callable` that makes a Gymnasium (or older Gym) environment, or a game.
+
+    `options` are its arguments; `score_range` the worst and best sum of rewards; `action_names`
+    the names of a Discrete space's actions.
+    """
 
     name: Literal["gymnasium"]
     make: str
     options: dict[str, Any] = Field(default_factory=dict)
+    score_range: tuple[float, float] = (0.0, 1.0)
+    action_names: tuple[str, ...] = ()
     max_steps: Positive = 50
     num_processes: Positive = 4
 
@@ -63,7 +69,12 @@ class GymnasiumSection(Section):
         from w2stree.environments.gymnasium import GymnasiumEnvironment
 
         return functools.partial(
-            GymnasiumEnvironment, self.make, dict(self.options), max_steps=self.max_steps
+            GymnasiumEnvironment,
+            self.make,
+            dict(self.options),
+            max_steps=self.max_steps,
+            score_range=self.score_range,
+            action_names=self.action_names,
         )
 
 
