@@ -150,6 +150,17 @@ def test_what_cannot_be_played_is_named() -> None:
         talk.step("break")
 
 
+def test_a_configuration_names_the_game() -> None:
+    pytest.importorskip("pydantic")
+    from w2stree.config.environment import GymnasiumSection
+
+    section = GymnasiumSection(
+        name="gymnasium", make="games:OldCorridor", score_range=(-2, 0), action_names=("a", "b")
+    )
+    _, info = section.factory()().reset("OldCorridor/train/0")
+    assert info == {"score": 1.0, "admissible_actions": ["a", "b"]}
+
+
 def test_gymnasium_itself_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "gymnasium", None)
     with pytest.raises(MissingDependency, match=r"pip install 'w2stree\[gymnasium\]'"):

@@ -241,6 +241,17 @@ def test_torn_files_are_named(tmp_path: Path, file: str, content: str, message: 
         WebShop(tmp_path, goals="human" if "human" in file else "synthetic")
 
 
+def test_a_configuration_names_the_shop(tmp_path: Path) -> None:
+    pytest.importorskip("pydantic")
+    from w2stree.config.environment import WebShopSection
+
+    write_shop(tmp_path, RECORDS)
+    section = WebShopSection(name="webshop", data=tmp_path, goals="human", max_steps=1)
+    shop = section.factory()()
+    shop.reset("webshop/human/0")
+    assert shop.step("search[oak]")[3]  # one step is the limit
+
+
 @needs_real_shop
 def test_the_small_shop_has_the_published_goals_and_starts_fast() -> None:
     started = time.process_time()
