@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -89,6 +89,49 @@ class ScienceWorldSection(ProcessesSection):
         )
 
 
+class WebShopSection(ProcessesSection):
+    """`data`: a data directory, the small one or the full one (default: `$WEBSHOP_DATA`)."""
+
+    name: Literal["webshop"]
+    data: Path | None = None
+    goals: Literal["synthetic", "human"] = "synthetic"
+    max_steps: Positive = 10
+    memory_limit_mb: Positive | None = None  # the full catalogue takes what it takes
+
+    def factory(self) -> Callable[[], Environment]:
+        from w2stree.environments.webshop import WebShop
+
+        return functools.partial(WebShop, self.data, goals=self.goals, max_steps=self.max_steps)
+
+
+class GymnasiumSection(ProcessesSection):
+    """`make`: `module:callable` that makes a Gymnasium (or older Gym) environment, or a game.
+
+    `options` are its arguments; `score_range` the worst and best sum of rewards; `action_names`
+    the names of a Discrete space's actions.
+    """
+
+    name: Literal["gymnasium"]
+    make: str
+    options: dict[str, Any] = Field(default_factory=dict)
+    score_range: tuple[float, float] = (0.0, 1.0)
+    action_names: tuple[str, ...] = ()
+    max_steps: Positive = 50
+
+    def factory(self) -> Callable[[], Environment]:
+        from w2stree.environments.gymnasium import GymnasiumEnvironment
+
+        return functools.partial(
+            GymnasiumEnvironment,
+            self.make,
+            dict(self.options),
+            max_steps=self.max_steps,
+            score_range=self.score_range,
+            action_names=self.action_names,
+        )
+
+
 EnvironmentSection = Annotated[
-    TextWorldExpressSection | ScienceWorldSection, Field(discriminator="name")
+    TextWorldExpressSection | ScienceWorldSection | WebShopSection | GymnasiumSection,
+    Field(discriminator="name"),
 ]

@@ -1,0 +1,54 @@
+"""A text game of one's own, played at random into trajectory trees.
+
+    python examples/own_environment.py
+
+The game is the function `treasure`: a generator that yields what is seen, the score so far and
+the actions that can be taken, and is sent an action. In a configuration:
+
+    environment: {name: gymnasium, make: "own_environment:treasure", max_steps: 12}
+"""
+
+import functools
+import random
+from collections.abc import Generator, Sequence
+
+import w2stree as w2s
+from w2stree.environments.gymnasium import GymnasiumEnvironment
+from w2stree.environments.pool import EnvironmentPool
+from w2stree.policy import RandomPolicy, Sampling
+from w2stree.rollout import EpisodePlan, rollout
+
+
+def treasure(
+    seed: int, rooms: Sequence[str] = ("attic", "cellar", "garden")
+) -> Generator[tuple[str, float, list[str]], str, tuple[str, float]]:
+    """Find the key in one room and open the chest in another; both are where the seed puts them."""
+    key, chest = random.Random(seed).sample(sorted(rooms), 2)
+    here, has_key = "hall", False
+    seen = "You are in the hall. Somewhere is a key, and elsewhere the chest that it opens."
+    while True:
+        actions = [f"go {room}" for room in rooms if room != here]
+        actions += ["take key"] if here == key and not has_key else []
+        actions += ["open chest"] if here == chest and has_key else []
+        action = yield seen, 0.5 if has_key else 0.0, actions
+        if action not in actions:
+            seen = "You cannot do that."
+        elif action == "open chest":
+            return "The chest is full of gold.", 1.0
+        elif action == "take key":
+            has_key, seen = True, "You have the key."
+        else:
+            here = action.removeprefix("go ")
+            things = {chest: "a chest", key: "nothing" if has_key else "a key"}
+            seen = f"You are in the {here}. You see {things.get(here, 'nothing')}."
+
+
+if __name__ == "__main__":
+    factory = functools.partial(GymnasiumEnvironment, "own_environment:treasure", max_steps=12)
+    tasks = factory().tasks("train")[:3]
+    plans = [EpisodePlan(task, i, Sampling(), seed=0) for task in tasks for i in range(8)]
+    with EnvironmentPool(factory, size=2) as pool:
+        played = list(rollout(pool, RandomPolicy(), plans, instruction="Open the chest."))
+    forest = w2s.build_forest(played)
+    print(forest.summary())
+    print(forest[tasks[0]])

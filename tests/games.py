@@ -1,0 +1,92 @@
+"""Small environments in the shapes that users have, for test_gymnasium."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+
+class Discrete:
+    """A stand-in for the space class of Gymnasium and of older Gym: the adapter asks its name."""
+
+    def __init__(self, n: int, start: int = 0) -> None:
+        self.n, self.start = n, start
+
+
+class Corridor:
+    """Gymnasium's five-tuple with text: walk to the end, as many steps as the seed's last digit."""
+
+    def __init__(self, *, admissible: str = "admissible_commands") -> None:
+        self.admissible = admissible
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[str, dict[str, Any]]:
+        self.left = (seed or 0) % 10 + 1
+        return f"{self.left} doors are before you.", {self.admissible: ["open", "wait"]}
+
+    def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
+        if action == "explode":
+            raise RuntimeError("out of powder")
+        if action == "nothing":
+            return "nan", float("nan"), False, False, {}
+        self.left -= action == "open"
+        info = {self.admissible: ["open", "wait"]}
+        return f"{self.left} doors.", float(action == "open"), self.left == 0, False, info
+
+
+class OldCorridor:
+    """Gym before 0.26: seed(), a bare observation, done in one, here on Discrete actions."""
+
+    action_space = Discrete(2, start=1)
+
+    def seed(self, seed: int) -> None:
+        self.left = seed % 10 + 1
+
+    def reset(self) -> int:
+        return self.left
+
+    def step(self, action: int) -> tuple[int, float, bool, dict[str, Any]]:
+        assert action in (1, 2)
+        self.left -= action - 1
+        is_late = self.left == 1
+        return self.left, -1.0, self.left == 0 or is_late, {"TimeLimit.truncated": is_late}
+
+
+class Named(Corridor):
+    """Tasks of its own."""
+
+    def tasks(self, split: str) -> list[str]:
+        return [f"{split}-{name}" for name in ("short", "long")]
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[str, dict[str, Any]]:
+        return super().reset(seed=0 if options["task"].endswith("short") else 4)
+
+
+class Unseeded:
+    def reset(self) -> str:
+        return "always the same"
+
+    def step(self, action: str) -> tuple[str, int]:
+        return "two values", 0
+
+
+class Analog(Unseeded):
+    class Box:
+        pass
+
+    action_space = Box()
+
+
+def counting(seed: int, upto: int = 3) -> Generator[tuple[str, float, list[str]], str, Any]:
+    """Say the numbers in order."""
+    number, seen = 0, f"Count to {upto}."
+    while number < upto:
+        action = yield seen, number / upto, ["say", "stop"]
+        if action == "stop":
+            return "You stopped.", number / upto
+        if action == "break":
+            return None
+        number, seen = number + (action == "say"), str(number)
+    return "Done.", 1.0
+
+
+not_callable = 3

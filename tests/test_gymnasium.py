@@ -1,0 +1,226 @@
+"""Users' own environments, in every shape they come in."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from w2stree.environments.gymnasium import GymnasiumEnvironment
+from w2stree.environments.pool import EnvironmentPool
+from w2stree.environments.process import EnvironmentProcess
+from w2stree.errors import EnvironmentFailure, InvalidInput, MissingDependency
+from w2stree.policy import RandomPolicy, Sampling
+from w2stree.rollout import EpisodePlan, rollout
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+
+
+def test_a_five_tuple_with_text() -> None:
+    game = GymnasiumEnvironment("games:Corridor", score_range=(0, 4))
+    statement, info = game.reset("Corridor/dev/10001")
+    assert (statement, info) == (
+        "2 doors are before you.",
+        {"score": 0.0, "admissible_actions": ["open", "wait"]},
+    )
+    assert game.step("dance")[:4] == ("2 doors.", 0.0, False, False)
+    assert game.step("open")[:4] == ("1 doors.", 0.25, False, False)
+    observation, reward, terminated, truncated, info = game.step("open")
+    assert (observation, reward, terminated, truncated) == ("0 doors.", 0.25, True, False)
+    assert info["score"] == 0.5
+
+
+@pytest.mark.parametrize("key", ["admissible_commands", "admissible_actions", "valid_actions"])
+def test_admissible_actions_are_found_and_sorted(key: str) -> None:
+    game = GymnasiumEnvironment("games:Corridor", {"admissible": key})
+    assert game.reset("Corridor/train/0")[1]["admissible_actions"] == ["open", "wait"]
+
+
+def test_the_step_limit_truncates_unless_the_game_ends_there() -> None:
+    game = GymnasiumEnvironment("games:Corridor", max_steps=2)
+    game.reset("Corridor/train/1")
+    game.step("open")
+    assert game.step("open")[2:4] == (True, False)
+    game.reset("Corridor/train/1")
+    game.step("wait")
+    assert game.step("open")[2:4] == (False, True)
+
+
+def test_a_four_tuple_with_discrete_actions() -> None:
+    game = GymnasiumEnvironment(
+        "games:OldCorridor", score_range=(-4, 0), action_names=("stay", "go")
+    )
+    statement, info = game.reset("OldCorridor/test/20003")
+    assert (statement, info["score"]) == ("4", 1.0)
+    assert info["admissible_actions"] == ["go", "stay"]
+    observation, reward, *ended, _ = game.step("jump")  # not passed on: no reward
+    assert (observation, reward, ended) == (
+        "Unknown action. The actions are: stay, go", 0.0, [False, False],
+    )  # fmt: skip
+    assert game.step("go")[:4] == ("3", -0.25, False, False)
+    assert game.step("stay")[:4] == ("3", -0.25, False, False)
+    assert game.step("go")[:4] == ("2", -0.25, False, False)
+    *ended, info = game.step("go")[2:]
+    assert ended == [False, True]  # its own time limit
+    assert info["score"] == 0.0
+
+
+def test_actions_without_names_are_numbers() -> None:
+    game = GymnasiumEnvironment("games:OldCorridor")
+    assert game.reset("OldCorridor/train/5")[1]["admissible_actions"] == ["0", "1"]
+    assert game.step("1")[0] == "5"
+
+
+def test_a_generator_function() -> None:
+    game = GymnasiumEnvironment("games:counting", {"upto": 2})
+    assert game.reset("counting/train/0")[0] == "Count to 2."
+    assert game.step("say")[1] == 0.5
+    assert game.step("say")[:4] == ("Done.", 0.5, True, False)
+    game.reset("counting/train/0")  # a new episode, whatever became of the last
+    observation, reward, terminated, _, info = game.step("stop")
+    assert (observation, reward, terminated) == ("You stopped.", 0.0, True)
+    assert info["admissible_actions"] == []
+    game.close()
+    game.close()
+
+
+def test_splits_share_no_seed_and_scores_outside_the_range_are_cut() -> None:
+    game = GymnasiumEnvironment("games:Corridor")
+    tasks = {split: game.tasks(split) for split in ("train", "dev", "test")}
+    seeds = {split: {t.rpartition("/")[2] for t in ids} for split, ids in tasks.items()}
+    assert [len(s) for s in seeds.values()] == [1000] * 3
+    assert not seeds["train"] & seeds["dev"] | seeds["train"] & seeds["test"]
+    game.reset("Corridor/train/1")
+    game.step("open")
+    assert game.step("open")[4]["score"] == 1.0  # the sum is 2
+
+
+def test_an_environment_s_own_tasks() -> None:
+    game = GymnasiumEnvironment("games:Named")
+    assert game.tasks("dev") == ["dev-short", "dev-long"]
+    assert game.reset("dev-short")[0] == "1 doors are before you."
+    assert game.reset("dev-long")[0] == "5 doors are before you."
+
+
+@pytest.mark.parametrize(
+    ("make", "settings", "message"),
+    [
+        ("games", {}, "write module:callable"),
+        ("no_such_module:game", {}, "No module named 'no_such_module'"),
+        ("games:Chess", {}, "games has no Chess"),
+        ("games:not_callable", {}, "no callable but int"),
+        ("games:Corridor", {"options": {"doors": 3}}, r"options \['doors'\]: .*'doors'"),
+        ("games:counting", {"options": {"to": 3}}, r"options \['to'\]: .*'to'"),
+        ("builtins:dict", {}, "dict has no method 'reset'"),
+        ("games:Analog", {}, "action space is Box"),
+        ("games:OldCorridor", {"action_names": ("go",)}, "2 actions, but the names are"),
+        ("games:Corridor", {"action_names": ("go",)}, "this one takes text"),
+        ("games:Corridor", {"score_range": (1, 1)}, "give worst, then best"),
+        ("games:Corridor", {"max_steps": 0}, "max_steps is 0"),
+    ],
+)
+def test_what_cannot_be_made_is_named(make: str, settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        GymnasiumEnvironment(make, **settings)
+
+
+def test_what_cannot_be_played_is_named() -> None:
+    game = GymnasiumEnvironment("games:Unseeded")
+    with pytest.raises(InvalidInput, match="every task would be the same"):
+        game.reset("Unseeded/train/0")
+    with pytest.raises(EnvironmentFailure, match="step returned 2 values; expected 4 or 5"):
+        game.step("go")
+    corridor = GymnasiumEnvironment("games:Corridor")
+    corridor.reset("Corridor/train/0")
+    with pytest.raises(EnvironmentFailure, match="a reward is not a number"):
+        corridor.step("nothing")
+    for task_id in ("Named/train/0", "Corridor/all/0", "Corridor/train/x"):
+        with pytest.raises(InvalidInput, match="expected 'Corridor/<split>/<seed>'"):
+            corridor.reset(task_id)
+    with pytest.raises(InvalidInput, match="split is 'all'"):
+        corridor.tasks("all")
+    talk = GymnasiumEnvironment("games:counting")
+    with pytest.raises(EnvironmentFailure, match="call reset"):
+        talk.step("say")
+    talk.reset("counting/train/0")
+    with pytest.raises(EnvironmentFailure, match="the game returned None"):
+        talk.step("break")
+
+
+def test_a_configuration_names_the_game() -> None:
+    pytest.importorskip("pydantic")
+    from w2stree.config.environment import GymnasiumSection
+
+    section = GymnasiumSection(
+        name="gymnasium", make="games:OldCorridor", score_range=(-2, 0), action_names=("a", "b")
+    )
+    _, info = section.factory()().reset("OldCorridor/train/0")
+    assert info == {"score": 1.0, "admissible_actions": ["a", "b"]}
+
+
+def test_gymnasium_itself_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "gymnasium", None)
+    with pytest.raises(MissingDependency, match=r"pip install 'w2stree\[gymnasium\]'"):
+        GymnasiumEnvironment("gymnasium:make", {"id": "FrozenLake-v1"})
+
+
+def test_an_error_of_the_user_s_code_is_a_failure_with_its_cause() -> None:
+    factory = functools.partial(GymnasiumEnvironment, "games:Corridor")
+    with EnvironmentProcess(factory) as process:
+        process.call("reset", "Corridor/train/0")
+        with pytest.raises(EnvironmentFailure, match="RuntimeError: out of powder"):
+            process.call("step", "explode")
+
+
+def test_a_published_environment() -> None:
+    pytest.importorskip("gymnasium")
+    names = ("left", "down", "right", "up")
+    options = {"id": "FrozenLake-v1", "is_slippery": False, "render_mode": "ansi"}
+    game = GymnasiumEnvironment("gymnasium:make", options, action_names=names)
+    statement, info = game.reset("FrozenLake-v1/train/0")
+    assert "FFFH" in statement  # the lake, as drawn
+    assert info["admissible_actions"] == ["down", "left", "right", "up"]
+    for action in ("down", "down", "right", "right", "down"):
+        assert game.step(action)[2:4] == (False, False)
+    _, reward, terminated, _, info = game.step("right")
+    assert (reward, terminated, info["score"]) == (1.0, True, 1.0)
+    game.close()
+
+
+def test_a_published_environment_s_action_mask() -> None:
+    gymnasium = pytest.importorskip("gymnasium")
+    taxi = max(name for name in gymnasium.registry if name.startswith("Taxi-v"))
+    names = ("south", "north", "east", "west", "pick up", "put down")
+    game = GymnasiumEnvironment(
+        "gymnasium:make", {"id": taxi, "render_mode": "ansi"}, action_names=names
+    )
+    _, info = game.reset(f"{taxi}/train/0")
+    assert 0 < len(info["admissible_actions"]) < 6
+    before = info["admissible_actions"]
+    assert set(before) <= set(names)
+    game.close()
+
+
+def test_the_example_game_is_played_into_trees(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    factory = functools.partial(GymnasiumEnvironment, "own_environment:treasure", max_steps=12)
+    with EnvironmentProcess(factory) as process:
+        tasks = process.call("tasks", "train")[:2]
+        process.call("reset", tasks[0])
+        assert process.call("step", "fly")[0] == "You cannot do that."
+    plans = [EpisodePlan(task, i, Sampling(), seed=0) for task in tasks for i in range(6)]
+
+    def play(size: int) -> dict[Any, Any]:
+        with EnvironmentPool(factory, size) as pool:
+            played = list(rollout(pool, RandomPolicy(), plans, instruction="Open the chest."))
+        return {(t.task_id, t.info["sample_index"]): t for t in played}
+
+    played = play(2)
+    assert played == play(1)
+    assert {t.status for t in played.values()} == {"done", "truncated"}
+    assert {t.total_return for t in played.values()} <= {0.0, 0.5, 1.0}
+    for trajectory in played.values():
+        assert (trajectory.status == "done") == (trajectory.total_return == 1.0)

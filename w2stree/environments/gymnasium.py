@@ -1,0 +1,147 @@
+"""A user's own environment: Gymnasium's, older Gym's, or a generator function.
+
+    make: module:callable ──called with options──> an object with reset and step   (`SteppedGame`)
+                                                   or a generator                  (`TalkedGame`)
+
+docs/environments.md has the recipe; examples/own_environment.py a whole game.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from w2stree.environment import Info
+from w2stree.environments.game import Game, SteppedGame, TalkedGame
+from w2stree.errors import EnvironmentFailure, InvalidInput, MissingDependency
+
+SPLIT_START = {"train": 0, "dev": 10_000, "test": 20_000}
+SPLIT_SIZE = 1_000
+
+
+class GymnasiumEnvironment:
+    """The environment that `make` names, behind `w2stree.environment.Environment`.
+
+    `make` is `module:callable`, looked up in the working directory too; `options` are its keyword
+    arguments. `score_range`: what the sum of an episode's rewards can be, worst and best, put on
+    [0, 1]; sums beyond are cut. `action_names` name the actions of a Discrete space in its order.
+
+    A task is a seed, `<name>/<split>/<seed>`, unless the object has `tasks(split)`: then those
+    are the ids, and a reset gets `options={"task": id}`. Raises `InvalidInput` for what cannot
+    be made or played; errors of the environment's own code are left as they are, for the
+    process around it to report as `EnvironmentFailure`.
+    """
+
+    def __init__(
+        self,
+        make: str,
+        options: Mapping[str, Any] | None = None,
+        *,
+        max_steps: int = 50,
+        score_range: tuple[float, float] = (0.0, 1.0),
+        action_names: Sequence[str] = (),
+    ) -> None:
+        if max_steps < 1:
+            raise InvalidInput(f"max_steps is {max_steps}; give at least 1")
+        if not -float("inf") < score_range[0] < score_range[1] < float("inf"):
+            raise InvalidInput(f"score_range is {score_range}; give worst, then best")
+        arguments = dict(options or {})
+        self._name = str(arguments.get("id", make.partition(":")[2]))
+        self._game = _game(make, arguments, action_names)
+        self._max_steps = max_steps
+        self._score_range = score_range
+        self._num_steps, self._score = 0, 0.0
+
+    def tasks(self, split: str) -> list[str]:
+        """The object's own tasks, else 1,000 seeds a split that no other split has."""
+        if split not in SPLIT_START:
+            raise InvalidInput(f"split is {split!r}; use one of {', '.join(SPLIT_START)}")
+        own = self._game.tasks(split)
+        if own is not None:
+            return own
+        start = SPLIT_START[split]
+        return [f"{self._name}/{split}/{seed}" for seed in range(start, start + SPLIT_SIZE)]
+
+    def reset(self, task_id: str) -> tuple[str, Info]:
+        has_own_tasks = self._game.tasks("train") is not None
+        answer = self._game.reset(task_id if has_own_tasks else self._seed(task_id))
+        self._num_steps, self._score = 0, self._normalised(answer.total)
+        return answer.observation, Info(
+            score=self._score, admissible_actions=sorted(answer.actions)
+        )
+
+    def step(self, action: str) -> tuple[str, float, bool, bool, Info]:
+        answer = self._game.step(action)
+        self._num_steps += 1
+        before, self._score = self._score, self._normalised(answer.total)
+        is_cut = answer.is_truncated or self._num_steps >= self._max_steps
+        return (
+            answer.observation,
+            self._score - before,
+            answer.is_terminated,
+            is_cut and not answer.is_terminated,
+            Info(score=self._score, admissible_actions=sorted(answer.actions)),
+        )
+
+    def close(self) -> None:
+        self._game.close()
+
+    def _normalised(self, total: float) -> float:
+        if total != total:
+            raise EnvironmentFailure(f"{self._name}: a reward is not a number")
+        worst, best = self._score_range
+        return min(1.0, max(0.0, (total - worst) / (best - worst)))
+
+    def _seed(self, task_id: str) -> int:
+        rest, _, seed = task_id.rpartition("/")
+        name, _, split = rest.rpartition("/")
+        if name != self._name or split not in SPLIT_START or not seed.isdecimal():
+            raise InvalidInput(f"task id {task_id!r}; expected '{self._name}/<split>/<seed>'")
+        return int(seed)
+
+
+def _find(make: str) -> Callable[..., Any]:
+    module_name, colon, name = make.partition(":")
+    if not (module_name and colon and name):
+        raise InvalidInput(f"make is {make!r}; write module:callable")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        found = getattr(importlib.import_module(module_name), name)
+    except ModuleNotFoundError as error:
+        if error.name in ("gymnasium", "gym"):
+            raise MissingDependency(
+                f"{error.name} is not installed: pip install 'w2stree[gymnasium]'"
+            ) from None
+        raise InvalidInput(f"make is {make!r}: {error}") from None
+    except AttributeError:
+        raise InvalidInput(f"make is {make!r}: {module_name} has no {name}") from None
+    if not callable(found):
+        raise InvalidInput(f"make is {make!r}, which is no callable but {type(found).__name__}")
+    return found  # type: ignore[no-any-return]
+
+
+def _game(make: str, options: dict[str, Any], names: Sequence[str]) -> Game:
+    callable_ = _find(make)
+    if inspect.isgeneratorfunction(callable_):
+        _refuse_unknown_options(make, callable_, (0,), options)
+        return TalkedGame(callable_, options)
+    _refuse_unknown_options(make, callable_, (), options)
+    return SteppedGame(callable_(**options), names)
+
+
+def _refuse_unknown_options(
+    make: str, callable_: Callable[..., Any], seed: tuple[int, ...], options: Mapping[str, Any]
+) -> None:
+    try:
+        signature = inspect.signature(callable_)
+    except ValueError:  # a built-in callable has none to check
+        return
+    try:
+        signature.bind(*seed, **options)
+    except TypeError as error:
+        raise InvalidInput(f"{make}: options {sorted(options)}: {error}") from None
