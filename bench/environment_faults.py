@@ -7,8 +7,10 @@ Used by the tests at small scale and by `bench.faults` at full scale.
 
 from __future__ import annotations
 
+import collections
 import ctypes
 import functools
+import itertools
 import os
 import signal
 import subprocess
@@ -24,6 +26,9 @@ Ending = Literal["return", "exception", "SIGTERM", "SIGINT", "SIGKILL"]
 """How a driver ends: by itself (the first two), or by a signal sent to it."""
 
 _MEBIBYTE = 2**20
+_HELD: list[
+    EnvironmentProcess
+] = []  # alive until the interpreter ends: what a careless driver does
 
 
 class Fine:
@@ -54,11 +59,14 @@ class HoldsTheLock(Fine):
         ctypes.PyDLL(None).sleep(600)
 
 
-class HoldsTheLockForGood(HoldsTheLock):
-    """The same with a SIGTERM handler, which never gets to run: the signal is lost."""
+class HoldsTheLockForGood(Fine):
+    """The same, busy, and with a SIGTERM handler that thus never runs: the signal is lost."""
 
     def __init__(self) -> None:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+
+    def step(self, action: str) -> Any:
+        collections.deque(itertools.repeat(0), maxlen=0)
 
 
 class Dies(Fine):
@@ -151,16 +159,19 @@ def end_driver(kind: str, ending: Ending) -> tuple[list[str], list[str], str]:
         os.killpg(driver.pid, signal.SIGINT)
     else:
         driver.send_signal(signal.Signals[ending])
-    _, stderr = driver.communicate(timeout=60)
+    try:
+        _, stderr = driver.communicate(timeout=60)
+    finally:
+        driver.kill()  # where it hangs at its own end
     return before, survivors(groups), stderr
 
 
 def _drive(kind: str, ending: str) -> None:
-    processes = [EnvironmentProcess(kinds()[kind]) for _ in range(2)]
-    for process in processes:
+    _HELD.extend(EnvironmentProcess(kinds()[kind]) for _ in range(2))
+    for process in _HELD:
         process.call("reset", "coin/train/0")
         process.send("step", "look around")
-    print(*(process.pid for process in processes), flush=True)
+    print(*(process.pid for process in _HELD), flush=True)
     sys.stdin.readline()
     if ending == "exception":
         raise RuntimeError("the driver fails")
