@@ -14,9 +14,9 @@ from collections.abc import Iterable
 from typing import Any, Literal, get_args
 
 from w2stree.environment import ExpertTurn, Info
+from w2stree.environments.alfworld_engine import start_engine
 from w2stree.environments.alfworld_games import open_games
-from w2stree.environments.alfworld_parse import keep_parses
-from w2stree.errors import EnvironmentFailure, InvalidInput, MissingDependency
+from w2stree.errors import EnvironmentFailure, InvalidInput
 
 Expert = Literal["stored", "planner"]
 
@@ -49,7 +49,7 @@ class Alfworld:
         self._games = open_games(data)
         self._expert = expert
         self._max_steps = max_steps
-        self._engine = _start_engine()
+        self._engine = start_engine()
         self._task_id: str | None = None
         self._demonstration: tuple[str, ...] | None = None
         self._num_steps = 0
@@ -139,20 +139,6 @@ def entity_names(ids: Iterable[str]) -> dict[str, str]:
         names[entity_id] = f"{kind} {left[kind]}"
         left[kind] -= 1
     return names
-
-
-def _start_engine() -> Any:
-    try:
-        import fast_downward  # noqa: F401  (the engine imports without it, then fails later)
-        from textworld import EnvInfos
-        from textworld.envs.pddl import PddlEnv
-    except ModuleNotFoundError:
-        raise MissingDependency(
-            "ALFWorld's engine is not installed: pip install 'w2stree[alfworld]' "
-            "(compiles two C programs: minutes)"
-        ) from None
-    keep_parses()
-    return PddlEnv(EnvInfos(admissible_commands=True, won=True))
 
 
 def _info(state: Any) -> Info:
