@@ -31,7 +31,7 @@ def test_overrides_reach_nested_keys() -> None:
         ("weak.path=models/x", r"miniature: weak: .*exactly one of path and architecture"),
         ("weak.architecture.max_length=64", r"weak.architecture.max_length is below max_length"),
         ("weak.architecture.num_heads=5", r"even multiple of num_heads"),
-        ("environment.name=chess", r"environment.name: Input should be 'textworld_express'"),
+        ("environment.name=chess", r"environment: Input tag 'chess' found"),
         ("tree_dpo.reference=strong", r"tree_dpo.reference: Input should be 'weak' or 'start'"),
         ("seed", r"override 'seed': write key.path=value"),
         ("seed.x=1", r"override 'seed.x=1': 'seed' is a value, not a section"),

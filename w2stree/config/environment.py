@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Literal
+from pathlib import Path
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -34,4 +35,21 @@ class TextWorldExpressSection(Section):
         )
 
 
-EnvironmentSection = TextWorldExpressSection
+class AlfworldSection(Section):
+    """`data`: the official layout or the compact pack (default: `$ALFWORLD_DATA`)."""
+
+    name: Literal["alfworld"]
+    data: Path | None = None
+    expert: Literal["stored", "planner"] = "stored"
+    max_steps: Positive = 40
+    num_processes: Positive = 4
+
+    def factory(self) -> Callable[[], Environment]:
+        from w2stree.environments.alfworld import Alfworld
+
+        return functools.partial(Alfworld, self.data, expert=self.expert, max_steps=self.max_steps)
+
+
+EnvironmentSection = Annotated[
+    TextWorldExpressSection | AlfworldSection, Field(discriminator="name")
+]

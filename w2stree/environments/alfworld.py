@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from typing import Any, Literal, get_args
 
 from w2stree.environment import ExpertTurn, Info
-from w2stree.environments.alfworld_engine import start_engine
+from w2stree.environments.alfworld_engine import close_engine, start_engine
 from w2stree.environments.alfworld_games import open_games
 from w2stree.errors import EnvironmentFailure, InvalidInput
 
@@ -93,7 +93,7 @@ class Alfworld:
     def close(self) -> None:
         engine, self._engine, self._task_id = self._engine, None, None
         if engine is not None:
-            engine.close()
+            close_engine(engine)
 
     def _load(self, task_id: str) -> None:
         self._task_id = None
