@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from typing import Any, Literal, get_args
 
 from w2stree.environment import ExpertTurn, Info
-from w2stree.environments.alfworld_engine import close_engine, start_engine
+from w2stree.environments.alfworld_engine import start_engine
 from w2stree.environments.alfworld_games import open_games
 from w2stree.errors import EnvironmentFailure, InvalidInput
 
@@ -91,9 +91,9 @@ class Alfworld:
         return [ExpertTurn("", command) for command in commands]
 
     def close(self) -> None:
-        engine, self._engine, self._task_id = self._engine, None, None
-        if engine is not None:
-            close_engine(engine)
+        # The planner's library stays loaded until the process ends: unloading it crashes the
+        # process when another one has been loaded beside it (fast-downward-textworld 20.6.4).
+        self._engine, self._task_id = None, None
 
     def _load(self, task_id: str) -> None:
         self._task_id = None

@@ -39,13 +39,6 @@ def start_engine() -> Any:
     return PddlEnv(EnvInfos(admissible_commands=True, won=True))
 
 
-def close_engine(engine: Any) -> None:
-    """Free the engine's native memory, which Python does not see."""
-    import fast_downward
-
-    fast_downward.close_lib(engine.downward_lib)
-
-
 def keep_work() -> None:
     """Let the engine keep its work from now on, in this process. Twice is once."""
     if _published:
