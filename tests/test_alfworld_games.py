@@ -72,7 +72,7 @@ def test_both_layouts_give_the_same_games_by_the_same_ids(games: Games) -> None:
 
 @pytest.mark.parametrize("split", ["test", "valid_unseen"])
 def test_a_split_that_is_not_there_is_named_with_its_place(games: Games, split: str) -> None:
-    with pytest.raises(InvalidInput, match="valid_unseen.*(is missing|no solvable game)"):
+    with pytest.raises(InvalidInput, match=r"valid_unseen.*(is missing|no solvable game)"):
         games.ids(split)
 
 
@@ -112,7 +112,7 @@ def test_the_place_comes_from_the_environment_variable(
     monkeypatch.setenv("ALFWORLD_DATA", str(write_pack(tmp_path)))
     assert open_games().ids("dev") == ["valid_seen/put-Cup/trial_1"]
     monkeypatch.delenv("ALFWORLD_DATA")
-    with pytest.raises(InvalidInput, match="set ALFWORLD_DATA; .*alfworld-download"):
+    with pytest.raises(InvalidInput, match=r"set ALFWORLD_DATA; .*alfworld-download"):
         open_games()
 
 
