@@ -89,6 +89,20 @@ class ScienceWorldSection(ProcessesSection):
         )
 
 
+class AlfworldSection(ProcessesSection):
+    """`data`: the official layout or the compact pack (default: `$ALFWORLD_DATA`)."""
+
+    name: Literal["alfworld"]
+    data: Path | None = None
+    expert: Literal["stored", "planner"] = "stored"
+    max_steps: Positive = 40
+
+    def factory(self) -> Callable[[], Environment]:
+        from w2stree.environments.alfworld import Alfworld
+
+        return functools.partial(Alfworld, self.data, expert=self.expert, max_steps=self.max_steps)
+
+
 class WebShopSection(ProcessesSection):
     """`data`: a data directory, the small one or the full one (default: `$WEBSHOP_DATA`)."""
 
@@ -132,6 +146,10 @@ class GymnasiumSection(ProcessesSection):
 
 
 EnvironmentSection = Annotated[
-    TextWorldExpressSection | ScienceWorldSection | WebShopSection | GymnasiumSection,
+    TextWorldExpressSection
+    | ScienceWorldSection
+    | AlfworldSection
+    | WebShopSection
+    | GymnasiumSection,
     Field(discriminator="name"),
 ]
