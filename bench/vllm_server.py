@@ -19,7 +19,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-_START_S = 300.0
+_START_S = 600.0  # a minute on an idle machine, much more on a busy one
 
 
 @contextlib.contextmanager

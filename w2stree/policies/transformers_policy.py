@@ -113,11 +113,34 @@ def sample(
     else:
         probability = np.exp((scores - scores.max()) / sampling.temperature)
         probability /= probability.sum()
-        order = np.argsort(-probability, kind="stable")
-        cumulative = probability[order].cumsum()
+        draw = episode.rng.random()
+        is_whole = sampling.top_p == 1.0  # then the head need only reach what was drawn
+        order, cumulative = _most_likely(probability, draw if is_whole else sampling.top_p)
         size = int((cumulative < sampling.top_p).sum()) + 1
         nucleus = cumulative[:size]
-        rank = int((nucleus[:-1] <= episode.rng.random() * nucleus[-1]).sum())
+        mass = probability.sum() if is_whole else nucleus[-1]
+        rank = int((nucleus[:-1] <= draw * mass).sum())
         choice = int(order[rank])
-        logprob = float(np.log(probability[choice] / nucleus[-1]))
+        logprob = float(np.log(probability[choice] / mass))
     return (choice if ids is None else int(ids[choice])), logprob
+
+
+def _most_likely(
+    probability: NDArray[np.float64], mass: float
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Ids by falling probability, ties to the lowest, and its running sum: until `mass`.
+
+    The sorted head of the vocabulary, widened until it holds the mass: sorting all of a large
+    vocabulary for every token costs more than a small model's forward pass.
+    """
+    num_ids, size = len(probability), 64
+    while True:
+        head = np.arange(num_ids)
+        if size < num_ids:
+            least = np.partition(probability, num_ids - size)[num_ids - size]
+            head = np.flatnonzero(probability >= least)
+        order = head[np.argsort(-probability[head], kind="stable")]
+        cumulative = probability[order].cumsum()
+        if cumulative[-1] >= mass or size >= num_ids:
+            return order, cumulative
+        size *= 16
