@@ -2,11 +2,12 @@
 
     python -m bench.environments [--only scienceworld] [--rounds 5]
 
-The bare loop is what one would write without us: the engine in this process, on its default JVM,
-one task after the other with the same recorded actions. Only stepping is timed, by the clock on
-the wall: most of the work is another process's. Episodes are played in turn, ours and the bare
-loop's, and each counts with the best of its rounds, after one round that warms both JVMs up. The
-answers are asserted equal. The exit status is 1 when they differ or a ratio is below the aim.
+The bare loop is what one would write without us: the engine in this process, one task after the
+other with the same recorded actions, on a JVM with the same options. Only stepping is timed, by
+the clock on the wall: most of the work is another process's. Episodes are played in turn, ours
+and the bare loop's, and each counts with the best of its rounds, after one round that warms both
+JVMs up. The answers are asserted equal. The exit status is 1 when they differ or a ratio is below
+the aim. Needs an idle core for each of the three processes that pass a step along.
 """
 
 from __future__ import annotations
@@ -17,14 +18,15 @@ import functools
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from bench.equality import DifferentResultsError
 from w2stree.environment import Environment
+from w2stree.environments import scienceworld, textworld_express
 from w2stree.environments.process import EnvironmentProcess
-from w2stree.environments.scienceworld import _DETERMINISTIC, ScienceWorld
-from w2stree.environments.textworld_express import TextWorldExpress, _tidy
+from w2stree.environments.scienceworld import ScienceWorld
+from w2stree.environments.textworld_express import TextWorldExpress
 
 AIM = 0.7
 SCIENCE = ("find-plant/0", "power-component/10", "lifespan-longest-lived/93", "chemistry-mix/16")
@@ -45,10 +47,7 @@ class Bare(Protocol):
 
 class BareScienceWorld:
     def __init__(self) -> None:
-        from scienceworld import ScienceWorldEnv
-
-        with _java_tool_options(_DETERMINISTIC):
-            self._engine = ScienceWorldEnv()
+        self._engine = scienceworld._start_engine()
 
     def reset(self, task_id: str) -> None:
         _, name, variation = task_id.split("/")
@@ -68,9 +67,7 @@ class BareScienceWorld:
 
 class BareTextWorldExpress:
     def __init__(self) -> None:
-        from textworld_express import TextWorldExpressEnv
-
-        self._engine = TextWorldExpressEnv(envStepLimit=1000)
+        self._engine = textworld_express._start_engine()
         params = ", ".join(f"{name}={value}" for name, value in COOKING.items())
         self._engine.load("cookingworld", params)
 
@@ -83,7 +80,7 @@ class BareTextWorldExpress:
         return observation, infos["score"]
 
     def tidy(self, observation: str) -> str:
-        return _tidy(observation)
+        return textworld_express._tidy(observation)
 
     def close(self) -> None:
         self._engine.close()
@@ -169,15 +166,6 @@ def _assert_equal(bare: Bare, task_id: str, ours: list[Any], theirs: list[Any]) 
         mine, its = (answer[0], answer[4]["score"]), (bare.tidy(observation), max(0.0, score))
         if mine != its:
             raise DifferentResultsError(f"{task_id}, step {i}: {mine!r}, the engine {its!r}")
-
-
-@contextlib.contextmanager
-def _java_tool_options(options: str) -> Iterator[None]:
-    os.environ["JAVA_TOOL_OPTIONS"] = options
-    try:
-        yield
-    finally:
-        del os.environ["JAVA_TOOL_OPTIONS"]
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from typing import Any
 from w2stree.environment import Environment
 from w2stree.environments.java import java_home_bin
 from w2stree.environments.process import EnvironmentProcess
+from w2stree.environments.textworld_express import GAMES
 from w2stree.errors import InvalidInput, MissingDependency
 
 # Generating a solution can take the engine long; what is tested is whether it is right.
@@ -63,10 +64,6 @@ class Kind:
         return f"pip install 'w2stree[{self.extra}]'"
 
 
-_GAMES = (
-    "cookingworld", "coin", "twc", "mapreader",
-    "arithmetic", "sorting", "simonsays", "peckingorder",
-)  # fmt: skip
 _HERE = "w2stree.environments"
 KINDS = (
     Kind(
@@ -76,7 +73,7 @@ KINDS = (
         "textworld_express",
         "envs",
         "Java",
-        variants=tuple((game,) for game in _GAMES),
+        variants=tuple((game,) for game in GAMES),
     ),
     Kind(
         "scienceworld",
@@ -169,7 +166,7 @@ def _replay(process: EnvironmentProcess, task_id: str, least_score: float) -> tu
     score = first[-1][-1]["score"]
     for i, (answer, again) in enumerate(zip(first, second, strict=False)):
         if answer != again:
-            return True, f"step {i} answers {again!r}, at first {answer!r}"
+            return True, f"answer {i} is {again!r}, at first {answer!r}"
     wrong = score < least_score
     return wrong, f"{len(first) - 1} steps, score {score:.2f}, the same answers twice"
 

@@ -12,8 +12,10 @@ from pathlib import Path
 
 from w2stree.errors import MissingDependency
 
-# One compiler tier and the plain collector: an episode is short, and many JVMs share the machine.
-_SMALL = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:-UsePerfData"
+# The collector without threads of its own: many JVMs share the machine.
+_SMALL = "-XX:+UseSerialGC -XX:-UsePerfData"
+# The first compiler only: where steps are quick, the second never earns what it takes.
+_QUICK = "-XX:TieredStopAtLevel=1"
 
 
 def java_home_bin() -> Path:
@@ -35,13 +37,14 @@ def java_home_bin() -> Path:
 
 
 @contextlib.contextmanager
-def small_jvm(*, heap: str, required: str = "") -> Iterator[None]:
+def small_jvm(*, heap: str, is_quick: bool = False, required: str = "") -> Iterator[None]:
     """Within it, a JVM that starts is that Java, with `heap` of memory and a small footprint.
 
-    The user's own `JDK_JAVA_OPTIONS` replace those; `required` (what results depend on) is added
-    to whatever is set. The environment variables are put back at the end.
+    `is_quick`: compile once and lightly. The user's own `JDK_JAVA_OPTIONS` replace all this;
+    `required` (what results depend on) is added to whatever is set. The environment variables
+    are put back at the end.
     """
-    small = f"-Xmx{heap} {_SMALL}"
+    small = f"-Xmx{heap} {_SMALL} {_QUICK if is_quick else ''}".strip()
     changed = {
         "PATH": f"{java_home_bin()}{os.pathsep}{os.environ.get('PATH', '')}",
         "JDK_JAVA_OPTIONS": os.environ.get("JDK_JAVA_OPTIONS", small),

