@@ -51,6 +51,14 @@ class OldCorridor:
         return self.left, -1.0, self.left == 0 or is_late, {"TimeLimit.truncated": is_late}
 
 
+class Masked(OldCorridor):
+    """Says which of its actions can be taken."""
+
+    def step(self, action: int) -> tuple[int, float, bool, dict[str, Any]]:
+        observation, reward, is_over, _ = super().step(action)
+        return observation, reward, is_over, {"action_mask": [0, 1]}
+
+
 class Named(Corridor):
     """Tasks of its own."""
 

@@ -74,6 +74,12 @@ def test_actions_without_names_are_numbers() -> None:
     assert game.step("1")[0] == "5"
 
 
+def test_an_action_mask_rules_actions_out() -> None:
+    game = GymnasiumEnvironment("games:Masked", action_names=("stay", "go"))
+    assert game.reset("Masked/train/5")[1]["admissible_actions"] == ["go", "stay"]
+    assert game.step("go")[4]["admissible_actions"] == ["go"]
+
+
 def test_a_generator_function() -> None:
     game = GymnasiumEnvironment("games:counting", {"upto": 2})
     assert game.reset("counting/train/0")[0] == "Count to 2."

@@ -192,6 +192,14 @@ def test_the_expert_s_every_action_is_admissible(shop: WebShop, index: int) -> N
     assert info["score"] == 1.0
 
 
+def test_the_expert_takes_the_wanted_option_among_like_ones(tmp_path: Path) -> None:
+    colors = {"Color": [{"value": v} for v in ("snow white", "cream white", "white")]}
+    shop = WebShop(write_shop(tmp_path, [LAMP | {"customization_options": colors}]))
+    for color in ("snow white", "white"):
+        shop.reset(goal_task(shop, f"color: {color}"))
+        assert [t.action for t in shop.expert()][2] == f"click[{color}]"
+
+
 def test_the_full_files_are_taken_where_there_are_both(tmp_path: Path) -> None:
     write_shop(tmp_path, RECORDS)
     write_shop(tmp_path, [LAMP], size="")

@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("snowballstemmer")
 
 from w2stree.environments.webshop.catalogue import Product
-from w2stree.environments.webshop.search import K1, B, SearchIndex, _analyzer, _one_byte, document
+from w2stree.environments.webshop.search import SearchIndex, _analyzer, _one_byte, document
 
 analyze = _analyzer()
 
@@ -70,7 +70,7 @@ def bm25(query: list[str], number: int, texts: list[str]) -> float:
         frequency = sum(word in d for d in documents)
         idf = math.log(1 + (len(texts) - frequency + 0.5) / (frequency + 0.5))
         count = own.count(word)
-        total += idf * count / (count + K1 * (1 - B + B * len(own) / mean))
+        total += idf * count / (count + 0.9 * (1 - 0.4 + 0.4 * len(own) / mean))
     return total
 
 
@@ -95,7 +95,7 @@ def test_what_is_indexed_of_a_product() -> None:
 @pytest.mark.parametrize(
     ("text", "terms"),
     [
-        ("The women's T-Shirts, and a dress", ["women", "t", "shirt", "dress"]),
+        ("That's it: the women's T-Shirts, and a dress", ["women", "t", "shirt", "dress"]),
         ("l'eau d\u2019issey 6.76 oz", ["l'eau", "d\u2019issei", "6.76", "oz"]),
         ("1,000 pcs #8.", ["1,000", "pc", "8"]),
         ("snow_white __ 52\"w x 63in", ["snow_whit", "52", "w", "x", "63in"]),

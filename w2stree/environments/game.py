@@ -142,7 +142,6 @@ class TalkedGame:
         return None
 
     def reset(self, task: int | str) -> Answer:
-        self.close()
         self._talk = self._play(task, **self._options)
         return self._answer(lambda talk: next(talk))
 

@@ -52,7 +52,7 @@ _HAS_SYLLABLE = re.compile("[aeiouy][^aeiou]")
 
 
 class SearchIndex:
-    """Finds products by keywords. Built in time linear in the text; 5 bytes a posting."""
+    """Finds products by keywords. Built in time linear in the text; 8 bytes a posting."""
 
     def __init__(self, products: Mapping[str, Product]) -> None:
         self._asins = sorted(products)
