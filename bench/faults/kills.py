@@ -88,6 +88,8 @@ def _one_run(
             counts.num_acknowledged += len(acknowledged)
             counts.num_torn += bool(journal.exists() and read_journal(journal).num_torn_bytes)
             counts.num_orphans += _num_outliving(children)
+            if counts.num_kills % 20 == 0:
+                print(f"  {counts}", file=sys.stderr, flush=True)
         counts.num_lost += _num_missing(acknowledged, _frames(journal))
     assert driver.returncode == 0, f"{run_dir}: exit status {driver.returncode}"
     frames = _frames(journal)

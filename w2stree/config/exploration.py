@@ -77,6 +77,14 @@ class ExplorationConfig(Section):
         ]
 
     @model_validator(mode="after")
+    def _has_base_model(self) -> ExplorationConfig:
+        # Policies of one model for all have no such key; it would fail only after hours of play.
+        is_missing = getattr(self.policy, "base_model", "") is None
+        if is_missing and any(s.model == "base" for s in self.samplings):
+            raise ValueError("a sampling asks for the base model: set policy.base_model")
+        return self
+
+    @model_validator(mode="after")
     def _can_branch(self) -> ExplorationConfig:
         if self.branching and not any(s.temperature > 0 for s in self.samplings):
             raise ValueError("branching needs a sampling with a temperature above 0")
