@@ -270,15 +270,19 @@ def play(server: Server, num_plans: int, size: int, **settings: Any) -> list[Tra
 
 
 def test_episodes_are_in_flight_together_and_fail_alone() -> None:
+    running: list[int] = []
+    most_running: list[int] = []
+
     def bad_for_task_2(handler: Handler, body: dict[str, Any]) -> None:
-        time.sleep(0.2)
+        running.append(1)
+        most_running.append(len(running))
+        time.sleep(0.3)
+        running.pop()
         is_bad = "task-2" in body["messages"][0]["content"]
         (status(500) if is_bad else good)(handler, body)
 
     with serving(bad_for_task_2) as server:
-        start = time.perf_counter()
         played = play(server, 4, 4, max_retries=0, timeout_s=5.0)
-        seconds = time.perf_counter() - start
     assert {t.task_id: t.status for t in played} == {
         "task-0": "done", "task-1": "done", "task-2": "error", "task-3": "done",
     }  # fmt: skip
@@ -287,8 +291,7 @@ def test_episodes_are_in_flight_together_and_fail_alone() -> None:
     assert failed.steps == ()
     assert all(t.total_return == 1.0 for t in played if t.status == "done")
     assert len(server.requests) == 10
-    turns_in_a_row = 10 * 0.2
-    assert seconds < turns_in_a_row + 3 * 0.2 or seconds < 8, "processes start in it too"
+    assert max(most_running) > 1
 
 
 def test_a_rollout_closed_early_asks_no_more() -> None:

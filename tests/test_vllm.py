@@ -152,13 +152,17 @@ def test_admissible_decoding_plays_admissible_actions(
     url: str, model_dir: Path, pool: EnvironmentPool, has_thought: bool
 ) -> None:
     policy = openai_policy(
-        url, model_dir, decoding="admissible", has_thought=has_thought, max_new_tokens=200
+        url, model_dir, decoding="admissible", has_thought=has_thought, max_new_tokens=60
     )
     for trajectory in play(pool, policy, temperature=0.5):
         assert trajectory.status in ("done", "truncated"), trajectory.info
         for step in trajectory.steps:
             assert step.response.startswith("Thought:" if has_thought else "Action:")
-            assert parse_action(step.response) == step.action
+            action = parse_action(step.response)
+            if "\nAction:" in step.response or not has_thought:
+                assert action == step.action
+            else:  # so weak a model may never end its thought
+                assert len(step.token_ids or ()) >= 60
 
 
 IN_PROCESS = """

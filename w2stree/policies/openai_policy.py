@@ -11,8 +11,9 @@ request begins with all of the one before it, so a server that caches prefixes r
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -88,17 +89,17 @@ class OpenAIPolicy:
             extra["structured_outputs"] = structured_output(
                 episode.admissible_actions, has_thought=self._has_thought
             )
-        wait_s = 0.5
-        for attempt in range(self._max_retries + 1):
+        num_retries, wait_s = 0, 0.5
+        while True:
             try:
-                reply = await self._ask(episode, settings, extra)
+                with self._our_errors():
+                    reply = await self._ask(episode, settings, extra)
                 return self._checked(self._turn(reply), reply, episode)
             except _MalformedReplyError as error:
-                if attempt == self._max_retries:
+                if num_retries == self._max_retries:
                     raise ModelFailure(f"{self._base_url}: {error}") from None
             await asyncio.sleep(wait_s)
-            wait_s = min(2 * wait_s, 8.0)
-        raise AssertionError("unreachable")
+            num_retries, wait_s = num_retries + 1, min(2 * wait_s, 8.0)
 
     async def close(self) -> None:
         if self._client is not None:
@@ -107,18 +108,23 @@ class OpenAIPolicy:
 
     async def _ask(self, episode: Episode, settings: dict[str, Any], extra: dict[str, Any]) -> Any:
         """The server's reply, with tokens where it does not refuse to give them."""
+        if not self._wants_tokens:
+            return await self._post(episode, settings, extra, with_tokens=False)
+        try:
+            return await self._post(episode, settings, extra, with_tokens=True)
+        except (self._openai.BadRequestError, self._openai.UnprocessableEntityError):
+            if self._chat is not None:
+                raise
+        reply = await self._post(episode, settings, extra, with_tokens=False)
+        self._wants_tokens = False  # they were what it refused
+        return reply
+
+    @contextlib.contextmanager
+    def _our_errors(self) -> Iterator[None]:
+        """The client's errors, which come after its own retries, as the package's."""
         openai = self._openai
         try:
-            if self._wants_tokens:
-                try:
-                    return await self._post(episode, settings, extra, with_tokens=True)
-                except (openai.BadRequestError, openai.UnprocessableEntityError):
-                    if self._chat is not None:
-                        raise
-                    reply = await self._post(episode, settings, extra, with_tokens=False)
-                    self._wants_tokens = False  # they were what it refused
-                    return reply
-            return await self._post(episode, settings, extra, with_tokens=False)
+            yield
         except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
             source = f"${self._key_env}" if self._key_env else "no key: set api_key_env"
             raise InvalidInput(f"{self._base_url} refuses us ({source}): {error}") from None
