@@ -18,7 +18,6 @@ from w2stree.config.environment import TextWorldExpressSection
 from w2stree.policy import AgentTurn, Episode, RandomPolicy, Sampling
 from w2stree.react import UNPARSED
 from w2stree.rollout import EpisodePlan, rollout
-from w2stree.stages.context import environments
 from w2stree.trajectory import Trajectory, write_trajectories
 from w2stree.verification import read_run, verify
 
@@ -49,7 +48,7 @@ def played() -> list[Trajectory]:
         for seed in range(3)
         for sample in range(2)
     ]
-    with environments(SECTION) as pool:
+    with SECTION.pool() as pool:
         return list(rollout(pool, Mumbling(by_verb=True), plans, instruction="Cook."))
 
 
@@ -93,7 +92,7 @@ def test_whatever_was_changed_is_found(run: Path, played: list[Trajectory]) -> N
         ("status", 5): replace(played[4], steps=played[4].steps[:5]),
         ("statement", 0): replace(played[0], prompt=(other_task,)),
     }
-    with environments(SECTION) as pool:
+    with SECTION.pool() as pool:
         found = list(verify(pool, list(tampered.values())))
     for (what, step), (trajectory, differences) in zip(tampered, found, strict=True):
         assert trajectory is tampered[what, step]
@@ -129,7 +128,7 @@ def test_a_sample_is_the_same_for_the_same_seed(
 
 def test_a_replay_that_fails_is_a_difference(played: list[Trajectory]) -> None:
     section = SECTION.model_copy(update={"memory_limit_mb": 1})
-    with environments(section) as pool:
+    with section.pool() as pool:
         ((_, differences),) = verify(pool, played[:1])
     assert [d.what for d in differences] == ["failure"]
     assert "memory_limit_mb is 1" in differences[0].replayed
