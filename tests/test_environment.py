@@ -109,6 +109,15 @@ def test_admissible_actions_are_sorted_and_accepted(cooking: EnvironmentProcess)
     assert "read cookbook" in actions
 
 
+def test_help_tells_the_task_and_costs_a_step() -> None:
+    with EnvironmentProcess(factory(max_steps=2)) as process:
+        _, at_start = process.call("reset", "cookingworld/train/0")
+        observation, reward, terminated, truncated, info = process.call("step", "help")
+        assert observation.startswith("You are hungry!")
+        assert (reward, terminated, truncated, info) == (0.0, False, False, at_start)
+        assert process.call("step", "help")[3]
+
+
 def test_an_unknown_action_costs_a_step_and_the_limit_truncates() -> None:
     with EnvironmentProcess(factory(max_steps=2)) as process:
         process.call("reset", "cookingworld/train/0")

@@ -6,6 +6,7 @@ EACL 2023. Task ids read `game/fold/seed`, for example `cookingworld/train/17`.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -45,6 +46,7 @@ class TextWorldExpress:
         self._max_steps = max_steps
         self._engine = _start_engine()
         self._fold_and_seed: tuple[str, int] | None = None
+        self._infos: Mapping[str, Any] = {}
         self._num_steps = 0
         self._score = 0.0
         try:
@@ -63,7 +65,14 @@ class TextWorldExpress:
         return statement, _info(infos)
 
     def step(self, action: str) -> tuple[str, float, bool, bool, Info]:
-        observation, _, _, infos = self._engine.step(action)
+        infos = self._infos
+        if action == "help":  # the engine's Python answers this one, without a step of the game
+            observation = self._engine.getTaskDescription()
+        else:
+            # The engine's own step asks the JVM for the task's description too, each time: half
+            # of its time.
+            infos = self._infos = json.loads(self._engine.server.stepJSON(action))
+            observation = infos["observation"]
         self._num_steps += 1
         info = _info(infos)
         reward = info["score"] - self._score
@@ -92,13 +101,13 @@ class TextWorldExpress:
         if engine is not None:
             engine.close()
 
-    def _generate(self, *, gold: bool) -> dict[str, Any]:
+    def _generate(self, *, gold: bool) -> Mapping[str, Any]:
         if self._fold_and_seed is None:
             raise EnvironmentFailure("no task is loaded; call reset(task_id) first")
         fold, seed = self._fold_and_seed
         self._num_steps, self._score = 0, 0.0
-        _, infos = self._engine.reset(seed=seed, gameFold=fold, generateGoldPath=gold)
-        return dict(infos)
+        _, self._infos = self._engine.reset(seed=seed, gameFold=fold, generateGoldPath=gold)
+        return self._infos
 
     def _parse(self, task_id: str) -> tuple[str, int]:
         game, _, rest = task_id.partition("/")
