@@ -168,6 +168,7 @@ def test_an_interrupt_leaves_a_run_that_goes_on(tmp_path: Path) -> None:
     assert again.stdout.split()[:3] == ["demonstrations", "done", "before"]
 
 
+@pytest.mark.slow
 def test_killing_a_run_while_it_explores_loses_no_episode(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "w2stree", "run", "miniature", "tasks.explore=12"]
     killed = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL)
