@@ -151,7 +151,7 @@ def test_a_prefix_that_is_answered_differently_is_an_error() -> None:
     plan = EpisodePlan("task-0", 0, Sampling(), 5, prefix=(wrong,))
     trajectory = play(RandomPolicy(), [plan])["task-0", 0]
     assert trajectory.status == "error"
-    assert "not You are on the moon." in trajectory.info["error"]
+    assert "the snapshot has 'You are on the moon.'" in trajectory.info["error"]
 
 
 def test_the_expert_s_noise_is_a_rate() -> None:

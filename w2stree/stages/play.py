@@ -26,7 +26,7 @@ from w2stree.react import render_turn
 from w2stree.rollout import EpisodePlan, opening
 from w2stree.run_directory import StageWriter, hash_files, write_json
 from w2stree.stages.context import Context, bar
-from w2stree.trajectory import Step, Trajectory, read_trajectories, write_trajectories
+from w2stree.trajectory import Status, Step, Trajectory, read_trajectories, write_trajectories
 
 GREEDY = Sampling(temperature=0.0)
 
@@ -165,31 +165,41 @@ def _play_model(
 
 
 def _demonstrate(context: Context, stage: str, tasks: Sequence[str]) -> list[Trajectory]:
+    """Of tasks whose solution is longer than the step limit there is no demonstration."""
     environment = context.pool()[0]
-    return [
+    shown = [
         _demonstration(context, environment, task_id)
         for task_id in bar(tasks, total=len(tasks), what=f"{stage}: episodes")
     ]
+    whole = [t for t in shown if t.status == "done" and t.total_return >= 1.0]
+    advice = "raise environment.max_steps for more"
+    if not whole:
+        raise EnvironmentFailure(f"the expert finishes none of {len(tasks)} tasks; {advice}")
+    if len(whole) < len(tasks):
+        unfinished = len(tasks) - len(whole)
+        warnings.warn(
+            f"{stage}: the expert does not finish {unfinished} of {len(tasks)} tasks; {advice}",
+            stacklevel=2,
+        )
+    return whole
 
 
 def _demonstration(context: Context, environment: EnvironmentProcess, task_id: str) -> Trajectory:
     statement, info = environment.call("reset", task_id)
     prompt = context.config.prompt
-    steps, is_over = [], False
+    steps: list[Step] = []
+    status: Status = "truncated"
     for turn in environment.call("expert"):
-        observation, _, terminated, truncated, info = environment.call("step", turn.action)
+        observation, reward, terminated, truncated, info = environment.call("step", turn.action)
         thought = turn.thought if prompt.thought else ""
-        steps.append(Step(turn.action, observation, render_turn(thought, turn.action)))
-        is_over = terminated or truncated
-        if is_over:
+        response = render_turn(thought, turn.action)
+        steps.append(Step(turn.action, observation, response, reward=reward))
+        if terminated:
+            status = "done"
+        if terminated or truncated:
             break
-    if not is_over or info["score"] < 1.0:
-        raise EnvironmentFailure(
-            f"{task_id}: the expert ends at score {info['score']:.2f} after {len(steps)} steps; "
-            "raise environment.max_steps"
-        )
     messages = opening(prompt.instruction, statement)
-    return Trajectory(task_id, messages, tuple(steps), 1.0, "done", {"policy": "expert"})
+    return Trajectory(task_id, messages, tuple(steps), info["score"], status, {"policy": "expert"})
 
 
 def _record(out: StageWriter, trajectories: list[Trajectory]) -> None:
