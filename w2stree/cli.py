@@ -104,15 +104,11 @@ def _positive(text: str) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    # Spinning OpenMP threads halve the speed when both cores are busy, and nothing here may
-    # reach for a model hub; both are read when torch and transformers are imported.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    _before_models()
     try:
         from w2stree.config import load_config
 
         config = load_config(options.config, options.override)
-        _quiet_libraries()
         from w2stree.experiment import run_experiment
     except ModuleNotFoundError as error:
         raise MissingDependency(
@@ -128,6 +124,7 @@ def _run(options: argparse.Namespace) -> int:
 def _explore(options: argparse.Namespace) -> int:
     from w2stree.commands.explore import explore
 
+    _before_models()
     return explore(options.config, options.override, options.run_dir, salvage=options.salvage)
 
 
@@ -166,13 +163,17 @@ def _announce(stage: str, what: str) -> None:
     print(f"{stage:<24} {what}", flush=True)
 
 
-def _quiet_libraries() -> None:
-    import datasets
-    import transformers
-
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
-    datasets.disable_progress_bars()
+def _before_models() -> None:
+    """Settings that torch, transformers and datasets read when they are imported."""
+    settings = {
+        "OMP_WAIT_POLICY": "PASSIVE",  # spinning threads halve the speed when all cores are busy
+        "HF_HUB_OFFLINE": "1",  # nothing here may reach for a model hub
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+        "TRANSFORMERS_VERBOSITY": "error",
+    }
+    for name, value in settings.items():
+        os.environ.setdefault(name, value)
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
 
 
