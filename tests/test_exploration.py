@@ -14,7 +14,13 @@ from locks import Lock
 from bench.faults import environments
 from w2stree.branching import choose_nodes, plan_branches, steps_to
 from w2stree.environments.pool import EnvironmentPool
-from w2stree.errors import IdenticalTrajectories, InvalidInput, JournalError
+from w2stree.errors import (
+    ExplorationFailure,
+    IdenticalTrajectories,
+    InvalidInput,
+    JournalError,
+    ModelFailure,
+)
 from w2stree.exploration import (
     PAPER_SAMPLINGS,
     Budget,
@@ -194,6 +200,32 @@ def test_broken_environments_cost_attempts_and_no_sample(tmp_path: Path, fault: 
         pytest.skip("the pool has no such limit")
     assert counts.num_faults == counts.num_errors == 3
     assert counts.num_missing == counts.num_counted_as_failures == counts.num_different == 0
+
+
+class Gone(RandomPolicy):
+    """A server that went away after its first answers."""
+
+    num_turns = 0
+
+    def act(self, episodes: Sequence[Episode]) -> list[AgentTurn | ModelFailure]:
+        self.num_turns += len(episodes)
+        if self.num_turns > 20:
+            return [ModelFailure("connection refused") for _ in episodes]
+        return super().act(episodes)
+
+
+@pytest.mark.filterwarnings("ignore::w2stree.IdenticalTrajectories")
+def test_errors_one_after_the_other_stop_it(pool: EnvironmentPool, path: Path) -> None:
+    plans = plan_episodes([f"lock/{i}" for i in range(40)], [Sampling(), Sampling(0.5)], seed=1)
+    policy = Gone()
+    with Journal(path) as journal:
+        exploration = Exploration(journal, pool, lambda _: policy, max_attempts=2)
+        with pytest.raises(ExplorationFailure, match=r"^50 episodes in a row .*refused"):
+            exploration.play(plans)
+    errors = [t for t in read_journal(path).trajectories if t.status == "error"]
+    assert len(errors) < 60  # those in flight are recorded too
+    tallies = play(path, pool, plans, max_attempts=2).tallies.values()
+    assert sum(tally.num_finished for tally in tallies) == len(plans)
 
 
 class Talking(RandomPolicy):

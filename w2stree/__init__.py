@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from w2stree.dataset import preference_dataset, sft_dataset
     from w2stree.errors import (
         EnvironmentFailure,
+        ExplorationFailure,
         ForestFileError,
         IdenticalTrajectories,
         InvalidInput,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "EnvironmentFailure": "errors",
+    "ExplorationFailure": "errors",
     "Forest": "forest",
     "ForestFileError": "errors",
     "ForestSummary": "summary",
@@ -75,6 +77,7 @@ _HOME = {
 
 __all__ = [  # literal, so that type checkers and editors see it; tests hold it to _HOME
     "EnvironmentFailure",
+    "ExplorationFailure",
     "Forest",
     "ForestFileError",
     "ForestSummary",

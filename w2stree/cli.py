@@ -12,6 +12,7 @@ from pathlib import Path
 from w2stree.commands.verify import verify
 from w2stree.errors import (
     EnvironmentFailure,
+    ExplorationFailure,
     InvalidInput,
     JournalError,
     MissingDependency,
@@ -37,6 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except EnvironmentFailure as error:
         print(f"w2stree: the environment failed: {error}", file=sys.stderr)
+        return 1
+    except ExplorationFailure as error:
+        print(f"w2stree: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nw2stree: interrupted; run the same command again to go on", file=sys.stderr)

@@ -8,6 +8,7 @@ from w2stree._core import ForestFileError, InvalidInput
 
 __all__ = [
     "EnvironmentFailure",
+    "ExplorationFailure",
     "ForestFileError",
     "IdenticalTrajectories",
     "InvalidInput",
@@ -24,6 +25,10 @@ class MissingDependency(ImportError):  # noqa: N818 (agreed name)
 
 class EnvironmentFailure(RuntimeError):  # noqa: N818 (agreed name)
     """An environment or its process failed. Never a failed trajectory: nothing was learned."""
+
+
+class ExplorationFailure(RuntimeError):  # noqa: N818 (as EnvironmentFailure)
+    """One episode after the other ends in an error: playing on would only use up attempts."""
 
 
 class ModelFailure(RuntimeError):  # noqa: N818 (as EnvironmentFailure)

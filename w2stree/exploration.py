@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from typing import cast, get_args
 
 from w2stree.environments.pool import EnvironmentPool
-from w2stree.errors import IdenticalTrajectories, InvalidInput
+from w2stree.errors import ExplorationFailure, IdenticalTrajectories, InvalidInput
 from w2stree.group_commit import GroupCommit
 from w2stree.journal import Journal
 from w2stree.policy import AsyncPolicy, ModelName, Policy, Sampling
@@ -36,6 +36,9 @@ PAPER_SAMPLINGS = (
 )
 """The authors' six configurations (arXiv 2507.18858, their code); the last is the model before
 its fine-tuning."""
+
+MAX_ERRORS_IN_A_ROW = 50
+"""A server that is gone for good fails everything: better to stop than to use up all attempts."""
 
 
 def choose_tasks(pool: EnvironmentPool, split: str, *, first: int, count: int) -> list[str]:
@@ -129,14 +132,17 @@ class Exploration:
         for trajectory in journal.episodes():
             self._count(trajectory)
         self._num_before = self._num_episodes
+        self._num_errors_in_a_row = 0
         self._started = time.monotonic()
 
     def play(self, plans: Sequence[EpisodePlan]) -> bool:
         """Play what is missing of `plans`; False where the budget ended it (`spent` says which).
 
         Warns `IdenticalTrajectories` of tasks whose runs all took the same actions. Raises
-        `JournalError` where the journal cannot be written; what was acknowledged stays.
+        `JournalError` where the journal cannot be written and `ExplorationFailure` after
+        `MAX_ERRORS_IN_A_ROW`; what was acknowledged stays.
         """
+        self._num_errors_in_a_row = 0
         samples = {(plan.task_id, plan.sample_index) for plan in plans}
         self._planned |= samples
         self._open |= {sample for sample in samples if not self._is_settled(sample)}
@@ -214,6 +220,16 @@ class Exploration:
                     episodes_per_s=rate,
                     seconds_left=len(self._open) / rate,
                 )
+            )
+            self._refuse_to_fail_on(trajectory)
+
+    def _refuse_to_fail_on(self, trajectory: Trajectory) -> None:
+        is_error = trajectory.status == "error"
+        self._num_errors_in_a_row = self._num_errors_in_a_row + 1 if is_error else 0
+        if self._num_errors_in_a_row >= MAX_ERRORS_IN_A_ROW:
+            raise ExplorationFailure(
+                f"{self._num_errors_in_a_row} episodes in a row ended in an error, the last one: "
+                f"{trajectory.info['error']}; mend it and run the same command again to go on"
             )
 
     def _count(self, trajectory: Trajectory) -> None:
