@@ -16,7 +16,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 _START_S = 600.0  # a minute on an idle machine, much more on a busy one
@@ -24,16 +24,22 @@ _START_S = 600.0  # a minute on an idle machine, much more on a busy one
 
 @contextlib.contextmanager
 def vllm_server(
-    python: str | Path, model_dir: str | Path, *, log: Path, port: int | None = None
+    python: str | Path,
+    model_dir: str | Path,
+    *,
+    log: Path,
+    port: int | None = None,
+    adapters: Mapping[str, Path] | None = None,
 ) -> Iterator[str]:
     """Serves the model as `tuned` until the block ends; yields the base URL.
 
-    Raises `RuntimeError` with the end of the log where it does not come up.
+    With `adapters` (directories of LoRA adapters by name) the model itself is `base`. Raises
+    `RuntimeError` with the end of the log where it does not come up.
     """
     port = port or _free_port()
     with log.open("w") as output:
         server = subprocess.Popen(
-            _command(python, model_dir, port),
+            _command(python, model_dir, port, adapters or {}),
             env={**os.environ, "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"},
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -52,11 +58,15 @@ def vllm_server(
         server.wait()
 
 
-def _command(python: str | Path, model_dir: str | Path, port: int) -> list[str]:
+def _command(
+    python: str | Path, model_dir: str | Path, port: int, adapters: Mapping[str, Path]
+) -> list[str]:
+    loras = [f"{name}={folder}" for name, folder in adapters.items()]
     return [
         # `vllm serve` asks for the distribution's name, which on the CPU is another.
         *(str(python), "-m", "vllm.entrypoints.openai.api_server"),
-        *("--model", str(model_dir), "--served-model-name", "tuned"),
+        *("--model", str(model_dir), "--served-model-name", "base" if loras else "tuned"),
+        *(("--enable-lora", "--max-lora-rank", "64", "--lora-modules", *loras) if loras else ()),
         *("--host", "127.0.0.1", "--port", str(port)),
         *("--dtype", "float32", "--enforce-eager", "--gpu-memory-utilization", "0.1"),
         "--no-enable-chunked-prefill",  # with it, a request's own seed ends the CPU engine

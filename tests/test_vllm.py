@@ -6,6 +6,7 @@ W2STREE_VLLM_PYTHON=DIR/bin/python pytest -m slow tests/test_vllm.py, DIR made b
 
 from __future__ import annotations
 
+import copy
 import functools
 import json
 import os
@@ -53,8 +54,11 @@ def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "weak.architecture={hidden_size: 64, num_layers: 2, num_heads: 2, intermediate_size: 64}"
     )
     command = [sys.executable, "-m", "w2stree", "run", "miniature", "--run-dir", str(run_dir)]
-    subprocess.run([*command, width], check=True, capture_output=True)
-    return run_dir / "sft_weak" / "model"
+    # So small a run may find no pairs to go on with: the weak model is there by then.
+    ran = subprocess.run([*command, width], capture_output=True, text=True)
+    model = run_dir / "sft_weak" / "model"
+    assert model.is_dir(), ran.stderr
+    return model
 
 
 @pytest.fixture(scope="module")
@@ -98,9 +102,42 @@ def test_sent_token_ids_the_server_samples_what_the_model_means(
     check_sampled(played, model_dir)
 
 
-def check_sampled(played: list[Trajectory], model_dir: Path) -> None:
-    """Whole episodes, whose ids say the text and whose logprobs are the model's own."""
+def test_an_adapter_is_asked_for_by_name(
+    model_dir: Path, pool: EnvironmentPool, tmp_path: Path
+) -> None:
+    from bench.vllm_server import vllm_server
+
     model, tokenizer = load_model(model_dir)
+    torch.manual_seed(3)
+    tuned = adapted(model)
+    tuned.save_pretrained(tmp_path / "adapter")
+    with vllm_server(
+        PYTHON, model_dir, log=tmp_path / "log", adapters={"tuned": tmp_path / "adapter"}
+    ) as url:
+        by_name = {
+            name: play(
+                pool, OpenAIPolicy(name, base_url=url, tokenizer=tokenizer, max_new_tokens=24)
+            )
+            for name in ("base", "tuned")
+        }
+    check_sampled(by_name["base"], model_dir)
+    check_sampled(by_name["tuned"], model_dir, model=tuned.merge_and_unload())
+
+
+def adapted(model: Any) -> Any:
+    """The model with a LoRA adapter that changes it: neither of its matrices is zero."""
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(
+        r=8, target_modules=["q_proj", "v_proj"], init_lora_weights=False, task_type="CAUSAL_LM"
+    )
+    return get_peft_model(copy.deepcopy(model), config)
+
+
+def check_sampled(played: list[Trajectory], model_dir: Path, *, model: Any = None) -> None:
+    """Whole episodes, whose ids say the text and whose logprobs are the model's own."""
+    own_model, tokenizer = load_model(model_dir)
+    model = model or own_model
     chat = ChatFormat(tokenizer)
     for trajectory in played:
         assert trajectory.status in ("done", "truncated"), trajectory.info
