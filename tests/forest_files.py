@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import struct
+from pathlib import Path
 from typing import NamedTuple
 
 from strategies import episode
 
-from w2stree import Forest, _core
+from w2stree import Forest, _core, open_forest
 from w2stree.forest_file import packed
 
 TABLE, ENTRY, NUM_SECTIONS = 32, struct.Struct("<24sQQQ"), 21
@@ -104,3 +105,8 @@ def place(file: bytes, name: str, index: int) -> int:
     """Where an element lies."""
     section = sections(file)[name]
     return section.offset + index * section.format.size
+
+
+def reopen(forest: Forest, folder: Path) -> Forest:
+    forest.save(folder / "f")
+    return open_forest(folder / "f")

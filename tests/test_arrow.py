@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import gc
 import runpy
-import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -18,7 +17,6 @@ from arrow_structs import Array, Producer, Schema, Stream, in_capsule
 from columns import columns_of, facts
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from interruption import assert_a_signal_stops
 from strategies import episode, trajectory_lists
 
 from w2stree import (
@@ -393,13 +391,3 @@ def test_fuzz_corpus_is_what_its_script_writes() -> None:
     made = runpy.run_path(str(folder / "make_arrow_corpus.py"))["corpus"]()
     committed = (folder / "corpus" / "arrow_trajectories").iterdir()
     assert made == {p.name: p.read_bytes() for p in committed}
-
-
-@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs POSIX timers")
-def test_a_signal_stops_reading() -> None:
-    many = 40_000_000
-    texts = pa.LargeListArray.from_arrays([0, many], pa.repeat("take the lamp", many))
-    table = pa.table(
-        {"task_id": ["t"], "actions": texts, "observations": texts, "total_return": [1.0]}
-    )
-    assert_a_signal_stops(lambda: build_forest_from_arrow(table))

@@ -18,6 +18,7 @@ from forest_files import (
     lay_out,
     patch,
     place,
+    reopen,
     seal,
     sections,
     values,
@@ -45,11 +46,6 @@ def forest() -> Forest:
 def saved(forest: Forest, tmp_path: Path) -> Path:
     forest.save(tmp_path / "saved.forest")
     return tmp_path / "saved.forest"
-
-
-def reopen(forest: Forest, folder: Path) -> Forest:
-    forest.save(folder / "f")
-    return open_forest(folder / "f")
 
 
 def test_golden_files() -> None:

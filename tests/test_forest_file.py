@@ -12,9 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from comparisons import assert_same_forest
-from forest_files import (
-    EPISODES,
-)
+from forest_files import EPISODES, reopen
 from hypothesis import given
 from strategies import episode, trajectory_lists
 
@@ -40,11 +38,6 @@ def forest() -> Forest:
 def saved(forest: Forest, tmp_path: Path) -> Path:
     forest.save(tmp_path / "saved.forest")
     return tmp_path / "saved.forest"
-
-
-def reopen(forest: Forest, folder: Path) -> Forest:
-    forest.save(folder / "f")
-    return open_forest(folder / "f")
 
 
 def test_opens_what_was_saved(forest: Forest, saved: Path) -> None:

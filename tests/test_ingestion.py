@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import signal
 import sys
 import time
 import warnings
@@ -15,7 +14,6 @@ import numpy as np
 import pytest
 from columns import columns_of, facts, ids_of
 from hypothesis import given, settings
-from interruption import assert_a_signal_stops
 from strategies import episode, trajectory_lists
 
 from w2stree import (
@@ -276,7 +274,7 @@ def test_numbered_texts_are_a_sequence() -> None:
         texts[3]
 
 
-# Memory and interruption
+# Memory
 
 
 def test_references_are_given_back() -> None:
@@ -300,15 +298,3 @@ def test_references_are_given_back() -> None:
         build_all()
     gc.collect()
     assert [sys.getrefcount(o) for o in held] == before
-
-
-@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs POSIX timers")
-@pytest.mark.parametrize("way", ["objects", "texts"])
-def test_signals_interrupt(way: str) -> None:
-    many = 20_000_000
-    endless = replace(episode("", 1), steps=[Step("a", "o")] * many)  # type: ignore[arg-type]
-    texts = [["a"] * many]
-    if way == "objects":
-        assert_a_signal_stops(lambda: build_forest([endless]))
-    else:
-        assert_a_signal_stops(lambda: build_forest_from_texts(["t"], texts, texts, [1.0]))

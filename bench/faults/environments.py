@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import inspect
 import os
 import signal
 import time
@@ -88,10 +87,8 @@ class DisturbedCounts:
     num_different: int
 
 
-def disturb(folder: Path, fault: str, *, num_faults: int) -> DisturbedCounts | None:
-    """Explore with `num_faults` faults and without; None where the pool has no such limit."""
-    if not set(_LIMITS[fault]) <= set(inspect.signature(EnvironmentPool).parameters):
-        return None
+def disturb(folder: Path, fault: str, *, num_faults: int) -> DisturbedCounts:
+    """Explore with `num_faults` faults and without."""
     plans = plan_episodes([f"walk/{i}" for i in range(10)], [Sampling()] * 6, seed=0)
     played = {}
     for name, count in (("disturbed", num_faults), ("undisturbed", 0)):

@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "arrow_formats.hpp"
 #include "hostile.hpp"
 #include "input.hpp"
 #include "w2stree/arrow.hpp"
@@ -27,30 +28,6 @@ inline constexpr std::int64_t kMaxData = 4096;
 // Parts of good and of bad UTF-8, to be put together.
 inline constexpr std::uint8_t kBytes[] = {0xc3, 0xa9, 0xe2, 0x82, 0xac, 0xed, 0xa0, 0x80,
                                           0xf0, 0x9f, 0x98, 0x80, 0xc0, 0xf4, 0xff, 0x00};
-
-inline constexpr const char* kTexts[] = {"u", "U", "vu"};
-inline constexpr const char* kLists[] = {"+l", "+L", "+vl", "+vL"};
-inline constexpr const char* kIntegers[] = {"c", "C", "s", "S", "i", "I", "l", "L"};
-inline constexpr const char* kWrong[] = {nullptr, "",   "+",  "+v",   "+vx", "+s", "+w:2",
-                                         "z",     "vz", "uu", "v",    "n",   "b",  "tdD",
-                                         "u",     "g",  "+l", "\xff", "gg",  "e",  "i"};
-
-inline std::int64_t size_of_number(char format) {
-  switch (format) {
-    case 'c':
-    case 'C':
-      return 1;
-    case 's':
-    case 'S':
-      return 2;
-    case 'f':
-    case 'i':
-    case 'I':
-      return 4;
-    default:
-      return 8;
-  }
-}
 
 // Makes schemas and arrays of what an input says, and holds the memory behind them.
 class Producer {

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from w2stree.config.environment import EnvironmentSection
 from w2stree.config.model import ModelSection, OptimisationSection, StrongSection, TokenizerSection
-from w2stree.config.policy import DecodingSection
+from w2stree.config.policy import DecodingSection, SamplingSection
 from w2stree.config.section import Fraction, Positive, Section
 
 
@@ -41,11 +41,6 @@ class PromptSection(Section):
 
     instruction: str = ""
     thought: bool = True
-
-
-class SamplingSection(Section):
-    temperature: Annotated[float, Field(ge=0)]
-    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
 
 
 class ExploreSection(Section):

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from w2stree.branching import Criterion
 from w2stree.config.environment import EnvironmentSection
-from w2stree.config.policy import PolicySection
+from w2stree.config.policy import PolicySection, SamplingSection
 from w2stree.config.section import Positive, Section
 from w2stree.exploration import PAPER_SAMPLINGS, Budget
 from w2stree.policy import ModelName, Sampling
@@ -22,9 +22,7 @@ class ExploredTasksSection(Section):
     count: Positive
 
 
-class ExploredSamplingSection(Section):
-    temperature: Annotated[float, Field(ge=0)]
-    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+class ExploredSamplingSection(SamplingSection):
     model: ModelName = "tuned"
 
     def sampling(self) -> Sampling:

@@ -18,6 +18,11 @@ from w2stree.policy import AsyncPolicy, ModelName, Policy, RandomPolicy
 T = TypeVar("T")
 
 
+class SamplingSection(Section):
+    temperature: Annotated[float, Field(ge=0)]
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+
+
 class DecodingSection(Section):
     """How turns are decoded, the same for every model of a run.
 

@@ -56,7 +56,10 @@ class TextWorldExpress:
 
     def tasks(self, split: str) -> list[str]:
         """1,000 tasks a split; dev and test share no seed with train."""
-        return task_ids(self._game, split)
+        start = FOLD_START.get(split)
+        if start is None:
+            raise InvalidInput(f"split is {split!r}; use one of {', '.join(FOLD_START)}")
+        return [f"{self._game}/{split}/{seed}" for seed in range(start, start + FOLD_SIZE)]
 
     def reset(self, task_id: str) -> tuple[str, Info]:
         self._fold_and_seed = self._parse(task_id)
@@ -115,14 +118,6 @@ class TextWorldExpress:
         if game != self._game or fold not in FOLD_START or not seed.isdigit():
             raise InvalidInput(f"task id {task_id!r}; expected '{self._game}/<split>/<seed>'")
         return fold, int(seed)
-
-
-def task_ids(game: str, split: str) -> list[str]:
-    """All 1,000 task ids of a split, by seed; needs no engine."""
-    start = FOLD_START.get(split)
-    if start is None:
-        raise InvalidInput(f"split is {split!r}; use one of {', '.join(FOLD_START)}")
-    return [f"{game}/{split}/{seed}" for seed in range(start, start + FOLD_SIZE)]
 
 
 def refuse_unknown_game(game: str) -> None:
