@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from w2stree import Forest, _core, open_forest
+from w2stree.parts import ForestParts
 
 TASKS, TRAJECTORIES, STEPS, RUNS = 100, 4000, 30, 40
 
@@ -35,10 +36,12 @@ def make_forest() -> Forest:
         TASKS,
     )
     return Forest(
-        core,
-        task_ids=[f"task {i}" for i in range(TASKS)],
-        actions=["go on", "turn"],
-        observations=["on", "round"],
+        ForestParts(
+            core,
+            task_ids=[f"task {i}" for i in range(TASKS)],
+            actions=["go on", "turn"],
+            observations=["on", "round"],
+        )
     )
 
 

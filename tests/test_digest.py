@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from strategies import episode, trajectory_lists
 
 from w2stree import Forest, InvalidInput, Trajectory, _core, build_forest, open_forest
+from w2stree.parts import ForestParts
 from w2stree.text_column import TextColumn
 
 pytestmark = pytest.mark.filterwarnings("ignore::w2stree.IdenticalTrajectories")
@@ -143,10 +144,12 @@ def test_ids_texts_and_files_do_not_matter(tmp_path: Path) -> None:
         2,
     )
     by_number = Forest(
-        core,
-        task_ids=["task", "other task"],
-        actions=TextColumn(column.data, column.offset[1:]),
-        observations=["other", "usual"],
+        ForestParts(
+            core,
+            task_ids=["task", "other task"],
+            actions=TextColumn(column.data, column.offset[1:]),
+            observations=["other", "usual"],
+        )
     )
     assert by_number.digest() == forest.digest()
 
@@ -172,10 +175,10 @@ def test_refuses_tables_that_do_not_fit() -> None:
         ({"observations": []}, r"observation_id\[1\]=0 has no text: 0 given"),
     ):
         with pytest.raises(InvalidInput, match=match):
-            Forest(core, **{**tables, **wrong}).digest()
+            Forest(ForestParts(core, **{**tables, **wrong})).digest()
     torn = TextColumn(np.zeros(2, np.uint8), np.array([0, 5, 2]))
     with pytest.raises(InvalidInput, match=r"actions.offset\[2\]: expected at least the offset"):
-        Forest(core, **{**tables, "actions": torn}).digest()
+        Forest(ForestParts(core, **{**tables, "actions": torn})).digest()
 
 
 # XXH64 itself.

@@ -24,6 +24,7 @@ from w2stree import (
     open_forest,
 )
 from w2stree.cli import main
+from w2stree.parts import ForestParts
 from w2stree.text_column import TextColumn
 
 pytestmark = pytest.mark.filterwarnings("ignore::w2stree.IdenticalTrajectories")
@@ -113,10 +114,12 @@ def test_saves_part_of_a_text_column(tmp_path: Path) -> None:
     core = build_forest([episode("ab", 1.0)]).core
     texts = TextColumn.of(["before", "uno", "due", "after"])
     forest = Forest(
-        core,
-        task_ids=["t"],
-        actions=TextColumn(texts.data, texts.offset[1:4]),
-        observations=["o"],
+        ForestParts(
+            core,
+            task_ids=["t"],
+            actions=TextColumn(texts.data, texts.offset[1:4]),
+            observations=["o"],
+        )
     )
     assert list(reopen(forest, tmp_path).actions) == ["uno", "due"]
     assert forest.digest() == reopen(forest, tmp_path).digest()
@@ -132,7 +135,7 @@ def test_refuses_to_save_what_it_could_not_open(tmp_path: Path) -> None:
         ({"actions": torn}, r"actions.data\[1\]: expected UTF-8"),
     ):
         with pytest.raises(InvalidInput, match=match):
-            Forest(core, **{**tables, **wrong}).save(tmp_path / "f")
+            Forest(ForestParts(core, **{**tables, **wrong})).save(tmp_path / "f")
     assert list(tmp_path.iterdir()) == []
 
 

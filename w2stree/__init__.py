@@ -22,13 +22,13 @@ if TYPE_CHECKING:
         RunDirectoryError,
     )
     from w2stree.forest import Forest
-    from w2stree.forest_file import open_forest
-    from w2stree.growth import merge_forests
     from w2stree.ingestion import (
         build_forest,
         build_forest_from_arrow,
         build_forest_from_ids,
         build_forest_from_texts,
+        merge_forests,
+        open_forest,
     )
     from w2stree.pairs import PreferencePair, PreferencePairs
     from w2stree.search import SearchResult
@@ -64,8 +64,8 @@ _HOME = {
     "Trajectory": "trajectory",
     "Tree": "tree",
     "build_forest": "ingestion",
-    "merge_forests": "growth",
-    "open_forest": "forest_file",
+    "merge_forests": "ingestion",
+    "open_forest": "ingestion",
     "build_forest_from_arrow": "ingestion",
     "build_forest_from_ids": "ingestion",
     "build_forest_from_texts": "ingestion",

@@ -133,8 +133,8 @@ def _explore(options: argparse.Namespace) -> int:
 
 
 def _tree(options: argparse.Namespace) -> int:
-    from w2stree.forest_file import is_forest_file, open_forest
-    from w2stree.ingestion import build_forest
+    from w2stree.forest_file import is_forest_file
+    from w2stree.ingestion import build_forest, open_forest
     from w2stree.trajectory import read_trajectories
 
     path = options.trajectories

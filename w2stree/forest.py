@@ -13,22 +13,30 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from w2stree import _core
-from w2stree.merging import Merging, ObservationMerge
+from w2stree.batch import batch_of
+from w2stree.forest_file import packed, save_forest
+from w2stree.growth import grow
+from w2stree.pairs import (
+    PreferencePairs,
+    Strategy,
+    count_pairs,
+    sample_pairs,
+    select_pairs,
+    stream_pairs,
+)
+from w2stree.parts import ForestParts
 from w2stree.paths import PathTrajectories
+from w2stree.search import SearchResult, search
+from w2stree.summary import ForestSummary, summarize
 from w2stree.threads import num_threads_or_all
 from w2stree.trajectory import Trajectory
-
-if TYPE_CHECKING:
-    from w2stree.pairs import PreferencePairs, Strategy
-    from w2stree.search import SearchResult
-    from w2stree.summary import ForestSummary
-    from w2stree.tree import Tree
+from w2stree.tree import Tree
 
 NODE_COLUMNS = (
     "parent",
@@ -68,33 +76,22 @@ class Forest:
         "task_ids",
     )
 
-    def __init__(
-        self,
-        core: _core.Forest,
-        *,
-        task_ids: Sequence[str],
-        actions: Sequence[str],
-        observations: Sequence[str],
-        trajectories: Sequence[Trajectory] | None = None,
-        num_errors: int = 0,
-        merging: Merging | None = None,
-        merges: tuple[ObservationMerge, ...] = (),
-    ) -> None:
-        self._core = core
+    def __init__(self, parts: ForestParts) -> None:
+        self._core = parts.core
         self._columns: dict[str, NDArray[Any]] = {}
         self._tree_ids: dict[str, int] | None = None
-        self.task_ids = task_ids
+        self.task_ids = parts.task_ids
         """Task of each tree, in order of first appearance."""
-        self._trajectories = trajectories
-        self.actions = actions
+        self._trajectories = parts.trajectories
+        self.actions = parts.actions
         """Text of each action id, in order of first appearance."""
-        self.observations = observations
+        self.observations = parts.observations
         """Text of each observation id, in order of first appearance."""
-        self.num_errors = num_errors
+        self.num_errors = parts.num_errors
         """How many trajectories with status "error" were left out."""
-        self.merging = merging or Merging()
+        self.merging = parts.merging
         """The rule observations are merged by."""
-        self.merges = merges
+        self.merges = parts.merges
         """Observations that counted as one because they are similar; empty when exact."""
 
     @property
@@ -114,8 +111,6 @@ class Forest:
         return task_id in self._tree_id()
 
     def __getitem__(self, task_id: str) -> Tree:
-        from w2stree.tree import Tree
-
         tree_id = self._tree_id().get(task_id)
         if tree_id is None:
             raise KeyError(f"no tree for task {task_id!r}; iterate the forest for its task ids")
@@ -260,15 +255,10 @@ class Forest:
         get new trajectories grow again: O(nodes) copied, O(new steps) merged. Raises as
         `build_forest` does, and `InvalidInput` where a task's prompt differs from before.
         """
-        from w2stree.growth import grow
-        from w2stree.ingestion import batch_of
-
-        return grow(self, batch_of(trajectories), self.merging, num_threads)
+        return Forest(grow(self, batch_of(trajectories), self.merging, num_threads))
 
     def summary(self) -> ForestSummary:
         """Counts over the whole forest; `print` shows a table. Cost: `count_pairs`."""
-        from w2stree.summary import summarize
-
         return summarize(self)
 
     def digest(self) -> str:
@@ -278,8 +268,6 @@ class Forest:
         piecemeal, merged shards, opened from a file), on any machine; see
         `cpp/include/w2stree/digest.hpp`. Not a guard against forgers. O(num_nodes).
         """
-        from w2stree.forest_file import packed
-
         tables = (packed(self.task_ids), packed(self.actions), packed(self.observations))
         left, right = _core.digest(self._core, *tables, num_threads=num_threads_or_all(None))
         return f"{left:016x}{right:016x}"
@@ -288,15 +276,11 @@ class Forest:
         """Write the forest to one file, for `open_forest`: all or nothing, equal bytes for equal
         forests. Prompts and responses are not in it: keep the trajectories. Raises `OSError`
         where the file cannot be written; what was at `path` before is untouched then."""
-        from w2stree.forest_file import save_forest
-
         save_forest(self, path)
 
     def count_pairs(self, min_gap: float = 0.0, *, success_threshold: float | None = None) -> int:
         """`len(forest.pairs(min_gap, success_threshold=…))` without enumerating them, and
         without a limit. O(steps) at most, less where returns are few or success is asked for."""
-        from w2stree.pairs import count_pairs
-
         return count_pairs(self, min_gap, success_threshold)
 
     def pairs(
@@ -324,8 +308,6 @@ class Forest:
         Raises `InvalidInput` for options out of range and for more than 2**31 - 1 pairs
         (`stream_pairs`, `sample_pairs`).
         """
-        from w2stree.pairs import select_pairs
-
         return select_pairs(
             self,
             min_gap,
@@ -345,8 +327,6 @@ class Forest:
     ) -> Iterator[PreferencePairs]:
         """`forest.pairs(min_gap, success_threshold=…)` in chunks of `chunk_size` pairs (the last
         one may be smaller), in memory for one chunk and the trajectories of one task."""
-        from w2stree.pairs import stream_pairs
-
         return stream_pairs(self, min_gap, success_threshold, chunk_size)
 
     def sample_pairs(
@@ -359,8 +339,6 @@ class Forest:
     ) -> PreferencePairs:
         """`num_pairs` of `forest.pairs(min_gap, success_threshold=…)`, or all if there are
         fewer, in the same order: drawn uniformly without replacement, without enumerating."""
-        from w2stree.pairs import sample_pairs
-
         return sample_pairs(self, num_pairs, seed, min_gap, success_threshold)
 
     def search(
@@ -381,8 +359,6 @@ class Forest:
         See `w2stree.search.search` for the rules. Results never depend on `num_threads`
         (None: one for each available core).
         """
-        from w2stree.search import search
-
         return search(
             self,
             num_simulations=num_simulations,

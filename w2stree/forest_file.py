@@ -16,16 +16,20 @@ import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from w2stree import _core
 from w2stree.errors import ForestFileError, InvalidInput
-from w2stree.forest import Forest
+from w2stree.parts import ForestParts
 from w2stree.text_column import TextColumn
 from w2stree.threads import num_threads_or_all
 from w2stree.trajectory import Trajectory
+
+if TYPE_CHECKING:
+    from w2stree.forest import Forest
 
 
 def save_forest(forest: Forest, path: str | os.PathLike[str]) -> None:
@@ -56,45 +60,19 @@ def save_forest(forest: Forest, path: str | os.PathLike[str]) -> None:
     _sync_directory(target.parent)
 
 
-def open_forest(
-    path: str | os.PathLike[str],
-    *,
-    trajectories: Sequence[Trajectory] | None = None,
-    num_threads: int | None = None,
-) -> Forest:
-    """Map a file that `Forest.save` wrote and verify all of it; nothing is copied or parsed.
-
-    `trajectories` are those the forest was built from, in the same order (status "error" is left
-    out, as in `build_forest`), where their prompts and responses are needed; otherwise
-    trajectories are read back off the tree. Their tasks, returns and actions are compared;
-    observations are not, since a forest merged by similarity keeps one of several.
-
-    Raises `ForestFileError` naming the byte and the section where a file is torn, altered or of
-    another format; `InvalidInput` naming the index where `trajectories` are others; `OSError`
-    where the file cannot be read. O(bytes): some 5 ms a million nodes, on one core.
-
-    The forest lives in the file's pages: replacing the file by renaming another over it (as `save`
-    does) leaves an open forest as it was, but one that is overwritten or cut short in place takes
-    open forests with it.
-    """
-    content = _parse(Path(path), num_threads_or_all(num_threads))
+def read_forest(path: Path, num_threads: int | None) -> ForestParts:
+    """Map the file and verify all of it. See `open_forest`."""
+    content = _parse(path, num_threads_or_all(num_threads))
     task_ids = tuple(TextColumn(*content.task_ids))
     if len(set(task_ids)) != len(task_ids):
         raise ForestFileError(f"{path}: two trees have one task id; save the forest again")
-    kept = None
-    if trajectories is not None:
-        kept = tuple(t for t in trajectories if t.status != "error")
-    forest = Forest(
+    return ForestParts(
         content.forest,
         task_ids=task_ids,
         actions=TextColumn(*content.actions),
         observations=TextColumn(*content.observations),
-        trajectories=kept,
         num_errors=content.num_errors,
     )
-    if kept is not None:
-        _check(forest, kept)
-    return forest
 
 
 def is_forest_file(path: Path) -> bool:
@@ -145,7 +123,8 @@ def _sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
-def _check(forest: Forest, given: Sequence[Trajectory]) -> None:
+def check_trajectories(forest: Forest, given: Sequence[Trajectory]) -> None:
+    """Raises `InvalidInput` naming the index where `given` are not what the forest holds."""
     if len(given) != len(forest.total_return):
         raise InvalidInput(
             f"{len(given)} trajectories given (errors left out); "

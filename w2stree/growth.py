@@ -9,40 +9,28 @@ Every route gives what building from all trajectories at once would give.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from itertools import chain
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from w2stree import _core
+from w2stree.batch import Batch
 from w2stree.errors import InvalidInput
-from w2stree.forest import Forest
 from w2stree.merging import Merging
+from w2stree.parts import ForestParts
 from w2stree.paths import PathTrajectories
 from w2stree.threads import num_threads_or_all
 from w2stree.trajectory import Trajectory
 
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Trajectories as `cpp/include/w2stree/trajectories.hpp` lays them out, and the texts of
-    their ids."""
-
-    action_id: NDArray[np.int32]
-    observation_id: NDArray[np.int32]
-    step_offset: NDArray[np.int64]
-    tree_id: NDArray[np.int32]
-    total_return: NDArray[np.float64]
-    task_ids: Sequence[str]
-    actions: Sequence[str]
-    observations: Sequence[str]
-    trajectories: Sequence[Trajectory] | None = None
-    """As given, where they were `Trajectory` objects."""
-    num_errors: int = 0
+if TYPE_CHECKING:
+    from w2stree.forest import Forest
 
 
-def grow(forest: Forest | None, batch: Batch, merging: Merging, num_threads: int | None) -> Forest:
+def grow(
+    forest: Forest | None, batch: Batch, merging: Merging, num_threads: int | None
+) -> ForestParts:
     """The forest of a forest's trajectories and then the batch's. See `Forest.add`."""
     old_trajectories: Sequence[Trajectory] = ()
     if forest is None:
@@ -65,7 +53,7 @@ def grow(forest: Forest | None, batch: Batch, merging: Merging, num_threads: int
         "num_threads": num_threads_or_all(num_threads),
     }
     core, merges = merging.extend(base, columns, observations.texts)
-    return Forest(
+    return ForestParts(
         core,
         task_ids=tasks.texts,
         actions=actions.texts,
@@ -77,14 +65,8 @@ def grow(forest: Forest | None, batch: Batch, merging: Merging, num_threads: int
     )
 
 
-def merge_forests(forests: Iterable[Forest], *, num_threads: int | None = None) -> Forest:
-    """One forest of several that share no task: shards built apart, put together.
-
-    Trees and trajectories come shard after shard; texts are numbered anew. Equal to building
-    from all trajectories at once. Raises `InvalidInput` where a task is in two forests (add its
-    trajectories with `Forest.add`), where observations were merged by different rules, or
-    where nothing is given. O(nodes).
-    """
+def merge(forests: Iterable[Forest], num_threads: int | None) -> ForestParts:
+    """See `merge_forests`."""
     shards = list(forests)
     if not shards:
         raise InvalidInput("no forests to merge")
@@ -108,7 +90,7 @@ def merge_forests(forests: Iterable[Forest], *, num_threads: int | None = None) 
         cores.append(
             (shard.core, actions.names(shard.actions), observations.names(shard.observations))
         )
-    return Forest(
+    return ForestParts(
         _core.merge_forests(cores, num_threads_or_all(num_threads)),
         task_ids=tuple(owner),
         actions=actions.texts,

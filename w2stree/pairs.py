@@ -10,16 +10,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, Literal, get_args, overload
+from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from w2stree import _core
 from w2stree.errors import InvalidInput
-from w2stree.forest import Forest
 from w2stree.threads import num_threads_or_all
 from w2stree.trajectory import Trajectory
+
+if TYPE_CHECKING:
+    from w2stree.forest import Forest
 
 Strategy = Literal["all", "best_worst"]
 

@@ -7,16 +7,18 @@ a descent:                  root ─ argmax ─ argmax ─ … ─ STOP or a lea
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from w2stree import _core
 from w2stree.errors import InvalidInput
-from w2stree.forest import Forest
 from w2stree.threads import num_threads_or_all
 from w2stree.trajectory import Trajectory
+
+if TYPE_CHECKING:
+    from w2stree.forest import Forest
 
 
 @dataclass(frozen=True, slots=True)

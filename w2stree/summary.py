@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from w2stree import _core
-from w2stree.forest import Forest
+
+if TYPE_CHECKING:
+    from w2stree.forest import Forest
 
 
 @dataclass(frozen=True, slots=True)

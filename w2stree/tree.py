@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from w2stree.forest import Forest
 from w2stree.trajectory import Trajectory
+
+if TYPE_CHECKING:
+    from w2stree.forest import Forest
 
 _ACTION_WIDTH = 40
 _OBSERVATION_WIDTH = 60
