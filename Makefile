@@ -2,7 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := pyproject.toml constraints.txt CMakeLists.txt $(shell find cpp bindings -type f)
+SOURCES := pyproject.toml constraints.txt CMakeLists.txt \
+  $(shell find cpp/include cpp/src bindings -type f)
+# An editable install knows the modules by name: one that comes or goes asks for another install.
+MODULES := $(VENV)/modules-$(shell find w2stree -name '*.py' | sort | cksum | cut -d' ' -f1)
 RUN_DIR ?= runs/quickstart
 # cmake finds ninja, and the tests the linters, where they were installed.
 export PATH := $(abspath $(BIN)):$(PATH)
@@ -15,11 +18,17 @@ quickstart: $(VENV)/installed
 test: lint cpp-test python-test wheel-test
 
 # The package is installed editable: Python sources are live, C++ changes reinstall.
-$(VENV)/installed: $(SOURCES)
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
+$(VENV)/installed: $(VENV)/bin/python $(MODULES) $(SOURCES)
 	$(BIN)/python -m pip install --quiet -c constraints.txt scikit-build-core pybind11 cmake ninja
 	$(BIN)/python -m pip install --quiet -c constraints.txt --no-build-isolation -e '.[dev]'
+	touch $@
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+
+$(MODULES): | $(VENV)/bin/python
+	rm -f $(VENV)/modules-*
 	touch $@
 
 lint: $(VENV)/installed
@@ -41,9 +50,7 @@ cpp-bench: $(VENV)/installed
 
 # Sanitizers: address and undefined behaviour over the core's C++ and Python tests, threads over
 # the C++ tests, which run every threaded function.
-CORE_TESTS := $(wildcard tests/test_core*.py tests/test_forest*.py tests/test_damaged*.py \
-  tests/test_growth.py tests/test_pairs*.py tests/test_search*.py tests/test_ingestion.py \
-  tests/test_arrow.py tests/test_digest.py)
+CORE_TESTS := tests/core tests/forest
 sanitize: $(VENV)/installed
 	for preset in asan tsan; do \
 	  $(BIN)/cmake --preset $$preset && $(BIN)/cmake --build --preset $$preset && \

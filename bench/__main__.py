@@ -22,9 +22,9 @@ from typing import Any
 
 import numpy as np
 
-from bench import table
+from bench.core import table
+from bench.core.plan import Plan
 from bench.equality import DifferentResultsError
-from bench.plan import Plan
 
 JOBS = ("build", "strings", "search", "pairs", "memory", "scaling", "floor")
 
@@ -40,7 +40,7 @@ def main() -> int:
     start = time.perf_counter()
     for job in options.only:
         try:
-            for row in import_module(f"bench.jobs.{job}").rows(plan):
+            for row in import_module(f"bench.core.jobs.{job}").rows(plan):
                 print(table.line(row), flush=True)
                 rows.append(row)
         except DifferentResultsError as difference:

@@ -1,4 +1,4 @@
-// Trajectory objects (w2stree/trajectory.py) as columns of ids.
+// Trajectory objects (w2stree/trajectories/trajectory.py) as columns of ids.
 #include <cmath>
 #include <string>
 #include <vector>

@@ -14,9 +14,10 @@ from collections.abc import Generator, Sequence
 
 import w2stree as w2s
 from w2stree.environments.gymnasium import GymnasiumEnvironment
-from w2stree.environments.pool import EnvironmentPool
-from w2stree.policy import RandomPolicy, Sampling
-from w2stree.rollout import EpisodePlan, rollout
+from w2stree.environments.hosting.pool import EnvironmentPool
+from w2stree.policies.protocol import Sampling
+from w2stree.policies.random import RandomPolicy
+from w2stree.rollouts.rollout import EpisodePlan, rollout
 
 
 def treasure(

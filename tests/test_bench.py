@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import ours, table, workloads
-from bench.baselines import dict_trie
+from bench.core import ours, table, workloads
+from bench.core.baselines import dict_trie
+from bench.core.jobs import build, pairs, search, strings
+from bench.core.plan import Plan
+from bench.core.texts import Texts
+from bench.core.workloads import Workload
 from bench.equality import DifferentResultsError, assert_equal
-from bench.jobs import build, pairs, search, strings
-from bench.plan import Plan
-from bench.texts import Texts
-from bench.workloads import Workload
 
 
 class Tiny(Plan):

@@ -8,7 +8,7 @@ import warnings
 
 import numpy as np
 import pytest
-from strategies import episode
+from support.strategies import episode
 
 from w2stree import InvalidInput, Trajectory
 from w2stree.evaluation import (

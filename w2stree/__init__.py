@@ -9,7 +9,6 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from w2stree.dataset import preference_dataset, sft_dataset
     from w2stree.errors import (
         EnvironmentFailure,
         ExplorationFailure,
@@ -21,8 +20,7 @@ if TYPE_CHECKING:
         ModelFailure,
         RunDirectoryError,
     )
-    from w2stree.forest import Forest
-    from w2stree.ingestion import (
+    from w2stree.forest.build import (
         build_forest,
         build_forest_from_arrow,
         build_forest_from_ids,
@@ -30,49 +28,46 @@ if TYPE_CHECKING:
         merge_forests,
         open_forest,
     )
-    from w2stree.pairs import PreferencePair, PreferencePairs
-    from w2stree.search import SearchResult
-    from w2stree.summary import ForestSummary
-    from w2stree.trajectory import (
-        Message,
-        Step,
-        Trajectory,
-        read_trajectories,
-        write_trajectories,
-    )
-    from w2stree.tree import Tree
+    from w2stree.forest.forest import Forest
+    from w2stree.forest.pairs import PreferencePair, PreferencePairs
+    from w2stree.forest.search import SearchResult
+    from w2stree.forest.summary import ForestSummary
+    from w2stree.forest.tree import Tree
+    from w2stree.training.rows import preference_dataset, sft_dataset
+    from w2stree.trajectories.files import read_trajectories, write_trajectories
+    from w2stree.trajectories.trajectory import Message, Step, Trajectory
 
     __version__: str
 
 _HOME = {
     "EnvironmentFailure": "errors",
     "ExplorationFailure": "errors",
-    "Forest": "forest",
+    "Forest": "forest.forest",
     "ForestFileError": "errors",
-    "ForestSummary": "summary",
+    "ForestSummary": "forest.summary",
     "IdenticalTrajectories": "errors",
     "InvalidInput": "errors",
     "JournalError": "errors",
-    "Message": "trajectory",
+    "Message": "trajectories.trajectory",
     "MissingDependency": "errors",
     "ModelFailure": "errors",
-    "PreferencePair": "pairs",
-    "PreferencePairs": "pairs",
+    "PreferencePair": "forest.pairs",
+    "PreferencePairs": "forest.pairs",
     "RunDirectoryError": "errors",
-    "SearchResult": "search",
-    "Step": "trajectory",
-    "Trajectory": "trajectory",
-    "Tree": "tree",
-    "build_forest": "ingestion",
-    "merge_forests": "ingestion",
-    "open_forest": "ingestion",
-    "build_forest_from_arrow": "ingestion",
-    "build_forest_from_ids": "ingestion",
-    "build_forest_from_texts": "ingestion",
-    "preference_dataset": "dataset",
-    "read_trajectories": "trajectory",
-    "sft_dataset": "dataset",
-    "write_trajectories": "trajectory",
+    "SearchResult": "forest.search",
+    "Step": "trajectories.trajectory",
+    "Trajectory": "trajectories.trajectory",
+    "Tree": "forest.tree",
+    "build_forest": "forest.build",
+    "merge_forests": "forest.build",
+    "open_forest": "forest.build",
+    "build_forest_from_arrow": "forest.build",
+    "build_forest_from_ids": "forest.build",
+    "build_forest_from_texts": "forest.build",
+    "preference_dataset": "training.rows",
+    "read_trajectories": "trajectories.files",
+    "sft_dataset": "training.rows",
+    "write_trajectories": "trajectories.files",
 }
 
 __all__ = [  # literal, so that type checkers and editors see it; tests hold it to _HOME

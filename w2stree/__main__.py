@@ -2,6 +2,6 @@
 
 import sys
 
-from w2stree.cli import main
+from w2stree.cli.app import main
 
 sys.exit(main())

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Buffer
 
-from w2stree.text_column import TextColumn
+from w2stree.forest.texts import TextColumn
 
-Trajectory: TypeAlias = Any  # of w2stree.trajectory, which the core does not know
+Trajectory: TypeAlias = Any  # of w2stree.trajectories.trajectory, which the core does not know
 Ids: TypeAlias = tuple[
     NDArray[np.int32], NDArray[np.int32], NDArray[np.int64], NDArray[np.int32], NDArray[np.float64]
 ]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2stree.errors import InvalidInput
-from w2stree.trajectory import Trajectory
+from w2stree.trajectories.trajectory import Trajectory
 
 Floats = NDArray[np.float64]
 

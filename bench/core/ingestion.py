@@ -1,6 +1,6 @@
 """Nanoseconds a step for each way into a forest, on the same seeded data.
 
-python -m bench.ingestion [--tasks 1000]      Arrow rows need pyarrow, the polars row polars
+python -m bench.core.ingestion [--tasks 1000]      Arrow rows need pyarrow, the polars row polars
 
 Texts are 10 to 80 bytes; half of the actions come from a pool that all tasks share, the rest and
 all observations from the task's own. `read` is text to ids in CPU time of one thread, `build` the

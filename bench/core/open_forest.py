@@ -1,4 +1,4 @@
-"""How long opening a saved forest takes: python -m bench.open_forest [FOLDER]
+"""How long opening a saved forest takes: python -m bench.core.open_forest [FOLDER]
 
 100 tasks, 4,000 trajectories each, 30 steps: 12M steps, about 4.5M nodes and 0.7M chains. The
 best of many runs, since others may use the machine; `cold` drops the file from the page cache.
@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from w2stree import Forest, _core, open_forest
-from w2stree.parts import ForestParts
+from w2stree.forest.parts import ForestParts
 
 TASKS, TRAJECTORIES, STEPS, RUNS = 100, 4000, 30, 40
 

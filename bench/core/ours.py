@@ -8,8 +8,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 import w2stree
-from bench.workloads import Workload
-from w2stree.forest import NODE_COLUMNS
+from bench.core.workloads import Workload
+from w2stree.forest.forest import NODE_COLUMNS
 
 Forest = Any
 Arrays = dict[str, NDArray[Any]]

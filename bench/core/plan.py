@@ -7,8 +7,8 @@ from functools import cached_property
 from importlib import import_module
 from typing import Any
 
-from bench import workloads
-from bench.workloads import Workload
+from bench.core import workloads
+from bench.core.workloads import Workload
 
 EXPLORATION = 1.41
 NOT_INSTALLED = "not installed: pip install 'w2stree[bench]'"
@@ -53,9 +53,9 @@ class Plan:
 
 
 def baseline(name: str) -> Any | None:
-    """The module of `bench.baselines`, None where the package it needs is missing."""
+    """The module of `bench.core.baselines`, None where the package it needs is missing."""
     try:
-        return import_module(f"bench.baselines.{name}")
+        return import_module(f"bench.core.baselines.{name}")
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("bench"):
             raise

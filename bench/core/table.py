@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from bench.timing import Timing
+from bench.core.timing import Timing
 
 
 @dataclass(frozen=True, slots=True)

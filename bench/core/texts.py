@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.workloads import NUM_ACTIONS, NUM_OBSERVATIONS, Workload
+from bench.core.workloads import NUM_ACTIONS, NUM_OBSERVATIONS, Workload
 
 _VOCABULARY = (
     "go to take open close put look examine the a red blue old wooden key door drawer shelf "

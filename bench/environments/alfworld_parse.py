@@ -1,6 +1,6 @@
-"""python -m bench.alfworld_parse: ALFWorld's engine as published and with its work kept.
+"""ALFWorld's engine as published and with its work kept.
 
-    python -m bench.alfworld_parse [--data DIR] [--games 6]
+    python -m bench.environments.alfworld_parse [--data DIR] [--games 6]
 
 Plays the recorded demonstrations of a seeded sample of train games both ways, in turn, and
 asserts that every answer is the same. Times are processor time. The exit status is 1 when an
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from w2stree.environments.alfworld import Alfworld
-from w2stree.environments.alfworld_engine import keep_work, publish_work
+from w2stree.environments.alfworld.engine import keep_work, publish_work
 
 
 @dataclass(slots=True)
@@ -72,7 +72,7 @@ def main() -> int:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench.alfworld_parse")
+    parser = argparse.ArgumentParser(prog="python -m bench.environments.alfworld_parse")
     parser.add_argument("--data", type=Path, help="games with demonstrations ($ALFWORLD_DATA)")
     parser.add_argument("--games", type=int, default=6)
     return parser.parse_args()

@@ -1,6 +1,6 @@
 """Steps a second of an environment in its process against the bare engine's own loop.
 
-    python -m bench.environments [--only scienceworld] [--rounds 5]
+    python -m bench.environments.steps [--only scienceworld] [--rounds 5]
 
 The bare loop is what one would write without us: the engine in this process, one task after the
 other with the same recorded actions, on a JVM with the same options. Only stepping is timed, by
@@ -22,10 +22,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from bench.equality import DifferentResultsError
-from w2stree.environment import Environment
-from w2stree.environments import scienceworld, textworld_express
-from w2stree.environments.process import EnvironmentProcess
+from w2stree.environments import textworld_express
+from w2stree.environments.hosting.process import EnvironmentProcess
+from w2stree.environments.protocol import Environment
 from w2stree.environments.scienceworld import ScienceWorld
+from w2stree.environments.scienceworld import environment as scienceworld
 from w2stree.environments.textworld_express import TextWorldExpress
 
 AIM = 0.7
@@ -102,7 +103,7 @@ JOBS: dict[str, Job] = {
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.environments")
+    parser = argparse.ArgumentParser(prog="python -m bench.environments.steps")
     parser.add_argument("--only", choices=sorted(JOBS), help="one environment")
     parser.add_argument("--rounds", type=int, default=5, help="timed rounds (default: 5)")
     options = parser.parse_args()

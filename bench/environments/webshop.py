@@ -1,4 +1,4 @@
-"""What WebShop costs a process: `python -m bench.webshop DIR [--copies N]`.
+"""What WebShop costs a process: `python -m bench.environments.webshop DIR [--copies N]`.
 
 `--copies` repeats DIR's products under new asins: a larger shop where the full one is not at hand.
 """

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from w2stree.frames import Damage, Frame, read_frames, scan
-from w2stree.journal import Journal, read_journal
-from w2stree.trajectory import Message, Step, Trajectory
+from w2stree.trajectories.frames import Damage, Frame, read_frames, scan
+from w2stree.trajectories.journal import Journal, read_journal
+from w2stree.trajectories.trajectory import Message, Step, Trajectory
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.faults.damage import episodes
-from w2stree.journal import Journal, key_of, read_journal
+from w2stree.trajectories.journal import Journal, key_of, read_journal
 
 # Commits one episode at a time until the disk refuses, then says what it was told.
 _WRITER = """
 import json, resource, sys
 from bench.faults.damage import episodes
 from w2stree.errors import JournalError
-from w2stree.journal import Journal
+from w2stree.trajectories.journal import Journal
 path, limit = sys.argv[1], int(sys.argv[2])
 if limit:
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from w2stree.environments.pool import EnvironmentPool
+from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.errors import IdenticalTrajectories
-from w2stree.exploration import Exploration, plan_episodes
-from w2stree.journal import Journal, read_journal
-from w2stree.policy import RandomPolicy, Sampling
-from w2stree.trajectory import read_trajectories
+from w2stree.policies.protocol import Sampling
+from w2stree.policies.random import RandomPolicy
+from w2stree.rollouts.exploration import Exploration, plan_episodes
+from w2stree.trajectories.files import read_trajectories
+from w2stree.trajectories.journal import Journal, read_journal
 
 FAULTS = ("killed", "hung", "leaking")
 _LIMITS: dict[str, dict[str, Any]] = {

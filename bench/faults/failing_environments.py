@@ -1,6 +1,6 @@
 """Environments that fail on purpose, and drivers that end badly: what is left of them?
 
-    python -m bench.environment_faults KIND HOW      a driver that holds two processes of a kind
+    python -m bench.faults.failing_environments KIND HOW   a driver that holds two processes
 
 Used by the tests at small scale and by `bench.faults` at full scale.
 """
@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from w2stree.environments.process import EnvironmentProcess
+from w2stree.environments.hosting.process import EnvironmentProcess
 
 Ending = Literal["return", "exception", "SIGTERM", "SIGINT", "SIGKILL"]
 """How a driver ends: by itself (the first two), or by a signal sent to it."""
@@ -140,8 +140,8 @@ def end_driver(kind: str, ending: Ending) -> tuple[list[str], list[str], str]:
     the driver and they wrote to stderr.
     """
     driver = subprocess.Popen(
-        [sys.executable, "-m", "bench.environment_faults", kind, ending],
-        cwd=Path(__file__).parent.parent,
+        [sys.executable, "-m", "bench.faults.failing_environments", kind, ending],
+        cwd=Path(__file__).parents[2],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
-from w2stree.journal import read_journal
+from w2stree.trajectories.journal import read_journal
 
 _PLAYS = ("policy.by_verb=false", "branching=null", "environment.num_processes=2")
 

@@ -1,11 +1,11 @@
 """Tokens a second of rollouts, by policy, on the same greedy episodes of a real game.
 
-    python -m bench.rollouts [MODEL_DIR] [--vllm PYTHON] [--episodes 16] [--rounds 3]
+    python -m bench.policies.rollouts [MODEL_DIR] [--vllm PYTHON] [--episodes 16] [--rounds 3]
 
 Bare batched `generate` is given the very prompts the rollout's turns had, all of a turn in one
 batch, and must say the same. `--vllm` names an interpreter with vLLM and w2stree
-(bench/vllm_venv.sh): the same episodes are then played through a vLLM server and with vLLM in
-process. Without MODEL_DIR the model is one of the quickstart's size, untrained.
+(bench/policies/vllm_venv.sh): the same episodes are then played through a vLLM server and with
+vLLM in process. Without MODEL_DIR the model is one of the quickstart's size, untrained.
 
 Wall-clock time, the best of some rounds; environments are started before and stay. Tokens are
 those the model said, end marks that were forced left out.
@@ -25,11 +25,12 @@ from pathlib import Path
 from typing import Any
 
 from bench.equality import DifferentResultsError
-from w2stree.environments.pool import EnvironmentPool
+from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.environments.textworld_express import TextWorldExpress
-from w2stree.policy import Episode, RandomPolicy, Sampling
-from w2stree.rollout import EpisodePlan, rollout
-from w2stree.trajectory import Trajectory
+from w2stree.policies.protocol import Episode, Sampling
+from w2stree.policies.random import RandomPolicy
+from w2stree.rollouts.rollout import EpisodePlan, rollout
+from w2stree.trajectories.trajectory import Trajectory
 
 GAME = {"numLocations": 1, "numIngredients": 1, "numDistractorItems": 1, "includeDoors": 0}
 MAX_STEPS, MAX_NEW_TOKENS = 12, 24
@@ -56,14 +57,20 @@ def main() -> int:
         played = _transformers(pool, plans, model_dir, options.rounds)
         if options.vllm:
             _through_server(pool, plans, model_dir, options, played)
-            command = [options.vllm, "-m", "bench.rollouts", str(model_dir), "--in-process"]
+            command = [
+                options.vllm,
+                "-m",
+                "bench.policies.rollouts",
+                str(model_dir),
+                "--in-process",
+            ]
             command += ["--episodes", str(options.episodes), "--rounds", str(options.rounds)]
             subprocess.run(command, check=True)
     return 0
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench.rollouts")
+    parser = argparse.ArgumentParser(prog="python -m bench.policies.rollouts")
     parser.add_argument("model", nargs="?", type=Path, help="a model directory")
     parser.add_argument("--vllm", metavar="PYTHON", help="an interpreter that has vLLM")
     parser.add_argument("--episodes", type=int, default=16)
@@ -78,8 +85,8 @@ def _transformers(
     """Rollouts against bare generate, taken in turn."""
     import torch
 
-    from w2stree.model import load_model
-    from w2stree.policies.transformers_policy import TransformersPolicy
+    from w2stree.policies.transformers import TransformersPolicy
+    from w2stree.training.models import load_model
 
     torch.set_num_threads(2)
     model, tokenizer = load_model(model_dir)
@@ -137,8 +144,8 @@ def _through_server(
 ) -> None:
     from transformers import AutoTokenizer
 
-    from bench.vllm_server import vllm_server
-    from w2stree.policies.openai_policy import OpenAIPolicy
+    from bench.policies.vllm_server import vllm_server
+    from w2stree.policies.openai import OpenAIPolicy
 
     tokenizer = AutoTokenizer.from_pretrained(model_dir)
     with (
@@ -159,7 +166,7 @@ def _through_server(
 def _play_vllm(
     pool: EnvironmentPool, plans: Sequence[EpisodePlan], options: argparse.Namespace
 ) -> None:
-    from w2stree.policies.vllm_policy import VllmPolicy
+    from w2stree.policies.vllm import VllmPolicy
 
     policy = VllmPolicy(options.model, max_new_tokens=MAX_NEW_TOKENS, memory_fraction=0.1)
     _report("episodes: vLLM in process", pool, plans, policy, options.rounds)
@@ -241,7 +248,7 @@ def _line(
 
 def _untrained(trajectories: Sequence[Trajectory], target: Path) -> Path:
     """A model directory of the quickstart's weak model's size, its tokenizer from random play."""
-    from w2stree.model import Architecture, build_model, save_model, train_tokenizer
+    from w2stree.training.models import Architecture, build_model, save_model, train_tokenizer
 
     texts = [m.content for t in trajectories for m in t.prompt]
     texts += [text for t in trajectories for s in t.steps for text in (s.response, s.observation)]

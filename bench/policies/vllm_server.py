@@ -1,8 +1,8 @@
 """A vLLM server on the CPU for a small model directory, for tests, benchmarks and a first look.
 
-python -m bench.vllm_server PYTHON MODEL_DIR [--port 8000]
+python -m bench.policies.vllm_server PYTHON MODEL_DIR [--port 8000]
 
-PYTHON is an interpreter that has vLLM (`bash bench/vllm_venv.sh DIR` makes one).
+PYTHON is an interpreter that has vLLM (`bash bench/policies/vllm_venv.sh DIR` makes one).
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def _free_port() -> int:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.vllm_server")
+    parser = argparse.ArgumentParser(prog="python -m bench.policies.vllm_server")
     parser.add_argument("python")
     parser.add_argument("model_dir", type=Path)
     parser.add_argument("--port", type=int, default=8000)

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from w2stree.cli import main
-from w2stree.commands import envs
-from w2stree.environment import ExpertTurn
+from w2stree.cli import envs
+from w2stree.cli.app import main
 from w2stree.environments import java
+from w2stree.environments.protocol import ExpertTurn
 
 
 class Counter:
@@ -65,7 +65,7 @@ def test_a_bare_installation_lists_what_is_missing() -> None:
         "from importlib import metadata\n"
         "def absent(name): raise metadata.PackageNotFoundError(name)\n"
         "metadata.version = absent\n"
-        "from w2stree.cli import main; sys.exit(main(['envs']))"
+        "from w2stree.cli.app import main; sys.exit(main(['envs']))"
     )
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert told.returncode == 0, told.stderr

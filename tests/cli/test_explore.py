@@ -15,12 +15,12 @@ pytest.importorskip("textworld_express")
 pytest.importorskip("pydantic")
 
 from bench.faults import kills
-from w2stree.config import shipped_configs
-from w2stree.config.exploration import ExplorationConfig
-from w2stree.config.reading import read_config
 from w2stree.errors import InvalidInput
-from w2stree.journal import read_journal
-from w2stree.trajectory import read_trajectories
+from w2stree.experiment.config import shipped_configs
+from w2stree.experiment.config.exploration import ExplorationConfig
+from w2stree.experiment.config.reading import read_config
+from w2stree.trajectories.files import read_trajectories
+from w2stree.trajectories.journal import read_journal
 
 pytestmark = pytest.mark.java
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from comparisons import assert_forest_equals_oracle, assert_search_equals_demo, keys
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import DYADIC, episode, trajectory_lists
+from support.comparisons import assert_forest_equals_oracle, assert_search_equals_demo, keys
+from support.strategies import DYADIC, episode, trajectory_lists
 
 from w2stree import Forest, IdenticalTrajectories, Trajectory, build_forest
 

@@ -1,5 +1,5 @@
 """Ours against the oracle on random forests by seed: thousands here, 100,000 in the slow mode
-(`pytest -m slow tests/test_differential.py`)."""
+(`pytest -m slow tests/core/test_differential.py`)."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ import warnings
 from collections.abc import Iterable
 from random import Random
 
-import digest_oracle
-import oracle
 import pytest
-from comparisons import (
+from support import digest_oracle, oracle
+from support.comparisons import (
     assert_forest_equals_oracle,
     assert_search_equals_demo,
     assert_search_equals_oracle,
     rows,
 )
-from random_forests import random_rule, random_search, random_trajectories
+from support.random_forests import random_rule, random_search, random_trajectories
 
 from w2stree import Forest, IdenticalTrajectories, Trajectory, build_forest
 

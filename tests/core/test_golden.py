@@ -9,8 +9,8 @@ import hashlib
 from random import Random
 
 import pytest
-from comparisons import FOREST_COLUMNS, SEARCH_COLUMNS
-from strategies import PROMPT
+from support.comparisons import FOREST_COLUMNS, SEARCH_COLUMNS
+from support.strategies import PROMPT
 
 from w2stree import Forest, Step, Trajectory, build_forest
 

@@ -9,14 +9,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from strategies import episode
+from support.strategies import episode
 
-from w2stree import (
-    Step,
-    build_forest,
-    build_forest_from_arrow,
-    build_forest_from_texts,
-)
+from w2stree import Step, build_forest, build_forest_from_arrow, build_forest_from_texts
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs POSIX timers")
 

@@ -18,13 +18,14 @@ import pytest
 pytest.importorskip("textworld")
 pytest.importorskip("fast_downward")
 
-from w2stree.environments.alfworld import Alfworld, entity_names
-from w2stree.environments.alfworld_engine import keep_work, publish_work
-from w2stree.environments.alfworld_games import GamePack, open_games
-from w2stree.environments.process import EnvironmentProcess
+from w2stree.environments.alfworld import Alfworld
+from w2stree.environments.alfworld.engine import keep_work, publish_work
+from w2stree.environments.alfworld.environment import entity_names
+from w2stree.environments.alfworld.games import GamePack, open_games
+from w2stree.environments.hosting.process import EnvironmentProcess
 from w2stree.errors import EnvironmentFailure, InvalidInput
 
-SHARED = Path(__file__).parents[2] / "shared" / "data" / "alfworld"
+SHARED = Path(__file__).parents[3] / "shared" / "data" / "alfworld"
 DATA = Path(os.environ.get("ALFWORLD_DATA", SHARED))
 
 pytestmark = pytest.mark.skipif(

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from w2stree.environments.alfworld import Alfworld, entity_names
-from w2stree.environments.alfworld_games import Games, open_games
+from w2stree.environments.alfworld import Alfworld
+from w2stree.environments.alfworld.environment import entity_names
+from w2stree.environments.alfworld.games import Games, open_games
 from w2stree.errors import InvalidInput, MissingDependency
 
 GAMES: dict[str, list[dict[str, Any]]] = {
@@ -176,7 +177,7 @@ def test_an_absent_engine_says_how_to_get_it(
 
 def test_the_configuration_s_section_makes_the_environment(tmp_path: Path) -> None:
     pytest.importorskip("pydantic")
-    from w2stree.config.environment import AlfworldSection
+    from w2stree.experiment.config.environment import AlfworldSection
 
     factory = AlfworldSection(name="alfworld", data=tmp_path, expert="planner").factory()
     assert isinstance(factory, functools.partial)

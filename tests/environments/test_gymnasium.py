@@ -10,17 +10,18 @@ from typing import Any
 import pytest
 
 from w2stree.environments.gymnasium import GymnasiumEnvironment
-from w2stree.environments.pool import EnvironmentPool
-from w2stree.environments.process import EnvironmentProcess
+from w2stree.environments.hosting.pool import EnvironmentPool
+from w2stree.environments.hosting.process import EnvironmentProcess
 from w2stree.errors import EnvironmentFailure, InvalidInput, MissingDependency
-from w2stree.policy import RandomPolicy, Sampling
-from w2stree.rollout import EpisodePlan, rollout
+from w2stree.policies.protocol import Sampling
+from w2stree.policies.random import RandomPolicy
+from w2stree.rollouts.rollout import EpisodePlan, rollout
 
-EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 
 def test_a_five_tuple_with_text() -> None:
-    game = GymnasiumEnvironment("games:Corridor", score_range=(0, 4))
+    game = GymnasiumEnvironment("support.games:Corridor", score_range=(0, 4))
     statement, info = game.reset("Corridor/dev/10001")
     assert (statement, info) == (
         "2 doors are before you.",
@@ -35,12 +36,12 @@ def test_a_five_tuple_with_text() -> None:
 
 @pytest.mark.parametrize("key", ["admissible_commands", "admissible_actions", "valid_actions"])
 def test_admissible_actions_are_found_and_sorted(key: str) -> None:
-    game = GymnasiumEnvironment("games:Corridor", {"admissible": key})
+    game = GymnasiumEnvironment("support.games:Corridor", {"admissible": key})
     assert game.reset("Corridor/train/0")[1]["admissible_actions"] == ["open", "wait"]
 
 
 def test_the_step_limit_truncates_unless_the_game_ends_there() -> None:
-    game = GymnasiumEnvironment("games:Corridor", max_steps=2)
+    game = GymnasiumEnvironment("support.games:Corridor", max_steps=2)
     game.reset("Corridor/train/1")
     game.step("open")
     assert game.step("open")[2:4] == (True, False)
@@ -51,7 +52,7 @@ def test_the_step_limit_truncates_unless_the_game_ends_there() -> None:
 
 def test_a_four_tuple_with_discrete_actions() -> None:
     game = GymnasiumEnvironment(
-        "games:OldCorridor", score_range=(-4, 0), action_names=("stay", "go")
+        "support.games:OldCorridor", score_range=(-4, 0), action_names=("stay", "go")
     )
     statement, info = game.reset("OldCorridor/test/20003")
     assert (statement, info["score"]) == ("4", 1.0)
@@ -69,19 +70,19 @@ def test_a_four_tuple_with_discrete_actions() -> None:
 
 
 def test_actions_without_names_are_numbers() -> None:
-    game = GymnasiumEnvironment("games:OldCorridor")
+    game = GymnasiumEnvironment("support.games:OldCorridor")
     assert game.reset("OldCorridor/train/5")[1]["admissible_actions"] == ["0", "1"]
     assert game.step("1")[0] == "5"
 
 
 def test_an_action_mask_rules_actions_out() -> None:
-    game = GymnasiumEnvironment("games:Masked", action_names=("stay", "go"))
+    game = GymnasiumEnvironment("support.games:Masked", action_names=("stay", "go"))
     assert game.reset("Masked/train/5")[1]["admissible_actions"] == ["go", "stay"]
     assert game.step("go")[4]["admissible_actions"] == ["go"]
 
 
 def test_a_generator_function() -> None:
-    game = GymnasiumEnvironment("games:counting", {"upto": 2})
+    game = GymnasiumEnvironment("support.games:counting", {"upto": 2})
     assert game.reset("counting/train/0")[0] == "Count to 2."
     assert game.step("say")[1] == 0.5
     assert game.step("say")[:4] == ("Done.", 0.5, True, False)
@@ -94,7 +95,7 @@ def test_a_generator_function() -> None:
 
 
 def test_splits_share_no_seed_and_scores_outside_the_range_are_cut() -> None:
-    game = GymnasiumEnvironment("games:Corridor")
+    game = GymnasiumEnvironment("support.games:Corridor")
     tasks = {split: game.tasks(split) for split in ("train", "dev", "test")}
     seeds = {split: {t.rpartition("/")[2] for t in ids} for split, ids in tasks.items()}
     assert [len(s) for s in seeds.values()] == [1000] * 3
@@ -105,7 +106,7 @@ def test_splits_share_no_seed_and_scores_outside_the_range_are_cut() -> None:
 
 
 def test_an_environment_s_own_tasks() -> None:
-    game = GymnasiumEnvironment("games:Named")
+    game = GymnasiumEnvironment("support.games:Named")
     assert game.tasks("dev") == ["dev-short", "dev-long"]
     assert game.reset("dev-short")[0] == "1 doors are before you."
     assert game.reset("dev-long")[0] == "5 doors are before you."
@@ -116,16 +117,16 @@ def test_an_environment_s_own_tasks() -> None:
     [
         ("games", {}, "write module:callable"),
         ("no_such_module:game", {}, "No module named 'no_such_module'"),
-        ("games:Chess", {}, "games has no Chess"),
-        ("games:not_callable", {}, "no callable but int"),
-        ("games:Corridor", {"options": {"doors": 3}}, r"options \['doors'\]: .*'doors'"),
-        ("games:counting", {"options": {"to": 3}}, r"options \['to'\]: .*'to'"),
+        ("support.games:Chess", {}, "games has no Chess"),
+        ("support.games:not_callable", {}, "no callable but int"),
+        ("support.games:Corridor", {"options": {"doors": 3}}, r"options \['doors'\]: .*'doors'"),
+        ("support.games:counting", {"options": {"to": 3}}, r"options \['to'\]: .*'to'"),
         ("builtins:dict", {}, "dict has no method 'reset'"),
-        ("games:Analog", {}, "action space is Box"),
-        ("games:OldCorridor", {"action_names": ("go",)}, "2 actions, but the names are"),
-        ("games:Corridor", {"action_names": ("go",)}, "this one takes text"),
-        ("games:Corridor", {"score_range": (1, 1)}, "give worst, then best"),
-        ("games:Corridor", {"max_steps": 0}, "max_steps is 0"),
+        ("support.games:Analog", {}, "action space is Box"),
+        ("support.games:OldCorridor", {"action_names": ("go",)}, "2 actions, but the names are"),
+        ("support.games:Corridor", {"action_names": ("go",)}, "this one takes text"),
+        ("support.games:Corridor", {"score_range": (1, 1)}, "give worst, then best"),
+        ("support.games:Corridor", {"max_steps": 0}, "max_steps is 0"),
     ],
 )
 def test_what_cannot_be_made_is_named(make: str, settings: dict[str, Any], message: str) -> None:
@@ -134,12 +135,12 @@ def test_what_cannot_be_made_is_named(make: str, settings: dict[str, Any], messa
 
 
 def test_what_cannot_be_played_is_named() -> None:
-    game = GymnasiumEnvironment("games:Unseeded")
+    game = GymnasiumEnvironment("support.games:Unseeded")
     with pytest.raises(InvalidInput, match="every task would be the same"):
         game.reset("Unseeded/train/0")
     with pytest.raises(EnvironmentFailure, match="step returned 2 values; expected 4 or 5"):
         game.step("go")
-    corridor = GymnasiumEnvironment("games:Corridor")
+    corridor = GymnasiumEnvironment("support.games:Corridor")
     corridor.reset("Corridor/train/0")
     with pytest.raises(EnvironmentFailure, match="a reward is not a number"):
         corridor.step("nothing")
@@ -148,7 +149,7 @@ def test_what_cannot_be_played_is_named() -> None:
             corridor.reset(task_id)
     with pytest.raises(InvalidInput, match="split is 'all'"):
         corridor.tasks("all")
-    talk = GymnasiumEnvironment("games:counting")
+    talk = GymnasiumEnvironment("support.games:counting")
     with pytest.raises(EnvironmentFailure, match="call reset"):
         talk.step("say")
     talk.reset("counting/train/0")
@@ -158,10 +159,13 @@ def test_what_cannot_be_played_is_named() -> None:
 
 def test_a_configuration_names_the_game() -> None:
     pytest.importorskip("pydantic")
-    from w2stree.config.environment import GymnasiumSection
+    from w2stree.experiment.config.environment import GymnasiumSection
 
     section = GymnasiumSection(
-        name="gymnasium", make="games:OldCorridor", score_range=(-2, 0), action_names=("a", "b")
+        name="gymnasium",
+        make="support.games:OldCorridor",
+        score_range=(-2, 0),
+        action_names=("a", "b"),
     )
     _, info = section.factory()().reset("OldCorridor/train/0")
     assert info == {"score": 1.0, "admissible_actions": ["a", "b"]}
@@ -174,7 +178,7 @@ def test_gymnasium_itself_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_error_of_the_user_s_code_is_a_failure_with_its_cause() -> None:
-    factory = functools.partial(GymnasiumEnvironment, "games:Corridor")
+    factory = functools.partial(GymnasiumEnvironment, "support.games:Corridor")
     with EnvironmentProcess(factory) as process:
         process.call("reset", "Corridor/train/0")
         with pytest.raises(EnvironmentFailure, match="RuntimeError: out of powder"):

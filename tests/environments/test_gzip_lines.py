@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from w2stree.environments.gzip_lines import GzipLines
+from w2stree.environments.alfworld.gzip_lines import GzipLines
 from w2stree.errors import InvalidInput
 
 

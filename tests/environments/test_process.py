@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bench.environment_faults import (
+from bench.faults.failing_environments import (
     Dies,
     Ending,
     Fine,
@@ -23,13 +23,14 @@ from bench.environment_faults import (
     end_driver,
     survivors,
 )
-from w2stree.environment import Snapshot
-from w2stree.environments import guardian
-from w2stree.environments.pool import EnvironmentPool
-from w2stree.environments.process import EnvironmentProcess
+from w2stree.environments.hosting import guardian
+from w2stree.environments.hosting.pool import EnvironmentPool
+from w2stree.environments.hosting.process import EnvironmentProcess
+from w2stree.environments.protocol import Snapshot
 from w2stree.errors import EnvironmentFailure, InvalidInput
-from w2stree.policy import RandomPolicy, Sampling
-from w2stree.rollout import EpisodePlan, rollout
+from w2stree.policies.protocol import Sampling
+from w2stree.policies.random import RandomPolicy
+from w2stree.rollouts.rollout import EpisodePlan, rollout
 
 
 @pytest.mark.parametrize("environment", [Sleeps, HoldsTheLock, HasChild])

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from w2stree.environment import ExpertTurn, Info, Snapshot
-from w2stree.environments.replay import Replayable, with_snapshots
+from w2stree.environments.hosting.replay import Replayable, with_snapshots
+from w2stree.environments.protocol import ExpertTurn, Info, Snapshot
 from w2stree.errors import EnvironmentFailure, InvalidInput
-from w2stree.react import UNPARSED
+from w2stree.turns.react import UNPARSED
 
 
 class Corridor:

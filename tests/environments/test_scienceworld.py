@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from w2stree.environments.process import EnvironmentProcess
-from w2stree.environments.scienceworld import SIMPLIFICATIONS, ScienceWorld
-from w2stree.environments.scienceworld_tasks import (
+from w2stree.environments.hosting.process import EnvironmentProcess
+from w2stree.environments.scienceworld import ScienceWorld
+from w2stree.environments.scienceworld.environment import SIMPLIFICATIONS
+from w2stree.environments.scienceworld.tasks import (
     PAPER_TASKS,
     TASKS,
     pairs_by_rule,
@@ -137,7 +138,7 @@ def test_pairs_shared_by_train_and_dev_are_told(tmp_path: Path) -> None:
 @pytest.mark.java
 def test_the_table_is_the_engine_s() -> None:
     pytest.importorskip("scienceworld", reason="pip install 'w2stree[scienceworld]'")
-    from w2stree.environments.scienceworld import _start_engine
+    from w2stree.environments.scienceworld.environment import _start_engine
 
     started = _start_engine()
     try:

@@ -12,12 +12,13 @@ import pytest
 pytest.importorskip("textworld_express")
 
 from w2stree.environments import java
-from w2stree.environments.pool import EnvironmentPool
-from w2stree.environments.process import EnvironmentProcess
+from w2stree.environments.hosting.pool import EnvironmentPool
+from w2stree.environments.hosting.process import EnvironmentProcess
 from w2stree.environments.textworld_express import GAMES, TextWorldExpress
 from w2stree.errors import InvalidInput, MissingDependency
-from w2stree.policy import RandomPolicy, Sampling
-from w2stree.rollout import EpisodePlan, rollout
+from w2stree.policies.protocol import Sampling
+from w2stree.policies.random import RandomPolicy
+from w2stree.rollouts.rollout import EpisodePlan, rollout
 
 pytestmark = pytest.mark.java
 

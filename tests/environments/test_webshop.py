@@ -13,14 +13,15 @@ import pytest
 pytest.importorskip("snowballstemmer")
 pytest.importorskip("rapidfuzz")
 
-from shops import LAMP, REAL, RECORDS, needs_real_shop, record, write_shop
+from support.webshop_data import LAMP, REAL, RECORDS, needs_real_shop, record, write_shop
 
-from w2stree.environments.pool import EnvironmentPool
-from w2stree.environments.process import EnvironmentProcess
+from w2stree.environments.hosting.pool import EnvironmentPool
+from w2stree.environments.hosting.process import EnvironmentProcess
 from w2stree.environments.webshop import WebShop
 from w2stree.errors import EnvironmentFailure, InvalidInput
-from w2stree.policy import RandomPolicy, Sampling
-from w2stree.rollout import EpisodePlan, rollout
+from w2stree.policies.protocol import Sampling
+from w2stree.policies.random import RandomPolicy
+from w2stree.rollouts.rollout import EpisodePlan, rollout
 
 SEP = " [SEP] "
 
@@ -251,7 +252,7 @@ def test_torn_files_are_named(tmp_path: Path, file: str, content: str, message: 
 
 def test_a_configuration_names_the_shop(tmp_path: Path) -> None:
     pytest.importorskip("pydantic")
-    from w2stree.config.environment import WebShopSection
+    from w2stree.experiment.config.environment import WebShopSection
 
     write_shop(tmp_path, RECORDS)
     section = WebShopSection(name="webshop", data=tmp_path, goals="human", max_steps=1)

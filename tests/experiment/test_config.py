@@ -8,8 +8,8 @@ import pytest
 
 pytest.importorskip("pydantic")
 
-from w2stree.config import load_config, shipped_configs
 from w2stree.errors import InvalidInput
+from w2stree.experiment.config import load_config, shipped_configs
 
 
 @pytest.mark.parametrize("name", shipped_configs())

@@ -17,8 +17,8 @@ pytest.importorskip("trl")
 pytest.importorskip("textworld_express")
 pytest.importorskip("matplotlib")
 
-from w2stree.journal import read_journal
-from w2stree.trajectory import read_trajectories
+from w2stree.trajectories.files import read_trajectories
+from w2stree.trajectories.journal import read_journal
 
 pytestmark = [pytest.mark.train, pytest.mark.java]
 

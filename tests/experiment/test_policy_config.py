@@ -12,9 +12,9 @@ pytest.importorskip("pydantic")
 
 from pydantic import TypeAdapter, ValidationError
 
-from w2stree.config.policy import PolicySection
 from w2stree.errors import InvalidInput, MissingDependency
-from w2stree.policy import ModelName
+from w2stree.experiment.config.policy import PolicySection
+from w2stree.policies.protocol import ModelName
 
 
 def make(section: dict[str, Any], model: ModelName = "tuned") -> Any:
@@ -24,9 +24,9 @@ def make(section: dict[str, Any], model: ModelName = "tuned") -> Any:
 @pytest.fixture(scope="module")
 def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("torch")
-    from kitchen import tiny_model, tiny_tokenizer
+    from support.tiny_models import tiny_model, tiny_tokenizer
 
-    from w2stree.model import save_model
+    from w2stree.training.models import save_model
 
     folder = tmp_path_factory.mktemp("model")
     tokenizer = tiny_tokenizer()

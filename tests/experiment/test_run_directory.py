@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from w2stree.errors import RunDirectoryError
-from w2stree.run_directory import RunDirectory, StageSpec, StageWriter, run_stages
+from w2stree.experiment.run_directory import RunDirectory, StageSpec, StageWriter, run_stages
 
 
 class Kitchen:

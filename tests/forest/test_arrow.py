@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from arrow_structs import Array, Producer, Schema, Stream, in_capsule
-from columns import columns_of, facts
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import episode, trajectory_lists
+from support.arrow_structs import Array, Producer, Schema, Stream, in_capsule
+from support.columns import columns_of, facts
+from support.strategies import episode, trajectory_lists
 
 from w2stree import (
     IdenticalTrajectories,
@@ -27,7 +27,7 @@ from w2stree import (
     build_forest,
     build_forest_from_arrow,
 )
-from w2stree.text_column import TextColumn
+from w2stree.forest.texts import TextColumn
 
 pa = pytest.importorskip("pyarrow")
 
@@ -387,7 +387,7 @@ def test_columns_of_an_export_agree() -> None:
 
 
 def test_fuzz_corpus_is_what_its_script_writes() -> None:
-    folder = Path(__file__).parents[1] / "cpp" / "fuzz"
+    folder = Path(__file__).parents[2] / "cpp" / "fuzz"
     made = runpy.run_path(str(folder / "make_arrow_corpus.py"))["corpus"]()
     committed = (folder / "corpus" / "arrow_trajectories").iterdir()
     assert made == {p.name: p.read_bytes() for p in committed}

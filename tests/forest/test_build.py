@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from columns import columns_of, facts, ids_of
 from hypothesis import given, settings
-from strategies import episode, trajectory_lists
+from support.columns import columns_of, facts, ids_of
+from support.strategies import episode, trajectory_lists
 
 from w2stree import (
     IdenticalTrajectories,
@@ -25,8 +25,7 @@ from w2stree import (
     build_forest_from_ids,
     build_forest_from_texts,
 )
-from w2stree.numbered_texts import NumberedTexts
-from w2stree.text_column import TextColumn
+from w2stree.forest.texts import NumberedTexts, TextColumn
 
 TEXTS: dict[str, Any] = columns_of([episode("ab", 1, "x"), episode("ac", 0, "x")])
 IDS: dict[str, Any] = ids_of([episode("ab", 1, "x"), episode("ac", 0, "x")])

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from comparisons import assert_same_forest
-from forest_files import (
+from support.comparisons import assert_same_forest
+from support.forest_files import (
     CHECKSUM,
     EPISODES,
     encode,
@@ -23,16 +23,9 @@ from forest_files import (
     sections,
     values,
 )
-from strategies import episode
+from support.strategies import episode
 
-from w2stree import (
-    Forest,
-    ForestFileError,
-    InvalidInput,
-    _core,
-    build_forest,
-    open_forest,
-)
+from w2stree import Forest, ForestFileError, InvalidInput, _core, build_forest, open_forest
 
 pytestmark = pytest.mark.filterwarnings("ignore::w2stree.IdenticalTrajectories")
 
@@ -50,7 +43,7 @@ def saved(forest: Forest, tmp_path: Path) -> Path:
 
 def test_golden_files() -> None:
     """What this version writes, on every platform; also the fuzz target's corpus."""
-    folder = Path(__file__).parents[1] / "cpp" / "fuzz"
+    folder = Path(__file__).parents[2] / "cpp" / "fuzz"
     made = runpy.run_path(str(folder / "make_corpus.py"))["corpus"]()
     committed = {p.name: p.read_bytes() for p in (folder / "corpus" / "forest_file").iterdir()}
     assert made == committed

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import digest_oracle
 import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from strategies import episode, trajectory_lists
+from support import digest_oracle
+from support.strategies import episode, trajectory_lists
 
 from w2stree import Forest, InvalidInput, Trajectory, _core, build_forest, open_forest
-from w2stree.parts import ForestParts
-from w2stree.text_column import TextColumn
+from w2stree.forest.parts import ForestParts
+from w2stree.forest.texts import TextColumn
 
 pytestmark = pytest.mark.filterwarnings("ignore::w2stree.IdenticalTrajectories")
 

@@ -11,21 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from comparisons import assert_same_forest
-from forest_files import EPISODES, reopen
 from hypothesis import given
-from strategies import episode, trajectory_lists
+from support.comparisons import assert_same_forest
+from support.forest_files import EPISODES, reopen
+from support.strategies import episode, trajectory_lists
 
-from w2stree import (
-    Forest,
-    InvalidInput,
-    Trajectory,
-    build_forest,
-    open_forest,
-)
-from w2stree.cli import main
-from w2stree.parts import ForestParts
-from w2stree.text_column import TextColumn
+from w2stree import Forest, InvalidInput, Trajectory, build_forest, open_forest
+from w2stree.cli.app import main
+from w2stree.forest.parts import ForestParts
+from w2stree.forest.texts import TextColumn
 
 pytestmark = pytest.mark.filterwarnings("ignore::w2stree.IdenticalTrajectories")
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from strategies import episode
+from support.strategies import episode
 
 from w2stree import IdenticalTrajectories, InvalidInput, Message, build_forest
 

@@ -10,17 +10,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import digest_oracle
-import oracle
-from columns import columns_of
-from comparisons import (
-    assert_forest_equals_oracle,
-    assert_same_forest,
-    assert_same_search,
-    assert_search_equals_oracle,
-    is_subsequence,
-    rows,
-)
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -30,7 +19,17 @@ from hypothesis.stateful import (
     precondition,
     rule,
 )
-from strategies import PAIR_RULES, SEARCHES, episode, trajectory_lists
+from support import digest_oracle, oracle
+from support.columns import columns_of
+from support.comparisons import (
+    assert_forest_equals_oracle,
+    assert_same_forest,
+    assert_same_search,
+    assert_search_equals_oracle,
+    is_subsequence,
+    rows,
+)
+from support.strategies import PAIR_RULES, SEARCHES, episode, trajectory_lists
 
 from w2stree import (
     Forest,

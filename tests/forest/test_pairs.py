@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from strategies import episode
+from support.strategies import episode
 
 from w2stree import InvalidInput, PreferencePair, PreferencePairs, Trajectory, build_forest
 

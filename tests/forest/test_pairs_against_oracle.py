@@ -6,12 +6,12 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator
 
-import oracle
 import pytest
-from comparisons import expected_rows, is_subsequence, rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import PAIR_RULES, RETURNS, trajectory_lists
+from support import oracle
+from support.comparisons import expected_rows, is_subsequence, rows
+from support.strategies import PAIR_RULES, RETURNS, trajectory_lists
 
 from w2stree import IdenticalTrajectories, Trajectory, build_forest
 

@@ -9,7 +9,7 @@ import threading
 import time
 
 import pytest
-from strategies import episode
+from support.strategies import episode
 
 from w2stree import InvalidInput, Step, Trajectory, build_forest
 

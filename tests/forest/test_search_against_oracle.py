@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from comparisons import assert_same_search, assert_search_equals_oracle
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import PROMPT, SEARCHES, trajectory_lists
+from support.comparisons import assert_same_search, assert_search_equals_oracle
+from support.strategies import PROMPT, SEARCHES, trajectory_lists
 
 from w2stree import (
     Forest,

@@ -16,14 +16,15 @@ import pytest
 
 pytest.importorskip("openai")
 
-from corridor import Corridor
+from support.corridor import Corridor
 
-from w2stree.environments.pool import EnvironmentPool
+from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.errors import InvalidInput, ModelFailure
-from w2stree.policies.openai_policy import OpenAIPolicy
-from w2stree.policy import AgentTurn, Episode, Sampling
-from w2stree.rollout import EpisodePlan, rollout
-from w2stree.trajectory import Message, Step, Trajectory
+from w2stree.policies.openai import OpenAIPolicy
+from w2stree.policies.protocol import Episode, Sampling
+from w2stree.rollouts.rollout import EpisodePlan, rollout
+from w2stree.trajectories.trajectory import Message, Step, Trajectory
+from w2stree.turns.turn import AgentTurn
 
 Answer = Callable[["Handler", dict[str, Any]], None]
 

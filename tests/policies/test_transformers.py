@@ -11,14 +11,15 @@ import pytest
 pytest.importorskip("torch")
 
 import torch
-from kitchen import GOOD, tiny_model, tiny_tokenizer
+from support.tiny_models import GOOD, tiny_model, tiny_tokenizer
 
-from w2stree.chat import ChatFormat
 from w2stree.errors import ModelFailure
-from w2stree.policies.transformers_policy import TransformersPolicy, sample
-from w2stree.policy import AgentTurn, Episode, Sampling
-from w2stree.react import parse_action
-from w2stree.trajectory import Message, Step
+from w2stree.policies.protocol import Episode, Sampling
+from w2stree.policies.transformers import TransformersPolicy, sample
+from w2stree.trajectories.trajectory import Message, Step
+from w2stree.turns.chat import ChatFormat
+from w2stree.turns.react import parse_action
+from w2stree.turns.turn import AgentTurn
 
 pytestmark = pytest.mark.train
 ACTIONS = ["take knife", "slice carrot", "chop carrot", "eat carrot"]

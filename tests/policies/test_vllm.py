@@ -1,7 +1,7 @@
 """The real vLLM: whole TextWorldExpress episodes through its server and in process.
 
-W2STREE_VLLM_PYTHON=DIR/bin/python pytest -m slow tests/test_vllm.py, DIR made by
-`bash bench/vllm_venv.sh DIR`.
+W2STREE_VLLM_PYTHON=DIR/bin/python pytest -m slow tests/policies/test_vllm.py, DIR made by
+`bash bench/policies/vllm_venv.sh DIR`.
 """
 
 from __future__ import annotations
@@ -25,18 +25,19 @@ pytest.importorskip("torch")
 
 import torch
 
-from w2stree.chat import ChatFormat
-from w2stree.environments.pool import EnvironmentPool
+from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.environments.textworld_express import TextWorldExpress
-from w2stree.model import load_model
-from w2stree.policies.openai_policy import OpenAIPolicy
-from w2stree.policy import Sampling
-from w2stree.react import parse_action
-from w2stree.rollout import EpisodePlan, rollout
-from w2stree.trajectory import Trajectory, read_trajectories
+from w2stree.policies.openai import OpenAIPolicy
+from w2stree.policies.protocol import Sampling
+from w2stree.rollouts.rollout import EpisodePlan, rollout
+from w2stree.training.models import load_model
+from w2stree.trajectories.files import read_trajectories
+from w2stree.trajectories.trajectory import Trajectory
+from w2stree.turns.chat import ChatFormat
+from w2stree.turns.react import parse_action
 
 PYTHON = os.environ.get("W2STREE_VLLM_PYTHON", "")
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 GAME = {"numLocations": 1, "numIngredients": 1, "includeDoors": 0}
 
 pytestmark = [
@@ -63,7 +64,7 @@ def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def url(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    from bench.vllm_server import vllm_server
+    from bench.policies.vllm_server import vllm_server
 
     log = tmp_path_factory.mktemp("server") / "log"
     with vllm_server(PYTHON, model_dir, log=log) as base_url:
@@ -105,7 +106,7 @@ def test_sent_token_ids_the_server_samples_what_the_model_means(
 def test_an_adapter_is_asked_for_by_name(
     model_dir: Path, pool: EnvironmentPool, tmp_path: Path
 ) -> None:
-    from bench.vllm_server import vllm_server
+    from bench.policies.vllm_server import vllm_server
 
     model, tokenizer = load_model(model_dir)
     torch.manual_seed(3)
@@ -204,12 +205,12 @@ def test_admissible_decoding_plays_admissible_actions(
 
 IN_PROCESS = """
 import functools, json, sys
-from w2stree.environments.pool import EnvironmentPool
+from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.environments.textworld_express import TextWorldExpress
-from w2stree.policies.vllm_policy import VllmPolicy
-from w2stree.policy import Sampling
-from w2stree.rollout import EpisodePlan, rollout
-from w2stree.trajectory import write_trajectories
+from w2stree.policies.vllm import VllmPolicy
+from w2stree.policies.protocol import Sampling
+from w2stree.rollouts.rollout import EpisodePlan, rollout
+from w2stree.trajectories.files import write_trajectories
 
 if __name__ == "__main__":
     model_dir, out, game = sys.argv[1:]

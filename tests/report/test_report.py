@@ -15,18 +15,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cooks import play
+from support.cooking_runs import play
 
 from w2stree import MissingDependency, Step, Trajectory, build_forest, write_trajectories
-from w2stree.config import load_config
 from w2stree.evaluation import Estimate, MethodResult
-from w2stree.report import Report, TreePicture, json_record, markdown, write_report
-from w2stree.report_page import html_page
-from w2stree.report_text import DASH, MINUS, percent, signed, verdict, verdict_sentence
-from w2stree.run_directory import RunDirectory, StageSpec, StageWriter, write_json
-from w2stree.stages.context import METHODS, Context
-from w2stree.stages.measure import report as report_stage
-from w2stree.tree_drawing import draw_tree
+from w2stree.experiment.config import load_config
+from w2stree.experiment.run_directory import RunDirectory, StageSpec, StageWriter, write_json
+from w2stree.experiment.stages.context import METHODS, Context
+from w2stree.experiment.stages.measure import report as report_stage
+from w2stree.report.page import html_page
+from w2stree.report.report import Report, TreePicture, json_record, markdown, write_report
+from w2stree.report.text import DASH, MINUS, percent, signed, verdict, verdict_sentence
+from w2stree.report.tree_drawing import draw_tree
 
 SKILLS = dict(zip(METHODS, (0.25, 0.82, 0.86, 0.86, 0.93, 0.96), strict=True))
 

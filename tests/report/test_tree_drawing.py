@@ -6,12 +6,12 @@ import itertools
 import xml.etree.ElementTree as ElementTree
 
 import pytest
-from cooks import play
-from strategies import episode
+from support.cooking_runs import play
+from support.strategies import episode
 
 from w2stree import Step, Trajectory, build_forest
-from w2stree.tree_drawing import choose_trees, draw_tree
-from w2stree.tree_layout import LINE_HEIGHT, PILL_HEIGHT, lay_out
+from w2stree.report.tree_drawing import choose_trees, draw_tree
+from w2stree.report.tree_layout import LINE_HEIGHT, PILL_HEIGHT, lay_out
 
 
 @pytest.mark.filterwarnings("ignore::w2stree.IdenticalTrajectories")  # the tree "luck"

@@ -6,17 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from locks import Lock
+from support.lock import Lock
 
-from w2stree.branching import choose_nodes, plan_branches, steps_to
-from w2stree.environments.pool import EnvironmentPool
+from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.errors import InvalidInput
-from w2stree.exploration import Exploration, plan_episodes
-from w2stree.ingestion import build_forest
-from w2stree.journal import Journal
-from w2stree.policy import RandomPolicy, Sampling
-from w2stree.rollout import EpisodePlan
-from w2stree.trajectory import Step, Trajectory, read_trajectories
+from w2stree.forest.build import build_forest
+from w2stree.policies.protocol import Sampling
+from w2stree.policies.random import RandomPolicy
+from w2stree.rollouts.branching import choose_nodes, plan_branches, steps_to
+from w2stree.rollouts.exploration import Exploration, plan_episodes
+from w2stree.rollouts.rollout import EpisodePlan
+from w2stree.trajectories.files import read_trajectories
+from w2stree.trajectories.journal import Journal
+from w2stree.trajectories.trajectory import Step, Trajectory
 
 
 def walk(task_id: str, sample: int, actions: str, total_return: float) -> Trajectory:

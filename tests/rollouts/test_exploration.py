@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from locks import Lock
+from support.lock import Lock
 
 from bench.faults import environments
-from w2stree.environments.pool import EnvironmentPool
+from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.errors import (
     ExplorationFailure,
     IdenticalTrajectories,
@@ -20,7 +20,9 @@ from w2stree.errors import (
     JournalError,
     ModelFailure,
 )
-from w2stree.exploration import (
+from w2stree.policies.protocol import Episode, Sampling
+from w2stree.policies.random import RandomPolicy
+from w2stree.rollouts.exploration import (
     PAPER_SAMPLINGS,
     Budget,
     Exploration,
@@ -28,11 +30,12 @@ from w2stree.exploration import (
     choose_tasks,
     plan_episodes,
 )
-from w2stree.group_commit import GroupCommit
-from w2stree.journal import Journal, read_journal
-from w2stree.policy import AgentTurn, Episode, RandomPolicy, Sampling
-from w2stree.rollout import EpisodePlan
-from w2stree.trajectory import Trajectory, read_trajectories
+from w2stree.rollouts.rollout import EpisodePlan
+from w2stree.trajectories.files import read_trajectories
+from w2stree.trajectories.group_commit import GroupCommit
+from w2stree.trajectories.journal import Journal, read_journal
+from w2stree.trajectories.trajectory import Trajectory
+from w2stree.turns.turn import AgentTurn
 
 TASKS = ["lock/0", "lock/1", "lock/2"]
 PLANS = plan_episodes(TASKS, [Sampling(), Sampling(0.5), Sampling(model="base")], seed=5)

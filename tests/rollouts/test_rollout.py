@@ -14,15 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from corridor import LENGTH, MAX_STEPS, Corridor
+from support.corridor import LENGTH, MAX_STEPS, Corridor
 
-from w2stree.environments.pool import EnvironmentPool
+from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.errors import InvalidInput, ModelFailure
-from w2stree.policies.expert_policy import ExpertPolicy
-from w2stree.policy import AgentTurn, Episode, RandomPolicy, Sampling
-from w2stree.react import UNPARSED, render_turn
-from w2stree.rollout import EpisodePlan, rollout
-from w2stree.trajectory import Step, Trajectory
+from w2stree.policies.expert import ExpertPolicy
+from w2stree.policies.protocol import Episode, Sampling
+from w2stree.policies.random import RandomPolicy
+from w2stree.rollouts.rollout import EpisodePlan, rollout
+from w2stree.trajectories.trajectory import Step, Trajectory
+from w2stree.turns.react import UNPARSED, render_turn
+from w2stree.turns.turn import AgentTurn
 
 
 class Asynchronous:
@@ -195,7 +197,7 @@ def test_ctrl_c_ends_the_rollout_and_its_processes(tmp_path: Path) -> None:
     script.write_text(WAITING)
     run = subprocess.Popen(
         [sys.executable, str(script)],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, Path(__file__).parents[:2]))},
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -213,9 +215,9 @@ def test_ctrl_c_ends_the_rollout_and_its_processes(tmp_path: Path) -> None:
 WAITING = """
 import asyncio, sys
 from test_rollout import Asynchronous, Sleepy, plans
-from w2stree.environments.pool import EnvironmentPool
-from w2stree.policy import RandomPolicy
-from w2stree.rollout import rollout
+from w2stree.environments.hosting.pool import EnvironmentPool
+from w2stree.policies.random import RandomPolicy
+from w2stree.rollouts.rollout import rollout
 
 class Slow(Asynchronous):
     async def turn(self, episode):

@@ -13,13 +13,17 @@ pytest.importorskip("textworld_express")
 pytest.importorskip("pydantic")
 pytest.importorskip("tqdm")
 
-from w2stree.cli import main
-from w2stree.config.environment import TextWorldExpressSection
-from w2stree.policy import AgentTurn, Episode, RandomPolicy, Sampling
-from w2stree.react import UNPARSED
-from w2stree.rollout import EpisodePlan, rollout
-from w2stree.trajectory import Trajectory, write_trajectories
-from w2stree.verification import read_run, verify
+from w2stree.cli.app import main
+from w2stree.experiment.config.environment import TextWorldExpressSection
+from w2stree.experiment.recorded_run import read_run
+from w2stree.policies.protocol import Episode, Sampling
+from w2stree.policies.random import RandomPolicy
+from w2stree.rollouts.rollout import EpisodePlan, rollout
+from w2stree.rollouts.verification import verify
+from w2stree.trajectories.files import write_trajectories
+from w2stree.trajectories.trajectory import Trajectory
+from w2stree.turns.react import UNPARSED
+from w2stree.turns.turn import AgentTurn
 
 pytestmark = pytest.mark.java
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import oracle
+from support import oracle
 
 from w2stree import Forest, PreferencePairs, SearchResult, Trajectory
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from w2stree.environment import ExpertTurn, Info, Snapshot
+from w2stree.environments.protocol import ExpertTurn, Info, Snapshot
 from w2stree.errors import EnvironmentFailure
 
 LENGTH = 3

@@ -6,10 +6,10 @@ import struct
 from pathlib import Path
 from typing import NamedTuple
 
-from strategies import episode
+from support.strategies import episode
 
 from w2stree import Forest, _core, open_forest
-from w2stree.forest_file import packed
+from w2stree.forest.file import packed
 
 TABLE, ENTRY, NUM_SECTIONS = 32, struct.Struct("<24sQQQ"), 21
 CHECKSUM = TABLE + NUM_SECTIONS * ENTRY.size

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from decimal import Context, Decimal
 from functools import cache
 
-from w2stree.trajectory import Trajectory
+from w2stree.trajectories.trajectory import Trajectory
 
 Key = tuple[str, str]
 

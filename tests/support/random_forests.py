@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from random import Random
 
-from strategies import ACTIONS, DYADIC, OBSERVATIONS, PROMPT, RETURNS
+from support.strategies import ACTIONS, DYADIC, OBSERVATIONS, PROMPT, RETURNS
 
 from w2stree import Step, Trajectory
 

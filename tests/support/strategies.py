@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from w2stree.trajectory import Message, Step, Trajectory
+from w2stree.trajectories.trajectory import Message, Step, Trajectory
 
 PROMPT = (Message("user", "Find the coin."),)
 

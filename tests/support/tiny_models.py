@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from w2stree.model import Architecture, build_model, train_tokenizer
-from w2stree.react import render_turn
-from w2stree.trajectory import Message, Step, Trajectory
+from w2stree.training.models import Architecture, build_model, train_tokenizer
+from w2stree.trajectories.trajectory import Message, Step, Trajectory
+from w2stree.turns.react import render_turn
 
 TINY = Architecture(hidden_size=32, num_layers=2, num_heads=2, intermediate_size=64, max_length=512)
 

@@ -11,7 +11,7 @@ import pytest
 
 REAL = Path(
     os.environ.get("WEBSHOP_DATA")
-    or Path(__file__).resolve().parents[1] / "../shared/data/webshop_small"
+    or Path(__file__).resolve().parents[2] / "../shared/data/webshop_small"
 )
 needs_real_shop = pytest.mark.skipif(
     not (REAL / "items_shuffle_1000.json").is_file(),

@@ -9,10 +9,10 @@ import pytest
 pytest.importorskip("transformers")
 
 import torch
-from kitchen import tiny_model, tiny_tokenizer
+from support.tiny_models import tiny_model, tiny_tokenizer
 
 from w2stree.errors import InvalidInput
-from w2stree.model import load_model, save_model, train_tokenizer
+from w2stree.training.models import load_model, save_model, train_tokenizer
 
 pytestmark = pytest.mark.train
 BOILERPLATE = "In one part of the room you see a"

@@ -8,14 +8,14 @@ import pytest
 
 pytest.importorskip("datasets")
 
-from kitchen import BAD, GOOD, tiny_tokenizer, trajectory
+from support.tiny_models import BAD, GOOD, tiny_tokenizer, trajectory
 
 from w2stree import preference_dataset, sft_dataset
-from w2stree.chat import ChatFormat
-from w2stree.dataset import PreferenceRow, preference_rows, tokenize_preferences, tokenize_sft
 from w2stree.errors import InvalidInput
-from w2stree.ingestion import build_forest
-from w2stree.trajectory import Message, Step, Trajectory
+from w2stree.forest.build import build_forest
+from w2stree.training.rows import PreferenceRow, preference_rows, tokenize_preferences, tokenize_sft
+from w2stree.trajectories.trajectory import Message, Step, Trajectory
+from w2stree.turns.chat import ChatFormat
 
 pytestmark = pytest.mark.train
 

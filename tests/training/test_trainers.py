@@ -12,13 +12,12 @@ import pytest
 pytest.importorskip("trl")
 
 import torch
-from kitchen import BAD, GOOD, WORSE, tiny_model, tiny_tokenizer
+from support.tiny_models import BAD, GOOD, WORSE, tiny_model, tiny_tokenizer
 
-from w2stree.chat import ChatFormat
-from w2stree.dataset import IGNORED, preference_rows, tokenize_preferences, tokenize_sft
 from w2stree.errors import InvalidInput
-from w2stree.ingestion import build_forest
-from w2stree.training import (
+from w2stree.forest.build import build_forest
+from w2stree.training.rows import IGNORED, preference_rows, tokenize_preferences, tokenize_sft
+from w2stree.training.trainers import (
     Lora,
     MaskedPreferenceCollator,
     Optimisation,
@@ -26,6 +25,7 @@ from w2stree.training import (
     train_dpo,
     train_sft,
 )
+from w2stree.turns.chat import ChatFormat
 
 pytestmark = pytest.mark.train
 ONE_STEP = Optimisation(

@@ -13,9 +13,10 @@ import pytest
 
 from bench.faults import damage, disk
 from w2stree.errors import InvalidInput, JournalError
-from w2stree.frames import encode_frame
-from w2stree.journal import Contents, Journal, read_journal
-from w2stree.trajectory import Message, Status, Step, Trajectory, read_trajectories
+from w2stree.trajectories.files import read_trajectories
+from w2stree.trajectories.frames import encode_frame
+from w2stree.trajectories.journal import Contents, Journal, read_journal
+from w2stree.trajectories.trajectory import Message, Status, Step, Trajectory
 
 
 def episode(
@@ -106,7 +107,7 @@ def test_each_sample_counts_once(tmp_path: Path) -> None:
 
 def test_a_second_writer_is_told_who_the_first_is(path: Path) -> None:
     script = (
-        "import sys; from w2stree.journal import Journal\n"
+        "import sys; from w2stree.trajectories.journal import Journal\n"
         f"journal = Journal({str(path)!r}); print('open', flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", script]

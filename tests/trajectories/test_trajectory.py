@@ -9,16 +9,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import episode, trajectory_lists
+from support.strategies import episode, trajectory_lists
 
-from w2stree import (
-    InvalidInput,
-    Message,
-    Step,
-    Trajectory,
-    read_trajectories,
-    write_trajectories,
-)
+from w2stree import InvalidInput, Message, Step, Trajectory, read_trajectories, write_trajectories
 
 FULL = Trajectory(
     task_id="coin/3",

@@ -8,10 +8,10 @@ import pytest
 
 pytest.importorskip("transformers")
 
-from kitchen import GOOD, tiny_tokenizer
+from support.tiny_models import GOOD, tiny_tokenizer
 
-from w2stree.chat import ChatFormat
 from w2stree.errors import InvalidInput
+from w2stree.turns.chat import ChatFormat
 
 pytestmark = pytest.mark.train
 

@@ -9,11 +9,11 @@ import pytest
 
 pytest.importorskip("transformers")
 
-from kitchen import tiny_tokenizer
+from support.tiny_models import tiny_tokenizer
 
-from w2stree.chat import ChatFormat
-from w2stree.policies.grammar import TurnGrammar
-from w2stree.react import parse_action
+from w2stree.turns.chat import ChatFormat
+from w2stree.turns.grammar import TurnGrammar
+from w2stree.turns.react import parse_action
 
 pytestmark = pytest.mark.train
 ACTIONS = ["slice carrot", "slice", "eat carrot", "take knife"]

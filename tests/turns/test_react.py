@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from w2stree.react import parse_action, render_turn
+from w2stree.turns.react import parse_action, render_turn
 
 
 @pytest.mark.parametrize("thought", ["", "I need the carrot."])

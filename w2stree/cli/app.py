@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from w2stree.commands.verify import verify
+from w2stree.cli.verify import verify
 from w2stree.errors import (
     EnvironmentFailure,
     ExplorationFailure,
@@ -110,10 +110,10 @@ def _positive(text: str) -> int:
 def _run(options: argparse.Namespace) -> int:
     _before_models()
     try:
-        from w2stree.config import load_config
+        from w2stree.experiment.config import load_config
 
         config = load_config(options.config, options.override)
-        from w2stree.experiment import run_experiment
+        from w2stree.experiment.pipeline import run_experiment
     except ModuleNotFoundError as error:
         raise MissingDependency(
             f"{error.name} is not installed: pip install 'w2stree[all]'"
@@ -126,16 +126,16 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _explore(options: argparse.Namespace) -> int:
-    from w2stree.commands.explore import explore
+    from w2stree.cli.explore import explore
 
     _before_models()
     return explore(options.config, options.override, options.run_dir, salvage=options.salvage)
 
 
 def _tree(options: argparse.Namespace) -> int:
-    from w2stree.forest_file import is_forest_file
-    from w2stree.ingestion import build_forest, open_forest
-    from w2stree.trajectory import read_trajectories
+    from w2stree.forest.build import build_forest, open_forest
+    from w2stree.forest.file import is_forest_file
+    from w2stree.trajectories.files import read_trajectories
 
     path = options.trajectories
     if path.is_file() and is_forest_file(path):
@@ -152,13 +152,13 @@ def _tree(options: argparse.Namespace) -> int:
 
 
 def _envs(options: argparse.Namespace) -> int:
-    from w2stree.commands import envs
+    from w2stree.cli import envs
 
     return envs.show()
 
 
 def _envs_check(options: argparse.Namespace) -> int:
-    from w2stree.commands import envs
+    from w2stree.cli import envs
 
     return envs.check(options.name, num_tasks=options.tasks)
 

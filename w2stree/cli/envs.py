@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
-from w2stree.environment import Environment
+from w2stree.environments.hosting.process import EnvironmentProcess
 from w2stree.environments.java import java_home_bin
-from w2stree.environments.process import EnvironmentProcess
+from w2stree.environments.protocol import Environment
 from w2stree.environments.textworld_express import GAMES
 from w2stree.errors import InvalidInput, MissingDependency
 

@@ -11,14 +11,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from w2stree.commands.progress_line import ProgressLine
+from w2stree.cli.progress import ProgressLine
 from w2stree.errors import MissingDependency
 
 if TYPE_CHECKING:
-    from w2stree.config.exploration import ExplorationConfig
-    from w2stree.exploration import Exploration
-    from w2stree.journal import Journal
-    from w2stree.tally import TaskTally
+    from w2stree.experiment.config.exploration import ExplorationConfig
+    from w2stree.rollouts.exploration import Exploration
+    from w2stree.rollouts.tally import TaskTally
+    from w2stree.trajectories.journal import Journal
 
 JOURNAL = "episodes.journal"
 MAY_CHANGE = ("budget", "environment.num_processes", "max_attempts")
@@ -28,14 +28,14 @@ MAY_CHANGE = ("budget", "environment.num_processes", "max_attempts")
 def explore(source: str, overrides: Sequence[str], run_dir: Path | None, *, salvage: bool) -> int:
     """Run the command; returns the exit status. Interrupting it leaves a run that goes on."""
     try:
-        from w2stree.config.exploration import ExplorationConfig
-        from w2stree.config.reading import read_config
+        from w2stree.experiment.config.exploration import ExplorationConfig
+        from w2stree.experiment.config.reading import read_config
     except ModuleNotFoundError as error:
         raise MissingDependency(
             f"{error.name} is not installed: pip install 'w2stree[explore]'"
         ) from None
-    from w2stree.journal import Journal
-    from w2stree.run_directory import keep_config
+    from w2stree.experiment.run_directory import keep_config
+    from w2stree.trajectories.journal import Journal
 
     config = read_config(ExplorationConfig, source, overrides)
     folder = run_dir or Path("runs") / config.name
@@ -86,8 +86,8 @@ def _row(name: str, tallies: Sequence[TaskTally]) -> tuple[str, ...]:
 
 def _play(config: ExplorationConfig, journal: Journal) -> Exploration:
     """The plan from the roots, then, where there is one, the plan from the tree's nodes."""
-    from w2stree.branching import plan_branches
-    from w2stree.exploration import Exploration, choose_tasks, plan_episodes
+    from w2stree.rollouts.branching import plan_branches
+    from w2stree.rollouts.exploration import Exploration, choose_tasks, plan_episodes
 
     samplings = [section.sampling() for section in config.samplings]
     with config.environment.pool() as pool, ProgressLine() as line:

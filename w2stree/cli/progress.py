@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from w2stree.exploration import Progress
+    from w2stree.rollouts.exploration import Progress
 
 _TERMINAL_S = 0.2
 _LOG_S = 10.0

@@ -9,12 +9,12 @@ from itertools import takewhile
 from random import Random
 from typing import TYPE_CHECKING
 
-from w2stree.environments.replay import shortened
+from w2stree.environments.hosting.replay import shortened
 from w2stree.errors import InvalidInput, MissingDependency
-from w2stree.trajectory import Trajectory
+from w2stree.trajectories.trajectory import Trajectory
 
 if TYPE_CHECKING:
-    from w2stree.verification import Difference
+    from w2stree.rollouts.verification import Difference
 
 _SHOWN_DIFFERENCES = 20
 _SHOWN_BEFORE = 30  # characters in common before the first that differs
@@ -23,9 +23,9 @@ _SHOWN_BEFORE = 30  # characters in common before the first that differs
 def verify(options: argparse.Namespace) -> int:
     """Replay a run; returns 1 where anything differs."""
     try:
-        from w2stree.stages.context import bar
-        from w2stree.verification import read_run
-        from w2stree.verification import verify as replay
+        from w2stree.experiment.recorded_run import read_run
+        from w2stree.experiment.stages.context import bar
+        from w2stree.rollouts.verification import verify as replay
     except ModuleNotFoundError as error:
         raise MissingDependency(
             f"{error.name} is not installed: pip install 'w2stree[explore]'"

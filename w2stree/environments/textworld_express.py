@@ -11,8 +11,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from w2stree.environment import ExpertTurn, Info
 from w2stree.environments.java import small_jvm
+from w2stree.environments.protocol import ExpertTurn, Info
 from w2stree.errors import EnvironmentFailure, InvalidInput, MissingDependency
 
 # The names the engine gives its folds and its settings; a user's typo is caught without a JVM.

@@ -13,15 +13,15 @@ import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from w2stree.config import Config
-from w2stree.config.environment import TextWorldExpressSection
 from w2stree.environments.java import java_home_bin
 from w2stree.environments.textworld_express import FOLD_SIZE, refuse_unknown_game
 from w2stree.errors import InvalidInput
-from w2stree.plots import require_matplotlib
-from w2stree.run_directory import RunDirectory, StageSpec, StageWriter, run_stages
-from w2stree.stages import learn, measure, play
-from w2stree.stages.context import METHODS, Context
+from w2stree.experiment.config import Config
+from w2stree.experiment.config.environment import TextWorldExpressSection
+from w2stree.experiment.run_directory import RunDirectory, StageSpec, StageWriter, run_stages
+from w2stree.experiment.stages import learn, measure, play
+from w2stree.experiment.stages.context import METHODS, Context
+from w2stree.report.charts import require_matplotlib
 
 Stage = tuple[StageSpec, Callable[[StageWriter], None]]
 

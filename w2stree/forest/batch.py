@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2stree import _core
-from w2stree.trajectory import Step, Trajectory
+from w2stree.trajectories.trajectory import Step, Trajectory
 
 
 @dataclass(frozen=True, slots=True)

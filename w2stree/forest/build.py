@@ -22,16 +22,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2stree import _core
-from w2stree.batch import Batch, batch_of
 from w2stree.errors import IdenticalTrajectories, InvalidInput
-from w2stree.forest import Forest
-from w2stree.forest_file import check_trajectories, read_forest
-from w2stree.growth import grow, merge
-from w2stree.merging import Embed, Merging, state_words
-from w2stree.numbered_texts import NumberedTexts
-from w2stree.text_column import TextColumn
-from w2stree.threads import num_threads_or_all
-from w2stree.trajectory import Trajectory
+from w2stree.forest.batch import Batch, batch_of
+from w2stree.forest.file import check_trajectories, read_forest
+from w2stree.forest.forest import Forest
+from w2stree.forest.growth import grow, merge
+from w2stree.forest.merging import Embed, Merging, state_words
+from w2stree.forest.texts import NumberedTexts, TextColumn
+from w2stree.forest.threads import num_threads_or_all
+from w2stree.trajectories.trajectory import Trajectory
 
 
 class ArrowStream(Protocol):
@@ -66,12 +65,12 @@ def build_forest(
     whatever is added to it later:
 
     - `normalize_observation`: texts that it maps to one text are one observation, known by the
-      first of them; `w2stree.merging.sort_words` for environments that list things in random
+      first of them; `w2stree.forest.merging.sort_words` for environments that list things in random
       order.
     - `min_similarity` with `embed`: after the same action, an observation also goes to the first
       child, in the order they were made, whose observation's embedding has cosine >=
       `min_similarity`. `embed` maps a list of texts to `[len, dimension]` and is called once
-      for each distinct text, in batches (`w2stree.embedding.embed_sentences` is the authors'
+      for each distinct text, in batches (`w2stree.forest.embedding.embed_sentences` is the authors'
       model; they use 0.9). Texts for which `guard` gives different values stay apart whatever
       their cosine: by default other numbers, negations and opposites ("open"/"closed"), which
       embeddings hardly tell apart; None is the authors' rule. The result depends on the order

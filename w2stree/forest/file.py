@@ -23,13 +23,13 @@ from numpy.typing import NDArray
 
 from w2stree import _core
 from w2stree.errors import ForestFileError, InvalidInput
-from w2stree.parts import ForestParts
-from w2stree.text_column import TextColumn
-from w2stree.threads import num_threads_or_all
-from w2stree.trajectory import Trajectory
+from w2stree.forest.parts import ForestParts
+from w2stree.forest.texts import TextColumn
+from w2stree.forest.threads import num_threads_or_all
+from w2stree.trajectories.trajectory import Trajectory
 
 if TYPE_CHECKING:
-    from w2stree.forest import Forest
+    from w2stree.forest.forest import Forest
 
 
 def save_forest(forest: Forest, path: str | os.PathLike[str]) -> None:

@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2stree import _core
-from w2stree.batch import batch_of
-from w2stree.forest_file import packed, save_forest
-from w2stree.growth import grow
-from w2stree.pairs import (
+from w2stree.forest.batch import batch_of
+from w2stree.forest.file import packed, save_forest
+from w2stree.forest.growth import grow
+from w2stree.forest.pairs import (
     PreferencePairs,
     Strategy,
     count_pairs,
@@ -30,13 +30,13 @@ from w2stree.pairs import (
     select_pairs,
     stream_pairs,
 )
-from w2stree.parts import ForestParts
-from w2stree.paths import PathTrajectories
-from w2stree.search import SearchResult, search
-from w2stree.summary import ForestSummary, summarize
-from w2stree.threads import num_threads_or_all
-from w2stree.trajectory import Trajectory
-from w2stree.tree import Tree
+from w2stree.forest.parts import ForestParts
+from w2stree.forest.read_back import PathTrajectories
+from w2stree.forest.search import SearchResult, search
+from w2stree.forest.summary import ForestSummary, summarize
+from w2stree.forest.threads import num_threads_or_all
+from w2stree.forest.tree import Tree
+from w2stree.trajectories.trajectory import Trajectory
 
 NODE_COLUMNS = (
     "parent",
@@ -356,7 +356,7 @@ class Forest:
     ) -> SearchResult:
         """Tree search by upper confidence bounds (Eq. 7) on every tree, and its best paths.
 
-        See `w2stree.search.search` for the rules. Results never depend on `num_threads`
+        See `w2stree.forest.search.search` for the rules. Results never depend on `num_threads`
         (None: one for each available core).
         """
         return search(

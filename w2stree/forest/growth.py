@@ -16,16 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2stree import _core
-from w2stree.batch import Batch
 from w2stree.errors import InvalidInput
-from w2stree.merging import Merging
-from w2stree.parts import ForestParts
-from w2stree.paths import PathTrajectories
-from w2stree.threads import num_threads_or_all
-from w2stree.trajectory import Trajectory
+from w2stree.forest.batch import Batch
+from w2stree.forest.merging import Merging
+from w2stree.forest.parts import ForestParts
+from w2stree.forest.read_back import PathTrajectories
+from w2stree.forest.threads import num_threads_or_all
+from w2stree.trajectories.trajectory import Trajectory
 
 if TYPE_CHECKING:
-    from w2stree.forest import Forest
+    from w2stree.forest.forest import Forest
 
 
 def grow(

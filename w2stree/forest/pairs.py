@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from w2stree import _core
 from w2stree.errors import InvalidInput
-from w2stree.threads import num_threads_or_all
-from w2stree.trajectory import Trajectory
+from w2stree.forest.threads import num_threads_or_all
+from w2stree.trajectories.trajectory import Trajectory
 
 if TYPE_CHECKING:
-    from w2stree.forest import Forest
+    from w2stree.forest.forest import Forest
 
 Strategy = Literal["all", "best_worst"]
 

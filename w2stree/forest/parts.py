@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from w2stree import _core
-from w2stree.merging import Merging, ObservationMerge
-from w2stree.trajectory import Trajectory
+from w2stree.forest.merging import Merging, ObservationMerge
+from w2stree.trajectories.trajectory import Trajectory
 
 
 @dataclass(frozen=True, slots=True)

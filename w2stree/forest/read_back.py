@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, overload
 
-from w2stree.trajectory import Step, Trajectory
+from w2stree.trajectories.trajectory import Step, Trajectory
 
 if TYPE_CHECKING:
-    from w2stree.forest import Forest
+    from w2stree.forest.forest import Forest
 
 
 class PathTrajectories(Sequence[Trajectory]):

@@ -10,7 +10,7 @@ import numpy as np
 from w2stree import _core
 
 if TYPE_CHECKING:
-    from w2stree.forest import Forest
+    from w2stree.forest.forest import Forest
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Many texts in two arrays, as Arrow's large_string lays them out.
+"""The texts of ids: many in two arrays, as Arrow's large_string lays them out, or numbered.
 
 data     g o n o r t h l o o k          UTF-8, one text after another
 offset   0 7 11                         text i is data[offset[i] : offset[i + 1]]
@@ -50,3 +50,30 @@ class TextColumn(Sequence[str]):
 
     def __repr__(self) -> str:
         return f"TextColumn({len(self)} texts, {self.data.size} bytes)"
+
+
+class NumberedTexts(Sequence[str]):
+    """Texts for ids that came without any: "action 0", "action 1", …
+
+    A sequence of `size` texts, each its name and its index, made on access."""
+
+    __slots__ = ("_indices", "_name")
+
+    def __init__(self, name: str, size: int) -> None:
+        self._name = name
+        self._indices = range(size)
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if isinstance(index, slice):
+            return [self[i] for i in self._indices[index]]
+        return f"{self._name} {self._indices[index]}"
+
+    def __repr__(self) -> str:
+        return f"NumberedTexts({self._name!r}, {len(self)})"

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from w2stree.trajectory import Trajectory
+from w2stree.trajectories.trajectory import Trajectory
 
 if TYPE_CHECKING:
-    from w2stree.forest import Forest
+    from w2stree.forest.forest import Forest
 
 _ACTION_WIDTH = 40
 _OBSERVATION_WIDTH = 60

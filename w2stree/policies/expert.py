@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from w2stree.environment import ExpertTurn
+from w2stree.environments.protocol import ExpertTurn
 from w2stree.errors import InvalidInput, ModelFailure
-from w2stree.policy import AgentTurn, Episode, random_turn
-from w2stree.react import render_turn
+from w2stree.policies.protocol import Episode
+from w2stree.policies.random import random_turn
+from w2stree.turns.react import render_turn
+from w2stree.turns.turn import AgentTurn
 
 
 class ExpertPolicy:

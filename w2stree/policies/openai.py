@@ -17,14 +17,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from w2stree.chat import ChatFormat
 from w2stree.errors import InvalidInput, MissingDependency, ModelFailure
-from w2stree.policies.admissible import structured_output
-from w2stree.policies.grammar import Decoding
-from w2stree.policies.sampled_turn import sampled_turn
-from w2stree.policy import AgentTurn, Episode
-from w2stree.react import parse_action
-from w2stree.trajectory import Message
+from w2stree.policies.protocol import Episode
+from w2stree.trajectories.trajectory import Message
+from w2stree.turns.admissible import structured_output
+from w2stree.turns.chat import ChatFormat
+from w2stree.turns.grammar import Decoding
+from w2stree.turns.react import parse_action
+from w2stree.turns.turn import AgentTurn, sampled_turn
 
 _MAX_SEED = 2**31
 

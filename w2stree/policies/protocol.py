@@ -1,4 +1,4 @@
-"""The two policy protocols, what a policy is asked and answers, and random play.
+"""The two policy protocols, and what a policy is asked.
 
 A `Policy` is asked for many turns at once (one per running episode), so that a model can batch
 them; it answers in the same order. An `AsyncPolicy` is asked for one turn at a time by many
@@ -13,10 +13,10 @@ from typing import Literal, Protocol, get_args, runtime_checkable
 
 import numpy as np
 
-from w2stree.environment import ExpertTurn
+from w2stree.environments.protocol import ExpertTurn
 from w2stree.errors import InvalidInput, ModelFailure
-from w2stree.react import render_turn
-from w2stree.trajectory import Message, Step
+from w2stree.trajectories.trajectory import Message, Step
+from w2stree.turns.turn import AgentTurn
 
 ModelName = Literal["tuned", "base"]
 """`tuned`: the model explored with. `base`: what it was before its fine-tuning."""
@@ -61,15 +61,6 @@ class Episode:
     expert: tuple[ExpertTurn, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class AgentTurn:
-    """One agent turn: its text, the sampled ids and their log-probabilities when sampled."""
-
-    response: str
-    token_ids: tuple[int, ...] | None = None
-    logprobs: tuple[float, ...] | None = None
-
-
 class Policy(Protocol):
     """An agent that answers for all running episodes at once.
 
@@ -99,34 +90,3 @@ class AsyncPolicy(Protocol):
 
     async def close(self) -> None:
         """The rollout has ended, and its event loop with it: drop connections bound to it."""
-
-
-class RandomPolicy:
-    """Plays at random among the admissible actions: reward-free play, and the floor of a table.
-
-    `by_verb` draws the verb first (an action's first word), then the action: an environment
-    with forty things to examine and one to cook is then not all examining. Where an engine
-    lists no admissible actions, the episode fails (`ModelFailure`).
-    """
-
-    def __init__(self, *, by_verb: bool = False) -> None:
-        self.info: Mapping[str, str] = {"policy": "random"}
-        self._by_verb = by_verb
-
-    def act(self, episodes: Sequence[Episode]) -> list[AgentTurn | ModelFailure]:
-        return [random_turn(episode, by_verb=self._by_verb) for episode in episodes]
-
-    def forget(self, key: int) -> None:
-        pass
-
-
-def random_turn(episode: Episode, *, by_verb: bool = False) -> AgentTurn | ModelFailure:
-    """One admissible action at random, drawn from the episode's generator."""
-    actions = episode.admissible_actions
-    if not actions:
-        return ModelFailure("the environment lists no admissible actions to choose from")
-    if by_verb:
-        verbs = sorted({action.split()[0] for action in actions})
-        verb = verbs[int(episode.rng.integers(len(verbs)))]
-        actions = [action for action in actions if action.split()[0] == verb]
-    return AgentTurn(render_turn("", actions[int(episode.rng.integers(len(actions)))]))

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from w2stree.chat import ChatFormat
-from w2stree.policies.grammar import Decoding, Turn, TurnGrammar
 from w2stree.policies.kv_cache import LockstepCache
-from w2stree.policies.sampled_turn import sampled_turn
-from w2stree.policy import AgentTurn, Episode
+from w2stree.policies.protocol import Episode
+from w2stree.turns.chat import ChatFormat
+from w2stree.turns.grammar import Decoding, Turn, TurnGrammar
+from w2stree.turns.turn import AgentTurn, sampled_turn
 
 
 class TransformersPolicy:

@@ -8,18 +8,18 @@ from html import escape
 from importlib import resources
 from typing import Any
 
-from w2stree import report_text as text
 from w2stree.evaluation import Estimate, MethodResult
-from w2stree.plots import Bar, difference_chart, reward_chart
-from w2stree.report_text import Report, TreePicture
-from w2stree.tree_drawing import draw_legend
+from w2stree.report import text as text
+from w2stree.report.charts import Bar, difference_chart, reward_chart
+from w2stree.report.text import Report, TreePicture
+from w2stree.report.tree_drawing import draw_legend
 
 _MARKS = {"gains": "▲", "loses": "▼", "no difference shown": "○"}
 
 
 def html_page(report: Report) -> str:
     """A whole document. All text is escaped; only the pictures go in as they are."""
-    css = resources.files("w2stree").joinpath("report.css").read_text(encoding="utf-8")
+    css = resources.files("w2stree.report").joinpath("report.css").read_text(encoding="utf-8")
     sections = [
         _header(report),
         _section("Results", _results(report)),

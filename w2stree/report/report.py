@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from w2stree import report_text as text
 from w2stree.evaluation import MethodResult
-from w2stree.report_page import html_page
-from w2stree.report_text import Report, TreePicture
+from w2stree.report import text as text
+from w2stree.report.page import html_page
+from w2stree.report.text import Report, TreePicture
 
 __all__ = ["Report", "TreePicture", "json_record", "markdown", "write_report"]
 

@@ -18,10 +18,10 @@ from html import escape
 import numpy as np
 
 from w2stree import _core
-from w2stree.forest import Forest
-from w2stree.search import SearchResult
-from w2stree.tree import Tree
-from w2stree.tree_layout import (
+from w2stree.forest.forest import Forest
+from w2stree.forest.search import SearchResult
+from w2stree.forest.tree import Tree
+from w2stree.report.tree_layout import (
     ELBOW,
     LINE_HEIGHT,
     NOTE_HEIGHT,

@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from w2stree.tree import Tree
+from w2stree.forest.tree import Tree
 
 MARGIN = 8.0
 CHAR_WIDTH, LINE_HEIGHT = 6.7, 14.0  # one character and one line of the 11 px monospace labels

@@ -11,12 +11,12 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from w2stree.environments.pool import EnvironmentPool
-from w2stree.environments.process import EnvironmentProcess
+from w2stree.environments.hosting.pool import EnvironmentPool
+from w2stree.environments.hosting.process import EnvironmentProcess
 from w2stree.errors import EnvironmentFailure, ModelFailure
-from w2stree.policy import AsyncPolicy
-from w2stree.running_episode import EpisodePlan, Exchange, RunningEpisode
-from w2stree.trajectory import Status, Trajectory
+from w2stree.policies.protocol import AsyncPolicy
+from w2stree.rollouts.episode import EpisodePlan, Exchange, RunningEpisode
+from w2stree.trajectories.trajectory import Status, Trajectory
 
 
 def play_async(

@@ -19,12 +19,12 @@ from typing import Literal
 import numpy as np
 
 from w2stree.errors import IdenticalTrajectories, InvalidInput
-from w2stree.forest import Forest
-from w2stree.ingestion import build_forest
-from w2stree.policy import Sampling
-from w2stree.rollout import EpisodePlan
-from w2stree.trajectory import Step, Trajectory
-from w2stree.tree import Tree
+from w2stree.forest.build import build_forest
+from w2stree.forest.forest import Forest
+from w2stree.forest.tree import Tree
+from w2stree.policies.protocol import Sampling
+from w2stree.rollouts.rollout import EpisodePlan
+from w2stree.trajectories.trajectory import Step, Trajectory
 
 Criterion = Literal["return_variance", "uncertainty"]
 """`return_variance`: the variance of the returns of the n trajectories through a node.

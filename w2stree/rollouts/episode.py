@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from w2stree.environment import Snapshot
-from w2stree.policy import AgentTurn, Episode, Sampling
-from w2stree.react import UNPARSED, parse_action
-from w2stree.trajectory import Message, Status, Step, Trajectory
+from w2stree.environments.protocol import Snapshot
+from w2stree.policies.protocol import Episode, Sampling
+from w2stree.trajectories.trajectory import Message, Status, Step, Trajectory
+from w2stree.turns.react import UNPARSED, parse_action
+from w2stree.turns.turn import AgentTurn
 
 Call = tuple[Any, ...]
 """A method of the environment and its arguments."""

@@ -17,14 +17,14 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import cast, get_args
 
-from w2stree.environments.pool import EnvironmentPool
+from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.errors import ExplorationFailure, IdenticalTrajectories, InvalidInput
-from w2stree.group_commit import GroupCommit
-from w2stree.journal import Journal
-from w2stree.policy import AsyncPolicy, ModelName, Policy, Sampling
-from w2stree.rollout import EpisodePlan, rollout
-from w2stree.tally import TaskTally, num_sampled_tokens
-from w2stree.trajectory import Trajectory
+from w2stree.policies.protocol import AsyncPolicy, ModelName, Policy, Sampling
+from w2stree.rollouts.rollout import EpisodePlan, rollout
+from w2stree.rollouts.tally import TaskTally, num_sampled_tokens
+from w2stree.trajectories.group_commit import GroupCommit
+from w2stree.trajectories.journal import Journal
+from w2stree.trajectories.trajectory import Trajectory
 
 PAPER_SAMPLINGS = (
     Sampling(0.7, 0.9),

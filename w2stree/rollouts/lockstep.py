@@ -6,11 +6,11 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from w2stree.environments.pool import EnvironmentPool
+from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.errors import EnvironmentFailure, ModelFailure
-from w2stree.policy import Policy
-from w2stree.running_episode import EpisodePlan, Exchange, RunningEpisode
-from w2stree.trajectory import Status, Trajectory
+from w2stree.policies.protocol import Policy
+from w2stree.rollouts.episode import EpisodePlan, Exchange, RunningEpisode
+from w2stree.trajectories.trajectory import Status, Trajectory
 
 
 def play_lockstep(

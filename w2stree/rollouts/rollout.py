@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from w2stree.environments.pool import EnvironmentPool
-from w2stree.policy import AsyncPolicy, Policy
-from w2stree.rollout_async import play_async
-from w2stree.rollout_lockstep import play_lockstep
-from w2stree.running_episode import EpisodePlan, opening
-from w2stree.trajectory import Trajectory
+from w2stree.environments.hosting.pool import EnvironmentPool
+from w2stree.policies.protocol import AsyncPolicy, Policy
+from w2stree.rollouts.asynchronous import play_async
+from w2stree.rollouts.episode import EpisodePlan, opening
+from w2stree.rollouts.lockstep import play_lockstep
+from w2stree.trajectories.trajectory import Trajectory
 
 __all__ = ["EpisodePlan", "opening", "rollout"]
 

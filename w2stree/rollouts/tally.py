@@ -6,7 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 
-from w2stree.trajectory import Trajectory
+from w2stree.trajectories.trajectory import Trajectory
 
 
 @dataclass(slots=True)

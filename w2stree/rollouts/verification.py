@@ -8,27 +8,20 @@ An environment that passes is deterministic, and its logs are what the model saw
 
 from __future__ import annotations
 
-import json
 import math
 import queue
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from w2stree.environments.hosting.pool import EnvironmentPool
+from w2stree.environments.hosting.process import EnvironmentProcess
+from w2stree.environments.protocol import Info
+from w2stree.errors import EnvironmentFailure
+from w2stree.trajectories.trajectory import Trajectory
+from w2stree.turns.react import UNPARSED
 
-from w2stree.config.environment import EnvironmentSection
-from w2stree.environment import Info
-from w2stree.environments.pool import EnvironmentPool
-from w2stree.environments.process import EnvironmentProcess
-from w2stree.errors import EnvironmentFailure, InvalidInput
-from w2stree.react import UNPARSED
-from w2stree.trajectory import Trajectory, read_trajectories
-
-# Other games than the run's own environment, with settings of their own.
-_OTHER_ENVIRONMENTS = ("random_play",)
 _TOLERANCE = 1e-9  # of rewards and returns, which are sums of floats
 
 
@@ -45,32 +38,6 @@ class Difference:
     what: str
     recorded: str
     replayed: str
-
-
-@dataclass(frozen=True, slots=True)
-class RecordedRun:
-    """A run's environment and what was played in it; `skipped` names files that were not read."""
-
-    environment: EnvironmentSection
-    trajectories: list[Trajectory]
-    skipped: list[Path]
-
-
-def read_run(path: Path) -> RecordedRun:
-    """Trajectories of a run directory, of one stage of it, or of one of its files.
-
-    The environment is the `environment` of the `config.json` there or up to two folders above.
-    Raises `InvalidInput` where there is none, `FileNotFoundError` without trajectories.
-    """
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: no such run directory or file")
-    section = _environment(path)
-    files = _trajectory_files(path)
-    skipped = [file for file in files if file.parent.name in _OTHER_ENVIRONMENTS]
-    read = [read_trajectories(file) for file in files if file not in skipped]
-    if not read:
-        raise FileNotFoundError(f"{path}: no trajectories to replay")
-    return RecordedRun(section, [t for trajectories in read for t in trajectories], skipped)
 
 
 def verify(
@@ -140,32 +107,3 @@ def _differences(process: EnvironmentProcess, trajectory: Trajectory) -> Iterato
 
 def _is_close(a: float, b: float) -> bool:
     return math.isclose(a, b, rel_tol=0.0, abs_tol=_TOLERANCE)
-
-
-def _environment(path: Path) -> EnvironmentSection:
-    for folder in (path, *path.resolve().parents[:2]):
-        file = folder / "config.json"
-        if file.is_file():
-            break
-    else:
-        raise InvalidInput(
-            f"{path}: no config.json there or in the two folders above; give a directory that "
-            "`w2stree run` or `w2stree explore` made, or a file in it"
-        )
-    try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-        section: EnvironmentSection = TypeAdapter(EnvironmentSection).validate_python(
-            config["environment"]
-        )
-    except (json.JSONDecodeError, KeyError, TypeError, ValidationError) as error:
-        raise InvalidInput(f"{file}: no readable `environment` ({error})") from None
-    return section
-
-
-def _trajectory_files(path: Path) -> list[Path]:
-    if path.is_file():
-        return [path]
-    patterns = ("*.journal", "trajectories.jsonl", "*/trajectories.jsonl")
-    found = (file for pattern in patterns for file in sorted(path.glob(pattern)))
-    # A stage in the making has a hidden folder; its file may be torn.
-    return [file for file in found if not file.parent.name.startswith(".")]

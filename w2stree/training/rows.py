@@ -11,15 +11,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
 
-from w2stree.chat import ChatFormat
 from w2stree.errors import InvalidInput
-from w2stree.react import render_turn
-from w2stree.trajectory import Message, Step, Trajectory
+from w2stree.trajectories.trajectory import Message, Step, Trajectory
+from w2stree.turns.chat import ChatFormat
+from w2stree.turns.react import render_turn
 
 if TYPE_CHECKING:
     import datasets
 
-    from w2stree.pairs import PreferencePair
+    from w2stree.forest.pairs import PreferencePair
 
 Completion = Literal["step", "suffix"]
 IGNORED = -100
@@ -97,7 +97,7 @@ def preference_dataset(
     """Rows for TRL in its conversational format: prompt, chosen, rejected as chat messages.
 
     With `suffix`, stock `DPOTrainer` also scores the observations inside the continuations;
-    use `w2stree.training.train_dpo`, which masks them, or `completion="step"`.
+    use `w2stree.training.trainers.train_dpo`, which masks them, or `completion="step"`.
     Needs the `train` extra.
     """
     import datasets
@@ -121,7 +121,8 @@ def sft_dataset(trajectories: Iterable[Trajectory]) -> datasets.Dataset:
     """Rows for TRL in its conversational format: one `messages` list a trajectory.
 
     Stock `SFTTrainer` trains on the observations too unless its `assistant_only_loss` works
-    for the chat template; `w2stree.training.train_sft` masks them. Needs the `train` extra.
+    for the chat template; `w2stree.training.trainers.train_sft` masks them. Needs the `train`
+    extra.
     """
     import datasets
 

@@ -18,8 +18,8 @@ from transformers import PrinterCallback, TrainerCallback
 from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 from trl.trainer.dpo_trainer import DataCollatorForPreference
 
-from w2stree.dataset import IGNORED
 from w2stree.errors import InvalidInput
+from w2stree.training.rows import IGNORED
 
 _LAST_STEPS = 10  # one batch's loss says little: the last ones are averaged
 

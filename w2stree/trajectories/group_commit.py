@@ -11,8 +11,8 @@ from collections import deque
 from queue import Empty, SimpleQueue
 from threading import Thread
 
-from w2stree.journal import Journal
-from w2stree.trajectory import Trajectory
+from w2stree.trajectories.journal import Journal
+from w2stree.trajectories.trajectory import Trajectory
 
 
 class GroupCommit:

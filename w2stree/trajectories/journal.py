@@ -4,8 +4,9 @@
     w2s1 0000000398 09e1c7f2 {"task_id":"twc/train/3", … "sample_index":1,"attempt":0}}\n
     w2s1 0000000402 77ab01d0 {"task_id":"twc/tr                <- torn: cut off at the next opening
 
-One frame an episode (`w2stree.frames`), in the order they were committed; an episode's key is
-(task_id, sample_index, attempt). What `commit` has returned for is on the disk: acknowledged.
+One frame an episode (`w2stree.trajectories.frames`), in the order they were committed; an
+episode's key is (task_id, sample_index, attempt). What `commit` has returned for is on the disk:
+acknowledged.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ from itertools import chain, count
 from pathlib import Path
 
 from w2stree.errors import InvalidInput, JournalError
-from w2stree.frames import Frame, encode_frame, read_frames
-from w2stree.trajectory import Trajectory, parse_frame
+from w2stree.trajectories.files import parse_frame
+from w2stree.trajectories.frames import Frame, encode_frame, read_frames
+from w2stree.trajectories.trajectory import Trajectory
 
 Key = tuple[str, int, int]
 """(task_id, sample_index, attempt)."""

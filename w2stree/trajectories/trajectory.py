@@ -4,21 +4,18 @@
              └─ step 1 ┘         └─ step n ┘
 
 On disk: JSON lines, one trajectory a line, UTF-8; or a journal, whose lines carry a checksum too
-(`w2stree.journal`).
+(`w2stree.trajectories.journal`).
 """
 
 from __future__ import annotations
 
 import json
 import math
-import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 from w2stree.errors import InvalidInput
-from w2stree.frames import Frame, read_frames
 
 Status = Literal["done", "truncated", "error"]
 """`done`: the environment ended the episode. `truncated`: a step limit did.
@@ -90,76 +87,6 @@ class Trajectory:
         except (ValueError, RecursionError) as error:  # endless digits, endless nesting
             raise InvalidInput(f"{where}: not readable as JSON ({error})") from None
         return _parse(record, where)
-
-
-def read_trajectories(path: str | os.PathLike[str]) -> list[Trajectory]:
-    """Read a JSON-lines file, a `.journal`, or every `*.jsonl` and `*.journal` of a directory in
-    name order.
-
-    Of a journal's attempts at one sample the last that did not end in an error counts, else the
-    last one; a torn end, never acknowledged, is passed over. Raises `InvalidInput` naming
-    file:line, the field and the fix at the first bad record; `JournalError` for a damaged
-    journal; `FileNotFoundError` where there is nothing to read.
-    """
-    root = Path(path)
-    if root.is_dir():
-        files = sorted(f for f in root.iterdir() if f.suffix in (".jsonl", ".journal"))
-        if not files:
-            raise FileNotFoundError(f"{root}: no *.jsonl or *.journal files")
-    else:
-        files = [root]
-    return [trajectory for file in files for trajectory in _read_file(file)]
-
-
-def parse_frame(file: Path, frame: Frame) -> Trajectory:
-    """The trajectory in a journal's frame."""
-    where = f"{file}: byte {frame.offset}"
-    try:
-        text = frame.payload.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise InvalidInput(f"{where}: not UTF-8 at byte {error.start} of the frame") from None
-    return Trajectory.from_json(text, where=where)
-
-
-def write_trajectories(path: str | os.PathLike[str], trajectories: Iterable[Trajectory]) -> None:
-    """Write all or nothing: a temporary file beside `path`, synced, then renamed over it."""
-    target = Path(path)
-    partial = target.with_name(f".{target.name}.partial")
-    try:
-        with partial.open("w", encoding="utf-8") as file:
-            for trajectory in trajectories:
-                file.write(trajectory.to_json() + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _read_file(file: Path) -> Iterator[Trajectory]:
-    if file.suffix == ".journal":
-        frames = (piece for piece in read_frames(file) if isinstance(piece, Frame))
-        yield from _last_attempts(parse_frame(file, frame) for frame in frames)
-        return
-    with file.open("rb") as stream:
-        for number, raw in enumerate(stream, start=1):
-            where = f"{file}:{number}"
-            try:
-                line = raw.decode("utf-8")
-            except UnicodeDecodeError as error:
-                raise InvalidInput(f"{where}: not UTF-8 at byte {error.start}") from None
-            if line.strip():
-                yield Trajectory.from_json(line, where=where)
-
-
-def _last_attempts(attempts: Iterable[Trajectory]) -> Iterable[Trajectory]:
-    """One trajectory a sample, in order of first attempts."""
-    counted: dict[tuple[str, Any], Trajectory] = {}
-    for trajectory in attempts:
-        sample = (trajectory.task_id, trajectory.info.get("sample_index"))
-        if trajectory.status != "error" or counted.get(sample, trajectory).status == "error":
-            counted[sample] = trajectory
-    return counted.values()
 
 
 def _parse(record: Any, where: str) -> Trajectory:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from w2stree.errors import ModelFailure
-from w2stree.react import ACTION, THOUGHT, render_turn
+from w2stree.turns.react import ACTION, THOUGHT, render_turn
 
 
 def structured_output(actions: Sequence[str], *, has_thought: bool) -> dict[str, Any]:

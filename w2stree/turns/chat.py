@@ -16,7 +16,7 @@ from dataclasses import asdict
 from typing import Any
 
 from w2stree.errors import InvalidInput
-from w2stree.trajectory import Message, Step
+from w2stree.trajectories.trajectory import Message, Step
 
 _MARK = "\u2402"  # a character no chat template touches
 

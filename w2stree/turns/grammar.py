@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from w2stree.chat import ChatFormat
-from w2stree.react import ACTION, THOUGHT
+from w2stree.turns.chat import ChatFormat
+from w2stree.turns.react import ACTION, THOUGHT
 
 Decoding = Literal["free", "admissible"]
 

@@ -1,11 +1,20 @@
-"""A turn made of sampled token ids, closed as the chat format closes turns."""
+"""One agent turn: its text and, where a model sampled it, its token ids."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from w2stree.chat import ChatFormat
-from w2stree.policy import AgentTurn
+from w2stree.turns.chat import ChatFormat
+
+
+@dataclass(frozen=True, slots=True)
+class AgentTurn:
+    """One agent turn: its text, the sampled ids and their log-probabilities when sampled."""
+
+    response: str
+    token_ids: tuple[int, ...] | None = None
+    logprobs: tuple[float, ...] | None = None
 
 
 def sampled_turn(

@@ -15,8 +15,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from bench.ours import NODE_ARRAYS, OTHER_ARRAYS
-from bench.workloads import Workload
+from bench.core.ours import NODE_ARRAYS, OTHER_ARRAYS
+from bench.core.workloads import Workload
 
 NAMES = (*NODE_ARRAYS, *OTHER_ARRAYS)  # in the order of what _build returns
 

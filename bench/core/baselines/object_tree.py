@@ -1,10 +1,10 @@
 """One Python object a node, a list of children scanned from the front: the published demo's style.
 
-Written from the behaviour of the method's demo (as `tests/oracle.py` is): a node keeps its state
-and action, its children and four numbers; building compares action and state with each child in
-turn; search sums the children's counts and takes `max` with a key function. Nothing is cached or
-numbered, the root is not backed up, and trajectories that end at inner nodes are never scored
-(`stop_arm=False`). Readable and short, and what people start from. It makes no arrays.
+Written from the behaviour of the method's demo (as `tests/support/oracle.py` is): a node keeps
+its state and action, its children and four numbers; building compares action and state with each
+child in turn; search sums the children's counts and takes `max` with a key function. Nothing is
+cached or numbered, the root is not backed up, and trajectories that end at inner nodes are never
+scored (`stop_arm=False`). Readable and short, and what people start from. It makes no arrays.
 """
 
 from __future__ import annotations

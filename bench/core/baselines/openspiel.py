@@ -18,7 +18,7 @@ from typing import Any
 
 import pyspiel
 
-from bench.baselines.python_ucb import Tree
+from bench.core.baselines.python_ucb import Tree
 
 Game = Any
 

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from bench import ours
-from bench.baselines import dict_trie, object_tree
+from bench.core import ours
+from bench.core.baselines import dict_trie, object_tree
+from bench.core.plan import NOT_INSTALLED, Plan, baseline
+from bench.core.table import Comparison, Figure, Row, compared
+from bench.core.timing import interleaved
+from bench.core.workloads import Workload
 from bench.equality import DifferentResultsError, assert_equal
-from bench.plan import NOT_INSTALLED, Plan, baseline
-from bench.table import Comparison, Figure, Row, compared
-from bench.timing import interleaved
-from bench.workloads import Workload
 
 
 def rows(plan: Plan) -> Iterator[Row]:

@@ -17,11 +17,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from bench import ours
-from bench.plan import EXPLORATION, NOT_INSTALLED, Plan, baseline
-from bench.table import Figure, Row
-from bench.timing import interleaved
-from bench.workloads import Workload
+from bench.core import ours
+from bench.core.plan import EXPLORATION, NOT_INSTALLED, Plan, baseline
+from bench.core.table import Figure, Row
+from bench.core.timing import interleaved
+from bench.core.workloads import Workload
 
 _MIB = 1 << 20
 

@@ -1,6 +1,6 @@
 """Bytes a node, and the peak resident size of a process that builds, searches and streams W3.
 
-That process is a child (`python -m bench.jobs.memory COLUMNS.npz`), which holds the workload's
+That process is a child (`python -m bench.core.jobs.memory COLUMNS.npz`), which holds the workload's
 columns and nothing else. Linux only: elsewhere there is no peak that can be set back.
 """
 
@@ -16,12 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
-from bench import ours
-from bench.baselines import dict_trie
-from bench.jobs.pairs import CHUNK_SIZE
-from bench.plan import EXPLORATION, Plan
-from bench.table import Figure, Row
-from bench.workloads import Workload
+from bench.core import ours
+from bench.core.baselines import dict_trie
+from bench.core.jobs.pairs import CHUNK_SIZE
+from bench.core.plan import EXPLORATION, Plan
+from bench.core.table import Figure, Row
+from bench.core.workloads import Workload
 
 _COLUMNS = ("action_id", "observation_id", "step_offset", "tree_id", "total_return")
 _STREAMED = 200_000_000
@@ -72,7 +72,7 @@ def peaks(plan: Plan, workload: Workload) -> Iterator[Row]:
         columns = {name: getattr(workload, name) for name in _COLUMNS}
         np.savez(file, num_trees=workload.num_trees, **columns)
         child = subprocess.run(
-            [sys.executable, "-m", "bench.jobs.memory", str(file)],
+            [sys.executable, "-m", "bench.core.jobs.memory", str(file)],
             capture_output=True,
             check=True,
             text=True,

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from bench import ours
-from bench.baselines import dict_trie, python_pairs
+from bench.core import ours
+from bench.core.baselines import dict_trie, python_pairs
+from bench.core.plan import Plan
+from bench.core.table import Figure, Row, compared
+from bench.core.timing import interleaved
+from bench.core.workloads import Workload
 from bench.equality import assert_equal, in_order
-from bench.plan import Plan
-from bench.table import Figure, Row, compared
-from bench.timing import interleaved
-from bench.workloads import Workload
 
 CHUNK_SIZE = 65_536
 _COLUMNS = ours.PAIR_COLUMNS[:3]

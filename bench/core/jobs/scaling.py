@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from bench import ours, workloads
+from bench.core import ours, workloads
+from bench.core.plan import EXPLORATION, Plan
+from bench.core.table import Figure, Row
+from bench.core.timing import interleaved
+from bench.core.workloads import Workload
 from bench.equality import assert_equal
-from bench.plan import EXPLORATION, Plan
-from bench.table import Figure, Row
-from bench.timing import interleaved
-from bench.workloads import Workload
 
 _THREADS = range(1, 9)
 

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from bench import ours
-from bench.baselines import object_tree, python_ucb
+from bench.core import ours
+from bench.core.baselines import object_tree, python_ucb
+from bench.core.plan import EXPLORATION, NOT_INSTALLED, Plan, baseline
+from bench.core.table import Comparison, Row, compared
+from bench.core.timing import Timing, interleaved
+from bench.core.workloads import Workload
 from bench.equality import DifferentResultsError, assert_equal
-from bench.plan import EXPLORATION, NOT_INSTALLED, Plan, baseline
-from bench.table import Comparison, Row, compared
-from bench.timing import Timing, interleaved
-from bench.workloads import Workload
 
 
 def rows(plan: Plan) -> Iterator[Row]:

@@ -10,14 +10,14 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Any
 
-from bench import ours
-from bench.baselines import dict_trie, object_tree
+from bench.core import ours
+from bench.core.baselines import dict_trie, object_tree
+from bench.core.plan import NOT_INSTALLED, Plan
+from bench.core.table import Comparison, Row, compared
+from bench.core.texts import Texts, arrow_table
+from bench.core.timing import interleaved
+from bench.core.workloads import Workload
 from bench.equality import assert_equal
-from bench.plan import NOT_INSTALLED, Plan
-from bench.table import Comparison, Row, compared
-from bench.texts import Texts, arrow_table
-from bench.timing import interleaved
-from bench.workloads import Workload
 
 BASELINES = ("object tree", "dict trie")
 

@@ -7,7 +7,7 @@
     step        copies entities deeply for each symbol     contexts are copied, entities shared
 
 All three are functions of their arguments alone and nobody changes what they return, so the game
-is the same to the letter (tests/test_alfworld.py plays both).
+is the same to the letter (tests/environments/test_alfworld.py plays both).
 """
 
 from __future__ import annotations

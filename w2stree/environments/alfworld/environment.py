@@ -13,9 +13,9 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any, Literal, get_args
 
-from w2stree.environment import ExpertTurn, Info
-from w2stree.environments.alfworld_engine import start_engine
-from w2stree.environments.alfworld_games import open_games
+from w2stree.environments.alfworld.engine import start_engine
+from w2stree.environments.alfworld.games import open_games
+from w2stree.environments.protocol import ExpertTurn, Info
 from w2stree.errors import EnvironmentFailure, InvalidInput
 
 Expert = Literal["stored", "planner"]

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from w2stree.environments.gzip_lines import GzipLines
+from w2stree.environments.alfworld.gzip_lines import GzipLines
 from w2stree.errors import InvalidInput
 
 # The benchmark's own names are taken too. "Seen" are rooms of the train split, "unseen" new ones.

@@ -15,8 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from w2stree.environment import Info
-from w2stree.environments.game import Game, SteppedGame, TalkedGame
+from w2stree.environments.gymnasium.game import Game, SteppedGame, TalkedGame
+from w2stree.environments.protocol import Info
 from w2stree.errors import EnvironmentFailure, InvalidInput, MissingDependency
 
 SPLIT_START = {"train": 0, "dev": 10_000, "test": 20_000}
@@ -24,7 +24,7 @@ SPLIT_SIZE = 1_000
 
 
 class GymnasiumEnvironment:
-    """The environment that `make` names, behind `w2stree.environment.Environment`.
+    """The environment that `make` names, behind `w2stree.environments.protocol.Environment`.
 
     `make` is `module:callable`, looked up in the working directory too; `options` are its keyword
     arguments. `score_range`: what the sum of an episode's rewards can be, worst and best, put on

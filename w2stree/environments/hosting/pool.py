@@ -6,8 +6,8 @@ import contextlib
 import functools
 from collections.abc import Callable
 
-from w2stree.environment import Environment
-from w2stree.environments.process import EnvironmentProcess
+from w2stree.environments.hosting.process import EnvironmentProcess
+from w2stree.environments.protocol import Environment
 from w2stree.errors import EnvironmentFailure, InvalidInput
 
 

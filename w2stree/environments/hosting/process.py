@@ -22,9 +22,9 @@ from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from typing import Any
 
-from w2stree.environment import Environment, SnapshotEnvironment
-from w2stree.environments.guardian import start_guardian
-from w2stree.environments.replay import with_snapshots
+from w2stree.environments.hosting.guardian import start_guardian
+from w2stree.environments.hosting.replay import with_snapshots
+from w2stree.environments.protocol import Environment, SnapshotEnvironment
 from w2stree.errors import EnvironmentFailure, InvalidInput, MissingDependency
 
 # Raised by the child as themselves: the user's mistake, not the environment's failure.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from w2stree.environment import (
+from w2stree.environments.protocol import (
     Environment,
     ExpertEnvironment,
     ExpertTurn,
@@ -13,7 +13,7 @@ from w2stree.environment import (
     SnapshotEnvironment,
 )
 from w2stree.errors import EnvironmentFailure
-from w2stree.react import UNPARSED
+from w2stree.turns.react import UNPARSED
 
 _SHOWN_CHARS = 120
 

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from w2stree.environment import ExpertTurn, Info
 from w2stree.environments.java import small_jvm
-from w2stree.environments.scienceworld_tasks import (
+from w2stree.environments.protocol import ExpertTurn, Info
+from w2stree.environments.scienceworld.tasks import (
     DEFAULT_MAX_STEPS,
     SPLITS,
     TASKS,

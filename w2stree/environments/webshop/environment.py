@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from w2stree.environment import ExpertTurn, Info
+from w2stree.environments.protocol import ExpertTurn, Info
 from w2stree.environments.webshop.catalogue import DataFiles, Product, load_object, load_products
 from w2stree.environments.webshop.expert import expert_turns
 from w2stree.environments.webshop.goals import Goal, Goals, Wish, human_wishes, synthetic_wishes

@@ -8,7 +8,7 @@ demonstration shows what can be imitated; where they do not, the product's title
 
 from __future__ import annotations
 
-from w2stree.environment import ExpertTurn
+from w2stree.environments.protocol import ExpertTurn
 from w2stree.environments.webshop.catalogue import Product
 from w2stree.environments.webshop.goals import Goal
 from w2stree.environments.webshop.pages import PAGE_SIZE

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from w2stree.config.experiment import Config
-from w2stree.config.reading import read_config, shipped_configs
+from w2stree.experiment.config.experiment import Config
+from w2stree.experiment.config.reading import read_config, shipped_configs
 
 __all__ = ["Config", "load_config", "shipped_configs"]
 

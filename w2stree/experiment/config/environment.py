@@ -13,9 +13,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from w2stree.config.section import Positive, Section
-from w2stree.environment import Environment
-from w2stree.environments.pool import EnvironmentPool
+from w2stree.environments.hosting.pool import EnvironmentPool
+from w2stree.environments.protocol import Environment
+from w2stree.experiment.config.section import Positive, Section
 
 
 class ProcessesSection(Section):

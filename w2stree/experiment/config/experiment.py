@@ -6,10 +6,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from w2stree.config.environment import EnvironmentSection
-from w2stree.config.model import ModelSection, OptimisationSection, StrongSection, TokenizerSection
-from w2stree.config.policy import DecodingSection, SamplingSection
-from w2stree.config.section import Fraction, Positive, Section
+from w2stree.experiment.config.environment import EnvironmentSection
+from w2stree.experiment.config.model import (
+    ModelSection,
+    OptimisationSection,
+    StrongSection,
+    TokenizerSection,
+)
+from w2stree.experiment.config.policy import DecodingSection, SamplingSection
+from w2stree.experiment.config.section import Fraction, Positive, Section
 
 
 class TasksSection(Section):

@@ -6,12 +6,12 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from w2stree.branching import Criterion
-from w2stree.config.environment import EnvironmentSection
-from w2stree.config.policy import PolicySection, SamplingSection
-from w2stree.config.section import Positive, Section
-from w2stree.exploration import PAPER_SAMPLINGS, Budget
-from w2stree.policy import ModelName, Sampling
+from w2stree.experiment.config.environment import EnvironmentSection
+from w2stree.experiment.config.policy import PolicySection, SamplingSection
+from w2stree.experiment.config.section import Positive, Section
+from w2stree.policies.protocol import ModelName, Sampling
+from w2stree.rollouts.branching import Criterion
+from w2stree.rollouts.exploration import PAPER_SAMPLINGS, Budget
 
 
 class ExploredTasksSection(Section):
@@ -30,7 +30,7 @@ class ExploredSamplingSection(SamplingSection):
 
 
 class BudgetSection(Section):
-    """What is absent is no limit; see `w2stree.exploration.Budget`."""
+    """What is absent is no limit; see `w2stree.rollouts.exploration.Budget`."""
 
     episodes: Positive | None = None
     tokens: Positive | None = None
@@ -41,7 +41,7 @@ class BudgetSection(Section):
 
 
 class BranchingSection(Section):
-    """More episodes of each task from nodes of its tree; see `w2stree.branching`."""
+    """More episodes of each task from nodes of its tree; see `w2stree.rollouts.branching`."""
 
     episodes_per_task: Positive
     criterion: Criterion = "return_variance"

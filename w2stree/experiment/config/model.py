@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from w2stree.config.section import Fraction, Positive, Section
+from w2stree.experiment.config.section import Fraction, Positive, Section
 
 
 class LoraSection(Section):

@@ -11,9 +11,10 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field
 
-from w2stree.config.section import Fraction, Positive, Section
 from w2stree.errors import InvalidInput
-from w2stree.policy import AsyncPolicy, ModelName, Policy, RandomPolicy
+from w2stree.experiment.config.section import Fraction, Positive, Section
+from w2stree.policies.protocol import AsyncPolicy, ModelName, Policy
+from w2stree.policies.random import RandomPolicy
 
 T = TypeVar("T")
 
@@ -43,8 +44,8 @@ class TransformersSection(Section):
     thought: bool = True
 
     def policy(self, model: ModelName) -> Policy:
-        from w2stree.model import load_model
-        from w2stree.policies.transformers_policy import TransformersPolicy
+        from w2stree.policies.transformers import TransformersPolicy
+        from w2stree.training.models import load_model
 
         return TransformersPolicy(
             *load_model(_which(model, self.model, self.base_model)),
@@ -73,7 +74,7 @@ class OpenAISection(Section):
     thought: bool = True
 
     def policy(self, model: ModelName) -> AsyncPolicy:
-        from w2stree.policies.openai_policy import OpenAIPolicy
+        from w2stree.policies.openai import OpenAIPolicy
 
         return OpenAIPolicy(
             _which(model, self.model, self.base_model),
@@ -100,7 +101,7 @@ class VllmSection(Section):
     thought: bool = True
 
     def policy(self, model: ModelName) -> Policy:
-        from w2stree.policies.vllm_policy import VllmPolicy
+        from w2stree.policies.vllm import VllmPolicy
 
         return VllmPolicy(
             _which(model, self.model, self.base_model),
@@ -129,7 +130,7 @@ class ExpertSection(Section):
     noise: Fraction = 0.0
 
     def policy(self, model: ModelName) -> Policy:
-        from w2stree.policies.expert_policy import ExpertPolicy
+        from w2stree.policies.expert import ExpertPolicy
 
         return ExpertPolicy(noise=self.noise)
 

@@ -10,15 +10,15 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import ValidationError
 
-from w2stree.config.section import Section
 from w2stree.errors import InvalidInput
+from w2stree.experiment.config.section import Section
 
 Kind = TypeVar("Kind", bound=Section)
 
 
 def shipped_configs(kind: type[Section] = Section) -> list[str]:
     """Names of the configurations of a kind that come with the package: experiments unless told."""
-    folder = resources.files("w2stree") / kind.shipped_in
+    folder = resources.files("w2stree.experiment") / kind.shipped_in
     return sorted(
         f.name.removesuffix(".yaml") for f in folder.iterdir() if f.name.endswith(".yaml")
     )
@@ -48,7 +48,7 @@ def read_config(kind: type[Kind], source: str | Path, overrides: Sequence[str] =
 def _locate(kind: type[Section], source: str | Path) -> Path:
     if Path(source).is_file():
         return Path(source)
-    folder = resources.files("w2stree") / kind.shipped_in
+    folder = resources.files("w2stree.experiment") / kind.shipped_in
     with resources.as_file(folder / f"{source}.yaml") as shipped:
         if shipped.is_file():
             return shipped

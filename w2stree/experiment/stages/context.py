@@ -11,14 +11,15 @@ from typing import Any, Literal
 
 from tqdm import tqdm
 
-from w2stree.config import Config
-from w2stree.environments.pool import EnvironmentPool
-from w2stree.exploration import choose_tasks
-from w2stree.forest import Forest
-from w2stree.ingestion import build_forest
-from w2stree.policy import Policy
-from w2stree.rollout import EpisodePlan, rollout
-from w2stree.trajectory import Trajectory, read_trajectories
+from w2stree.environments.hosting.pool import EnvironmentPool
+from w2stree.experiment.config import Config
+from w2stree.forest.build import build_forest
+from w2stree.forest.forest import Forest
+from w2stree.policies.protocol import Policy
+from w2stree.rollouts.exploration import choose_tasks
+from w2stree.rollouts.rollout import EpisodePlan, rollout
+from w2stree.trajectories.files import read_trajectories
+from w2stree.trajectories.trajectory import Trajectory
 
 METHODS = ("random", "sft_weak", "sft_strong", "tree_dpo", "mcts_sft", "ceiling")
 """What is evaluated, in the order of the report; all but random play are models of the run."""

@@ -9,21 +9,35 @@ from typing import Any
 import torch
 from transformers import AutoTokenizer
 
-from w2stree.chat import ChatFormat
-from w2stree.config.model import ModelSection, OptimisationSection
-from w2stree.dataset import (
+from w2stree.errors import InvalidInput
+from w2stree.experiment.config.model import ModelSection, OptimisationSection
+from w2stree.experiment.run_directory import StageWriter
+from w2stree.experiment.stages.context import Context, bar
+from w2stree.training.models import (
+    Architecture,
+    build_model,
+    load_model,
+    save_model,
+    train_tokenizer,
+)
+from w2stree.training.rows import (
     PreferenceRow,
     TokenizedRows,
     preference_rows,
     tokenize_preferences,
     tokenize_sft,
 )
-from w2stree.errors import InvalidInput
-from w2stree.model import Architecture, build_model, load_model, save_model, train_tokenizer
-from w2stree.run_directory import StageWriter
-from w2stree.stages.context import Context, bar
-from w2stree.training import Lora, Optimisation, Progress, sequence_logprobs, train_dpo, train_sft
-from w2stree.trajectory import Trajectory, read_trajectories
+from w2stree.training.trainers import (
+    Lora,
+    Optimisation,
+    Progress,
+    sequence_logprobs,
+    train_dpo,
+    train_sft,
+)
+from w2stree.trajectories.files import read_trajectories
+from w2stree.trajectories.trajectory import Trajectory
+from w2stree.turns.chat import ChatFormat
 
 
 def tokenizer(context: Context, out: StageWriter) -> None:

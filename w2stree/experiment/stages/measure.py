@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from w2stree.evaluation import compare
-from w2stree.report import Report, TreePicture, write_report
-from w2stree.run_directory import RunDirectory, StageWriter
-from w2stree.search import SearchResult
-from w2stree.stages.context import METHODS, Context
-from w2stree.tree import Tree
-from w2stree.tree_drawing import choose_trees, draw_tree
+from w2stree.experiment.run_directory import RunDirectory, StageWriter
+from w2stree.experiment.stages.context import METHODS, Context
+from w2stree.forest.search import SearchResult
+from w2stree.forest.tree import Tree
+from w2stree.report.report import Report, TreePicture, write_report
+from w2stree.report.tree_drawing import choose_trees, draw_tree
 
 _STATEMENT_CHARS = 260
 

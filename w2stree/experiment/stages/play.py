@@ -11,22 +11,24 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from w2stree.config.environment import TextWorldExpressSection
-from w2stree.dataset import preference_rows
-from w2stree.environments.process import EnvironmentProcess
+from w2stree.environments.hosting.process import EnvironmentProcess
 from w2stree.errors import EnvironmentFailure, IdenticalTrajectories
-from w2stree.exploration import Exploration, plan_episodes
-from w2stree.forest import Forest
-from w2stree.journal import Journal
-from w2stree.model import load_model
-from w2stree.pairs import PreferencePairs
-from w2stree.policies.transformers_policy import TransformersPolicy
-from w2stree.policy import RandomPolicy, Sampling
-from w2stree.react import render_turn
-from w2stree.rollout import EpisodePlan, opening
-from w2stree.run_directory import StageWriter, hash_files, write_json
-from w2stree.stages.context import Context, bar
-from w2stree.trajectory import Status, Step, Trajectory, read_trajectories, write_trajectories
+from w2stree.experiment.config.environment import TextWorldExpressSection
+from w2stree.experiment.run_directory import StageWriter, hash_files, write_json
+from w2stree.experiment.stages.context import Context, bar
+from w2stree.forest.forest import Forest
+from w2stree.forest.pairs import PreferencePairs
+from w2stree.policies.protocol import Sampling
+from w2stree.policies.random import RandomPolicy
+from w2stree.policies.transformers import TransformersPolicy
+from w2stree.rollouts.exploration import Exploration, plan_episodes
+from w2stree.rollouts.rollout import EpisodePlan, opening
+from w2stree.training.models import load_model
+from w2stree.training.rows import preference_rows
+from w2stree.trajectories.files import read_trajectories, write_trajectories
+from w2stree.trajectories.journal import Journal
+from w2stree.trajectories.trajectory import Status, Step, Trajectory
+from w2stree.turns.react import render_turn
 
 GREEDY = Sampling(temperature=0.0)
 

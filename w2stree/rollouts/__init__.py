@@ -1,0 +1,1 @@
+"""Rollouts: policies play environments, many episodes at a time, into a journal."""

@@ -1,0 +1,1 @@
+"""Training on agent turns: rows of ids and masks, trainers, small models."""

@@ -1,0 +1,1 @@
+"""Trajectories: the only stored truth, and how it is stored."""

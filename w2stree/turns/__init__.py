@@ -1,0 +1,1 @@
+"""An agent's turns: the text it says, the action in it, and the token ids of both."""
