@@ -26,7 +26,7 @@ from w2stree.trajectory import Trajectory
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Trajectories as `cpp/include/w2stree/trajectories.hpp` lays them out, and the texts of
+    """Trajectories as `cpp/include/w2stree/forest/trajectories.hpp` lays them out, and the texts of
     their ids."""
 
     action_id: NDArray[np.int32]

@@ -11,8 +11,8 @@
 #include <string>
 #include <string_view>
 
-#include "w2stree/arrow.hpp"
-#include "w2stree/errors.hpp"
+#include "w2stree/arrow/arrow.hpp"
+#include "w2stree/base/errors.hpp"
 
 namespace w2stree {
 

@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <string_view>
 
-#include "arrow_array.hpp"
+#include "arrow/arrow_array.hpp"
 
 namespace w2stree {
 

@@ -1,9 +1,9 @@
-#include "arrow_text.hpp"
+#include "arrow/arrow_text.hpp"
 
 #include <algorithm>
 #include <array>
 
-#include "arrow_numbers.hpp"
+#include "arrow/arrow_numbers.hpp"
 
 namespace w2stree {
 namespace {

@@ -9,8 +9,8 @@
 #include <string_view>
 #include <vector>
 
-#include "arrow_array.hpp"
-#include "w2stree/interner.hpp"
+#include "arrow/arrow_array.hpp"
+#include "w2stree/text/interner.hpp"
 
 namespace w2stree {
 

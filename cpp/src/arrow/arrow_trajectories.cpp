@@ -1,4 +1,4 @@
-#include "w2stree/arrow_trajectories.hpp"
+#include "w2stree/arrow/arrow_trajectories.hpp"
 
 #include <algorithm>
 #include <array>
@@ -7,11 +7,11 @@
 #include <string>
 #include <utility>
 
-#include "arrow_array.hpp"
-#include "arrow_list.hpp"
-#include "arrow_numbers.hpp"
-#include "arrow_text.hpp"
-#include "parallel.hpp"
+#include "arrow/arrow_array.hpp"
+#include "arrow/arrow_list.hpp"
+#include "arrow/arrow_numbers.hpp"
+#include "arrow/arrow_text.hpp"
+#include "base/parallel.hpp"
 
 namespace w2stree {
 namespace {

@@ -1,4 +1,4 @@
-#include "exact_log.hpp"
+#include "base/exact_log.hpp"
 
 #include <array>
 #include <bit>

@@ -11,8 +11,8 @@
 #include <thread>
 #include <vector>
 
-#include "w2stree/errors.hpp"
-#include "w2stree/execution.hpp"
+#include "w2stree/base/errors.hpp"
+#include "w2stree/base/execution.hpp"
 
 namespace w2stree {
 

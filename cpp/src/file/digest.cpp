@@ -1,12 +1,12 @@
-#include "w2stree/digest.hpp"
+#include "w2stree/file/digest.hpp"
 
 #include <algorithm>
 #include <bit>
 #include <string_view>
 #include <vector>
 
-#include "parallel.hpp"
-#include "w2stree/xxhash.hpp"
+#include "base/parallel.hpp"
+#include "w2stree/base/xxhash.hpp"
 
 namespace w2stree {
 namespace {

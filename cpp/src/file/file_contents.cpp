@@ -1,4 +1,4 @@
-#include "file_contents.hpp"
+#include "file/file_contents.hpp"
 
 #include <algorithm>
 #include <cstring>
@@ -6,8 +6,8 @@
 #include <string>
 #include <utility>
 
-#include "forest_check.hpp"
-#include "parallel.hpp"
+#include "base/parallel.hpp"
+#include "file/forest_check.hpp"
 
 namespace w2stree {
 namespace {

@@ -4,8 +4,8 @@
 #include <array>
 #include <cstdint>
 
-#include "file_sections.hpp"
-#include "w2stree/execution.hpp"
+#include "file/file_sections.hpp"
+#include "w2stree/base/execution.hpp"
 
 namespace w2stree {
 

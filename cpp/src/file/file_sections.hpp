@@ -9,8 +9,8 @@
 #include <string_view>
 #include <type_traits>
 
-#include "w2stree/forest_file.hpp"
-#include "w2stree/xxhash.hpp"
+#include "w2stree/base/xxhash.hpp"
+#include "w2stree/file/forest_file.hpp"
 
 namespace w2stree {
 

@@ -1,4 +1,4 @@
-#include "forest_check.hpp"
+#include "file/forest_check.hpp"
 
 #include <algorithm>
 #include <bit>
@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "parallel.hpp"
+#include "base/parallel.hpp"
 
 namespace w2stree {
 namespace {

@@ -7,8 +7,8 @@
 #include <optional>
 #include <string_view>
 
-#include "w2stree/execution.hpp"
-#include "w2stree/forest.hpp"
+#include "w2stree/base/execution.hpp"
+#include "w2stree/forest/forest.hpp"
 
 namespace w2stree {
 

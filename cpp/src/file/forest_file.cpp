@@ -1,4 +1,4 @@
-#include "w2stree/forest_file.hpp"
+#include "w2stree/file/forest_file.hpp"
 
 #include <algorithm>
 #include <array>
@@ -6,8 +6,8 @@
 #include <cstring>
 #include <utility>
 
-#include "file_contents.hpp"
-#include "file_sections.hpp"
+#include "file/file_contents.hpp"
+#include "file/file_sections.hpp"
 
 namespace w2stree {
 namespace {

@@ -1,11 +1,11 @@
-#include "assembly.hpp"
+#include "forest/assembly.hpp"
 
 #include <algorithm>
 #include <cstring>
 #include <string_view>
 #include <utility>
 
-#include "w2stree/errors.hpp"
+#include "w2stree/base/errors.hpp"
 
 namespace w2stree {
 namespace {

@@ -5,8 +5,8 @@
 #include <span>
 #include <vector>
 
-#include "skeleton.hpp"
-#include "w2stree/growth.hpp"
+#include "forest/skeleton.hpp"
+#include "w2stree/forest/growth.hpp"
 
 namespace w2stree {
 

@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "w2stree/column.hpp"
-#include "w2stree/trajectories.hpp"
+#include "w2stree/base/column.hpp"
+#include "w2stree/forest/trajectories.hpp"
 
 namespace w2stree {
 

@@ -1,4 +1,4 @@
-#include "w2stree/diversity.hpp"
+#include "w2stree/forest/diversity.hpp"
 
 namespace w2stree {
 namespace {

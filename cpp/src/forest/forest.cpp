@@ -1,4 +1,4 @@
-#include "w2stree/forest.hpp"
+#include "w2stree/forest/forest.hpp"
 
 #include <algorithm>
 

@@ -1,14 +1,14 @@
-#include "w2stree/growth.hpp"
+#include "w2stree/forest/growth.hpp"
 
 #include <algorithm>
 #include <numeric>
 #include <utility>
 
-#include "assembly.hpp"
-#include "merging.hpp"
-#include "parallel.hpp"
-#include "skeleton.hpp"
-#include "w2stree/errors.hpp"
+#include "base/parallel.hpp"
+#include "forest/assembly.hpp"
+#include "forest/merging.hpp"
+#include "forest/skeleton.hpp"
+#include "w2stree/base/errors.hpp"
 
 namespace w2stree {
 namespace {

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "w2stree/similarity.hpp"
+#include "w2stree/forest/similarity.hpp"
 
 namespace w2stree {
 

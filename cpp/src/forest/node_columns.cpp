@@ -1,4 +1,4 @@
-#include "w2stree/node_columns.hpp"
+#include "w2stree/forest/node_columns.hpp"
 
 #include <algorithm>
 #include <vector>

@@ -1,9 +1,9 @@
-#include "w2stree/similarity.hpp"
+#include "w2stree/forest/similarity.hpp"
 
 #include <cmath>
 
-#include "w2stree/errors.hpp"
-#include "w2stree/trajectories.hpp"
+#include "w2stree/base/errors.hpp"
+#include "w2stree/forest/trajectories.hpp"
 
 namespace w2stree {
 namespace {

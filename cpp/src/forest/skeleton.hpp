@@ -13,8 +13,8 @@
 #include <span>
 #include <vector>
 
-#include "child_table.hpp"
-#include "w2stree/forest.hpp"
+#include "forest/child_table.hpp"
+#include "w2stree/forest/forest.hpp"
 
 namespace w2stree {
 

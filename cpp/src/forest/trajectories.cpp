@@ -1,9 +1,9 @@
-#include "w2stree/trajectories.hpp"
+#include "w2stree/forest/trajectories.hpp"
 
 #include <cmath>
 #include <string_view>
 
-#include "w2stree/errors.hpp"
+#include "w2stree/base/errors.hpp"
 
 namespace w2stree {
 namespace {

@@ -1,4 +1,4 @@
-#include "action_numbers.hpp"
+#include "pairs/action_numbers.hpp"
 
 #include <algorithm>
 #include <utility>

@@ -1,9 +1,9 @@
-#include "divergence_sweep.hpp"
+#include "pairs/divergence_sweep.hpp"
 
 #include <algorithm>
 #include <numeric>
 
-#include "action_numbers.hpp"
+#include "pairs/action_numbers.hpp"
 
 namespace w2stree {
 

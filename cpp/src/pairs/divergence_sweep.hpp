@@ -13,9 +13,9 @@
 #include <span>
 #include <vector>
 
-#include "return_order.hpp"
-#include "w2stree/forest.hpp"
-#include "w2stree/pairs.hpp"
+#include "pairs/return_order.hpp"
+#include "w2stree/forest/forest.hpp"
+#include "w2stree/pairs/pairs.hpp"
 
 namespace w2stree {
 

@@ -1,13 +1,13 @@
-#include "pair_counts.hpp"
+#include "pairs/pair_counts.hpp"
 
 #include <algorithm>
 #include <numeric>
 
-#include "action_numbers.hpp"
-#include "divergence_sweep.hpp"
-#include "pair_table.hpp"
-#include "parallel.hpp"
-#include "small_tree.hpp"
+#include "base/parallel.hpp"
+#include "pairs/action_numbers.hpp"
+#include "pairs/divergence_sweep.hpp"
+#include "pairs/pair_table.hpp"
+#include "pairs/small_tree.hpp"
 
 namespace w2stree {
 namespace {

@@ -4,9 +4,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "return_order.hpp"
-#include "w2stree/execution.hpp"
-#include "w2stree/forest.hpp"
+#include "pairs/return_order.hpp"
+#include "w2stree/base/execution.hpp"
+#include "w2stree/forest/forest.hpp"
 
 namespace w2stree {
 

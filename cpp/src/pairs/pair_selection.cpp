@@ -11,14 +11,14 @@
 #include <limits>
 #include <numeric>
 
-#include "divergence_sweep.hpp"
-#include "pair_counts.hpp"
-#include "pair_table.hpp"
-#include "parallel.hpp"
-#include "random.hpp"
-#include "small_tree.hpp"
-#include "w2stree/errors.hpp"
-#include "w2stree/pairs.hpp"
+#include "base/parallel.hpp"
+#include "base/random.hpp"
+#include "pairs/divergence_sweep.hpp"
+#include "pairs/pair_counts.hpp"
+#include "pairs/pair_table.hpp"
+#include "pairs/small_tree.hpp"
+#include "w2stree/base/errors.hpp"
+#include "w2stree/pairs/pairs.hpp"
 
 namespace w2stree {
 namespace {

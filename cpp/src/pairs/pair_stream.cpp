@@ -1,10 +1,10 @@
-#include "w2stree/pair_stream.hpp"
+#include "w2stree/pairs/pair_stream.hpp"
 
 #include <atomic>
 
-#include "divergence_sweep.hpp"
-#include "pair_table.hpp"
-#include "parallel.hpp"
+#include "base/parallel.hpp"
+#include "pairs/divergence_sweep.hpp"
+#include "pairs/pair_table.hpp"
 
 namespace w2stree {
 

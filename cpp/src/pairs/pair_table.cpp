@@ -1,4 +1,4 @@
-#include "pair_table.hpp"
+#include "pairs/pair_table.hpp"
 
 #include <algorithm>
 #include <array>

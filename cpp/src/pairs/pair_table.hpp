@@ -16,9 +16,9 @@
 #include <span>
 #include <vector>
 
-#include "divergence_sweep.hpp"
-#include "w2stree/forest.hpp"
-#include "w2stree/pair_stream.hpp"
+#include "pairs/divergence_sweep.hpp"
+#include "w2stree/forest/forest.hpp"
+#include "w2stree/pairs/pair_stream.hpp"
 
 namespace w2stree {
 

@@ -1,10 +1,10 @@
-#include "w2stree/pairs.hpp"
+#include "w2stree/pairs/pairs.hpp"
 
 #include <cmath>
 
-#include "pair_counts.hpp"
-#include "return_order.hpp"
-#include "w2stree/errors.hpp"
+#include "pairs/pair_counts.hpp"
+#include "pairs/return_order.hpp"
+#include "w2stree/base/errors.hpp"
 
 namespace w2stree {
 

@@ -1,4 +1,4 @@
-#include "return_order.hpp"
+#include "pairs/return_order.hpp"
 
 #include <algorithm>
 #include <bit>

@@ -16,8 +16,8 @@
 #include <span>
 #include <vector>
 
-#include "w2stree/forest.hpp"
-#include "w2stree/pairs.hpp"
+#include "w2stree/forest/forest.hpp"
+#include "w2stree/pairs/pairs.hpp"
 
 namespace w2stree {
 

@@ -1,9 +1,9 @@
-#include "small_tree.hpp"
+#include "pairs/small_tree.hpp"
 
 #include <algorithm>
 #include <bit>
 
-#include "action_numbers.hpp"
+#include "pairs/action_numbers.hpp"
 
 namespace w2stree {
 namespace {

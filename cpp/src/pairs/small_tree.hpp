@@ -15,9 +15,9 @@
 #include <span>
 #include <vector>
 
-#include "return_order.hpp"
-#include "w2stree/forest.hpp"
-#include "w2stree/pair_stream.hpp"
+#include "pairs/return_order.hpp"
+#include "w2stree/forest/forest.hpp"
+#include "w2stree/pairs/pair_stream.hpp"
 
 namespace w2stree {
 

@@ -1,10 +1,10 @@
-#include "arms.hpp"
+#include "search/arms.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <utility>
 
-#include "w2stree/errors.hpp"
+#include "w2stree/base/errors.hpp"
 
 namespace w2stree {
 

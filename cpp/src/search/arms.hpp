@@ -17,9 +17,9 @@
 #include <limits>
 #include <vector>
 
-#include "ucb.hpp"
-#include "w2stree/forest.hpp"
-#include "w2stree/search.hpp"
+#include "search/ucb.hpp"
+#include "w2stree/forest/forest.hpp"
+#include "w2stree/search/search.hpp"
 
 namespace w2stree {
 

@@ -1,7 +1,7 @@
-#include "decision.hpp"
+#include "search/decision.hpp"
 
-#include "exact_log.hpp"
-#include "scan.hpp"
+#include "base/exact_log.hpp"
+#include "search/scan.hpp"
 
 namespace w2stree {
 namespace {

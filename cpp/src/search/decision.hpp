@@ -23,10 +23,10 @@
 #include <cstdint>
 #include <vector>
 
-#include "arms.hpp"
-#include "parallel.hpp"
-#include "ucb.hpp"
-#include "w2stree/search.hpp"
+#include "base/parallel.hpp"
+#include "search/arms.hpp"
+#include "search/ucb.hpp"
+#include "w2stree/search/search.hpp"
 
 namespace w2stree {
 

@@ -1,4 +1,4 @@
-#include "scan.hpp"
+#include "search/scan.hpp"
 
 #include <cstring>
 #include <limits>

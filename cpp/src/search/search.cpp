@@ -1,13 +1,13 @@
-#include "w2stree/search.hpp"
+#include "w2stree/search/search.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <memory>
 #include <utility>
 
-#include "parallel.hpp"
-#include "tree_search.hpp"
-#include "w2stree/errors.hpp"
+#include "base/parallel.hpp"
+#include "search/tree_search.hpp"
+#include "w2stree/base/errors.hpp"
 
 namespace w2stree {
 namespace {

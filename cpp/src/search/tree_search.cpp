@@ -1,8 +1,8 @@
-#include "tree_search.hpp"
+#include "search/tree_search.hpp"
 
 #include <algorithm>
 
-#include "visits.hpp"
+#include "search/visits.hpp"
 
 namespace w2stree {
 namespace {

@@ -4,11 +4,11 @@
 #include <cstdint>
 #include <vector>
 
-#include "arms.hpp"
-#include "decision.hpp"
-#include "parallel.hpp"
-#include "ucb.hpp"
-#include "w2stree/search.hpp"
+#include "base/parallel.hpp"
+#include "search/arms.hpp"
+#include "search/decision.hpp"
+#include "search/ucb.hpp"
+#include "w2stree/search/search.hpp"
 
 namespace w2stree {
 

@@ -1,4 +1,4 @@
-#include "visits.hpp"
+#include "search/visits.hpp"
 
 #include <algorithm>
 

@@ -5,8 +5,8 @@
 #include <span>
 #include <vector>
 
-#include "arms.hpp"
-#include "w2stree/search.hpp"
+#include "search/arms.hpp"
+#include "w2stree/search/search.hpp"
 
 namespace w2stree {
 

@@ -1,4 +1,4 @@
-#include "w2stree/interner.hpp"
+#include "w2stree/text/interner.hpp"
 
 #include <algorithm>
 #include <array>

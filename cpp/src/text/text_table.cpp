@@ -1,4 +1,4 @@
-#include "w2stree/text_table.hpp"
+#include "w2stree/text/text_table.hpp"
 
 #include <algorithm>
 #include <cstring>

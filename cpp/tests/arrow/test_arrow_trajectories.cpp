@@ -2,9 +2,9 @@
 #include <string>
 #include <vector>
 
-#include "arrow_table.hpp"
-#include "check.hpp"
-#include "w2stree/arrow_trajectories.hpp"
+#include "support/arrow_table.hpp"
+#include "support/check.hpp"
+#include "w2stree/arrow/arrow_trajectories.hpp"
 
 namespace w2stree::test {
 namespace {

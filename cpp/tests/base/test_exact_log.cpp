@@ -3,8 +3,8 @@
 #include <cstdint>
 #include <limits>
 
-#include "check.hpp"
-#include "exact_log.hpp"
+#include "base/exact_log.hpp"
+#include "support/check.hpp"
 
 namespace w2stree::test {
 namespace {

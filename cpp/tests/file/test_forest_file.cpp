@@ -2,11 +2,11 @@
 #include <string>
 #include <vector>
 
-#include "check.hpp"
-#include "episodes.hpp"
-#include "w2stree/digest.hpp"
-#include "w2stree/forest_file.hpp"
-#include "w2stree/xxhash.hpp"
+#include "support/check.hpp"
+#include "support/episodes.hpp"
+#include "w2stree/base/xxhash.hpp"
+#include "w2stree/file/digest.hpp"
+#include "w2stree/file/forest_file.hpp"
 
 namespace w2stree::test {
 namespace {

@@ -1,10 +1,10 @@
 #include <limits>
 #include <string>
 
-#include "check.hpp"
-#include "episodes.hpp"
-#include "w2stree/forest.hpp"
-#include "w2stree/node_columns.hpp"
+#include "support/check.hpp"
+#include "support/episodes.hpp"
+#include "w2stree/forest/forest.hpp"
+#include "w2stree/forest/node_columns.hpp"
 
 namespace w2stree::test {
 namespace {

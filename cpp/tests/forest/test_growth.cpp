@@ -1,11 +1,11 @@
 #include <random>
 #include <string>
 
-#include "assembly.hpp"
-#include "check.hpp"
-#include "episodes.hpp"
-#include "w2stree/growth.hpp"
-#include "w2stree/node_columns.hpp"
+#include "forest/assembly.hpp"
+#include "support/check.hpp"
+#include "support/episodes.hpp"
+#include "w2stree/forest/growth.hpp"
+#include "w2stree/forest/node_columns.hpp"
 
 namespace w2stree::test {
 namespace {

@@ -2,11 +2,11 @@
 #include <limits>
 #include <string>
 
-#include "check.hpp"
-#include "episodes.hpp"
-#include "w2stree/growth.hpp"
-#include "w2stree/node_columns.hpp"
-#include "w2stree/similarity.hpp"
+#include "support/check.hpp"
+#include "support/episodes.hpp"
+#include "w2stree/forest/growth.hpp"
+#include "w2stree/forest/node_columns.hpp"
+#include "w2stree/forest/similarity.hpp"
 
 namespace w2stree::test {
 namespace {

@@ -4,10 +4,10 @@
 #include <map>
 #include <string_view>
 
-#include "check.hpp"
-#include "episodes.hpp"
-#include "w2stree/pair_stream.hpp"
-#include "w2stree/pairs.hpp"
+#include "support/check.hpp"
+#include "support/episodes.hpp"
+#include "w2stree/pairs/pair_stream.hpp"
+#include "w2stree/pairs/pairs.hpp"
 
 namespace w2stree::test {
 namespace {

@@ -2,8 +2,8 @@
 #include <random>
 #include <vector>
 
-#include "check.hpp"
-#include "scan.hpp"
+#include "search/scan.hpp"
+#include "support/check.hpp"
 
 namespace w2stree::test {
 namespace {

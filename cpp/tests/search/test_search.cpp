@@ -3,10 +3,10 @@
 #include <random>
 #include <string>
 
-#include "check.hpp"
-#include "episodes.hpp"
-#include "exact_log.hpp"
-#include "w2stree/search.hpp"
+#include "base/exact_log.hpp"
+#include "support/check.hpp"
+#include "support/episodes.hpp"
+#include "w2stree/search/search.hpp"
 
 namespace w2stree::test {
 namespace {

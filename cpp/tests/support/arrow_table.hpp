@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "w2stree/arrow.hpp"
+#include "w2stree/arrow/arrow.hpp"
 
 namespace w2stree::test {
 

@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-#include "w2stree/errors.hpp"
+#include "w2stree/base/errors.hpp"
 
 namespace w2stree::test {
 

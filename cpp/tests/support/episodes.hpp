@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "w2stree/trajectories.hpp"
+#include "w2stree/forest/trajectories.hpp"
 
 namespace w2stree::test {
 

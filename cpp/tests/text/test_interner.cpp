@@ -2,8 +2,8 @@
 #include <unordered_map>
 #include <vector>
 
-#include "check.hpp"
-#include "w2stree/interner.hpp"
+#include "support/check.hpp"
+#include "w2stree/text/interner.hpp"
 
 namespace w2stree::test {
 namespace {

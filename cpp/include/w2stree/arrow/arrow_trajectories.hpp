@@ -14,10 +14,10 @@
 #include <utility>
 #include <vector>
 
-#include "w2stree/arrow.hpp"
-#include "w2stree/execution.hpp"
-#include "w2stree/interner.hpp"
-#include "w2stree/trajectories.hpp"
+#include "w2stree/arrow/arrow.hpp"
+#include "w2stree/base/execution.hpp"
+#include "w2stree/forest/trajectories.hpp"
+#include "w2stree/text/interner.hpp"
 
 namespace w2stree {
 

@@ -24,9 +24,9 @@
 #include <span>
 #include <vector>
 
-#include "w2stree/execution.hpp"
-#include "w2stree/forest.hpp"
-#include "w2stree/text_table.hpp"
+#include "w2stree/base/execution.hpp"
+#include "w2stree/forest/forest.hpp"
+#include "w2stree/text/text_table.hpp"
 
 namespace w2stree {
 

@@ -34,10 +34,10 @@
 #include <span>
 #include <vector>
 
-#include "w2stree/errors.hpp"
-#include "w2stree/execution.hpp"
-#include "w2stree/forest.hpp"
-#include "w2stree/text_table.hpp"
+#include "w2stree/base/errors.hpp"
+#include "w2stree/base/execution.hpp"
+#include "w2stree/forest/forest.hpp"
+#include "w2stree/text/text_table.hpp"
 
 namespace w2stree {
 

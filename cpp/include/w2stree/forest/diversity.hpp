@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "w2stree/forest.hpp"
+#include "w2stree/forest/forest.hpp"
 
 namespace w2stree {
 

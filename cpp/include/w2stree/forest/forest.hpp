@@ -33,9 +33,9 @@
 #include <cstdint>
 #include <span>
 
-#include "w2stree/column.hpp"
-#include "w2stree/execution.hpp"
-#include "w2stree/trajectories.hpp"
+#include "w2stree/base/column.hpp"
+#include "w2stree/base/execution.hpp"
+#include "w2stree/forest/trajectories.hpp"
 
 namespace w2stree {
 

@@ -6,8 +6,8 @@
 #include <span>
 #include <vector>
 
-#include "w2stree/forest.hpp"
-#include "w2stree/similarity.hpp"
+#include "w2stree/forest/forest.hpp"
+#include "w2stree/forest/similarity.hpp"
 
 namespace w2stree {
 

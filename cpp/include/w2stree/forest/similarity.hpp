@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "w2stree/column.hpp"
+#include "w2stree/base/column.hpp"
 
 namespace w2stree {
 

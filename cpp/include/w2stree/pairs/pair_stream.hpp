@@ -6,9 +6,9 @@
 #include <memory>
 #include <span>
 
-#include "w2stree/execution.hpp"
-#include "w2stree/forest.hpp"
-#include "w2stree/pairs.hpp"
+#include "w2stree/base/execution.hpp"
+#include "w2stree/forest/forest.hpp"
+#include "w2stree/pairs/pairs.hpp"
 
 namespace w2stree {
 

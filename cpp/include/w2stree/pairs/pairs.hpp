@@ -19,8 +19,8 @@
 #include <span>
 #include <vector>
 
-#include "w2stree/execution.hpp"
-#include "w2stree/forest.hpp"
+#include "w2stree/base/execution.hpp"
+#include "w2stree/forest/forest.hpp"
 
 namespace w2stree {
 

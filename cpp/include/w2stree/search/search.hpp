@@ -12,8 +12,8 @@
 #include <optional>
 #include <vector>
 
-#include "w2stree/execution.hpp"
-#include "w2stree/forest.hpp"
+#include "w2stree/base/execution.hpp"
+#include "w2stree/forest/forest.hpp"
 
 namespace w2stree {
 

@@ -12,8 +12,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "w2stree/errors.hpp"
-#include "w2stree/trajectories.hpp"
+#include "w2stree/base/errors.hpp"
+#include "w2stree/forest/trajectories.hpp"
 
 namespace w2stree {
 

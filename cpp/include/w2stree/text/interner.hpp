@@ -12,8 +12,8 @@
 #include <string_view>
 #include <vector>
 
-#include "w2stree/column.hpp"
-#include "w2stree/id_table.hpp"
+#include "w2stree/base/column.hpp"
+#include "w2stree/text/id_table.hpp"
 
 namespace w2stree {
 

@@ -10,7 +10,7 @@
 #include <span>
 #include <string_view>
 
-#include "w2stree/column.hpp"
+#include "w2stree/base/column.hpp"
 
 namespace w2stree {
 
