@@ -4,8 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "w2stree/base/column.hpp"
-#include "w2stree/forest/trajectories.hpp"
+#include "w2stree/base/ids.hpp"
 
 namespace w2stree {
 

@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "w2stree/base/errors.hpp"
-#include "w2stree/forest/trajectories.hpp"
+#include "w2stree/base/ids.hpp"
 
 namespace w2stree {
 namespace {

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "w2stree/base/errors.hpp"
+#include "w2stree/base/ids.hpp"
 
 namespace w2stree {
 namespace {

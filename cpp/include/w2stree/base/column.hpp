@@ -3,17 +3,12 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstdint>
 #include <memory>
 #include <span>
 #include <utility>
 #include <vector>
 
 namespace w2stree {
-
-inline std::size_t at(std::int32_t id) {
-  return static_cast<std::size_t>(id);
-}
 
 /// Memory to be filled: uninitialised, because writing a fresh page twice costs more than
 /// computing what goes into it.

@@ -35,6 +35,7 @@
 
 #include "w2stree/base/column.hpp"
 #include "w2stree/base/execution.hpp"
+#include "w2stree/base/ids.hpp"
 #include "w2stree/forest/trajectories.hpp"
 
 namespace w2stree {

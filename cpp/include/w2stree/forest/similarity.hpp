@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "w2stree/base/column.hpp"
+#include "w2stree/base/ids.hpp"
 
 namespace w2stree {
 

@@ -10,13 +10,9 @@
 #pragma once
 
 #include <cstdint>
-#include <limits>
 #include <span>
 
 namespace w2stree {
-
-inline constexpr std::int32_t kNone = -1;
-inline constexpr std::int64_t kMaxId = std::numeric_limits<std::int32_t>::max();
 
 /// N trajectories of S steps in all. The steps of trajectory i are
 /// [step_offset[i], step_offset[i + 1]) of the step columns. Spans are borrowed.

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "w2stree/base/errors.hpp"
-#include "w2stree/forest/trajectories.hpp"
+#include "w2stree/base/ids.hpp"
 
 namespace w2stree {
 

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "w2stree/base/column.hpp"
+#include "w2stree/base/ids.hpp"
 #include "w2stree/text/id_table.hpp"
 
 namespace w2stree {
