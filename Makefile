@@ -26,6 +26,7 @@ lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python .ci/cpp-rooms
 	$(BIN)/clang-format --dry-run --Werror $$(find cpp bindings bench -name '*.cpp' -o -name '*.hpp')
 
 cpp-test: $(VENV)/installed
