@@ -5,8 +5,8 @@
       text tables ─────┴─> .weak.forest.partial      └── the columns are the file's own pages
                               └─ fsync, rename
 
-The layout is in `cpp/include/w2stree/forest_file.hpp`. A file holds what a forest merges, and no
-more: prompts, responses and token ids stay with the trajectories.
+The layout is in `cpp/include/w2stree/file/forest_file.hpp`. A file holds what a forest merges, and
+no more: prompts, responses and token ids stay with the trajectories.
 """
 
 from __future__ import annotations
