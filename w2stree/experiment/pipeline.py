@@ -22,6 +22,7 @@ from w2stree.experiment.run_directory import RunDirectory, StageSpec, StageWrite
 from w2stree.experiment.stages import learn, measure, play
 from w2stree.experiment.stages.context import METHODS, Context
 from w2stree.report.charts import require_matplotlib
+from w2stree.report.templates import require_jinja2
 
 Stage = tuple[StageSpec, Callable[[StageWriter], None]]
 
@@ -117,3 +118,4 @@ def _check(config: Config) -> None:
     if is_express or config.strong.pretrain:
         java_home_bin()
     require_matplotlib()
+    require_jinja2()

@@ -4,17 +4,47 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from w2stree.evaluation import compare
+from w2stree.experiment.config import Config
+from w2stree.experiment.config.environment import (
+    AlfworldSection,
+    EnvironmentSection,
+    GymnasiumSection,
+    ScienceWorldSection,
+    TextWorldExpressSection,
+    WebShopSection,
+)
 from w2stree.experiment.run_directory import RunDirectory, StageWriter
 from w2stree.experiment.stages.context import METHODS, Context
 from w2stree.forest.search import SearchResult
 from w2stree.forest.tree import Tree
-from w2stree.report.report import Report, TreePicture, write_report
+from w2stree.report.report import write_report
+from w2stree.report.text import MethodText, Report, TreePicture
 from w2stree.report.tree_drawing import choose_trees, draw_tree
 
 _STATEMENT_CHARS = 260
+
+_METHODS = {
+    "random": MethodText("Random play", "takes any valid action", False),
+    "sft_weak": MethodText(
+        "Weak model", "the small model, fine-tuned on the demonstrations", False
+    ),
+    "sft_strong": MethodText(
+        "Strong model", "the larger model, fine-tuned on the same demonstrations", False
+    ),
+    "tree_dpo": MethodText(
+        "Strong + TreeDPO", "then taught which choices in the weak model's runs paid", True
+    ),
+    "mcts_sft": MethodText(
+        "Strong + MCTS-SFT", "then fine-tuned on the best paths found in those runs", True
+    ),
+    "ceiling": MethodText(
+        "Ceiling", "the strong model, shown expert runs of the explored tasks instead", False
+    ),
+}
 
 
 def report(context: Context, out: StageWriter) -> None:
@@ -28,11 +58,18 @@ def report(context: Context, out: StageWriter) -> None:
         num_bootstrap=config.evaluate.num_bootstrap,
         seed=context.seed("report"),
     )
-    stages = _finished_stages(directory)
-    manifests = list(stages.values())
+    manifests = list(_finished_stages(directory).values())
+    played = _played(config.environment)
     write_report(
         out.folder,
         Report(
+            title=f"Weak-to-strong on {played.name}",
+            settings=_settings(config, played),
+            environment=played.sentence,
+            noun=played.noun,
+            methods=_METHODS,
+            weak="sft_weak",
+            strong="sft_strong",
             config=config.model_dump(mode="json"),
             rows=rows,
             forest=json.loads((directory.stage("tree") / "forest.json").read_text()),
@@ -42,6 +79,51 @@ def report(context: Context, out: StageWriter) -> None:
         ),
     )
     out.metrics.update({f"avg_reward_{row.method}": row.avg_reward for row in rows})
+
+
+@dataclass(frozen=True, slots=True)
+class _Played:
+    """An environment in words: for a title, for a sentence, after "the", and its options."""
+
+    name: str
+    sentence: str
+    noun: str
+    options: str
+
+
+def _played(section: EnvironmentSection) -> _Played:
+    match section:
+        case TextWorldExpressSection(game=game):
+            return _Played(game, f"the text game {game}", "game", _listed(section.params, "game"))
+        case ScienceWorldSection():
+            simplification = f"simplification {section.simplification or 'none'}"
+            return _Played("ScienceWorld", "the text game ScienceWorld", "game", simplification)
+        case AlfworldSection():
+            return _Played("ALFWorld", "the text game ALFWorld", "game", f"{section.expert} expert")
+        case WebShopSection():
+            return _Played("WebShop", "the web shop WebShop", "shop", f"{section.goals} goals")
+        case GymnasiumSection(make=make):
+            noun = "environment"
+            return _Played(make, f"the {noun} {make}", noun, _listed(section.options, noun))
+
+
+def _listed(options: Mapping[str, Any], noun: str) -> str:
+    named = ", ".join(f"{name} {value}" for name, value in options.items())
+    return named or f"the {noun}'s own settings"
+
+
+def _settings(config: Config, played: _Played) -> list[str]:
+    """The figures that say at a glance which experiment this is."""
+    tasks, max_steps = config.tasks, config.environment.max_steps
+    limit = f"at most {max_steps} steps an episode" if max_steps else "each task's own step limit"
+    return [
+        f"configuration {config.name}, seed {config.seed}",
+        played.options,
+        limit,
+        f"{tasks.demonstrations} demonstrations",
+        f"{tasks.explore} explored tasks, {len(config.explore.samplings)} runs each",
+        f"{tasks.test} test tasks ({tasks.test_split} fold)",
+    ]
 
 
 def _finished_stages(directory: RunDirectory) -> dict[str, dict[str, Any]]:
