@@ -89,7 +89,7 @@ def _play(config: ExplorationConfig, journal: Journal) -> Exploration:
     from w2stree.rollouts.branching import plan_branches
     from w2stree.rollouts.exploration import Exploration, choose_tasks, plan_episodes
 
-    samplings = [section.sampling() for section in config.samplings]
+    samplings = config.samplings
     with config.environment.pool() as pool, ProgressLine() as line:
         tasks = config.tasks
         task_ids = choose_tasks(pool, tasks.split, first=tasks.first, count=tasks.count)
@@ -98,7 +98,7 @@ def _play(config: ExplorationConfig, journal: Journal) -> Exploration:
             pool,
             config.policy.policy,
             instruction=config.instruction,
-            budget=config.budget.budget(),
+            budget=config.budget,
             max_attempts=config.max_attempts,
             success_threshold=config.success_threshold,
             progress=line.show,

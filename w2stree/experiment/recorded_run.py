@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from w2stree.environments.options import Options
 from w2stree.errors import InvalidInput
 from w2stree.experiment.config.environment import EnvironmentSection
 from w2stree.trajectories.files import read_trajectories
@@ -21,7 +22,7 @@ _OTHER_ENVIRONMENTS = ("random_play",)
 class RecordedRun:
     """A run's environment and what was played in it; `skipped` names files that were not read."""
 
-    environment: EnvironmentSection
+    environment: Options
     trajectories: list[Trajectory]
     skipped: list[Path]
 
@@ -34,16 +35,16 @@ def read_run(path: Path) -> RecordedRun:
     """
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such run directory or file")
-    section = _environment(path)
+    environment = _environment(path)
     files = _trajectory_files(path)
     skipped = [file for file in files if file.parent.name in _OTHER_ENVIRONMENTS]
     read = [read_trajectories(file) for file in files if file not in skipped]
     if not read:
         raise FileNotFoundError(f"{path}: no trajectories to replay")
-    return RecordedRun(section, [t for trajectories in read for t in trajectories], skipped)
+    return RecordedRun(environment, [t for trajectories in read for t in trajectories], skipped)
 
 
-def _environment(path: Path) -> EnvironmentSection:
+def _environment(path: Path) -> Options:
     for folder in (path, *path.resolve().parents[:2]):
         file = folder / "config.json"
         if file.is_file():
@@ -55,12 +56,10 @@ def _environment(path: Path) -> EnvironmentSection:
         )
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
-        section: EnvironmentSection = TypeAdapter(EnvironmentSection).validate_python(
-            config["environment"]
-        )
+        options: Options = TypeAdapter(EnvironmentSection).validate_python(config["environment"])
     except (json.JSONDecodeError, KeyError, TypeError, ValidationError) as error:
         raise InvalidInput(f"{file}: no readable `environment` ({error})") from None
-    return section
+    return options
 
 
 def _trajectory_files(path: Path) -> list[Path]:
