@@ -17,6 +17,7 @@ from w2stree.environments.java import java_home_bin
 from w2stree.environments.kinds import kind_of
 from w2stree.errors import InvalidInput
 from w2stree.experiment.config import Config
+from w2stree.experiment.config.reading import recorded_today
 from w2stree.experiment.run_directory import RunDirectory, StageSpec, StageWriter, run_stages
 from w2stree.experiment.stages import learn, measure, play
 from w2stree.experiment.stages.context import METHODS, Context
@@ -42,7 +43,7 @@ def run_experiment(
     context = Context(config, run_dir)
     listed = stages(context)
     _check_forced(force, [spec.name for spec, _ in listed])
-    directory = RunDirectory(run_dir, config.model_dump(mode="json"))
+    directory = RunDirectory(run_dir, config.model_dump(mode="json"), read=recorded_today(config))
     learn.use_threads(config.num_threads)
     with directory.lock(), contextlib.closing(context):
         run_stages(directory, listed, seed=config.seed, force=force, announce=announce)
