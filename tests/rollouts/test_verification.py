@@ -151,9 +151,21 @@ def test_stages_in_the_making_and_other_games_are_left_out(
     assert [file.parent.name for file in found.skipped] == ["random_play"]
 
 
+def test_a_run_of_an_older_layout_is_found_too(run: Path) -> None:
+    config = json.loads((run / "config.json").read_text())
+    config["environment"] |= config["environment"].pop("limits")
+    (run / "config.json").write_text(json.dumps(config))
+    assert read_run(run).environment == OPTIONS
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
-    [(None, "no config.json"), ('{"name": "x"}', "no readable `environment`"), ("{", "readable")],
+    [
+        (None, "no config.json"),
+        ("{", "not readable as JSON"),
+        ('{"name": "x"}', "has no `environment` to play in"),
+        ('{"environment": {"name": "chess"}}', "config.json: environment.name: is 'chess'; use"),
+    ],
 )
 def test_what_is_no_run_is_named(
     config: str | None, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
