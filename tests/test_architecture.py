@@ -11,7 +11,6 @@ PACKAGE = Path(__file__).resolve().parents[1] / "w2stree"
 # Where a function may import a module of the package, and why.
 LATE_IMPORTS = {
     "experiment/config/policy.py": "a policy's own packages (torch, openai, vllm) are extras",
-    "experiment/config/environment.py": "an environment's own packages are extras",
     "cli/app.py": "commands whose packages are extras; `w2stree --help` starts in milliseconds",
     "cli/explore.py": "needs the extra `explore`",
     "cli/verify.py": "needs the extra `explore`",

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from w2stree.environments.hosting.limits import Limits
 from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.errors import IdenticalTrajectories
 from w2stree.policies.protocol import Sampling
@@ -21,10 +22,10 @@ from w2stree.trajectories.files import read_trajectories
 from w2stree.trajectories.journal import Journal, read_journal
 
 FAULTS = ("killed", "hung", "leaking")
-_LIMITS: dict[str, dict[str, Any]] = {
-    "killed": {},
-    "hung": {"deadline_s": 1.0},
-    "leaking": {"memory_limit_mb": 300},
+_LIMITS = {
+    "killed": Limits(),
+    "hung": Limits(deadline_s=1.0),
+    "leaking": Limits(memory_limit_mb=300),
 }
 
 
@@ -98,7 +99,7 @@ def disturb(folder: Path, fault: str, *, num_faults: int) -> DisturbedCounts:
         factory = functools.partial(Fragile, fault, memory, count)
         with (
             Journal(folder / f"{name}.journal") as journal,
-            EnvironmentPool(factory, 4, **_LIMITS[fault]) as pool,
+            EnvironmentPool(factory, 4, _LIMITS[fault]) as pool,
             warnings.catch_warnings(),
         ):
             warnings.simplefilter("ignore", IdenticalTrajectories)

@@ -31,9 +31,11 @@ from w2stree.policies.protocol import Episode, Sampling
 from w2stree.policies.random import RandomPolicy
 from w2stree.rollouts.rollout import EpisodePlan, rollout
 from w2stree.trajectories.trajectory import Trajectory
+from w2stree.turns.decoding import Decoding
 
 GAME = {"numLocations": 1, "numIngredients": 1, "numDistractorItems": 1, "includeDoors": 0}
 MAX_STEPS, MAX_NEW_TOKENS = 12, 24
+DECODING = Decoding(max_new_tokens=MAX_NEW_TOKENS)
 GREEDY = Sampling(temperature=0.0)
 
 
@@ -90,7 +92,7 @@ def _transformers(
 
     torch.set_num_threads(2)
     model, tokenizer = load_model(model_dir)
-    policy = TransformersPolicy(model, tokenizer, decoding="free", max_new_tokens=MAX_NEW_TOKENS)
+    policy = TransformersPolicy(model, tokenizer, decoding=DECODING)
     chat = policy._chat
     played = _play(pool, policy, plans)
     said = {t.task_id: [_said(chat, s.token_ids) for s in t.steps] for t in played}
@@ -152,9 +154,7 @@ def _through_server(
         tempfile.TemporaryDirectory() as scratch,
         vllm_server(options.vllm, model_dir, log=Path(scratch) / "log") as url,
     ):
-        policy = OpenAIPolicy(
-            "tuned", base_url=url, tokenizer=tokenizer, max_new_tokens=MAX_NEW_TOKENS
-        )
+        policy = OpenAIPolicy("tuned", base_url=url, tokenizer=tokenizer, decoding=DECODING)
         _report("episodes: vLLM server, OpenAIPolicy", pool, plans, policy, options.rounds)
         same = {t.task_id: t.steps for t in _play(pool, policy, plans)}
     equal = sum(
@@ -168,7 +168,7 @@ def _play_vllm(
 ) -> None:
     from w2stree.policies.vllm import VllmPolicy
 
-    policy = VllmPolicy(options.model, max_new_tokens=MAX_NEW_TOKENS, memory_fraction=0.1)
+    policy = VllmPolicy(options.model, decoding=DECODING, memory_fraction=0.1)
     _report("episodes: vLLM in process", pool, plans, policy, options.rounds)
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
-from w2stree.cli import envs
 from w2stree.cli.app import main
-from w2stree.environments import java
+from w2stree.environments import java, kinds
+from w2stree.environments.options import Options, TextWorldExpressOptions
 from w2stree.environments.protocol import ExpertTurn
 
 
@@ -47,13 +48,34 @@ class Counter:
         return str(self.num_resets if self.task_id == "test/2" else self.count)
 
 
+class Steady(Counter):
+    def _say(self) -> str:
+        return "so far, so good"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CounterOptions(Options):
+    name: str = "counter"
+    adapter: type[Counter] = Counter
+
+    def factory(self) -> Any:
+        return functools.partial(self.adapter, max_steps=9)
+
+
 @pytest.fixture
 def counter(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Make the known kinds this one."""
 
     def install(**changes: Any) -> None:
-        kind = envs.Kind("counter", f"{__name__}:Counter", "pytest", "pytest", "dev")
-        monkeypatch.setattr(envs, "KINDS", (replace(kind, **changes),))
+        kind = kinds.Kind(
+            name="counter",
+            options=CounterOptions,
+            package="pytest",
+            module="pytest",
+            extra="dev",
+            checks=(CounterOptions(),),
+        )
+        monkeypatch.setattr(kinds, "KINDS", (replace(kind, **changes),))
 
     return install
 
@@ -69,7 +91,7 @@ def test_a_bare_installation_lists_what_is_missing() -> None:
     )
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert told.returncode == 0, told.stderr
-    for extra in ("envs", "scienceworld", "alfworld", "webshop", "gymnasium"):
+    for extra in ("textworld-express", "scienceworld", "alfworld", "webshop", "gymnasium"):
         assert f"not installed: pip install 'w2stree[{extra}]'" in told.stdout
     assert told.stdout.splitlines()[-1].startswith("java ")
 
@@ -106,13 +128,8 @@ def test_a_check_plays_every_split_and_fails_on_a_low_score(
 
 
 def test_a_check_may_expect_less_than_everything(counter: Callable[..., None]) -> None:
-    counter(least_score=0.6, adapter=f"{__name__}:Steady")
+    counter(least_score=0.6, checks=(CounterOptions(adapter=Steady),))
     assert main(["envs", "check", "counter", "--tasks", "4"]) == 0
-
-
-class Steady(Counter):
-    def _say(self) -> str:
-        return "so far, so good"
 
 
 @pytest.mark.parametrize(
@@ -142,9 +159,10 @@ def test_an_absent_environment_cannot_be_checked(
 def test_a_real_game_passes_its_check(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("textworld_express", reason="pip install 'w2stree[envs]'")
-    kind = envs.KINDS[0]
-    assert len(kind.variants) == 8
-    monkeypatch.setattr(envs, "KINDS", (replace(kind, variants=(("simonsays",),)),))
+    pytest.importorskip("textworld_express", reason="pip install 'w2stree[textworld-express]'")
+    kind = kinds.KINDS[0]
+    assert len(kind.checks) == 8
+    checks = (TextWorldExpressOptions(game="simonsays", max_steps=1000),)
+    monkeypatch.setattr(kinds, "KINDS", (replace(kind, checks=checks),))
     assert main(["envs", "check", "textworld_express", "--tasks", "1"]) == 0
     assert "textworld_express: 3 tasks checked, 0 wrong" in capsys.readouterr().out

@@ -133,8 +133,8 @@ def test_killed_drivers_lose_and_repeat_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["samplings=five"], "samplings"),
-        (["policy.name=oracle"], "policy: Input tag 'oracle'"),
+        (["samplings=five"], "samplings: is 'five'; give a list"),
+        (["policy.name=oracle"], "policy.name: is 'oracle'; use one of transformers"),
         (["tasks.count=0"], "tasks.count"),
         (["tasks.count=2000"], "2000 tasks of train are asked for; it has 1000"),
         (["branching={episodes_per_task: 1}", "samplings=[{temperature: 0}]"], "branching needs a"),

@@ -15,6 +15,7 @@ import pytest
 from w2stree.environments.alfworld import Alfworld
 from w2stree.environments.alfworld.environment import entity_names
 from w2stree.environments.alfworld.games import Games, open_games
+from w2stree.environments.options import AlfworldOptions
 from w2stree.errors import InvalidInput, MissingDependency
 
 GAMES: dict[str, list[dict[str, Any]]] = {
@@ -175,11 +176,8 @@ def test_an_absent_engine_says_how_to_get_it(
         Alfworld(write_pack(tmp_path))
 
 
-def test_the_configuration_s_section_makes_the_environment(tmp_path: Path) -> None:
-    pytest.importorskip("pydantic")
-    from w2stree.experiment.config.environment import AlfworldSection
-
-    factory = AlfworldSection(name="alfworld", data=tmp_path, expert="planner").factory()
+def test_its_options_make_the_environment(tmp_path: Path) -> None:
+    factory = AlfworldOptions(data=tmp_path, expert="planner").factory()
     assert isinstance(factory, functools.partial)
     factory = pickle.loads(pickle.dumps(factory))  # it goes to another process
     assert (factory.func, factory.args) == (Alfworld, (tmp_path,))

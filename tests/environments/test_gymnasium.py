@@ -12,6 +12,7 @@ import pytest
 from w2stree.environments.gymnasium import GymnasiumEnvironment
 from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.environments.hosting.process import EnvironmentProcess
+from w2stree.environments.options import GymnasiumOptions
 from w2stree.errors import EnvironmentFailure, InvalidInput, MissingDependency
 from w2stree.policies.protocol import Sampling
 from w2stree.policies.random import RandomPolicy
@@ -158,16 +159,12 @@ def test_what_cannot_be_played_is_named() -> None:
 
 
 def test_a_configuration_names_the_game() -> None:
-    pytest.importorskip("pydantic")
-    from w2stree.experiment.config.environment import GymnasiumSection
-
-    section = GymnasiumSection(
-        name="gymnasium",
+    options = GymnasiumOptions(
         make="support.games:OldCorridor",
         score_range=(-2, 0),
         action_names=("a", "b"),
     )
-    _, info = section.factory()().reset("OldCorridor/train/0")
+    _, info = options.factory()().reset("OldCorridor/train/0")
     assert info == {"score": 1.0, "admissible_actions": ["a", "b"]}
 
 

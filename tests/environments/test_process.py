@@ -24,6 +24,7 @@ from bench.faults.failing_environments import (
     survivors,
 )
 from w2stree.environments.hosting import guardian
+from w2stree.environments.hosting.limits import Limits
 from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.environments.hosting.process import EnvironmentProcess
 from w2stree.environments.protocol import Snapshot
@@ -33,9 +34,23 @@ from w2stree.policies.random import RandomPolicy
 from w2stree.rollouts.rollout import EpisodePlan, rollout
 
 
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        ({"deadline_s": 0}, "deadline_s is 0; give a number above 0"),
+        ({"start_deadline_s": float("nan")}, "start_deadline_s is nan"),
+        ({"memory_limit_mb": 0}, "memory_limit_mb is 0; give at least 1, or null for no limit"),
+        ({"max_episodes": -1}, "max_episodes is -1"),
+    ],
+)
+def test_limits_that_nothing_can_meet_are_refused(limits: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        Limits(**limits)
+
+
 @pytest.mark.parametrize("environment", [Sleeps, HoldsTheLock, HasChild])
 def test_a_hang_is_a_failure_and_leaves_nothing_behind(environment: Any) -> None:
-    with EnvironmentProcess(environment, deadline_s=1) as process:
+    with EnvironmentProcess(environment, Limits(deadline_s=1)) as process:
         process.call("reset", "task 7")
         with pytest.raises(EnvironmentFailure, match=f"{environment.__name__}, task 7.*within 1 s"):
             process.call("step", "go")
@@ -43,7 +58,7 @@ def test_a_hang_is_a_failure_and_leaves_nothing_behind(environment: Any) -> None
 
 
 def test_the_failure_tells_the_last_words_on_stderr() -> None:
-    with EnvironmentProcess(Sleeps, deadline_s=1) as process:
+    with EnvironmentProcess(Sleeps, Limits(deadline_s=1)) as process:
         process.call("reset", "task")
         with pytest.raises(EnvironmentFailure, match=r"stderr: the game is stuck$"):
             process.call("step", "go")
@@ -73,7 +88,7 @@ class NeverUp(Fine):
 
 
 def test_an_environment_that_does_not_start_is_a_failure() -> None:
-    with EnvironmentProcess(NeverUp, start_deadline_s=3) as process:
+    with EnvironmentProcess(NeverUp, Limits(start_deadline_s=3)) as process:
         with pytest.raises(EnvironmentFailure, match=r"NeverUp, task.*no answer within 3 s"):
             process.call("reset", "task")
         assert survivors([process.pid]) == []
@@ -81,7 +96,7 @@ def test_an_environment_that_does_not_start_is_a_failure() -> None:
 
 @pytest.mark.parametrize("action", ["go", "endless"])
 def test_leaking_over_the_cap_is_a_failure_between_steps_and_within_one(action: str) -> None:
-    with EnvironmentProcess(Leaks, memory_limit_mb=300) as process:
+    with EnvironmentProcess(Leaks, Limits(memory_limit_mb=300)) as process:
         process.call("reset", "task")
         with pytest.raises(EnvironmentFailure, match="memory_limit_mb is 300") as failure:
             for _ in range(500):
@@ -93,7 +108,7 @@ def test_leaking_over_the_cap_is_a_failure_between_steps_and_within_one(action: 
 
 
 def test_under_the_cap_nothing_happens() -> None:
-    with EnvironmentProcess(Leaks, memory_limit_mb=2000) as process:
+    with EnvironmentProcess(Leaks, Limits(memory_limit_mb=2000)) as process:
         process.call("reset", "task")
         for _ in range(20):
             process.call("step", "go")
@@ -127,7 +142,7 @@ class FailsOnBad:
 
 def test_a_leaking_environment_costs_its_episode_and_no_other() -> None:
     plans = [EpisodePlan(f"task {i}", 0, Sampling(), 0) for i in range(3)]
-    with EnvironmentPool(LeaksOnTask1, 1, memory_limit_mb=300) as pool:
+    with EnvironmentPool(LeaksOnTask1, 1, Limits(memory_limit_mb=300)) as pool:
         played = list(rollout(pool, RandomPolicy(), plans, instruction=""))
     assert [t.status for t in played] == ["done", "error", "done"]
     assert "memory_limit_mb is 300" in played[1].info["error"]
@@ -145,7 +160,7 @@ class LeaksOnTask1(Leaks):
 
 
 def test_a_process_is_recycled_at_the_reset_after_its_last_episode() -> None:
-    with EnvironmentPool(Fine, 1, max_episodes=2) as pool:
+    with EnvironmentPool(Fine, 1, Limits(max_episodes=2)) as pool:
         pids = []
         for episode in range(5):
             pool[0].call("reset", f"task {episode}")
@@ -233,7 +248,7 @@ def test_the_cap_counts_the_jvm_and_a_killed_jvm_is_a_failure() -> None:
     cap = int(used) - 20  # less than it uses, more than the Python child alone
     with (
         EnvironmentProcess(
-            functools.partial(TextWorldExpress, "coin"), memory_limit_mb=cap
+            functools.partial(TextWorldExpress, "coin"), Limits(memory_limit_mb=cap)
         ) as process,
         pytest.raises(EnvironmentFailure, match=f"memory_limit_mb is {cap}"),
     ):

@@ -17,6 +17,7 @@ from support.webshop_data import LAMP, REAL, RECORDS, needs_real_shop, record, w
 
 from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.environments.hosting.process import EnvironmentProcess
+from w2stree.environments.options import WebShopOptions
 from w2stree.environments.webshop import WebShop
 from w2stree.errors import EnvironmentFailure, InvalidInput
 from w2stree.policies.protocol import Sampling
@@ -251,12 +252,9 @@ def test_torn_files_are_named(tmp_path: Path, file: str, content: str, message: 
 
 
 def test_a_configuration_names_the_shop(tmp_path: Path) -> None:
-    pytest.importorskip("pydantic")
-    from w2stree.experiment.config.environment import WebShopSection
-
     write_shop(tmp_path, RECORDS)
-    section = WebShopSection(name="webshop", data=tmp_path, goals="human", max_steps=1)
-    shop = section.factory()()
+    options = WebShopOptions(data=tmp_path, goals="human", max_steps=1)
+    shop = options.factory()()
     shop.reset("webshop/human/0")
     assert shop.step("search[oak]")[3]  # one step is the limit
 

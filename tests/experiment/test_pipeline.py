@@ -118,7 +118,7 @@ def test_the_tree_command_reads_what_explore_wrote(finished: Path) -> None:
         (("run", "miniature", "environment.game=chess"), "game is 'chess'; TextWorldExpress has"),
         (
             ("run", "miniature", "tasks.explore=1000"),
-            "1006 tasks of one fold are asked for; it has 1000",
+            "1006 tasks of one fold are asked for; cookingworld has 1000",
         ),
         (("run", "miniature", "--force", "sleep"), "--force sleep: no such stage"),
         (("tree", "absent.jsonl"), "absent.jsonl"),

@@ -24,6 +24,7 @@ from w2stree.policies.openai import OpenAIPolicy
 from w2stree.policies.protocol import Episode, Sampling
 from w2stree.rollouts.rollout import EpisodePlan, rollout
 from w2stree.trajectories.trajectory import Message, Step, Trajectory
+from w2stree.turns.decoding import Decoding
 from w2stree.turns.turn import AgentTurn
 
 Answer = Callable[["Handler", dict[str, Any]], None]
@@ -254,7 +255,7 @@ def test_the_key_comes_from_the_named_variable_alone(monkeypatch: pytest.MonkeyP
 
 def test_admissible_decoding_asks_for_it_and_checks_it() -> None:
     with serving(says("Action: west"), says("Action: north")) as server:
-        agent = policy(server, decoding="admissible", has_thought=False)
+        agent = policy(server, decoding=Decoding("admissible", thought=False))
         assert ask(agent)[0].response == "Action: west"
         assert server.requests[0]["structured_outputs"] == {
             "choice": ["Action: east", "Action: west"]

@@ -18,10 +18,12 @@ from w2stree.policies.protocol import Episode, Sampling
 from w2stree.policies.transformers import TransformersPolicy, sample
 from w2stree.trajectories.trajectory import Message, Step
 from w2stree.turns.chat import ChatFormat
+from w2stree.turns.decoding import Decoding
 from w2stree.turns.react import parse_action
 from w2stree.turns.turn import AgentTurn
 
 pytestmark = pytest.mark.train
+FREE = Decoding(max_new_tokens=12)
 ACTIONS = ["take knife", "slice carrot", "chop carrot", "eat carrot"]
 ANSWERS = ["You take the knife.", "Done. " * 9, "You slice the carrot.", "no"]
 
@@ -50,14 +52,14 @@ def _play(policy: TransformersPolicy, episodes: Sequence[Episode]) -> None:
             )
 
 
-@pytest.mark.parametrize("decoding", ["admissible", "free"])
+@pytest.mark.parametrize("actions", ["admissible", "free"])
 def test_lockstep_equals_one_episode_at_a_time(
-    model_and_tokenizer: tuple[Any, Any], decoding: Any
+    model_and_tokenizer: tuple[Any, Any], actions: Any
 ) -> None:
     model, tokenizer = model_and_tokenizer
 
     def policy() -> TransformersPolicy:
-        return TransformersPolicy(model, tokenizer, decoding=decoding, max_new_tokens=12)
+        return TransformersPolicy(model, tokenizer, decoding=Decoding(actions, max_new_tokens=12))
 
     def play_all(together: bool) -> list[list[Step]]:
         episodes = [_episode(key, 0.0 if key == 0 else 1.0) for key in range(5)]
@@ -78,7 +80,9 @@ def test_lockstep_equals_one_episode_at_a_time(
 def test_a_policy_plays_a_second_round_with_the_same_keys(
     model_and_tokenizer: tuple[Any, Any],
 ) -> None:
-    policy = TransformersPolicy(*model_and_tokenizer, decoding="admissible", max_new_tokens=12)
+    policy = TransformersPolicy(
+        *model_and_tokenizer, decoding=Decoding("admissible", max_new_tokens=12)
+    )
 
     def play() -> list[Step]:
         episode = _episode(0, 1.0)
@@ -93,7 +97,7 @@ def test_an_episode_that_begins_with_a_prefix_is_read_from_its_start(
 ) -> None:
     """Its key was another episode's a moment ago, and its first call brings steps already."""
     model, tokenizer = model_and_tokenizer
-    policy = TransformersPolicy(model, tokenizer, decoding="free", max_new_tokens=12)
+    policy = TransformersPolicy(model, tokenizer, decoding=FREE)
     _play(policy, [_episode(0, 1.0)])
     contexts: list[list[int]] = []
 
@@ -104,7 +108,7 @@ def test_an_episode_that_begins_with_a_prefix_is_read_from_its_start(
         return policy.act([episode])[0]
 
     turn = branch(policy)
-    assert turn == branch(TransformersPolicy(model, tokenizer, decoding="free", max_new_tokens=12))
+    assert turn == branch(TransformersPolicy(model, tokenizer, decoding=FREE))
     assert isinstance(turn, AgentTurn)
     assert turn.token_ids is not None
     assert turn.logprobs is not None
@@ -120,7 +124,7 @@ def test_kept_logprobs_are_the_model_s_own(model_and_tokenizer: tuple[Any, Any])
     """Free sampling at temperature 1 and top_p 1: score the kept ids in one plain forward."""
     model, tokenizer = model_and_tokenizer
     episode = Episode(0, GOOD.prompt, Sampling(1.0, 1.0), np.random.default_rng(3), ACTIONS)
-    policy = TransformersPolicy(model, tokenizer, decoding="free", max_new_tokens=12)
+    policy = TransformersPolicy(model, tokenizer, decoding=FREE)
     _play(policy, [episode])
     chat = ChatFormat(tokenizer)
     ids = chat.prompt_ids(GOOD.prompt)

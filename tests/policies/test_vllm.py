@@ -34,10 +34,12 @@ from w2stree.training.models import load_model
 from w2stree.trajectories.files import read_trajectories
 from w2stree.trajectories.trajectory import Trajectory
 from w2stree.turns.chat import ChatFormat
+from w2stree.turns.decoding import Decoding
 from w2stree.turns.react import parse_action
 
 PYTHON = os.environ.get("W2STREE_VLLM_PYTHON", "")
 ROOT = Path(__file__).parents[2]
+DECODING = Decoding(max_new_tokens=24)
 GAME = {"numLocations": 1, "numIngredients": 1, "includeDoors": 0}
 
 pytestmark = [
@@ -91,7 +93,7 @@ def play(pool: EnvironmentPool, policy: Any, *, temperature: float = 1.0) -> lis
 def openai_policy(url: str, model_dir: Path, **settings: Any) -> OpenAIPolicy:
     _, tokenizer = load_model(model_dir)
     return OpenAIPolicy(
-        "tuned", base_url=url, **{"tokenizer": tokenizer, "max_new_tokens": 24, **settings}
+        "tuned", base_url=url, **{"tokenizer": tokenizer, "decoding": DECODING, **settings}
     )
 
 
@@ -117,7 +119,7 @@ def test_an_adapter_is_asked_for_by_name(
     ) as url:
         by_name = {
             name: play(
-                pool, OpenAIPolicy(name, base_url=url, tokenizer=tokenizer, max_new_tokens=24)
+                pool, OpenAIPolicy(name, base_url=url, tokenizer=tokenizer, decoding=DECODING)
             )
             for name in ("base", "tuned")
         }
@@ -190,7 +192,7 @@ def test_admissible_decoding_plays_admissible_actions(
     url: str, model_dir: Path, pool: EnvironmentPool, has_thought: bool
 ) -> None:
     policy = openai_policy(
-        url, model_dir, decoding="admissible", has_thought=has_thought, max_new_tokens=60
+        url, model_dir, decoding=Decoding("admissible", thought=has_thought, max_new_tokens=60)
     )
     for trajectory in play(pool, policy, temperature=0.5):
         assert trajectory.status in ("done", "truncated"), trajectory.info
@@ -211,10 +213,13 @@ from w2stree.policies.vllm import VllmPolicy
 from w2stree.policies.protocol import Sampling
 from w2stree.rollouts.rollout import EpisodePlan, rollout
 from w2stree.trajectories.files import write_trajectories
+from w2stree.turns.decoding import Decoding
 
 if __name__ == "__main__":
     model_dir, out, game = sys.argv[1:]
-    policy = VllmPolicy(model_dir, max_new_tokens=24, memory_fraction=0.1)
+    policy = VllmPolicy(
+        model_dir, decoding=Decoding(max_new_tokens=24), memory_fraction=0.1
+    )
     factory = functools.partial(TextWorldExpress, "cookingworld", json.loads(game), max_steps=6)
     plans = [EpisodePlan(f"cookingworld/train/{t}", s, Sampling(1.0, 0.95), 11)
              for t in range(2) for s in range(2)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,8 @@ pytest.importorskip("pydantic")
 pytest.importorskip("tqdm")
 
 from w2stree.cli.app import main
-from w2stree.experiment.config.environment import TextWorldExpressSection
+from w2stree.environments.hosting.limits import Limits
+from w2stree.environments.options import TextWorldExpressOptions
 from w2stree.experiment.recorded_run import read_run
 from w2stree.policies.protocol import Episode, Sampling
 from w2stree.policies.random import RandomPolicy
@@ -27,7 +28,7 @@ from w2stree.turns.turn import AgentTurn
 
 pytestmark = pytest.mark.java
 
-SECTION = TextWorldExpressSection(
+OPTIONS = TextWorldExpressOptions(
     game="cookingworld",
     params={"numLocations": 1, "numIngredients": 1, "includeDoors": 0},
     max_steps=8,
@@ -52,7 +53,7 @@ def played() -> list[Trajectory]:
         for seed in range(3)
         for sample in range(2)
     ]
-    with SECTION.pool() as pool:
+    with OPTIONS.pool() as pool:
         return list(rollout(pool, Mumbling(by_verb=True), plans, instruction="Cook."))
 
 
@@ -63,7 +64,7 @@ def run(tmp_path: Path, played: list[Trajectory]) -> Path:
 
 
 def write(run: Path, trajectories: list[Trajectory]) -> None:
-    config = {"name": "test", "environment": SECTION.model_dump(mode="json")}
+    config = {"name": "test", "environment": asdict(OPTIONS)}
     (run / "config.json").write_text(json.dumps(config))
     (run / "explore").mkdir(exist_ok=True)
     write_trajectories(run / "explore" / "trajectories.jsonl", trajectories)
@@ -96,7 +97,7 @@ def test_whatever_was_changed_is_found(run: Path, played: list[Trajectory]) -> N
         ("status", 5): replace(played[4], steps=played[4].steps[:5]),
         ("statement", 0): replace(played[0], prompt=(other_task,)),
     }
-    with SECTION.pool() as pool:
+    with OPTIONS.pool() as pool:
         found = list(verify(pool, list(tampered.values())))
     for (what, step), (trajectory, differences) in zip(tampered, found, strict=True):
         assert trajectory is tampered[what, step]
@@ -131,8 +132,8 @@ def test_a_sample_is_the_same_for_the_same_seed(
 
 
 def test_a_replay_that_fails_is_a_difference(played: list[Trajectory]) -> None:
-    section = SECTION.model_copy(update={"memory_limit_mb": 1})
-    with section.pool() as pool:
+    options = replace(OPTIONS, limits=Limits(memory_limit_mb=1))
+    with options.pool() as pool:
         ((_, differences),) = verify(pool, played[:1])
     assert [d.what for d in differences] == ["failure"]
     assert "memory_limit_mb is 1" in differences[0].replayed
@@ -145,14 +146,26 @@ def test_stages_in_the_making_and_other_games_are_left_out(
         (run / stage).mkdir()
         write_trajectories(run / stage / "trajectories.jsonl", played)
     found = read_run(run)
-    assert found.environment == SECTION
+    assert found.environment == OPTIONS
     assert found.trajectories == played
     assert [file.parent.name for file in found.skipped] == ["random_play"]
 
 
+def test_a_run_of_an_older_layout_is_found_too(run: Path) -> None:
+    config = json.loads((run / "config.json").read_text())
+    config["environment"] |= config["environment"].pop("limits")
+    (run / "config.json").write_text(json.dumps(config))
+    assert read_run(run).environment == OPTIONS
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
-    [(None, "no config.json"), ('{"name": "x"}', "no readable `environment`"), ("{", "readable")],
+    [
+        (None, "no config.json"),
+        ("{", "not readable as JSON"),
+        ('{"name": "x"}', "has no `environment` to play in"),
+        ('{"environment": {"name": "chess"}}', "config.json: environment.name: is 'chess'; use"),
+    ],
 )
 def test_what_is_no_run_is_named(
     config: str | None, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

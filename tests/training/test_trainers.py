@@ -16,11 +16,10 @@ from support.tiny_models import BAD, GOOD, WORSE, tiny_model, tiny_tokenizer
 
 from w2stree.errors import InvalidInput
 from w2stree.forest.build import build_forest
+from w2stree.training.optimisation import Lora, Optimisation
 from w2stree.training.rows import IGNORED, preference_rows, tokenize_preferences, tokenize_sft
 from w2stree.training.trainers import (
-    Lora,
     MaskedPreferenceCollator,
-    Optimisation,
     sequence_logprobs,
     train_dpo,
     train_sft,

@@ -12,6 +12,7 @@ pytest.importorskip("transformers")
 from support.tiny_models import tiny_tokenizer
 
 from w2stree.turns.chat import ChatFormat
+from w2stree.turns.decoding import Decoding
 from w2stree.turns.grammar import TurnGrammar
 from w2stree.turns.react import parse_action
 
@@ -40,7 +41,7 @@ def _play(grammar: TurnGrammar, chat: ChatFormat, seed: int) -> Any:
 def test_any_model_ends_its_turn_with_an_admissible_action(
     chat: ChatFormat, has_thought: bool
 ) -> None:
-    grammar = TurnGrammar(chat, decoding="admissible", has_thought=has_thought)
+    grammar = TurnGrammar(chat, Decoding("admissible", thought=has_thought))
     seen = set()
     for seed in range(200):
         turn = _play(grammar, chat, seed)
@@ -56,14 +57,14 @@ def test_any_model_ends_its_turn_with_an_admissible_action(
 
 
 def test_what_leaves_no_choice_is_not_asked_for(chat: ChatFormat) -> None:
-    turn = TurnGrammar(chat, decoding="admissible", has_thought=False).start(["take knife"])
+    turn = TurnGrammar(chat, Decoding("admissible", thought=False)).start(["take knife"])
     assert turn.is_done
     assert chat.tokenizer.decode(turn.ids) == "Action: take knife<|end|>"
     assert turn.logprobs == [0.0] * len(turn.ids)
 
 
 def test_free_turns_end_at_their_mark_or_at_the_limit(chat: ChatFormat) -> None:
-    grammar = TurnGrammar(chat, decoding="free", max_new_tokens=5)
+    grammar = TurnGrammar(chat, Decoding(max_new_tokens=5))
     turn = grammar.start(ACTIONS)
     for token in chat.encode("a b")[:2]:
         turn.push(token, -1.0)

@@ -29,7 +29,7 @@ def explore(source: str, overrides: Sequence[str], run_dir: Path | None, *, salv
     """Run the command; returns the exit status. Interrupting it leaves a run that goes on."""
     try:
         from w2stree.experiment.config.exploration import ExplorationConfig
-        from w2stree.experiment.config.reading import read_config
+        from w2stree.experiment.config.reading import read_config, recorded_today
     except ModuleNotFoundError as error:
         raise MissingDependency(
             f"{error.name} is not installed: pip install 'w2stree[explore]'"
@@ -45,6 +45,7 @@ def explore(source: str, overrides: Sequence[str], run_dir: Path | None, *, salv
         config.model_dump(mode="json"),
         has_results=path.exists() and path.stat().st_size > 0,
         may_change=MAY_CHANGE,
+        read=recorded_today(config),
     )
     with Journal(path, salvage=salvage) as journal:
         _say_what_was_repaired(journal)
@@ -89,7 +90,7 @@ def _play(config: ExplorationConfig, journal: Journal) -> Exploration:
     from w2stree.rollouts.branching import plan_branches
     from w2stree.rollouts.exploration import Exploration, choose_tasks, plan_episodes
 
-    samplings = [section.sampling() for section in config.samplings]
+    samplings = config.samplings
     with config.environment.pool() as pool, ProgressLine() as line:
         tasks = config.tasks
         task_ids = choose_tasks(pool, tasks.split, first=tasks.first, count=tasks.count)
@@ -98,7 +99,7 @@ def _play(config: ExplorationConfig, journal: Journal) -> Exploration:
             pool,
             config.policy.policy,
             instruction=config.instruction,
-            budget=config.budget.budget(),
+            budget=config.budget,
             max_attempts=config.max_attempts,
             success_threshold=config.success_threshold,
             progress=line.show,

@@ -131,7 +131,7 @@ def _start_engine() -> Any:
         import textworld_express
     except ModuleNotFoundError:
         raise MissingDependency(
-            "TextWorldExpress is not installed: pip install 'w2stree[envs]'"
+            "TextWorldExpress is not installed: pip install 'w2stree[textworld-express]'"
         ) from None
     with small_jvm(heap="128m", is_quick=True):
         # The engine's own limit is one step late; ours is the one that counts.

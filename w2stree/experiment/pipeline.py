@@ -14,10 +14,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from w2stree.environments.java import java_home_bin
-from w2stree.environments.textworld_express import FOLD_SIZE, refuse_unknown_game
+from w2stree.environments.kinds import kind_of
 from w2stree.errors import InvalidInput
 from w2stree.experiment.config import Config
-from w2stree.experiment.config.environment import TextWorldExpressSection
+from w2stree.experiment.config.reading import recorded_today
 from w2stree.experiment.run_directory import RunDirectory, StageSpec, StageWriter, run_stages
 from w2stree.experiment.stages import learn, measure, play
 from w2stree.experiment.stages.context import METHODS, Context
@@ -44,7 +44,7 @@ def run_experiment(
     context = Context(config, run_dir)
     listed = stages(context)
     _check_forced(force, [spec.name for spec, _ in listed])
-    directory = RunDirectory(run_dir, config.model_dump(mode="json"))
+    directory = RunDirectory(run_dir, config.model_dump(mode="json"), read=recorded_today(config))
     learn.use_threads(config.num_threads)
     with directory.lock(), contextlib.closing(context):
         run_stages(directory, listed, seed=config.seed, force=force, announce=announce)
@@ -82,7 +82,11 @@ def stages(context: Context) -> list[Stage]:
         add("pretrain", learn.pretrain, "random_play", "tokenizer", external=strong_path)
     before_strong = ("demonstrations", "tokenizer", "pretrain")
     add("sft_strong", learn.sft, *before_strong, external=strong_path, role="strong")
-    add("explore", play.explore, "sft_weak")
+    if any(sampling.model == "base" for sampling in config.explore.samplings):
+        # The weak model as sft_weak found it plays too.
+        add("explore", play.explore, "sft_weak", "tokenizer", external=weak_path)
+    else:
+        add("explore", play.explore, "sft_weak")
     add("tree", play.tree, "explore")
     add("tree_dpo", learn.tree_dpo, "explore", "tree", "sft_weak", "sft_strong")
     add("mcts_sft", learn.mcts_sft, "tree", "sft_strong", "demonstrations")
@@ -102,20 +106,16 @@ def _check_forced(force: Sequence[str], names: Sequence[str]) -> None:
 
 def _check(config: Config) -> None:
     """What would otherwise fail minutes into the run."""
-    config.environment.factory()  # names that cannot be
-    for game in config.strong.pretrain.games if config.strong.pretrain else ():
-        refuse_unknown_game(game.game)
-        if game.episodes > FOLD_SIZE:
-            raise InvalidInput(
-                f"strong.pretrain.games: {game.game} asks for {game.episodes} episodes; "
-                f"a fold has {FOLD_SIZE} tasks"
-            )
-    tasks, environment = config.tasks, config.environment
-    last = max(tasks.demonstrations + tasks.explore, tasks.test_offset + tasks.test)
-    is_express = isinstance(environment, TextWorldExpressSection)
-    if is_express and last > FOLD_SIZE:
-        raise InvalidInput(f"tasks: {last} tasks of one fold are asked for; it has {FOLD_SIZE}")
-    if is_express or config.strong.pretrain:
+    tasks, kind = config.tasks, kind_of(config.environment)
+    if not kind.has_expert:
+        raise InvalidInput(
+            f"environment: {kind.name} has no expert to demonstrate tasks; `w2stree explore` "
+            "needs none"
+        )
+    config.environment.refuse_too_many(
+        max(tasks.demonstrations + tasks.explore, tasks.test_offset + tasks.test)
+    )
+    if kind.needs_java or config.strong.pretrain:
         java_home_bin()
     require_matplotlib()
     require_jinja2()

@@ -6,10 +6,12 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
-
+from w2stree.environments.options import Options
 from w2stree.errors import InvalidInput
 from w2stree.experiment.config.environment import EnvironmentSection
+from w2stree.experiment.config.layouts import todays_layout
+from w2stree.experiment.config.reading import check
+from w2stree.experiment.config.section import Section
 from w2stree.trajectories.files import read_trajectories
 from w2stree.trajectories.trajectory import Trajectory
 
@@ -17,11 +19,17 @@ from w2stree.trajectories.trajectory import Trajectory
 _OTHER_ENVIRONMENTS = ("random_play",)
 
 
+class _Recorded(Section):
+    """What is needed of a run's configuration, whichever command made it."""
+
+    environment: EnvironmentSection
+
+
 @dataclass(frozen=True, slots=True)
 class RecordedRun:
     """A run's environment and what was played in it; `skipped` names files that were not read."""
 
-    environment: EnvironmentSection
+    environment: Options
     trajectories: list[Trajectory]
     skipped: list[Path]
 
@@ -34,16 +42,16 @@ def read_run(path: Path) -> RecordedRun:
     """
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such run directory or file")
-    section = _environment(path)
+    environment = _environment(path)
     files = _trajectory_files(path)
     skipped = [file for file in files if file.parent.name in _OTHER_ENVIRONMENTS]
     read = [read_trajectories(file) for file in files if file not in skipped]
     if not read:
         raise FileNotFoundError(f"{path}: no trajectories to replay")
-    return RecordedRun(section, [t for trajectories in read for t in trajectories], skipped)
+    return RecordedRun(environment, [t for trajectories in read for t in trajectories], skipped)
 
 
-def _environment(path: Path) -> EnvironmentSection:
+def _environment(path: Path) -> Options:
     for folder in (path, *path.resolve().parents[:2]):
         file = folder / "config.json"
         if file.is_file():
@@ -54,13 +62,13 @@ def _environment(path: Path) -> EnvironmentSection:
             "`w2stree run` or `w2stree explore` made, or a file in it"
         )
     try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-        section: EnvironmentSection = TypeAdapter(EnvironmentSection).validate_python(
-            config["environment"]
-        )
-    except (json.JSONDecodeError, KeyError, TypeError, ValidationError) as error:
-        raise InvalidInput(f"{file}: no readable `environment` ({error})") from None
-    return section
+        record = todays_layout(json.loads(file.read_text(encoding="utf-8")))
+    except json.JSONDecodeError as error:
+        raise InvalidInput(f"{file}: not readable as JSON ({error})") from None
+    if not isinstance(record, dict) or "environment" not in record:
+        raise InvalidInput(f"{file}: has no `environment` to play in")
+    known = {"environment": record["environment"]}
+    return check(_Recorded, known, str(file)).environment
 
 
 def _trajectory_files(path: Path) -> list[Path]:

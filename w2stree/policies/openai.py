@@ -22,7 +22,7 @@ from w2stree.policies.protocol import Episode
 from w2stree.trajectories.trajectory import Message
 from w2stree.turns.admissible import structured_output
 from w2stree.turns.chat import ChatFormat
-from w2stree.turns.grammar import Decoding
+from w2stree.turns.decoding import Decoding
 from w2stree.turns.react import parse_action
 from w2stree.turns.turn import AgentTurn, sampled_turn
 
@@ -39,7 +39,7 @@ class OpenAIPolicy:
 
     Token ids and log-probabilities are asked for and kept where the server gives them. Only
     with a `tokenizer` (the model's own, as transformers loads it) do trajectories name the
-    tokenizer their ids are of. `decoding="admissible"` needs vLLM's `structured_outputs`.
+    tokenizer their ids are of. `decoding.actions` "admissible" needs vLLM's `structured_outputs`.
     """
 
     def __init__(
@@ -49,9 +49,7 @@ class OpenAIPolicy:
         base_url: str,
         api_key_env: str | None = None,
         tokenizer: Any = None,
-        decoding: Decoding = "free",
-        has_thought: bool = True,
-        max_new_tokens: int = 256,
+        decoding: Decoding = Decoding(max_new_tokens=256),
         timeout_s: float = 120.0,
         max_retries: int = 5,
     ) -> None:
@@ -65,8 +63,7 @@ class OpenAIPolicy:
         self._model, self._base_url = model, base_url
         self._key_env, self._key = api_key_env, _key(api_key_env)
         self._chat = None if tokenizer is None else ChatFormat(tokenizer)
-        self._decoding, self._has_thought = decoding, has_thought
-        self._max_new_tokens = max_new_tokens
+        self._decoding = decoding
         self._timeout_s, self._max_retries = timeout_s, max_retries
         self._wants_tokens = True
         self._client: Any = None
@@ -81,13 +78,13 @@ class OpenAIPolicy:
             "model": self._model,
             "temperature": episode.sampling.temperature,
             "top_p": episode.sampling.top_p,
-            "max_tokens": self._max_new_tokens,
+            "max_tokens": self._decoding.max_new_tokens,
             "seed": int(episode.rng.integers(_MAX_SEED)),
         }
         extra: dict[str, Any] = {}
-        if self._decoding == "admissible":
+        if self._decoding.actions == "admissible":
             extra["structured_outputs"] = structured_output(
-                episode.admissible_actions, has_thought=self._has_thought
+                episode.admissible_actions, has_thought=self._decoding.thought
             )
         num_retries, wait_s = 0, 0.5
         while True:
@@ -201,7 +198,7 @@ class OpenAIPolicy:
     def _checked(self, turn: AgentTurn, reply: Any, episode: Episode) -> AgentTurn:
         """The turn, unless a whole one is not what admissible decoding asks for."""
         is_whole = reply.choices[0].finish_reason != "length"
-        if self._decoding == "admissible" and is_whole:
+        if self._decoding.actions == "admissible" and is_whole:
             action = parse_action(turn.response)
             if action not in episode.admissible_actions:
                 raise ModelFailure(

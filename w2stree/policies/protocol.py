@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, get_args, runtime_checkable
+from typing import ClassVar, Literal, Protocol, get_args, runtime_checkable
 
 import numpy as np
 
@@ -30,6 +30,8 @@ class Sampling:
     policy of that model.
     """
 
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
     temperature: float = 1.0
     top_p: float = 1.0
     model: ModelName = "tuned"
@@ -40,7 +42,9 @@ class Sampling:
         if not 0.0 < self.top_p <= 1.0:
             raise InvalidInput(f"top_p is {self.top_p}; give a number in (0, 1]")
         if self.model not in get_args(ModelName):
-            raise InvalidInput(f"model is {self.model!r}; use one of {get_args(ModelName)}")
+            raise InvalidInput(
+                f"model is {self.model!r}; use one of {', '.join(get_args(ModelName))}"
+            )
 
 
 @dataclass(slots=True)

@@ -11,32 +11,22 @@ from numpy.typing import NDArray
 from w2stree.policies.kv_cache import LockstepCache
 from w2stree.policies.protocol import Episode
 from w2stree.turns.chat import ChatFormat
-from w2stree.turns.grammar import Decoding, Turn, TurnGrammar
+from w2stree.turns.decoding import Decoding
+from w2stree.turns.grammar import Turn, TurnGrammar
 from w2stree.turns.turn import AgentTurn, sampled_turn
 
 
 class TransformersPolicy:
     """Batched generation, one turn of every episode a call, histories cached between calls.
 
-    `decoding="admissible"` restricts the action to the environment's admissible ones (the
-    thought stays free), `"free"` restricts nothing. Sampled ids and their log-probabilities,
-    under the sampled distribution, are kept in the turns.
+    Sampled ids and their log-probabilities, under the sampled distribution, are kept in the
+    turns.
     """
 
-    def __init__(
-        self,
-        model: Any,
-        tokenizer: Any,
-        *,
-        decoding: Decoding = "free",
-        has_thought: bool = True,
-        max_new_tokens: int = 64,
-    ) -> None:
+    def __init__(self, model: Any, tokenizer: Any, *, decoding: Decoding = Decoding()) -> None:
         self._model = model.eval()
         self._chat = ChatFormat(tokenizer)
-        self._grammar = TurnGrammar(
-            self._chat, decoding=decoding, has_thought=has_thought, max_new_tokens=max_new_tokens
-        )
+        self._grammar = TurnGrammar(self._chat, decoding)
         self.info: Mapping[str, str] = {
             "policy": "transformers",
             "tokenizer": self._chat.fingerprint(),

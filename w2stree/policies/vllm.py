@@ -14,7 +14,7 @@ from w2stree.errors import InvalidInput, MissingDependency, ModelFailure
 from w2stree.policies.protocol import Episode
 from w2stree.turns.admissible import structured_output
 from w2stree.turns.chat import ChatFormat
-from w2stree.turns.grammar import Decoding
+from w2stree.turns.decoding import Decoding
 from w2stree.turns.turn import AgentTurn, sampled_turn
 
 _MAX_SEED = 2**31
@@ -32,9 +32,7 @@ class VllmPolicy:
         self,
         model: str | Path,
         *,
-        decoding: Decoding = "free",
-        has_thought: bool = True,
-        max_new_tokens: int = 256,
+        decoding: Decoding = Decoding(max_new_tokens=256),
         max_length: int | None = None,
         memory_fraction: float = 0.9,
     ) -> None:
@@ -62,8 +60,7 @@ class VllmPolicy:
         )
         self._max_length = int(self._engine.llm_engine.model_config.max_model_len)
         self._chat = ChatFormat(self._engine.get_tokenizer())
-        self._decoding, self._has_thought = decoding, has_thought
-        self._max_new_tokens = max_new_tokens
+        self._decoding = decoding
         self.info: Mapping[str, str] = {"policy": "vllm", "tokenizer": self._chat.fingerprint()}
         self.num_generated_tokens = 0
 
@@ -88,21 +85,21 @@ class VllmPolicy:
 
     def _request(self, episode: Episode) -> tuple[list[int], Any]:
         history = self._chat.history_ids(episode.prompt, episode.steps)
-        if len(history) + self._max_new_tokens > self._max_length:
+        if len(history) + self._decoding.max_new_tokens > self._max_length:
             raise ModelFailure(
-                f"a history of {len(history)} tokens and a turn of {self._max_new_tokens} exceed "
-                f"the model's {self._max_length}"
+                f"a history of {len(history)} tokens and a turn of "
+                f"{self._decoding.max_new_tokens} exceed the model's {self._max_length}"
             )
         structure = None
-        if self._decoding == "admissible":
+        if self._decoding.actions == "admissible":
             structure = self._vllm.sampling_params.StructuredOutputsParams(
-                **structured_output(episode.admissible_actions, has_thought=self._has_thought)
+                **structured_output(episode.admissible_actions, has_thought=self._decoding.thought)
             )
         return history, self._vllm.SamplingParams(
             temperature=episode.sampling.temperature,
             top_p=episode.sampling.top_p,
             seed=int(episode.rng.integers(_MAX_SEED)),
-            max_tokens=self._max_new_tokens,
+            max_tokens=self._decoding.max_new_tokens,
             stop_token_ids=self._chat.end_ids[-1:],
             logprobs=0,
             structured_outputs=structure,

@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import cast, get_args
+from typing import ClassVar, cast, get_args
 
 from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.errors import ExplorationFailure, IdenticalTrajectories, InvalidInput
@@ -71,9 +71,17 @@ class Budget:
     sessions too; `wall_seconds` counts this session.
     """
 
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
     episodes: int | None = None
     tokens: int | None = None
     wall_seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("episodes", "tokens", "wall_seconds"):
+            limit = getattr(self, name)
+            if limit is not None and not limit > 0:
+                raise InvalidInput(f"{name} is {limit}; give a number above 0, or null: no limit")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from w2stree.errors import InvalidInput
 
@@ -24,11 +24,23 @@ SPECIAL_TOKENS = ("<|pad|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>
 class Architecture:
     """A decoder's size: pre-norm, rotary positions, gated MLP, tied embeddings (Llama)."""
 
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
     hidden_size: int
     num_layers: int
     num_heads: int
     intermediate_size: int
     max_length: int = 2048
+
+    def __post_init__(self) -> None:
+        for name in ("hidden_size", "num_layers", "num_heads", "intermediate_size", "max_length"):
+            if getattr(self, name) < 1:
+                raise InvalidInput(f"{name} is {getattr(self, name)}; give at least 1")
+        if self.hidden_size % (2 * self.num_heads):
+            raise InvalidInput(
+                f"hidden_size is {self.hidden_size}; give an even multiple of num_heads "
+                f"({self.num_heads})"
+            )
 
 
 def train_tokenizer(texts: Sequence[str], *, vocab_size: int, phrase_min_count: int) -> Any:
@@ -128,9 +140,17 @@ def load_model(path: str | Path) -> tuple[Any, Any]:
     tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    device, dtype = ("cuda", "auto") if torch.cuda.is_available() else ("cpu", torch.float32)
+    device = best_device()
+    dtype = torch.float32 if device == "cpu" else "auto"
     model = AutoModelForCausalLM.from_pretrained(path, local_files_only=True, dtype=dtype)
     return model.to(device).eval(), tokenizer
+
+
+def best_device() -> str:
+    """Where models act: a GPU where there is one."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def save_model(path: str | Path, model: Any, tokenizer: Any) -> None:

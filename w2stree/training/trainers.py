@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import datasets
 import torch
@@ -19,34 +18,13 @@ from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 from trl.trainer.dpo_trainer import DataCollatorForPreference
 
 from w2stree.errors import InvalidInput
+from w2stree.training.optimisation import Lora, Optimisation
 from w2stree.training.rows import IGNORED
 
 _LAST_STEPS = 10  # one batch's loss says little: the last ones are averaged
 
 Progress = Callable[[int, int, dict[str, float]], None]
 """Called after each optimiser step: (step, total steps, last logged metrics)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Lora:
-    """Low-rank adapters (Hu et al., 2021); the paper's are r 64, alpha 128 on q, k, v, o."""
-
-    r: int = 64
-    alpha: int = 128
-    target_modules: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj")
-
-
-@dataclass(frozen=True, slots=True)
-class Optimisation:
-    """AdamW settings of one training stage."""
-
-    num_epochs: float
-    learning_rate: float
-    batch_size: int
-    warmup_ratio: float = 0.05
-    scheduler: Literal["constant_with_warmup", "cosine", "linear"] = "cosine"
-    weight_decay: float = 0.0
-    lora: Lora | None = None
 
 
 def train_sft(
@@ -279,7 +257,7 @@ def _arguments(optimisation: Optimisation, output_dir: str, seed: int) -> dict[s
         "lr_scheduler_type": optimisation.scheduler,
         "weight_decay": optimisation.weight_decay,
         "max_grad_norm": 1.0,
-        "adam_beta2": 0.98,
+        "adam_beta2": optimisation.adam_beta2,
         "train_sampling_strategy": "random",
         "logging_steps": 1,
         "save_strategy": "no",

@@ -10,12 +10,11 @@ A forced token needs no model call of its own: it rides along with the next one.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 from w2stree.turns.chat import ChatFormat
+from w2stree.turns.decoding import Decoding
 from w2stree.turns.react import ACTION, THOUGHT
-
-Decoding = Literal["free", "admissible"]
 
 
 class Trie:
@@ -45,8 +44,8 @@ class Turn:
         self.is_done = False
         self.allowed: list[int] | None = None
         self._node: dict[int, Any] | None = None
-        if grammar.decoding == "admissible":
-            if grammar.has_thought:
+        if grammar.decoding.actions == "admissible":
+            if grammar.decoding.thought:
                 self._force(grammar.thought_ids)
             else:
                 self._start_action(grammar.first_action_ids)
@@ -63,9 +62,9 @@ class Turn:
 
     def _after_free(self, token: int) -> None:
         grammar = self._grammar
-        if grammar.decoding == "free":
+        if grammar.decoding.actions == "free":
             self.is_done = self.ids[-len(grammar.end_ids) :] == grammar.end_ids
-            if not self.is_done and self._num_free >= grammar.max_new_tokens:
+            if not self.is_done and self._num_free >= grammar.decoding.max_new_tokens:
                 self._force(grammar.end_ids)
                 self.is_done = True
         elif token in grammar.end_ids:
@@ -75,7 +74,7 @@ class Turn:
             self._start_action(grammar.next_action_ids)
         elif grammar.ends_line(token):
             self._start_action(grammar.first_action_ids)
-        elif self._num_free >= grammar.max_new_tokens:
+        elif self._num_free >= grammar.decoding.max_new_tokens:
             self._start_action(grammar.next_action_ids)
 
     def _start_action(self, opening: Sequence[int]) -> None:
@@ -95,22 +94,10 @@ class Turn:
 
 
 class TurnGrammar:
-    """What every turn of a run has in common.
+    """What every turn of a run has in common."""
 
-    `max_new_tokens` bounds what the model says freely: the whole turn, or its thought.
-    """
-
-    def __init__(
-        self,
-        chat: ChatFormat,
-        *,
-        decoding: Decoding,
-        has_thought: bool = True,
-        max_new_tokens: int = 64,
-    ) -> None:
+    def __init__(self, chat: ChatFormat, decoding: Decoding) -> None:
         self.decoding = decoding
-        self.has_thought = has_thought
-        self.max_new_tokens = max_new_tokens
         self.end_ids = chat.end_ids
         self.thought_ids = chat.encode(THOUGHT)
         self.first_action_ids = chat.encode(ACTION)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 from collections.abc import Callable
 
+from w2stree.environments.hosting.limits import Limits
 from w2stree.environments.hosting.process import EnvironmentProcess
 from w2stree.environments.protocol import Environment
 from w2stree.errors import EnvironmentFailure, InvalidInput
@@ -14,29 +14,18 @@ from w2stree.errors import EnvironmentFailure, InvalidInput
 class EnvironmentPool:
     """`size` processes of one environment, started when first used and closed together.
 
-    The limits hold for each process; see `EnvironmentProcess`.
+    `limits` hold for each process; see `EnvironmentProcess`.
     """
 
     def __init__(
         self,
         factory: Callable[[], Environment],
         size: int,
-        *,
-        deadline_s: float = 60.0,
-        start_deadline_s: float = 300.0,
-        memory_limit_mb: int | None = None,
-        max_episodes: int | None = None,
+        limits: Limits = Limits(),
     ) -> None:
         if size < 1:
             raise InvalidInput(f"a pool of {size} environments; give at least 1")
-        self._start = functools.partial(
-            EnvironmentProcess,
-            factory,
-            deadline_s=deadline_s,
-            start_deadline_s=start_deadline_s,
-            memory_limit_mb=memory_limit_mb,
-            max_episodes=max_episodes,
-        )
+        self._factory, self._limits = factory, limits
         self._processes: list[EnvironmentProcess | None] = [None] * size
 
     def __len__(self) -> int:
@@ -45,7 +34,8 @@ class EnvironmentPool:
     def __getitem__(self, slot: int) -> EnvironmentProcess:
         process = self._processes[slot]
         if process is None:
-            process = self._processes[slot] = self._start()
+            process = EnvironmentProcess(self._factory, self._limits)
+            self._processes[slot] = process
         return process
 
     def replace(self, slot: int) -> None:

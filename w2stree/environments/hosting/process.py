@@ -23,6 +23,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from w2stree.environments.hosting.guardian import start_guardian
+from w2stree.environments.hosting.limits import Limits
 from w2stree.environments.hosting.replay import with_snapshots
 from w2stree.environments.protocol import Environment, SnapshotEnvironment
 from w2stree.errors import EnvironmentFailure, InvalidInput, MissingDependency
@@ -38,22 +39,14 @@ class EnvironmentProcess:
     `send` and `receive` are the two halves of `call`, so that many children can work at once.
     Every environment has `snapshot` and `restore` here (`Replayable`). Raises
     `EnvironmentFailure` when the child dies, answers with an exception, is not up within
-    `start_deadline_s` of its start, does not answer within `deadline_s` of the request, or when
-    its group's resident memory exceeds `memory_limit_mb` (MiB, sampled four times a second); the
-    child is then killed with everything it started.
+    `limits.start_deadline_s` of its start, does not answer within `limits.deadline_s` of the
+    request, or when its group's resident memory exceeds `limits.memory_limit_mb` (sampled four
+    times a second); the child is then killed with everything it started.
 
-    A fresh child replaces it at the reset after `max_episodes` resets: some engines leak.
+    A fresh child replaces it at the reset after `limits.max_episodes` resets: some engines leak.
     """
 
-    def __init__(
-        self,
-        factory: Callable[[], Environment],
-        *,
-        deadline_s: float = 60.0,
-        start_deadline_s: float = 300.0,
-        memory_limit_mb: int | None = None,
-        max_episodes: int | None = None,
-    ) -> None:
+    def __init__(self, factory: Callable[[], Environment], limits: Limits = Limits()) -> None:
         self._name = getattr(getattr(factory, "func", factory), "__name__", "environment")
         try:
             self._factory = pickle.dumps(factory)
@@ -62,8 +55,7 @@ class EnvironmentProcess:
                 f"{self._name} cannot be sent to a process ({error}); give a class or function "
                 "of a module, or a functools.partial of one"
             ) from None
-        self._deadline_s, self._start_deadline_s = deadline_s, start_deadline_s
-        self._memory_limit_mb, self._max_episodes = memory_limit_mb, max_episodes
+        self._limits = limits
         self._num_episodes, self._task_id = 0, ""
         self._is_ready = self._is_killed = False
         self._driver = os.getpid()
@@ -82,7 +74,7 @@ class EnvironmentProcess:
 
     def send(self, method: str, *args: Any) -> None:
         if method == "reset":
-            if self._num_episodes == self._max_episodes:
+            if self._num_episodes == self._limits.max_episodes:
                 self.close()
                 self._start()
             self._num_episodes += 1
@@ -90,15 +82,15 @@ class EnvironmentProcess:
         # Where the child is gone, `receive` finds out, and reads its last words.
         with contextlib.suppress(OSError):
             self._pipe.send_bytes(pickle.dumps((method, args), pickle.HIGHEST_PROTOCOL))
-        self._due = time.monotonic() + self._deadline_s
+        self._due = time.monotonic() + self._limits.deadline_s
 
     def receive(self) -> Any:
         if not self._is_ready:
             # The first reply answers the constructor: its error names the user's mistake.
-            self._reply(self._start_due, self._start_deadline_s)
+            self._reply(self._start_due, self._limits.start_deadline_s)
             self._is_ready = True
-            self._due = time.monotonic() + self._deadline_s
-        return self._reply(self._due, self._deadline_s)
+            self._due = time.monotonic() + self._limits.deadline_s
+        return self._reply(self._due, self._limits.deadline_s)
 
     def hang_up(self) -> None:
         """Ask the child to end, without waiting for it; `close` does both."""
@@ -126,7 +118,7 @@ class EnvironmentProcess:
         self._lifeline, guardians = context.Pipe()
         self._process = context.Process(
             target=_serve,
-            args=(childs, guardians, self._factory, self._memory_limit_mb),
+            args=(childs, guardians, self._factory, self._limits.memory_limit_mb),
             daemon=True,
         )
         with _interrupts_blocked():
@@ -135,7 +127,7 @@ class EnvironmentProcess:
         guardians.close()
         self._answers = select.poll()  # kept: Connection.poll makes a selector at each call
         self._answers.register(self._pipe.fileno(), select.POLLIN)
-        self._start_due = time.monotonic() + self._start_deadline_s
+        self._start_due = time.monotonic() + self._limits.start_deadline_s
         self._is_ready = self._is_killed = False
         self._num_episodes, self._task_id = 0, ""
 

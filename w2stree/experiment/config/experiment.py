@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from w2stree.experiment.config.environment import EnvironmentSection
 from w2stree.experiment.config.model import (
     ModelSection,
-    OptimisationSection,
     StrongSection,
     TokenizerSection,
 )
-from w2stree.experiment.config.policy import DecodingSection, SamplingSection
-from w2stree.experiment.config.section import Fraction, Positive, Section
+from w2stree.experiment.config.sampling import Samplings
+from w2stree.experiment.config.section import Fraction, Positive, Section, laid_over
+from w2stree.training.optimisation import Optimisation
+from w2stree.turns.decoding import Decoding
 
 
 class TasksSection(Section):
@@ -42,16 +43,15 @@ class TasksSection(Section):
 
 
 class PromptSection(Section):
-    """The episode's opening, and whether a turn has a thought before its action."""
+    """The episode's opening."""
 
     instruction: str = ""
-    thought: bool = True
 
 
 class ExploreSection(Section):
     """One trajectory of each task for each sampling configuration (M of them)."""
 
-    samplings: Annotated[tuple[SamplingSection, ...], Field(min_length=2)]
+    samplings: Annotated[Samplings, Field(min_length=2)]
 
 
 class SearchSection(Section):
@@ -71,7 +71,7 @@ class TreeDpoSection(Section):
     beta: Annotated[float, Field(gt=0)] = 0.1
     reference: Literal["weak", "start"] = "weak"
     sft_weight: Annotated[float, Field(ge=0)] = 0.0
-    optimisation: OptimisationSection
+    optimisation: Optimisation
 
 
 class MctsSftSection(Section):
@@ -79,13 +79,13 @@ class MctsSftSection(Section):
 
     min_return: Fraction = 0.0
     with_demonstrations: bool = True
-    optimisation: OptimisationSection
+    optimisation: Optimisation
 
 
 class CeilingSection(Section):
     """The strong model trained on expert demonstrations of the explored tasks too."""
 
-    optimisation: OptimisationSection
+    optimisation: Optimisation
 
 
 class EvaluateSection(Section):
@@ -94,7 +94,7 @@ class EvaluateSection(Section):
 
 
 class Config(Section):
-    """A whole experiment."""
+    """A whole experiment. What `decoding` leaves out is the environment's."""
 
     name: str
     seed: Annotated[int, Field(ge=0)] = 0
@@ -104,7 +104,7 @@ class Config(Section):
     environment: EnvironmentSection
     tasks: TasksSection
     prompt: PromptSection = PromptSection()
-    decoding: DecodingSection = DecodingSection()
+    decoding: Decoding = Field(default={}, validate_default=True)
     weak: ModelSection
     strong: StrongSection
     explore: ExploreSection
@@ -113,6 +113,12 @@ class Config(Section):
     mcts_sft: MctsSftSection
     ceiling: CeilingSection
     evaluate: EvaluateSection = EvaluateSection()
+
+    @field_validator("decoding", mode="before")
+    @classmethod
+    def _as_the_environment_allows(cls, given: Any, info: ValidationInfo) -> Any:
+        environment = info.data.get("environment")
+        return given if environment is None else laid_over(environment.decoding, given)
 
     @model_validator(mode="after")
     def _coherent(self) -> Config:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from w2stree.experiment.config.environment import EnvironmentSection
-from w2stree.experiment.config.policy import PolicySection, SamplingSection
+from w2stree.experiment.config.policy import PolicySection, decoded_for
+from w2stree.experiment.config.sampling import Samplings
 from w2stree.experiment.config.section import Positive, Section
-from w2stree.policies.protocol import ModelName, Sampling
 from w2stree.rollouts.branching import Criterion
-from w2stree.rollouts.exploration import PAPER_SAMPLINGS, Budget
+from w2stree.rollouts.exploration import Budget
 
 
 class ExploredTasksSection(Section):
@@ -20,24 +20,6 @@ class ExploredTasksSection(Section):
     split: Literal["train", "dev", "test"] = "train"
     first: Annotated[int, Field(ge=0)] = 0
     count: Positive
-
-
-class ExploredSamplingSection(SamplingSection):
-    model: ModelName = "tuned"
-
-    def sampling(self) -> Sampling:
-        return Sampling(self.temperature, self.top_p, self.model)
-
-
-class BudgetSection(Section):
-    """What is absent is no limit; see `w2stree.rollouts.exploration.Budget`."""
-
-    episodes: Positive | None = None
-    tokens: Positive | None = None
-    wall_seconds: Annotated[float, Field(gt=0)] | None = None
-
-    def budget(self) -> Budget:
-        return Budget(self.episodes, self.tokens, self.wall_seconds)
 
 
 class BranchingSection(Section):
@@ -58,27 +40,23 @@ class ExplorationConfig(Section):
     tasks: ExploredTasksSection
     instruction: str = ""
     policy: PolicySection
-    samplings: Annotated[tuple[ExploredSamplingSection, ...], Field(min_length=1)]
+    samplings: Samplings
     max_attempts: Positive = 3
     success_threshold: Annotated[float, Field(gt=0, le=1)] = 1.0
-    budget: BudgetSection = BudgetSection()
+    budget: Budget = Budget()
     branching: BranchingSection | None = None
 
-    @field_validator("samplings", mode="before")
+    @field_validator("policy", mode="before")
     @classmethod
-    def _preset(cls, value: Any) -> Any:
-        if value != "paper":
-            return value
-        return [
-            {"temperature": s.temperature, "top_p": s.top_p, "model": s.model}
-            for s in PAPER_SAMPLINGS
-        ]
+    def _decodes_as_the_environment_allows(cls, given: Any, info: ValidationInfo) -> Any:
+        environment = info.data.get("environment")
+        return given if environment is None else decoded_for(environment, given)
 
     @model_validator(mode="after")
     def _has_base_model(self) -> ExplorationConfig:
-        # Policies of one model for all have no such key; it would fail only after hours of play.
-        is_missing = getattr(self.policy, "base_model", "") is None
-        if is_missing and any(s.model == "base" for s in self.samplings):
+        # It would fail only after hours of play.
+        is_asked_for = any(sampling.model == "base" for sampling in self.samplings)
+        if is_asked_for and not self.policy.has_base_model:
             raise ValueError("a sampling asks for the base model: set policy.base_model")
         return self
 

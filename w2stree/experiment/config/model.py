@@ -3,43 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from w2stree.experiment.config.section import Fraction, Positive, Section
-
-
-class LoraSection(Section):
-    r: Positive = 64
-    alpha: Positive = 128
-    target_modules: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj")
-
-
-class OptimisationSection(Section):
-    """AdamW on one training stage; `lora` absent means all weights are trained."""
-
-    num_epochs: Annotated[float, Field(gt=0)]
-    learning_rate: Annotated[float, Field(gt=0)]
-    batch_size: Positive = 8
-    warmup_ratio: Fraction = 0.05
-    scheduler: Literal["constant_with_warmup", "cosine", "linear"] = "cosine"
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    lora: LoraSection | None = None
-
-
-class ArchitectureSection(Section):
-    hidden_size: Positive
-    num_layers: Positive
-    num_heads: Positive
-    intermediate_size: Positive
-    max_length: Positive = 2048
-
-    @model_validator(mode="after")
-    def _heads_divide(self) -> ArchitectureSection:
-        if self.hidden_size % (2 * self.num_heads):
-            raise ValueError("hidden_size must be an even multiple of num_heads")
-        return self
+from w2stree.environments.options import TextWorldExpressOptions
+from w2stree.experiment.config.section import Positive, Section
+from w2stree.training.models import Architecture
+from w2stree.training.optimisation import Optimisation
 
 
 class TokenizerSection(Section):
@@ -50,11 +21,22 @@ class TokenizerSection(Section):
 
 
 class PretrainGame(Section):
-    """Random play for pretraining: which game, how many seeds of its train fold."""
+    """Random play for pretraining: which TextWorldExpress game, how many of its train fold."""
 
     game: str
     params: dict[str, int] = Field(default_factory=dict)
     episodes: Positive
+
+    @model_validator(mode="after")
+    def _can_be_played(self) -> PretrainGame:
+        self.options().refuse_too_many(self.episodes)
+        return self
+
+    def options(self, max_steps: int = 1) -> TextWorldExpressOptions:
+        """Four processes: with no model to batch for they keep two cores busy, and start fast."""
+        return TextWorldExpressOptions(
+            game=self.game, params=self.params, max_steps=max_steps, num_processes=4
+        )
 
 
 class PretrainSection(Section):
@@ -62,15 +44,15 @@ class PretrainSection(Section):
 
     games: Annotated[tuple[PretrainGame, ...], Field(min_length=1)]
     max_steps: Positive = 20
-    optimisation: OptimisationSection
+    optimisation: Optimisation
 
 
 class ModelSection(Section):
     """A causal LM directory (`path`) or a small decoder from a configuration (`architecture`)."""
 
     path: Path | None = None
-    architecture: ArchitectureSection | None = None
-    sft: OptimisationSection
+    architecture: Architecture | None = None
+    sft: Optimisation
 
     @model_validator(mode="after")
     def _one_source(self) -> ModelSection:

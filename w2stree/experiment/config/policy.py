@@ -7,41 +7,53 @@ A policy is one model; `Sampling.model` says of each episode which one plays it:
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field
 
+from w2stree.environments.options import Options
 from w2stree.errors import InvalidInput
-from w2stree.experiment.config.section import Fraction, Positive, Section
+from w2stree.experiment.config.section import Fraction, Positive, Section, laid_over
 from w2stree.policies.protocol import AsyncPolicy, ModelName, Policy
 from w2stree.policies.random import RandomPolicy
+from w2stree.turns.decoding import Decoding
 
 T = TypeVar("T")
 
-
-class SamplingSection(Section):
-    temperature: Annotated[float, Field(ge=0)]
-    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+# Other servers than vLLM ignore a choice of actions.
+_SERVED = Decoding(actions="free", max_new_tokens=256)
 
 
-class DecodingSection(Section):
-    """How turns are decoded, the same for every model of a run.
+class OnePolicySection(Section):
+    """A policy that is one for all models: random, scripted."""
 
-    `max_new_tokens` bounds what is said freely: the whole turn, or its thought.
-    """
+    def policy(self, model: ModelName) -> Policy | AsyncPolicy:
+        """The policy of that model."""
+        raise NotImplementedError
 
-    actions: Literal["admissible", "free"] = "admissible"
-    max_new_tokens: Positive = 64
+    @property
+    def has_base_model(self) -> bool:
+        """Whether `policy("base")` can be made."""
+        return True
 
 
-class TransformersSection(Section):
+class ModelPolicySection(OnePolicySection):
+    """A policy that is a model; `base_model` is what it was before its fine-tuning."""
+
+    base_model: Path | str | None = None
+    decoding: Decoding = Decoding()
+
+    @property
+    def has_base_model(self) -> bool:
+        return self.base_model is not None
+
+
+class TransformersSection(ModelPolicySection):
     """A model directory, in process."""
 
     name: Literal["transformers"]
     model: Path
     base_model: Path | None = None
-    decoding: DecodingSection = DecodingSection()
-    thought: bool = True
 
     def policy(self, model: ModelName) -> Policy:
         from w2stree.policies.transformers import TransformersPolicy
@@ -49,13 +61,11 @@ class TransformersSection(Section):
 
         return TransformersPolicy(
             *load_model(_which(model, self.model, self.base_model)),
-            decoding=self.decoding.actions,
-            has_thought=self.thought,
-            max_new_tokens=self.decoding.max_new_tokens,
+            decoding=self.decoding,
         )
 
 
-class OpenAISection(Section):
+class OpenAISection(ModelPolicySection):
     """An OpenAI-compatible server; `model` and `base_model` are names of models or adapters there.
 
     `tokenizer`: the directory of the served models' tokenizer; with it, vLLM is sent token ids.
@@ -70,8 +80,7 @@ class OpenAISection(Section):
     tokenizer: Path | None = None
     timeout_s: Annotated[float, Field(gt=0)] = 120.0
     max_retries: Annotated[int, Field(ge=0)] = 5
-    decoding: DecodingSection = DecodingSection(actions="free", max_new_tokens=256)
-    thought: bool = True
+    decoding: Decoding = _SERVED
 
     def policy(self, model: ModelName) -> AsyncPolicy:
         from w2stree.policies.openai import OpenAIPolicy
@@ -81,15 +90,13 @@ class OpenAISection(Section):
             base_url=self.base_url,
             api_key_env=self.api_key_env,
             tokenizer=None if self.tokenizer is None else _tokenizer(self.tokenizer),
-            decoding=self.decoding.actions,
-            has_thought=self.thought,
-            max_new_tokens=self.decoding.max_new_tokens,
+            decoding=self.decoding,
             timeout_s=self.timeout_s,
             max_retries=self.max_retries,
         )
 
 
-class VllmSection(Section):
+class VllmSection(ModelPolicySection):
     """A model directory with vLLM in process; see `VllmPolicy`."""
 
     name: Literal["vllm"]
@@ -97,23 +104,19 @@ class VllmSection(Section):
     base_model: Path | None = None
     max_length: Positive | None = None
     memory_fraction: Annotated[Fraction, Field(gt=0)] = 0.9
-    decoding: DecodingSection = DecodingSection()
-    thought: bool = True
 
     def policy(self, model: ModelName) -> Policy:
         from w2stree.policies.vllm import VllmPolicy
 
         return VllmPolicy(
             _which(model, self.model, self.base_model),
-            decoding=self.decoding.actions,
-            has_thought=self.thought,
-            max_new_tokens=self.decoding.max_new_tokens,
+            decoding=self.decoding,
             max_length=self.max_length,
             memory_fraction=self.memory_fraction,
         )
 
 
-class RandomSection(Section):
+class RandomSection(OnePolicySection):
     """Random admissible actions; see `RandomPolicy`."""
 
     name: Literal["random"]
@@ -123,7 +126,7 @@ class RandomSection(Section):
         return RandomPolicy(by_verb=self.by_verb)
 
 
-class ExpertSection(Section):
+class ExpertSection(OnePolicySection):
     """The environment's own solution, with noise; see `ExpertPolicy`."""
 
     name: Literal["expert"]
@@ -139,6 +142,18 @@ PolicySection = Annotated[
     TransformersSection | OpenAISection | VllmSection | RandomSection | ExpertSection,
     Field(discriminator="name"),
 ]
+
+
+def decoded_for(environment: Options, policy: Any) -> Any:
+    """A policy's record, its decoding completed: in process by the environment's, else `_SERVED`.
+
+    Not yet checked; what is no policy of a model comes back as it is.
+    """
+    name = policy.get("name") if isinstance(policy, dict) else None
+    if name not in ("transformers", "vllm", "openai"):
+        return policy
+    default = _SERVED if name == "openai" else environment.decoding
+    return {**policy, "decoding": laid_over(default, policy.get("decoding", {}))}
 
 
 def _which(model: ModelName, tuned: T, base: T | None) -> T:

@@ -1,8 +1,13 @@
-"""What every part of a configuration file shares: known keys only, values that stay."""
+"""What every part of a configuration file shares: known keys only, values that stay.
+
+A part that is used as it is (`Sampling`, `Optimisation`, …) is a frozen dataclass of its own room,
+which pydantic checks as it checks a `Section`: there is no second class to copy it from.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from dataclasses import asdict
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -17,3 +22,8 @@ class Section(BaseModel):
 
     shipped_in: ClassVar[str] = "configs"
     """Of a whole file: the package's folder of such files."""
+
+
+def laid_over(default: Any, given: Any) -> Any:
+    """The keys given, and for the others the values of a dataclass; not yet checked."""
+    return {**asdict(default), **given} if isinstance(given, dict) else given

@@ -7,19 +7,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from transformers import AutoTokenizer
 
 from w2stree.errors import InvalidInput
-from w2stree.experiment.config.model import ModelSection, OptimisationSection
 from w2stree.experiment.run_directory import StageWriter
 from w2stree.experiment.stages.context import Context, bar
+from w2stree.experiment.stages.untrained import untrained_model
 from w2stree.training.models import (
-    Architecture,
-    build_model,
     load_model,
     save_model,
     train_tokenizer,
 )
+from w2stree.training.optimisation import Optimisation
 from w2stree.training.rows import (
     PreferenceRow,
     TokenizedRows,
@@ -28,8 +26,6 @@ from w2stree.training.rows import (
     tokenize_sft,
 )
 from w2stree.training.trainers import (
-    Lora,
-    Optimisation,
     Progress,
     sequence_logprobs,
     train_dpo,
@@ -56,20 +52,20 @@ def pretrain(context: Context, out: StageWriter) -> None:
     """The strong model's latent ability: next-token prediction on random play."""
     section = context.config.strong
     assert section.pretrain is not None
-    model, tok = _fresh(context, section, "strong")
+    model, tok = untrained_model(context, "strong")
     rows = _sft_rows(context, context.trajectories("random_play"), tok, all_tokens=True)
     _fit_sft(context, out, "pretrain", model, tok, rows, section.pretrain.optimisation)
 
 
 def sft(context: Context, out: StageWriter, role: str) -> None:
     """Fine-tune the weak or the strong model on the demonstrations (L_SFT)."""
-    section: ModelSection = getattr(context.config, role)
     if role == "strong" and context.config.strong.pretrain:
         model, tok = load_model(context.model_dir("pretrain"))
     else:
-        model, tok = _fresh(context, section, role)
+        model, tok = untrained_model(context, role)
     rows = _sft_rows(context, context.trajectories("demonstrations"), tok)
-    _fit_sft(context, out, f"sft_{role}", model, tok, rows, section.sft)
+    optimisation = getattr(context.config, role).sft
+    _fit_sft(context, out, f"sft_{role}", model, tok, rows, optimisation)
 
 
 def mcts_sft(context: Context, out: StageWriter) -> None:
@@ -113,7 +109,7 @@ def tree_dpo(context: Context, out: StageWriter) -> None:
             model.train(),
             tok,
             scored,
-            _optimisation(section.optimisation),
+            section.optimisation,
             beta=section.beta,
             sft_weight=section.sft_weight,
             reference_is_start=section.reference == "start",
@@ -151,11 +147,11 @@ def _from_strong(
     out: StageWriter,
     stage: str,
     trajectories: Sequence[Trajectory],
-    section: OptimisationSection,
+    optimisation: Optimisation,
 ) -> None:
     model, tok = load_model(context.model_dir("sft_strong"))
     rows = _sft_rows(context, trajectories, tok)
-    _fit_sft(context, out, stage, model, tok, rows, section)
+    _fit_sft(context, out, stage, model, tok, rows, optimisation)
 
 
 def _fit_sft(
@@ -165,14 +161,14 @@ def _fit_sft(
     model: Any,
     tok: Any,
     rows: TokenizedRows,
-    section: OptimisationSection,
+    optimisation: Optimisation,
 ) -> None:
     with bar(total=1, what=f"{stage}: steps") as progress:
         model, metrics = train_sft(
             model.train(),
             tok,
             rows.rows,
-            _optimisation(section),
+            optimisation,
             output_dir=str(out.folder / "trainer"),
             seed=context.seed(stage),
             progress=_progress(progress),
@@ -186,28 +182,12 @@ def _save(out: StageWriter, model: Any, tok: Any, metrics: dict[str, float]) -> 
     out.metrics.update(metrics, num_parameters=model.num_parameters())
 
 
-def _fresh(context: Context, section: ModelSection, role: str) -> tuple[Any, Any]:
-    """A model before any training of this run."""
-    if section.path is not None:
-        return load_model(section.path)
-    assert section.architecture is not None
-    tok = AutoTokenizer.from_pretrained(context.model_dir("tokenizer"))
-    architecture = Architecture(**section.architecture.model_dump())
-    return build_model(architecture, tok, seed=context.seed(role)), tok
-
-
 def _sft_rows(
     context: Context, trajectories: Sequence[Trajectory], tok: Any, *, all_tokens: bool = False
 ) -> TokenizedRows:
     return tokenize_sft(
         trajectories, ChatFormat(tok), max_length=context.config.max_length, all_tokens=all_tokens
     )
-
-
-def _optimisation(section: OptimisationSection) -> Optimisation:
-    values = section.model_dump()
-    lora = values.pop("lora")
-    return Optimisation(**values, lora=Lora(**lora) if lora else None)
 
 
 def _progress(progress: Any) -> Progress:

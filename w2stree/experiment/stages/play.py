@@ -13,17 +13,17 @@ from typing import Any
 
 from w2stree.environments.hosting.process import EnvironmentProcess
 from w2stree.errors import EnvironmentFailure, IdenticalTrajectories
-from w2stree.experiment.config.environment import TextWorldExpressSection
 from w2stree.experiment.run_directory import StageWriter, hash_files, write_json
 from w2stree.experiment.stages.context import Context, bar
+from w2stree.experiment.stages.untrained import untrained_model
 from w2stree.forest.forest import Forest
 from w2stree.forest.pairs import PreferencePairs
-from w2stree.policies.protocol import Sampling
+from w2stree.policies.protocol import ModelName, Sampling
 from w2stree.policies.random import RandomPolicy
 from w2stree.policies.transformers import TransformersPolicy
 from w2stree.rollouts.exploration import Exploration, plan_episodes
 from w2stree.rollouts.rollout import EpisodePlan, opening
-from w2stree.training.models import load_model
+from w2stree.training.models import best_device, load_model
 from w2stree.training.rows import preference_rows
 from w2stree.trajectories.files import read_trajectories, write_trajectories
 from w2stree.trajectories.journal import Journal
@@ -48,13 +48,9 @@ def random_play(context: Context, out: StageWriter) -> None:
     pretrain = context.config.strong.pretrain
     assert pretrain is not None
     trajectories: list[Trajectory] = []
-    # No model to batch for: four processes an engine keep two cores busy, and start fast.
     for game in pretrain.games:
         tasks = [f"{game.game}/train/{seed}" for seed in range(game.episodes)]
-        section = TextWorldExpressSection(
-            game=game.game, params=game.params, max_steps=pretrain.max_steps, num_processes=4
-        )
-        with section.pool() as pool:
+        with game.options(pretrain.max_steps).pool() as pool:
             wanted = plan_episodes(tasks, [Sampling()], seed=context.seed("random_play"))
             policy = RandomPolicy(by_verb=True)
             trajectories += context.play(f"random_play {game.game}", pool, policy, wanted)
@@ -66,9 +62,9 @@ def explore(context: Context, out: StageWriter) -> None:
 
     Episodes are kept in a journal until the stage is complete: a killed run goes on with it.
     """
-    samplings = [Sampling(s.temperature, s.top_p) for s in context.config.explore.samplings]
+    samplings = context.config.explore.samplings
     wanted = plan_episodes(context.tasks("explore"), samplings, seed=context.seed("explore"))
-    policy = _policy(context, "sft_weak")
+    weak = WeakModels(context)
     path = _journal_of_model(context, context.model_dir("sft_weak"))
     started = time.perf_counter()
     with (
@@ -80,13 +76,13 @@ def explore(context: Context, out: StageWriter) -> None:
         Exploration(
             journal,
             context.pool(),
-            lambda _: policy,
+            weak.policy,
             instruction=context.config.prompt.instruction,
             progress=lambda state: progress.update(state.num_settled - progress.n),
         ).play(wanted)
     seconds = time.perf_counter() - started
     _record(out, read_trajectories(path))
-    out.metrics["generated_tokens_per_s"] = policy.num_generated_tokens / seconds
+    out.metrics["generated_tokens_per_s"] = weak.num_generated_tokens / seconds
     out.outlived.append(path)
 
 
@@ -143,16 +139,34 @@ def _journal_of_model(context: Context, model_dir: Path) -> Path:
     return path
 
 
+class WeakModels:
+    """The policies that explore, by `Sampling.model`: fine-tuned, and as it was before that."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._policies: dict[ModelName, TransformersPolicy] = {}
+
+    def policy(self, name: ModelName) -> TransformersPolicy:
+        """Made when first asked for: few explorations have the base model play."""
+        if name not in self._policies:
+            self._policies[name] = self._policy(name)
+        return self._policies[name]
+
+    @property
+    def num_generated_tokens(self) -> int:
+        return sum(policy.num_generated_tokens for policy in self._policies.values())
+
+    def _policy(self, name: ModelName) -> TransformersPolicy:
+        if name == "tuned":
+            return _policy(self._context, "sft_weak")
+        model, tokenizer = untrained_model(self._context, "weak")
+        decoding = self._context.config.decoding
+        return TransformersPolicy(model.to(best_device()), tokenizer, decoding=decoding)
+
+
 def _policy(context: Context, model_stage: str) -> TransformersPolicy:
-    config = context.config
     model, tokenizer = load_model(context.model_dir(model_stage))
-    return TransformersPolicy(
-        model,
-        tokenizer,
-        decoding=config.decoding.actions,
-        has_thought=config.prompt.thought,
-        max_new_tokens=config.decoding.max_new_tokens,
-    )
+    return TransformersPolicy(model, tokenizer, decoding=context.config.decoding)
 
 
 def _play_model(
@@ -188,19 +202,19 @@ def _demonstrate(context: Context, stage: str, tasks: Sequence[str]) -> list[Tra
 
 def _demonstration(context: Context, environment: EnvironmentProcess, task_id: str) -> Trajectory:
     statement, info = environment.call("reset", task_id)
-    prompt = context.config.prompt
+    config = context.config
     steps: list[Step] = []
     status: Status = "truncated"
     for turn in environment.call("expert"):
         observation, reward, terminated, truncated, info = environment.call("step", turn.action)
-        thought = turn.thought if prompt.thought else ""
+        thought = turn.thought if config.decoding.thought else ""
         response = render_turn(thought, turn.action)
         steps.append(Step(turn.action, observation, response, reward=reward))
         if terminated:
             status = "done"
         if terminated or truncated:
             break
-    messages = opening(prompt.instruction, statement)
+    messages = opening(config.prompt.instruction, statement)
     return Trajectory(task_id, messages, tuple(steps), info["score"], status, {"policy": "expert"})
 
 

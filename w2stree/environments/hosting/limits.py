@@ -1,0 +1,32 @@
+"""What an environment process may take before it is killed or replaced."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from w2stree.errors import InvalidInput
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds to answer a request and to come up; MiB of resident memory of the process with all
+    it starts, a JVM included; episodes before a fresh process takes its place. None: no limit.
+    """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    deadline_s: float = 60.0
+    start_deadline_s: float = 300.0
+    memory_limit_mb: int | None = None
+    max_episodes: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("deadline_s", "start_deadline_s"):
+            seconds = getattr(self, name)
+            if not seconds > 0:
+                raise InvalidInput(f"{name} is {seconds}; give a number above 0")
+        for name in ("memory_limit_mb", "max_episodes"):
+            count = getattr(self, name)
+            if count is not None and count < 1:
+                raise InvalidInput(f"{name} is {count}; give at least 1, or null for no limit")

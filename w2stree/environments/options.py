@@ -1,0 +1,225 @@
+"""What can be set of each environment, and what is told of it: the keys a configuration has.
+
+Options make the factory that an environment's processes call (`EnvironmentProcess`); what a kind
+of environment has beside them is its row in `kinds.py`.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from w2stree.environments.alfworld import Alfworld
+from w2stree.environments.gymnasium import GymnasiumEnvironment
+from w2stree.environments.hosting.limits import Limits
+from w2stree.environments.hosting.pool import EnvironmentPool
+from w2stree.environments.protocol import Environment
+from w2stree.environments.scienceworld import ScienceWorld
+from w2stree.environments.textworld_express import FOLD_SIZE, TextWorldExpress, refuse_unknown_game
+from w2stree.environments.webshop import WebShop
+from w2stree.errors import InvalidInput
+from w2stree.turns.decoding import Decoding
+
+_MAX_MEMORY_MB = 2048
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What every environment has: `num_processes` side by side, each within `limits`.
+
+    `max_steps`: an episode's; None: each task's own.
+    """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    name: str
+    num_processes: int = 4
+    limits: Limits = Limits(memory_limit_mb=_MAX_MEMORY_MB)
+    max_steps: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.num_processes < 1:
+            raise InvalidInput(f"num_processes is {self.num_processes}; give at least 1")
+        if self.max_steps is not None and self.max_steps < 1:
+            raise InvalidInput(f"max_steps is {self.max_steps}; give at least 1")
+
+    def factory(self) -> Callable[[], Environment]:
+        """What makes the environment, for its processes to call."""
+        raise NotImplementedError
+
+    def pool(self) -> EnvironmentPool:
+        """The processes, for the caller to close."""
+        return EnvironmentPool(self.factory(), self.num_processes, self.limits)
+
+    def refuse_too_many(self, num_tasks: int) -> None:
+        """Raises `InvalidInput` where a fold is known to have fewer tasks than that."""
+
+    @property
+    def title(self) -> str:
+        """Names what is played, for a heading."""
+        raise NotImplementedError
+
+    @property
+    def settings(self) -> list[str]:
+        """What was set, in words, for a line below it."""
+        steps = f"at most {self.max_steps} steps an episode"
+        return [*self._own(), steps if self.max_steps else "each task's own step limit"]
+
+    def _own(self) -> list[str]:
+        """The settings that no other environment has."""
+        return []
+
+    @property
+    def decoding(self) -> Decoding:
+        """How a model's turns are decoded unless told: by what the environment lists."""
+        return Decoding(actions="admissible")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextWorldExpressOptions(Options):
+    """`params` are the game's own generation settings."""
+
+    name: Literal["textworld_express"] = "textworld_express"
+    game: str
+    params: dict[str, int] = field(default_factory=dict)
+    max_steps: int = 50
+    num_processes: int = 16
+    limits: Limits = Limits(memory_limit_mb=512, max_episodes=5000)
+
+    def __post_init__(self) -> None:
+        Options.__post_init__(self)
+        refuse_unknown_game(self.game)
+
+    def factory(self) -> Callable[[], Environment]:
+        return functools.partial(
+            TextWorldExpress, self.game, dict(self.params), max_steps=self.max_steps
+        )
+
+    def refuse_too_many(self, num_tasks: int) -> None:
+        if num_tasks > FOLD_SIZE:
+            raise InvalidInput(
+                f"{num_tasks} tasks of one fold are asked for; {self.game} has {FOLD_SIZE}"
+            )
+
+    @property
+    def title(self) -> str:
+        return f"TextWorldExpress: {self.game}"
+
+    def _own(self) -> list[str]:
+        params = ", ".join(f"{name} {value}" for name, value in self.params.items())
+        return [params or "the game's own settings"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScienceWorldOptions(Options):
+    """`split_file`: the user's own train/dev/test pairs; `max_steps` absent: each task's own."""
+
+    name: Literal["scienceworld"] = "scienceworld"
+    simplification: str = "easy"
+    split_file: Path | None = None
+    list_actions: bool = False
+    limits: Limits = Limits(memory_limit_mb=_MAX_MEMORY_MB, max_episodes=500)
+
+    def factory(self) -> Callable[[], Environment]:
+        return functools.partial(
+            ScienceWorld,
+            simplification=self.simplification,
+            split_file=self.split_file,
+            max_steps=self.max_steps,
+            list_actions=self.list_actions,
+        )
+
+    @property
+    def title(self) -> str:
+        return "ScienceWorld"
+
+    def _own(self) -> list[str]:
+        simplification = f"simplification {self.simplification or 'none'}"
+        split = [] if self.split_file is None else [f"split file {self.split_file.name}"]
+        return [simplification, *split]
+
+    @property
+    def decoding(self) -> Decoding:
+        return Decoding(actions="admissible" if self.list_actions else "free")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlfworldOptions(Options):
+    """`data`: the official layout or the compact pack (default: `$ALFWORLD_DATA`)."""
+
+    name: Literal["alfworld"] = "alfworld"
+    data: Path | None = None
+    expert: Literal["stored", "planner"] = "stored"
+    max_steps: int = 40
+
+    def factory(self) -> Callable[[], Environment]:
+        return functools.partial(Alfworld, self.data, expert=self.expert, max_steps=self.max_steps)
+
+    @property
+    def title(self) -> str:
+        return "ALFWorld"
+
+    def _own(self) -> list[str]:
+        return [f"{self.expert} expert"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebShopOptions(Options):
+    """`data`: a data directory, the small one or the full one (default: `$WEBSHOP_DATA`)."""
+
+    name: Literal["webshop"] = "webshop"
+    data: Path | None = None
+    goals: Literal["synthetic", "human"] = "synthetic"
+    max_steps: int = 10
+    limits: Limits = Limits()  # the full catalogue takes what it takes
+
+    def factory(self) -> Callable[[], Environment]:
+        return functools.partial(WebShop, self.data, goals=self.goals, max_steps=self.max_steps)
+
+    @property
+    def title(self) -> str:
+        return "WebShop"
+
+    def _own(self) -> list[str]:
+        return [f"{self.goals} goals"]
+
+    @property
+    def decoding(self) -> Decoding:
+        return Decoding(actions="free")  # keywords are the agent's own
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GymnasiumOptions(Options):
+    """`make`: `module:callable` that makes a Gymnasium (or older Gym) environment, or a game.
+
+    `options` are its arguments; `score_range` the worst and best sum of rewards; `action_names`
+    the names of a Discrete space's actions.
+    """
+
+    name: Literal["gymnasium"] = "gymnasium"
+    make: str
+    options: dict[str, Any] = field(default_factory=dict)
+    score_range: tuple[float, float] = (0.0, 1.0)
+    action_names: tuple[str, ...] = ()
+    max_steps: int = 50
+
+    def factory(self) -> Callable[[], Environment]:
+        return functools.partial(
+            GymnasiumEnvironment,
+            self.make,
+            dict(self.options),
+            max_steps=self.max_steps,
+            score_range=self.score_range,
+            action_names=self.action_names,
+        )
+
+    @property
+    def title(self) -> str:
+        return str(self.options.get("id", self.make))
+
+    def _own(self) -> list[str]:
+        given = ", ".join(f"{name} {value}" for name, value in self.options.items())
+        return [given] if given else []

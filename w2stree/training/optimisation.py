@@ -1,0 +1,65 @@
+"""How a stage's weights are trained; no torch here, so that configurations can hold it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal, get_args
+
+from w2stree.errors import InvalidInput
+
+Scheduler = Literal["constant_with_warmup", "cosine", "linear"]
+
+
+@dataclass(frozen=True, slots=True)
+class Lora:
+    """Low-rank adapters (Hu et al., 2021); the paper's are r 64, alpha 128 on q, k, v, o."""
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    r: int = 64
+    alpha: int = 128
+    target_modules: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj")
+
+    def __post_init__(self) -> None:
+        for name in ("r", "alpha"):
+            if getattr(self, name) < 1:
+                raise InvalidInput(f"{name} is {getattr(self, name)}; give at least 1")
+        if not self.target_modules:
+            raise InvalidInput("target_modules is empty; name the layers that get an adapter")
+
+
+@dataclass(frozen=True, slots=True)
+class Optimisation:
+    """AdamW on one training stage; without `lora` all weights are trained.
+
+    `warmup_ratio`: the share of the steps in which the learning rate rises. Why `adam_beta2` is
+    not AdamW's usual 0.999: docs/method.md.
+    """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    num_epochs: float
+    learning_rate: float
+    batch_size: int = 8
+    warmup_ratio: float = 0.05
+    scheduler: Scheduler = "cosine"
+    weight_decay: float = 0.0
+    adam_beta2: float = 0.98
+    lora: Lora | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("num_epochs", "learning_rate"):
+            if not 0.0 < getattr(self, name) < float("inf"):
+                raise InvalidInput(f"{name} is {getattr(self, name)}; give a number above 0")
+        if self.batch_size < 1:
+            raise InvalidInput(f"batch_size is {self.batch_size}; give at least 1")
+        if not 0.0 <= self.warmup_ratio <= 1.0:
+            raise InvalidInput(f"warmup_ratio is {self.warmup_ratio}; give a number in [0, 1]")
+        if self.scheduler not in get_args(Scheduler):
+            raise InvalidInput(
+                f"scheduler is {self.scheduler!r}; use one of {', '.join(get_args(Scheduler))}"
+            )
+        if not 0.0 <= self.weight_decay < float("inf"):
+            raise InvalidInput(f"weight_decay is {self.weight_decay}; give a number >= 0")
+        if not 0.0 <= self.adam_beta2 < 1.0:
+            raise InvalidInput(f"adam_beta2 is {self.adam_beta2}; give a number in [0, 1)")
