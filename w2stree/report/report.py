@@ -11,6 +11,7 @@ from w2stree.evaluation import MethodResult
 from w2stree.report import text as text
 from w2stree.report.page import html_page
 from w2stree.report.text import Report, TreePicture
+from w2stree.trajectories.replacing import replacing
 
 __all__ = ["Report", "TreePicture", "json_record", "markdown", "write_report"]
 
@@ -27,7 +28,8 @@ def write_report(folder: Path, report: Report) -> None:
         ("report.md", markdown(report)),
         ("report.html", page),
     ):
-        (folder / name).write_text(content, encoding="utf-8")
+        with replacing(folder / name) as file:
+            file.write(content)
 
 
 def json_record(report: Report) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from w2stree.errors import InvalidInput
 from w2stree.trajectories.frames import Frame, read_frames
+from w2stree.trajectories.replacing import replacing
 from w2stree.trajectories.trajectory import Trajectory
 
 
@@ -42,18 +43,10 @@ def parse_frame(file: Path, frame: Frame) -> Trajectory:
 
 
 def write_trajectories(path: str | os.PathLike[str], trajectories: Iterable[Trajectory]) -> None:
-    """Write all or nothing: a temporary file beside `path`, synced, then renamed over it."""
-    target = Path(path)
-    partial = target.with_name(f".{target.name}.partial")
-    try:
-        with partial.open("w", encoding="utf-8") as file:
-            for trajectory in trajectories:
-                file.write(trajectory.to_json() + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+    """Write JSON lines, all or nothing (`replacing`)."""
+    with replacing(path) as file:
+        for trajectory in trajectories:
+            file.write(trajectory.to_json() + "\n")
 
 
 def _read_file(file: Path) -> Iterator[Trajectory]:

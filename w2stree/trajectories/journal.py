@@ -26,6 +26,7 @@ from pathlib import Path
 from w2stree.errors import InvalidInput, JournalError
 from w2stree.trajectories.files import parse_frame
 from w2stree.trajectories.frames import Frame, encode_frame, read_frames
+from w2stree.trajectories.replacing import sync_directory
 from w2stree.trajectories.trajectory import Trajectory
 
 Key = tuple[str, int, int]
@@ -220,7 +221,7 @@ def _open_locked(path: Path, owner: Path) -> FileIO:
         record = {"pid": os.getpid(), "host": socket.gethostname(), "since": since}
         owner.write_text(json.dumps(record) + "\n", encoding="utf-8")
         if is_new:
-            _sync_folder(path.parent)
+            sync_directory(path.parent)
     except BlockingIOError:
         file.close()
         raise JournalError(
@@ -253,7 +254,7 @@ def _without_damage(path: Path, damaged: FileIO) -> FileIO:
     os.fsync(salvaged.fileno())
     os.link(path, _unused(path.with_name(f"{path.name}.damaged")))
     partial.replace(path)
-    _sync_folder(path.parent)
+    sync_directory(path.parent)
     damaged.close()
     return salvaged
 
@@ -262,14 +263,6 @@ def _unused(path: Path) -> Path:
     """The path, or the first of path.2, path.3, … that does not exist."""
     numbered = (path.with_name(f"{path.name}.{n}") for n in count(2))
     return next(p for p in chain([path], numbered) if not p.exists())
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _named(key: Key) -> str:

@@ -27,6 +27,7 @@ from w2stree.training.models import load_model
 from w2stree.training.rows import preference_rows
 from w2stree.trajectories.files import read_trajectories, write_trajectories
 from w2stree.trajectories.journal import Journal
+from w2stree.trajectories.replacing import replacing
 from w2stree.trajectories.trajectory import Status, Step, Trajectory
 from w2stree.turns.react import render_turn
 
@@ -112,9 +113,8 @@ def tree(context: Context, out: StageWriter) -> None:
     )
     best = result.best_trajectories()
     write_trajectories(out.folder / "best_paths.jsonl", best)
-    (out.folder / "trees.txt").write_text(
-        "\n\n".join(f"{forest[task]}" for task in forest.task_ids) + "\n", encoding="utf-8"
-    )
+    with replacing(out.folder / "trees.txt") as file:
+        file.write("\n\n".join(f"{forest[task]}" for task in forest.task_ids) + "\n")
     summary = forest_statistics(forest, pairs, best, config.tree_dpo.completion)
     write_json(out.folder / "forest.json", summary)
     out.metrics.update(summary)
