@@ -13,8 +13,9 @@ from w2stree.forest.search import SearchResult
 from w2stree.forest.tree import Tree
 from w2stree.report.report import Report, TreePicture, write_report
 from w2stree.report.tree_drawing import choose_trees, draw_tree
+from w2stree.shorten import shorten
 
-_STATEMENT_CHARS = 260
+_STATEMENT_COLUMNS = 260
 
 
 def report(context: Context, out: StageWriter) -> None:
@@ -90,8 +91,7 @@ def _statement(tree: Tree, instruction: str) -> str:
     """The beginning of the task as the player reads it, on one line."""
     prompt = tree.trajectories[0].prompt
     content = prompt[-1].content.removeprefix(instruction) if prompt else ""
-    line = " ".join(content.split())
-    return line if len(line) <= _STATEMENT_CHARS else f"{line[: _STATEMENT_CHARS - 1]}…"
+    return shorten(content, _STATEMENT_COLUMNS)
 
 
 def _caption(tree: Tree, found: SearchResult) -> str:
