@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,9 @@ class TransformersPolicy:
     under the sampled distribution, are kept in the turns.
     """
 
+    name = "transformers"
+    needs_expert = False
+
     def __init__(
         self,
         model: Any,
@@ -37,10 +40,7 @@ class TransformersPolicy:
         self._grammar = TurnGrammar(
             self._chat, decoding=decoding, has_thought=has_thought, max_new_tokens=max_new_tokens
         )
-        self.info: Mapping[str, str] = {
-            "policy": "transformers",
-            "tokenizer": self._chat.fingerprint(),
-        }
+        self.tokenizer: str | None = self._chat.fingerprint()
         self._cache: LockstepCache | None = None
         self._episodes: dict[int, Episode] = {}  # those in the cache, by key
         self._unseen: dict[int, list[int]] = {}  # ids of an episode the cache does not hold yet

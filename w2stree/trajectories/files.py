@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from w2stree.errors import InvalidInput
 from w2stree.trajectories.frames import Frame, read_frames
@@ -67,9 +66,9 @@ def _read_file(file: Path) -> Iterator[Trajectory]:
 
 def _last_attempts(attempts: Iterable[Trajectory]) -> Iterable[Trajectory]:
     """One trajectory a sample, in order of first attempts."""
-    counted: dict[tuple[str, Any], Trajectory] = {}
+    counted: dict[tuple[str, int | None], Trajectory] = {}
     for trajectory in attempts:
-        sample = (trajectory.task_id, trajectory.info.get("sample_index"))
+        sample = (trajectory.task_id, trajectory.origin.sample_index)
         if trajectory.status != "error" or counted.get(sample, trajectory).status == "error":
             counted[sample] = trajectory
     return counted.values()
