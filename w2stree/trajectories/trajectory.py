@@ -92,7 +92,7 @@ class Trajectory:
         except json.JSONDecodeError as error:
             raise InvalidInput(
                 f"{where}: not valid JSON (column {error.colno}: {error.msg}); "
-                "a torn last line comes from an interrupted write: delete that line"
+                "expected a trajectory as one JSON object on one line"
             ) from None
         except (ValueError, RecursionError) as error:  # endless digits, endless nesting
             raise InvalidInput(f"{where}: not readable as JSON ({error})") from None
