@@ -62,7 +62,7 @@ def test_a_run_has_its_configuration_and_its_journal(run_dir: Path) -> None:
     assert config["budget"]["episodes"] == 100
     assert len(config["samplings"]) == 6
     recorded = read_journal(run_dir / "episodes.journal").trajectories
-    keys = {(t.task_id, t.info["sample_index"], t.info["attempt"]) for t in recorded}
+    keys = {(t.task_id, t.origin.sample_index, t.origin.attempt) for t in recorded}
     assert len(keys) == len(recorded) == 12
 
 

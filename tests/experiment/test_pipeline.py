@@ -65,7 +65,8 @@ def test_explored_turns_keep_their_sampled_tokens(finished: Path) -> None:
     explored = read_trajectories(finished / "explore" / "trajectories.jsonl")
     assert len(explored) == 4 * 3
     for trajectory in explored:
-        assert {"temperature", "top_p", "seed", "sample_index"} <= set(trajectory.info)
+        origin = trajectory.origin
+        assert None not in (origin.temperature, origin.top_p, origin.seed, origin.sample_index)
         for step in trajectory.steps:
             assert step.response.startswith("Thought:")
             assert step.token_ids is not None

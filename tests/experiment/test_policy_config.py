@@ -38,8 +38,8 @@ def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_policies_without_a_model() -> None:
-    assert make({"name": "random"}).info == {"policy": "random"}
-    assert make({"name": "expert", "noise": 0.2}, "base").info == {"policy": "expert(noise=0.2)"}
+    assert make({"name": "random"}).name == "random"
+    assert make({"name": "expert", "noise": 0.2}, "base").name == "expert(noise=0.2)"
 
 
 @pytest.mark.train
@@ -48,18 +48,17 @@ def test_ids_of_one_tokenizer_have_one_fingerprint(model_dir: Path) -> None:
     local = make({"name": "transformers", "model": model_dir})
     served = make({"name": "openai", "model": "weak", "tokenizer": model_dir})
     blind = make({"name": "openai", "model": "weak"})
-    assert local.info["policy"] == "transformers"
-    assert served.info["policy"] == "openai"
-    assert served.info["served_model"] == "weak"
-    assert served.info["tokenizer"] == local.info["tokenizer"]
-    assert "tokenizer" not in blind.info
+    assert local.name == "transformers"
+    assert served.name == "openai(model=weak)"
+    assert served.tokenizer == local.tokenizer is not None
+    assert blind.tokenizer is None
 
 
 @pytest.mark.train
 def test_the_base_model_is_another(model_dir: Path) -> None:
     pytest.importorskip("openai")
     section = {"name": "openai", "model": "adapter", "base_model": "llama"}
-    assert make(section, "base").info["served_model"] == "llama"
+    assert make(section, "base").name == "openai(model=llama)"
     with pytest.raises(InvalidInput, match=r"set policy\.base_model"):
         make({"name": "transformers", "model": model_dir}, "base")
 

@@ -104,7 +104,7 @@ def test_whatever_was_changed_is_found(run: Path, played: list[Trajectory]) -> N
         assert (differences[0].what, differences[0].step) == (what, step)
         # Steps that were cut off may have paid: the return is the only consequence there is.
         assert {d.what for d in differences[1:]} <= {"return"}
-        assert differences[0].sample_index == trajectory.info["sample_index"]
+        assert differences[0].sample_index == trajectory.origin.sample_index
 
 
 def test_a_difference_is_printed_and_the_exit_code_is_one(
@@ -113,11 +113,12 @@ def test_a_difference_is_printed_and_the_exit_code_is_one(
     step = played[2].steps[4]
     steps = list(played[2].steps)
     steps[4] = replace(step, observation=f"{step.observation} Or so.")
-    error = replace(played[0], status="error", info={**played[0].info, "error": "it died"})
+    died = replace(played[0].origin, error="it died")
+    error = replace(played[0], status="error", origin=died)
     write(run, [error, *played[1:2], replace(played[2], steps=tuple(steps)), *played[3:]])
     assert main(["verify", str(run / "explore" / "trajectories.jsonl")]) == 1
     out = capsys.readouterr().out
-    sample = played[2].info["sample_index"]
+    sample = played[2].origin.sample_index
     assert f"{played[2].task_id}, sample {sample}, step 5: observation differs" in out
     assert "Or so." in out
     assert out.count("replayed ") == 1

@@ -12,6 +12,7 @@ from w2stree.report.charts import Bar, difference_chart, reward_chart
 from w2stree.report.templates import packaged, render
 from w2stree.report.text import Report
 from w2stree.report.tree_drawing import draw_legend
+from w2stree.trajectories.replacing import replacing
 
 
 def write_report(folder: Path, report: Report) -> None:
@@ -27,7 +28,8 @@ def write_report(folder: Path, report: Report) -> None:
         ("report.md", markdown(report)),
         ("report.html", page),
     ):
-        (folder / name).write_text(content, encoding="utf-8")
+        with replacing(folder / name) as file:
+            file.write(content)
 
 
 def json_record(report: Report) -> dict[str, Any]:

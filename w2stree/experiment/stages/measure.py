@@ -4,19 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from w2stree.evaluation import compare
 from w2stree.experiment.config import Config
-from w2stree.experiment.config.environment import (
-    AlfworldSection,
-    EnvironmentSection,
-    GymnasiumSection,
-    ScienceWorldSection,
-    TextWorldExpressSection,
-    WebShopSection,
-)
 from w2stree.experiment.run_directory import RunDirectory, StageWriter
 from w2stree.experiment.stages.context import METHODS, Context
 from w2stree.forest.search import SearchResult
@@ -24,8 +15,9 @@ from w2stree.forest.tree import Tree
 from w2stree.report.report import write_report
 from w2stree.report.text import MethodText, Report, TreePicture
 from w2stree.report.tree_drawing import choose_trees, draw_tree
+from w2stree.shorten import shorten
 
-_STATEMENT_CHARS = 260
+_STATEMENT_COLUMNS = 260
 
 _METHODS = {
     "random": MethodText("Random play", "takes any valid action", False),
@@ -59,14 +51,14 @@ def report(context: Context, out: StageWriter) -> None:
         seed=context.seed("report"),
     )
     manifests = list(_finished_stages(directory).values())
-    played = _played(config.environment)
+    environment = config.environment
     write_report(
         out.folder,
         Report(
-            title=f"Weak-to-strong on {played.name}",
-            settings=_settings(config, played),
-            environment=played.sentence,
-            noun=played.noun,
+            title=f"Weak-to-strong on {environment.title}",
+            settings=_settings(config),
+            environment=environment.sentence,
+            noun=environment.noun,
             methods=_METHODS,
             weak="sft_weak",
             strong="sft_strong",
@@ -81,45 +73,12 @@ def report(context: Context, out: StageWriter) -> None:
     out.metrics.update({f"avg_reward_{row.method}": row.avg_reward for row in rows})
 
 
-@dataclass(frozen=True, slots=True)
-class _Played:
-    """An environment in words: for a title, for a sentence, after "the", and its options."""
-
-    name: str
-    sentence: str
-    noun: str
-    options: str
-
-
-def _played(section: EnvironmentSection) -> _Played:
-    match section:
-        case TextWorldExpressSection(game=game):
-            return _Played(game, f"the text game {game}", "game", _listed(section.params, "game"))
-        case ScienceWorldSection():
-            simplification = f"simplification {section.simplification or 'none'}"
-            return _Played("ScienceWorld", "the text game ScienceWorld", "game", simplification)
-        case AlfworldSection():
-            return _Played("ALFWorld", "the text game ALFWorld", "game", f"{section.expert} expert")
-        case WebShopSection():
-            return _Played("WebShop", "the web shop WebShop", "shop", f"{section.goals} goals")
-        case GymnasiumSection(make=make):
-            noun = "environment"
-            return _Played(make, f"the {noun} {make}", noun, _listed(section.options, noun))
-
-
-def _listed(options: Mapping[str, Any], noun: str) -> str:
-    named = ", ".join(f"{name} {value}" for name, value in options.items())
-    return named or f"the {noun}'s own settings"
-
-
-def _settings(config: Config, played: _Played) -> list[str]:
+def _settings(config: Config) -> list[str]:
     """The figures that say at a glance which experiment this is."""
-    tasks, max_steps = config.tasks, config.environment.max_steps
-    limit = f"at most {max_steps} steps an episode" if max_steps else "each task's own step limit"
+    tasks = config.tasks
     return [
         f"configuration {config.name}, seed {config.seed}",
-        played.options,
-        limit,
+        *config.environment.settings,
         f"{tasks.demonstrations} demonstrations",
         f"{tasks.explore} explored tasks, {len(config.explore.samplings)} runs each",
         f"{tasks.test} test tasks ({tasks.test_split} fold)",
@@ -172,8 +131,7 @@ def _statement(tree: Tree, instruction: str) -> str:
     """The beginning of the task as the player reads it, on one line."""
     prompt = tree.trajectories[0].prompt
     content = prompt[-1].content.removeprefix(instruction) if prompt else ""
-    line = " ".join(content.split())
-    return line if len(line) <= _STATEMENT_CHARS else f"{line[: _STATEMENT_CHARS - 1]}…"
+    return shorten(content, _STATEMENT_COLUMNS)
 
 
 def _caption(tree: Tree, found: SearchResult) -> str:

@@ -27,6 +27,8 @@ from w2stree.training.models import best_device, load_model
 from w2stree.training.rows import preference_rows
 from w2stree.trajectories.files import read_trajectories, write_trajectories
 from w2stree.trajectories.journal import Journal
+from w2stree.trajectories.origin import Origin
+from w2stree.trajectories.replacing import replacing
 from w2stree.trajectories.trajectory import Status, Step, Trajectory
 from w2stree.turns.react import render_turn
 
@@ -108,9 +110,8 @@ def tree(context: Context, out: StageWriter) -> None:
     )
     best = result.best_trajectories()
     write_trajectories(out.folder / "best_paths.jsonl", best)
-    (out.folder / "trees.txt").write_text(
-        "\n\n".join(f"{forest[task]}" for task in forest.task_ids) + "\n", encoding="utf-8"
-    )
+    with replacing(out.folder / "trees.txt") as file:
+        file.write("\n\n".join(f"{forest[task]}" for task in forest.task_ids) + "\n")
     summary = forest_statistics(forest, pairs, best, config.tree_dpo.completion)
     write_json(out.folder / "forest.json", summary)
     out.metrics.update(summary)
@@ -215,12 +216,13 @@ def _demonstration(context: Context, environment: EnvironmentProcess, task_id: s
         if terminated or truncated:
             break
     messages = opening(config.prompt.instruction, statement)
-    return Trajectory(task_id, messages, tuple(steps), info["score"], status, {"policy": "expert"})
+    origin = Origin(policy="expert")
+    return Trajectory(task_id, messages, tuple(steps), info["score"], status, origin)
 
 
 def _record(out: StageWriter, trajectories: list[Trajectory]) -> None:
     # Episodes end in any order; the file's is by task, then by sample.
-    ordered = sorted(trajectories, key=lambda t: (t.task_id, t.info.get("sample_index", 0)))
+    ordered = sorted(trajectories, key=lambda t: (t.task_id, t.origin.sample_index or 0))
     write_trajectories(out.folder / "trajectories.jsonl", ordered)
     scored = [t.total_return for t in ordered if t.status != "error"]
     out.metrics.update(
