@@ -117,7 +117,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 def row(method: str, mean: float, *, weak: Estimate, strong: Estimate) -> MethodResult:
     low, high = mean - 0.05, mean + 0.05
-    return MethodResult(method, mean, (low, high), 0.5, (0.4, 0.6), None, 40, 0, 9.5, weak, strong)
+    differences = {"sft_weak": weak, "sft_strong": strong}
+    return MethodResult(method, mean, (low, high), 0.5, (0.4, 0.6), None, 40, 0, 9.5, differences)
 
 
 NOTHING = Estimate(0.0, (0.0, 0.0))

@@ -92,8 +92,8 @@ def _result_row(row: MethodResult, head: Sequence[str]) -> str:
         f"{_strong(text.number(row.avg_reward))} {_interval(text.interval(row.ci95))}",
         f"{text.percent(row.success_rate)}",
         text.percent(row.pgr),
-        "" if row.method == "sft_weak" else _difference(row.diff_to_sft_weak),
-        "" if row.method == "sft_strong" else _difference(row.diff_to_sft_strong),
+        "" if row.method == "sft_weak" else _difference(row.differences["sft_weak"]),
+        "" if row.method == "sft_strong" else _difference(row.differences["sft_strong"]),
     ]
     kind = ' class="trained"' if row.method in text.TRAINED else ""
     body = "".join(
@@ -114,7 +114,9 @@ def _difference(difference: Estimate) -> str:
 
 def _charts(rows: Sequence[MethodResult]) -> str:
     rewards = [_bar(row, Estimate(row.avg_reward, row.ci95)) for row in rows]
-    differences = [_bar(row, row.diff_to_sft_weak) for row in rows if row.method != "sft_weak"]
+    differences = [
+        _bar(row, row.differences["sft_weak"]) for row in rows if row.method != "sft_weak"
+    ]
     return (
         '<div class="charts">'
         f"<figure><figcaption>Average reward</figcaption>{reward_chart(rewards)}</figure>"

@@ -36,8 +36,8 @@ def json_record(report: Report) -> dict[str, Any]:
         "rows": [row.to_dict() for row in report.rows],
         "verdicts": {
             row.method: {
-                "to_sft_weak": text.verdict(row.diff_to_sft_weak),
-                "to_sft_strong": text.verdict(row.diff_to_sft_strong),
+                "to_sft_weak": text.verdict(row.differences["sft_weak"]),
+                "to_sft_strong": text.verdict(row.differences["sft_strong"]),
             }
             for row in report.rows
             if row.method in text.TRAINED
@@ -76,7 +76,7 @@ def markdown(report: Report) -> str:
 
 
 def _result_cells(row: MethodResult) -> list[str]:
-    differences = (row.diff_to_sft_weak, row.diff_to_sft_strong)
+    differences = (row.differences["sft_weak"], row.differences["sft_strong"])
     return [
         f"{text.label(row.method)} (`{row.method}`)",
         f"{text.number(row.avg_reward)} {text.interval(row.ci95)}",

@@ -180,8 +180,8 @@ def verdict(difference: Estimate) -> Verdict:
 
 def verdict_sentence(row: MethodResult) -> str:
     """Whether a method gains over the weak and over the strong model, by their intervals."""
-    against_weak = _comparison(row.diff_to_sft_weak, "weak")
-    against_strong = _comparison(row.diff_to_sft_strong, "strong")
+    against_weak = _comparison(row.differences["sft_weak"], "weak")
+    against_strong = _comparison(row.differences["sft_strong"], "strong")
     return f"{label(row.method)} {against_weak}; it {against_strong}."
 
 

@@ -24,6 +24,9 @@ def report(context: Context, out: StageWriter) -> None:
     rows = compare(
         {method: context.trajectories(f"evaluate_{method}") for method in METHODS},
         context.tasks("test"),
+        weak="sft_weak",
+        ceiling="ceiling",
+        against=("sft_weak", "sft_strong"),
         success_threshold=config.evaluate.success_threshold,
         num_bootstrap=config.evaluate.num_bootstrap,
         seed=context.seed("report"),
