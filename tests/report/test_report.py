@@ -20,14 +20,17 @@ from support.cooking_runs import play
 from w2stree import MissingDependency, Step, Trajectory, build_forest, write_trajectories
 from w2stree.evaluation import Estimate, MethodResult
 from w2stree.experiment.config import load_config
+from w2stree.experiment.methods import METHODS as ALL_METHODS
 from w2stree.experiment.run_directory import RunDirectory, StageSpec, StageWriter, write_json
-from w2stree.experiment.stages.context import METHODS, Context
+from w2stree.experiment.stages.context import Context
 from w2stree.experiment.stages.measure import report as report_stage
+from w2stree.experiment.stages.tree import tree as tree_stage
 from w2stree.report.page import html_page
 from w2stree.report.report import Report, TreePicture, json_record, markdown, write_report
 from w2stree.report.text import DASH, MINUS, percent, signed, verdict, verdict_sentence
 from w2stree.report.tree_drawing import draw_tree
 
+METHODS = [method.name for method in ALL_METHODS]
 SKILLS = dict(zip(METHODS, (0.25, 0.82, 0.86, 0.86, 0.93, 0.96), strict=True))
 
 
@@ -44,6 +47,7 @@ def make_run(folder: Path, *, num_tasks: int = 40, **skills: float) -> Context:
                 write_trajectories(writer.folder / "trajectories.jsonl", trajectories)
             writer.metrics.update(metrics)
             if name == "tree":
+                tree_stage(context, writer)
                 write_json(writer.folder / "forest.json", statistics(explored))
 
     explored = play(context.tasks("explore"), 0.82, num_runs=6, seed=1)
@@ -240,7 +244,9 @@ def test_text_is_escaped() -> None:
         ]
     )
     tree = forest[HOSTILE]
-    picture = TreePicture(HOSTILE, HOSTILE, HOSTILE, draw_tree(tree, forest.search()))
+    picture = TreePicture(
+        HOSTILE, HOSTILE, HOSTILE, draw_tree(tree, int(forest.search().best_end_node[tree.tree_id]))
+    )
     hostile_row = dataclasses.replace(small_report().rows[1], method=HOSTILE)
     config = {**small_report().config, "name": HOSTILE}
     config["environment"] = {**config["environment"], "game": HOSTILE}

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field, field_validator, model_validator
 
 from w2stree.environments.textworld_express import FOLD_SIZE, refuse_unknown_game
-from w2stree.experiment.config.section import Positive, Section
+from w2stree.experiment.section import Positive, Section
 from w2stree.training.models import Architecture
 from w2stree.training.optimisation import Optimisation
 

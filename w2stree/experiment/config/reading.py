@@ -11,7 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from w2stree.errors import InvalidInput
-from w2stree.experiment.config.section import Section
+from w2stree.experiment.section import Section
 
 Kind = TypeVar("Kind", bound=Section)
 
