@@ -29,7 +29,7 @@ def explore(source: str, overrides: Sequence[str], run_dir: Path | None, *, salv
     """Run the command; returns the exit status. Interrupting it leaves a run that goes on."""
     try:
         from w2stree.experiment.config.exploration import ExplorationConfig
-        from w2stree.experiment.config.reading import read_config
+        from w2stree.experiment.config.reading import read_config, recorded_today
     except ModuleNotFoundError as error:
         raise MissingDependency(
             f"{error.name} is not installed: pip install 'w2stree[explore]'"
@@ -45,6 +45,7 @@ def explore(source: str, overrides: Sequence[str], run_dir: Path | None, *, salv
         config.model_dump(mode="json"),
         has_results=path.exists() and path.stat().st_size > 0,
         may_change=MAY_CHANGE,
+        read=recorded_today(config),
     )
     with Journal(path, salvage=salvage) as journal:
         _say_what_was_repaired(journal)

@@ -6,16 +6,23 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
-
 from w2stree.environments.options import Options
 from w2stree.errors import InvalidInput
 from w2stree.experiment.config.environment import EnvironmentSection
+from w2stree.experiment.config.layouts import todays_layout
+from w2stree.experiment.config.reading import check
+from w2stree.experiment.section import Section
 from w2stree.trajectories.files import read_trajectories
 from w2stree.trajectories.trajectory import Trajectory
 
 # Other games than the run's own environment, with settings of their own.
 _OTHER_ENVIRONMENTS = ("random_play",)
+
+
+class _Recorded(Section):
+    """What is needed of a run's configuration, whichever command made it."""
+
+    environment: EnvironmentSection
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +62,13 @@ def _environment(path: Path) -> Options:
             "`w2stree run` or `w2stree explore` made, or a file in it"
         )
     try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-        options: Options = TypeAdapter(EnvironmentSection).validate_python(config["environment"])
-    except (json.JSONDecodeError, KeyError, TypeError, ValidationError) as error:
-        raise InvalidInput(f"{file}: no readable `environment` ({error})") from None
-    return options
+        record = todays_layout(json.loads(file.read_text(encoding="utf-8")))
+    except json.JSONDecodeError as error:
+        raise InvalidInput(f"{file}: not readable as JSON ({error})") from None
+    if not isinstance(record, dict) or "environment" not in record:
+        raise InvalidInput(f"{file}: has no `environment` to play in")
+    known = {"environment": record["environment"]}
+    return check(_Recorded, known, str(file)).environment
 
 
 def _trajectory_files(path: Path) -> list[Path]:

@@ -26,7 +26,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from w2stree.errors import RunDirectoryError
+from w2stree.errors import InvalidInput, RunDirectoryError
 
 MANIFEST = "manifest.json"
 _VERSIONED = ("w2stree", "numpy", "torch", "transformers", "trl", "peft", "textworld-express")
@@ -44,12 +44,18 @@ class StageSpec:
 
 
 class RunDirectory:
-    """Opens or creates a run; raises `RunDirectoryError` where another configuration made it."""
+    """Opens or creates a run; raises `RunDirectoryError` where another configuration made it.
 
-    def __init__(self, path: Path, config: Mapping[str, Any]) -> None:
+    `read`: as `keep_config` has it.
+    """
+
+    def __init__(
+        self, path: Path, config: Mapping[str, Any], *, read: Callable[[Any], Any] = lambda c: c
+    ) -> None:
         self.path = path
         self._config = dict(config)
-        keep_config(path, self._config, has_results=any(path.glob(f"*/{MANIFEST}")))
+        has_results = any(path.glob(f"*/{MANIFEST}"))
+        keep_config(path, self._config, has_results=has_results, read=read)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -178,17 +184,21 @@ def keep_config(
     *,
     has_results: bool,
     may_change: Collection[str] = (),
+    read: Callable[[Any], Any] = lambda recorded: recorded,
 ) -> None:
     """Create a run's folder with `config.json`, or check that it is this configuration's.
 
     Without results an earlier configuration is replaced. With results a difference anywhere but
     in the keys of `may_change` ("budget", "environment.num_processes") and below raises
     `RunDirectoryError`, as does a folder with other things in it.
+
+    `read` gives a recorded configuration as it would be recorded today, so that a run of an
+    older version is compared by what it says; its `InvalidInput` is the reason to refuse it.
     """
     stored = path / "config.json"
     if stored.is_file():
         if has_results:
-            _refuse_other_config(path, read_json(stored), config, may_change)
+            _refuse_other_config(path, _today(stored, read), config, may_change)
     elif path.is_dir() and any(path.iterdir()):
         raise RunDirectoryError(
             f"{path} is not empty and has no config.json: it is not a run directory; "
@@ -233,6 +243,18 @@ def hash_files(folder: Path) -> dict[str, str]:
 
 def _missing(spec: StageSpec, outputs: Collection[str]) -> list[str]:
     return [file for file in spec.makes if file not in outputs]
+
+
+def _today(file: Path, read: Callable[[Any], Any]) -> Any:
+    recorded = read_json(file)
+    try:
+        return read(recorded)
+    except InvalidInput as error:
+        raise RunDirectoryError(
+            f"{file} is of another version, whose configuration this one does not read "
+            f"({'; '.join(str(error).splitlines())}); choose another --run-dir, or go on with "
+            "the version that made it"
+        ) from None
 
 
 def _refuse_other_config(path: Path, stored: Any, given: Any, may_change: Collection[str]) -> None:

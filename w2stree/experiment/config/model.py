@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from w2stree.environments.textworld_express import FOLD_SIZE, refuse_unknown_game
+from w2stree.environments.options import TextWorldExpressOptions
 from w2stree.experiment.section import Positive, Section
 from w2stree.training.models import Architecture
 from w2stree.training.optimisation import Optimisation
@@ -25,13 +25,18 @@ class PretrainGame(Section):
 
     game: str
     params: dict[str, int] = Field(default_factory=dict)
-    episodes: Annotated[int, Field(gt=0, le=FOLD_SIZE)]
+    episodes: Positive
 
-    @field_validator("game")
-    @classmethod
-    def _is_known(cls, game: str) -> str:
-        refuse_unknown_game(game)
-        return game
+    @model_validator(mode="after")
+    def _can_be_played(self) -> PretrainGame:
+        self.options().refuse_too_many(self.episodes)
+        return self
+
+    def options(self, max_steps: int = 1) -> TextWorldExpressOptions:
+        """Four processes: with no model to batch for they keep two cores busy, and start fast."""
+        return TextWorldExpressOptions(
+            game=self.game, params=self.params, max_steps=max_steps, num_processes=4
+        )
 
 
 class PretrainSection(Section):

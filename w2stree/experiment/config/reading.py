@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,6 +11,8 @@ import yaml
 from pydantic import ValidationError
 
 from w2stree.errors import InvalidInput
+from w2stree.experiment.config.complaints import complaints
+from w2stree.experiment.config.layouts import todays_layout
 from w2stree.experiment.section import Section
 
 Kind = TypeVar("Kind", bound=Section)
@@ -38,11 +40,28 @@ def read_config(kind: type[Kind], source: str | Path, overrides: Sequence[str] =
         raise InvalidInput(f"{source}: expected keys and values, found {type(record).__name__}")
     for override in overrides:
         _apply(record, override)
+    return check(kind, record, str(source))
+
+
+def check(kind: type[Kind], record: Any, source: str) -> Kind:
+    """The configuration that a record from `source` is; raises as `read_config`."""
     try:
         return kind.model_validate(record)
     except ValidationError as error:
-        lines = [f"{source}: {_key(e['loc'], record)}: {e['msg']}" for e in error.errors()]
+        lines = [f"{source}: {complaint}" for complaint in complaints(error, kind)]
         raise InvalidInput("\n".join(lines)) from None
+
+
+def recorded_today(config: Section) -> Callable[[Any], dict[str, Any]]:
+    """Reads a run's recorded configuration as `config`'s kind records it today.
+
+    Raises `InvalidInput` with what does not read.
+    """
+
+    def read(record: Any) -> dict[str, Any]:
+        return check(type(config), todays_layout(record), "config.json").model_dump(mode="json")
+
+    return read
 
 
 def _locate(kind: type[Section], source: str | Path) -> Path:
@@ -71,16 +90,3 @@ def _apply(record: dict[str, Any], override: str) -> None:
         record[last] = yaml.safe_load(value)
     except yaml.YAMLError as error:
         raise InvalidInput(f"override {override!r}: not a YAML value: {error}") from None
-
-
-def _key(location: Sequence[int | str], record: Any) -> str:
-    # Among an environment's or a policy's kinds, pydantic puts the kind's name into the path,
-    # where the file has no such key.
-    parts = []
-    for part in location:
-        inner = record.get(part) if isinstance(record, dict) else None
-        if inner is None and part != location[-1] and isinstance(record, dict):
-            continue
-        parts.append(str(part))
-        record = inner if isinstance(record, dict) else None
-    return ".".join(parts) or "the file"

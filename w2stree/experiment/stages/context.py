@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.experiment.config import Config
+from w2stree.experiment.config.reading import recorded_today
 from w2stree.experiment.run_directory import RunDirectory, read_json
 from w2stree.forest.build import open_forest
 from w2stree.forest.forest import Forest
@@ -37,7 +38,10 @@ class Context:
 
     def directory(self) -> RunDirectory:
         """The run's directory; `RunDirectoryError` where another configuration made it."""
-        return RunDirectory(self.run_dir, self.config.model_dump(mode="json"))
+        config = self.config
+        return RunDirectory(
+            self.run_dir, config.model_dump(mode="json"), read=recorded_today(config)
+        )
 
     def seed(self, stage: str) -> int:
         """The stage's own seed, derived from the run's."""

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from w2stree.environments.hosting.process import EnvironmentProcess
-from w2stree.environments.options import TextWorldExpressOptions
 from w2stree.errors import EnvironmentFailure, IdenticalTrajectories
 from w2stree.experiment.methods import sft
 from w2stree.experiment.methods.method import Method
@@ -46,13 +45,9 @@ def random_play(context: Context, out: StageWriter) -> None:
     pretrain = context.config.strong.pretrain
     assert pretrain is not None
     trajectories: list[Trajectory] = []
-    # No model to batch for: four processes an engine keep two cores busy, and start fast.
     for game in pretrain.games:
         tasks = [f"{game.game}/train/{seed}" for seed in range(game.episodes)]
-        options = TextWorldExpressOptions(
-            game=game.game, params=game.params, max_steps=pretrain.max_steps, num_processes=4
-        )
-        with options.pool() as pool:
+        with game.options(pretrain.max_steps).pool() as pool:
             wanted = plan_episodes(tasks, [Sampling()], seed=context.seed("random_play"))
             policy = RandomPolicy(by_verb=True)
             trajectories += context.play(f"random_play {game.game}", pool, policy, wanted)

@@ -1,0 +1,39 @@
+"""Keys that have moved: a file that is written is told where to, a recorded one is read on."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+_LIMITS = ("deadline_s", "start_deadline_s", "memory_limit_mb", "max_episodes")
+
+MOVED = {
+    "prompt.thought": "decoding.thought",
+    "policy.thought": "policy.decoding.thought",
+    **{f"environment.{name}": f"environment.limits.{name}" for name in _LIMITS},
+}
+
+
+def todays_layout(record: Any) -> Any:
+    """A recorded configuration with every key where it stands today; not yet checked.
+
+    What is no record, and what stands where a moved key should go, is left as it is.
+    """
+    record = copy.deepcopy(record)
+    for before, now in MOVED.items():
+        *section, name = before.split(".")
+        place = _descend(record, section)
+        if isinstance(place, dict) and name in place:
+            *section, name = now.split(".")
+            target = _descend(record, section, make=True)
+            if isinstance(target, dict) and name not in target:
+                target[name] = place.pop(before.rpartition(".")[2])
+    return record
+
+
+def _descend(record: Any, keys: list[str], *, make: bool = False) -> Any:
+    for key in keys:
+        if not isinstance(record, dict):
+            return None
+        record = record.setdefault(key, {}) if make else record.get(key)
+    return record
