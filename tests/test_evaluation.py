@@ -15,6 +15,7 @@ from w2stree.evaluation import (
     MethodResult,
     bootstrap,
     compare,
+    evaluate,
     performance_gap_recovered,
     returns_by_task,
     successes_by_task,
@@ -27,9 +28,20 @@ def run_of(returns: list[float]) -> list[Trajectory]:
     return [episode("ab", value, task) for task, value in zip(TASKS, returns, strict=False)]
 
 
-def rows_of(runs: dict[str, list[Trajectory]], **options: float) -> dict[str, MethodResult]:
-    settings = {"success_threshold": 1.0, "num_bootstrap": 500, "seed": 3, **options}
-    return {row.method: row for row in compare(runs, TASKS, **settings)}  # type: ignore[arg-type]
+def rows_of(
+    runs: dict[str, list[Trajectory]], *, ceiling: str | None = "ceiling", seed: int = 3
+) -> dict[str, MethodResult]:
+    rows = compare(
+        runs,
+        TASKS,
+        weak="sft_weak",
+        ceiling=ceiling,
+        against=("sft_weak", "sft_strong"),
+        success_threshold=1.0,
+        num_bootstrap=500,
+        seed=seed,
+    )
+    return {row.method: row for row in rows}
 
 
 def noisy(mean: float, seed: int) -> list[float]:
@@ -110,12 +122,12 @@ def test_differences_are_paired() -> None:
         "ceiling": run_of(noisy(0.8, 2)),
     }
     rows = rows_of(runs)
-    gain = rows["tree_dpo"].diff_to_sft_weak
+    gain = rows["tree_dpo"].differences["sft_weak"]
     assert [gain.mean, *gain.ci95] == pytest.approx([0.1] * 3)
     low, high = rows["tree_dpo"].ci95
     assert high - low > 0.05
-    assert rows["sft_weak"].diff_to_sft_weak.ci95 == (0.0, 0.0)
-    unpaired = rows["tree_dpo"].diff_to_sft_strong.ci95
+    assert rows["sft_weak"].differences["sft_weak"].ci95 == (0.0, 0.0)
+    unpaired = rows["tree_dpo"].differences["sft_strong"].ci95
     assert unpaired[1] - unpaired[0] > 0.05
 
 
@@ -159,6 +171,58 @@ def test_compare_without_a_gap_warns_once_and_gives_none() -> None:
 def test_compare_needs_what_it_compares_with() -> None:
     with pytest.raises(InvalidInput, match="no 'ceiling'"):
         rows_of({"sft_weak": [], "sft_strong": []})
+    with pytest.raises(InvalidInput, match="no 'sft_strong'"):
+        rows_of({"sft_weak": [], "ceiling": []})
+
+
+def test_without_a_ceiling_there_is_no_pgr_and_no_warning() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        rows = rows_of(dict.fromkeys(("sft_weak", "sft_strong"), run_of([0.5] * 20)), ceiling=None)
+    assert [row.pgr for row in rows.values()] == [None, None]
+
+
+def test_names_are_the_caller_s_and_become_keys_of_the_record() -> None:
+    runs = {"small": run_of(noisy(0.4, 0)), "large": run_of(noisy(0.6, 1))}
+    small, large = compare(
+        runs,
+        TASKS,
+        weak="small",
+        ceiling="large",
+        against=("small",),
+        success_threshold=1.0,
+        num_bootstrap=50,
+        seed=0,
+    )
+    assert (small.pgr, large.pgr) == (0.0, 1.0)
+    record = large.to_dict()
+    assert list(record)[-1] == "diff_to_small"
+    assert record["diff_to_small"]["mean"] == large.differences["small"].mean > 0
+    assert "differences" not in record
+
+
+def test_evaluate_is_a_row_without_comparisons() -> None:
+    run = [
+        episode("abc", 1.0, "t0"),
+        episode("ab", 0.5, "t1"),
+        episode("a", 1.0, "t2", status="error"),
+    ]
+    found = evaluate(run, num_bootstrap=100, seed=3)
+    assert (found.num_tasks, found.num_errors, found.mean_steps) == (3, 1, 2.5)
+    assert found.avg_reward.mean == 0.5
+    assert found.success_rate.mean == pytest.approx(1 / 3)
+    assert found == evaluate(run, ["t0", "t1", "t2"], num_bootstrap=100, seed=3)
+    assert evaluate(run[:2], success_threshold=0.5, num_bootstrap=10).success_rate.mean == 1.0
+    with pytest.raises(InvalidInput, match="0 task ids"):
+        evaluate([])
+
+
+def test_compare_s_figures_are_evaluate_s() -> None:
+    runs = {"sft_weak": run_of(noisy(0.4, 0)), "sft_strong": run_of(noisy(0.6, 1))}
+    row = rows_of(runs, ceiling=None)["sft_strong"]
+    found = evaluate(runs["sft_strong"], TASKS, num_bootstrap=500, seed=3)
+    assert (row.avg_reward, row.ci95) == (found.avg_reward.mean, found.avg_reward.ci95)
+    assert row.success_rate_ci95 == found.success_rate.ci95
 
 
 def test_same_seed_same_rows() -> None:

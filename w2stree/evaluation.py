@@ -28,12 +28,26 @@ class Estimate:
 
 
 @dataclass(frozen=True, slots=True)
+class Evaluation:
+    """How one run of episodes did on its tasks; see `evaluate`."""
+
+    avg_reward: Estimate
+    success_rate: Estimate
+    num_tasks: int
+    num_errors: int
+    """Episodes that ended in an error; they are not scored."""
+    mean_steps: float
+    """Over the episodes that did not end in an error; 0 where there are none."""
+
+
+@dataclass(frozen=True, slots=True)
 class MethodResult:
     """One row of the results table.
 
-    `pgr` is the performance gap recovered, (x - weak) / (ceiling - weak), None where the
-    ceiling is not above the weak model; the differences are of average reward and paired: the
-    same tasks, resampled together. `mean_steps` is over runs that did not end in an error.
+    `pgr` is the performance gap recovered, (x - weak) / (ceiling - weak), None without a ceiling
+    and where the ceiling is not above the weak model. `differences` are of average reward, to
+    each method compared with, by its name, and paired: the same tasks, resampled together.
+    `mean_steps` is over runs that did not end in an error.
     """
 
     method: str
@@ -45,12 +59,13 @@ class MethodResult:
     num_tasks: int
     num_errors: int
     mean_steps: float
-    diff_to_sft_weak: Estimate
-    diff_to_sft_strong: Estimate
+    differences: Mapping[str, Estimate]
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON-ready values."""
-        return asdict(self)
+        """As JSON-ready values; each difference under a key of its own, `diff_to_<name>`."""
+        record = asdict(self)
+        differences = record.pop("differences")
+        return record | {f"diff_to_{name}": value for name, value in differences.items()}
 
 
 def returns_by_task(trajectories: Sequence[Trajectory], task_ids: Sequence[str]) -> Floats:
@@ -110,54 +125,98 @@ def performance_gap_recovered(value: float, weak: float, ceiling: float) -> floa
     return (value - weak) / gap
 
 
+def evaluate(
+    trajectories: Sequence[Trajectory],
+    task_ids: Sequence[str] | None = None,
+    *,
+    success_threshold: float = 1.0,
+    num_bootstrap: int = 10_000,
+    seed: int = 0,
+) -> Evaluation:
+    """Average reward and success rate over tasks, with 95 % bootstrap intervals over tasks.
+
+    `task_ids` are the tasks that were to be played: one without a finished run counts 0. None:
+    those that `trajectories` name, errors included. An episode succeeds when its return is at
+    least `success_threshold`. Raises `InvalidInput` as `returns_by_task` does, for no task at
+    all too. O(num_bootstrap * num_tasks) time.
+    """
+    if task_ids is None:
+        task_ids = list(dict.fromkeys(t.task_id for t in trajectories))
+    rewards = returns_by_task(trajectories, task_ids)
+    successes = successes_by_task(trajectories, task_ids, success_threshold)
+    scored = [t for t in trajectories if t.status != "error"]
+    return Evaluation(
+        avg_reward=bootstrap(rewards, num_bootstrap=num_bootstrap, seed=seed),
+        success_rate=bootstrap(successes, num_bootstrap=num_bootstrap, seed=seed),
+        num_tasks=len(task_ids),
+        num_errors=len(trajectories) - len(scored),
+        mean_steps=sum(len(t.steps) for t in scored) / max(1, len(scored)),
+    )
+
+
 def compare(
     runs: Mapping[str, Sequence[Trajectory]],
     task_ids: Sequence[str],
     *,
+    weak: str,
+    ceiling: str | None,
+    against: Sequence[str],
     success_threshold: float,
     num_bootstrap: int,
     seed: int,
 ) -> list[MethodResult]:
-    """A row for each method, in the order given; needs sft_weak, sft_strong and ceiling."""
-    for needed in ("sft_weak", "sft_strong", "ceiling"):
+    """A row for each method of `runs`, in the order given.
+
+    `weak` and `ceiling` name the methods between which PGR measures (no ceiling: no PGR);
+    `against` those to which every row has a paired difference. Raises `InvalidInput` where
+    `runs` lacks one of them.
+    """
+    for needed in (weak, *against, *([] if ceiling is None else [ceiling])):
         if needed not in runs:
             raise InvalidInput(f"runs has no {needed!r}; every row is compared with it")
     returns = {method: returns_by_task(run, task_ids) for method, run in runs.items()}
-    weak, strong = returns["sft_weak"], returns["sft_strong"]
-    pgr = _gap_recovered(weak, returns)
-
-    def estimate(values: Floats) -> Estimate:
-        return bootstrap(values, num_bootstrap=num_bootstrap, seed=seed)
+    pgr = _gap_recovered(returns, weak, ceiling)
 
     def row(method: str) -> MethodResult:
-        run, values = runs[method], returns[method]
-        reward = estimate(values)
-        success = estimate(successes_by_task(run, task_ids, success_threshold))
-        scored = [t for t in run if t.status != "error"]
+        found = evaluate(
+            runs[method],
+            task_ids,
+            success_threshold=success_threshold,
+            num_bootstrap=num_bootstrap,
+            seed=seed,
+        )
         return MethodResult(
             method=method,
-            avg_reward=reward.mean,
-            ci95=reward.ci95,
-            success_rate=success.mean,
-            success_rate_ci95=success.ci95,
+            avg_reward=found.avg_reward.mean,
+            ci95=found.avg_reward.ci95,
+            success_rate=found.success_rate.mean,
+            success_rate_ci95=found.success_rate.ci95,
             pgr=pgr[method],
-            num_tasks=len(task_ids),
-            num_errors=len(run) - len(scored),
-            mean_steps=sum(len(t.steps) for t in scored) / max(1, len(scored)),
-            diff_to_sft_weak=estimate(values - weak),
-            diff_to_sft_strong=estimate(values - strong),
+            num_tasks=found.num_tasks,
+            num_errors=found.num_errors,
+            mean_steps=found.mean_steps,
+            differences={
+                other: bootstrap(
+                    returns[method] - returns[other], num_bootstrap=num_bootstrap, seed=seed
+                )
+                for other in against
+            },
         )
 
     return [row(method) for method in runs]
 
 
-def _gap_recovered(weak: Floats, returns: Mapping[str, Floats]) -> dict[str, float | None]:
+def _gap_recovered(
+    returns: Mapping[str, Floats], weak: str, ceiling: str | None
+) -> dict[str, float | None]:
     """PGR of each method; without a gap None for all, and one warning instead of one each."""
-    floor, ceiling = float(weak.mean()), float(returns["ceiling"].mean())
-    if math.isnan(performance_gap_recovered(floor, floor, ceiling)):
+    if ceiling is None:
+        return dict.fromkeys(returns)
+    floor, top = float(returns[weak].mean()), float(returns[ceiling].mean())
+    if math.isnan(performance_gap_recovered(floor, floor, top)):
         return dict.fromkeys(returns)
     return {
-        method: performance_gap_recovered(float(values.mean()), floor, ceiling)
+        method: performance_gap_recovered(float(values.mean()), floor, top)
         for method, values in returns.items()
     }
 

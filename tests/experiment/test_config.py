@@ -31,8 +31,11 @@ def test_overrides_reach_nested_keys() -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("tree_dpo.betta=0.5", r"tree_dpo.betta: no such key; did you mean beta\? known are compl"),
-        ("colour=red", r"colour: no such key; known are name, seed, .*, evaluate$"),
+        (
+            "tree_dpo.betta=0.5",
+            r"tree_dpo.betta: no such key; did you mean beta\? known are min_gap, .*compl",
+        ),
+        ("colour=red", r"colour: no such key; known are name, seed, .*, ceiling$"),
         ("seed=-1", r"seed: is -1; give a number of at least 0"),
         ("seed=x", r"seed: is 'x'; give a whole number"),
         ("weak=null", r"weak: is null; give keys and values"),

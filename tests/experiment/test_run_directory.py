@@ -150,3 +150,31 @@ def test_a_changed_external_file_makes_a_stage_run_again(tmp_path: Path) -> None
     assert directory.is_current(spec)
     (model / "weights.bin").write_text("two")
     assert not directory.is_current(spec)
+
+
+def test_a_stage_that_an_older_version_finished_without_a_file_is_redone(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path / "run", {})
+    ran = []
+
+    def stage(out: StageWriter) -> None:
+        ran.append(out.folder.name)
+        (out.folder / "summary.json").write_text("{}")
+        (out.folder / "model").mkdir()
+        (out.folder / "model" / "weights.bin").write_text("")
+
+    older, newer = (
+        StageSpec("a", (), makes=makes) for makes in ((), ("summary.json", "model/weights.bin"))
+    )
+    with directory.write(older, 0) as out:
+        (out.folder / "summary.json").write_text("{}")
+    for _ in range(2):
+        run_stages(directory, [(newer, stage)], seed=0, announce=lambda *_: None)
+    assert ran == [".a.partial"], "redone once"
+
+
+def test_a_stage_that_does_not_make_its_files_fails(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path / "run", {})
+    spec = StageSpec("a", (), makes=("summary.json",))
+    with pytest.raises(RunDirectoryError, match=r"stage a did not write summary\.json"):
+        run_stages(directory, [(spec, lambda _: None)], seed=0, announce=lambda *_: None)
+    assert directory.manifest("a") is None

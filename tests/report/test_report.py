@@ -11,21 +11,25 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 from support.cooking_runs import play
 from support.small_report import Page, small_report
 
 from w2stree import Trajectory, build_forest, write_trajectories
+from w2stree.environments.kinds import KINDS, Kind
+from w2stree.environments.options import Options
 from w2stree.experiment.config import load_config
-from w2stree.experiment.config.environment import EnvironmentSection
+from w2stree.experiment.methods import METHODS as ALL_METHODS
 from w2stree.experiment.run_directory import RunDirectory, StageSpec, StageWriter, write_json
-from w2stree.experiment.stages.context import METHODS, Context
+from w2stree.experiment.stages.context import Context
 from w2stree.experiment.stages.measure import report as report_stage
+from w2stree.experiment.stages.tree import tree as tree_stage
 from w2stree.report.report import html_page, json_record, markdown
 from w2stree.report.text import DASH, MINUS, percent, signed
 
+METHODS = [method.name for method in ALL_METHODS]
 SKILLS = dict(zip(METHODS, (0.25, 0.82, 0.86, 0.86, 0.93, 0.96), strict=True))
 
 
@@ -41,7 +45,7 @@ def make_run(
     folder: Path,
     *,
     num_tasks: int = 40,
-    environment: EnvironmentSection | None = None,
+    environment: Options | None = None,
     **skills: float,
 ) -> Context:
     """A run directory with the stages that the report reads, played by `cook`."""
@@ -58,6 +62,7 @@ def make_run(
                 write_trajectories(writer.folder / "trajectories.jsonl", trajectories)
             writer.metrics.update(metrics)
             if name == "tree":
+                tree_stage(context, writer)
                 write_json(writer.folder / "forest.json", statistics(explored))
 
     explored = play(context.tasks("explore"), 0.82, num_runs=6, seed=1)
@@ -203,11 +208,11 @@ def test_a_ceiling_below_the_weak_model_gives_null(tmp_path: Path) -> None:
     assert [r["pgr"] for r in json.loads(files["report.json"])["rows"]] == [None] * len(METHODS)
 
 
-@pytest.mark.parametrize("section", get_args(get_args(EnvironmentSection)[0]))
-def test_any_environment_gets_its_report(tmp_path: Path, section: type[Any]) -> None:
-    name = get_args(section.model_fields["name"].annotation)[0]
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_any_environment_gets_its_report(tmp_path: Path, kind: Kind) -> None:
+    name = kind.name
     options = {"textworld_express": {"game": "coin"}, "gymnasium": {"make": "games:chess"}}
-    environment = section(name=name, **options.get(name, {}))
+    environment = kind.options(**options.get(name, {}))
     context = make_run(tmp_path / "run", num_tasks=20, environment=environment)
     files = run_stage(context, tmp_path / "report")
     title, settings, played = {

@@ -12,9 +12,9 @@ import pytest
 from support.small_report import GAIN, NOTHING, Page, row, small_report
 
 from w2stree import MissingDependency, Step, Trajectory, build_forest
+from w2stree.environments.options import WebShopOptions
 from w2stree.experiment import pipeline
 from w2stree.experiment.config import load_config
-from w2stree.experiment.config.environment import GymnasiumSection
 from w2stree.report.charts import Bar, difference_chart
 from w2stree.report.report import html_page, markdown, write_report
 from w2stree.report.templates import cell, plain, render
@@ -57,7 +57,7 @@ def attacked() -> Report:
             Trajectory(hostile("task"), (), (Step("b", hostile("answer b")),), 0.0, "done"),
         ]
     )
-    svg = draw_tree(forest[hostile("task")], forest.search())
+    svg = draw_tree(forest[hostile("task")], int(forest.search().best_end_node[0]))
     picture = TreePicture(hostile("id"), hostile("statement"), hostile("caption"), svg)
     stage = {
         "stage": hostile("stage"),
@@ -148,7 +148,7 @@ def test_no_stage_runs_without_a_library_of_the_report(
     monkeypatch.setitem(sys.modules, module, None)
     config = load_config("quickstart")
     strong = config.strong.model_copy(update={"pretrain": None})  # no Java asked for
-    environment = GymnasiumSection(name="gymnasium", make="games:chess")
+    environment = WebShopOptions()
     config = config.model_copy(update={"environment": environment, "strong": strong})
     with pytest.raises(MissingDependency, match=rf"{module}: pip install 'w2stree\[report\]'"):
         pipeline.run_experiment(config, tmp_path / "run", announce=lambda *_: None)

@@ -49,7 +49,7 @@ def test_drawing_says_what_the_tree_says() -> None:
     """a b c d e f g | a b (ends inside) | h H (luck): labels, notes, marks and the bold path."""
     runs = [episode("abcdefg", 1.0), episode("ab", 0.5), episode("h", 0.0), episode("H", 0.25)]
     forest = build_forest(runs)
-    svg = draw_tree(forest["task"], forest.search())
+    svg = draw_tree(forest["task"], int(forest.search().best_end_node[0]))
     root = ElementTree.fromstring(svg)
     labels = ["".join(t.itertext()) for t in root.iter() if t.get("class", "").startswith("action")]
     assert sorted(labels) == ["a > bab", "c > d > e > f > gcd… 2 more …g", "hh", "hh"]

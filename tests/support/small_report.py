@@ -17,7 +17,8 @@ GAIN, LOSS = Estimate(0.1, (0.02, 0.18)), Estimate(-0.1, (-0.18, -0.02))
 
 def row(method: str, mean: float, *, weak: Estimate, strong: Estimate) -> MethodResult:
     low, high = mean - 0.05, mean + 0.05
-    return MethodResult(method, mean, (low, high), 0.5, (0.4, 0.6), None, 40, 0, 9.5, weak, strong)
+    differences = {"sft_weak": weak, "sft_strong": strong}
+    return MethodResult(method, mean, (low, high), 0.5, (0.4, 0.6), None, 40, 0, 9.5, differences)
 
 
 def small_report(**changes: Any) -> Report:

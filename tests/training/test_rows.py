@@ -34,6 +34,28 @@ def test_step_and_suffix_rows_share_the_prompt_and_differ_after_it() -> None:
     assert suffix["chosen"][-1]["content"] == GOOD.steps[-1].response
 
 
+def test_rows_can_be_filtered_and_traced_to_their_divergence() -> None:
+    forest = build_forest([GOOD, BAD])
+    pairs = forest.pairs()
+    for completion in ("step", "suffix"):
+        row = preference_dataset(pairs, completion)[0]
+        assert row["task_id"] == GOOD.task_id
+        assert row["divergence"] == pairs.divergence[0]
+        assert row["depth"] == forest.depth[row["divergence"]] == 1
+        assert row["gap"] == GOOD.total_return - BAD.total_return
+
+
+def test_the_gap_of_a_step_row_is_the_mean_over_the_pairs_of_its_two_actions() -> None:
+    runs = [
+        trajectory("task-1", [(action, "ok"), (last, "end")], total_return)
+        for action, last, total_return in (("a", "x", 1.0), ("a", "y", 0.25), ("b", "x", 0.5))
+    ]
+    pairs = build_forest(runs).pairs()
+    assert sorted(pair.gap for pair in pairs if pair.depth == 0) == [0.25, 0.5]
+    [row] = [row for row in preference_rows(pairs, "step") if not row.history]
+    assert (row.turns(row.chosen)[0].action, row.gap) == ("a", 0.125)  # 0.625 on average, and 0.5
+
+
 def test_suffix_rows_with_equal_texts_count_once() -> None:
     pairs = build_forest([GOOD, GOOD, BAD, BAD]).pairs()
     assert len(pairs) == 4

@@ -248,4 +248,4 @@ class GymnasiumOptions(Options):
 
     def _own(self) -> list[str]:
         given = ", ".join(f"{name} {value}" for name, value in self.options.items())
-        return [given] if given else []
+        return [given or "the environment's own settings"]

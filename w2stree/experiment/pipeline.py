@@ -1,5 +1,7 @@
 """Weak-to-strong, stage by stage: the method of the paper as files that lead to files.
 
+Which models are trained, and evaluated, is up to the methods of the configuration:
+
 random_play ─> pretrain ─┐
    └─> tokenizer <┐      ├─> sft_strong ─┬─────────> tree_dpo ─┐
 demonstrations ───┴──────┴─> sft_weak    │             ^       ├─> evaluate_* ─> report
@@ -10,21 +12,26 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from w2stree.environments.java import java_home_bin
 from w2stree.environments.kinds import kind_of
 from w2stree.errors import InvalidInput
 from w2stree.experiment.config import Config
-from w2stree.experiment.config.reading import recorded_today
-from w2stree.experiment.run_directory import RunDirectory, StageSpec, StageWriter, run_stages
-from w2stree.experiment.stages import learn, measure, play
-from w2stree.experiment.stages.context import METHODS, Context
+from w2stree.experiment.methods import sft
+from w2stree.experiment.run_directory import StageSpec, StageWriter, run_stages
+from w2stree.experiment.stages import learn, measure, play, tree
+from w2stree.experiment.stages.context import Context
+from w2stree.experiment.stages.inputs import inputs_for, outside
 from w2stree.report.charts import require_matplotlib
 from w2stree.report.templates import require_jinja2
 
 Stage = tuple[StageSpec, Callable[[StageWriter], None]]
+
+PLAYED = ("trajectories.jsonl",)
+MODEL = ("model/config.json",)
 
 
 def run_experiment(
@@ -44,7 +51,7 @@ def run_experiment(
     context = Context(config, run_dir)
     listed = stages(context)
     _check_forced(force, [spec.name for spec, _ in listed])
-    directory = RunDirectory(run_dir, config.model_dump(mode="json"), read=recorded_today(config))
+    directory = context.directory()
     learn.use_threads(config.num_threads)
     with directory.lock(), contextlib.closing(context):
         run_stages(directory, listed, seed=config.seed, force=force, announce=announce)
@@ -52,50 +59,83 @@ def run_experiment(
 
 
 def stages(context: Context) -> list[Stage]:
-    """All stages in the order they run."""
+    """All stages in the order they run: each method's training after what it needs, then each
+    method's evaluation, then the report."""
+    methods = context.config.methods()
+    available = {
+        spec.name: (spec, run) for spec, run in (*_sources(context), *_of_methods(context))
+    }
+    ordered: dict[str, Stage] = {}
+
+    def visit(name: str) -> None:
+        if name in ordered:
+            return
+        spec, run = available[name]
+        needs = tuple(need for need in spec.needs if need in available)
+        for need in needs:
+            visit(need)
+        ordered[name] = (replace(spec, needs=needs), run)
+
+    for method in methods:
+        if method.train is not None:
+            visit(method.name)
+    for method in methods:
+        visit(f"evaluate_{method.name}")
+    visit("report")
+    return list(ordered.values())
+
+
+def _sources(context: Context) -> Iterator[Stage]:
+    """Stages that are there whatever is compared; needs that are not there are left out."""
     config = context.config
-    has_tokenizer = bool(config.weak.architecture or config.strong.architecture)
-    is_pretrained = config.strong.pretrain is not None
-    weak_path, strong_path = (
-        (section.path,) if section.path else () for section in (config.weak, config.strong)
-    )
-    listed: list[Stage] = []
 
-    def add(
+    def stage(
         name: str,
-        run: Callable[..., None],
+        run: Callable[[Context, StageWriter], None],
         *needs: str,
+        makes: tuple[str, ...] = PLAYED,
         external: tuple[Path, ...] = (),
-        **bound: str,
-    ) -> None:
-        present = {spec.name for spec, _ in listed}
-        spec = StageSpec(name, tuple(need for need in needs if need in present), external)
-        listed.append((spec, functools.partial(run, context, **bound)))
+    ) -> Stage:
+        return StageSpec(name, needs, makes, external), functools.partial(run, context)
 
-    add("demonstrations", play.demonstrations)
-    if is_pretrained:
-        add("random_play", play.random_play)
-    if has_tokenizer:
-        add("tokenizer", learn.tokenizer, "demonstrations", "random_play")
-    add("sft_weak", learn.sft, "demonstrations", "tokenizer", external=weak_path, role="weak")
-    if is_pretrained:
-        add("pretrain", learn.pretrain, "random_play", "tokenizer", external=strong_path)
-    before_strong = ("demonstrations", "tokenizer", "pretrain")
-    add("sft_strong", learn.sft, *before_strong, external=strong_path, role="strong")
+    yield stage("demonstrations", play.demonstrations)
+    yield stage("ceiling_demonstrations", play.ceiling_demonstrations)
+    if config.weak.architecture or config.strong.architecture:
+        needs = ("demonstrations", "random_play")
+        yield stage("tokenizer", learn.tokenizer, *needs, makes=("model/tokenizer.json",))
+    if config.strong.pretrain is not None:
+        yield stage("random_play", play.random_play)
+        yield stage(
+            "pretrain",
+            learn.pretrain,
+            "random_play",
+            "tokenizer",
+            makes=MODEL,
+            external=outside(config.strong),
+        )
     if any(sampling.model == "base" for sampling in config.explore.samplings):
-        # The weak model as sft_weak found it plays too.
-        add("explore", play.explore, "sft_weak", "tokenizer", external=weak_path)
+        # The weak model as its training finds it plays too.
+        weak = (sft.WEAK.name, "tokenizer")
+        yield stage("explore", play.explore, *weak, external=outside(config.weak))
     else:
-        add("explore", play.explore, "sft_weak")
-    add("tree", play.tree, "explore")
-    add("tree_dpo", learn.tree_dpo, "explore", "tree", "sft_weak", "sft_strong")
-    add("mcts_sft", learn.mcts_sft, "tree", "sft_strong", "demonstrations")
-    add("ceiling_demonstrations", play.ceiling_demonstrations)
-    add("ceiling", learn.ceiling, "ceiling_demonstrations", "sft_strong", "demonstrations")
-    for method in METHODS:
-        add(f"evaluate_{method}", play.evaluate, method, method=method)
-    add("report", measure.report, "explore", "tree", *(f"evaluate_{m}" for m in METHODS))
-    return listed
+        yield stage("explore", play.explore, sft.WEAK.name)
+    yield stage("tree", tree.tree, "explore", makes=tree.FILES)
+    evaluations = (f"evaluate_{method.name}" for method in config.methods())
+    yield stage("report", measure.report, "explore", "tree", *evaluations, makes=measure.FILES)
+
+
+def _of_methods(context: Context) -> Iterator[Stage]:
+    """What each method is trained on, and its evaluation."""
+    for method in context.config.methods():
+        trained = () if method.train is None else (method.name,)
+        if method.train is not None:
+            inputs = inputs_for(method, context.config).values()
+            needs = tuple(dict.fromkeys(stage for source in inputs for stage in source.stages))
+            external = tuple(folder for source in inputs for folder in source.external)
+            spec = StageSpec(method.name, needs, MODEL, external)
+            yield spec, functools.partial(learn.train, context, method=method)
+        spec = StageSpec(f"evaluate_{method.name}", trained, PLAYED)
+        yield spec, functools.partial(play.evaluate, context, method=method)
 
 
 def _check_forced(force: Sequence[str], names: Sequence[str]) -> None:

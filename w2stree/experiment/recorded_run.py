@@ -11,7 +11,7 @@ from w2stree.errors import InvalidInput
 from w2stree.experiment.config.environment import EnvironmentSection
 from w2stree.experiment.config.layouts import todays_layout
 from w2stree.experiment.config.reading import check
-from w2stree.experiment.config.section import Section
+from w2stree.experiment.section import Section
 from w2stree.trajectories.files import read_trajectories
 from w2stree.trajectories.trajectory import Trajectory
 

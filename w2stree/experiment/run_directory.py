@@ -35,10 +35,12 @@ _VERSIONED = ("w2stree", "numpy", "torch", "transformers", "trl", "peft", "textw
 
 @dataclass(frozen=True, slots=True)
 class StageSpec:
-    """A named step of a run, the stages whose results it reads and other folders it reads."""
+    """A named step of a run: the stages whose results it reads, the files it makes (paths in its
+    folder; it may make others too) and the other folders it reads."""
 
     name: str
     needs: tuple[str, ...]
+    makes: tuple[str, ...] = ()
     external: tuple[Path, ...] = ()
 
 
@@ -83,9 +85,14 @@ class RunDirectory:
         return record
 
     def is_current(self, spec: StageSpec) -> bool:
-        """Whether the stage has finished on the results its inputs have now."""
+        """Whether the stage has finished on the results its inputs have now, and made all that
+        is read of it: an older version may have made less."""
         manifest = self.manifest(spec.name)
-        return manifest is not None and manifest["inputs"] == self._input_hashes(spec)
+        return (
+            manifest is not None
+            and manifest["inputs"] == self._input_hashes(spec)
+            and not _missing(spec, manifest["outputs"])
+        )
 
     def discard(self, name: str) -> None:
         """Forget a stage's result; stages that read it are redone if it comes out different."""
@@ -101,6 +108,9 @@ class RunDirectory:
         started = time.perf_counter()
         try:
             yield writer
+            outputs = hash_files(partial)
+            if missing := _missing(spec, outputs):  # it would be redone by every run
+                raise RunDirectoryError(f"stage {spec.name} did not write {', '.join(missing)}")
             write_json(
                 partial / MANIFEST,
                 {
@@ -110,7 +120,7 @@ class RunDirectory:
                     "metrics": writer.metrics,
                     "seed": seed,
                     "inputs": self._input_hashes(spec),
-                    "outputs": hash_files(partial),
+                    "outputs": outputs,
                     "versions": _versions(),
                     "config": self._config,
                 },
@@ -228,6 +238,10 @@ def hash_files(folder: Path) -> dict[str, str]:
         for file in sorted(folder.rglob("*"))
         if file.is_file() and file.name != MANIFEST
     }
+
+
+def _missing(spec: StageSpec, outputs: Collection[str]) -> list[str]:
+    return [file for file in spec.makes if file not in outputs]
 
 
 def _today(file: Path, read: Callable[[Any], Any]) -> Any:

@@ -38,7 +38,7 @@ def json_record(report: Report) -> dict[str, Any]:
         "rows": [row.to_dict() for row in report.rows],
         "verdicts": {
             row.method: {
-                f"to_{other}": text.verdict(text.difference(row, other))
+                f"to_{other}": text.verdict(row.differences[other])
                 for other in (report.weak, report.strong)
             }
             for row in text.tested(report)
@@ -65,9 +65,7 @@ def html_page(report: Report) -> str:
 
     weak = report.weak
     rewards = [bar(row, Estimate(row.avg_reward, row.ci95)) for row in report.rows]
-    differences = [
-        bar(row, text.difference(row, weak)) for row in report.rows if row.method != weak
-    ]
+    differences = [bar(row, row.differences[weak]) for row in report.rows if row.method != weak]
     return render(
         "page.html.j2",
         report=report,

@@ -189,11 +189,6 @@ def verdict(difference: Estimate) -> Verdict:
     return "loses" if high < 0 else "no difference shown"
 
 
-def difference(row: MethodResult, other: str) -> Estimate:
-    """A row's average reward minus that of the method `other`, paired."""
-    return {"sft_weak": row.diff_to_sft_weak, "sft_strong": row.diff_to_sft_strong}[other]
-
-
 def tested(report: Report) -> list[MethodResult]:
     """The rows of the methods that the report is about."""
     return [row for row in report.rows if report.methods[row.method].is_tested]
@@ -201,8 +196,8 @@ def tested(report: Report) -> list[MethodResult]:
 
 def verdict_sentence(report: Report, row: MethodResult) -> str:
     """Whether a method gains over the weak and over the strong model, by their intervals."""
-    against_weak = _comparison(difference(row, report.weak), "weak")
-    against_strong = _comparison(difference(row, report.strong), "strong")
+    against_weak = _comparison(row.differences[report.weak], "weak")
+    against_strong = _comparison(row.differences[report.strong], "strong")
     return f"{report.methods[row.method].label} {against_weak}; it {against_strong}."
 
 

@@ -19,7 +19,6 @@ import numpy as np
 
 from w2stree import _core
 from w2stree.forest.forest import Forest
-from w2stree.forest.search import SearchResult
 from w2stree.forest.tree import Tree
 from w2stree.report.tree_layout import (
     ELBOW,
@@ -62,11 +61,12 @@ def choose_trees(forest: Forest, *, limit: int = 4) -> list[Tree]:
     return readable[:limit] or [tree for _, tree in ranked[:1]]
 
 
-def draw_tree(tree: Tree, search: SearchResult | None = None) -> str:
-    """The tree as an SVG element, to be put into an HTML page; the path that `search` found
-    is bold. Text takes the page's colour, so that the picture works on light and dark."""
+def draw_tree(tree: Tree, best_end_node: int | None = None) -> str:
+    """The tree as an SVG element, to be put into an HTML page; the path from the root to the node
+    `best_end_node` is bold. Text takes the page's colour, so that the picture works on light and
+    dark."""
     layout = lay_out(tree)
-    best = _best_path(tree, search) if search else frozenset[int]()
+    best = frozenset[int]() if best_end_node is None else _path_to(tree, best_end_node)
     edges, labels, nodes = [], [], []
     for drawn in layout.root.walk():
         nodes.append(_draw_node(tree, drawn))
@@ -107,8 +107,8 @@ def draw_legend() -> str:
     )
 
 
-def _best_path(tree: Tree, search: SearchResult) -> frozenset[int]:
-    nodes, node = set(), int(search.best_end_node[tree.tree_id])
+def _path_to(tree: Tree, node: int) -> frozenset[int]:
+    nodes = set()
     while node != -1:
         nodes.add(node)
         node = int(tree.forest.parent[node])

@@ -33,13 +33,21 @@ class PreferenceRow:
     """What DPO sees of a pair: shared history, then two continuations.
 
     Turns [begin, end) of each side are compared; `end` None means up to the last. The history,
-    turns [0, begin), is the chosen side's.
+    turns [0, begin), is the chosen side's; the two sides share it, so `begin` is its depth.
     """
 
     chosen: Trajectory
     rejected: Trajectory
     begin: int
     end: int | None
+    divergence: int
+    """Node of the forest after the history."""
+    gap: float
+    """How much better the chosen side did, in return; see `preference_rows`. > 0."""
+
+    @property
+    def task_id(self) -> str:
+        return self.chosen.task_id
 
     @property
     def history(self) -> tuple[Step, ...]:
@@ -65,9 +73,15 @@ def preference_rows(pairs: Iterable[PreferencePair], completion: Completion) -> 
     at a divergence, so all pairs with these two actions speak about one row: their gaps are
     summed and the sign decides (without a `min_gap`, that is the order of the two actions'
     mean returns); a sum of zero says nothing and gives no row.
+
+    A row's `gap` is its pair's with `suffix`; with `step` the mean over the pairs of its two
+    actions, those that prefer the other action counted negative. Of pairs with equal texts, from
+    tasks that read alike, the last one stands for all: its task, divergence and gap are the row's.
     """
     if completion == "suffix":
-        rows = [PreferenceRow(p.chosen, p.rejected, p.depth, None) for p in pairs]
+        rows = [
+            PreferenceRow(p.chosen, p.rejected, p.depth, None, p.divergence, p.gap) for p in pairs
+        ]
     elif completion == "step":
         rows = _net_step_rows(pairs)
     else:
@@ -77,15 +91,24 @@ def preference_rows(pairs: Iterable[PreferencePair], completion: Completion) -> 
 
 def _net_step_rows(pairs: Iterable[PreferencePair]) -> list[PreferenceRow]:
     net_gap: dict[tuple[int, str, str], float] = {}
+    num_pairs: dict[tuple[int, str, str], int] = {}
     first: dict[tuple[int, str, str], PreferencePair] = {}
     for pair in pairs:
         better, worse = (t.steps[pair.depth].action for t in (pair.chosen, pair.rejected))
         forward, backward = (pair.divergence, better, worse), (pair.divergence, worse, better)
         first.setdefault(forward, pair)
-        net_gap[forward] = net_gap.get(forward, 0.0) + pair.gap
-        net_gap[backward] = net_gap.get(backward, 0.0) - pair.gap
+        for key, gap in ((forward, pair.gap), (backward, -pair.gap)):
+            net_gap[key] = net_gap.get(key, 0.0) + gap
+            num_pairs[key] = num_pairs.get(key, 0) + 1
     return [
-        PreferenceRow(pair.chosen, pair.rejected, pair.depth, pair.depth + 1)
+        PreferenceRow(
+            pair.chosen,
+            pair.rejected,
+            pair.depth,
+            pair.depth + 1,
+            pair.divergence,
+            net_gap[key] / num_pairs[key],
+        )
         for key, pair in first.items()
         if net_gap[key] > _ROUNDING
     ]
@@ -95,6 +118,9 @@ def preference_dataset(
     pairs: Iterable[PreferencePair], completion: Completion = "suffix"
 ) -> datasets.Dataset:
     """Rows for TRL in its conversational format: prompt, chosen, rejected as chat messages.
+
+    Beside them stand `task_id`, `divergence` (the forest's node), `depth` (turns shared) and `gap`
+    (`preference_rows`), to filter rows by and to trace them back; TRL leaves them alone.
 
     With `suffix`, stock `DPOTrainer` also scores the observations inside the continuations;
     use `w2stree.training.trainers.train_dpo`, which masks them, or `completion="step"`.
@@ -111,6 +137,10 @@ def preference_dataset(
                 "prompt": _dicts([*row.chosen.prompt, *_messages(row.history)]),
                 "chosen": _dicts(_messages(row.turns(row.chosen))[:-1]),
                 "rejected": _dicts(_messages(row.turns(row.rejected))[:-1]),
+                "task_id": row.task_id,
+                "divergence": row.divergence,
+                "depth": row.begin,
+                "gap": row.gap,
             }
             for row in rows
         ]

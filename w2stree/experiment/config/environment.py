@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field
 
 from w2stree.environments.kinds import KINDS
 from w2stree.environments.options import Options
-from w2stree.experiment.config.section import laid_over
+from w2stree.experiment.section import laid_over
 
 _LIMITS = {
     kind.name: field.default

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, create_model, field_validator, model_validator
 
 from w2stree.experiment.config.environment import EnvironmentSection
 from w2stree.experiment.config.model import (
@@ -13,8 +14,10 @@ from w2stree.experiment.config.model import (
     TokenizerSection,
 )
 from w2stree.experiment.config.sampling import Samplings
-from w2stree.experiment.config.section import Fraction, Positive, Section, laid_over
-from w2stree.training.optimisation import Optimisation
+from w2stree.experiment.methods.method import Method
+from w2stree.experiment.section import Positive, Section, laid_over
+from w2stree.forest.forest import Forest
+from w2stree.forest.search import SearchResult
 from w2stree.turns.decoding import Decoding
 
 
@@ -55,37 +58,19 @@ class ExploreSection(Section):
 
 
 class SearchSection(Section):
-    """Offline UCB search (Eq. 7)."""
+    """Offline UCB search (Eq. 7); every key is an argument of `Forest.search`."""
 
     num_simulations: Positive = 1000
     exploration: Annotated[float, Field(ge=0)] = 1.41
     stop_arm: bool = True
+    backup: Literal["mean", "max"] = "mean"
+    min_visits: Annotated[int, Field(ge=0)] = 0
+    num_paths: Positive = 1
+    patience: Positive | None = None
 
-
-class TreeDpoSection(Section):
-    """TreeDPO (Eq. 6), from the strong SFT model."""
-
-    completion: Literal["step", "suffix"] = "step"
-    min_gap: Annotated[float, Field(ge=0)] = 0.0
-    max_rows: Positive | None = None
-    beta: Annotated[float, Field(gt=0)] = 0.1
-    reference: Literal["weak", "start"] = "weak"
-    sft_weight: Annotated[float, Field(ge=0)] = 0.0
-    optimisation: Optimisation
-
-
-class MctsSftSection(Section):
-    """MCTS-SFT, from the strong SFT model: best paths, with the demonstrations or without."""
-
-    min_return: Fraction = 0.0
-    with_demonstrations: bool = True
-    optimisation: Optimisation
-
-
-class CeilingSection(Section):
-    """The strong model trained on expert demonstrations of the explored tasks too."""
-
-    optimisation: Optimisation
+    def run(self, forest: Forest) -> SearchResult:
+        """Search the forest so."""
+        return forest.search(**self.model_dump())
 
 
 class EvaluateSection(Section):
@@ -94,7 +79,12 @@ class EvaluateSection(Section):
 
 
 class Config(Section):
-    """A whole experiment. What `decoding` leaves out is the environment's."""
+    """A whole experiment, but for the methods' sections: see `config_of`.
+
+    What `decoding` leaves out is the environment's.
+    """
+
+    known_methods: ClassVar[tuple[Method, ...]] = ()
 
     name: str
     seed: Annotated[int, Field(ge=0)] = 0
@@ -109,9 +99,6 @@ class Config(Section):
     strong: StrongSection
     explore: ExploreSection
     search: SearchSection = SearchSection()
-    tree_dpo: TreeDpoSection
-    mcts_sft: MctsSftSection
-    ceiling: CeilingSection
     evaluate: EvaluateSection = EvaluateSection()
 
     @field_validator("decoding", mode="before")
@@ -119,6 +106,19 @@ class Config(Section):
     def _as_the_environment_allows(cls, given: Any, info: ValidationInfo) -> Any:
         environment = info.data.get("environment")
         return given if environment is None else laid_over(environment.decoding, given)
+
+    def methods(self) -> tuple[Method, ...]:
+        """What this experiment compares: a method whose section is absent is not run."""
+        return tuple(
+            m for m in self.known_methods if m.section is None or getattr(self, m.name) is not None
+        )
+
+    def settings(self, method: Method) -> Any:
+        """What a method that is trained is trained with."""
+        value: Any = self
+        for key in (method.settings_at or method.name).split("."):
+            value = getattr(value, key)
+        return value
 
     @model_validator(mode="after")
     def _coherent(self) -> Config:
@@ -129,3 +129,12 @@ class Config(Section):
                     f"{role}.architecture.max_length is below max_length ({self.max_length})"
                 )
         return self
+
+
+def config_of(methods: Sequence[Method]) -> type[Config]:
+    """The configuration of experiments that may compare these methods: each section stands at the
+    top, under its method's name."""
+    sections: dict[str, Any] = {m.name: (m.section | None, None) for m in methods if m.section}
+    made = create_model("Config", __base__=Config, __module__=__name__, **sections)
+    made.known_methods = tuple(methods)
+    return made

@@ -9,7 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from w2stree.experiment.config.environment import EnvironmentSection
 from w2stree.experiment.config.policy import PolicySection, decoded_for
 from w2stree.experiment.config.sampling import Samplings
-from w2stree.experiment.config.section import Positive, Section
+from w2stree.experiment.section import Positive, Section
 from w2stree.rollouts.branching import Criterion
 from w2stree.rollouts.exploration import Budget
 

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from w2stree.environments.options import TextWorldExpressOptions
-from w2stree.experiment.config.section import Positive, Section
+from w2stree.experiment.section import Positive, Section
 from w2stree.training.models import Architecture
 from w2stree.training.optimisation import Optimisation
 

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from w2stree.environments.options import Options
 from w2stree.errors import InvalidInput
-from w2stree.experiment.config.section import Fraction, Positive, Section, laid_over
+from w2stree.experiment.section import Fraction, Positive, Section, laid_over
 from w2stree.policies.protocol import AsyncPolicy, ModelName, Policy
 from w2stree.policies.random import RandomPolicy
 from w2stree.turns.decoding import Decoding

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from w2stree.errors import InvalidInput
 from w2stree.experiment.config.complaints import complaints
 from w2stree.experiment.config.layouts import todays_layout
-from w2stree.experiment.config.section import Section
+from w2stree.experiment.section import Section
 
 Kind = TypeVar("Kind", bound=Section)
 

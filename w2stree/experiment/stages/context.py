@@ -13,7 +13,9 @@ from tqdm import tqdm
 
 from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.experiment.config import Config
-from w2stree.forest.build import build_forest
+from w2stree.experiment.config.reading import recorded_today
+from w2stree.experiment.run_directory import RunDirectory, read_json
+from w2stree.forest.build import open_forest
 from w2stree.forest.forest import Forest
 from w2stree.policies.protocol import Policy
 from w2stree.rollouts.exploration import choose_tasks
@@ -21,8 +23,7 @@ from w2stree.rollouts.rollout import EpisodePlan, rollout
 from w2stree.trajectories.files import read_trajectories
 from w2stree.trajectories.trajectory import Trajectory
 
-METHODS = ("random", "sft_weak", "sft_strong", "tree_dpo", "mcts_sft", "ceiling")
-"""What is evaluated, in the order of the report; all but random play are models of the run."""
+FOREST_FILE = "weak.forest"
 
 
 @dataclass(slots=True)
@@ -35,6 +36,13 @@ class Context:
     _pool: EnvironmentPool | None = None
     _forest: Forest | None = None
 
+    def directory(self) -> RunDirectory:
+        """The run's directory; `RunDirectoryError` where another configuration made it."""
+        config = self.config
+        return RunDirectory(
+            self.run_dir, config.model_dump(mode="json"), read=recorded_today(config)
+        )
+
     def seed(self, stage: str) -> int:
         """The stage's own seed, derived from the run's."""
         digest = hashlib.sha256(f"{self.config.seed}/{stage}".encode()).digest()
@@ -45,10 +53,20 @@ class Context:
         return read_trajectories(self.run_dir / stage / "trajectories.jsonl")
 
     def forest(self) -> Forest:
-        """The explored forest, built once: later stages only read it."""
+        """The explored forest that the stage `tree` saved, with its trajectories; opened once."""
         if self._forest is None:
-            self._forest = build_forest(self.trajectories("explore"))
+            path = self.run_dir / "tree" / FOREST_FILE
+            self._forest = open_forest(path, trajectories=self.trajectories("explore"))
         return self._forest
+
+    def best_paths(self) -> list[Trajectory]:
+        """The best paths that the stage `tree` found: trees in order, a tree's best one first."""
+        return read_trajectories(self.run_dir / "tree" / "best_paths.jsonl")
+
+    def best_path_figures(self) -> dict[str, dict[str, Any]]:
+        """What the search says of each task's best path: total_return, end_node, value, ..."""
+        found = read_json(self.run_dir / "tree" / "best_paths.json")
+        return {path["task_id"]: path for path in reversed(found)}
 
     def model_dir(self, stage: str) -> Path:
         """The model a training stage made."""
@@ -75,7 +93,11 @@ class Context:
     ) -> list[Trajectory]:
         """Roll out every plan, with a progress bar."""
         episodes = rollout(pool, policy, plans, instruction=self.config.prompt.instruction)
-        return list(bar(episodes, total=len(plans), what=f"{stage}: episodes"))
+        return list(self.bar(episodes, total=len(plans), what=f"{stage}: episodes"))
+
+    def bar(self, items: Iterable[Any] | None = None, *, total: int, what: str) -> Any:
+        """See `bar`."""
+        return bar(items, total=total, what=what)
 
     def close(self) -> None:
         """Stop the environment processes."""

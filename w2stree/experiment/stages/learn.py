@@ -1,39 +1,21 @@
-"""Stages that make models: tokenizer, pretraining, SFT, TreeDPO, MCTS-SFT, the ceiling."""
+"""Stages that make models: the tokenizer, pretraining, and whatever a method trains."""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 
-from w2stree.errors import InvalidInput
+from w2stree.experiment.methods.method import Method
 from w2stree.experiment.run_directory import StageWriter
-from w2stree.experiment.stages.context import Context, bar
+from w2stree.experiment.stages.context import Context
+from w2stree.experiment.stages.inputs import inputs_for
 from w2stree.experiment.stages.untrained import untrained_model
-from w2stree.training.models import (
-    load_model,
-    save_model,
-    train_tokenizer,
-)
-from w2stree.training.optimisation import Optimisation
-from w2stree.training.rows import (
-    PreferenceRow,
-    TokenizedRows,
-    preference_rows,
-    tokenize_preferences,
-    tokenize_sft,
-)
-from w2stree.training.trainers import (
-    Progress,
-    sequence_logprobs,
-    train_dpo,
-    train_sft,
-)
-from w2stree.trajectories.files import read_trajectories
-from w2stree.trajectories.trajectory import Trajectory
-from w2stree.turns.chat import ChatFormat
+from w2stree.training.fitting import Fitting, Trained
+from w2stree.training.models import save_model, train_tokenizer
+from w2stree.training.trainers import Progress
 
 
 def tokenizer(context: Context, out: StageWriter) -> None:
@@ -50,152 +32,48 @@ def tokenizer(context: Context, out: StageWriter) -> None:
 
 def pretrain(context: Context, out: StageWriter) -> None:
     """The strong model's latent ability: next-token prediction on random play."""
-    section = context.config.strong
-    assert section.pretrain is not None
-    model, tok = untrained_model(context, "strong")
-    rows = _sft_rows(context, context.trajectories("random_play"), tok, all_tokens=True)
-    _fit_sft(context, out, "pretrain", model, tok, rows, section.pretrain.optimisation)
+    section = context.config.strong.pretrain
+    assert section is not None
+    start = untrained_model(context, "strong")
+    played = context.trajectories("random_play")
+    with _fitting(context, out, "pretrain") as fitting:
+        trained = fitting.sft(start, played, section.optimisation, all_tokens=True)
+    _save(out, trained)
 
 
-def sft(context: Context, out: StageWriter, role: str) -> None:
-    """Fine-tune the weak or the strong model on the demonstrations (L_SFT)."""
-    if role == "strong" and context.config.strong.pretrain:
-        model, tok = load_model(context.model_dir("pretrain"))
-    else:
-        model, tok = untrained_model(context, role)
-    rows = _sft_rows(context, context.trajectories("demonstrations"), tok)
-    optimisation = getattr(context.config, role).sft
-    _fit_sft(context, out, f"sft_{role}", model, tok, rows, optimisation)
+def train(context: Context, out: StageWriter, method: Method) -> None:
+    """A method's model, from the inputs that the method names."""
+    assert method.train is not None
+    wanted = inputs_for(method, context.config)
+    given = {argument: source.open(context) for argument, source in wanted.items()}
+    with _fitting(context, out, method.name) as fitting:
+        trained = method.train(**given, section=context.config.settings(method), fitting=fitting)
+    _save(out, trained)
 
 
-def mcts_sft(context: Context, out: StageWriter) -> None:
-    """Fine-tune the strong SFT model on the best paths found in the tree (L_MCTS)."""
-    section = context.config.mcts_sft
-    paths = read_trajectories(context.run_dir / "tree" / "best_paths.jsonl")
-    kept = [t for t in paths if t.total_return >= section.min_return]
-    if not kept:
-        raise InvalidInput(
-            f"mcts_sft.min_return {section.min_return} leaves none of {len(paths)} best paths; "
-            "lower it"
-        )
-    out.metrics["num_best_paths"] = len(kept)
-    demonstrations = context.trajectories("demonstrations") if section.with_demonstrations else []
-    _from_strong(context, out, "mcts_sft", kept + demonstrations, section.optimisation)
-
-
-def ceiling(context: Context, out: StageWriter) -> None:
-    """Fine-tune the strong SFT model on expert demonstrations of the explored tasks too."""
-    shown = context.trajectories("ceiling_demonstrations") + context.trajectories("demonstrations")
-    _from_strong(context, out, "ceiling", shown, context.config.ceiling.optimisation)
-
-
-def tree_dpo(context: Context, out: StageWriter) -> None:
-    """DPO on the tree's pairs from the strong SFT model (Eq. 6)."""
-    section = context.config.tree_dpo
-    forest = context.forest()
-    rows = preference_rows(forest.pairs(min_gap=section.min_gap), section.completion)
-    num_rows = len(rows)
-    if section.max_rows and num_rows > section.max_rows:
-        rows = random.Random(context.seed("tree_dpo")).sample(rows, section.max_rows)
-    model, tok = load_model(context.model_dir("sft_strong"))
-    scored = _with_reference(context, rows, tok)
-    out.metrics.update(
-        num_preference_rows=num_rows,
-        num_used_rows=len(scored),
-        num_too_long=len(rows) - len(scored),
-    )
-    with bar(total=1, what="tree_dpo: steps") as progress:
-        model, metrics = train_dpo(
-            model.train(),
-            tok,
-            scored,
-            section.optimisation,
-            beta=section.beta,
-            sft_weight=section.sft_weight,
-            reference_is_start=section.reference == "start",
-            output_dir=str(out.folder / "trainer"),
-            seed=context.seed("tree_dpo"),
-            progress=_progress(progress),
-        )
-    _save(out, model, tok, metrics)
-
-
-def _with_reference(
-    context: Context, rows: Sequence[PreferenceRow], tok: Any
-) -> list[dict[str, Any]]:
-    """Rows in the policy's ids with the reference model's log-probabilities, from its own ids.
-
-    Rows too long for either tokenizer are left out.
-    """
-    section, max_length = context.config.tree_dpo, context.config.max_length
-    stage = "sft_weak" if section.reference == "weak" else "sft_strong"
-    reference, its_tok = load_model(context.model_dir(stage))
-    ours = tokenize_preferences(rows, ChatFormat(tok), max_length=max_length)
-    theirs = tokenize_preferences(rows, ChatFormat(its_tok), max_length=max_length)
-    both = [(a, b) for a, b in zip(ours, theirs, strict=True) if a is not None and b is not None]
-    logprobs = sequence_logprobs(
-        reference, [b for _, b in both], batch_size=section.optimisation.batch_size
-    )
-    return [
-        {**row, "ref_chosen_logps": chosen, "ref_rejected_logps": rejected}
-        for (row, _), (chosen, rejected) in zip(both, logprobs, strict=True)
-    ]
-
-
-def _from_strong(
-    context: Context,
-    out: StageWriter,
-    stage: str,
-    trajectories: Sequence[Trajectory],
-    optimisation: Optimisation,
-) -> None:
-    model, tok = load_model(context.model_dir("sft_strong"))
-    rows = _sft_rows(context, trajectories, tok)
-    _fit_sft(context, out, stage, model, tok, rows, optimisation)
-
-
-def _fit_sft(
-    context: Context,
-    out: StageWriter,
-    stage: str,
-    model: Any,
-    tok: Any,
-    rows: TokenizedRows,
-    optimisation: Optimisation,
-) -> None:
-    with bar(total=1, what=f"{stage}: steps") as progress:
-        model, metrics = train_sft(
-            model.train(),
-            tok,
-            rows.rows,
-            optimisation,
-            output_dir=str(out.folder / "trainer"),
+@contextmanager
+def _fitting(context: Context, out: StageWriter, stage: str) -> Iterator[Fitting]:
+    """With a bar of the trainer's steps."""
+    with context.bar(total=1, what=f"{stage}: steps") as bar:
+        yield Fitting(
+            max_length=context.config.max_length,
             seed=context.seed(stage),
-            progress=_progress(progress),
+            output_dir=out.folder / "trainer",
+            progress=_progress(bar),
         )
-    out.metrics.update(num_rows=len(rows.rows), num_too_long=rows.num_too_long)
-    _save(out, model, tok, metrics)
 
 
-def _save(out: StageWriter, model: Any, tok: Any, metrics: dict[str, float]) -> None:
-    save_model(out.folder / "model", model, tok)
-    out.metrics.update(metrics, num_parameters=model.num_parameters())
+def _save(out: StageWriter, trained: Trained) -> None:
+    save_model(out.folder / "model", trained.model, trained.tokenizer)
+    out.metrics.update(trained.metrics, num_parameters=trained.model.num_parameters())
 
 
-def _sft_rows(
-    context: Context, trajectories: Sequence[Trajectory], tok: Any, *, all_tokens: bool = False
-) -> TokenizedRows:
-    return tokenize_sft(
-        trajectories, ChatFormat(tok), max_length=context.config.max_length, all_tokens=all_tokens
-    )
-
-
-def _progress(progress: Any) -> Progress:
+def _progress(bar: Any) -> Progress:
     def update(step: int, total: int, metrics: dict[str, float]) -> None:
-        progress.total = total
-        progress.update(step - progress.n)
+        bar.total = total
+        bar.update(step - bar.n)
         if "loss" in metrics:
-            progress.set_postfix(loss=f"{metrics['loss']:.3f}")
+            bar.set_postfix(loss=f"{metrics['loss']:.3f}")
 
     return update
 

@@ -3,54 +3,42 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from w2stree.evaluation import compare
 from w2stree.experiment.config import Config
+from w2stree.experiment.methods import ceiling, sft
 from w2stree.experiment.run_directory import RunDirectory, StageWriter
-from w2stree.experiment.stages.context import METHODS, Context
-from w2stree.forest.search import SearchResult
+from w2stree.experiment.stages.context import Context
 from w2stree.forest.tree import Tree
 from w2stree.report.report import write_report
 from w2stree.report.text import MethodText, Report, TreePicture
 from w2stree.report.tree_drawing import choose_trees, draw_tree
 from w2stree.shorten import shorten
 
-_STATEMENT_COLUMNS = 260
+FILES = ("report.json", "report.md", "report.html")
 
-_METHODS = {
-    "random": MethodText("Random play", "takes any valid action", False),
-    "sft_weak": MethodText(
-        "Weak model", "the small model, fine-tuned on the demonstrations", False
-    ),
-    "sft_strong": MethodText(
-        "Strong model", "the larger model, fine-tuned on the same demonstrations", False
-    ),
-    "tree_dpo": MethodText(
-        "Strong + TreeDPO", "then taught which choices in the weak model's runs paid", True
-    ),
-    "mcts_sft": MethodText(
-        "Strong + MCTS-SFT", "then fine-tuned on the best paths found in those runs", True
-    ),
-    "ceiling": MethodText(
-        "Ceiling", "the strong model, shown expert runs of the explored tasks instead", False
-    ),
-}
+_STATEMENT_COLUMNS = 260
 
 
 def report(context: Context, out: StageWriter) -> None:
     """Compare every method on the test tasks and write report.json, report.md, report.html."""
     config = context.config
-    directory = RunDirectory(context.run_dir, config.model_dump(mode="json"))
+    directory = context.directory()
+    methods = config.methods()
     rows = compare(
-        {method: context.trajectories(f"evaluate_{method}") for method in METHODS},
+        {m.name: context.trajectories(f"evaluate_{m.name}") for m in methods},
         context.tasks("test"),
+        weak=sft.WEAK.name,
+        ceiling=ceiling.METHOD.name if ceiling.METHOD in methods else None,
+        against=(sft.WEAK.name, sft.STRONG.name),
         success_threshold=config.evaluate.success_threshold,
         num_bootstrap=config.evaluate.num_bootstrap,
         seed=context.seed("report"),
     )
-    manifests = list(_finished_stages(directory).values())
+    stages = _finished_stages(directory, [f"evaluate_{m.name}" for m in methods])
+    manifests = list(stages.values())
     environment = config.environment
     write_report(
         out.folder,
@@ -59,9 +47,9 @@ def report(context: Context, out: StageWriter) -> None:
             settings=_settings(config),
             environment=environment.sentence,
             noun=environment.noun,
-            methods=_METHODS,
-            weak="sft_weak",
-            strong="sft_strong",
+            methods={m.name: MethodText(m.label, m.explanation, m.is_tested) for m in methods},
+            weak=sft.WEAK.name,
+            strong=sft.STRONG.name,
             config=config.model_dump(mode="json"),
             rows=rows,
             forest=json.loads((directory.stage("tree") / "forest.json").read_text()),
@@ -85,7 +73,9 @@ def _settings(config: Config) -> list[str]:
     ]
 
 
-def _finished_stages(directory: RunDirectory) -> dict[str, dict[str, Any]]:
+def _finished_stages(
+    directory: RunDirectory, evaluations: Sequence[str]
+) -> dict[str, dict[str, Any]]:
     """Manifests of all that led to the report, each after what it reads: the order of a story,
     in which every model is followed by its evaluation."""
     found: dict[str, dict[str, Any]] = {}
@@ -98,9 +88,8 @@ def _finished_stages(directory: RunDirectory) -> dict[str, dict[str, Any]]:
             visit(needed)
         found[stage] = manifest
 
-    for method in METHODS:
-        visit(f"evaluate_{method}")
-    visit("tree")
+    for stage in (*evaluations, "tree"):
+        visit(stage)
     return found
 
 
@@ -109,21 +98,15 @@ def _figures(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _pictures(context: Context) -> list[TreePicture]:
-    section = context.config.search
-    forest = context.forest()
-    found = forest.search(
-        num_simulations=section.num_simulations,
-        exploration=section.exploration,
-        stop_arm=section.stop_arm,
-    )
+    best = context.best_path_figures()
     return [
         TreePicture(
             tree.task_id,
             _statement(tree, context.config.prompt.instruction),
-            _caption(tree, found),
-            draw_tree(tree, found),
+            _caption(tree, best[tree.task_id]["total_return"]),
+            draw_tree(tree, best[tree.task_id]["end_node"]),
         )
-        for tree in choose_trees(forest)
+        for tree in choose_trees(context.forest())
     ]
 
 
@@ -134,9 +117,8 @@ def _statement(tree: Tree, instruction: str) -> str:
     return shorten(content, _STATEMENT_COLUMNS)
 
 
-def _caption(tree: Tree, found: SearchResult) -> str:
+def _caption(tree: Tree, best: float) -> str:
     returns = [t.total_return for t in tree.trajectories]
-    best = found.best_trajectories()[tree.tree_id].total_return
     return (
         f"{len(returns)} runs with returns from {min(returns):.2f} to {max(returns):.2f}; "
         f"the best path's is {best:.2f}"

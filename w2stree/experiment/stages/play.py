@@ -1,4 +1,4 @@
-"""Stages that play episodes: demonstrations, random play, exploration, evaluation; and the tree."""
+"""Stages that play episodes: demonstrations, random play, exploration, evaluation."""
 
 from __future__ import annotations
 
@@ -7,28 +7,24 @@ import json
 import time
 import warnings
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from w2stree.environments.hosting.process import EnvironmentProcess
 from w2stree.errors import EnvironmentFailure, IdenticalTrajectories
-from w2stree.experiment.run_directory import StageWriter, hash_files, write_json
-from w2stree.experiment.stages.context import Context, bar
+from w2stree.experiment.methods import sft
+from w2stree.experiment.methods.method import Method
+from w2stree.experiment.run_directory import StageWriter, hash_files
+from w2stree.experiment.stages.context import Context
 from w2stree.experiment.stages.untrained import untrained_model
-from w2stree.forest.forest import Forest
-from w2stree.forest.pairs import PreferencePairs
 from w2stree.policies.protocol import ModelName, Sampling
 from w2stree.policies.random import RandomPolicy
 from w2stree.policies.transformers import TransformersPolicy
 from w2stree.rollouts.exploration import Exploration, plan_episodes
 from w2stree.rollouts.rollout import EpisodePlan, opening
 from w2stree.training.models import best_device, load_model
-from w2stree.training.rows import preference_rows
 from w2stree.trajectories.files import read_trajectories, write_trajectories
 from w2stree.trajectories.journal import Journal
 from w2stree.trajectories.origin import Origin
-from w2stree.trajectories.replacing import replacing
 from w2stree.trajectories.trajectory import Status, Step, Trajectory
 from w2stree.turns.react import render_turn
 
@@ -67,11 +63,11 @@ def explore(context: Context, out: StageWriter) -> None:
     samplings = context.config.explore.samplings
     wanted = plan_episodes(context.tasks("explore"), samplings, seed=context.seed("explore"))
     weak = WeakModels(context)
-    path = _journal_of_model(context, context.model_dir("sft_weak"))
+    path = _journal_of_model(context, context.model_dir(sft.WEAK.name))
     started = time.perf_counter()
     with (
         Journal(path) as journal,
-        bar(total=len(wanted), what="explore: episodes") as progress,
+        context.bar(total=len(wanted), what="explore: episodes") as progress,
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore", IdenticalTrajectories)  # the tree stage tells of them
@@ -88,46 +84,14 @@ def explore(context: Context, out: StageWriter) -> None:
     out.outlived.append(path)
 
 
-def evaluate(context: Context, out: StageWriter, method: str) -> None:
+def evaluate(context: Context, out: StageWriter, method: Method) -> None:
     """One greedy episode of every test task."""
     wanted = plan_episodes(context.tasks("test"), [GREEDY], seed=context.seed("evaluate"))
-    stage = f"evaluate_{method}"
-    if method == "random":
-        _record(out, context.play(stage, context.pool(), RandomPolicy(), wanted))
+    stage = f"evaluate_{method.name}"
+    if method.policy is not None:
+        _record(out, context.play(stage, context.pool(), method.policy(), wanted))
     else:
-        _play_model(context, out, stage, method, wanted)
-
-
-def tree(context: Context, out: StageWriter) -> None:
-    """The forest's statistics and drawings, TreeDPO's pairs and MCTS's best paths."""
-    config = context.config
-    forest = context.forest()
-    pairs = forest.pairs(min_gap=config.tree_dpo.min_gap)
-    result = forest.search(
-        num_simulations=config.search.num_simulations,
-        exploration=config.search.exploration,
-        stop_arm=config.search.stop_arm,
-    )
-    best = result.best_trajectories()
-    write_trajectories(out.folder / "best_paths.jsonl", best)
-    with replacing(out.folder / "trees.txt") as file:
-        file.write("\n\n".join(f"{forest[task]}" for task in forest.task_ids) + "\n")
-    summary = forest_statistics(forest, pairs, best, config.tree_dpo.completion)
-    write_json(out.folder / "forest.json", summary)
-    out.metrics.update(summary)
-
-
-def forest_statistics(
-    forest: Forest, pairs: PreferencePairs, best: Sequence[Trajectory], completion: Any
-) -> dict[str, Any]:
-    """The forest's summary, and what the two signals make of it."""
-    returns = [t.total_return for t in forest.trajectories]
-    return {
-        **asdict(forest.summary()),
-        "mean_return": sum(returns) / len(returns),
-        "best_path_mean_return": sum(t.total_return for t in best) / len(best),
-        "num_preference_rows": len(preference_rows(pairs, completion)),
-    }
+        _play_model(context, out, stage, method.name, wanted)
 
 
 def _journal_of_model(context: Context, model_dir: Path) -> Path:
@@ -159,7 +123,7 @@ class WeakModels:
 
     def _policy(self, name: ModelName) -> TransformersPolicy:
         if name == "tuned":
-            return _policy(self._context, "sft_weak")
+            return _policy(self._context, sft.WEAK.name)
         model, tokenizer = untrained_model(self._context, "weak")
         decoding = self._context.config.decoding
         return TransformersPolicy(model.to(best_device()), tokenizer, decoding=decoding)
@@ -186,7 +150,7 @@ def _demonstrate(context: Context, stage: str, tasks: Sequence[str]) -> list[Tra
     environment = context.pool()[0]
     shown = [
         _demonstration(context, environment, task_id)
-        for task_id in bar(tasks, total=len(tasks), what=f"{stage}: episodes")
+        for task_id in context.bar(tasks, total=len(tasks), what=f"{stage}: episodes")
     ]
     whole = [t for t in shown if t.status == "done" and t.total_return >= 1.0]
     advice = "raise environment.max_steps for more"

@@ -1,0 +1,74 @@
+"""`Fitting`: from trajectories and rows to a trained model, by the trainers' own numbers."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("trl")
+
+import torch
+from support.tiny_models import BAD, GOOD, tiny_model, tiny_tokenizer
+
+from w2stree.forest.build import build_forest
+from w2stree.training.fitting import Fitting
+from w2stree.training.optimisation import Optimisation
+from w2stree.training.rows import preference_rows, tokenize_sft
+from w2stree.training.trainers import train_sft
+from w2stree.turns.chat import ChatFormat
+
+pytestmark = pytest.mark.train
+ONE_EPOCH = Optimisation(num_epochs=1, learning_rate=1e-3, batch_size=2)
+
+
+def fitting(folder: Path, **options: Any) -> Fitting:
+    return Fitting(**{"max_length": 512, "seed": 5, "output_dir": folder, **options})
+
+
+def test_sft_is_train_sft_on_tokenized_rows(tmp_path: Path) -> None:
+    tokenizer = tiny_tokenizer()
+    told: list[int] = []
+    trained = fitting(tmp_path, progress=lambda step, *_: told.append(step)).sft(
+        (tiny_model(tokenizer), tokenizer), [GOOD, BAD], ONE_EPOCH
+    )
+    rows = tokenize_sft([GOOD, BAD], ChatFormat(tokenizer), max_length=512).rows
+    model, metrics = train_sft(
+        tiny_model(tokenizer), tokenizer, rows, ONE_EPOCH, output_dir=str(tmp_path), seed=5
+    )
+    expected = model.state_dict()
+    found = trained.model.state_dict()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    assert trained.metrics["last_loss"] == metrics["last_loss"]
+    assert (trained.metrics["num_rows"], trained.metrics["num_too_long"]) == (2, 0)
+    assert told == [1]
+
+
+def test_the_reference_is_dropped_before_training(tmp_path: Path) -> None:
+    tokenizer = tiny_tokenizer()
+    alive: list[Any] = []
+
+    def reference() -> tuple[Any, Any]:
+        model = tiny_model(tokenizer, seed=1)
+        alive.append(weakref.ref(model))
+        return model, tokenizer
+
+    def progress(*_: Any) -> None:
+        gc.collect()
+        assert alive[0]() is None
+
+    rows = preference_rows(build_forest([GOOD, BAD]).pairs(), "suffix")
+    trained = fitting(tmp_path, progress=progress).dpo(
+        (tiny_model(tokenizer), tokenizer),
+        rows,
+        ONE_EPOCH,
+        reference=reference,
+        reference_is_start=False,
+        beta=0.1,
+        sft_weight=0.0,
+    )
+    assert len(alive) == 1
+    assert (trained.metrics["num_used_rows"], trained.metrics["num_too_long"]) == (1, 0)

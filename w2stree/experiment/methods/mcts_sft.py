@@ -1,0 +1,59 @@
+"""MCTS-SFT (L_MCTS): the strong SFT model imitates the best paths that the search found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from w2stree.errors import InvalidInput
+from w2stree.experiment.methods.method import Method
+from w2stree.experiment.section import Fraction, Section
+from w2stree.training.optimisation import Optimisation
+from w2stree.trajectories.trajectory import Trajectory
+
+if TYPE_CHECKING:
+    from w2stree.training.fitting import Fitting, ModelSource, Trained
+
+
+class MctsSftSection(Section):
+    """Best paths of at least `min_return`, with the demonstrations or without."""
+
+    min_return: Fraction = 0.0
+    with_demonstrations: bool = True
+    optimisation: Optimisation
+
+
+def train(
+    *,
+    best_paths: Sequence[Trajectory],
+    start: ModelSource,
+    demonstrations: Sequence[Trajectory],
+    section: MctsSftSection,
+    fitting: Fitting,
+) -> Trained:
+    """Raises `InvalidInput` where `min_return` leaves no path."""
+    kept = [t for t in best_paths if t.total_return >= section.min_return]
+    if not kept:
+        raise InvalidInput(
+            f"mcts_sft.min_return {section.min_return} leaves none of {len(best_paths)} best "
+            "paths; lower it"
+        )
+    shown = [*kept, *demonstrations] if section.with_demonstrations else kept
+    trained = fitting.sft(start(), shown, section.optimisation)
+    return replace(trained, metrics={"num_best_paths": len(kept), **trained.metrics})
+
+
+METHOD = Method(
+    name="mcts_sft",
+    label="Strong + MCTS-SFT",
+    explanation="then fine-tuned on the best paths found in those runs",
+    is_tested=True,
+    section=MctsSftSection,
+    needs={
+        "best_paths": "best_paths",
+        "start": "sft_strong",
+        "demonstrations": "demonstrations",
+    },
+    train=train,
+)

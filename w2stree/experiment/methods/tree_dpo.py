@@ -1,0 +1,93 @@
+"""TreeDPO (Eq. 6): the strong SFT model learns which choices in the weak one's runs paid."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from w2stree.experiment.methods.method import Method
+from w2stree.experiment.section import Positive, Section
+from w2stree.forest.forest import Forest
+from w2stree.forest.pairs import Strategy
+from w2stree.training.optimisation import Optimisation
+from w2stree.training.rows import Completion, PreferenceRow, preference_rows
+
+if TYPE_CHECKING:
+    from w2stree.training.fitting import Fitting, ModelSource, Trained
+
+
+class TreeDpoSection(Section):
+    """Which pairs (`Forest.pairs`), which rows of them (`preference_rows`), and the loss.
+
+    `max_rows`: at most so many rows, drawn; as all draws here with the stage's seed. `reference`:
+    the weak SFT model, or `start`, the model that training starts from. `sft_weight`: see
+    `train_dpo`.
+    """
+
+    min_gap: Annotated[float, Field(ge=0)] = 0.0
+    success_threshold: Annotated[float, Field(gt=0, le=1)] | None = None
+    strategy: Strategy = "all"
+    per_divergence: Positive | None = None
+    max_per_task: Positive | None = None
+    completion: Completion = "step"
+    max_rows: Positive | None = None
+    beta: Annotated[float, Field(gt=0)] = 0.1
+    reference: Literal["weak", "start"] = "weak"
+    sft_weight: Annotated[float, Field(ge=0)] = 0.0
+    optimisation: Optimisation
+
+
+def train(
+    *,
+    forest: Forest,
+    weak: ModelSource,
+    start: ModelSource,
+    section: TreeDpoSection,
+    fitting: Fitting,
+) -> Trained:
+    rows = found = rows_of(forest, section, fitting.seed)
+    if section.max_rows and len(found) > section.max_rows:
+        rows = random.Random(fitting.seed).sample(found, section.max_rows)
+    trained = fitting.dpo(
+        start(),
+        rows,
+        section.optimisation,
+        reference=weak if section.reference == "weak" else start,
+        reference_is_start=section.reference == "start",
+        beta=section.beta,
+        sft_weight=section.sft_weight,
+    )
+    return replace(trained, metrics={"num_preference_rows": len(found), **trained.metrics})
+
+
+def describe(forest: Forest, *, section: TreeDpoSection, seed: int) -> Mapping[str, float]:
+    return {"num_preference_rows": len(rows_of(forest, section, seed))}
+
+
+def rows_of(forest: Forest, section: TreeDpoSection, seed: int) -> list[PreferenceRow]:
+    """The rows that the section asks for, before `max_rows`."""
+    pairs = forest.pairs(
+        section.min_gap,
+        success_threshold=section.success_threshold,
+        strategy=section.strategy,
+        per_divergence=section.per_divergence,
+        max_per_task=section.max_per_task,
+        seed=seed,
+    )
+    return preference_rows(pairs, section.completion)
+
+
+METHOD = Method(
+    name="tree_dpo",
+    label="Strong + TreeDPO",
+    explanation="then taught which choices in the weak model's runs paid",
+    is_tested=True,
+    section=TreeDpoSection,
+    needs={"forest": "forest", "weak": "sft_weak", "start": "sft_strong"},
+    train=train,
+    describe=describe,
+)

@@ -1,0 +1,62 @@
+"""The stage that makes the forest: what the weak model's runs come to, for methods and report."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from w2stree.experiment.run_directory import StageWriter, write_json
+from w2stree.experiment.stages.context import FOREST_FILE, Context
+from w2stree.forest.build import build_forest
+from w2stree.forest.forest import Forest
+from w2stree.forest.search import SearchResult
+from w2stree.trajectories.files import write_trajectories
+
+FILES = (FOREST_FILE, "best_paths.jsonl", "best_paths.json", "forest.json", "trees.txt")
+
+
+def tree(context: Context, out: StageWriter) -> None:
+    """The forest of all explored runs, its drawings, its best paths, and its figures."""
+    forest = build_forest(context.trajectories("explore"))
+    forest.save(out.folder / FOREST_FILE)
+    (out.folder / "trees.txt").write_text(
+        "\n\n".join(f"{forest[task]}" for task in forest.task_ids) + "\n", encoding="utf-8"
+    )
+    found = context.config.search.run(forest)
+    _write_best_paths(out, found)
+    figures = _forest_figures(context, forest, found)
+    write_json(out.folder / "forest.json", figures)
+    out.metrics.update(figures)
+
+
+def _write_best_paths(out: StageWriter, found: SearchResult) -> None:
+    """The trajectories that took them, and in the same order what the search says of each."""
+    paths = [path for of_tree in found.paths() for path in of_tree]
+    write_trajectories(out.folder / "best_paths.jsonl", [path.trajectory for path in paths])
+    records = [
+        {
+            "task_id": path.trajectory.task_id,
+            "total_return": path.trajectory.total_return,
+            "end_node": path.end_node,
+            "value": path.value,
+            "visit_count": path.visit_count,
+        }
+        for path in paths
+    ]
+    write_json(out.folder / "best_paths.json", records)
+
+
+def _forest_figures(context: Context, forest: Forest, found: SearchResult) -> dict[str, Any]:
+    """The forest's summary, and what search and methods find in it."""
+    returns = [t.total_return for t in forest.trajectories]
+    best = [t.total_return for t in found.best_trajectories()]
+    figures = {
+        **asdict(forest.summary()),
+        "mean_return": sum(returns) / len(returns),
+        "best_path_mean_return": sum(best) / len(best),
+    }
+    for method in context.config.methods():
+        if method.describe is not None:
+            settings, seed = context.config.settings(method), context.seed(method.name)
+            figures.update(method.describe(forest, section=settings, seed=seed))
+    return figures
