@@ -9,6 +9,7 @@ import pytest
 
 import w2stree
 from w2stree import errors
+from w2stree.cli.app import main
 from w2stree.errors import (
     EnvironmentFailure,
     Error,
@@ -68,3 +69,15 @@ def test_the_core_raises_them(tmp_path: Path) -> None:
     forest = w2stree.build_forest([w2stree.Trajectory("t", (), (), 1.0, "done")])
     with pytest.raises(Error, match="min_gap"):
         forest.pairs(min_gap=-1.0)
+
+
+@pytest.mark.parametrize("kind", [*EXIT_STATUS, OSError])
+def test_the_command_line_ends_with_the_errors_status(
+    kind: type[Exception], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(path: Path) -> None:
+        raise kind("samplings[0]: [bold]no[/bold] :smile:")
+
+    monkeypatch.setattr("w2stree.trajectories.files.read_trajectories", fail)
+    assert main(["tree", "somewhere"]) == EXIT_STATUS.get(kind, 2)
+    assert capsys.readouterr() == ("", "w2stree: samplings[0]: [bold]no[/bold] :smile:\n")

@@ -12,7 +12,7 @@ from transformers import AutoTokenizer
 from w2stree.errors import InvalidInput
 from w2stree.experiment.config.model import ModelSection, OptimisationSection
 from w2stree.experiment.run_directory import StageWriter
-from w2stree.experiment.stages.context import Context, bar
+from w2stree.experiment.stages.context import Context
 from w2stree.training.models import (
     Architecture,
     build_model,
@@ -30,7 +30,6 @@ from w2stree.training.rows import (
 from w2stree.training.trainers import (
     Lora,
     Optimisation,
-    Progress,
     sequence_logprobs,
     train_dpo,
     train_sft,
@@ -108,7 +107,7 @@ def tree_dpo(context: Context, out: StageWriter) -> None:
         num_used_rows=len(scored),
         num_too_long=len(rows) - len(scored),
     )
-    with bar(total=1, what="tree_dpo: steps") as progress:
+    with context.bar.steps("tree_dpo steps") as update:
         model, metrics = train_dpo(
             model.train(),
             tok,
@@ -119,7 +118,7 @@ def tree_dpo(context: Context, out: StageWriter) -> None:
             reference_is_start=section.reference == "start",
             output_dir=str(out.folder / "trainer"),
             seed=context.seed("tree_dpo"),
-            progress=_progress(progress),
+            progress=update,
         )
     _save(out, model, tok, metrics)
 
@@ -167,7 +166,7 @@ def _fit_sft(
     rows: TokenizedRows,
     section: OptimisationSection,
 ) -> None:
-    with bar(total=1, what=f"{stage}: steps") as progress:
+    with context.bar.steps(f"{stage} steps") as update:
         model, metrics = train_sft(
             model.train(),
             tok,
@@ -175,7 +174,7 @@ def _fit_sft(
             _optimisation(section),
             output_dir=str(out.folder / "trainer"),
             seed=context.seed(stage),
-            progress=_progress(progress),
+            progress=update,
         )
     out.metrics.update(num_rows=len(rows.rows), num_too_long=rows.num_too_long)
     _save(out, model, tok, metrics)
@@ -208,16 +207,6 @@ def _optimisation(section: OptimisationSection) -> Optimisation:
     values = section.model_dump()
     lora = values.pop("lora")
     return Optimisation(**values, lora=Lora(**lora) if lora else None)
-
-
-def _progress(progress: Any) -> Progress:
-    def update(step: int, total: int, metrics: dict[str, float]) -> None:
-        progress.total = total
-        progress.update(step - progress.n)
-        if "loss" in metrics:
-            progress.set_postfix(loss=f"{metrics['loss']:.3f}")
-
-    return update
 
 
 def use_threads(num_threads: int) -> None:

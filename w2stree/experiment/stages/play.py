@@ -15,7 +15,7 @@ from w2stree.environments.hosting.process import EnvironmentProcess
 from w2stree.errors import EnvironmentFailure, IdenticalTrajectories
 from w2stree.experiment.config.environment import TextWorldExpressSection
 from w2stree.experiment.run_directory import StageWriter, hash_files, write_json
-from w2stree.experiment.stages.context import Context, bar
+from w2stree.experiment.stages.context import Context
 from w2stree.forest.forest import Forest
 from w2stree.forest.pairs import PreferencePairs
 from w2stree.policies.protocol import Sampling
@@ -73,7 +73,7 @@ def explore(context: Context, out: StageWriter) -> None:
     started = time.perf_counter()
     with (
         Journal(path) as journal,
-        bar(total=len(wanted), what="explore: episodes") as progress,
+        context.bar.steps("explore episodes") as update,
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore", IdenticalTrajectories)  # the tree stage tells of them
@@ -82,7 +82,7 @@ def explore(context: Context, out: StageWriter) -> None:
             context.pool(),
             lambda _: policy,
             instruction=context.config.prompt.instruction,
-            progress=lambda state: progress.update(state.num_settled - progress.n),
+            progress=lambda state: update(state.num_settled, state.num_planned, {}),
         ).play(wanted)
     seconds = time.perf_counter() - started
     _record(out, read_trajectories(path))
@@ -171,7 +171,7 @@ def _demonstrate(context: Context, stage: str, tasks: Sequence[str]) -> list[Tra
     environment = context.pool()[0]
     shown = [
         _demonstration(context, environment, task_id)
-        for task_id in bar(tasks, total=len(tasks), what=f"{stage}: episodes")
+        for task_id in context.bar(tasks, total=len(tasks), what=f"{stage} episodes")
     ]
     whole = [t for t in shown if t.status == "done" and t.total_return >= 1.0]
     advice = "raise environment.max_steps for more"
