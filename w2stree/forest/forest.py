@@ -12,7 +12,7 @@ back arrays by node. Node ids follow depth-first pre-order over the whole forest
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -53,8 +53,10 @@ NODE_COLUMNS = (
 )
 
 
-class Forest:
-    """A frozen forest; make one with `build_forest`. Behaves as a mapping task_id -> `Tree`.
+class Forest(Mapping[str, Tree]):
+    """A frozen forest; make one with `build_forest`. A mapping task_id -> `Tree`.
+
+    Trees are views, so a forest equals itself and no other one: compare `digest()`s.
 
     Arrays are read-only views of the core's memory; those that the core does not hold are written
     out on first use, 4 or 8 bytes a node, and kept. A node's trajectories are the slice
@@ -115,6 +117,13 @@ class Forest:
         if tree_id is None:
             raise KeyError(f"no tree for task {task_id!r}; iterate the forest for its task ids")
         return Tree(self, tree_id)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Forest):
+            return self is other
+        return super().__eq__(other)
+
+    __hash__ = object.__hash__
 
     def _tree_id(self) -> dict[str, int]:
         """Made when a task is first asked for by name: a forest may have millions."""
