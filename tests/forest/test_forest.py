@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import warnings
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -22,6 +23,19 @@ def test_is_a_mapping_from_task_to_tree() -> None:
     assert (forest["y"].root, forest["y"].num_nodes) == (4, 2)
     with pytest.raises(KeyError, match="no tree for task 'z'"):
         forest["z"]
+    assert isinstance(forest, Mapping)
+    assert list(forest.keys()) == ["x", "y"]
+    assert dict(forest) == dict(forest.items()) == forest
+    assert [tree.task_id for tree in forest.values()] == ["x", "y"]
+    assert forest.get("z") is None and forest.get("y") == forest["y"]
+
+
+def test_equals_itself_alone() -> None:
+    """Its trees are views of it, and so differ from another forest's."""
+    left, right = (build_forest([episode("ab", 1), episode("c", 0)]) for _ in range(2))
+    assert left == left and left != right and left["task"] != right["task"]
+    assert left.digest() == right.digest()
+    assert len({left, right, left}) == 2
 
 
 def test_texts_get_ids_in_order_of_appearance() -> None:

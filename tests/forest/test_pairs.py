@@ -37,8 +37,20 @@ def test_indexing_makes_pairs(pairs: PreferencePairs) -> None:
     )
     assert pairs[-1].task_id == "y" and pairs[-1].depth == 0
     assert list(pairs) == [pairs[i] for i in range(4)]
-    with pytest.raises(IndexError):
-        pairs[4]
+    assert pairs[np.int32(2)] == pairs[2] and pairs[np.int64(-4)] == pairs[0]
+    for index in (4, -5, np.int64(4)):
+        with pytest.raises(IndexError, match=rf"pairs\[{index}\]: there are 4 pairs"):
+            pairs[index]
+    for wrong in (1.0, "1", None):
+        with pytest.raises(TypeError):
+            pairs[wrong]  # type: ignore[index]
+
+
+@pytest.mark.parametrize("part", [slice(2), slice(-1, None), slice(None, None, -2), slice(9, 3)])
+def test_a_slice_is_a_selection(pairs: PreferencePairs, part: slice) -> None:
+    assert isinstance(pairs[part], PreferencePairs)
+    assert list(pairs[part]) == list(pairs)[part]
+    assert pairs[part].gap.tolist() == pairs.gap[part].tolist()
 
 
 def test_select_takes_masks_and_indices(pairs: PreferencePairs) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Literal, get_args, overload
+from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, get_args, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +46,7 @@ class PreferencePairs:
 
     Ordered by divergence (node ids ascending); then by the chosen one's action (in order of first
     appearance among the children), return and index; then by the rejected one's return and index;
-    all ascending. Indexing and iterating make one `PreferencePair` at a time.
+    all ascending. Indexing and iterating make one `PreferencePair` at a time; a slice is `select`.
     """
 
     __slots__ = ("_gap", "chosen", "divergence", "forest", "rejected")
@@ -78,9 +78,20 @@ class PreferencePairs:
     def __len__(self) -> int:
         return len(self.chosen)
 
-    def __getitem__(self, index: int) -> PreferencePair:
-        divergence = int(self.divergence[index])
-        chosen, rejected = int(self.chosen[index]), int(self.rejected[index])
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> PreferencePair: ...
+    @overload
+    def __getitem__(self, index: slice) -> PreferencePairs: ...
+    def __getitem__(self, index: SupportsIndex | slice) -> PreferencePair | PreferencePairs:
+        if isinstance(index, slice):
+            return self.select(np.arange(*index.indices(len(self))))
+        try:
+            i = range(len(self))[index]  # negative and NumPy's indices
+        except IndexError:
+            raise IndexError(f"pairs[{index}]: there are {len(self)} pairs") from None
+        divergence, chosen, rejected = (
+            int(column[i]) for column in (self.divergence, self.chosen, self.rejected)
+        )
         total_return, trajectories = self.forest.total_return, self.forest.trajectories
         return PreferencePair(
             divergence=divergence,

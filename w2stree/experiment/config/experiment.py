@@ -17,6 +17,7 @@ from w2stree.experiment.config.sampling import Samplings
 from w2stree.experiment.methods.method import Method
 from w2stree.experiment.section import Positive, Section, laid_over
 from w2stree.forest.forest import Forest
+from w2stree.forest.merging import Merging
 from w2stree.forest.search import SearchResult
 from w2stree.turns.decoding import Decoding
 
@@ -98,6 +99,7 @@ class Config(Section):
     weak: ModelSection
     strong: StrongSection
     explore: ExploreSection
+    merge: Merging = Merging()
     search: SearchSection = SearchSection()
     evaluate: EvaluateSection = EvaluateSection()
 

@@ -10,6 +10,7 @@ from w2stree.experiment.config.environment import EnvironmentSection
 from w2stree.experiment.config.policy import PolicySection, decoded_for
 from w2stree.experiment.config.sampling import Samplings
 from w2stree.experiment.section import Positive, Section
+from w2stree.forest.merging import Merging
 from w2stree.rollouts.branching import Criterion
 from w2stree.rollouts.exploration import Budget
 
@@ -45,6 +46,7 @@ class ExplorationConfig(Section):
     success_threshold: Annotated[float, Field(gt=0, le=1)] = 1.0
     budget: Budget = Budget()
     branching: BranchingSection | None = None
+    merge: Merging = Merging()  # of the trees that branching looks at
 
     @field_validator("policy", mode="before")
     @classmethod

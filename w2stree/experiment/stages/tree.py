@@ -17,7 +17,7 @@ FILES = (FOREST_FILE, "best_paths.jsonl", "best_paths.json", "forest.json", "tre
 
 def tree(context: Context, out: StageWriter) -> None:
     """The forest of all explored runs, its drawings, its best paths, and its figures."""
-    forest = build_forest(context.trajectories("explore"))
+    forest = build_forest(context.trajectories("explore"), merging=context.config.merge)
     forest.save(out.folder / FOREST_FILE)
     (out.folder / "trees.txt").write_text(
         "\n\n".join(f"{forest[task]}" for task in forest.task_ids) + "\n", encoding="utf-8"
