@@ -52,7 +52,7 @@ def test_nodes_are_those_of_the_rule() -> None:
     walks = [
         Trajectory(
             *("t", (), (Step("look", words[i % 2]), Step("cd"[i // 2], "")), float(i // 2), "done"),
-            {"sample_index": i},
+            Origin(sample_index=i),
         )
         for i in range(4)
     ]
