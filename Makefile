@@ -35,6 +35,7 @@ lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/stubtest w2stree._core --allowlist .ci/stubtest-allow
 	$(BIN)/lint-imports
 	$(BIN)/python .ci/cpp-rooms
 	$(BIN)/clang-format --dry-run --Werror $$(find cpp bindings bench -name '*.cpp' -o -name '*.hpp')

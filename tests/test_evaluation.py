@@ -107,9 +107,9 @@ def test_bootstrap_needs_a_task() -> None:
 def test_bootstrap_of_a_report_is_fast() -> None:
     values = np.random.default_rng(0).random(150)
     bootstrap(values, num_bootstrap=10, seed=0)
-    started = time.perf_counter()
+    started = time.process_time()
     bootstrap(values, num_bootstrap=10_000, seed=0)
-    assert time.perf_counter() - started < 1.0
+    assert time.process_time() - started < 1.0
 
 
 def test_differences_are_paired() -> None:

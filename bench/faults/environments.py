@@ -8,6 +8,7 @@ import os
 import signal
 import time
 import warnings
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from w2stree.policies.random import RandomPolicy
 from w2stree.rollouts.exploration import Exploration, plan_episodes
 from w2stree.trajectories.files import read_trajectories
 from w2stree.trajectories.journal import Journal, read_journal
+from w2stree.trajectories.trajectory import Trajectory
 
 FAULTS = ("killed", "hung", "leaking")
 _LIMITS = {
@@ -27,6 +29,7 @@ _LIMITS = {
     "hung": Limits(deadline_s=1.0),
     "leaking": Limits(memory_limit_mb=300),
 }
+_MOST_LEAKS = 128  # of 4 MiB: above the limit for good, however late that is noticed
 
 
 class Fragile:
@@ -40,7 +43,7 @@ class Fragile:
         return [f"walk/{i}" for i in range(20)]
 
     def reset(self, task_id: str) -> Any:
-        self._path = ""
+        self._task_id, self._path = task_id, ""
         return f"{task_id}: two doors.", self._info()
 
     def step(self, action: str) -> Any:
@@ -62,8 +65,11 @@ class Fragile:
 
     def _is_due(self) -> bool:
         for number in range(self._num_faults):
-            with contextlib.suppress(FileExistsError):
-                (self._memory / str(number)).touch(exist_ok=False)
+            with (
+                contextlib.suppress(FileExistsError),
+                (self._memory / str(number)).open("x", encoding="utf-8") as file,
+            ):
+                file.write(f"{self._task_id} {self._path}")
                 return True
         return False
 
@@ -72,14 +78,15 @@ class Fragile:
             os.kill(os.getpid(), signal.SIGKILL)
         while True:
             time.sleep(0.02)
-            if self._fault == "leaking":
+            if self._fault == "leaking" and len(self._leak) < _MOST_LEAKS:
                 self._leak.append(bytearray(b"leak" * (1 << 20)))  # 4 MiB, touched
 
 
 @dataclass(frozen=True, slots=True)
 class DisturbedCounts:
-    """`num_missing` of `num_samples` did not finish; `num_counted_as_failures` of the faults are
-    no error rows; `num_different` finished rows are not the undisturbed run's."""
+    """`num_missing` of `num_samples` did not finish; `num_counted_as_failures` of the faults have
+    no error row of their task and steps; `num_different` finished rows are not the undisturbed
+    run's."""
 
     num_faults: int
     num_errors: int
@@ -112,13 +119,19 @@ def disturb(folder: Path, fault: str, *, num_faults: int) -> DisturbedCounts:
             if t.status != "error"
         }
     recorded = read_journal(folder / "disturbed.journal").trajectories
-    num_errors = sum(t.status == "error" for t in recorded)
-    num_done = len(list((folder / "disturbed-faults").iterdir()))
+    notes = (file.read_text("utf-8") for file in (folder / "disturbed-faults").iterdir())
+    faults = Counter(note[:-1] for note in notes)  # the step that fails is not in the row
+    errors = Counter(_before_the_fault(t) for t in recorded if t.status == "error")
     return DisturbedCounts(
-        num_faults=num_done,
-        num_errors=num_errors,
+        num_faults=faults.total(),
+        num_errors=errors.total(),
         num_samples=len(plans),
         num_missing=len(plans) - len(played["disturbed"]),
-        num_counted_as_failures=num_done - num_errors,
+        num_counted_as_failures=(faults - errors).total(),
         num_different=len(played["disturbed"] ^ played["undisturbed"]),
     )
+
+
+def _before_the_fault(trajectory: Trajectory) -> str:
+    """As a fault writes it down: the task, a space, a letter for each step."""
+    return f"{trajectory.task_id} {''.join(step.action[0] for step in trajectory.steps)}"

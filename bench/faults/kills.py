@@ -24,7 +24,7 @@ class KillCounts:
 
     `num_lost` of them were not in the file after it, or later; `num_duplicated` were recorded
     twice; `num_different` rows of finished runs are not the uninterrupted run's;
-    `num_orphans` processes outlived their driver by ten seconds.
+    `num_orphans` processes outlived their driver by two minutes: for good.
     """
 
     num_kills: int = 0
@@ -141,7 +141,7 @@ def _children(pid: int) -> Iterator[int]:
                 yield from _children(int(child))
 
 
-def _num_outliving(pids: list[int], *, seconds: float = 10.0) -> int:
+def _num_outliving(pids: list[int], *, seconds: float = 120.0) -> int:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and any(map(_is_alive, pids)):
         time.sleep(0.05)

@@ -29,7 +29,7 @@ SMALL = ("tasks.count=2", "environment.num_processes=2", "branching=null")
 
 def w2stree(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "w2stree", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, timeout=600)
 
 
 def explore(run_dir: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
@@ -108,7 +108,7 @@ def test_ctrl_c_leaves_a_run_that_goes_on(tmp_path: Path) -> None:
         assert running.poll() is None
         time.sleep(0.05)
     running.send_signal(signal.SIGINT)
-    _, errors = running.communicate(timeout=60)
+    _, errors = running.communicate(timeout=300)
     assert running.returncode == 130
     assert "interrupted; run the same command again to go on" in errors
     assert "Traceback" not in errors

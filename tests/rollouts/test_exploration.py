@@ -198,7 +198,9 @@ def test_the_episode_budget_is_exact_and_a_larger_one_goes_on(
 @pytest.mark.parametrize("fault", environments.FAULTS)
 def test_broken_environments_cost_attempts_and_no_sample(tmp_path: Path, fault: str) -> None:
     counts = environments.disturb(tmp_path, fault, num_faults=3)
-    assert counts.num_faults == counts.num_errors == 3
+    assert counts.num_faults == 3
+    # A busy machine's healthy step may miss the deadline of a second too.
+    assert counts.num_errors == 3 or fault == "hung"
     assert counts.num_missing == counts.num_counted_as_failures == counts.num_different == 0
 
 
@@ -215,15 +217,20 @@ class Gone(RandomPolicy):
 
 
 @pytest.mark.filterwarnings("ignore::w2stree.IdenticalTrajectories")
-def test_errors_one_after_the_other_stop_it(pool: EnvironmentPool, path: Path) -> None:
+def test_errors_one_after_the_other_stop_it(
+    pool: EnvironmentPool, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plans = plan_episodes([f"lock/{i}" for i in range(40)], [Sampling(), Sampling(0.5)], seed=1)
     policy = Gone()
+    # The slowest disk there is: it acknowledges nothing as long as episodes are played.
+    monkeypatch.setattr(GroupCommit, "acknowledged", lambda committer: [])
     with Journal(path) as journal:
         exploration = Exploration(journal, pool, lambda _: policy, max_attempts=2)
         with pytest.raises(ExplorationFailure, match=r"^50 episodes in a row .*refused"):
             exploration.play(plans)
+    monkeypatch.undo()
     errors = [t for t in read_journal(path).trajectories if t.status == "error"]
-    assert len(errors) < 60  # those in flight are recorded too
+    assert len(errors) == 50  # all that ended are recorded
     tallies = play(path, pool, plans, max_attempts=2).tallies.values()
     assert sum(tally.num_finished for tally in tallies) == len(plans)
 

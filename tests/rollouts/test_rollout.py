@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import functools
 import os
 import signal
 import subprocess
@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.corridor import LENGTH, MAX_STEPS, Corridor
+from support.asynchronous import Asynchronous, AwaitsFile
+from support.corridor import LENGTH, MAX_STEPS, Corridor, Sleepy
 
+from w2stree.environments.hosting.limits import Limits
 from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.errors import InvalidInput, ModelFailure
 from w2stree.policies.expert import ExpertPolicy
@@ -26,29 +28,6 @@ from w2stree.trajectories.origin import Origin
 from w2stree.trajectories.trajectory import Step, Trajectory
 from w2stree.turns.react import UNPARSED, render_turn
 from w2stree.turns.turn import AgentTurn
-
-
-class Asynchronous:
-    """A lockstep policy asked one episode at a time, each taking its own time to answer."""
-
-    def __init__(self, policy: Any) -> None:
-        self._policy, self.name, self.tokenizer = policy, policy.name, policy.tokenizer
-        self.needs_expert = policy.needs_expert
-        self.num_running = self.most_running = 0
-        self.is_closed = False
-
-    async def turn(self, episode: Episode) -> AgentTurn:
-        self.num_running += 1
-        self.most_running = max(self.most_running, self.num_running)
-        await asyncio.sleep(0.001 * (episode.key % 3))
-        self.num_running -= 1
-        (answer,) = self._policy.act([episode])
-        if isinstance(answer, ModelFailure):
-            raise answer
-        return answer  # type: ignore[no-any-return]
-
-    async def close(self) -> None:
-        self.is_closed = True
 
 
 class Silent(RandomPolicy):
@@ -82,7 +61,7 @@ def play(policy: Any, wanted: Sequence[EpisodePlan], size: int = 3) -> dict[Any,
 )
 def test_asynchronous_episodes_are_those_of_lockstep(policy: Any) -> None:
     wanted = plans("task-0", "task-1", "task-2", "hopeless", "task-3")
-    asynchronous = Asynchronous(policy)
+    asynchronous = Asynchronous(policy, num_together=2)
     lockstep, together = play(policy, wanted), play(asynchronous, wanted)
     assert {key: _without_pid(t) for key, t in lockstep.items()} == {
         key: _without_pid(t) for key, t in together.items()
@@ -184,67 +163,70 @@ def test_the_expert_s_noise_is_a_rate() -> None:
         ExpertPolicy(noise=1.5)
 
 
-def test_closing_early_ends_what_is_in_flight() -> None:
-    """The environments hang in a step; closing does not wait for them, and the pool goes on."""
+def test_closing_early_ends_what_is_in_flight(tmp_path: Path) -> None:
+    """An environment hangs in a step; closing does not wait for it, and the pool goes on."""
+    is_asleep = tmp_path / "asleep"
     wanted = plans("task-0", "task-1", num_samples=1)
-    with EnvironmentPool(Sleepy, 2) as pool:
-        episodes = rollout(pool, Asynchronous(RandomPolicy()), wanted, instruction="")
+    with EnvironmentPool(functools.partial(Sleepy, is_asleep), 2, Limits(deadline_s=600)) as pool:
+        policy = AwaitsFile(RandomPolicy(), is_asleep)
+        episodes = rollout(pool, policy, wanted, instruction="")
         assert next(episodes).task_id == "task-0"
-        start = time.perf_counter()
+        start = time.monotonic()
         episodes.close()  # type: ignore[attr-defined]
-        assert time.perf_counter() - start < 20
+        assert time.monotonic() - start < 300  # of ten minutes
         (again,) = rollout(pool, Asynchronous(RandomPolicy()), wanted[:1], instruction="")
     assert again.status in ("done", "truncated")
-
-
-class Sleepy(Corridor):
-    def step(self, action: str) -> Any:
-        if self._task_id == "task-1":
-            time.sleep(50)
-        return super().step(action)
 
 
 def test_ctrl_c_ends_the_rollout_and_its_processes(tmp_path: Path) -> None:
     """Both the model and the environments keep it waiting."""
     script = tmp_path / "wait.py"
     script.write_text(WAITING)
+    root = Path(__file__).parents[2]
     run = subprocess.Popen(
-        [sys.executable, str(script)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, Path(__file__).parents[:2]))},
+        [sys.executable, str(script), str(tmp_path / "asleep")],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (root, root / "tests")))},
         stdout=subprocess.PIPE,
         text=True,
     )
     assert run.stdout is not None
-    children = [int(pid) for pid in run.stdout.readline().split()]
-    assert len(children) == 2
-    time.sleep(0.5)
-    run.send_signal(signal.SIGINT)
-    assert run.wait(timeout=30) == 7, "KeyboardInterrupt reached the caller"
+    with run.stdout as said:
+        children = [int(pid) for pid in said.readline().split()]
+        assert len(children) == 2
+        assert said.readline() == "waiting\n"
+        run.send_signal(signal.SIGINT)
+        assert run.wait(timeout=300) == 7, "KeyboardInterrupt reached the caller"
     for pid in children:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
 
 
 WAITING = """
-import asyncio, sys
-from test_rollout import Asynchronous, Sleepy, plans
+import asyncio, functools, pathlib, sys
+from support.asynchronous import AwaitsFile
+from support.corridor import Sleepy
 from w2stree.environments.hosting.pool import EnvironmentPool
+from w2stree.policies.protocol import Sampling
 from w2stree.policies.random import RandomPolicy
-from w2stree.rollouts.rollout import rollout
+from w2stree.rollouts.rollout import EpisodePlan, rollout
 
-class Slow(Asynchronous):
+class Slow(AwaitsFile):
     async def turn(self, episode):
+        answer = await super().turn(episode)
         if episode.prompt[0].content.startswith("task-0"):
-            await asyncio.sleep(50)
-        return await super().turn(episode)
+            print("waiting", flush=True)
+            await asyncio.sleep(600)
+        return answer
 
 if __name__ == "__main__":
-    with EnvironmentPool(Sleepy, 2) as pool:
+    is_asleep = pathlib.Path(sys.argv[1])
+    plans = [EpisodePlan(task, 0, Sampling(), 5) for task in ("task-0", "task-1")]
+    with EnvironmentPool(functools.partial(Sleepy, is_asleep), 2) as pool:
         for slot in range(2):
             pool[slot].call("tasks", "train")
         print(*(pool[slot]._process.pid for slot in range(2)), flush=True)
         try:
-            list(rollout(pool, Slow(RandomPolicy()), plans("task-0", "task-1"), instruction=""))
+            list(rollout(pool, Slow(RandomPolicy(), is_asleep), plans, instruction=""))
         except KeyboardInterrupt:
             sys.exit(7)
 """

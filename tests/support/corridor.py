@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import os
+import time
+from pathlib import Path
 from typing import Any
 
 from w2stree.environments.protocol import ExpertTurn, Info, Snapshot
@@ -54,3 +56,16 @@ class Corridor:
 
     def _info(self) -> Any:
         return {"score": self._room / LENGTH, "admissible_actions": ["east", "wait", "west"]}
+
+
+class Sleepy(Corridor):
+    """Its `task-1` hangs in the first step, which the file `is_asleep` tells of."""
+
+    def __init__(self, is_asleep: Path) -> None:
+        self._is_asleep = is_asleep
+
+    def step(self, action: str) -> tuple[str, float, bool, bool, Info]:
+        if self._task_id == "task-1":
+            self._is_asleep.touch()
+            time.sleep(600)
+        return super().step(action)

@@ -13,7 +13,7 @@ class Discrete:
         self.n, self.start = n, start
 
 
-class Corridor:
+class Doors:
     """Gymnasium's five-tuple with text: walk to the end, as many steps as the seed's last digit."""
 
     def __init__(self, *, admissible: str = "admissible_commands") -> None:
@@ -33,7 +33,7 @@ class Corridor:
         return f"{self.left} doors.", float(action == "open"), self.left == 0, False, info
 
 
-class OldCorridor:
+class OldDoors:
     """Gym before 0.26: seed(), a bare observation, done in one, here on Discrete actions."""
 
     action_space = Discrete(2, start=1)
@@ -51,7 +51,7 @@ class OldCorridor:
         return self.left, -1.0, self.left == 0 or is_late, {"TimeLimit.truncated": is_late}
 
 
-class Masked(OldCorridor):
+class Masked(OldDoors):
     """Says which of its actions can be taken."""
 
     def step(self, action: int) -> tuple[int, float, bool, dict[str, Any]]:
@@ -59,7 +59,7 @@ class Masked(OldCorridor):
         return observation, reward, is_over, {"action_mask": [0, 1]}
 
 
-class Named(Corridor):
+class Named(Doors):
     """Tasks of its own."""
 
     def tasks(self, split: str) -> list[str]:

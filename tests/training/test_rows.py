@@ -136,6 +136,7 @@ def test_too_long_rows_are_left_out_whole_and_counted() -> None:
     assert tokenize_preferences(rows, chat, max_length=length - 1) == [None]
 
 
+@pytest.mark.filterwarnings("ignore::w2stree.IdenticalTrajectories")
 def test_nothing_to_learn_from_is_an_error() -> None:
     with pytest.raises(InvalidInput, match="no preference rows"):
         preference_dataset(build_forest([GOOD, GOOD]).pairs())

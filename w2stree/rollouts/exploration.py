@@ -203,6 +203,8 @@ class Exploration:
             ):
                 for trajectory in episodes:
                     committer.append(trajectory)
+                    # As they end: how soon the disk acknowledges them is the machine's affair.
+                    self._refuse_to_fail_on(trajectory)
                     self._report(committer.acknowledged())
             self._report(committer.acknowledged())
 
@@ -229,7 +231,6 @@ class Exploration:
                     seconds_left=len(self._open) / rate,
                 )
             )
-            self._refuse_to_fail_on(trajectory)
 
     def _refuse_to_fail_on(self, trajectory: Trajectory) -> None:
         is_error = trajectory.status == "error"

@@ -20,9 +20,9 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import resource
 import signal
 import subprocess
-import time
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
@@ -104,15 +104,22 @@ def _guard(lifeline: Connection, stderr: int, memory_limit_mb: int | None) -> No
             except (EOFError, OSError):
                 break
         if memory_limit_mb is not None:
-            started = time.monotonic()
+            before_s = _computed_s()
             memory_mb = group_memory_mb(group)
-            # On a machine with very many processes measuring takes longer: at most 0.5 % of a core.
-            pause_s = max(_MEASURE_S, 200 * (time.monotonic() - started))
+            # On a machine with very many processes measuring takes longer: at most 0.5 % of a
+            # core. Not by the clock, or a busy machine would be measured minutes apart.
+            pause_s = max(_MEASURE_S, 200 * (_computed_s() - before_s))
             if memory_mb > memory_limit_mb:
                 cause = f"it uses {memory_mb:.0f} MiB; memory_limit_mb is {memory_limit_mb}"
                 lifeline.send((cause, tail))
                 break
     os.killpg(group, signal.SIGKILL)
+
+
+def _computed_s() -> float:
+    """Of this process, and of the runs of `ps` it waited for."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
 def _read(descriptor: int) -> bytes | None:

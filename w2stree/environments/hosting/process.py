@@ -31,6 +31,8 @@ from w2stree.errors import EnvironmentFailure, InvalidInput, MissingDependency
 # Raised by the child as themselves: the user's mistake, not the environment's failure.
 _USER_ERRORS = (InvalidInput, MissingDependency)
 _GRACE_S = 5.0  # to close a JVM, once asked to
+# For what comes at once unless the machine is busy: the guardian's answer, an exit status.
+_LAST_WORDS_S = 60.0
 
 
 class EnvironmentProcess:
@@ -161,12 +163,12 @@ class EnvironmentProcess:
         with contextlib.suppress(EOFError, OSError):  # the guardian is gone, or never was
             with contextlib.suppress(OSError):  # gone, but it may have left a message
                 self._lifeline.send_bytes(b"last words?")
-            if self._lifeline.poll(1.0):
+            if self._lifeline.poll(_LAST_WORDS_S):
                 cause, tail = self._lifeline.recv()
         return cause, " | ".join(tail.decode(errors="replace").split("\n")).strip(" |")
 
     def _exit_status(self) -> str:
-        self._process.join(timeout=1.0)
+        self._process.join(timeout=_LAST_WORDS_S)
         code = self._process.exitcode
         if code is None:
             return ""

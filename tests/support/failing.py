@@ -1,0 +1,48 @@
+"""Environments that fail, beside those of `bench.faults`: child processes import them from here."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from typing import Any
+
+from bench.faults.failing_environments import Fine, Leaks
+
+
+class NeverUp(Fine):
+    def __init__(self) -> None:
+        time.sleep(600)
+
+
+class Killed(Fine):
+    """Is killed in the middle of a step."""
+
+    def step(self, action: str) -> Any:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class FailsOnBad(Fine):
+    """One step long; that of the task `bad` is an exception."""
+
+    def reset(self, task_id: str) -> Any:
+        self._task_id = task_id
+        return super().reset(task_id)
+
+    def step(self, action: str) -> Any:
+        if self._task_id == "bad":
+            raise RuntimeError("out of fuel")
+        return "end", 1.0, True, False, {"score": 1.0, "admissible_actions": []}
+
+
+class LeaksOnTask1(Leaks):
+    """One step long; that of `task 1` leaks for ever."""
+
+    def reset(self, task_id: str) -> Any:
+        self._task_id = task_id
+        return super().reset(task_id)
+
+    def step(self, action: str) -> Any:
+        if self._task_id == "task 1":
+            return super().step("endless")
+        return "end", 1.0, True, False, {"score": 1.0, "admissible_actions": []}
