@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "bind.hpp"
-#include "w2stree/arrow.hpp"
+#include "w2stree/arrow/arrow.hpp"
 
 namespace {
 

@@ -5,7 +5,7 @@
 //   batch.__arrow_c_array__()  ──> capsules "arrow_schema", "arrow_array" ──> core
 #include "bind.hpp"
 #include "sequences.hpp"
-#include "w2stree/arrow_trajectories.hpp"
+#include "w2stree/arrow/arrow_trajectories.hpp"
 
 namespace {
 

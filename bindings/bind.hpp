@@ -13,10 +13,10 @@
 #include <span>
 #include <utility>
 
-#include "w2stree/column.hpp"
-#include "w2stree/errors.hpp"
-#include "w2stree/execution.hpp"
-#include "w2stree/trajectories.hpp"
+#include "w2stree/base/column.hpp"
+#include "w2stree/base/errors.hpp"
+#include "w2stree/base/execution.hpp"
+#include "w2stree/forest/trajectories.hpp"
 
 namespace py = pybind11;
 

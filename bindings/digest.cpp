@@ -1,8 +1,8 @@
-#include "w2stree/digest.hpp"
+#include "w2stree/file/digest.hpp"
 
 #include "bind.hpp"
 #include "text_table.hpp"
-#include "w2stree/xxhash.hpp"
+#include "w2stree/base/xxhash.hpp"
 
 namespace {
 

@@ -1,8 +1,8 @@
-#include "w2stree/forest.hpp"
+#include "w2stree/forest/forest.hpp"
 
 #include "bind.hpp"
-#include "w2stree/diversity.hpp"
-#include "w2stree/node_columns.hpp"
+#include "w2stree/forest/diversity.hpp"
+#include "w2stree/forest/node_columns.hpp"
 
 namespace {
 

@@ -1,4 +1,4 @@
-#include "w2stree/forest_file.hpp"
+#include "w2stree/file/forest_file.hpp"
 
 #include "bind.hpp"
 #include "text_table.hpp"

@@ -1,4 +1,4 @@
-#include "w2stree/growth.hpp"
+#include "w2stree/forest/growth.hpp"
 
 #include <vector>
 

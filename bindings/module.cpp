@@ -2,7 +2,7 @@
 #include <pybind11/pybind11.h>
 
 #include "bind.hpp"
-#include "w2stree/errors.hpp"
+#include "w2stree/base/errors.hpp"
 
 PYBIND11_MODULE(_core, module) {
   py::register_exception<w2stree::InvalidInput>(module, "InvalidInput", PyExc_ValueError)

@@ -1,12 +1,12 @@
-#include "w2stree/pairs.hpp"
+#include "w2stree/pairs/pairs.hpp"
 
 #include <pybind11/stl.h>  // optional only; lists never pass here
 
 #include <algorithm>
 
 #include "bind.hpp"
-#include "w2stree/node_columns.hpp"
-#include "w2stree/pair_stream.hpp"
+#include "w2stree/forest/node_columns.hpp"
+#include "w2stree/pairs/pair_stream.hpp"
 
 namespace {
 

@@ -1,11 +1,11 @@
-#include "w2stree/search.hpp"
+#include "w2stree/search/search.hpp"
 
 #include <pybind11/stl.h>  // std::optional
 
 #include <string>
 
 #include "bind.hpp"
-#include "w2stree/node_columns.hpp"
+#include "w2stree/forest/node_columns.hpp"
 
 namespace {
 

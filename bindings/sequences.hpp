@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "bind.hpp"
-#include "w2stree/id_table.hpp"
+#include "w2stree/text/id_table.hpp"
 
 template <class... Parts>
 [[noreturn]] void raise_type_error(const Parts&... parts) {

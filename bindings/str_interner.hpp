@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "sequences.hpp"
-#include "w2stree/id_table.hpp"
-#include "w2stree/interner.hpp"
+#include "w2stree/text/id_table.hpp"
+#include "w2stree/text/interner.hpp"
 
 class StrInterner {
  public:

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "bind.hpp"
-#include "w2stree/text_table.hpp"
+#include "w2stree/text/text_table.hpp"
 
 inline w2stree::TextTable text_table(const py::object& column, const char* name) {
   w2stree::TextTable table{borrow(py::cast<Array<std::uint8_t>>(column.attr("data")), name),

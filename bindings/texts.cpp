@@ -9,7 +9,7 @@
 
 #include "sequences.hpp"
 #include "str_interner.hpp"
-#include "w2stree/errors.hpp"
+#include "w2stree/base/errors.hpp"
 
 namespace {
 

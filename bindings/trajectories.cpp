@@ -5,7 +5,7 @@
 
 #include "sequences.hpp"
 #include "str_interner.hpp"
-#include "w2stree/errors.hpp"
+#include "w2stree/base/errors.hpp"
 
 // Where a slot lies in its object; public C API since Python 3.12, in this header before.
 #include <structmember.h>

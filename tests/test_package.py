@@ -10,7 +10,10 @@ import pytest
 
 import w2stree
 
-OPTIONAL = ("torch", "transformers", "trl", "peft", "datasets", "pydantic", "yaml", "matplotlib")
+OPTIONAL = (
+    *("torch", "transformers", "trl", "peft", "datasets", "pydantic", "yaml"),
+    *("jinja2", "matplotlib"),
+)
 
 
 def run(code: str, cwd: Path) -> str:

@@ -12,9 +12,9 @@
 #include <random>
 #include <vector>
 
-#include "w2stree/forest.hpp"
-#include "w2stree/pairs.hpp"
-#include "w2stree/search.hpp"
+#include "w2stree/forest/forest.hpp"
+#include "w2stree/pairs/pairs.hpp"
+#include "w2stree/search/search.hpp"
 
 namespace {
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from w2stree.trajectories.frames import Damage, Frame, read_frames, scan
 from w2stree.trajectories.journal import Journal, read_journal
+from w2stree.trajectories.origin import Origin
 from w2stree.trajectories.trajectory import Message, Step, Trajectory
 
 
@@ -35,8 +36,8 @@ def episodes(seed: int = 0) -> Iterator[Trajectory]:
             )
             for n in rng.integers(0, 1_000, size=int(rng.integers(1, 12)))
         )
-        info = {"sample_index": sample_index, "attempt": 0}
-        yield Trajectory("task", (Message("user", "Play."),), steps, 0.5, "done", info)
+        origin = Origin(sample_index)
+        yield Trajectory("task", (Message("user", "Play."),), steps, 0.5, "done", origin)
 
 
 def write_sample(path: Path, *, num_bytes: int) -> Path:

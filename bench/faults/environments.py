@@ -107,7 +107,7 @@ def disturb(folder: Path, fault: str, *, num_faults: int) -> DisturbedCounts:
             exploration.play(plans)
         finished = read_trajectories(journal.path)
         played[name] = {
-            (t.task_id, t.info["sample_index"], tuple(s.action for s in t.steps), t.total_return)
+            (t.task_id, t.origin.sample_index, tuple(s.action for s in t.steps), t.total_return)
             for t in finished
             if t.status != "error"
         }

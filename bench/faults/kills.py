@@ -93,7 +93,7 @@ def _one_run(
         counts.num_lost += _num_missing(acknowledged, _frames(journal))
     assert driver.returncode == 0, f"{run_dir}: exit status {driver.returncode}"
     frames = _frames(journal)
-    keys = [(t.task_id, t.info["sample_index"]) for t in read_journal(journal).trajectories]
+    keys = [(t.task_id, t.origin.sample_index) for t in read_journal(journal).trajectories]
     counts.num_duplicated += len(keys) - len(set(keys))
     whole = run_dir.with_name(f"{run_dir.name}-whole")
     assert _start(whole, seed, num_tasks).wait() == 0

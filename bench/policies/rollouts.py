@@ -185,7 +185,7 @@ def _report(
 
 def _play(pool: EnvironmentPool, policy: Any, plans: Sequence[EpisodePlan]) -> list[Trajectory]:
     played = list(rollout(pool, policy, plans, instruction=""))
-    errors = [t.info["error"] for t in played if t.status == "error"]
+    errors = [t.origin.error for t in played if t.status == "error"]
     if errors:
         raise RuntimeError(f"{len(errors)} episodes failed: {errors[0]}")
     return sorted(played, key=lambda t: t.task_id)

@@ -20,7 +20,7 @@
 #include "arrow_formats.hpp"
 #include "hostile.hpp"
 #include "input.hpp"
-#include "w2stree/arrow.hpp"
+#include "w2stree/arrow/arrow.hpp"
 
 namespace w2stree {
 

@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <vector>
 
-#include "w2stree/arrow.hpp"
+#include "w2stree/arrow/arrow.hpp"
 
 namespace w2stree {
 

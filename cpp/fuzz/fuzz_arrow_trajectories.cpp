@@ -14,8 +14,8 @@
 #include "hostile.hpp"
 #include "input.hpp"
 #include "properties.hpp"
-#include "w2stree/arrow_trajectories.hpp"
-#include "w2stree/forest.hpp"
+#include "w2stree/arrow/arrow_trajectories.hpp"
+#include "w2stree/forest/forest.hpp"
 
 namespace w2stree {
 namespace {

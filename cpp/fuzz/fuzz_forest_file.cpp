@@ -16,12 +16,12 @@
 #include <vector>
 
 #include "input.hpp"
-#include "w2stree/digest.hpp"
-#include "w2stree/forest_file.hpp"
-#include "w2stree/node_columns.hpp"
-#include "w2stree/pairs.hpp"
-#include "w2stree/search.hpp"
-#include "w2stree/xxhash.hpp"
+#include "w2stree/base/xxhash.hpp"
+#include "w2stree/file/digest.hpp"
+#include "w2stree/file/forest_file.hpp"
+#include "w2stree/forest/node_columns.hpp"
+#include "w2stree/pairs/pairs.hpp"
+#include "w2stree/search/search.hpp"
 
 namespace w2stree {
 namespace {

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from w2stree import _core
-from w2stree.text_column import TextColumn
+from w2stree.forest.texts import TextColumn
 
 FOLDER = Path(__file__).parent / "corpus" / "forest_file"
 

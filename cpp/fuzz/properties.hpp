@@ -13,10 +13,10 @@
 #include <vector>
 
 #include "input.hpp"
-#include "w2stree/arrow_trajectories.hpp"
-#include "w2stree/errors.hpp"
-#include "w2stree/forest.hpp"
-#include "w2stree/node_columns.hpp"
+#include "w2stree/arrow/arrow_trajectories.hpp"
+#include "w2stree/base/errors.hpp"
+#include "w2stree/forest/forest.hpp"
+#include "w2stree/forest/node_columns.hpp"
 
 namespace w2stree {
 

@@ -62,7 +62,7 @@ def test_a_run_has_its_configuration_and_its_journal(run_dir: Path) -> None:
     assert config["budget"]["episodes"] == 100
     assert len(config["samplings"]) == 6
     recorded = read_journal(run_dir / "episodes.journal").trajectories
-    keys = {(t.task_id, t.info["sample_index"], t.info["attempt"]) for t in recorded}
+    keys = {(t.task_id, t.origin.sample_index, t.origin.attempt) for t in recorded}
     assert len(keys) == len(recorded) == 12
 
 
@@ -133,8 +133,8 @@ def test_killed_drivers_lose_and_repeat_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["samplings=five"], "samplings"),
-        (["policy.name=oracle"], "policy: Input tag 'oracle'"),
+        (["samplings=five"], "samplings: is 'five'; give a list"),
+        (["policy.name=oracle"], "policy.name: is 'oracle'; use one of transformers"),
         (["tasks.count=0"], "tasks.count"),
         (["tasks.count=2000"], "2000 tasks of train are asked for; it has 1000"),
         (["branching={episodes_per_task: 1}", "samplings=[{temperature: 0}]"], "branching needs a"),

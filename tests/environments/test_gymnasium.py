@@ -223,7 +223,7 @@ def test_the_example_game_is_played_into_trees(monkeypatch: pytest.MonkeyPatch) 
     def play(size: int) -> dict[Any, Any]:
         with EnvironmentPool(factory, size) as pool:
             played = list(rollout(pool, RandomPolicy(), plans, instruction="Open the chest."))
-        return {(t.task_id, t.info["sample_index"]): t for t in played}
+        return {(t.task_id, t.origin.sample_index): t for t in played}
 
     played = play(2)
     assert played == play(1)

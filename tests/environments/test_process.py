@@ -121,7 +121,7 @@ def test_a_failing_environment_is_an_error_row_and_the_others_go_on() -> None:
     with EnvironmentPool(FailsOnBad, 2) as pool:
         played = {t.task_id: t for t in rollout(pool, RandomPolicy(), plans, instruction="")}
     assert played["bad"].status == "error"
-    assert "RuntimeError: out of fuel" in played["bad"].info["error"]
+    assert "RuntimeError: out of fuel" in str(played["bad"].origin.error)
     assert played["good"].status == played["good too"].status == "done"
     assert played["good"].total_return == 1.0
 
@@ -145,7 +145,7 @@ def test_a_leaking_environment_costs_its_episode_and_no_other() -> None:
     with EnvironmentPool(LeaksOnTask1, 1, Limits(memory_limit_mb=300)) as pool:
         played = list(rollout(pool, RandomPolicy(), plans, instruction=""))
     assert [t.status for t in played] == ["done", "error", "done"]
-    assert "memory_limit_mb is 300" in played[1].info["error"]
+    assert "memory_limit_mb is 300" in str(played[1].origin.error)
 
 
 class LeaksOnTask1(Leaks):

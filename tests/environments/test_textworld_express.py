@@ -176,7 +176,7 @@ def test_rollouts_do_not_depend_on_the_pool_s_size() -> None:
     def play(size: int) -> dict[Any, Any]:
         with EnvironmentPool(factory(max_steps=6), size) as pool:
             played = list(rollout(pool, RandomPolicy(by_verb=True), plans, instruction="Cook."))
-        return {(t.task_id, t.info["sample_index"]): t for t in played}
+        return {(t.task_id, t.origin.sample_index): t for t in played}
 
     one, three = play(1), play(3)
     assert one == three

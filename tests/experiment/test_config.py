@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("pydantic")
 
+from w2stree.environments.options import TextWorldExpressOptions
 from w2stree.errors import InvalidInput
 from w2stree.experiment.config import load_config, shipped_configs
+from w2stree.experiment.config.reading import recorded_today
+from w2stree.rollouts.exploration import PAPER_SAMPLINGS
+from w2stree.turns.decoding import Decoding
 
 
 @pytest.mark.parametrize("name", shipped_configs())
@@ -25,22 +31,114 @@ def test_overrides_reach_nested_keys() -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("tree_dpo.betta=0.5", r"miniature: tree_dpo.betta: Extra inputs are not permitted"),
-        ("colour=red", r"miniature: colour: Extra inputs"),
-        ("seed=-1", r"miniature: seed: Input should be greater than or equal to 0"),
-        ("weak.path=models/x", r"miniature: weak: .*exactly one of path and architecture"),
+        (
+            "tree_dpo.betta=0.5",
+            r"tree_dpo.betta: no such key; did you mean beta\? known are min_gap, .*compl",
+        ),
+        ("colour=red", r"colour: no such key; known are name, seed, .*, ceiling$"),
+        ("seed=-1", r"seed: is -1; give a number of at least 0"),
+        ("seed=x", r"seed: is 'x'; give a whole number"),
+        ("weak=null", r"weak: is null; give keys and values"),
+        ("weak.path=models/x", r"weak: give exactly one of path and architecture"),
         ("weak.architecture.max_length=64", r"weak.architecture.max_length is below max_length"),
-        ("weak.architecture.num_heads=5", r"even multiple of num_heads"),
-        ("environment.name=chess", r"environment: Input tag 'chess' .*'textworld_express'"),
-        ("tree_dpo.reference=strong", r"tree_dpo.reference: Input should be 'weak' or 'start'"),
+        ("weak.architecture.num_heads=5", r"weak.architecture: .*even multiple of num_heads \(5\)"),
+        ("weak.architecture.depth=5", r"weak.architecture.depth: no such key; known are hidden_s"),
+        ("weak.sft={num_epochs: 1}", r"weak.sft.learning_rate: is missing"),
+        ("weak.sft.batch_size=0", r"weak.sft: batch_size is 0; give at least 1"),
+        ("weak.sft.adam_beta2=1", r"weak.sft: adam_beta2 is 1.0; give a number in \[0, 1\)"),
+        ("weak.sft.scheduler=cosin", r"weak.sft.scheduler: is 'cosin'; did you mean cosine\?"),
+        ("weak.sft.lora={rank: 8}", r"weak.sft.lora.rank: no such key; known are r, alpha"),
+        ("weak.sft.lora={r: 0}", r"weak.sft.lora: r is 0; give at least 1"),
+        ("weak.sft.lora=8", r"weak.sft.lora: is 8; give keys and values"),
+        ("environment=twc", r"environment: is 'twc'; give keys and values"),
+        ("environment={game: twc}", r"environment.name: is missing; use one of textworld_express"),
+        ("environment.name=webshp", r"environment.name: is 'webshp'; did you mean webshop\? use"),
+        ("environment.game=chess", r"environment: game is 'chess'; TextWorldExpress has cooking"),
+        ("environment.max_steps=0", r"environment: max_steps is 0; give at least 1"),
+        ("environment.gme=twc", r"environment.gme: no such key; did you mean game\?"),
+        ("environment.params={a: b}", r"environment.params.a: is 'b'; give a whole number"),
+        ("environment.deadline_s=9", r"environment.deadline_s: has moved: write environment.lim"),
+        ("environment.limits={deadline: 9}", r"environment.limits.deadline: .*mean deadline_s\?"),
+        ("environment.limits={deadline_s: 0}", r"environment.limits: deadline_s is 0.0; give"),
+        ("prompt.thought=false", r"prompt.thought: has moved: write decoding.thought"),
+        ("decoding.actions=fre", r"decoding.actions: is 'fre'; did you mean free\? use one of adm"),
+        ("decoding.max_new_tokens=0", r"decoding: max_new_tokens is 0; give at least 1"),
+        ("decoding=free", r"decoding: is 'free'; give keys and values"),
+        ("explore.samplings=papr", r"explore.samplings: is 'papr'; give a list, .*, or paper for"),
+        ("explore.samplings=[{top_p: 1}]", r"explore.samplings: has 1; give at least 2"),
+        (
+            "explore.samplings=[{}, {temperature: -1}]",
+            r"^miniature: explore.samplings.1: temperature is -1.0; give a number >= 0$",
+        ),
+        ("tree_dpo.reference=strong", r"tree_dpo.reference: is 'strong'; use one of weak, start"),
+        (
+            "strong.pretrain.games=[{game: twc, episodes: 2000}]",
+            r"strong.pretrain.games.0: 2000 tasks of one fold are asked for; twc has 1000",
+        ),
         ("seed", r"override 'seed': write key.path=value"),
         ("seed.x=1", r"override 'seed.x=1': 'seed' is a value, not a section"),
         ("seed=[", r"override 'seed=\[': not a YAML value"),
     ],
 )
 def test_bad_keys_and_values_are_named(override: str, message: str) -> None:
-    with pytest.raises(InvalidInput, match=message):
+    with pytest.raises(InvalidInput, match=message) as refused:
         load_config("miniature", [override])
+    assert "__pydantic_config__" not in str(refused.value)
+    for theirs in ("Input should", "Value error", "pydantic.dev", "[type="):
+        assert theirs not in str(refused.value)
+
+
+def test_every_mistake_is_told() -> None:
+    with pytest.raises(InvalidInput) as refused:
+        load_config("miniature", ["seed=-1", "colour=red"])
+    assert [line.split(":")[1] for line in str(refused.value).splitlines()] == [" seed", " colour"]
+
+
+def test_samplings_may_be_the_paper_s() -> None:
+    assert load_config("miniature", ["explore.samplings=paper"]).explore.samplings == (
+        PAPER_SAMPLINGS
+    )
+
+
+def test_limits_are_laid_over_the_environment_s_own() -> None:
+    limits = load_config("miniature", ["environment.limits.deadline_s=7"]).environment.limits
+    assert limits == replace(TextWorldExpressOptions(game="twc").limits, deadline_s=7)
+
+
+def test_decoding_is_laid_over_what_the_environment_allows() -> None:
+    scienceworld = "environment={name: scienceworld}"
+    listing = "environment={name: scienceworld, list_actions: true}"
+    only_length = "decoding={max_new_tokens: 9}"
+    assert load_config("miniature", [only_length]).decoding == Decoding("admissible", True, 9)
+    assert load_config("miniature", [only_length, scienceworld]).decoding.actions == "free"
+    assert load_config("miniature", [only_length, listing]).decoding.actions == "admissible"
+    told = load_config("miniature", ["decoding={actions: admissible}", scienceworld]).decoding
+    assert told == Decoding("admissible")
+    absent = load_config("miniature", ["decoding={}"]).decoding
+    assert absent == TextWorldExpressOptions(game="twc").decoding == Decoding("admissible")
+
+
+def test_a_recorded_configuration_reads_as_it_was_recorded() -> None:
+    config = load_config("miniature")
+    recorded = config.model_dump(mode="json")
+    assert recorded_today(config)(recorded) == recorded
+
+
+def test_an_older_layout_reads_with_each_key_where_it_stands_today() -> None:
+    config = load_config("miniature", ["decoding.thought=false", "environment.limits.deadline_s=9"])
+    recorded = config.model_dump(mode="json")
+    old = copy.deepcopy(recorded)
+    old["prompt"]["thought"] = old["decoding"].pop("thought")
+    old["environment"] |= old["environment"].pop("limits")
+    for sampling in old["explore"]["samplings"]:
+        del sampling["model"]
+    del old["weak"]["sft"]["adam_beta2"]
+    before = copy.deepcopy(old)
+    assert recorded_today(config)(old) == recorded
+    assert old == before, "what was read is left as it was"
+    for record in ([], {"environment": 3}, {"prompt": {"thought": True}, "decoding": 5}):
+        with pytest.raises(InvalidInput, match=r"^config.json: "):
+            recorded_today(config)(record)
 
 
 def test_files_that_are_not_configurations_are_refused(tmp_path: Path) -> None:

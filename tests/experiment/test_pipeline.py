@@ -65,7 +65,8 @@ def test_explored_turns_keep_their_sampled_tokens(finished: Path) -> None:
     explored = read_trajectories(finished / "explore" / "trajectories.jsonl")
     assert len(explored) == 4 * 3
     for trajectory in explored:
-        assert {"temperature", "top_p", "seed", "sample_index"} <= set(trajectory.info)
+        origin = trajectory.origin
+        assert None not in (origin.temperature, origin.top_p, origin.seed, origin.sample_index)
         for step in trajectory.steps:
             assert step.response.startswith("Thought:")
             assert step.token_ids is not None
@@ -118,7 +119,7 @@ def test_the_tree_command_reads_what_explore_wrote(finished: Path) -> None:
         (("run", "miniature", "environment.game=chess"), "game is 'chess'; TextWorldExpress has"),
         (
             ("run", "miniature", "tasks.explore=1000"),
-            "1006 tasks of one fold are asked for; it has 1000",
+            "1006 tasks of one fold are asked for; cookingworld has 1000",
         ),
         (("run", "miniature", "--force", "sleep"), "--force sleep: no such stage"),
         (("tree", "absent.jsonl"), "absent.jsonl"),

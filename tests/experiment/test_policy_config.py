@@ -13,8 +13,11 @@ pytest.importorskip("pydantic")
 from pydantic import TypeAdapter, ValidationError
 
 from w2stree.errors import InvalidInput, MissingDependency
-from w2stree.experiment.config.policy import PolicySection
+from w2stree.experiment.config.exploration import ExplorationConfig
+from w2stree.experiment.config.policy import ModelPolicySection, PolicySection
+from w2stree.experiment.config.reading import read_config
 from w2stree.policies.protocol import ModelName
+from w2stree.turns.decoding import Decoding
 
 
 def make(section: dict[str, Any], model: ModelName = "tuned") -> Any:
@@ -35,8 +38,8 @@ def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_policies_without_a_model() -> None:
-    assert make({"name": "random"}).info == {"policy": "random"}
-    assert make({"name": "expert", "noise": 0.2}, "base").info == {"policy": "expert(noise=0.2)"}
+    assert make({"name": "random"}).name == "random"
+    assert make({"name": "expert", "noise": 0.2}, "base").name == "expert(noise=0.2)"
 
 
 @pytest.mark.train
@@ -45,20 +48,65 @@ def test_ids_of_one_tokenizer_have_one_fingerprint(model_dir: Path) -> None:
     local = make({"name": "transformers", "model": model_dir})
     served = make({"name": "openai", "model": "weak", "tokenizer": model_dir})
     blind = make({"name": "openai", "model": "weak"})
-    assert local.info["policy"] == "transformers"
-    assert served.info["policy"] == "openai"
-    assert served.info["served_model"] == "weak"
-    assert served.info["tokenizer"] == local.info["tokenizer"]
-    assert "tokenizer" not in blind.info
+    assert local.name == "transformers"
+    assert served.name == "openai(model=weak)"
+    assert served.tokenizer == local.tokenizer is not None
+    assert blind.tokenizer is None
 
 
 @pytest.mark.train
 def test_the_base_model_is_another(model_dir: Path) -> None:
     pytest.importorskip("openai")
     section = {"name": "openai", "model": "adapter", "base_model": "llama"}
-    assert make(section, "base").info["served_model"] == "llama"
+    assert make(section, "base").name == "openai(model=llama)"
     with pytest.raises(InvalidInput, match=r"set policy\.base_model"):
         make({"name": "transformers", "model": model_dir}, "base")
+
+
+def test_a_section_says_whether_it_has_a_base_model() -> None:
+    def has_base(**section: Any) -> bool:
+        return bool(TypeAdapter(PolicySection).validate_python(section).has_base_model)
+
+    assert has_base(name="random"), "one policy for all models"
+    assert not has_base(name="vllm", model="m")
+    assert has_base(name="openai", model="m", base_model="b")
+
+
+def test_decoding_is_the_environment_s_in_process_and_free_on_a_server() -> None:
+    def decoding(policy: str, environment: str) -> Decoding:
+        overrides = [f"policy={policy}", f"environment={environment}", "samplings=[{}]"]
+        section = read_config(ExplorationConfig, "textworld_random", overrides).policy
+        assert isinstance(section, ModelPolicySection)
+        return section.decoding
+
+    local, served = "{name: transformers, model: m%s}", "{name: openai, model: m%s}"
+    game, shop = "{name: textworld_express, game: twc}", "{name: webshop}"
+    assert decoding(local % "", game) == Decoding("admissible")
+    assert decoding(local % "", shop) == Decoding("free")
+    mute = ", decoding: {thought: false}"
+    assert decoding(local % mute, game) == Decoding("admissible", thought=False)
+    assert decoding(served % mute, game) == Decoding("free", thought=False, max_new_tokens=256)
+    choosing = ", decoding: {actions: admissible}"
+    assert decoding(served % choosing, game) == Decoding("admissible", max_new_tokens=256)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("samplings=papr", r"samplings: is 'papr'; give a list, .*or paper"),
+        ("samplings=[]", r"samplings: has 0; give at least 1"),
+        ("policy.name=randm", r"policy.name: is 'randm'; did you mean random\?"),
+        ("policy.noise=1", r"policy.noise: no such key; known are name, by_verb"),
+        ("policy={name: vllm, model: m, thought: false}", r"policy.thought: has moved: write pol"),
+        ("policy={name: vllm, model: m, decoding: {thoughts: true}}", r"decoding.thoughts: no suc"),
+        ("policy={name: vllm, model: m}", r"asks for the base model: set policy.base_model"),
+        ("budget.episodes=0", r"budget: episodes is 0; give a number above 0, or null: no limit"),
+        ("budget.episode=9", r"budget.episode: no such key; did you mean episodes\?"),
+    ],
+)
+def test_mistakes_in_an_exploration_are_named(override: str, message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        read_config(ExplorationConfig, "textworld_random", [override])
 
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from w2stree.errors import RunDirectoryError
+from w2stree.errors import InvalidInput, RunDirectoryError
 from w2stree.experiment.run_directory import RunDirectory, StageSpec, StageWriter, run_stages
 
 
@@ -108,6 +109,23 @@ def test_a_configuration_that_finished_nothing_may_be_corrected(tmp_path: Path) 
     RunDirectory(tmp_path / "run", {"seed": 1})
     corrected = RunDirectory(tmp_path / "run", {"seed": 2})
     assert json.loads((corrected.path / "config.json").read_text()) == {"seed": 2}
+
+
+def test_an_older_layout_is_compared_as_it_would_be_recorded_today(kitchen: Kitchen) -> None:
+    kitchen.run()
+    path = kitchen.directory.path
+
+    def read(recorded: Any) -> Any:
+        if "seed" not in recorded:
+            raise InvalidInput("config.json: seed: is missing")
+        return {"seeds": [recorded["seed"]]}
+
+    with pytest.raises(RunDirectoryError, match=r"seeds: \[1\] there, \[2\] now"):
+        RunDirectory(path, {"seeds": [2]}, read=read)
+    assert RunDirectory(path, {"seeds": [1]}, read=read)
+    assert json.loads((path / "config.json").read_text()) == {"seeds": [1]}
+    with pytest.raises(RunDirectoryError, match=r"of another version, .*seed: is missing"):
+        RunDirectory(path, {"seeds": [1]}, read=read)
 
 
 def test_one_process_holds_a_run(kitchen: Kitchen) -> None:

@@ -15,6 +15,7 @@ from support.strategies import episode, trajectory_lists
 from w2stree import Forest, InvalidInput, Trajectory, _core, build_forest, open_forest
 from w2stree.forest.parts import ForestParts
 from w2stree.forest.texts import TextColumn
+from w2stree.trajectories.origin import Origin
 
 pytestmark = pytest.mark.filterwarnings("ignore::w2stree.IdenticalTrajectories")
 
@@ -121,7 +122,9 @@ def test_payload_errors_and_the_sign_of_zero_do_not_matter() -> None:
     plain = [episode("ab", 0.0), episode("c", 1.0)]
     step = replace(plain[0].steps[0], response="Thought: hm")
     rich = [
-        replace(plain[0], steps=(step, plain[0].steps[1]), total_return=-0.0, info={"seed": 1}),
+        replace(
+            plain[0], steps=(step, plain[0].steps[1]), total_return=-0.0, origin=Origin(seed=1)
+        ),
         replace(plain[1], status="truncated"),
         episode("d", 0.0, status="error"),
     ]

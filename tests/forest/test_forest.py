@@ -155,8 +155,7 @@ def test_picture_keeps_to_one_short_line_a_run() -> None:
     step = episode("a", 1).steps[0]
     long = replace(step, action="say\n" + "x" * 99, observation="You\n\nsee " + "y" * 500)
     drawn = str(build_forest([replace(episode("a", 1), steps=(long,))])["task"])
-    line = drawn.splitlines()[1]
-    assert line.startswith("`- say xxx") and "You see yyy" in line and len(line) < 125
+    assert drawn.splitlines()[1] == (f"`- say {'x' * 35}…  [n=1 r=1.00]  You see {'y' * 51}…")
 
 
 def test_picture_of_a_deep_tree() -> None:

@@ -172,7 +172,7 @@ def test_token_ids_and_logprobs_are_kept_where_given() -> None:
     assert (both.token_ids, both.logprobs) == ((7, 8), (-0.5, -1.0))
     assert (other_length.token_ids, other_length.logprobs) == ((7, 8, 9), None)
     assert (neither.token_ids, neither.logprobs) == (None, None)
-    assert "tokenizer" not in policy(server).info, "whose ids they are is not known"
+    assert policy(server).tokenizer is None, "whose ids they are is not known"
 
 
 def test_a_server_that_refuses_token_ids_is_asked_without() -> None:
@@ -289,7 +289,7 @@ def test_episodes_are_in_flight_together_and_fail_alone() -> None:
         "task-0": "done", "task-1": "done", "task-2": "error", "task-3": "done",
     }  # fmt: skip
     failed = next(t for t in played if t.status == "error")
-    assert server.url in failed.info["error"]
+    assert server.url in str(failed.origin.error)
     assert failed.steps == ()
     assert all(t.total_return == 1.0 for t in played if t.status == "done")
     assert len(server.requests) == 10

@@ -87,7 +87,7 @@ def play(pool: EnvironmentPool, policy: Any, *, temperature: float = 1.0) -> lis
         for sample in range(2)
     ]
     played = list(rollout(pool, policy, plans, instruction="Cook."))
-    return sorted(played, key=lambda t: (t.task_id, t.info["sample_index"]))
+    return sorted(played, key=lambda t: (t.task_id, t.origin.sample_index))
 
 
 def openai_policy(url: str, model_dir: Path, **settings: Any) -> OpenAIPolicy:
@@ -143,8 +143,8 @@ def check_sampled(played: list[Trajectory], model_dir: Path, *, model: Any = Non
     model = model or own_model
     chat = ChatFormat(tokenizer)
     for trajectory in played:
-        assert trajectory.status in ("done", "truncated"), trajectory.info
-        assert trajectory.info["tokenizer"] == chat.fingerprint()
+        assert trajectory.status in ("done", "truncated"), trajectory.origin
+        assert trajectory.origin.tokenizer == chat.fingerprint()
         for number, step in enumerate(trajectory.steps):
             assert step.token_ids is not None
             assert step.logprobs is not None
@@ -182,8 +182,8 @@ def test_as_chat_messages_any_server_s_way(
 ) -> None:
     played = play(pool, openai_policy(url, model_dir, tokenizer=None))
     for trajectory in played:
-        assert trajectory.status in ("done", "truncated"), trajectory.info
-        assert "tokenizer" not in trajectory.info
+        assert trajectory.status in ("done", "truncated"), trajectory.origin
+        assert trajectory.origin.tokenizer is None
         assert all(s.token_ids and s.logprobs for s in trajectory.steps)
 
 
@@ -195,7 +195,7 @@ def test_admissible_decoding_plays_admissible_actions(
         url, model_dir, decoding=Decoding("admissible", thought=has_thought, max_new_tokens=60)
     )
     for trajectory in play(pool, policy, temperature=0.5):
-        assert trajectory.status in ("done", "truncated"), trajectory.info
+        assert trajectory.status in ("done", "truncated"), trajectory.origin
         for step in trajectory.steps:
             assert step.response.startswith("Thought:" if has_thought else "Action:")
             action = parse_action(step.response)
@@ -234,7 +234,7 @@ def test_vllm_in_process_plays_the_server_s_episodes(
     script, out = tmp_path / "play.py", tmp_path / "played.jsonl"
     script.write_text(IN_PROCESS)
     subprocess.run([PYTHON, str(script), str(model_dir), str(out), json.dumps(GAME)], check=True)
-    played = sorted(read_trajectories(out), key=lambda t: (t.task_id, t.info["sample_index"]))
+    played = sorted(read_trajectories(out), key=lambda t: (t.task_id, t.origin.sample_index))
     check_sampled(played, model_dir)
     served = play(pool, openai_policy(url, model_dir))
     assert [[s.token_ids for s in t.steps] for t in played] == [

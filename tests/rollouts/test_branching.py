@@ -18,12 +18,13 @@ from w2stree.rollouts.exploration import Exploration, plan_episodes
 from w2stree.rollouts.rollout import EpisodePlan
 from w2stree.trajectories.files import read_trajectories
 from w2stree.trajectories.journal import Journal
+from w2stree.trajectories.origin import Origin
 from w2stree.trajectories.trajectory import Step, Trajectory
 
 
 def walk(task_id: str, sample: int, actions: str, total_return: float) -> Trajectory:
     steps = tuple(Step(a, f"after {actions[: i + 1]}") for i, a in enumerate(actions))
-    return Trajectory(task_id, (), steps, total_return, "done", {"sample_index": sample})
+    return Trajectory(task_id, (), steps, total_return, "done", Origin(sample))
 
 
 #   ─ a ─ b ─┬─ c   1.0          the variance of returns after "ab" is 0.25, after "x" 0.2025
@@ -97,11 +98,11 @@ def test_a_branch_begins_with_its_prefix_and_goes_on_from_there(
         )
         assert [s.action for s in plans[0].prefix] == ["turn right", "turn left"]
         assert exploration.play(plans)
-    by_sample = {t.info["sample_index"]: t for t in read_trajectories(path)}
+    by_sample = {t.origin.sample_index: t for t in read_trajectories(path)}
     branched = [by_sample[plan.sample_index] for plan in plans]
     assert len(by_sample) == 34
     for trajectory, plan in zip(branched, plans, strict=True):
         assert trajectory.steps[: len(plan.prefix)] == plan.prefix
-        assert trajectory.info["prefix_length"] == len(plan.prefix)
+        assert trajectory.origin.prefix_length == len(plan.prefix)
         assert len(trajectory.steps) == 3
         assert trajectory.status in ("done", "truncated")

@@ -34,6 +34,7 @@ from w2stree.rollouts.rollout import EpisodePlan
 from w2stree.trajectories.files import read_trajectories
 from w2stree.trajectories.group_commit import GroupCommit
 from w2stree.trajectories.journal import Journal, read_journal
+from w2stree.trajectories.origin import Origin
 from w2stree.trajectories.trajectory import Trajectory
 from w2stree.turns.turn import AgentTurn
 
@@ -99,7 +100,7 @@ def test_tasks_are_chosen_by_number(pool: EnvironmentPool) -> None:
 def test_every_sample_is_played_once(pool: EnvironmentPool, path: Path) -> None:
     exploration = play(path, pool)
     recorded = read_journal(path).trajectories
-    assert {(t.task_id, t.info["sample_index"]) for t in recorded} == {
+    assert {(t.task_id, t.origin.sample_index) for t in recorded} == {
         (p.task_id, p.sample_index) for p in PLANS
     }
     assert len(recorded) == len(PLANS)
@@ -150,7 +151,7 @@ def test_errors_are_retried_with_the_same_stream_and_never_count_as_failures(
     recorded = read_journal(path).trajectories
     errors = [t for t in recorded if t.status == "error"]
     assert len(errors) == 4 == exploration.tallies["lock/1"].num_errors
-    assert all("RuntimeError: the lock is jammed" in t.info["error"] for t in errors)
+    assert all("RuntimeError: the lock is jammed" in str(t.origin.error) for t in errors)
     assert exploration.tallies["lock/1"].num_finished == 3
 
     def actions(t: Trajectory) -> tuple[str, ...]:
@@ -159,9 +160,9 @@ def test_errors_are_retried_with_the_same_stream_and_never_count_as_failures(
     whole = read_trajectories(path.with_name("whole.journal"))
     counted = read_trajectories(path)
     assert {(t.task_id, actions(t)) for t in counted} == {(t.task_id, actions(t)) for t in whole}
-    by_sample = {(t.task_id, t.info["sample_index"]): actions(t) for t in counted}
+    by_sample = {(t.task_id, t.origin.sample_index): actions(t) for t in counted}
     for error in errors:  # what it played before it failed is what the retry played
-        done = by_sample[error.task_id, error.info["sample_index"]]
+        done = by_sample[error.task_id, error.origin.sample_index]
         assert done[: len(error.steps)] == actions(error)
 
 
@@ -257,15 +258,15 @@ def test_each_model_plays_its_own_part(pool: EnvironmentPool, path: Path) -> Non
     def policy(model: str) -> RandomPolicy:
         asked.append(model)
         named = RandomPolicy()
-        named.info = {"policy": model}
+        named.name = model
         return named
 
     with Journal(path) as journal:
         Exploration(journal, pool, policy).play(PLANS)
     assert asked == ["tuned", "base"]
     recorded = read_journal(path).trajectories
-    assert all(t.info["policy"] == t.info["model"] for t in recorded)
-    assert sum(t.info["policy"] == "base" for t in recorded) == 3
+    assert all(t.origin.policy == t.origin.model for t in recorded)
+    assert sum(t.origin.policy == "base" for t in recorded) == 3
 
 
 class Stubborn(RandomPolicy):
@@ -315,7 +316,7 @@ def test_a_journal_that_fails_stops_the_run(
 
 
 def test_episodes_are_acknowledged_in_groups_and_in_order(path: Path) -> None:
-    episodes = [Trajectory("t", (), (), 0.0, "done", {"sample_index": i}) for i in range(500)]
+    episodes = [Trajectory("t", (), (), 0.0, "done", Origin(i)) for i in range(500)]
     with Journal(path) as journal:
         with GroupCommit(journal) as committer:
             for trajectory in episodes:

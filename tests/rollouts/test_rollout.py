@@ -22,6 +22,7 @@ from w2stree.policies.expert import ExpertPolicy
 from w2stree.policies.protocol import Episode, Sampling
 from w2stree.policies.random import RandomPolicy
 from w2stree.rollouts.rollout import EpisodePlan, rollout
+from w2stree.trajectories.origin import Origin
 from w2stree.trajectories.trajectory import Step, Trajectory
 from w2stree.turns.react import UNPARSED, render_turn
 from w2stree.turns.turn import AgentTurn
@@ -31,8 +32,8 @@ class Asynchronous:
     """A lockstep policy asked one episode at a time, each taking its own time to answer."""
 
     def __init__(self, policy: Any) -> None:
-        self._policy, self.info = policy, policy.info
-        self.needs_expert = getattr(policy, "needs_expert", False)
+        self._policy, self.name, self.tokenizer = policy, policy.name, policy.tokenizer
+        self.needs_expert = policy.needs_expert
         self.num_running = self.most_running = 0
         self.is_closed = False
 
@@ -73,7 +74,7 @@ def play(policy: Any, wanted: Sequence[EpisodePlan], size: int = 3) -> dict[Any,
     with EnvironmentPool(Corridor, size) as pool:
         played = list(rollout(pool, policy, wanted, instruction=""))
     assert len(played) == len(wanted)
-    return {(t.task_id, t.info["sample_index"]): t for t in played}
+    return {(t.task_id, t.origin.sample_index): t for t in played}
 
 
 @pytest.mark.parametrize(
@@ -91,17 +92,17 @@ def test_asynchronous_episodes_are_those_of_lockstep(policy: Any) -> None:
 
 
 def _without_pid(trajectory: Trajectory) -> Trajectory:
-    cause = str(trajectory.info.get("error", "")).partition(":")[2]
-    return replace(trajectory, info={**trajectory.info, "error": cause})
+    cause = (trajectory.origin.error or "").partition(":")[2]
+    return replace(trajectory, origin=replace(trajectory.origin, error=cause))
 
 
 @pytest.mark.parametrize("wrap", [lambda p: p, Asynchronous], ids=["lockstep", "async"])
 def test_failures_end_their_own_episode_alone(wrap: Any) -> None:
     played = play(wrap(Silent()), plans("task-0", "task-1", "task-2", "hopeless", num_samples=1))
     assert played["task-1", 0].status == "error"
-    assert played["task-1", 0].info["error"] == "the server is down"
+    assert played["task-1", 0].origin.error == "the server is down"
     assert played["hopeless", 0].status == "error"
-    assert "its process ended" in played["hopeless", 0].info["error"]
+    assert "its process ended" in str(played["hopeless", 0].origin.error)
     assert len(played["hopeless", 0].steps) == 1, "what was played before stays"
     assert played["task-0", 0].status in ("done", "truncated")
     speechless = played["task-2", 0]
@@ -119,13 +120,26 @@ def test_a_user_s_mistake_stops_the_rollout(wrap: Any) -> None:
         play(wrap(Mistaken()), plans("task-0", "task-1"))
 
 
-def test_info_names_the_plan() -> None:
+def test_the_origin_names_plan_and_policy() -> None:
     plan = EpisodePlan("task-0", 4, Sampling(0.5, 0.9, "base"), 7, attempt=2)
     (trajectory,) = play(RandomPolicy(), [plan]).values()
-    assert trajectory.info == {
-        "sample_index": 4, "attempt": 2, "seed": 7,
-        "temperature": 0.5, "top_p": 0.9, "model": "base", "policy": "random",
-    }  # fmt: skip
+    assert trajectory.origin == Origin(
+        sample_index=4, attempt=2, seed=7,
+        temperature=0.5, top_p=0.9, model="base", policy="random",
+    )  # fmt: skip
+    assert trajectory.info == {}
+
+
+def test_a_policy_without_a_part_of_its_protocol_is_refused() -> None:
+    class Nameless:
+        async def turn(self, episode: Episode) -> AgentTurn:
+            return AgentTurn("Action: east")
+
+        async def close(self) -> None:
+            pass
+
+    with pytest.raises(InvalidInput, match="Nameless is no policy; it needs `name`"):
+        play(Nameless(), plans("task-0"))
 
 
 def test_another_attempt_draws_the_same() -> None:
@@ -144,8 +158,7 @@ def test_an_episode_starts_where_its_prefix_leads(wrap: Any) -> None:
     assert branched.steps == whole.steps
     assert branched.prompt == whole.prompt
     assert branched.total_return == 1.0
-    assert branched.info["prefix_length"] == 2
-    assert "prefix_length" not in whole.info
+    assert (branched.origin.prefix_length, whole.origin.prefix_length) == (2, 0)
 
 
 def test_a_prefix_that_is_answered_differently_is_an_error() -> None:
@@ -153,7 +166,7 @@ def test_a_prefix_that_is_answered_differently_is_an_error() -> None:
     plan = EpisodePlan("task-0", 0, Sampling(), 5, prefix=(wrong,))
     trajectory = play(RandomPolicy(), [plan])["task-0", 0]
     assert trajectory.status == "error"
-    assert "the snapshot has 'You are on the moon.'" in trajectory.info["error"]
+    assert "the snapshot has 'You are on the moon.'" in str(trajectory.origin.error)
 
 
 def test_the_expert_s_noise_is_a_rate() -> None:
@@ -161,7 +174,7 @@ def test_the_expert_s_noise_is_a_rate() -> None:
     by_noise = {noise: play(ExpertPolicy(noise=noise), wanted, size=4) for noise in (0.0, 0.5, 1.0)}
     for trajectory in by_noise[0.0].values():
         assert [s.response for s in trajectory.steps] == [render_turn("out", "east")] * LENGTH
-        assert trajectory.info["policy"] == "expert(noise=0)"
+        assert trajectory.origin.policy == "expert(noise=0)"
     lengths = [len(t.steps) for t in by_noise[0.5].values()]
     assert LENGTH < sum(lengths) / len(lengths) < MAX_STEPS
     thoughts = [s.response.startswith("Thought: out") for t in by_noise[1.0].values()

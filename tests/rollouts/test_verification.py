@@ -104,7 +104,7 @@ def test_whatever_was_changed_is_found(run: Path, played: list[Trajectory]) -> N
         assert (differences[0].what, differences[0].step) == (what, step)
         # Steps that were cut off may have paid: the return is the only consequence there is.
         assert {d.what for d in differences[1:]} <= {"return"}
-        assert differences[0].sample_index == trajectory.info["sample_index"]
+        assert differences[0].sample_index == trajectory.origin.sample_index
 
 
 def test_a_difference_is_printed_and_the_exit_code_is_one(
@@ -113,11 +113,12 @@ def test_a_difference_is_printed_and_the_exit_code_is_one(
     step = played[2].steps[4]
     steps = list(played[2].steps)
     steps[4] = replace(step, observation=f"{step.observation} Or so.")
-    error = replace(played[0], status="error", info={**played[0].info, "error": "it died"})
+    died = replace(played[0].origin, error="it died")
+    error = replace(played[0], status="error", origin=died)
     write(run, [error, *played[1:2], replace(played[2], steps=tuple(steps)), *played[3:]])
     assert main(["verify", str(run / "explore" / "trajectories.jsonl")]) == 1
     out = capsys.readouterr().out
-    sample = played[2].info["sample_index"]
+    sample = played[2].origin.sample_index
     assert f"{played[2].task_id}, sample {sample}, step 5: observation differs" in out
     assert "Or so." in out
     assert out.count("replayed ") == 1
@@ -151,9 +152,21 @@ def test_stages_in_the_making_and_other_games_are_left_out(
     assert [file.parent.name for file in found.skipped] == ["random_play"]
 
 
+def test_a_run_of_an_older_layout_is_found_too(run: Path) -> None:
+    config = json.loads((run / "config.json").read_text())
+    config["environment"] |= config["environment"].pop("limits")
+    (run / "config.json").write_text(json.dumps(config))
+    assert read_run(run).environment == OPTIONS
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
-    [(None, "no config.json"), ('{"name": "x"}', "no readable `environment`"), ("{", "readable")],
+    [
+        (None, "no config.json"),
+        ("{", "not readable as JSON"),
+        ('{"name": "x"}', "has no `environment` to play in"),
+        ('{"environment": {"name": "chess"}}', "config.json: environment.name: is 'chess'; use"),
+    ],
 )
 def test_what_is_no_run_is_named(
     config: str | None, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

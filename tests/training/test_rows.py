@@ -14,6 +14,7 @@ from w2stree import preference_dataset, sft_dataset
 from w2stree.errors import InvalidInput
 from w2stree.forest.build import build_forest
 from w2stree.training.rows import PreferenceRow, preference_rows, tokenize_preferences, tokenize_sft
+from w2stree.trajectories.origin import Origin
 from w2stree.trajectories.trajectory import Message, Step, Trajectory
 from w2stree.turns.chat import ChatFormat
 
@@ -105,11 +106,12 @@ def test_sampled_ids_are_kept_by_the_tokenizer_that_sampled_them() -> None:
     assert letters != chat.encode("Action: look") + chat.end_ids
     step = Step("look", "a room", "Action: look", tuple(letters))
 
-    def rows_of(info: dict[str, str]) -> list[int]:
-        sampled = Trajectory("t", (Message("user", "go"),), (step,), 1.0, "done", info)
+    def rows_of(fingerprint: str) -> list[int]:
+        origin = Origin(tokenizer=fingerprint)
+        sampled = Trajectory("t", (Message("user", "go"),), (step,), 1.0, "done", origin)
         return tokenize_sft([sampled], chat, max_length=512).rows[0]["input_ids"]
 
-    own, foreign = rows_of({"tokenizer": chat.fingerprint()}), rows_of({"tokenizer": "another"})
+    own, foreign = rows_of(chat.fingerprint()), rows_of("another")
     assert own[-len(letters) :] == letters
     assert foreign[-len(letters) :] != letters
     assert tokenizer.decode(own) == tokenizer.decode(foreign)

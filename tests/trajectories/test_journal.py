@@ -16,6 +16,7 @@ from w2stree.errors import InvalidInput, JournalError
 from w2stree.trajectories.files import read_trajectories
 from w2stree.trajectories.frames import encode_frame
 from w2stree.trajectories.journal import Contents, Journal, read_journal
+from w2stree.trajectories.origin import Origin
 from w2stree.trajectories.trajectory import Message, Status, Step, Trajectory
 
 
@@ -28,7 +29,7 @@ def episode(
         (Step("take knife", "Taken.", "Action: take knife", (1, 2), (-0.5, -1.0), 0.25),),
         0.0 if status == "error" else 0.25,
         status,
-        {"sample_index": sample, "attempt": attempt},
+        Origin(sample_index=sample, attempt=attempt),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import FrozenInstanceError
 from pathlib import Path
 
@@ -56,7 +57,9 @@ def test_reads_directories_in_name_order_and_skips_blank_lines(tmp_path: Path) -
 def test_nothing_to_read(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"no \*\.jsonl or \*\.journal files"):
         read_trajectories(tmp_path)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(
+        FileNotFoundError, match=r"^[^\[]*absent\.jsonl: no such file or directory$"
+    ):
         read_trajectories(tmp_path / "absent.jsonl")
 
 
@@ -74,10 +77,48 @@ def test_trajectories_are_frozen() -> None:
         FULL.total_return = 1.0  # type: ignore[misc]
 
 
-def test_torn_last_line(tmp_path: Path) -> None:
+def test_a_torn_last_line_may_be_deleted(tmp_path: Path) -> None:
+    """Cut anywhere, in the middle of a character too."""
     file = tmp_path / "t.jsonl"
-    file.write_text(FULL.to_json() + "\n" + FULL.to_json()[:-20], encoding="utf-8")
-    with pytest.raises(InvalidInput, match=r"t\.jsonl:2: not valid JSON .*torn last line.*delete"):
+    whole = FULL.to_json().encode()
+    for size in (1, whole.index("🪙".encode()) + 2, len(whole) - 1):
+        file.write_bytes(whole + b"\n" + whole[:size])
+        with pytest.raises(InvalidInput, match=r"t\.jsonl:2: torn.*delete this line$"):
+            read_trajectories(file)
+    file.write_bytes(whole + b"\n" + whole)
+    assert read_trajectories(file) == [FULL, FULL], "whole, but for its line break"
+
+
+@pytest.mark.parametrize("bad", ['{"task_id": "t", ', "{'task_id': 't'}", "and so on"])
+def test_other_lines_that_are_no_json_are_not_to_be_deleted(bad: str, tmp_path: Path) -> None:
+    file = tmp_path / "t.jsonl"
+    for lines in (f"{bad}\n{FULL.to_json()}\n", f"{FULL.to_json()}\n{bad}\n"):
+        file.write_text(lines, encoding="utf-8")
+        with pytest.raises(InvalidInput, match=r"t\.jsonl:\d: .*expected ") as caught:
+            read_trajectories(file)
+        assert "delete" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "begins"),
+    [
+        (b"# w2stree\n\nwords\n", "'# w2stree'"),
+        (b"\nw2s1 0000000004 cbf43926 {}\n", "'w2s1 0000000004 cbf43926 {}'"),
+        (b"[\n", "'['"),
+        (b"12", "'12'"),
+        (b"\x89PNG\r\n", "'\N{REPLACEMENT CHARACTER}PNG'"),
+        (b'"' + b"x" * 5_000, f"'\"{'x' * 38}…'"),
+    ],
+)
+def test_what_is_no_file_of_trajectories_is_said_to_be_none(
+    content: bytes, begins: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "README.md"
+    file.write_bytes(content)
+    message = (
+        rf"README\.md:\d: no JSON-lines file of trajectories: it begins with {re.escape(begins)}"
+    )
+    with pytest.raises(InvalidInput, match=message):
         read_trajectories(file)
 
 

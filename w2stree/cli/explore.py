@@ -106,9 +106,9 @@ def _play(config: ExplorationConfig, journal: Journal) -> Exploration:
         )
         is_complete = exploration.play(plan_episodes(task_ids, samplings, seed=config.seed))
         if is_complete and config.branching:
-            from_roots = [t for t in journal.episodes() if "prefix_length" not in t.info]
+            from_roots = [t for t in journal.episodes() if not t.origin.prefix_length]
             branches = plan_branches(
-                [t for t in from_roots if t.info["sample_index"] < len(samplings)],
+                [t for t in from_roots if t.origin.sample_index in range(len(samplings))],
                 samplings,
                 episodes_per_task=config.branching.episodes_per_task,
                 criterion=config.branching.criterion,

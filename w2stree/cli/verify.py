@@ -9,14 +9,15 @@ from itertools import takewhile
 from random import Random
 from typing import TYPE_CHECKING
 
-from w2stree.environments.hosting.replay import shortened
 from w2stree.errors import InvalidInput, MissingDependency
+from w2stree.shorten import quoted
 from w2stree.trajectories.trajectory import Trajectory
 
 if TYPE_CHECKING:
     from w2stree.rollouts.verification import Difference
 
 _SHOWN_DIFFERENCES = 20
+_SHOWN_COLUMNS = 120
 _SHOWN_BEFORE = 30  # characters in common before the first that differs
 
 
@@ -60,8 +61,8 @@ def _describe(difference: Difference) -> str:
     return (
         f"{difference.task_id}, sample {difference.sample_index}, step {difference.step}: "
         f"{difference.what} differs{f' from character {start} on' if start else ''}\n"
-        f"  recorded {shortened(recorded[start:])}\n"
-        f"  replayed {shortened(replayed[start:])}"
+        f"  recorded {quoted(recorded[start:], _SHOWN_COLUMNS)}\n"
+        f"  replayed {quoted(replayed[start:], _SHOWN_COLUMNS)}"
     )
 
 

@@ -59,8 +59,18 @@ class Options:
 
     @property
     def title(self) -> str:
-        """Names what is played, for a heading."""
+        """What is played, for a heading: "twc"."""
         raise NotImplementedError
+
+    @property
+    def noun(self) -> str:
+        """What it is, after "the": "game"."""
+        return "game"
+
+    @property
+    def sentence(self) -> str:
+        """Both, within a sentence: "the text game twc"."""
+        return f"the text {self.noun} {self.title}"
 
     @property
     def settings(self) -> list[str]:
@@ -106,7 +116,7 @@ class TextWorldExpressOptions(Options):
 
     @property
     def title(self) -> str:
-        return f"TextWorldExpress: {self.game}"
+        return self.game
 
     def _own(self) -> list[str]:
         params = ", ".join(f"{name} {value}" for name, value in self.params.items())
@@ -183,6 +193,14 @@ class WebShopOptions(Options):
     def title(self) -> str:
         return "WebShop"
 
+    @property
+    def noun(self) -> str:
+        return "shop"
+
+    @property
+    def sentence(self) -> str:
+        return f"the web shop {self.title}"
+
     def _own(self) -> list[str]:
         return [f"{self.goals} goals"]
 
@@ -220,6 +238,14 @@ class GymnasiumOptions(Options):
     def title(self) -> str:
         return str(self.options.get("id", self.make))
 
+    @property
+    def noun(self) -> str:
+        return "environment"
+
+    @property
+    def sentence(self) -> str:
+        return f"the environment {self.title}"
+
     def _own(self) -> list[str]:
         given = ", ".join(f"{name} {value}" for name, value in self.options.items())
-        return [given] if given else []
+        return [given or "the environment's own settings"]

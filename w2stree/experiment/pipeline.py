@@ -26,6 +26,7 @@ from w2stree.experiment.stages import learn, measure, play, tree
 from w2stree.experiment.stages.context import Context
 from w2stree.experiment.stages.inputs import inputs_for, outside
 from w2stree.report.charts import require_matplotlib
+from w2stree.report.templates import require_jinja2
 
 Stage = tuple[StageSpec, Callable[[StageWriter], None]]
 
@@ -157,3 +158,4 @@ def _check(config: Config) -> None:
     if kind.needs_java or config.strong.pretrain:
         java_home_bin()
     require_matplotlib()
+    require_jinja2()

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from w2stree.errors import InvalidInput, RunDirectoryError
+from w2stree.trajectories.replacing import replacing
 
 MANIFEST = "manifest.json"
 _VERSIONED = ("w2stree", "numpy", "torch", "transformers", "trl", "peft", "textworld-express")
@@ -219,11 +220,9 @@ def read_json(path: Path) -> Any:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Pretty JSON, replaced as a whole."""
-    partial = path.with_name(f".{path.name}.partial")
-    text = json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n"
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    """Pretty JSON, all or nothing (`replacing`)."""
+    with replacing(path) as file:
+        file.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
 
 
 def hash_file(file: Path) -> str:

@@ -14,8 +14,8 @@ from w2stree.trajectories.trajectory import Step, Trajectory
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Trajectories as `cpp/include/w2stree/trajectories.hpp` lays them out, and the texts of
-    their ids."""
+    """Trajectories as `cpp/include/w2stree/forest/trajectories.hpp` lays them out, and the texts
+    of their ids."""
 
     action_id: NDArray[np.int32]
     observation_id: NDArray[np.int32]

@@ -2,18 +2,17 @@
 
     forest.save("weak.forest")                    open_forest("weak.forest")
       core's columns ──┐                            map ──> checksums, structure ──> Forest
-      text tables ─────┴─> .weak.forest.partial      └── the columns are the file's own pages
+      text tables ─────┴─> .weak.forest.….partial    └── the columns are the file's own pages
                               └─ fsync, rename
 
-The layout is in `cpp/include/w2stree/forest_file.hpp`. A file holds what a forest merges, and no
-more: prompts, responses and token ids stay with the trajectories.
+The layout is in `cpp/include/w2stree/file/forest_file.hpp`. A file holds what a forest merges, and
+no more: prompts, responses and token ids stay with the trajectories.
 """
 
 from __future__ import annotations
 
 import mmap
 import os
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +25,7 @@ from w2stree.errors import ForestFileError, InvalidInput
 from w2stree.forest.parts import ForestParts
 from w2stree.forest.texts import TextColumn
 from w2stree.forest.threads import num_threads_or_all
+from w2stree.trajectories.replacing import replacing
 from w2stree.trajectories.trajectory import Trajectory
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 def save_forest(forest: Forest, path: str | os.PathLike[str]) -> None:
-    """`Forest.save`: all or nothing, a temporary file beside `path`, synced, then renamed."""
+    """`Forest.save`: all or nothing (`replacing`)."""
     content = _core.ForestFileBytes(
         forest.core,
         packed(forest.task_ids),
@@ -42,22 +42,9 @@ def save_forest(forest: Forest, path: str | os.PathLike[str]) -> None:
         forest.num_errors,
         num_threads=num_threads_or_all(None),
     )
-    target = Path(path)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}.partial")
-    try:
-        with partial.open("wb") as file:
-            for piece in content.pieces():
-                file.write(piece.data)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(target)
-    except OSError as error:
-        if error.filename is None:  # a full disk does not say which
-            error.filename = str(target)
-        raise
-    finally:
-        partial.unlink(missing_ok=True)
-    _sync_directory(target.parent)
+    with replacing(path, "wb") as file:
+        for piece in content.pieces():
+            file.write(piece.data)
 
 
 def read_forest(path: Path, num_threads: int | None) -> ForestParts:
@@ -110,17 +97,6 @@ def _map(descriptor: int) -> mmap.mmap:
         flags = mmap.MAP_SHARED | mmap.MAP_POPULATE
         return mmap.mmap(descriptor, 0, flags=flags, prot=mmap.PROT_READ)
     return mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
-
-
-def _sync_directory(path: Path) -> None:
-    """Makes a rename last through a power cut, where directories can be synced."""
-    if not hasattr(os, "O_DIRECTORY"):
-        return
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def check_trajectories(forest: Forest, given: Sequence[Trajectory]) -> None:

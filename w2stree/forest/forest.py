@@ -5,7 +5,7 @@
                  └─ wait ── "Time passes." ── …                  trajectory 3
     task-5    …
 
-Text lives here; the core (`cpp/include/w2stree/forest.hpp`) sees integer ids only and gives
+Text lives here; the core (`cpp/include/w2stree/forest/forest.hpp`) sees integer ids only and gives
 back arrays by node. Node ids follow depth-first pre-order over the whole forest.
 """
 
@@ -266,7 +266,7 @@ class Forest:
 
         Equal for any order of the trajectories and any route to the forest (batch, added
         piecemeal, merged shards, opened from a file), on any machine; see
-        `cpp/include/w2stree/digest.hpp`. Not a guard against forgers. O(num_nodes).
+        `cpp/include/w2stree/file/digest.hpp`. Not a guard against forgers. O(num_nodes).
         """
         tables = (packed(self.task_ids), packed(self.actions), packed(self.observations))
         left, right = _core.digest(self._core, *tables, num_threads=num_threads_or_all(None))

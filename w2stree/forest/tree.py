@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from w2stree.shorten import shorten
 from w2stree.trajectories.trajectory import Trajectory
 
 if TYPE_CHECKING:
@@ -64,9 +65,9 @@ class Tree:
     def __str__(self) -> str:
         """One line for each run of steps without a branch or an ending:
 
-        |- take key > open door  [n=4 r=0.60 *]  A dark hall with a chest and a ...
+        |- take key > open door  [n=4 r=0.60 *]  A dark hall with a chest and a …
         """
-        lines = [f"{_short(self.task_id, _OBSERVATION_WIDTH)}  [{self._label(self.root)}]"]
+        lines = [f"{shorten(self.task_id, _OBSERVATION_WIDTH)}  [{self._label(self.root)}]"]
         pending = [("", child, last) for child, last in self._branches(self.root)]
         while pending:
             indent, node, is_last = pending.pop()
@@ -90,12 +91,12 @@ class Tree:
 
     def _line(self, chain: list[int]) -> str:
         actions = [
-            _short(self.forest.actions[self.forest.action_id[n]], _ACTION_WIDTH) for n in chain
+            shorten(self.forest.actions[self.forest.action_id[n]], _ACTION_WIDTH) for n in chain
         ]
         if len(actions) > 4:
             actions[2:-1] = [f"({len(actions) - 3} steps)"]
         observation = self.forest.observations[self.forest.observation_id[chain[-1]]]
-        end = _short(observation, _OBSERVATION_WIDTH)
+        end = shorten(observation, _OBSERVATION_WIDTH)
         return f"{' > '.join(actions)}  [{self._label(chain[-1])}]  {end}".rstrip()
 
     def _label(self, node: int) -> str:
@@ -105,9 +106,3 @@ class Tree:
         marks += "*" * bool(forest.num_actions[node] >= 2)
         marks += "~" * bool(forest.num_children[node] > forest.num_actions[node])
         return f"n={count} r={forest.return_sum[node] / count:.2f} {marks}".rstrip()
-
-
-def _short(text: str, width: int) -> str:
-    """On one line, at most `width` characters."""
-    line = " ".join(text.split())
-    return line if len(line) <= width else line[: width - 3] + "..."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from w2stree.environments.protocol import ExpertTurn
 from w2stree.errors import InvalidInput, ModelFailure
@@ -23,12 +23,13 @@ class ExpertPolicy:
     where a detour cannot be undone: trees with branches for the price of the environment alone.
     """
 
+    tokenizer: str | None = None
     needs_expert = True
 
     def __init__(self, *, noise: float = 0.0) -> None:
         if not 0.0 <= noise <= 1.0:
             raise InvalidInput(f"noise is {noise}; give a probability")
-        self.info: Mapping[str, str] = {"policy": f"expert(noise={noise:g})"}
+        self.name = f"expert(noise={noise:g})"
         self._noise = noise
 
     def act(self, episodes: Sequence[Episode]) -> list[AgentTurn | ModelFailure]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -42,6 +42,8 @@ class OpenAIPolicy:
     tokenizer their ids are of. `decoding.actions` "admissible" needs vLLM's `structured_outputs`.
     """
 
+    needs_expert = False
+
     def __init__(
         self,
         model: str,
@@ -68,9 +70,8 @@ class OpenAIPolicy:
         self._wants_tokens = True
         self._client: Any = None
         self.num_generated_tokens = 0
-        self.info: Mapping[str, str] = {"policy": "openai", "served_model": model}
-        if self._chat is not None:
-            self.info = {**self.info, "tokenizer": self._chat.fingerprint()}
+        self.name = f"openai(model={model})"
+        self.tokenizer = None if self._chat is None else self._chat.fingerprint()
 
     async def turn(self, episode: Episode) -> AgentTurn:
         """One request; drawing exactly one seed from the episode's generator."""

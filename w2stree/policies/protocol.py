@@ -7,7 +7,7 @@ episodes that do not wait for each other: right where a server does the batching
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, Protocol, get_args, runtime_checkable
 
@@ -65,15 +65,19 @@ class Episode:
     expert: tuple[ExpertTurn, ...] = ()
 
 
+@runtime_checkable
 class Policy(Protocol):
-    """An agent that answers for all running episodes at once.
+    """An agent that answers for all running episodes at once."""
 
-    A policy with a true attribute `needs_expert` finds the environment's solution in
-    `Episode.expert`.
-    """
+    name: str
+    """Who played, in its trajectories' `origin.policy`."""
 
-    info: Mapping[str, str]
-    """What its trajectories' `info` says of it: `policy`, and the `tokenizer` of its ids."""
+    tokenizer: str | None
+    """The fingerprint of the tokenizer that its turns' ids are of (`ChatFormat.fingerprint`);
+    None where it gives none, or does not know."""
+
+    needs_expert: bool
+    """Whether it is given the environment's solution of the task (`Episode.expert`)."""
 
     def act(self, episodes: Sequence[Episode]) -> Sequence[AgentTurn | ModelFailure]:
         """The next turn of each episode, in order; a failure ends its episode alone."""
@@ -86,8 +90,10 @@ class Policy(Protocol):
 class AsyncPolicy(Protocol):
     """An agent that answers episode by episode, many at a time."""
 
-    info: Mapping[str, str]
-    """As `Policy.info`."""
+    name: str
+    tokenizer: str | None
+    needs_expert: bool
+    """All three as in `Policy`."""
 
     async def turn(self, episode: Episode) -> AgentTurn:
         """The episode's next turn; raises `ModelFailure`, which ends this episode alone."""

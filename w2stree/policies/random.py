@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from w2stree.errors import ModelFailure
 from w2stree.policies.protocol import Episode
@@ -18,8 +18,11 @@ class RandomPolicy:
     lists no admissible actions, the episode fails (`ModelFailure`).
     """
 
+    name = "random"
+    tokenizer: str | None = None
+    needs_expert = False
+
     def __init__(self, *, by_verb: bool = False) -> None:
-        self.info: Mapping[str, str] = {"policy": "random"}
         self._by_verb = by_verb
 
     def act(self, episodes: Sequence[Episode]) -> list[AgentTurn | ModelFailure]:

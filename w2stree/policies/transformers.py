@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,14 +23,14 @@ class TransformersPolicy:
     turns.
     """
 
+    name = "transformers"
+    needs_expert = False
+
     def __init__(self, model: Any, tokenizer: Any, *, decoding: Decoding = Decoding()) -> None:
         self._model = model.eval()
         self._chat = ChatFormat(tokenizer)
         self._grammar = TurnGrammar(self._chat, decoding)
-        self.info: Mapping[str, str] = {
-            "policy": "transformers",
-            "tokenizer": self._chat.fingerprint(),
-        }
+        self.tokenizer: str | None = self._chat.fingerprint()
         self._cache: LockstepCache | None = None
         self._episodes: dict[int, Episode] = {}  # those in the cache, by key
         self._unseen: dict[int, list[int]] = {}  # ids of an episode the cache does not hold yet

@@ -6,7 +6,7 @@ vLLM pins its own torch, so it lives in an environment of its own, with w2stree 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,9 @@ class VllmPolicy:
     `max_length` bounds a history and its turn (None: what the model allows); an episode that
     exceeds it fails (`ModelFailure`). Log-probabilities are of the distribution sampled from.
     """
+
+    name = "vllm"
+    needs_expert = False
 
     def __init__(
         self,
@@ -61,7 +64,7 @@ class VllmPolicy:
         self._max_length = int(self._engine.llm_engine.model_config.max_model_len)
         self._chat = ChatFormat(self._engine.get_tokenizer())
         self._decoding = decoding
-        self.info: Mapping[str, str] = {"policy": "vllm", "tokenizer": self._chat.fingerprint()}
+        self.tokenizer: str | None = self._chat.fingerprint()
         self.num_generated_tokens = 0
 
     def act(self, episodes: Sequence[Episode]) -> list[AgentTurn | ModelFailure]:

@@ -9,6 +9,7 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 from w2stree.errors import MissingDependency
@@ -59,8 +60,8 @@ def reward_chart(bars: Sequence[Bar]) -> str:
     return _svg(figure, "Average reward of each method with 95 % intervals", salt="reward")
 
 
-def difference_chart(bars: Sequence[Bar]) -> str:
-    """Paired differences with their intervals around a zero line; an SVG element."""
+def difference_chart(bars: Sequence[Bar], *, to: str) -> str:
+    """Paired differences to the method `to`, with intervals, around a zero line; an SVG element."""
     figure, axes = _axes(bars)
     axes.axvline(0, color=_INK, linewidth=1, linestyle=(0, (4, 3)))
     _intervals(axes, bars, colour=None)
@@ -69,7 +70,7 @@ def difference_chart(bars: Sequence[Bar]) -> str:
     high = max([0.0, *(bar.ci95[1] for bar in bars)])
     axes.set_xlim(low - 0.08 * reach, high + 0.08 * reach)
     axes.set_xlabel("difference in average reward")
-    return _svg(figure, "Paired differences to sft_weak with 95 % intervals", salt="difference")
+    return _svg(figure, f"Paired differences to {to} with 95 % intervals", salt="difference")
 
 
 def _axes(bars: Sequence[Bar]) -> tuple[Any, Any]:
@@ -120,5 +121,5 @@ def _svg(figure: Any, title: str, *, salt: str) -> str:
     svg = re.sub(r"\s*<style.*?</style>", "", svg, flags=re.DOTALL)
     # Ids of two charts on a page must differ, whatever matplotlib calls its groups.
     svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{salt}-", svg)
-    head = f'<svg class="chart" role="img" aria-label="{title}"'
+    head = f'<svg class="chart" role="img" aria-label="{escape(title)}"'
     return svg.replace("<svg", head, 1).strip()

@@ -7,14 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from w2stree.errors import InvalidInput
 from w2stree.evaluation import Estimate, MethodResult
 
 MINUS, DASH, _SPACE = "\N{MINUS SIGN}", "\N{EN DASH}", "\N{NO-BREAK SPACE}"
 
 Verdict = Literal["gains", "no difference shown", "loses"]
-
-TRAINED = ("tree_dpo", "mcts_sft")
-"""The methods under test: a strong model trained on the weak one's tree."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +26,35 @@ class TreePicture:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """All that the report's files are made from; `config` as JSON-ready values."""
+class MethodText:
+    """A method for a reader: its name, what it is in a clause, whether the report is about it."""
 
+    label: str
+    explanation: str
+    is_tested: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """All that the report's files are made from: it knows no method and no environment itself.
+
+    Raises `InvalidInput` for a row whose method has no text.
+    """
+
+    title: str
+    settings: Sequence[str]
+    """The figures that say at a glance which experiment this is."""
+    environment: str
+    """What was played, for the middle of a sentence: "the text game twc"."""
+    noun: str
+    """The same in a word, after "the": "game"."""
+    methods: Mapping[str, MethodText]
+    weak: str
+    """The method that the table is measured from; the stage of this name trained it."""
+    strong: str
+    """Its counterpart: the strong model before it learned from the weak one's runs."""
     config: Mapping[str, Any]
+    """As JSON-ready values."""
     rows: Sequence[MethodResult]
     forest: Mapping[str, Any]
     """Forest statistics by name, see `FOREST_TERMS`."""
@@ -40,15 +63,13 @@ class Report:
     versions: Mapping[str, str]
     trees: Sequence[TreePicture] = ()
 
-
-_METHODS = {
-    "random": ("Random play", "takes any valid action"),
-    "sft_weak": ("Weak model", "the small model, fine-tuned on the demonstrations"),
-    "sft_strong": ("Strong model", "the larger model, fine-tuned on the same demonstrations"),
-    "tree_dpo": ("Strong + TreeDPO", "then taught which choices in the weak model's runs paid"),
-    "mcts_sft": ("Strong + MCTS-SFT", "then fine-tuned on the best paths found in those runs"),
-    "ceiling": ("Ceiling", "the strong model, shown expert runs of the explored tasks instead"),
-}
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if row.method not in self.methods:
+                raise InvalidInput(
+                    f"rows has the method {row.method!r}, methods has no text for it; it has "
+                    f"{', '.join(map(repr, self.methods)) or 'none'}"
+                )
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +131,7 @@ FOREST_TERMS = (
     Term(
         "num_preference_rows",
         "Preference rows",
-        "Distinct training rows (history, better, worse) that the pairs give TreeDPO.",
+        "Distinct training rows (history, better, worse) that the pairs give.",
         "count",
     ),
     Term(
@@ -122,20 +143,10 @@ FOREST_TERMS = (
     Term(
         "best_path_mean_return",
         "Mean return of best paths",
-        "Over the one path a task that the tree search keeps: what MCTS-SFT learns from.",
+        "Over the one path a task that the tree search keeps.",
         "reward",
     ),
 )
-
-
-def label(method: str) -> str:
-    """A method's name for a reader."""
-    return _METHODS.get(method, (method, ""))[0]
-
-
-def explanation(method: str) -> str:
-    """What the method is, in a clause; empty for one that is not known here."""
-    return _METHODS.get(method, (method, ""))[1]
 
 
 def number(value: float | None) -> str:
@@ -178,11 +189,16 @@ def verdict(difference: Estimate) -> Verdict:
     return "loses" if high < 0 else "no difference shown"
 
 
-def verdict_sentence(row: MethodResult) -> str:
+def tested(report: Report) -> list[MethodResult]:
+    """The rows of the methods that the report is about."""
+    return [row for row in report.rows if report.methods[row.method].is_tested]
+
+
+def verdict_sentence(report: Report, row: MethodResult) -> str:
     """Whether a method gains over the weak and over the strong model, by their intervals."""
-    against_weak = _comparison(row.differences["sft_weak"], "weak")
-    against_strong = _comparison(row.differences["sft_strong"], "strong")
-    return f"{label(row.method)} {against_weak}; it {against_strong}."
+    against_weak = _comparison(row.differences[report.weak], "weak")
+    against_strong = _comparison(row.differences[report.strong], "strong")
+    return f"{report.methods[row.method].label} {against_weak}; it {against_strong}."
 
 
 def _comparison(difference: Estimate, other: str) -> str:
@@ -195,43 +211,42 @@ def _comparison(difference: Estimate, other: str) -> str:
     }[verdict(difference)]
 
 
-def title(report: Report) -> str:
-    """Names the game and the method."""
-    return f"Weak-to-strong on {report.config['environment']['game']}"
-
-
-def settings(report: Report) -> list[str]:
-    """The figures that say at a glance which experiment this is."""
-    config = report.config
-    tasks, environment = config["tasks"], config["environment"]
-    return [
-        f"configuration {config['name']}, seed {config['seed']}",
-        ", ".join(f"{name} {value}" for name, value in environment["params"].items())
-        or "the game's own settings",
-        f"at most {environment['max_steps']} steps an episode",
-        f"{tasks['demonstrations']} demonstrations",
-        f"{tasks['explore']} explored tasks, {len(config['explore']['samplings'])} runs each",
-        f"{tasks['test']} test tasks ({tasks['test_split']} fold)",
-    ]
-
-
 def introduction(report: Report) -> list[str]:
     """What was done, in three sentences."""
     config = report.config
     tasks, num_runs = config["tasks"], len(config["explore"]["samplings"])
-    weak, strong = _size(report, "sft_weak"), _size(report, "sft_strong")
+    weak, strong = _size(report, report.weak), _size(report, report.strong)
     return [
-        f"A weak model{weak} learned the text game {config['environment']['game']} from "
+        f"A weak model{weak} learned {report.environment} from "
         f"{tasks['demonstrations']} expert demonstrations and then played {tasks['explore']} "
         f"other tasks {num_runs} times each, without demonstrations and with different sampling.",
-        "Its runs, failures included, were merged into one tree a task, and the trees taught a "
-        f"strong model{strong} in two ways: by preferences where runs chose differently and "
-        "ended differently (TreeDPO), and by imitating the best path that a tree search finds "
-        "in each tree (MCTS-SFT).",
+        f"Its runs, failures included, were merged into one tree a task{_taught(report, strong)}.",
         f"Every model then played the same {tasks['test']} tasks of the {tasks['test_split']} "
         "fold, none of them seen before, once each and without sampling; the average reward is "
-        "the mean of the game's final scores, from 0 to 1.",
+        f"the mean of the {report.noun}'s final scores, from 0 to 1.",
     ]
+
+
+def _taught(report: Report, size: str) -> str:
+    """How the introduction goes on where a method was tested."""
+    labels = [report.methods[row.method].label for row in tested(report)]
+    if not labels:
+        return ""
+    ways = "" if len(labels) == 1 else f" in {_counted(len(labels))} ways"
+    listed = " and ".join([*([", ".join(labels[:-1])] if labels[1:] else []), labels[-1]])
+    return f", and a strong model{size} learned from them{ways}: {listed}"
+
+
+def chart_note(report: Report) -> str:
+    """How the charts are read."""
+    num_tested = len(tested(report))
+    methods = "method" if num_tested == 1 else f"{_counted(num_tested)} methods"
+    return "Whiskers: 95 % intervals." + (f" Blue: the {methods} under test." if num_tested else "")
+
+
+def _counted(count: int) -> str:
+    words = ("two", "three", "four", "five", "six", "seven", "eight", "nine")
+    return words[count - 2] if 2 <= count < 10 else str(count)
 
 
 def caveats(report: Report) -> list[str]:
@@ -259,12 +274,13 @@ def caveats(report: Report) -> list[str]:
     elif tasks["test_split"] == "train":
         lines.append(
             f"The test tasks are the train fold's from number {tasks['test_offset']} on: new tasks "
-            "of things that training tasks have too, not the game's own test fold."
+            f"of things that training tasks have too, not the {report.noun}'s own test fold."
         )
     for row in report.rows:
         if row.num_errors:
+            label = report.methods[row.method].label
             lines.append(
-                f"{row.num_errors} episodes of {label(row.method)} ended in an error and are not "
+                f"{row.num_errors} episodes of {label} ended in an error and are not "
                 "scored; a task without a finished episode counts 0."
             )
     return lines
@@ -291,6 +307,11 @@ def forest_terms(report: Report) -> list[tuple[Term, str]]:
         for term in FOREST_TERMS
         if forest.get(term.key) is not None and (term.key != "num_errors" or forest[term.key])
     ]
+
+
+def stage_metrics(report: Report) -> dict[str, Any]:
+    """What each stage recorded, by stage."""
+    return {stage["stage"]: stage["metrics"] for stage in report.stages}
 
 
 def finite(value: Any) -> Any:

@@ -6,11 +6,11 @@ as its longest label, and each subtree has its own band of height.
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from w2stree.forest.tree import Tree
+from w2stree.shorten import num_columns, shorten
 
 MARGIN = 8.0
 CHAR_WIDTH, LINE_HEIGHT = 6.7, 14.0  # one character and one line of the 11 px monospace labels
@@ -18,7 +18,7 @@ PILL_WIDTH, PILL_HEIGHT = 40.0, 20.0
 _ABOVE, _BELOW = 18.0, 20.0  # what a node needs around its centre, its notes apart
 NOTE_HEIGHT = 12.0
 ELBOW, _GAP = 26.0, 10.0  # before and after the labels between two nodes
-_LABEL_CHARS = 30
+_LABEL_COLUMNS = 30
 _MAX_LINES = 4
 _MAX_WIDTH, _MAX_HEIGHT = 1060.0, 680.0  # a picture that a page shows without zooming
 
@@ -42,7 +42,7 @@ class DrawnNode:
     @property
     def labels(self) -> list[str]:
         """The actions on the edge into the node, the middle of a long run left out."""
-        actions = [_short(action) for action in self.actions]
+        actions = [shorten(action, _LABEL_COLUMNS) or "(empty)" for action in self.actions]
         if len(actions) > _MAX_LINES:
             actions[2:-1] = [f"… {len(actions) - 3} more …"]
         return actions
@@ -145,15 +145,5 @@ def _place(root: DrawnNode) -> None:
             top += child.band
 
 
-def _short(text: str) -> str:
-    """On one line, as many characters as a label holds; wide characters count twice."""
-    line, used = " ".join(text.split()) or "(empty)", 0
-    for i, character in enumerate(line):
-        used += 1 + (unicodedata.east_asian_width(character) in "WF")
-        if used > _LABEL_CHARS:
-            return line[: max(1, i - 1)] + "…"
-    return line
-
-
 def _width(text: str) -> float:
-    return CHAR_WIDTH * sum(1 + (unicodedata.east_asian_width(c) in "WF") for c in text)
+    return CHAR_WIDTH * num_columns(text)

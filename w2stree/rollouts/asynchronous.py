@@ -80,14 +80,13 @@ class _Players:
             for key, plan in self._plans:
                 running = RunningEpisode(plan, slot=slot, key=key, instruction=self._instruction)
                 status = await self._status(running)
-                self._ended.put_nowait(running.trajectory(status, self._policy.info))
+                self._ended.put_nowait(running.trajectory(status, self._policy))
         except Exception as error:  # whoever waits for a trajectory is told
             self._ended.put_nowait(error)
 
     async def _status(self, running: RunningEpisode) -> Status:
         """Play one episode to its end."""
-        with_expert = getattr(self._policy, "needs_expert", False)
-        exchange = running.begin(with_expert=with_expert)
+        exchange = running.begin(with_expert=self._policy.needs_expert)
         try:
             while (status := await self._environment(running.slot, exchange)) is None:
                 exchange = running.advance(await self._policy.turn(running.episode))

@@ -24,6 +24,7 @@ from w2stree.forest.forest import Forest
 from w2stree.forest.tree import Tree
 from w2stree.policies.protocol import Sampling
 from w2stree.rollouts.rollout import EpisodePlan
+from w2stree.trajectories.journal import key_of
 from w2stree.trajectories.trajectory import Step, Trajectory
 
 Criterion = Literal["return_variance", "uncertainty"]
@@ -46,7 +47,7 @@ def plan_branches(
     temperature take turns (greedy decoding would play what it played before). Sample indices
     go on after `len(samplings)`. A task whose returns are all equal gets none. The result does
     not depend on the order of `trajectories`. Raises `InvalidInput` where no sampling has a
-    temperature; trajectories need `info["sample_index"]`.
+    temperature or a trajectory has no `origin.sample_index`.
     """
     sampled = [sampling for sampling in samplings if sampling.temperature > 0]
     if not sampled:
@@ -106,7 +107,7 @@ def _trajectory_ids(forest: Forest, node: int) -> list[int]:
 
 
 def _forest(trajectories: Sequence[Trajectory]) -> Forest:
-    ordered = sorted(trajectories, key=lambda t: (t.task_id, t.info["sample_index"]))
+    ordered = sorted(trajectories, key=key_of)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", IdenticalTrajectories)  # told by the exploration itself
         return build_forest(ordered)

@@ -7,14 +7,15 @@ plan ─ begin ─> episode ─┬─ policy's turn ─ advance ─┬─> statu
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Generator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Generator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from w2stree.environments.protocol import Snapshot
-from w2stree.policies.protocol import Episode, Sampling
+from w2stree.policies.protocol import AsyncPolicy, Episode, Policy, Sampling
+from w2stree.trajectories.origin import Origin
 from w2stree.trajectories.trajectory import Message, Status, Step, Trajectory
 from w2stree.turns.react import UNPARSED, parse_action
 from w2stree.turns.turn import AgentTurn
@@ -95,19 +96,27 @@ class RunningEpisode:
         self._score = info["score"]
         return "done" if terminated else "truncated" if truncated else None
 
-    def trajectory(self, status: Status, policy_info: Mapping[str, str]) -> Trajectory:
-        """What was played; `info` names the plan, the policy and an error's cause."""
-        plan = self._plan
-        how = {"sample_index": plan.sample_index, "attempt": plan.attempt, "seed": plan.seed}
-        start = {"prefix_length": len(plan.prefix)} if plan.prefix else {}
-        cause = {} if self.error is None else {"error": self.error}
+    def trajectory(self, status: Status, policy: Policy | AsyncPolicy) -> Trajectory:
+        """What was played; its origin names the plan, the policy and an error's cause."""
+        plan, sampling = self._plan, self._plan.sampling
         return Trajectory(
             task_id=plan.task_id,
             prompt=self.episode.prompt,
             steps=tuple(self.episode.steps),
             total_return=self._score,
             status=status,
-            info={**how, **start, **asdict(plan.sampling), **policy_info, **cause},
+            origin=Origin(
+                sample_index=plan.sample_index,
+                attempt=plan.attempt,
+                seed=plan.seed,
+                prefix_length=len(plan.prefix),
+                temperature=sampling.temperature,
+                top_p=sampling.top_p,
+                model=sampling.model,
+                policy=policy.name,
+                tokenizer=policy.tokenizer,
+                error=self.error,
+            ),
         )
 
 

@@ -23,7 +23,7 @@ from w2stree.policies.protocol import AsyncPolicy, ModelName, Policy, Sampling
 from w2stree.rollouts.rollout import EpisodePlan, rollout
 from w2stree.rollouts.tally import TaskTally, num_sampled_tokens
 from w2stree.trajectories.group_commit import GroupCommit
-from w2stree.trajectories.journal import Journal
+from w2stree.trajectories.journal import Journal, key_of
 from w2stree.trajectories.trajectory import Trajectory
 
 PAPER_SAMPLINGS = (
@@ -237,11 +237,11 @@ class Exploration:
         if self._num_errors_in_a_row >= MAX_ERRORS_IN_A_ROW:
             raise ExplorationFailure(
                 f"{self._num_errors_in_a_row} episodes in a row ended in an error, the last one: "
-                f"{trajectory.info['error']}; mend it and run the same command again to go on"
+                f"{trajectory.origin.error}; mend it and run the same command again to go on"
             )
 
     def _count(self, trajectory: Trajectory) -> None:
-        sample = (trajectory.task_id, trajectory.info["sample_index"])
+        sample = key_of(trajectory)[:2]
         self._num_attempts[sample] = self._num_attempts.get(sample, 0) + 1
         if trajectory.status != "error":
             self._finished.add(sample)

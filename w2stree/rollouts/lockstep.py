@@ -37,7 +37,7 @@ class _Wave:
 
     def play(self) -> Iterator[Trajectory]:
         self._pool.start(len(self._running))
-        with_expert = getattr(self._policy, "needs_expert", False)
+        with_expert = self._policy.needs_expert
         yield from self._exchange([r.begin(with_expert=with_expert) for r in self._running])
         while self._running:
             turns = self._policy.act([r.episode for r in self._running])
@@ -81,7 +81,7 @@ class _Wave:
 
     def _end(self, running: RunningEpisode, status: Status) -> Trajectory:
         self._policy.forget(running.episode.key)
-        return running.trajectory(status, self._policy.info)
+        return running.trajectory(status, self._policy)
 
     @contextlib.contextmanager
     def _failing(self, running: RunningEpisode) -> Iterator[None]:

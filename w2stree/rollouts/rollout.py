@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from w2stree.environments.hosting.pool import EnvironmentPool
+from w2stree.errors import InvalidInput
 from w2stree.policies.protocol import AsyncPolicy, Policy
 from w2stree.rollouts.asynchronous import play_async
 from w2stree.rollouts.episode import EpisodePlan, opening
@@ -21,15 +22,21 @@ def rollout(
     *,
     instruction: str,
 ) -> Iterator[Trajectory]:
-    """Play every plan once; yields trajectories as they end, `info` naming their plan.
+    """Play every plan once; yields trajectories as they end, their origin naming the plan.
 
     A `Policy` plays as many episodes as the pool has environments in lockstep, one batch a
     turn; with an `AsyncPolicy` every episode goes on as soon as its own answer is there.
 
     A failing environment process ends its episode with status `error` and the cause in
-    `info["error"]`, and is replaced; a `ModelFailure` does so too, and the environment stays.
-    Neither is ever counted as a failed trajectory. Stop early by closing the iterator.
+    `origin.error`, and is replaced; a `ModelFailure` does so too, and the environment stays.
+    Neither is ever counted as a failed trajectory. Stop early by closing the iterator. Raises
+    `InvalidInput` for a policy that lacks a part of its protocol.
     """
     if isinstance(policy, AsyncPolicy):
         return play_async(pool, policy, plans, instruction=instruction)
-    return play_lockstep(pool, policy, plans, instruction=instruction)
+    if isinstance(policy, Policy):
+        return play_lockstep(pool, policy, plans, instruction=instruction)
+    raise InvalidInput(
+        f"{type(policy).__name__} is no policy; it needs `name`, `tokenizer`, `needs_expert`, and "
+        "`act` and `forget`, or `turn` and `close` (w2stree.policies.protocol)"
+    )

@@ -52,5 +52,5 @@ class TaskTally:
 
 def num_sampled_tokens(trajectory: Trajectory) -> int:
     """Token ids this episode sampled; those of a prefix it was started from are another's."""
-    own = trajectory.steps[trajectory.info.get("prefix_length", 0) :]
+    own = trajectory.steps[trajectory.origin.prefix_length :]
     return sum(len(step.token_ids or ()) for step in own)

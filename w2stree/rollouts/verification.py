@@ -75,7 +75,7 @@ class _Replay:
 
     def difference(self, step: int, what: str, recorded: Any, replayed: Any) -> Difference:
         t = self.trajectory
-        sample = int(t.info.get("sample_index", 0))
+        sample = t.origin.sample_index or 0
         return Difference(t.task_id, sample, step, what, str(recorded), str(replayed))
 
 

@@ -223,7 +223,7 @@ def _turns_for(trajectory: Trajectory, fingerprint: str) -> list[Step]:
     Sampled ids are kept where that tokenizer sampled them; a log that kept only the parsed
     action gets a rendered turn.
     """
-    is_own = trajectory.info.get("tokenizer") == fingerprint
+    is_own = trajectory.origin.tokenizer == fingerprint
     return [
         Step(
             step.action,

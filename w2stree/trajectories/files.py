@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from w2stree.errors import InvalidInput
+from w2stree.shorten import quoted
 from w2stree.trajectories.frames import Frame, read_frames
+from w2stree.trajectories.replacing import replacing
 from w2stree.trajectories.trajectory import Trajectory
+
+_SHOWN_COLUMNS = 40  # of a line that is no record
 
 
 def read_trajectories(path: str | os.PathLike[str]) -> list[Trajectory]:
@@ -22,6 +26,8 @@ def read_trajectories(path: str | os.PathLike[str]) -> list[Trajectory]:
     journal; `FileNotFoundError` where there is nothing to read.
     """
     root = Path(path)
+    if not root.exists():
+        raise FileNotFoundError(f"{root}: no such file or directory")
     if root.is_dir():
         files = sorted(f for f in root.iterdir() if f.suffix in (".jsonl", ".journal"))
         if not files:
@@ -42,18 +48,10 @@ def parse_frame(file: Path, frame: Frame) -> Trajectory:
 
 
 def write_trajectories(path: str | os.PathLike[str], trajectories: Iterable[Trajectory]) -> None:
-    """Write all or nothing: a temporary file beside `path`, synced, then renamed over it."""
-    target = Path(path)
-    partial = target.with_name(f".{target.name}.partial")
-    try:
-        with partial.open("w", encoding="utf-8") as file:
-            for trajectory in trajectories:
-                file.write(trajectory.to_json() + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+    """Write JSON lines, all or nothing (`replacing`)."""
+    with replacing(path) as file:
+        for trajectory in trajectories:
+            file.write(trajectory.to_json() + "\n")
 
 
 def _read_file(file: Path) -> Iterator[Trajectory]:
@@ -62,21 +60,50 @@ def _read_file(file: Path) -> Iterator[Trajectory]:
         yield from _last_attempts(parse_frame(file, frame) for frame in frames)
         return
     with file.open("rb") as stream:
-        for number, raw in enumerate(stream, start=1):
-            where = f"{file}:{number}"
-            try:
-                line = raw.decode("utf-8")
-            except UnicodeDecodeError as error:
-                raise InvalidInput(f"{where}: not UTF-8 at byte {error.start}") from None
-            if line.strip():
-                yield Trajectory.from_json(line, where=where)
+        lines = ((f"{file}:{n}", line) for n, line in enumerate(stream, start=1) if line.strip())
+        for i, (where, line) in enumerate(lines):
+            if i == 0:
+                _refuse_other_files(line, where)
+            yield _parse_line(line, where)
+
+
+def _refuse_other_files(first_line: bytes, where: str) -> None:
+    if not first_line.lstrip().startswith(b"{"):
+        begins = quoted(first_line.decode("utf-8", errors="replace").strip(), _SHOWN_COLUMNS)
+        raise InvalidInput(
+            f"{where}: no JSON-lines file of trajectories: it begins with {begins}; "
+            "expected one JSON object a line"
+        )
+
+
+def _parse_line(line: bytes, where: str) -> Trajectory:
+    if _is_torn(line):
+        raise InvalidInput(f"{where}: torn by an interrupted write; delete this line")
+    try:
+        text = line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"{where}: not UTF-8 at byte {error.start}") from None
+    return Trajectory.from_json(text, where=where)
+
+
+def _is_torn(line: bytes) -> bool:
+    """The beginning of a record, and no more, at the end of its file."""
+    if line.endswith(b"\n") or not line.lstrip().startswith(b"{"):
+        return False
+    try:
+        json.loads(line.decode("utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        return True
+    except (ValueError, RecursionError):
+        pass  # too much for the parser, torn or not; reading it says so
+    return False
 
 
 def _last_attempts(attempts: Iterable[Trajectory]) -> Iterable[Trajectory]:
     """One trajectory a sample, in order of first attempts."""
-    counted: dict[tuple[str, Any], Trajectory] = {}
+    counted: dict[tuple[str, int | None], Trajectory] = {}
     for trajectory in attempts:
-        sample = (trajectory.task_id, trajectory.info.get("sample_index"))
+        sample = (trajectory.task_id, trajectory.origin.sample_index)
         if trajectory.status != "error" or counted.get(sample, trajectory).status == "error":
             counted[sample] = trajectory
     return counted.values()

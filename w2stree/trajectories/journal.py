@@ -1,7 +1,7 @@
 """The journal: an append-only file of finished episodes that survives whatever ends its writer.
 
-    w2s1 0000000417 5d3c0aa1 {"task_id":"twc/train/3", … "sample_index":0,"attempt":0}}\n
-    w2s1 0000000398 09e1c7f2 {"task_id":"twc/train/3", … "sample_index":1,"attempt":0}}\n
+    w2s1 0000000417 5d3c0aa1 {"task_id":"twc/train/3", … "origin":{"sample_index":0, … }, … }\n
+    w2s1 0000000398 09e1c7f2 {"task_id":"twc/train/3", … "origin":{"sample_index":1, … }, … }\n
     w2s1 0000000402 77ab01d0 {"task_id":"twc/tr                <- torn: cut off at the next opening
 
 One frame an episode (`w2stree.trajectories.frames`), in the order they were committed; an
@@ -26,6 +26,7 @@ from pathlib import Path
 from w2stree.errors import InvalidInput, JournalError
 from w2stree.trajectories.files import parse_frame
 from w2stree.trajectories.frames import Frame, encode_frame, read_frames
+from w2stree.trajectories.replacing import sync_directory
 from w2stree.trajectories.trajectory import Trajectory
 
 Key = tuple[str, int, int]
@@ -47,15 +48,13 @@ class Contents:
 
 
 def key_of(trajectory: Trajectory) -> Key:
-    """An episode's key; `InvalidInput` where `info` does not say which sample it is."""
-    sample_index = trajectory.info.get("sample_index")
-    attempt = trajectory.info.get("attempt", 0)
-    if not isinstance(sample_index, int) or not isinstance(attempt, int):
+    """An episode's key; `InvalidInput` where `origin` does not say which sample it is."""
+    origin = trajectory.origin
+    if origin.sample_index is None:
         raise InvalidInput(
-            f"{trajectory.task_id}: info has sample_index {sample_index!r} and attempt "
-            f"{attempt!r}; a journal's episodes need both as integers"
+            f"{trajectory.task_id}: the origin has no sample_index; explored episodes need one"
         )
-    return trajectory.task_id, sample_index, attempt
+    return trajectory.task_id, origin.sample_index, origin.attempt
 
 
 def read_journal(path: str | os.PathLike[str], *, salvage: bool = False) -> Contents:
@@ -220,7 +219,7 @@ def _open_locked(path: Path, owner: Path) -> FileIO:
         record = {"pid": os.getpid(), "host": socket.gethostname(), "since": since}
         owner.write_text(json.dumps(record) + "\n", encoding="utf-8")
         if is_new:
-            _sync_folder(path.parent)
+            sync_directory(path.parent)
     except BlockingIOError:
         file.close()
         raise JournalError(
@@ -253,7 +252,7 @@ def _without_damage(path: Path, damaged: FileIO) -> FileIO:
     os.fsync(salvaged.fileno())
     os.link(path, _unused(path.with_name(f"{path.name}.damaged")))
     partial.replace(path)
-    _sync_folder(path.parent)
+    sync_directory(path.parent)
     damaged.close()
     return salvaged
 
@@ -262,14 +261,6 @@ def _unused(path: Path) -> Path:
     """The path, or the first of path.2, path.3, … that does not exist."""
     numbered = (path.with_name(f"{path.name}.{n}") for n in count(2))
     return next(p for p in chain([path], numbered) if not p.exists())
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _named(key: Key) -> str:

@@ -3,19 +3,29 @@
     prompt ─ a1 ─ o1 ─ a2 ─ o2 ─ … ─ an ─ on          total_return, status
              └─ step 1 ┘         └─ step n ┘
 
-On disk: JSON lines, one trajectory a line, UTF-8; or a journal, whose lines carry a checksum too
-(`w2stree.trajectories.journal`).
+On disk: JSON lines, one trajectory a line (here on four), UTF-8; or a journal, whose lines carry
+a checksum too (`w2stree.trajectories.journal`).
+
+    {"task_id":"twc/train/3","prompt":[{"role":"user","content":"Cook."}],
+     "steps":[{"action":"take knife","observation":"Taken.","response":"Action: take knife"}, … ],
+     "total_return":0.25,"status":"truncated",
+     "origin":{"sample_index":0,"seed":7,"policy":"random"},"info":{}}
+
+The fields are those of `Trajectory`, `Message`, `Step` and `Origin`; those with a default may be
+left out. A record without `origin` is read as 0.1.0 wrote it: what `info` has under the names of
+`Origin`'s fields is the origin.
 """
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
 from w2stree.errors import InvalidInput
+from w2stree.trajectories import fields
+from w2stree.trajectories.origin import UNKNOWN, Origin, parse_origin, record_of, split_info
 
 Status = Literal["done", "truncated", "error"]
 """`done`: the environment ended the episode. `truncated`: a step limit did.
@@ -54,8 +64,7 @@ class Trajectory:
 
     `total_return` is G in [0, 1], normalised by the environment adapter. Success is never
     stored: it is `total_return >= success_threshold` wherever it is asked for.
-    `info` holds how the rollout was made (sampling configuration, seed, the fingerprint of the
-    tokenizer that `token_ids` are of, an error's cause).
+    `origin` is how the rollout was made; `info` is the user's own, any JSON, and never read.
     """
 
     task_id: str
@@ -63,11 +72,12 @@ class Trajectory:
     steps: tuple[Step, ...]
     total_return: float
     status: Status
+    origin: Origin = UNKNOWN
     info: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
-        """One JSON line without the newline; absent token ids, logprobs, rewards are left out."""
-        record = asdict(self)
+        """One JSON line without the newline; what is absent is left out, of `origin` too."""
+        record = {**asdict(self), "origin": record_of(self.origin)}
         for step in record["steps"]:
             for key in ("token_ids", "logprobs", "reward"):
                 if step[key] is None:
@@ -82,7 +92,7 @@ class Trajectory:
         except json.JSONDecodeError as error:
             raise InvalidInput(
                 f"{where}: not valid JSON (column {error.colno}: {error.msg}); "
-                "a torn last line comes from an interrupted write: delete that line"
+                "expected a trajectory as one JSON object on one line"
             ) from None
         except (ValueError, RecursionError) as error:  # endless digits, endless nesting
             raise InvalidInput(f"{where}: not readable as JSON ({error})") from None
@@ -90,95 +100,59 @@ class Trajectory:
 
 
 def _parse(record: Any, where: str) -> Trajectory:
-    record = _object(record, where, "the record")
-    _refuse_unknown(record, Trajectory, where)
-    total_return = _number(record, "total_return", where)
+    record = fields.mapping(record, where, "the record")
+    fields.refuse_unknown(record, Trajectory, where)
+    total_return = fields.number(record, "total_return", where)
     status = record.get("status")
     if status not in get_args(Status):
         raise InvalidInput(f"{where}: status is {status!r}; use one of {get_args(Status)}")
     prompt = [
-        _object(m, where, f"prompt[{i}]") for i, m in enumerate(_array(record, "prompt", where))
+        fields.mapping(m, where, f"prompt[{i}]")
+        for i, m in enumerate(fields.array(record, "prompt", where))
     ]
-    steps = [_object(s, where, f"steps[{i}]") for i, s in enumerate(_array(record, "steps", where))]
+    origin, info = _origin_and_info(record, where)
+    steps = [
+        fields.mapping(s, where, f"steps[{i}]")
+        for i, s in enumerate(fields.array(record, "steps", where))
+    ]
     return Trajectory(
-        task_id=_text(record, "task_id", where),
+        task_id=fields.text(record, "task_id", where),
         prompt=tuple(
             Message(
-                _text(m, "role", f"{where}: prompt[{i}]"),
-                _text(m, "content", f"{where}: prompt[{i}]"),
+                fields.text(m, "role", f"{where}: prompt[{i}]"),
+                fields.text(m, "content", f"{where}: prompt[{i}]"),
             )
             for i, m in enumerate(prompt)
         ),
         steps=tuple(_parse_step(s, f"{where}: steps[{i}]") for i, s in enumerate(steps)),
         total_return=total_return,
         status=status,
-        info=_object(record.get("info", {}), where, "info"),
+        origin=origin,
+        info=info,
     )
 
 
+def _origin_and_info(record: fields.Record, where: str) -> tuple[Origin, fields.Record]:
+    info = fields.mapping(record.get("info", {}), where, "info")
+    if "origin" not in record:
+        return split_info(info, where)
+    origin = fields.mapping(record["origin"], where, "origin")
+    return parse_origin(origin, f"{where}: origin"), info
+
+
 def _parse_step(record: dict[str, Any], where: str) -> Step:
-    _refuse_unknown(record, Step, where)
-    token_ids = _optional_numbers(record, "token_ids", where, int)
-    logprobs = _optional_numbers(record, "logprobs", where, float)
+    fields.refuse_unknown(record, Step, where)
+    token_ids = fields.optional_numbers(record, "token_ids", where, int)
+    logprobs = fields.optional_numbers(record, "logprobs", where, float)
     if token_ids is not None and logprobs is not None and len(token_ids) != len(logprobs):
         raise InvalidInput(
             f"{where}: {len(token_ids)} token_ids but {len(logprobs)} logprobs; give one for each"
         )
     return Step(
-        action=_text(record, "action", where),
-        observation=_text(record, "observation", where),
-        response=_text(record, "response", where, default=""),
+        action=fields.text(record, "action", where),
+        observation=fields.text(record, "observation", where),
+        response=fields.text(record, "response", where, default=""),
         token_ids=token_ids,
         logprobs=logprobs,
-        reward=None if record.get("reward") is None else _number(record, "reward", where),
+        reward=None if record.get("reward") is None else fields.number(record, "reward", where),
     )
-
-
-def _object(value: Any, where: str, name: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise InvalidInput(f"{where}: {name} is {type(value).__name__}; expected an object")
-    return value
-
-
-def _array(record: dict[str, Any], key: str, where: str) -> list[Any]:
-    value = record.get(key)
-    if not isinstance(value, list):
-        raise InvalidInput(f"{where}: {key} is {type(value).__name__}; expected an array")
-    return value
-
-
-def _text(record: dict[str, Any], key: str, where: str, default: str | None = None) -> str:
-    value = record.get(key, default)
-    if not isinstance(value, str):
-        raise InvalidInput(f"{where}: {key} is {type(value).__name__}; expected a string")
-    return value
-
-
-def _number(record: dict[str, Any], key: str, where: str) -> float:
-    value = record.get(key)
-    try:
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-            return float(value)
-    except OverflowError:  # an integer beyond the floats
-        pass
-    raise InvalidInput(f"{where}: {key} is {value!r}; expected a finite number")
-
-
-def _optional_numbers(
-    record: dict[str, Any], key: str, where: str, kind: type[Any]
-) -> tuple[Any, ...] | None:
-    values = record.get(key)
-    if values is None:
-        return None
-    for i, value in enumerate(_array(record, key, where)):
-        is_kind = isinstance(value, int) if kind is int else isinstance(value, int | float)
-        if isinstance(value, bool) or not is_kind:
-            raise InvalidInput(f"{where}: {key}[{i}] is {value!r}; expected {kind.__name__}")
-    return tuple(kind(v) for v in values)
-
-
-def _refuse_unknown(record: dict[str, Any], kind: type[Any], where: str) -> None:
-    unknown = sorted(set(record) - set(kind.__dataclass_fields__))
-    if unknown:
-        known = ", ".join(kind.__dataclass_fields__)
-        raise InvalidInput(f"{where}: unknown field {unknown[0]!r}; fields are {known}")

@@ -13,9 +13,10 @@ from w2stree.environments.protocol import (
     SnapshotEnvironment,
 )
 from w2stree.errors import EnvironmentFailure
+from w2stree.shorten import quoted
 from w2stree.turns.react import UNPARSED
 
-_SHOWN_CHARS = 120
+_SHOWN_COLUMNS = 120
 
 
 class Replayable:
@@ -71,7 +72,8 @@ class Replayable:
             elif observation != expected:
                 raise EnvironmentFailure(
                     f"{snapshot.task_id}: replayed step {number} ({action!r}) answers "
-                    f"{shortened(observation)}; the snapshot has {shortened(expected)}"
+                    f"{quoted(observation, _SHOWN_COLUMNS)}; "
+                    f"the snapshot has {quoted(expected, _SHOWN_COLUMNS)}"
                 )
         return observation, info
 
@@ -84,8 +86,3 @@ def with_snapshots(environment: Environment) -> SnapshotEnvironment:
     if hasattr(environment, "snapshot") and hasattr(environment, "restore"):
         return cast(SnapshotEnvironment, environment)
     return Replayable(environment)
-
-
-def shortened(text: str) -> str:
-    """Quoted, on one line, at most 120 characters of it."""
-    return repr(text if len(text) <= _SHOWN_CHARS else f"{text[: _SHOWN_CHARS - 1]}…")

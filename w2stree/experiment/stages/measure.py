@@ -7,16 +7,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from w2stree.evaluation import compare
+from w2stree.experiment.config import Config
 from w2stree.experiment.methods import ceiling, sft
 from w2stree.experiment.run_directory import RunDirectory, StageWriter
 from w2stree.experiment.stages.context import Context
 from w2stree.forest.tree import Tree
-from w2stree.report.report import Report, TreePicture, write_report
+from w2stree.report.report import write_report
+from w2stree.report.text import MethodText, Report, TreePicture
 from w2stree.report.tree_drawing import choose_trees, draw_tree
+from w2stree.shorten import shorten
 
 FILES = ("report.json", "report.md", "report.html")
 
-_STATEMENT_CHARS = 260
+_STATEMENT_COLUMNS = 260
 
 
 def report(context: Context, out: StageWriter) -> None:
@@ -36,9 +39,17 @@ def report(context: Context, out: StageWriter) -> None:
     )
     stages = _finished_stages(directory, [f"evaluate_{m.name}" for m in methods])
     manifests = list(stages.values())
+    environment = config.environment
     write_report(
         out.folder,
         Report(
+            title=f"Weak-to-strong on {environment.title}",
+            settings=_settings(config),
+            environment=environment.sentence,
+            noun=environment.noun,
+            methods={m.name: MethodText(m.label, m.explanation, m.is_tested) for m in methods},
+            weak=sft.WEAK.name,
+            strong=sft.STRONG.name,
             config=config.model_dump(mode="json"),
             rows=rows,
             forest=json.loads((directory.stage("tree") / "forest.json").read_text()),
@@ -48,6 +59,18 @@ def report(context: Context, out: StageWriter) -> None:
         ),
     )
     out.metrics.update({f"avg_reward_{row.method}": row.avg_reward for row in rows})
+
+
+def _settings(config: Config) -> list[str]:
+    """The figures that say at a glance which experiment this is."""
+    tasks = config.tasks
+    return [
+        f"configuration {config.name}, seed {config.seed}",
+        *config.environment.settings,
+        f"{tasks.demonstrations} demonstrations",
+        f"{tasks.explore} explored tasks, {len(config.explore.samplings)} runs each",
+        f"{tasks.test} test tasks ({tasks.test_split} fold)",
+    ]
 
 
 def _finished_stages(
@@ -91,8 +114,7 @@ def _statement(tree: Tree, instruction: str) -> str:
     """The beginning of the task as the player reads it, on one line."""
     prompt = tree.trajectories[0].prompt
     content = prompt[-1].content.removeprefix(instruction) if prompt else ""
-    line = " ".join(content.split())
-    return line if len(line) <= _STATEMENT_CHARS else f"{line[: _STATEMENT_CHARS - 1]}…"
+    return shorten(content, _STATEMENT_COLUMNS)
 
 
 def _caption(tree: Tree, best: float) -> str:

@@ -24,6 +24,7 @@ from w2stree.rollouts.rollout import EpisodePlan, opening
 from w2stree.training.models import best_device, load_model
 from w2stree.trajectories.files import read_trajectories, write_trajectories
 from w2stree.trajectories.journal import Journal
+from w2stree.trajectories.origin import Origin
 from w2stree.trajectories.trajectory import Status, Step, Trajectory
 from w2stree.turns.react import render_turn
 
@@ -179,12 +180,13 @@ def _demonstration(context: Context, environment: EnvironmentProcess, task_id: s
         if terminated or truncated:
             break
     messages = opening(config.prompt.instruction, statement)
-    return Trajectory(task_id, messages, tuple(steps), info["score"], status, {"policy": "expert"})
+    origin = Origin(policy="expert")
+    return Trajectory(task_id, messages, tuple(steps), info["score"], status, origin)
 
 
 def _record(out: StageWriter, trajectories: list[Trajectory]) -> None:
     # Episodes end in any order; the file's is by task, then by sample.
-    ordered = sorted(trajectories, key=lambda t: (t.task_id, t.info.get("sample_index", 0)))
+    ordered = sorted(trajectories, key=lambda t: (t.task_id, t.origin.sample_index or 0))
     write_trajectories(out.folder / "trajectories.jsonl", ordered)
     scored = [t.total_return for t in ordered if t.status != "error"]
     out.metrics.update(

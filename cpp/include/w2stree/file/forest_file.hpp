@@ -1,0 +1,85 @@
+// A forest as one file: its columns, one after another, so that opening is mapping and checking.
+//
+//   0     magic           89 'W' '2' 'S' 'T' 0D 0A 1A      every number is little-endian
+//   8     version         u32 = 1
+//   12    num_sections    u32 = 21
+//   16    file_size       u64
+//   24    num_errors      i64        trajectories that had status "error" and were left out
+//   32    section table   21 entries of 48 bytes:
+//           name          char[24]   padded with zeros
+//           offset        u64        a multiple of 64
+//           size          u64        in bytes
+//           checksum      u64        XXH64, seed 0, of the section's bytes
+//   1040  checksum        u64        XXH64, seed 0, of bytes 0 to 1040
+//   1088  sections, each at the next multiple of 64, zeros between; the file ends with the last
+//
+//   i32   action_id  observation_id                                          by node
+//   i32   first_node  parent  subtree_end  depth  num_actions                by chain
+//         num_trajectories  num_terminal  first_trajectory
+//   f64   return_sum
+//   i32   root_chain                                                         by tree
+//   i32   end_chain  trajectory_order                                        by trajectory
+//   f64   total_return
+//   u8    task_ids.data      i64   task_ids.offset                           by text
+//   u8    actions.data       i64   actions.offset
+//   u8    observations.data  i64   observations.offset
+//
+// Nothing in it is free: equal forests give equal bytes, and of all files that differ from one by
+// a bit, none is read. Files are read where they lie; the host must be little-endian.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "w2stree/base/errors.hpp"
+#include "w2stree/base/execution.hpp"
+#include "w2stree/forest/forest.hpp"
+#include "w2stree/text/text_table.hpp"
+
+namespace w2stree {
+
+/// Not a forest file, or a torn, altered or hostile one. The message begins with the byte where
+/// that shows: "byte 1472, parent[12]=40: expected …".
+class ForestFileError : public InvalidInput {
+ public:
+  using InvalidInput::InvalidInput;
+};
+
+/// What a file holds. Tables have one text for each tree, action id and observation id.
+struct ForestFile {
+  Forest forest;
+  TextTable task_ids, actions, observations;
+  std::int64_t num_errors = 0;
+};
+
+inline constexpr std::size_t kNumSections = 21;
+inline constexpr std::size_t kTableOffset = 32;
+inline constexpr std::size_t kEntrySize = 48;
+inline constexpr std::size_t kChecksumOffset = kTableOffset + kNumSections * kEntrySize;
+inline constexpr std::size_t kAlignment = 64;
+
+/// The bytes of a file, in order: the header, then each section, zeros after both. Sections are
+/// borrowed from the columns, not copied.
+class ForestFileBytes {
+ public:
+  /// Throws ForestFileError where parse_forest_file would refuse what was written.
+  explicit ForestFileBytes(ForestFile file, const Execution& execution = {});
+
+  std::span<const std::span<const std::byte>> pieces() const { return pieces_; }
+
+ private:
+  ForestFile file_;  // keeps the columns alive
+  std::vector<std::byte> header_;
+  std::vector<std::span<const std::byte>> pieces_;
+};
+
+/// The forest in `bytes`, whose address is a multiple of 8: its columns borrow them, and keep
+/// `owner`. Everything is verified, checksums and then every rule of forest.hpp and
+/// text_table.hpp; throws ForestFileError at the first thing wrong. O(bytes).
+ForestFile parse_forest_file(std::span<const std::byte> bytes, std::shared_ptr<const void> owner,
+                             const Execution& execution = {});
+
+}  // namespace w2stree

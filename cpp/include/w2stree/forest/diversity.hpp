@@ -1,0 +1,19 @@
+// Trees that teach nothing because their trajectories never chose differently.
+//
+//   task-3   u ─ a ─ b ─ c      3 trajectories, one sequence of actions: no pair, no better path
+//   task-5   u ─ a ─ b ─ c
+//                 └─ d          2 trajectories, two sequences
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "w2stree/forest/forest.hpp"
+
+namespace w2stree {
+
+/// Trees of at least two trajectories that all took the same actions, whatever the environment
+/// answered. Ascending. O(num_chains).
+std::vector<std::int32_t> trees_of_one_action_sequence(const Forest& forest);
+
+}  // namespace w2stree

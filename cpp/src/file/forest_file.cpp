@@ -1,0 +1,167 @@
+#include "w2stree/file/forest_file.hpp"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstring>
+#include <utility>
+
+#include "file/file_contents.hpp"
+#include "file/file_sections.hpp"
+
+namespace w2stree {
+namespace {
+
+constexpr std::array<std::byte, kAlignment> kZeros = {};
+
+void check_host() {
+  if constexpr (std::endian::native != std::endian::little) {
+    throw ForestFileError("forest files are read where they lie: this host is not little-endian");
+  }
+}
+
+Header read_header(Bytes bytes) {
+  Header header;
+  const std::size_t begin = std::min(bytes.size(), kMagic.size());
+  if (bytes.empty() || std::memcmp(bytes.data(), kMagic.data(), begin) != 0) {
+    refuse_at(0, ": expected the mark of a forest file");
+  }
+  if (bytes.size() < sizeof header) refuse_at(bytes.size(), ": the header ends early");
+  std::memcpy(&header, bytes.data(), sizeof header);
+  if (header.version != kVersion) {
+    refuse_at(offsetof(Header, version), ", version=", header.version, ": expected ", kVersion);
+  }
+  if (header.checksum != header_checksum(header)) {
+    refuse_at(kChecksumOffset, ": the header's checksum does not match");
+  }
+  if (header.num_sections != kNumSections) {
+    refuse_at(offsetof(Header, num_sections), ", num_sections=", header.num_sections, ": expected ",
+              kNumSections);
+  }
+  if (header.file_size != bytes.size()) {
+    refuse_at(std::min<std::uint64_t>(bytes.size(), header.file_size), ": the file has ",
+              bytes.size(), " bytes; expected ", header.file_size);
+  }
+  if (header.num_errors < 0) {
+    refuse_at(offsetof(Header, num_errors), ", num_errors=", header.num_errors,
+              ": expected at least 0");
+  }
+  return header;
+}
+
+void check_padding(Bytes bytes, std::uint64_t begin, std::uint64_t end) {
+  for (std::uint64_t i = begin; i < end; ++i) {
+    if (bytes[i] != std::byte{0}) refuse_at(i, ": expected zeros between sections");
+  }
+}
+
+// Where sections lie follows from their sizes; the table must say the same.
+class SectionReader {
+ public:
+  SectionReader(Bytes bytes, const Header& header) : bytes_(bytes), header_(header) {}
+
+  Bytes next(std::string_view name, std::size_t element_size) {
+    const Entry& entry = header_.table[number_];
+    const std::size_t place = kTableOffset + number_++ * kEntrySize;
+    if (!has_name(entry, name)) refuse_at(place, ": expected the entry of section ", name);
+    const std::uint64_t offset = aligned(end_);
+    if (entry.offset != offset) {
+      refuse_at(place + offsetof(Entry, offset), ", offset of ", name, "=", entry.offset,
+                ": expected ", offset);
+    }
+    if (offset > bytes_.size() || entry.size > bytes_.size() - offset ||
+        entry.size % element_size != 0) {
+      refuse_at(place + offsetof(Entry, size), ", size of ", name, "=", entry.size,
+                ": expected a multiple of ", element_size, " that fits in the file");
+    }
+    check_padding(bytes_, end_, offset);
+    end_ = offset + entry.size;
+    return bytes_.subspan(offset, entry.size);
+  }
+
+  void finish() const {
+    if (end_ != bytes_.size()) refuse_at(end_, ": expected the end of the file");
+  }
+
+ private:
+  static bool has_name(const Entry& entry, std::string_view name) {
+    char padded[kNameSize] = {};
+    name.copy(padded, kNameSize);
+    return std::memcmp(entry.name, padded, kNameSize) == 0;
+  }
+
+  Bytes bytes_;
+  const Header& header_;
+  std::size_t number_ = 0;
+  std::uint64_t end_ = sizeof(Header);
+};
+
+// Where sections go, checksums still missing.
+Header lay_out(const ForestFile& file) {
+  Header header;
+  kMagic.copy(header.magic, sizeof header.magic);
+  header.num_errors = file.num_errors;
+  std::uint64_t end = sizeof header;
+  Entry* entry = header.table;
+  for_each_section(file, [&](std::string_view name, By, const auto& column) {
+    name.copy(entry->name, kNameSize);
+    entry->offset = aligned(end);
+    entry->size = column.num_bytes();
+    end = entry->offset + entry->size;
+    ++entry;
+  });
+  header.file_size = end;
+  return header;
+}
+
+}  // namespace
+
+ForestFileBytes::ForestFileBytes(ForestFile file, const Execution& execution)
+    : file_(std::move(file)), header_(sizeof(Header)) {
+  check_host();
+  Header header = lay_out(file_);
+  check_sizes(file_, header);
+  const Scan scan = scan_sections(file_, execution);
+  check_contents(file_, header, scan, execution);
+  for (std::size_t i = 0; i < kNumSections; ++i) header.table[i].checksum = scan.checksum[i];
+  header.checksum = header_checksum(header);
+  std::memcpy(header_.data(), &header, sizeof header);
+
+  std::uint64_t end = sizeof header;
+  const Entry* entry = header.table;
+  pieces_.emplace_back(header_);
+  for_each_section(file_, [&](std::string_view, By, const auto& column) {
+    pieces_.push_back(Bytes(kZeros).first((entry++)->offset - end));
+    pieces_.push_back(std::as_bytes(std::span(column.data(), column.size())));
+    end = aligned(end) + column.num_bytes();
+  });
+}
+
+ForestFile parse_forest_file(Bytes bytes, std::shared_ptr<const void> owner,
+                             const Execution& execution) {
+  check_host();
+  if (reinterpret_cast<std::uintptr_t>(bytes.data()) % alignof(double) != 0) {
+    refuse("the bytes of a forest file must lie at a multiple of ", alignof(double));
+  }
+  const Header header = read_header(bytes);
+  ForestFile file;
+  file.num_errors = header.num_errors;
+  SectionReader reader(bytes, header);
+  for_each_section(file, [&]<class T>(std::string_view name, By, Column<T>& column) {
+    const Bytes section = reader.next(name, sizeof(T));
+    // Aligned, as checked, and of the type the bytes were written from.
+    column = {{reinterpret_cast<const T*>(section.data()), section.size() / sizeof(T)}, owner};
+  });
+  reader.finish();
+  check_sizes(file, header);
+  const Scan scan = scan_sections(file, execution);
+  for (std::size_t i = 0; i < kNumSections; ++i) {
+    const Entry& entry = header.table[i];
+    if (scan.checksum[i] == entry.checksum) continue;
+    refuse_at(entry.offset, ": the checksum of section ", entry.name, " does not match");
+  }
+  check_contents(file, header, scan, execution);
+  return file;
+}
+
+}  // namespace w2stree

@@ -1,0 +1,224 @@
+#include "w2stree/forest/growth.hpp"
+
+#include <algorithm>
+#include <numeric>
+#include <utility>
+
+#include "base/parallel.hpp"
+#include "forest/assembly.hpp"
+#include "forest/merging.hpp"
+#include "forest/skeleton.hpp"
+#include "w2stree/base/errors.hpp"
+
+namespace w2stree {
+namespace {
+
+// Trajectories by tree, input order within a tree (a counting sort).
+class TreeOrder {
+ public:
+  explicit TreeOrder(const TrajectoryColumns& columns)
+      : begin_(at(columns.num_trees) + 1, 0), order_(columns.tree_id.size()) {
+    for (const std::int32_t tree : columns.tree_id) ++begin_[at(tree) + 1];
+    std::partial_sum(begin_.begin(), begin_.end(), begin_.begin());
+    std::vector<std::int32_t> next(begin_.begin(), begin_.end() - 1);
+    for (std::size_t i = 0; i < order_.size(); ++i) {
+      order_[at(next[at(columns.tree_id[i])]++)] = static_cast<std::int32_t>(i);
+    }
+  }
+
+  std::span<const std::int32_t> of(std::int32_t tree) const {
+    return {order_.data() + begin_[at(tree)], order_.data() + begin_[at(tree) + 1]};
+  }
+
+ private:
+  std::vector<std::int32_t> begin_;
+  Buffer<std::int32_t> order_;
+};
+
+Label steps_of(const TrajectoryColumns& columns, std::int32_t trajectory) {
+  const std::int64_t begin = columns.step_offset[at(trajectory)];
+  const std::int64_t length = columns.step_offset[at(trajectory) + 1] - begin;
+  return {columns.action_id.data() + begin, columns.observation_id.data() + begin,
+          static_cast<std::int32_t>(length)};
+}
+
+// A tree of the forest to be made, and where it is now.
+struct Source {
+  Shard shard;
+  std::int32_t tree;
+  std::int32_t trajectory_shift;
+};
+
+Forest put_together(std::span<const Source> sources, Column<double> total_return,
+                    const Execution& execution) {
+  std::vector<Place> places = {Place{}};
+  for (const auto& [shard, tree, shift] : sources) {
+    places.push_back(place_after(places.back(), *shard.forest, tree));
+  }
+  Assembly assembly(places.back(), static_cast<std::int32_t>(total_return.size()));
+  parallel_for(static_cast<std::int32_t>(sources.size()), execution,
+               [&](std::int32_t i, std::int32_t, Watch&) {
+                 const auto& [shard, tree, shift] = sources[at(i)];
+                 assembly.copy(places[at(i)], shard, tree, shift);
+               });
+  return std::move(assembly).finish(places, std::move(total_return));
+}
+
+// Each worker grows one tree at a time and freezes it while it is in cache, behind the trees it
+// made before. One worker's trees are the forest; those of several are put in order by copying.
+template <class Merging>
+class Growth {
+ public:
+  Growth(const Forest& base, const TrajectoryColumns& columns, const Execution& execution,
+         const Merging& merging)
+      : base_(base),
+        columns_(columns),
+        execution_(execution),
+        trajectories_(columns),
+        num_all_(num_trajectories(base) + static_cast<std::int32_t>(columns.tree_id.size())),
+        next_ending_(at(num_all_)) {
+    for (std::int32_t i = 0; i < num_workers(columns.num_trees, execution); ++i) {
+      parts_.push_back({Skeleton({next_ending_.data(), at(num_all_)}),
+                        merging,
+                        Assembly(room(), num_all_),
+                        {Place{}}});
+    }
+  }
+
+  Forest run() {
+    std::vector<std::pair<std::int32_t, std::int32_t>> home(at(columns_.num_trees));
+    parallel_for(columns_.num_trees, execution_,
+                 [&](std::int32_t tree, std::int32_t worker, Watch& watch) {
+                   Part& part = parts_[at(worker)];
+                   home[at(tree)] = {worker, static_cast<std::int32_t>(part.places.size()) - 1};
+                   part.places.push_back(grow(tree, part, watch));
+                 });
+    if (parts_.size() == 1) return finish(parts_.front(), all_returns());
+    std::vector<Forest> forests;
+    for (Part& part : parts_) forests.push_back(finish(part, {}));
+    std::vector<Source> sources;
+    for (const auto& [worker, tree] : home) {
+      sources.push_back({{&forests[at(worker)], {}, {}}, tree, 0});
+    }
+    return put_together(sources, all_returns(), execution_);
+  }
+
+  std::vector<ObservationMerge> merges() const {
+    SimilarMerging::Counts counts;
+    for (const Part& part : parts_) {
+      for (const auto& [ids, count] : part.merging.counts()) counts[ids] += count;
+    }
+    std::vector<ObservationMerge> merges;
+    for (const auto& [ids, count] : counts) merges.push_back({ids.first, ids.second, count});
+    return merges;
+  }
+
+ private:
+  struct Part {
+    Skeleton skeleton;
+    Merging merging;
+    Assembly assembly;
+    std::vector<Place> places;  // of the trees made, and the end
+  };
+
+  // A trajectory adds at most its steps, and at most two chains: a split and a leaf.
+  Place room() const {
+    const auto at_most = [](std::int64_t size) {
+      return static_cast<std::int32_t>(std::min(size, kMaxId));
+    };
+    const auto num_new = static_cast<std::int64_t>(columns_.tree_id.size());
+    const auto num_steps = static_cast<std::int64_t>(columns_.action_id.size());
+    return {at_most(num_nodes(base_) + num_steps + columns_.num_trees),
+            at_most(std::min(num_chains(base_) + 2 * num_new + columns_.num_trees, kMaxId - 1)),
+            num_all_};
+  }
+
+  Place grow(std::int32_t tree, Part& part, Watch& watch) {
+    auto& [skeleton, merging, assembly, places] = part;
+    const bool is_old = tree < num_trees(base_);
+    if (is_old && trajectories_.of(tree).empty()) {
+      place_after(places.back(), base_, tree);  // throws where it does not fit
+      return assembly.copy(places.back(), {&base_, {}, {}}, tree, 0);
+    }
+    skeleton.clear();
+    if (is_old) skeleton.load(base_, tree);
+    for (const std::int32_t trajectory : trajectories_.of(tree)) {
+      skeleton.insert(num_trajectories(base_) + trajectory, steps_of(columns_, trajectory),
+                      columns_.total_return[at(trajectory)], merging);
+      watch.check();
+    }
+    place_after(places.back(), skeleton.num_nodes(), skeleton.num_branches(),
+                skeleton.num_trajectories());  // likewise
+    return assembly.write(places.back(), skeleton);
+  }
+
+  static Forest finish(Part& part, Column<double> total_return) {
+    return std::move(part.assembly).finish(part.places, std::move(total_return));
+  }
+
+  Column<double> all_returns() const {
+    Buffer<double> all(at(num_all_));
+    const auto end = std::ranges::copy(base_.total_return, all.begin()).out;
+    std::ranges::copy(columns_.total_return, end);
+    return all;
+  }
+
+  const Forest& base_;
+  const TrajectoryColumns& columns_;
+  const Execution& execution_;
+  TreeOrder trajectories_;
+  std::int32_t num_all_;
+  Buffer<std::int32_t> next_ending_;
+  std::vector<Part> parts_;
+};
+
+void check(const Forest& base, const TrajectoryColumns& more) {
+  validate(more);
+  if (more.tree_id.size() + at(num_trajectories(base)) > static_cast<std::size_t>(kMaxId)) {
+    refuse("more than ", kMaxId, " trajectories; split the tasks over several forests");
+  }
+  if (more.num_trees < num_trees(base)) {
+    refuse("num_trees=", more.num_trees, "; the forest has ", num_trees(base), " already");
+  }
+}
+
+}  // namespace
+
+Forest build_forest(const TrajectoryColumns& columns, const Execution& execution) {
+  return extend_forest(Forest{}, columns, execution);
+}
+
+Forest extend_forest(const Forest& forest, const TrajectoryColumns& more,
+                     const Execution& execution) {
+  check(forest, more);
+  return Growth(forest, more, execution, ExactMerging{}).run();
+}
+
+SimilarForest extend_similar_forest(const Forest& forest, const TrajectoryColumns& more,
+                                    const SimilarityTest& similarity, const Execution& execution) {
+  check(forest, more);
+  similarity.check_ids("observation_id of the forest", forest.observation_id);
+  similarity.check_ids("observation_id", more.observation_id);
+  Growth growth(forest, more, execution, SimilarMerging(similarity));
+  Forest grown = growth.run();
+  return {std::move(grown), growth.merges()};
+}
+
+Forest merge_forests(std::span<const Shard> shards, const Execution& execution) {
+  std::vector<Source> sources;
+  std::vector<double> total_return;
+  for (const Shard& shard : shards) {
+    const auto shift = static_cast<std::int32_t>(total_return.size());
+    total_return.insert(total_return.end(), shard.forest->total_return.begin(),
+                        shard.forest->total_return.end());
+    if (total_return.size() > static_cast<std::size_t>(kMaxId)) {
+      refuse("more than ", kMaxId, " trajectories; split the tasks over several forests");
+    }
+    for (std::int32_t tree = 0; tree < num_trees(*shard.forest); ++tree) {
+      sources.push_back({shard, tree, shift});
+    }
+  }
+  return put_together(sources, std::move(total_return), execution);
+}
+
+}  // namespace w2stree

@@ -1,0 +1,78 @@
+"""The report's templates: where they are, what they escape, the filters they write values with.
+
+A template holds the words and tags; `text.py` has the sentences and numbers. Whatever a template
+prints is escaped unless it says `safe`: in HTML by jinja2, in Markdown by `plain`. Values are
+never read as templates.
+"""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from typing import Any
+
+from w2stree.errors import MissingDependency
+from w2stree.report import text
+
+
+def require_jinja2() -> Any:
+    """The module; raises `MissingDependency` with the command that installs it."""
+    try:
+        import jinja2
+    except ModuleNotFoundError:
+        raise MissingDependency(
+            "the report's templates need jinja2: pip install 'w2stree[report]'"
+        ) from None
+    return jinja2
+
+
+def render(name: str, **values: Any) -> str:
+    """The package's template `name` with these values, beside the module `text` and `FILTERS`.
+
+    A name that the template uses and nobody gives is an error, not an empty text.
+    """
+    jinja2 = require_jinja2()
+    is_html = name.endswith(".html.j2")
+    environment = jinja2.Environment(
+        # As the style sheet is read: works in a wheel and in an editable install.
+        loader=jinja2.FunctionLoader(packaged),
+        autoescape=is_html,
+        finalize=None if is_html else plain,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(FILTERS)
+    return str(environment.get_template(name).render(text=text, **values))
+
+
+def packaged(name: str) -> str:
+    """A text file of this package."""
+    return resources.files("w2stree.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def plain(value: object) -> str:
+    """On one line, and no HTML where Markdown would let it through."""
+    return " ".join(str(value).split()).replace("&", "&amp;").replace("<", "&lt;")
+
+
+def cell(value: str) -> str:
+    """For a cell of a Markdown table, which "|" would end."""
+    return value.replace("|", "\\|")
+
+
+def record(value: Any) -> str:
+    """Configuration or metrics as indented JSON."""
+    return json.dumps(text.finite(value), indent=2, ensure_ascii=False, default=str)
+
+
+FILTERS = {
+    "number": text.number,
+    "signed": text.signed,
+    "percent": text.percent,
+    "interval": text.interval,
+    "verdict": text.verdict,
+    "cell": cell,
+    "record": record,
+}

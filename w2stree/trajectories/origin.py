@@ -1,0 +1,77 @@
+"""How a rollout was made.
+
+plan     sample_index attempt seed prefix_length
+sampling temperature top_p model                      ──> a trajectory
+policy   policy tokenizer              what ended it: error
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from w2stree.trajectories import fields
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What is known of a rollout's making; None is not known.
+
+    The (`attempt`+1)-th try of sample `sample_index` of its task, in a run of `seed`. Its first
+    `prefix_length` steps were another trajectory's: it was started from where they lead.
+    `temperature`, `top_p` and `model` ("tuned" or "base") are the sampling configuration's.
+    `policy` names who played; `tokenizer` is the fingerprint of the tokenizer that the steps'
+    `token_ids` are of, only where that is certain. `error`: what ended an episode of that status.
+    """
+
+    sample_index: int | None = None
+    attempt: int = 0
+    seed: int | None = None
+    prefix_length: int = 0
+    temperature: float | None = None
+    top_p: float | None = None
+    model: str | None = None
+    policy: str | None = None
+    tokenizer: str | None = None
+    error: str | None = None
+
+
+UNKNOWN = Origin()
+"""Nothing is known."""
+
+_READ: dict[str, Any] = {
+    "sample_index": fields.integer,
+    "attempt": fields.integer,
+    "seed": fields.integer,
+    "prefix_length": fields.integer,
+    "temperature": fields.number,
+    "top_p": fields.number,
+    "model": fields.text,
+    "policy": fields.text,
+    "tokenizer": fields.text,
+    "error": fields.text,
+}
+
+
+def record_of(origin: Origin) -> dict[str, Any]:
+    """The fields that say something, for JSON."""
+    values = {name: getattr(origin, name) for name in _READ}
+    return {name: v for name, v in values.items() if v != getattr(UNKNOWN, name)}
+
+
+def parse_origin(record: dict[str, Any], where: str) -> Origin:
+    """Raises `InvalidInput` naming the field that is unknown or of another type."""
+    fields.refuse_unknown(record, Origin, where)
+    said = {
+        name: _READ[name](record, name, where)
+        for name, value in record.items()
+        if value is not None or getattr(UNKNOWN, name) is not None
+    }
+    return Origin(**said) if said else UNKNOWN
+
+
+def split_info(info: dict[str, Any], where: str) -> tuple[Origin, dict[str, Any]]:
+    """The origin in a record's `info`, where 0.1.0 wrote it, and the rest of `info`."""
+    said = {name: value for name, value in info.items() if name in _READ}
+    rest = {name: value for name, value in info.items() if name not in _READ}
+    return parse_origin(said, f"{where}: info (of a record without `origin`)"), rest
