@@ -4,9 +4,24 @@
 #include "bind.hpp"
 #include "w2stree/base/errors.hpp"
 
+namespace {
+
+// The base of every exception of the package: the core's own are made before Python's.
+void bind_errors(py::module_& module) {
+  const auto error = py::reinterpret_steal<py::object>(
+      PyErr_NewException("w2stree.Error", PyExc_Exception, nullptr));
+  if (!error) throw py::error_already_set();
+  error.attr("exit_status") = 2;
+  module.attr("Error") = error;
+  const py::tuple bases = py::make_tuple(error, py::handle(PyExc_ValueError));
+  py::register_exception<w2stree::InvalidInput>(module, "InvalidInput", bases).attr("__module__") =
+      "w2stree";
+}
+
+}  // namespace
+
 PYBIND11_MODULE(_core, module) {
-  py::register_exception<w2stree::InvalidInput>(module, "InvalidInput", PyExc_ValueError)
-      .attr("__module__") = "w2stree";
+  bind_errors(module);
   bind_digest(module);
   bind_arrow_export(module);
   bind_arrow_import(module);

@@ -11,8 +11,9 @@ PACKAGE = Path(__file__).resolve().parents[1] / "w2stree"
 # Where a function may import a module of the package, and why.
 LATE_IMPORTS = {
     "experiment/config/policy.py": "a policy's own packages (torch, openai, vllm) are extras",
-    "cli/app.py": "commands whose packages are extras; `w2stree --help` starts in milliseconds",
     "cli/explore.py": "needs the extra `explore`",
+    "cli/run.py": "needs the extra `all`; mistakes in the configuration show before torch loads",
+    "cli/tree.py": "needs NumPy, which `w2stree --help` and shell completion need not wait for",
     "cli/verify.py": "needs the extra `explore`",
 }
 

@@ -11,9 +11,11 @@ import pytest
 import w2stree
 
 OPTIONAL = (
-    *("torch", "transformers", "trl", "peft", "datasets", "pydantic", "yaml"),
+    *("torch", "transformers", "trl", "peft", "datasets", "yaml"),
     *("jinja2", "matplotlib"),
 )
+# What the command line is made of: installed always, imported by it alone.
+COMMAND_LINE = ("typer", "rich", "click", "pydantic")
 
 
 def run(code: str, cwd: Path) -> str:
@@ -27,10 +29,16 @@ def test_import_is_fast(tmp_path: Path) -> None:
 
 
 def test_import_loads_no_optional_dependency(tmp_path: Path) -> None:
-    code = "import sys, w2stree; w2stree.build_forest; w2stree.SearchResult; print(*sys.modules)"
+    code = (
+        "import sys, w2stree as w2s\n"
+        "step = w2s.Step('go', 'there')\n"
+        "forest = w2s.build_forest([w2s.Trajectory('t', (), (step,), 1.0, 'done')])\n"
+        "forest.pairs(), forest.search(), forest.summary(), w2s.Error\n"
+        "print(*sys.modules)"
+    )
     loaded = set(run(code, tmp_path).split())
     assert "w2stree.forest.forest" in loaded
-    assert not loaded & set(OPTIONAL)
+    assert not loaded & {*OPTIONAL, *COMMAND_LINE}
 
 
 def test_every_public_name_is_listed_and_resolves() -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from w2stree.errors import (
         EnvironmentFailure,
+        Error,
         ExplorationFailure,
         ForestFileError,
         IdenticalTrajectories,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "EnvironmentFailure": "errors",
+    "Error": "errors",
     "ExplorationFailure": "errors",
     "Forest": "forest.forest",
     "ForestFileError": "errors",
@@ -72,6 +74,7 @@ _HOME = {
 
 __all__ = [  # literal, so that type checkers and editors see it; tests hold it to _HOME
     "EnvironmentFailure",
+    "Error",
     "ExplorationFailure",
     "Forest",
     "ForestFileError",

@@ -21,7 +21,12 @@ Texts: TypeAlias = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
 Bytes: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.int64]]
 """`data` and `offset` of a `TextColumn`."""
 
-class InvalidInput(ValueError):  # noqa: N818 (agreed name)
+class Error(Exception):
+    """Every error of the package; `exit_status` is what the command line ends with."""
+
+    exit_status: int
+
+class InvalidInput(Error, ValueError):  # noqa: N818 (agreed name)
     """Data or options are wrong; the message names the place and what was expected."""
 
 class ForestFileError(InvalidInput):

@@ -1,13 +1,24 @@
 """The package's typed errors and warnings: one name for each kind of trouble.
 
-`InvalidInput` is the core's own exception (a `ValueError`), raised by C++ and Python alike;
-`ForestFileError` is an `InvalidInput` about a file.
+Error                        exit_status 2: the user can mend it
+├── InvalidInput             data or options are wrong (also a ValueError)
+│   └── ForestFileError      not a forest file, or a torn or altered one
+├── MissingDependency        (also an ImportError)
+├── JournalError
+├── RunDirectoryError
+├── EnvironmentFailure       exit_status 1: something outside failed
+├── ExplorationFailure       exit_status 1
+└── ModelFailure             exit_status 1
+
+`exit_status` is what the command line ends with. The first three classes are the core's own:
+C++ and Python raise the same ones.
 """
 
-from w2stree._core import ForestFileError, InvalidInput
+from w2stree._core import Error, ForestFileError, InvalidInput
 
 __all__ = [
     "EnvironmentFailure",
+    "Error",
     "ExplorationFailure",
     "ForestFileError",
     "IdenticalTrajectories",
@@ -19,30 +30,36 @@ __all__ = [
 ]
 
 
-class MissingDependency(ImportError):  # noqa: N818 (agreed name)
+class MissingDependency(Error, ImportError):  # noqa: N818 (agreed name)
     """An optional dependency is not installed; the message gives the `pip install` line."""
 
 
-class EnvironmentFailure(RuntimeError):  # noqa: N818 (agreed name)
+class EnvironmentFailure(Error, RuntimeError):  # noqa: N818 (agreed name)
     """An environment or its process failed. Never a failed trajectory: nothing was learned."""
 
+    exit_status = 1
 
-class ExplorationFailure(RuntimeError):  # noqa: N818 (as EnvironmentFailure)
+
+class ExplorationFailure(Error, RuntimeError):  # noqa: N818 (as EnvironmentFailure)
     """One episode after the other ends in an error: playing on would only use up attempts."""
 
+    exit_status = 1
 
-class ModelFailure(RuntimeError):  # noqa: N818 (as EnvironmentFailure)
+
+class ModelFailure(Error, RuntimeError):  # noqa: N818 (as EnvironmentFailure)
     """A model or its server gave no answer. Never a failed trajectory: nothing was learned."""
 
+    exit_status = 1
 
-class JournalError(RuntimeError):
+
+class JournalError(Error, RuntimeError):
     """A journal cannot be read or written: damaged, held by another writer, or the disk is full.
 
     What was acknowledged before is in the file; nothing that was not is counted.
     """
 
 
-class RunDirectoryError(RuntimeError):
+class RunDirectoryError(Error, RuntimeError):
     """A run directory is torn, in use, or was made by another configuration."""
 
 

@@ -11,7 +11,6 @@ import pytest
 
 pytest.importorskip("textworld_express")
 pytest.importorskip("pydantic")
-pytest.importorskip("tqdm")
 
 from w2stree.cli.app import main
 from w2stree.environments.hosting.limits import Limits

@@ -1,1 +1,1 @@
-"""The command line's commands, a module each."""
+"""The command line: app.py is the door, each command a file."""

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from w2stree.environments import kinds
 from w2stree.environments.hosting.limits import Limits
@@ -20,8 +22,14 @@ from w2stree.errors import InvalidInput, MissingDependency
 _LIMITS = Limits(deadline_s=300.0)
 
 
-def show() -> int:
-    """Print a line for each environment and one for Java."""
+app = typer.Typer()
+
+
+@app.callback(invoke_without_command=True)
+def show(context: typer.Context) -> int:
+    """List the environments, or check one."""
+    if context.invoked_subcommand is not None:
+        return 0
     for kind in kinds.KINDS:
         version = kind.version()
         state = f"not installed: {kind.install}" if version is None else f"{kind.package} {version}"
@@ -31,12 +39,18 @@ def show() -> int:
     return 0
 
 
-def check(name: str, *, num_tasks: int) -> int:
-    """Play the expert on `num_tasks` tasks of each split, twice; 1 where one goes wrong.
+@app.command()
+def check(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="for example scienceworld")],
+    num_tasks: Annotated[
+        int, typer.Option("--tasks", metavar="N", help="how many of each split")
+    ] = 2,
+) -> int:
+    """Play an environment's expert on a few tasks of each split, twice.
 
     A task is right when the expert's actions reach the full score and get the same answers the
-    second time. Raises `InvalidInput` for an unknown name, `MissingDependency` where the
-    environment is not installed.
+    second time. The exit status is 1 where one is wrong, 2 where the environment is unknown or
+    not installed.
     """
     kind = kinds.kind_named(name)
     if not kind.checks:

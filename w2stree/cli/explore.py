@@ -9,14 +9,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from w2stree.cli.progress import ProgressLine
-from w2stree.errors import MissingDependency
+import typer
+
+from w2stree.cli.before_models import before_models
+from w2stree.cli.extra import needs
+from w2stree.cli.parameters import Overrides, RunDir
+from w2stree.cli.progress import Bars, left, print_table
 
 if TYPE_CHECKING:
     from w2stree.experiment.config.exploration import ExplorationConfig
-    from w2stree.rollouts.exploration import Exploration
+    from w2stree.rollouts.exploration import Exploration, Progress
     from w2stree.rollouts.tally import TaskTally
     from w2stree.trajectories.journal import Journal
 
@@ -24,51 +28,59 @@ JOURNAL = "episodes.journal"
 MAY_CHANGE = ("budget", "environment.num_processes", "max_attempts")
 """What a resumed run may set anew: it changes how much is played, never what."""
 
+_HEADER = ("task", "success", "return", "errors", "truncated", "tokens", "diversity")
 
-def explore(source: str, overrides: Sequence[str], run_dir: Path | None, *, salvage: bool) -> int:
-    """Run the command; returns the exit status. Interrupting it leaves a run that goes on."""
-    try:
+
+def explore(
+    config: Annotated[
+        str,
+        typer.Argument(
+            metavar="CONFIG", help="a YAML file, or a shipped configuration: textworld_random"
+        ),
+    ],
+    override: Overrides = None,
+    run_dir: RunDir = None,
+    salvage: Annotated[
+        bool, typer.Option("--salvage", help="go on without a damaged journal's damaged frames")
+    ] = False,
+) -> int:
+    """Play tasks many times over into a journal.
+
+    The same command goes on with a run that was interrupted.
+    """
+    before_models()
+    with needs("explore"):
         from w2stree.experiment.config.exploration import ExplorationConfig
         from w2stree.experiment.config.reading import read_config, recorded_today
-    except ModuleNotFoundError as error:
-        raise MissingDependency(
-            f"{error.name} is not installed: pip install 'w2stree[explore]'"
-        ) from None
     from w2stree.experiment.run_directory import keep_config
     from w2stree.trajectories.journal import Journal
 
-    config = read_config(ExplorationConfig, source, overrides)
-    folder = run_dir or Path("runs") / config.name
+    read = read_config(ExplorationConfig, config, override or ())
+    folder = run_dir or Path("runs") / read.name
     path = folder / JOURNAL
     keep_config(
         folder,
-        config.model_dump(mode="json"),
+        read.model_dump(mode="json"),
         has_results=path.exists() and path.stat().st_size > 0,
         may_change=MAY_CHANGE,
-        read=recorded_today(config),
+        read=recorded_today(read),
     )
     with Journal(path, salvage=salvage) as journal:
         _say_what_was_repaired(journal)
-        exploration = _play(config, journal)
-    print(table(exploration.tallies))
+        exploration = _play(read, journal)
+    print_table(_HEADER, _rows(exploration.tallies))
     if reason := exploration.spent():
         print(f"stopped: {reason}; the same command with a larger one goes on")
     print(f"journal: {path}")
     return 0
 
 
-def table(tallies: Mapping[str, TaskTally]) -> str:
+def _rows(tallies: Mapping[str, TaskTally]) -> list[tuple[str, ...]]:
     """A row for each task and one for all; diversity is distinct action sequences / runs."""
-    header = ("task", "success", "return", "errors", "truncated", "tokens", "diversity")
-    rows = [header, *(_row(task_id, (tally,)) for task_id, tally in tallies.items())]
+    rows = [_row(task_id, (tally,)) for task_id, tally in tallies.items()]
     if len(tallies) > 1:
         rows.append(_row("all", tuple(tallies.values())))
-    widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
-    return "\n".join(
-        f"{row[0]:<{widths[0]}}"
-        + "".join(f"  {cell:>{width}}" for cell, width in zip(row[1:], widths[1:], strict=True))
-        for row in rows
-    )
+    return rows
 
 
 def _row(name: str, tallies: Sequence[TaskTally]) -> tuple[str, ...]:
@@ -91,7 +103,7 @@ def _play(config: ExplorationConfig, journal: Journal) -> Exploration:
     from w2stree.rollouts.exploration import Exploration, choose_tasks, plan_episodes
 
     samplings = config.samplings
-    with config.environment.pool() as pool, ProgressLine() as line:
+    with config.environment.pool() as pool, Bars() as bars, bars.line("episodes") as show:
         tasks = config.tasks
         task_ids = choose_tasks(pool, tasks.split, first=tasks.first, count=tasks.count)
         exploration = Exploration(
@@ -102,7 +114,7 @@ def _play(config: ExplorationConfig, journal: Journal) -> Exploration:
             budget=config.budget,
             max_attempts=config.max_attempts,
             success_threshold=config.success_threshold,
-            progress=line.show,
+            progress=lambda state: show(state.num_settled, state.num_planned, describe(state)),
         )
         is_complete = exploration.play(plan_episodes(task_ids, samplings, seed=config.seed))
         if is_complete and config.branching:
@@ -116,6 +128,27 @@ def _play(config: ExplorationConfig, journal: Journal) -> Exploration:
             )
             exploration.play(branches)
     return exploration
+
+
+def describe(progress: Progress) -> str:
+    """success 0.31  1 errors  12.4/s  0:00:01 left  twc/train/6: 2/5
+
+    Success is over all tasks so far, and of the last episode's task.
+    """
+    tallies = progress.tallies.values()
+    num_finished = max(1, sum(tally.num_finished for tally in tallies))
+    success = sum(tally.num_success for tally in tallies) / num_finished
+    task_id = progress.trajectory.task_id
+    tally = progress.tallies[task_id]
+    return "  ".join(
+        [
+            f"success {success:.2f}",
+            f"{progress.num_errors} errors",
+            f"{progress.episodes_per_s:.1f}/s",
+            left(progress.seconds_left),
+            f"{task_id}: {tally.num_success}/{tally.num_finished}",
+        ]
+    )
 
 
 def _say_what_was_repaired(journal: Journal) -> None:

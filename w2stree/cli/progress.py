@@ -1,60 +1,131 @@
-"""A line that says how far an exploration is: rewritten on a terminal, seldom in a log."""
+"""How far a command is, and tables: bars on a terminal, plain lines in a log.
+
+Progress goes to standard error and is gone from a terminal when it is done. In a log it is one
+line, at most every 10 s and at the end:
+
+    84/96 episodes  success 0.31  1 errors  12.4/s  0:00:01 left  twc/train/6: 2/5
+"""
 
 from __future__ import annotations
 
+import functools
 import sys
 import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from types import TracebackType
+from typing import TypeVar
 
-if TYPE_CHECKING:
-    from w2stree.rollouts.exploration import Progress
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Column, Table
+from rich.text import Text
 
-_TERMINAL_S = 0.2
+T = TypeVar("T")
+
 _LOG_S = 10.0
+_UNLIMITED = 100_000  # columns; rich assumes 80 where there is no terminal
 
 
-class ProgressLine:
-    """Shows `Progress` on standard error, at most every 0.2 s on a terminal, else every 10 s:
+class Bars:
+    """Shows progress while it is open: the `Bar` that an experiment asks for.
 
-    84/96 episodes  success 0.31  1 errors  12.4/s  0:00:01 left  twc/train/6: 2/5
+    Open it around everything that prints: on a terminal, printed lines then stand above the bars.
+    `clock` counts the seconds between a log's lines.
     """
 
-    def __init__(self) -> None:
-        self._is_terminal = sys.stderr.isatty()
-        self._next = time.monotonic()
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._next_line = clock()
+        self._live = _live() if sys.stderr.isatty() else None
 
-    def show(self, progress: Progress) -> None:
-        """Say where the run stands; the task named is that of the last episode."""
-        is_last = progress.num_settled == progress.num_planned
-        if not is_last and time.monotonic() < self._next:
-            return
-        self._next = time.monotonic() + (_TERMINAL_S if self._is_terminal else _LOG_S)
-        start, end = ("\r\x1b[K", "") if self._is_terminal else ("", "\n")
-        print(f"{start}{describe(progress)}", end=end, file=sys.stderr, flush=True)
-
-    def __enter__(self) -> ProgressLine:
+    def __enter__(self) -> Bars:
+        if self._live:
+            self._live.start()
         return self
 
-    def __exit__(self, *error: object) -> None:
-        if self._is_terminal:
-            print(file=sys.stderr)
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._live:
+            self._live.stop()
+
+    def __call__(self, items: Iterable[T], *, total: int, what: str) -> Iterator[T]:
+        """Pass the items on and count them."""
+        with self.steps(what) as update:
+            for done, item in enumerate(items, start=1):
+                yield item
+                update(done, total, {})
+
+    @contextmanager
+    def steps(self, what: str) -> Iterator[Callable[[int, int, Mapping[str, float]], None]]:
+        """Show `done` of `total`, the time left and, among the metrics, the loss."""
+        started = self._clock()
+        with self.line(what) as show:
+
+            def update(done: int, total: int, metrics: Mapping[str, float]) -> None:
+                seconds = self._clock() - started
+                words = [f"loss {metrics['loss']:.3f}"] if "loss" in metrics else []
+                words += [left(seconds / done * (total - done))] if done else []
+                show(done, total, "  ".join(words))
+
+            yield update
+
+    @contextmanager
+    def line(self, what: str) -> Iterator[Callable[[int, int, str], None]]:
+        """Show `done` of `total` and some words."""
+        live = self._live
+        if live is None:
+            yield functools.partial(self._log, what)
+            return
+        task = live.add_task(what, total=None, words="")
+        try:
+            yield lambda done, total, words: live.update(
+                task, completed=done, total=total, words=words
+            )
+        finally:
+            live.remove_task(task)
+
+    def _log(self, what: str, done: int, total: int, words: str) -> None:
+        if done == total or self._clock() >= self._next_line:
+            self._next_line = self._clock() + _LOG_S
+            print(f"{done}/{total} {what}  {words}", file=sys.stderr, flush=True)
 
 
-def describe(progress: Progress) -> str:
-    """One line; success is over all tasks so far, and of the last episode's task."""
-    tallies = progress.tallies.values()
-    num_finished = max(1, sum(tally.num_finished for tally in tallies))
-    success = sum(tally.num_success for tally in tallies) / num_finished
-    task_id = progress.trajectory.task_id
-    tally = progress.tallies[task_id]
-    return "  ".join(
-        [
-            f"{progress.num_settled}/{progress.num_planned} episodes",
-            f"success {success:.2f}",
-            f"{progress.num_errors} errors",
-            f"{progress.episodes_per_s:.1f}/s",
-            f"{timedelta(seconds=round(progress.seconds_left))} left",
-            f"{task_id}: {tally.num_success}/{tally.num_finished}",
-        ]
+def _live() -> Progress:
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TextColumn(
+            "{task.fields[words]}",
+            markup=False,
+            table_column=Column(no_wrap=True, overflow="ellipsis"),
+        ),
+        console=Console(stderr=True),
+        transient=True,
+        refresh_per_second=5,
+        # Lines printed meanwhile stand above the bars; a redirected output stays where it goes.
+        redirect_stdout=sys.stdout.isatty(),
     )
+
+
+def left(seconds: float) -> str:
+    """0:00:01 left"""
+    return f"{timedelta(seconds=round(seconds))} left"
+
+
+def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Names to the left, figures to the right; as wide as it is, whatever it is printed to."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for i, name in enumerate(header):
+        table.add_column(Text(name), justify="right" if i else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    console = Console(width=_UNLIMITED)
+    console.width = console.measure(table).maximum
+    console.print(table)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from itertools import takewhile
+from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from w2stree.errors import InvalidInput, MissingDependency
+import typer
+
+from w2stree.cli.extra import needs
+from w2stree.cli.progress import Bars
+from w2stree.errors import InvalidInput
 from w2stree.shorten import quoted
 from w2stree.trajectories.trajectory import Trajectory
 
@@ -21,27 +25,36 @@ _SHOWN_COLUMNS = 120
 _SHOWN_BEFORE = 30  # characters in common before the first that differs
 
 
-def verify(options: argparse.Namespace) -> int:
-    """Replay a run; returns 1 where anything differs."""
-    try:
+def verify(
+    run: Annotated[
+        Path,
+        typer.Argument(metavar="RUN", help="a run directory, a stage of it, or a file in it"),
+    ],
+    sample: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="replay N trajectories (default: all)"),
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="SEED", help="of the sample")] = 0,
+) -> int:
+    """Replay recorded actions; report what differs.
+
+    The exit status is 1 where anything differs.
+    """
+    with needs("explore"):
         from w2stree.experiment.recorded_run import read_run
-        from w2stree.experiment.stages.context import bar
         from w2stree.rollouts.verification import verify as replay
-    except ModuleNotFoundError as error:
-        raise MissingDependency(
-            f"{error.name} is not installed: pip install 'w2stree[explore]'"
-        ) from None
-    run = read_run(options.run)
-    for file in run.skipped:
+    recorded = read_run(run)
+    for file in recorded.skipped:
         print(f"not replayed (games with settings of their own): {file}", file=sys.stderr)
-    played = [t for t in run.trajectories if t.status != "error"]
-    num_errors = len(run.trajectories) - len(played)
-    played = _sample(played, options.sample, options.seed)
+    played = [t for t in recorded.trajectories if t.status != "error"]
+    num_errors = len(recorded.trajectories) - len(played)
+    played = _sample(played, sample, seed)
     if not played:
-        raise InvalidInput(f"{options.run}: all {num_errors} trajectories are error rows")
+        raise InvalidInput(f"{run}: all {num_errors} trajectories are error rows")
     differing, shown = 0, 0
-    with run.environment.pool() as pool:
-        for _, differences in bar(replay(pool, played), total=len(played), what="verify: episodes"):
+    with recorded.environment.pool() as pool, Bars() as bars:
+        replayed = bars(replay(pool, played), total=len(played), what="verify episodes")
+        for _, differences in replayed:
             differing += bool(differences)
             for difference in differences[: _SHOWN_DIFFERENCES - shown]:
                 shown += 1

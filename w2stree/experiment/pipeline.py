@@ -23,6 +23,7 @@ from w2stree.experiment.config import Config
 from w2stree.experiment.methods import sft
 from w2stree.experiment.run_directory import StageSpec, StageWriter, run_stages
 from w2stree.experiment.stages import learn, measure, play, tree
+from w2stree.experiment.stages.bar import Bar, Silent
 from w2stree.experiment.stages.context import Context
 from w2stree.experiment.stages.inputs import inputs_for, outside
 from w2stree.report.charts import require_matplotlib
@@ -40,15 +41,18 @@ def run_experiment(
     *,
     force: Sequence[str] = (),
     announce: Callable[[str, str], None],
+    bar: Bar | None = None,
 ) -> Path:
     """Run every stage that is missing or out of date; returns the report's folder.
+
+    `announce(stage, what)` is told of each stage, `bar` of what happens in it.
 
     Interrupting leaves finished stages as they are: run again to go on. Raises
     `RunDirectoryError` where another configuration made `run_dir`, `InvalidInput` and
     `MissingDependency` before any stage runs where that can be known.
     """
     _check(config)
-    context = Context(config, run_dir)
+    context = Context(config, run_dir, bar or Silent())
     listed = stages(context)
     _check_forced(force, [spec.name for spec, _ in listed])
     directory = context.directory()

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from tqdm import tqdm
-
 from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.experiment.config import Config
 from w2stree.experiment.config.reading import recorded_today
 from w2stree.experiment.run_directory import RunDirectory, read_json
+from w2stree.experiment.stages.bar import Bar, Silent
 from w2stree.forest.build import open_forest
 from w2stree.forest.forest import Forest
 from w2stree.policies.protocol import Policy
@@ -32,6 +31,7 @@ class Context:
 
     config: Config
     run_dir: Path
+    bar: Bar = field(default_factory=Silent)
     _resources: ExitStack = field(default_factory=ExitStack)
     _pool: EnvironmentPool | None = None
     _forest: Forest | None = None
@@ -93,18 +93,9 @@ class Context:
     ) -> list[Trajectory]:
         """Roll out every plan, with a progress bar."""
         episodes = rollout(pool, policy, plans, instruction=self.config.prompt.instruction)
-        return list(self.bar(episodes, total=len(plans), what=f"{stage}: episodes"))
-
-    def bar(self, items: Iterable[Any] | None = None, *, total: int, what: str) -> Any:
-        """See `bar`."""
-        return bar(items, total=total, what=what)
+        return list(self.bar(episodes, total=len(plans), what=f"{stage} episodes"))
 
     def close(self) -> None:
         """Stop the environment processes."""
         self._resources.close()
         self._pool = None
-
-
-def bar(items: Iterable[Any] | None = None, *, total: int, what: str) -> Any:
-    """A progress bar with the time left, on standard error; gone when it is done."""
-    return tqdm(items, total=total, desc=what, leave=False, dynamic_ncols=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 
@@ -15,7 +14,6 @@ from w2stree.experiment.stages.inputs import inputs_for
 from w2stree.experiment.stages.untrained import untrained_model
 from w2stree.training.fitting import Fitting, Trained
 from w2stree.training.models import save_model, train_tokenizer
-from w2stree.training.trainers import Progress
 
 
 def tokenizer(context: Context, out: StageWriter) -> None:
@@ -54,28 +52,18 @@ def train(context: Context, out: StageWriter, method: Method) -> None:
 @contextmanager
 def _fitting(context: Context, out: StageWriter, stage: str) -> Iterator[Fitting]:
     """With a bar of the trainer's steps."""
-    with context.bar(total=1, what=f"{stage}: steps") as bar:
+    with context.bar.steps(f"{stage} steps") as update:
         yield Fitting(
             max_length=context.config.max_length,
             seed=context.seed(stage),
             output_dir=out.folder / "trainer",
-            progress=_progress(bar),
+            progress=update,
         )
 
 
 def _save(out: StageWriter, trained: Trained) -> None:
     save_model(out.folder / "model", trained.model, trained.tokenizer)
     out.metrics.update(trained.metrics, num_parameters=trained.model.num_parameters())
-
-
-def _progress(bar: Any) -> Progress:
-    def update(step: int, total: int, metrics: dict[str, float]) -> None:
-        bar.total = total
-        bar.update(step - bar.n)
-        if "loss" in metrics:
-            bar.set_postfix(loss=f"{metrics['loss']:.3f}")
-
-    return update
 
 
 def use_threads(num_threads: int) -> None:

@@ -67,7 +67,7 @@ def explore(context: Context, out: StageWriter) -> None:
     started = time.perf_counter()
     with (
         Journal(path) as journal,
-        context.bar(total=len(wanted), what="explore: episodes") as progress,
+        context.bar.steps("explore episodes") as update,
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore", IdenticalTrajectories)  # the tree stage tells of them
@@ -76,7 +76,7 @@ def explore(context: Context, out: StageWriter) -> None:
             context.pool(),
             weak.policy,
             instruction=context.config.prompt.instruction,
-            progress=lambda state: progress.update(state.num_settled - progress.n),
+            progress=lambda state: update(state.num_settled, state.num_planned, {}),
         ).play(wanted)
     seconds = time.perf_counter() - started
     _record(out, read_trajectories(path))
@@ -150,7 +150,7 @@ def _demonstrate(context: Context, stage: str, tasks: Sequence[str]) -> list[Tra
     environment = context.pool()[0]
     shown = [
         _demonstration(context, environment, task_id)
-        for task_id in context.bar(tasks, total=len(tasks), what=f"{stage}: episodes")
+        for task_id in context.bar(tasks, total=len(tasks), what=f"{stage} episodes")
     ]
     whole = [t for t in shown if t.status == "done" and t.total_return >= 1.0]
     advice = "raise environment.max_steps for more"
