@@ -119,6 +119,13 @@ def test_the_report_says_what_was_played_in_the_words_it_was_given() -> None:
     assert "game" not in " ".join(introduction(report))
 
 
+def test_without_a_ceiling_the_report_does_not_speak_of_its_reward() -> None:
+    text = markdown(small_report(ceiling=None))
+    assert "needs a ceiling: none was trained" in text
+    assert "the ceiling's reward is not above" not in text
+    assert "the ceiling's reward is not above" in markdown(small_report())
+
+
 def test_a_row_without_a_text_is_refused() -> None:
     with pytest.raises(InvalidInput, match="the method 'distilled', methods has no text for it"):
         small_report(methods={"sft_weak": MethodText("Weak model", "", False)})

@@ -33,6 +33,7 @@ def small_report(**changes: Any) -> Report:
         },
         weak="sft_weak",
         strong="sft_strong",
+        ceiling="ceiling",
         config=load_config("quickstart").model_dump(mode="json"),
         rows=[
             row("sft_weak", 0.4, weak=NOTHING, strong=LOSS),

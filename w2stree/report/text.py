@@ -53,6 +53,8 @@ class Report:
     """The method that the table is measured from; the stage of this name trained it."""
     strong: str
     """Its counterpart: the strong model before it learned from the weak one's runs."""
+    ceiling: str | None
+    """The method that PGR measures up to; None where none was trained, and rows have no PGR."""
     config: Mapping[str, Any]
     """As JSON-ready values."""
     rows: Sequence[MethodResult]
@@ -255,7 +257,9 @@ def caveats(report: Report) -> list[str]:
     lines = [
         "Intervals are 95 % percentile bootstraps over test tasks. They do not cover the luck "
         f"of training: every model was trained once, with seed {config['seed']}.",
-        "The ceiling is a reference, not a bound; PGR, the performance gap recovered, is "
+        "PGR, the performance gap recovered, needs a ceiling: none was trained."
+        if report.ceiling is None
+        else "The ceiling is a reference, not a bound; PGR, the performance gap recovered, is "
         f"(method {MINUS} weak) / (ceiling {MINUS} weak).",
     ]
     if config["decoding"]["actions"] == "admissible":
@@ -263,7 +267,7 @@ def caveats(report: Report) -> list[str]:
             "Every method chooses among the actions the environment would accept "
             "(decoding.actions: admissible)."
         )
-    if any(row.pgr is None for row in report.rows):
+    if report.ceiling is not None and any(row.pgr is None for row in report.rows):
         lines.append("PGR is undefined here: the ceiling's reward is not above the weak model's.")
     tasks = config["tasks"]
     if tasks["test_split"] == "dev":

@@ -27,11 +27,12 @@ def report(context: Context, out: StageWriter) -> None:
     config = context.config
     directory = context.directory()
     methods = config.methods()
+    top = ceiling.METHOD.name if ceiling.METHOD in methods else None
     rows = compare(
         {m.name: context.trajectories(f"evaluate_{m.name}") for m in methods},
         context.tasks("test"),
         weak=sft.WEAK.name,
-        ceiling=ceiling.METHOD.name if ceiling.METHOD in methods else None,
+        ceiling=top,
         against=(sft.WEAK.name, sft.STRONG.name),
         success_threshold=config.evaluate.success_threshold,
         num_bootstrap=config.evaluate.num_bootstrap,
@@ -50,6 +51,7 @@ def report(context: Context, out: StageWriter) -> None:
             methods={m.name: MethodText(m.label, m.explanation, m.is_tested) for m in methods},
             weak=sft.WEAK.name,
             strong=sft.STRONG.name,
+            ceiling=top,
             config=config.model_dump(mode="json"),
             rows=rows,
             forest=json.loads((directory.stage("tree") / "forest.json").read_text()),
