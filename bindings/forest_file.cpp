@@ -60,7 +60,7 @@ py::tuple texts(const ForestFile& file) {
 void bind_forest_file(py::module_& module) {
   py::register_exception<w2stree::ForestFileError>(module, "ForestFileError",
                                                    module.attr("InvalidInput"))
-      .attr("__module__") = "w2stree";
+      .attr("__module__") = "w2stree.errors";
   py::class_<ForestFileBytes>(module, "ForestFileBytes")
       .def(py::init(&lay_out), py::arg("forest"), py::arg("task_ids"), py::arg("actions"),
            py::arg("observations"), py::arg("num_errors"), py::arg("rule"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -46,7 +47,9 @@ def test_import_loads_no_optional_dependency(tmp_path: Path) -> None:
 
 
 def test_every_public_name_is_listed_and_resolves() -> None:
-    assert sorted(w2stree._HOME) == sorted(set(w2stree.__all__) - {"__version__"})
+    stub = Path(w2stree.__file__).with_suffix(".pyi").read_text(encoding="utf-8")
+    imported = re.findall(r"^from w2stree\.([\w.]+) import (\w+) as \2$", stub, re.MULTILINE)
+    assert {name: module for module, name in imported} == w2stree._HOME
     assert set(w2stree.__all__) <= set(dir(w2stree))
     for name in w2stree.__all__:
         assert getattr(w2stree, name) is not None

@@ -20,6 +20,7 @@ import numpy as np
 
 import w2stree as w2s
 from w2stree import _core
+from w2stree import forest as forest_makers
 
 Columns = tuple[list[str], list[list[str]], list[list[str]], list[float]]
 
@@ -97,13 +98,13 @@ def ways_of(columns: Columns) -> dict[str, tuple[Callable[[], Any] | None, Calla
     """(text to ids, the whole call) by name."""
     ids, _ = _core.intern_texts(*columns)
     ways: dict[str, tuple[Callable[[], Any] | None, Callable[[], Any]]] = {
-        "ids": (None, lambda: w2s.build_forest_from_ids(*ids)),
+        "ids": (None, lambda: forest_makers.build_forest_from_ids(*ids)),
     }
     own = (columns[0], fresh(columns[1]), fresh(columns[2]), columns[3])
     for name, lists in (("lists, shared str", columns), ("lists, own str", own)):
         ways[name] = (
             lambda lists=lists: _core.intern_texts(*lists),
-            lambda lists=lists: w2s.build_forest_from_texts(*lists),
+            lambda lists=lists: forest_makers.build_forest_from_texts(*lists),
         )
         made = trajectories_of(lists)
         ways[name.replace("lists", "Trajectory")] = (
@@ -113,7 +114,7 @@ def ways_of(columns: Columns) -> dict[str, tuple[Callable[[], Any] | None, Calla
     for name, table in arrow_tables(columns).items():
         ways[f"Arrow, {name}"] = (
             lambda table=table: _core.read_arrow_stream(table.__arrow_c_stream__()),
-            lambda table=table: w2s.build_forest_from_arrow(table),
+            lambda table=table: forest_makers.build_forest_from_arrow(table),
         )
     return ways
 
@@ -125,7 +126,7 @@ def main() -> None:
     options = parser.parse_args()
     columns, repeats = make_columns(options.tasks), options.repeats
     num_steps = sum(map(len, columns[1]))
-    forest = w2s.build_forest_from_texts(*columns)
+    forest = forest_makers.build_forest_from_texts(*columns)
     print(
         f"{num_steps:,} steps, {len(columns[0]):,} trajectories, {len(forest.actions):,} actions, "
         f"{len(forest.observations):,} observations, {forest.num_nodes:,} nodes"

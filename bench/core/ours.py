@@ -8,6 +8,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 import w2stree
+import w2stree.forest
 from bench.core.workloads import Workload
 from w2stree.forest.forest import NODE_COLUMNS
 
@@ -29,7 +30,7 @@ def build(workload: Workload, *, num_threads: int = 1) -> Forest:
         workload.tree_id,
         workload.total_return,
     )
-    return w2stree.build_forest_from_ids(
+    return w2stree.forest.build_forest_from_ids(
         *columns, num_trees=workload.num_trees, num_threads=num_threads
     )
 
@@ -51,13 +52,13 @@ def build_from_texts(
     observations: list[list[str]],
     total_return: list[float],
 ) -> Forest:
-    return w2stree.build_forest_from_texts(
+    return w2stree.forest.build_forest_from_texts(
         task_id, actions, observations, total_return, num_threads=1
     )
 
 
 def build_from_arrow(table: Any) -> Forest:
-    return w2stree.build_forest_from_arrow(table, num_threads=1)
+    return w2stree.forest.build_forest_from_arrow(table, num_threads=1)
 
 
 def search(

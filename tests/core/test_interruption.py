@@ -9,7 +9,8 @@ import pytest
 from support.cpu_alarm import assert_an_alarm_stops
 from support.strategies import episode
 
-from w2stree import Step, build_forest, build_forest_from_arrow, build_forest_from_texts
+from w2stree import Step, build_forest
+from w2stree.forest import build_forest_from_arrow, build_forest_from_texts
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs POSIX timers")
 

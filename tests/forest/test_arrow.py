@@ -19,14 +19,8 @@ from support.arrow_structs import Array, Producer, Schema, Stream, in_capsule
 from support.columns import columns_of, facts
 from support.strategies import episode, trajectory_lists
 
-from w2stree import (
-    IdenticalTrajectories,
-    InvalidInput,
-    Trajectory,
-    _core,
-    build_forest,
-    build_forest_from_arrow,
-)
+from w2stree import IdenticalTrajectories, InvalidInput, Trajectory, _core, build_forest
+from w2stree.forest import build_forest_from_arrow
 from w2stree.forest.texts import TextColumn
 
 pa = pytest.importorskip("pyarrow")

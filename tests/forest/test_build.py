@@ -16,15 +16,8 @@ from hypothesis import given, settings
 from support.columns import columns_of, facts, ids_of
 from support.strategies import episode, trajectory_lists
 
-from w2stree import (
-    IdenticalTrajectories,
-    InvalidInput,
-    Step,
-    Trajectory,
-    build_forest,
-    build_forest_from_ids,
-    build_forest_from_texts,
-)
+from w2stree import IdenticalTrajectories, InvalidInput, Step, Trajectory, build_forest
+from w2stree.forest import build_forest_from_ids, build_forest_from_texts
 from w2stree.forest.texts import NumberedTexts, TextColumn
 
 TEXTS: dict[str, Any] = columns_of([episode("ab", 1, "x"), episode("ac", 0, "x")])

@@ -26,7 +26,8 @@ from support.forest_files import (
 )
 from support.strategies import episode
 
-from w2stree import Forest, ForestFileError, InvalidInput, _core, build_forest, open_forest
+from w2stree import Forest, InvalidInput, _core, build_forest, open_forest
+from w2stree.errors import ForestFileError
 
 pytestmark = pytest.mark.filterwarnings("ignore::w2stree.IdenticalTrajectories")
 

@@ -37,10 +37,10 @@ from w2stree import (
     SearchResult,
     Trajectory,
     build_forest,
-    build_forest_from_texts,
     merge_forests,
     open_forest,
 )
+from w2stree.forest import build_forest_from_texts
 
 SMALL = 20  # trajectories: the oracle, slow, is asked about no more
 
@@ -52,7 +52,7 @@ def from_texts(trajectories: list[Trajectory]) -> Forest:
 def from_arrow(trajectories: list[Trajectory]) -> Forest:
     import pyarrow as pa
 
-    from w2stree import build_forest_from_arrow
+    from w2stree.forest import build_forest_from_arrow
 
     text = pa.string()
     types = {"task_id": text, "actions": pa.list_(text), "observations": pa.list_(text)}

@@ -22,11 +22,9 @@ from w2stree import (
     Step,
     Trajectory,
     build_forest,
-    build_forest_from_arrow,
-    build_forest_from_ids,
-    build_forest_from_texts,
     merge_forests,
 )
+from w2stree.forest import build_forest_from_arrow, build_forest_from_ids, build_forest_from_texts
 from w2stree.forest.embedding import embed_sentences
 from w2stree.forest.merging import Merging, sort_words, state_words
 

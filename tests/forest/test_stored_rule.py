@@ -13,16 +13,8 @@ from support.comparisons import assert_same_forest
 from support.forest_files import VERSION_1, encode, lay_out, reopen, sections
 from support.strategies import PROMPT, episode, trajectory_lists
 
-from w2stree import (
-    Forest,
-    ForestFileError,
-    InvalidInput,
-    Step,
-    Trajectory,
-    build_forest,
-    merge_forests,
-    open_forest,
-)
+from w2stree import Forest, InvalidInput, Step, Trajectory, build_forest, merge_forests, open_forest
+from w2stree.errors import ForestFileError
 from w2stree.forest.merging import Merging
 
 pytestmark = pytest.mark.filterwarnings("ignore::w2stree.IdenticalTrajectories")

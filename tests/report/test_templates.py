@@ -11,8 +11,9 @@ import jinja2
 import pytest
 from support.small_report import GAIN, NOTHING, Page, row, small_report
 
-from w2stree import MissingDependency, Step, Trajectory, build_forest
+from w2stree import Step, Trajectory, build_forest
 from w2stree.environments.options import WebShopOptions
+from w2stree.errors import MissingDependency
 from w2stree.experiment import pipeline
 from w2stree.experiment.config import load_config
 from w2stree.report.charts import Bar, difference_chart

@@ -75,6 +75,13 @@ class Trajectory:
     origin: Origin = UNKNOWN
     info: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.origin, Origin):  # where `info` once stood
+            raise InvalidInput(
+                f"task {self.task_id!r}: origin is {type(self.origin).__name__}; give an Origin, "
+                "and what else is known as info="
+            )
+
     def to_json(self) -> str:
         """One JSON line without the newline; what is absent is left out, of `origin` too."""
         record = {**asdict(self), "origin": record_of(self.origin)}
