@@ -10,6 +10,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "w2stree"
 
 # Where a function may import a module of the package, and why.
 LATE_IMPORTS = {
+    "__init__.py": "names load on first use",
     "experiment/config/policy.py": "a policy's own packages (torch, openai, vllm) are extras",
     "cli/explore.py": "needs the extra `explore`",
     "cli/run.py": "needs the extra `all`; mistakes in the configuration show before torch loads",

@@ -58,3 +58,13 @@ def test_every_public_name_is_listed_and_resolves() -> None:
 def test_unknown_names_are_attribute_errors() -> None:
     with pytest.raises(AttributeError, match="module 'w2stree' has no attribute 'tree_of_life'"):
         w2stree.tree_of_life  # noqa: B018
+
+
+@pytest.mark.parametrize("name", ["train_sft", "train_dpo"])
+def test_a_name_whose_packages_are_absent_says_how_to_get_them(name: str, tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.modules.update(torch=None, datasets=None)\n"
+        f"import w2stree\ntry: w2stree.{name}\nexcept w2stree.Error as error: print(error)"
+    )
+    expected = rf"w2stree\.{name} needs \w+: pip install 'w2stree\[train\]'\n"
+    assert re.fullmatch(expected, run(code, tmp_path))

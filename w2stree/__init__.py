@@ -49,11 +49,22 @@ def __getattr__(name: str) -> Any:
 
         value: Any = version("w2stree")
     elif name in _HOME:
-        value = getattr(importlib.import_module(f"w2stree.{_HOME[name]}"), name)
+        value = getattr(_module(_HOME[name], name), name)
     else:
         raise AttributeError(f"module 'w2stree' has no attribute {name!r}")
     globals()[name] = value  # found directly from now on
     return value
+
+
+def _module(home: str, name: str) -> Any:
+    try:
+        return importlib.import_module(f"w2stree.{home}")
+    except ModuleNotFoundError as error:
+        from w2stree.errors import MissingDependency
+
+        raise MissingDependency(
+            f"w2stree.{name} needs {error.name}: pip install 'w2stree[train]'"
+        ) from None
 
 
 def __dir__() -> list[str]:

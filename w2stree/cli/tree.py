@@ -19,16 +19,42 @@ def tree(
         ),
     ],
     task: Annotated[str | None, typer.Option(metavar="TASK", help="draw this task's tree")] = None,
+    min_similarity: Annotated[
+        float | None,
+        typer.Option(metavar="XI", help="merge observations of at least this cosine, e.g. 0.9"),
+    ] = None,
+    embed: Annotated[
+        str, typer.Option(metavar="NAME", help="the embedding that --min-similarity compares")
+    ] = "all-MiniLM-L6-v2",
+    normalize: Annotated[
+        str | None, typer.Option(metavar="NAME", help="merge what it makes equal: sort_words")
+    ] = None,
+    guard: Annotated[
+        bool, typer.Option(help="keep similar texts apart whose numbers or opposites differ")
+    ] = True,
 ) -> int:
-    """Summarise trajectories as a forest, or draw one tree."""
+    """Summarise trajectories as a forest, or draw one tree.
+
+    Equal observations are merged; --min-similarity and --normalize merge more. A saved forest
+    keeps the rule it was built by: another one is refused.
+    """
     from w2stree.forest.build import build_forest, open_forest
     from w2stree.forest.file import is_forest_file
+    from w2stree.forest.merging import Merging
     from w2stree.trajectories.files import read_trajectories
 
+    rule = None
+    if min_similarity is not None or normalize is not None:
+        rule = Merging(
+            min_similarity=min_similarity,
+            embed=None if min_similarity is None else embed,
+            normalize_observation=normalize,
+            guard="state_words" if guard else None,
+        )
     if trajectories.is_file() and is_forest_file(trajectories):
-        forest = open_forest(trajectories)
+        forest = open_forest(trajectories, merging=rule)
     else:
-        forest = build_forest(read_trajectories(trajectories))
+        forest = build_forest(read_trajectories(trajectories), merging=rule)
     if task is None:
         print(forest.summary())
     elif task in forest.task_ids:

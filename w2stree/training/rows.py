@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from w2stree.errors import InvalidInput
+from w2stree.errors import InvalidInput, MissingDependency
 from w2stree.trajectories.trajectory import Message, Step, Trajectory
 from w2stree.turns.chat import ChatFormat
 from w2stree.turns.react import render_turn
@@ -126,12 +126,11 @@ def preference_dataset(
     use `w2stree.training.trainers.train_dpo`, which masks them, or `completion="step"`.
     Needs the `train` extra.
     """
-    import datasets
-
+    library = _datasets()
     rows = preference_rows(pairs, completion)
     if not rows:
         raise InvalidInput("no preference rows: no pair has differing returns; lower min_gap")
-    return datasets.Dataset.from_list(
+    return library.Dataset.from_list(
         [
             {
                 "prompt": _dicts([*row.chosen.prompt, *_messages(row.history)]),
@@ -154,12 +153,11 @@ def sft_dataset(trajectories: Iterable[Trajectory]) -> datasets.Dataset:
     for the chat template; `w2stree.training.trainers.train_sft` masks them. Needs the `train`
     extra.
     """
-    import datasets
-
+    library = _datasets()
     rows = [{"messages": _dicts([*t.prompt, *_messages(t.steps)[:-1]])} for t in trajectories]
     if not rows:
         raise InvalidInput("no trajectories to make a dataset of")
-    return datasets.Dataset.from_list(rows)
+    return library.Dataset.from_list(rows)
 
 
 def tokenize_sft(
@@ -253,3 +251,13 @@ def _messages(steps: Sequence[Step]) -> list[Message]:
 
 def _dicts(messages: Iterable[Message]) -> list[dict[str, str]]:
     return [asdict(message) for message in messages]
+
+
+def _datasets() -> Any:
+    try:
+        import datasets
+    except ModuleNotFoundError as error:
+        raise MissingDependency(
+            f"rows for TRL need {error.name}: pip install 'w2stree[train]'"
+        ) from None
+    return datasets

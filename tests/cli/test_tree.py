@@ -1,0 +1,64 @@
+"""`w2stree tree`: a log summed up, under the rule of merging that is asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from w2stree import Merging, Step, Trajectory, build_forest, write_trajectories
+from w2stree.cli.app import main
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    """Two runs that see the same things in another order."""
+    seen = ("a key, a lamp", "a lamp, a key")
+    runs = [
+        Trajectory("t", (), (Step("look", text), Step("take key", "")), float(i), "done")
+        for i, text in enumerate(seen)
+    ]
+    file = tmp_path / "log.jsonl"
+    write_trajectories(file, runs)
+    return file
+
+
+def nodes(capsys: pytest.CaptureFixture[str]) -> int:
+    (line,) = (x for x in capsys.readouterr().out.splitlines() if x.startswith("nodes "))
+    return int(line.split()[-1])
+
+
+@pytest.mark.filterwarnings("ignore::w2stree.IdenticalTrajectories")
+def test_the_rule_of_merging_is_an_option(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["tree", str(log)]) == 0
+    assert nodes(capsys) == 5
+    assert main(["tree", str(log), "--normalize", "sort_words"]) == 0
+    assert nodes(capsys) == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--normalize", "os:remove"], "normalize_observation='os:remove' is not known"),
+        (["--min-similarity", "2"], "min_similarity=2.0; expected a number in (0, 1]"),
+        (["--min-similarity", "0.9", "--embed", "word2vec"], "embed='word2vec' is not known"),
+    ],
+)
+def test_a_rule_that_is_none_is_refused(
+    log: Path, capsys: pytest.CaptureFixture[str], options: list[str], message: str
+) -> None:
+    assert main(["tree", str(log), *options]) == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore::w2stree.IdenticalTrajectories")
+def test_a_saved_forest_keeps_its_rule(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    steps = (Step("look", "a key"),)
+    rule = Merging(normalize_observation="sort_words")
+    saved = tmp_path / "forest"
+    build_forest([Trajectory("t", (), steps, 1.0, "done")], merging=rule).save(saved)
+    assert main(["tree", str(saved)]) == 0
+    assert main(["tree", str(saved), "--normalize", "sort_words"]) == 0
+    capsys.readouterr()
+    assert main(["tree", str(saved), "--min-similarity", "0.9"]) == 2
+    assert "the forest was built with min_similarity=None" in capsys.readouterr().err
