@@ -61,7 +61,8 @@ def _complaint(mistake: Mapping[str, Any], section: type[BaseModel]) -> str:
         # The tag is a key of the section: `name`.
         tag = context["discriminator"].strip("'")
         known = [str(value) for cls in classes for value in get_args(_fields(cls)[tag])]
-        return f"{'.'.join([*keys, tag])}: {_not_one_of(given.get(tag) if isinstance(given, dict) else given, known)}"
+        said = given.get(tag) if isinstance(given, dict) else given
+        return f"{'.'.join([*keys, tag])}: {_not_one_of(said, known)}"
     where = ".".join(keys) or "the file"
     if kind == "value_error":
         return f"{where}: {context['error']}"
