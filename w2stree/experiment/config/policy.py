@@ -24,8 +24,8 @@ T = TypeVar("T")
 _SERVED = Decoding(actions="free", max_new_tokens=256)
 
 
-class OnePolicySection(Section):
-    """A policy that is one for all models: random, scripted."""
+class AnyPolicySection(Section):
+    """What every policy has; as it stands here, one policy for all models: random, scripted."""
 
     def policy(self, model: ModelName) -> Policy | AsyncPolicy:
         """The policy of that model."""
@@ -37,7 +37,7 @@ class OnePolicySection(Section):
         return True
 
 
-class ModelPolicySection(OnePolicySection):
+class ModelPolicySection(AnyPolicySection):
     """A policy that is a model; `base_model` is what it was before its fine-tuning."""
 
     base_model: Path | str | None = None
@@ -116,7 +116,7 @@ class VllmSection(ModelPolicySection):
         )
 
 
-class RandomSection(OnePolicySection):
+class RandomSection(AnyPolicySection):
     """Random admissible actions; see `RandomPolicy`."""
 
     name: Literal["random"]
@@ -126,7 +126,7 @@ class RandomSection(OnePolicySection):
         return RandomPolicy(by_verb=self.by_verb)
 
 
-class ExpertSection(OnePolicySection):
+class ExpertSection(AnyPolicySection):
     """The environment's own solution, with noise; see `ExpertPolicy`."""
 
     name: Literal["expert"]
