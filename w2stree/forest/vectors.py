@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from w2stree.errors import InvalidInput
 from w2stree.forest.embedding import Embed
+from w2stree.shorten import quoted
 
 _BATCH_SIZE = 256  # texts given to `embed` at once
 
@@ -56,6 +57,6 @@ class Vectors:
         for text, vector in zip(batch, vectors, strict=True):
             if not np.isfinite(vector).all() or not vector.any():
                 raise InvalidInput(
-                    f"embed returned a vector that is zero or not finite for {text[:80]!r}"
+                    f"embed returned a vector that is zero or not finite for {quoted(text, 80)}"
                 )
         self._vectors.update(zip(batch, vectors, strict=True))

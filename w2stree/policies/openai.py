@@ -19,6 +19,7 @@ from typing import Any
 
 from w2stree.errors import InvalidInput, MissingDependency, ModelFailure
 from w2stree.policies.protocol import Episode
+from w2stree.shorten import quoted
 from w2stree.trajectories.trajectory import Message
 from w2stree.turns.admissible import structured_output
 from w2stree.turns.chat import ChatFormat
@@ -216,7 +217,7 @@ class _MalformedReplyError(Exception):
 def _only_choice(reply: Any) -> Any:
     choices = getattr(reply, "choices", None)
     if not isinstance(choices, list) or not choices:
-        raise _MalformedReplyError(f"the reply has no choices: {str(reply)[:200]!r}")
+        raise _MalformedReplyError(f"the reply has no choices: {quoted(str(reply), 200)}")
     if len(choices) > 1:
         raise _MalformedReplyError(f"the reply has {len(choices)} choices; one was asked for")
     return choices[0]

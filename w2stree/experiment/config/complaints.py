@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from pydantic import BaseModel, ValidationError
 
 from w2stree.experiment.config.layouts import MOVED
+from w2stree.shorten import shorten
 
 _WANTED = {
     "int": "a whole number",
@@ -106,8 +107,7 @@ def _suggestion(given: str, known: Sequence[str]) -> str:
 def _shown(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return json.dumps(value)  # as YAML writes it
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:59]}…"
+    return shorten(repr(value), 60)
 
 
 def _place(location: Sequence[int | str], section: type[BaseModel]) -> tuple[list[str], list[Any]]:
