@@ -1,5 +1,7 @@
 #include "w2stree/forest_file.hpp"
 
+#include <tuple>
+
 #include "bind.hpp"
 #include "text_table.hpp"
 
@@ -7,12 +9,22 @@ namespace {
 
 using w2stree::ForestFile;
 using w2stree::ForestFileBytes;
+using MergeArrays = std::tuple<Array<std::int32_t>, Array<std::int32_t>, Array<std::int64_t>>;
 
 std::unique_ptr<ForestFileBytes> lay_out(const w2stree::Forest& forest, const py::object& task_ids,
                                          const py::object& actions, const py::object& observations,
-                                         std::int64_t num_errors, std::int32_t num_threads) {
-  ForestFile file{forest, text_table(task_ids, "task_ids"), text_table(actions, "actions"),
-                  text_table(observations, "observations"), num_errors};
+                                         std::int64_t num_errors, const py::object& rule,
+                                         const Array<double>& min_similarity,
+                                         const MergeArrays& merges, std::int32_t num_threads) {
+  const auto& [made, seen, count] = merges;
+  ForestFile file{forest,
+                  text_table(task_ids, "task_ids"),
+                  text_table(actions, "actions"),
+                  text_table(observations, "observations"),
+                  num_errors,
+                  text_table(rule, "rule"),
+                  borrow(min_similarity, "min_similarity"),
+                  {borrow(made, "made"), borrow(seen, "seen"), borrow(count, "count")}};
   const py::gil_scoped_release release;
   return std::make_unique<ForestFileBytes>(std::move(file), execution(num_threads));
 }
@@ -51,13 +63,21 @@ void bind_forest_file(py::module_& module) {
       .attr("__module__") = "w2stree";
   py::class_<ForestFileBytes>(module, "ForestFileBytes")
       .def(py::init(&lay_out), py::arg("forest"), py::arg("task_ids"), py::arg("actions"),
-           py::arg("observations"), py::arg("num_errors"), py::arg("num_threads") = 1)
+           py::arg("observations"), py::arg("num_errors"), py::arg("rule"),
+           py::arg("min_similarity"), py::arg("merges"), py::arg("num_threads") = 1)
       .def("pieces", &pieces);
   py::class_<ForestFile>(module, "ForestFile")
       .def_readonly("num_errors", &ForestFile::num_errors)
       .def_property_readonly("forest", [](const ForestFile& file) { return file.forest; })
       .def_property_readonly("task_ids", &texts<&ForestFile::task_ids>)
       .def_property_readonly("actions", &texts<&ForestFile::actions>)
-      .def_property_readonly("observations", &texts<&ForestFile::observations>);
+      .def_property_readonly("observations", &texts<&ForestFile::observations>)
+      .def_property_readonly("rule", &texts<&ForestFile::rule>)
+      .def_property_readonly("min_similarity",
+                             [](const ForestFile& file) { return wrap(file.min_similarity); })
+      .def_property_readonly("merges", [](const ForestFile& file) {
+        const auto& [made, seen, count] = file.merges;
+        return py::make_tuple(wrap(made), wrap(seen), wrap(count));
+      });
   module.def("parse_forest_file", &parse, py::arg("buffer"), py::arg("num_threads") = 1);
 }

@@ -21,6 +21,9 @@ Texts: TypeAlias = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
 Bytes: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.int64]]
 """`data` and `offset` of a `TextColumn`."""
 
+MergeColumns: TypeAlias = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]
+"""made, seen, count."""
+
 class InvalidInput(ValueError):  # noqa: N818 (agreed name)
     """Data or options are wrong; the message names the place and what was expected."""
 
@@ -119,6 +122,9 @@ class ForestFileBytes:
         actions: TextColumn,
         observations: TextColumn,
         num_errors: int,
+        rule: TextColumn,
+        min_similarity: NDArray[np.float64],
+        merges: MergeColumns,
         num_threads: int = 1,
     ) -> None: ...
     def pieces(self) -> list[NDArray[np.uint8]]: ...
@@ -134,6 +140,12 @@ class ForestFile:
     def actions(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]: ...
     @property
     def observations(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]: ...
+    @property
+    def rule(self) -> Bytes: ...
+    @property
+    def min_similarity(self) -> NDArray[np.float64]: ...
+    @property
+    def merges(self) -> MergeColumns: ...
 
 def parse_forest_file(buffer: Buffer, num_threads: int = 1) -> ForestFile: ...
 def digest(

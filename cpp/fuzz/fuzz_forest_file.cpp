@@ -6,7 +6,8 @@
 //           2      rest is trajectories, then changes to the file of their forest, checksums right
 //
 // What is read without complaint must be a forest: everything that walks one runs over it, the
-// trajectories read off it build it again, and it is written as the same bytes.
+// trajectories read off it build it again, and it is written as the same bytes (a file of version 1
+// as one of today's that says the same).
 #include <array>
 #include <cstdint>
 #include <cstring>
@@ -43,10 +44,15 @@ struct Section {
   std::size_t offset, size, entry;
 };
 
+// Version 1 has fewer.
+std::size_t num_sections(const Bytes& file) {
+  return read<std::uint32_t>(file, 8) == 1 ? 21 : kNumSections;
+}
+
 // As the table says, where that lies inside the file.
 std::vector<Section> sections_of(const Bytes& file) {
   std::vector<Section> sections;
-  for (std::size_t i = 0; i < kNumSections; ++i) {
+  for (std::size_t i = 0; i < num_sections(file); ++i) {
     const std::size_t entry = kTableOffset + i * kEntrySize;
     const auto offset = read<std::uint64_t>(file, entry + 24);
     const auto size = read<std::uint64_t>(file, entry + 32);
@@ -58,12 +64,14 @@ std::vector<Section> sections_of(const Bytes& file) {
 }
 
 void seal(Bytes& file) {
-  if (file.size() < kChecksumOffset + 8) return;
+  if (file.size() < kTableOffset) return;
+  const std::size_t end = kTableOffset + num_sections(file) * kEntrySize;
+  if (file.size() < end + 8) return;
   for (const auto& [offset, size, entry] : sections_of(file)) {
     put(file, entry + 40, xxh64(std::span(file).subspan(offset, size)));
   }
   put(file, 16, file.size());
-  put(file, kChecksumOffset, xxh64(std::span(file).first(kChecksumOffset)));
+  put(file, end, xxh64(std::span(file).first(end)));
 }
 
 TextTable texts(std::size_t count) {
@@ -83,7 +91,8 @@ Bytes encode(const ForestFile& file) {
   return bytes;
 }
 
-// Up to eight short trajectories of two trees, three actions and two observations.
+// Up to eight short trajectories of two trees, three actions and two observations; with or without
+// a rule and what it merged.
 Bytes grown(Input& input) {
   std::vector<std::int32_t> action_id, observation_id, tree_id;
   std::vector<std::int64_t> step_offset = {0};
@@ -101,7 +110,14 @@ Bytes grown(Input& input) {
   }
   const Forest forest =
       build_forest({action_id, observation_id, step_offset, tree_id, total_return, 2});
-  return encode({forest, texts(2), texts(3), texts(2), 0});
+  ForestFile file = {forest, texts(2), texts(3), texts(2), 0};
+  if (input.byte() % 2 == 1) {
+    file.rule = texts(3);
+    file.min_similarity = std::vector<double>{0.5};
+    file.merges = {std::vector<std::int32_t>{0, 1}, std::vector<std::int32_t>{1, 0},
+                   std::vector<std::int64_t>{3, 1}};
+  }
+  return encode(file);
 }
 
 // Adds to elements of sections, or overwrites them.
@@ -213,7 +229,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (const auto file = parse(bytes)) {
     walk(*file);
     build_again(file->forest);
-    expect(encode(*file) == bytes, "written as other bytes");
+    const Bytes again = encode(*file);
+    if (read<std::uint32_t>(bytes, 8) == 1) {  // written as the version of today
+      const auto same = parse(again);
+      expect(same && num_texts(same->rule) == 0 && encode(*same) == again, "an old file");
+    } else {
+      expect(again == bytes, "written as other bytes");
+    }
   }
   return 0;
 }

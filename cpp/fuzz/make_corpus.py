@@ -5,12 +5,13 @@ The files are golden as well: tests hold every platform to them.
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import numpy as np
 
 from w2stree import _core
-from w2stree.text_column import TextColumn
+from w2stree.forest.texts import TextColumn
 
 FOLDER = Path(__file__).parent / "corpus" / "forest_file"
 
@@ -25,8 +26,17 @@ FORESTS: dict[str, list[tuple[int, str, float]]] = {
 }
 
 
-def file_of(trajectories: list[tuple[int, str, float]]) -> bytes:
+# What a file tells of merging: the rule's names and number, and columns of merges.
+EXACT = ([""] * 3, [], [[], [], []])
+SIMILAR = (["sort_words", "lab:letters", "state_words"], [0.9], [[0, 1], [1, 0], [2, 1]])
+
+
+def file_of(
+    trajectories: list[tuple[int, str, float]],
+    merging: tuple[list[str], list[float], list[list[int]]] = EXACT,
+) -> bytes:
     """The file of a forest."""
+    names, min_similarity, (made, seen, count) = merging
     steps = [step for _, text, _ in trajectories for step in text]
     num_trees = 1 + max((tree for tree, _, _ in trajectories), default=-1)
     forest = _core.build_forest(
@@ -43,18 +53,39 @@ def file_of(trajectories: list[tuple[int, str, float]]) -> bytes:
         TextColumn.of("abcdefgh"),
         TextColumn.of(["", "no"]),
         num_errors=0,
+        rule=TextColumn.of(names),
+        min_similarity=np.array(min_similarity, np.float64),
+        merges=(np.array(made, np.int32), np.array(seen, np.int32), np.array(count, np.int64)),
     )
     return b"".join(piece.tobytes() for piece in content.pieces())
+
+
+def version_1(file: bytes) -> bytes:
+    """As the format's first version wrote it, which had the first 21 sections."""
+    header, body, end = bytearray(file[: 32 + 21 * 48]), bytearray(), 32 + 21 * 48 + 8
+    for entry in range(32, len(header), 48):
+        offset, size = struct.unpack_from("<QQ", file, entry + 24)
+        begin = (end + 63) // 64 * 64
+        body += bytes(begin - end) + file[offset : offset + size]
+        end = begin + size
+        struct.pack_into("<Q", header, entry + 24, begin)
+    struct.pack_into("<IIQ", header, 8, 1, 21, end)
+    return bytes(header) + struct.pack("<Q", _core.xxh64(header)) + bytes(body)
 
 
 def corpus() -> dict[str, bytes]:
     """Inputs by name: a mode, then what it asks for (fuzz_forest_file.cpp)."""
     files = {name: file_of(trajectories) for name, trajectories in FORESTS.items()}
+    files["similar"] = file_of(FORESTS["picture"], SIMILAR)
+    files["unknown_rule"] = file_of(FORESTS["picture"], ([], [], [[], [], []]))
+    files["version_1"] = version_1(files["picture"])
     return {
         **{f"raw_{name}": b"\0" + file for name, file in files.items()},
         **{f"sealed_{name}": b"\1" + file for name, file in files.items()},
-        "grown_plain": bytes([2, 3, 0x31, 0, 1, 2, 0x20, 0, 4, 0x26, 0, 1]),
-        "grown_changed": bytes([2, 3, 0x31, 0, 1, 2, 0x20, 0, 4, 0x26, 0, 1, 5, 1, 1, 0x83, 2]),
+        "grown_plain": bytes([2, 3, 0x31, 0, 1, 2, 0x20, 0, 4, 0x26, 0, 1, 0]),
+        "grown_changed": bytes([2, 3, 0x31, 0, 1, 2, 0x20, 0, 4, 0x26, 0, 1, 0, 5, 1, 1, 0x83, 2]),
+        "grown_similar": bytes([2, 3, 0x31, 0, 1, 2, 0x20, 0, 4, 0x26, 0, 1, 1]),
+        "grown_merges": bytes([2, 3, 0x31, 0, 1, 2, 0x20, 0, 4, 0x26, 0, 1, 1, 24, 0, 1]),
     }
 
 

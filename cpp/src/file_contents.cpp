@@ -12,6 +12,10 @@
 namespace w2stree {
 namespace {
 
+// The texts of `rule`, in order.
+enum class Function : std::uint8_t { kNormalizeObservation, kEmbed, kGuard };
+constexpr std::size_t kNumFunctions = 3;
+
 constexpr std::size_t kPiece = 1 << 19;  // bytes: at home in the cache, and soon done
 
 // An error about what a section holds, at its place in the file.
@@ -32,7 +36,8 @@ void check_texts(const ForestFile& file, const Header& header, const Execution& 
   const std::pair<std::string_view, const TextTable*> tables[] = {
       {"task_ids", &file.task_ids},
       {"actions", &file.actions},
-      {"observations", &file.observations}};
+      {"observations", &file.observations},
+      {"rule", &file.rule}};
   std::array<std::optional<TextDefect>, std::size(tables)> defects;
   parallel_for(static_cast<std::int32_t>(std::size(tables)), execution,
                [&](std::int32_t i, std::int32_t, Watch&) {
@@ -86,6 +91,47 @@ void check_ids(const ForestFile& file, const Header& header, std::string_view na
   }
 }
 
+bool names_function(const TextTable& rule, Function function) {
+  return num_texts(rule) != 0 && !text(rule, static_cast<std::size_t>(function)).empty();
+}
+
+// What cannot be told apart from another way of saying it is refused: one rule, one spelling.
+void check_rule(const ForestFile& file, const Header& header) {
+  const auto& similarity = file.min_similarity;
+  const bool is_similar = names_function(file.rule, Function::kEmbed);
+  if (is_similar != (similarity.size() == 1)) {
+    refuse_element(
+        file, header, "min_similarity", 0,
+        is_similar ? "a number, since `rule` names embed" : "nothing, since `rule` names no embed");
+  }
+  if (is_similar && !(similarity[0] > 0.0 && similarity[0] <= 1.0)) {
+    refuse_element(file, header, "min_similarity", 0, "a number in (0, 1]");
+  }
+  if (!is_similar && names_function(file.rule, Function::kGuard)) {
+    refuse_element(file, header, "rule.offset", 3, "no guard, since `rule` names no embed");
+  }
+}
+
+void check_merges(const ForestFile& file, const Header& header) {
+  const auto& [made, seen, count] = file.merges;
+  if (!made.empty() && file.min_similarity.empty()) {
+    refuse_element(file, header, "merges.made", 0, "nothing, since the rule is exact or unknown");
+  }
+  const std::size_t num_ids = num_texts(file.observations);
+  for (std::size_t i = 0; i < made.size(); ++i) {
+    if (made[i] < 0 || at(made[i]) >= num_ids) {
+      refuse_element(file, header, "merges.made", i, "the number of a text");
+    }
+    if (seen[i] < 0 || at(seen[i]) >= num_ids || seen[i] == made[i]) {
+      refuse_element(file, header, "merges.seen", i, "the number of another text than made");
+    }
+    if (i > 0 && std::pair(made[i - 1], seen[i - 1]) >= std::pair(made[i], seen[i])) {
+      refuse_element(file, header, "merges.seen", i, "merges in ascending order");
+    }
+    if (count[i] < 1) refuse_element(file, header, "merges.count", i, "at least 1");
+  }
+}
+
 }  // namespace
 
 void check_sizes(const ForestFile& file, const Header& header) {
@@ -104,6 +150,12 @@ void check_sizes(const ForestFile& file, const Header& header) {
         return file.forest.end_chain.size();
       case By::kTextEnd:
         return std::max<std::size_t>(size, 1);
+      case By::kRuleEnd:
+        return size <= 1 ? 1 : kNumFunctions + 1;
+      case By::kSimilarity:
+        return std::min<std::size_t>(size, 1);
+      case By::kMerge:
+        return file.merges.made.size();
       case By::kByte:
         break;
     }
@@ -153,6 +205,8 @@ void check_contents(const ForestFile& file, const Header& header, const Scan& sc
             scan.num_outside[0]);
   check_ids(file, header, "observation_id", file.forest.observation_id,
             num_texts(file.observations), scan.num_outside[1]);
+  check_rule(file, header);
+  check_merges(file, header);
 }
 
 }  // namespace w2stree

@@ -17,7 +17,8 @@ namespace w2stree {
 using Bytes = std::span<const std::byte>;
 
 inline constexpr std::string_view kMagic = "\x89W2ST\r\n\x1a";
-inline constexpr std::uint32_t kVersion = 1;
+inline constexpr std::uint32_t kVersion = 2;
+inline constexpr std::uint32_t kVersionWithoutRule = 1;
 inline constexpr std::size_t kNameSize = 24;
 
 struct Entry {
@@ -45,12 +46,29 @@ constexpr std::uint64_t aligned(std::uint64_t offset) {
   return (offset + kAlignment - 1) / kAlignment * kAlignment;
 }
 
-inline std::uint64_t header_checksum(const Header& header) {
-  return xxh64(std::as_bytes(std::span(&header, 1)).first(kChecksumOffset));
+constexpr std::size_t num_sections(std::uint32_t version) {
+  return version == kVersionWithoutRule ? 21 : kNumSections;
 }
 
+/// Where the header's checksum lies, just behind the table.
+constexpr std::size_t checksum_offset(std::uint32_t version) {
+  return kTableOffset + num_sections(version) * kEntrySize;
+}
+static_assert(checksum_offset(kVersion) == kChecksumOffset);
+
 // What a section has one element for; "ends" are one more.
-enum class By { kNode, kChain, kChainEnd, kTreeEnd, kTrajectory, kByte, kTextEnd };
+enum class By {
+  kNode,
+  kChain,
+  kChainEnd,
+  kTreeEnd,
+  kTrajectory,
+  kByte,
+  kTextEnd,
+  kRuleEnd,
+  kSimilarity,
+  kMerge,
+};
 
 // The one list of sections: calls visit(name, by, column) in the order of the file.
 template <class File, class Visit>
@@ -78,6 +96,12 @@ void for_each_section(File& file, Visit visit) {
   visit("actions.offset", By::kTextEnd, file.actions.offset);
   visit("observations.data", By::kByte, file.observations.data);
   visit("observations.offset", By::kTextEnd, file.observations.offset);
+  visit("rule.data", By::kByte, file.rule.data);  // from here on not in version 1
+  visit("rule.offset", By::kRuleEnd, file.rule.offset);
+  visit("min_similarity", By::kSimilarity, file.min_similarity);
+  visit("merges.made", By::kMerge, file.merges.made);
+  visit("merges.seen", By::kMerge, file.merges.seen);
+  visit("merges.count", By::kMerge, file.merges.count);
 }
 
 /// The first two sections of the list: the ones that hold ids of texts.

@@ -21,22 +21,30 @@ void check_host() {
 }
 
 Header read_header(Bytes bytes) {
-  Header header;
+  Header header;  // entries that its version does not have stay empty
   const std::size_t begin = std::min(bytes.size(), kMagic.size());
   if (bytes.empty() || std::memcmp(bytes.data(), kMagic.data(), begin) != 0) {
     refuse_at(0, ": expected the mark of a forest file");
   }
-  if (bytes.size() < sizeof header) refuse_at(bytes.size(), ": the header ends early");
-  std::memcpy(&header, bytes.data(), sizeof header);
-  if (header.version != kVersion) {
-    refuse_at(offsetof(Header, version), ", version=", header.version, ": expected ", kVersion);
+  if (bytes.size() < kTableOffset) refuse_at(bytes.size(), ": the header ends early");
+  const auto fields = std::as_writable_bytes(std::span(&header, 1)).first(kTableOffset);
+  std::memcpy(fields.data(), bytes.data(), fields.size());
+  if (header.version != kVersion && header.version != kVersionWithoutRule) {
+    refuse_at(offsetof(Header, version), ", version=", header.version, ": expected ",
+              kVersionWithoutRule, " or ", kVersion);
   }
-  if (header.checksum != header_checksum(header)) {
-    refuse_at(kChecksumOffset, ": the header's checksum does not match");
+  const std::size_t end = checksum_offset(header.version);
+  if (bytes.size() < end + sizeof header.checksum) {
+    refuse_at(bytes.size(), ": the header ends early");
   }
-  if (header.num_sections != kNumSections) {
+  std::memcpy(header.table, bytes.data() + kTableOffset, end - kTableOffset);
+  std::memcpy(&header.checksum, bytes.data() + end, sizeof header.checksum);
+  if (header.checksum != xxh64(bytes.first(end))) {
+    refuse_at(end, ": the header's checksum does not match");
+  }
+  if (header.num_sections != num_sections(header.version)) {
     refuse_at(offsetof(Header, num_sections), ", num_sections=", header.num_sections, ": expected ",
-              kNumSections);
+              num_sections(header.version));
   }
   if (header.file_size != bytes.size()) {
     refuse_at(std::min<std::uint64_t>(bytes.size(), header.file_size), ": the file has ",
@@ -58,7 +66,12 @@ void check_padding(Bytes bytes, std::uint64_t begin, std::uint64_t end) {
 // Where sections lie follows from their sizes; the table must say the same.
 class SectionReader {
  public:
-  SectionReader(Bytes bytes, const Header& header) : bytes_(bytes), header_(header) {}
+  SectionReader(Bytes bytes, const Header& header)
+      : bytes_(bytes),
+        header_(header),
+        end_(checksum_offset(header.version) + sizeof header.checksum) {}
+
+  bool is_done() const { return number_ == num_sections(header_.version); }
 
   Bytes next(std::string_view name, std::size_t element_size) {
     const Entry& entry = header_.table[number_];
@@ -93,7 +106,7 @@ class SectionReader {
   Bytes bytes_;
   const Header& header_;
   std::size_t number_ = 0;
-  std::uint64_t end_ = sizeof(Header);
+  std::uint64_t end_;
 };
 
 // Where sections go, checksums still missing.
@@ -124,7 +137,7 @@ ForestFileBytes::ForestFileBytes(ForestFile file, const Execution& execution)
   const Scan scan = scan_sections(file_, execution);
   check_contents(file_, header, scan, execution);
   for (std::size_t i = 0; i < kNumSections; ++i) header.table[i].checksum = scan.checksum[i];
-  header.checksum = header_checksum(header);
+  header.checksum = xxh64(std::as_bytes(std::span(&header, 1)).first(kChecksumOffset));
   std::memcpy(header_.data(), &header, sizeof header);
 
   std::uint64_t end = sizeof header;
@@ -148,6 +161,7 @@ ForestFile parse_forest_file(Bytes bytes, std::shared_ptr<const void> owner,
   file.num_errors = header.num_errors;
   SectionReader reader(bytes, header);
   for_each_section(file, [&]<class T>(std::string_view name, By, Column<T>& column) {
+    if (reader.is_done()) return;
     const Bytes section = reader.next(name, sizeof(T));
     // Aligned, as checked, and of the type the bytes were written from.
     column = {{reinterpret_cast<const T*>(section.data()), section.size() / sizeof(T)}, owner};
@@ -155,7 +169,7 @@ ForestFile parse_forest_file(Bytes bytes, std::shared_ptr<const void> owner,
   reader.finish();
   check_sizes(file, header);
   const Scan scan = scan_sections(file, execution);
-  for (std::size_t i = 0; i < kNumSections; ++i) {
+  for (std::size_t i = 0; i < num_sections(header.version); ++i) {
     const Entry& entry = header.table[i];
     if (scan.checksum[i] == entry.checksum) continue;
     refuse_at(entry.offset, ": the checksum of section ", entry.name, " does not match");

@@ -1,4 +1,5 @@
 #include <cstring>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,41 @@ ForestFile file() {
                                 .add(0, "a", 4.0);
   return {build_forest(episodes.columns()), table({"x", "y"}), table({"a", "b", "c", "d"}),
           table({"", "no"}), 3};
+}
+
+// Names, a number and merges that go together.
+ForestFile similar_file() {
+  ForestFile content = file();
+  content.rule = table({"", "lab:letters", "state_words"});
+  content.min_similarity = std::vector<double>{0.9};
+  content.merges = {std::vector<std::int32_t>{0, 1}, std::vector<std::int32_t>{1, 0},
+                    std::vector<std::int64_t>{2, 1}};
+  return content;
+}
+
+// As version 1 was laid out: fewer sections, and they begin earlier.
+Bytes without_rule(const Bytes& bytes) {
+  constexpr std::size_t kOldSections = 21, kOldChecksum = kTableOffset + kOldSections * kEntrySize;
+  Bytes old(bytes.begin(), bytes.begin() + kOldChecksum + 8);
+  const auto put = [&](std::size_t place, std::uint64_t value, std::size_t size = 8) {
+    std::memcpy(old.data() + place, &value, size);
+  };
+  const auto aligned = [](std::size_t place) { return (place + 63) / 64 * 64; };
+  for (std::size_t i = 0; i < kOldSections; ++i) {
+    const std::size_t entry = kTableOffset + i * kEntrySize;
+    std::uint64_t offset, size;
+    std::memcpy(&offset, bytes.data() + entry + 24, sizeof offset);
+    std::memcpy(&size, bytes.data() + entry + 32, sizeof size);
+    old.resize(aligned(old.size()));
+    put(entry + 24, old.size());
+    const auto section = bytes.begin() + static_cast<std::ptrdiff_t>(offset);
+    old.insert(old.end(), section, section + static_cast<std::ptrdiff_t>(size));
+  }
+  put(8, 1, 4);
+  put(12, kOldSections, 4);
+  put(16, old.size());
+  put(kOldChecksum, xxh64(std::span(old).first(kOldChecksum)));
+  return old;
 }
 
 Bytes encode(const ForestFile& content, std::int32_t num_threads = 1) {
@@ -82,13 +118,85 @@ void reads_what_it_wrote() {
   CHECK(encode(written, 4) == bytes);
 }
 
+void reads_the_rule_and_what_it_merged() {
+  const ForestFile written = similar_file();
+  const Bytes bytes = encode(written);
+  const ForestFile read = parse_forest_file(bytes, nullptr);
+  CHECK(same(written.rule, read.rule));
+  CHECK(written.min_similarity == read.min_similarity);
+  CHECK(written.merges.made == read.merges.made);
+  CHECK(written.merges.seen == read.merges.seen);
+  CHECK(written.merges.count == read.merges.count);
+  CHECK(encode(read) == bytes);
+}
+
+void reads_files_without_a_rule() {
+  const Bytes bytes = encode(file());
+  const Bytes old = without_rule(bytes);
+  const ForestFile read = parse_forest_file(old, nullptr);
+  CHECK(num_texts(read.rule) == 0 && read.min_similarity.empty() && read.merges.made.empty());
+  CHECK(encode(read) == bytes);
+}
+
+void refuses_rules_and_merges_that_contradict_themselves() {
+  const auto refused = [](auto change, const std::string& message) {
+    ForestFile content = similar_file();
+    change(content);
+    try {
+      encode(content);
+      CHECK(false);
+    } catch (const ForestFileError& error) {
+      CHECK(std::string_view(error.what()).ends_with(message));
+    }
+  };
+  const auto similarity = [](double value) {
+    return [=](ForestFile& f) { f.min_similarity = std::vector<double>{value}; };
+  };
+  const auto merge = [](std::int32_t made, std::int32_t seen, std::int64_t count) {
+    return [=](ForestFile& f) {
+      f.merges = {std::vector<std::int32_t>{0, made}, std::vector<std::int32_t>{1, seen},
+                  std::vector<std::int64_t>{1, count}};
+    };
+  };
+  refused([](ForestFile& f) { f.rule = table({"", ""}); }, "rule.offset[3]: expected 4 elements");
+  refused([](ForestFile& f) { f.rule = table({"", "", "g"}); },
+          "min_similarity[0]=0.9: expected nothing, since `rule` names no embed");
+  refused([](ForestFile& f) { f.min_similarity = {}; },
+          "min_similarity[0]: expected a number, since `rule` names embed");
+  refused([](ForestFile& f) { f.min_similarity = std::vector<double>{0.5, 0.5}; },
+          "min_similarity[1]=0.5: expected 1 elements");
+  for (const double value : {0.0, -0.5, 1.5, std::numeric_limits<double>::quiet_NaN()}) {
+    refused(similarity(value), ": expected a number in (0, 1]");
+  }
+  refused(
+      [](ForestFile& f) {
+        f.rule = table({"", "", "g"});
+        f.min_similarity = {};
+      },
+      "rule.offset[3]=1: expected no guard, since `rule` names no embed");
+  refused(
+      [](ForestFile& f) {
+        f.rule = table({"n", "", ""});
+        f.min_similarity = {};
+      },
+      "merges.made[0]=0: expected nothing, since the rule is exact or unknown");
+  refused(merge(2, 0, 1), "merges.made[1]=2: expected the number of a text");
+  refused(merge(-1, 0, 1), "merges.made[1]=-1: expected the number of a text");
+  refused(merge(1, 1, 1), "merges.seen[1]=1: expected the number of another text than made");
+  refused(merge(1, 2, 1), "merges.seen[1]=2: expected the number of another text than made");
+  refused(merge(0, 1, 1), "merges.seen[1]=1: expected merges in ascending order");
+  refused(merge(1, 0, 0), "merges.count[1]=0: expected at least 1");
+  refused([](ForestFile& f) { f.merges.count = std::vector<std::int64_t>{1}; },
+          "merges.count[1]: expected 2 elements");
+}
+
 void borrows_the_bytes_and_keeps_their_owner() {
   const auto owner = std::make_shared<const Bytes>(encode(file()));
   Column<std::int32_t> kept;
   {
     const ForestFile read = parse_forest_file(*owner, owner);
     kept = read.forest.action_id;
-    CHECK(reinterpret_cast<const std::byte*>(kept.data()) == owner->data() + 1088);
+    CHECK(reinterpret_cast<const std::byte*>(kept.data()) == owner->data() + 1344);
   }
   CHECK(owner.use_count() == 2);
 }
@@ -103,8 +211,7 @@ void reads_forests_without_anything() {
   CHECK(num_nodes(parse_forest_file(encode(empty_trees), nullptr).forest) == 3);
 }
 
-void refuses_every_flipped_bit_and_every_cut() {
-  Bytes bytes = encode(file());
+void refuses_every_flipped_bit_and_every_cut_of(Bytes bytes) {
   for (std::size_t bit = 0; bit < 8 * bytes.size(); ++bit) {
     bytes[bit / 8] ^= std::byte{1} << bit % 8;
     CHECK(is_refused(bytes));
@@ -114,6 +221,12 @@ void refuses_every_flipped_bit_and_every_cut() {
     CHECK(is_refused(Bytes(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(size))));
   }
   CHECK(!is_refused(bytes));
+}
+
+void refuses_every_flipped_bit_and_every_cut() {
+  refuses_every_flipped_bit_and_every_cut_of(encode(file()));
+  refuses_every_flipped_bit_and_every_cut_of(encode(similar_file()));
+  refuses_every_flipped_bit_and_every_cut_of(without_rule(encode(file())));
 }
 
 // Refused in the first tree that is broken, whichever thread finds out.
@@ -223,8 +336,10 @@ void digests_content_alone() {
 
 int main() {
   using namespace w2stree::test;
-  return run({reads_what_it_wrote, borrows_the_bytes_and_keeps_their_owner,
-              reads_forests_without_anything, refuses_every_flipped_bit_and_every_cut,
-              errors_do_not_depend_on_threads, refuses_bytes_out_of_line, can_be_interrupted,
-              knows_utf8, hashes_as_published, digests_content_alone});
+  return run({reads_what_it_wrote, reads_the_rule_and_what_it_merged, reads_files_without_a_rule,
+              refuses_rules_and_merges_that_contradict_themselves,
+              borrows_the_bytes_and_keeps_their_owner, reads_forests_without_anything,
+              refuses_every_flipped_bit_and_every_cut, errors_do_not_depend_on_threads,
+              refuses_bytes_out_of_line, can_be_interrupted, knows_utf8, hashes_as_published,
+              digests_content_alone});
 }

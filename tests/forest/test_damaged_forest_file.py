@@ -22,6 +22,7 @@ from support.forest_files import (
     seal,
     sections,
     values,
+    with_rule,
 )
 from support.strategies import episode
 
@@ -32,7 +33,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::w2stree.IdenticalTrajectories")
 
 @pytest.fixture
 def forest() -> Forest:
-    return build_forest(EPISODES)
+    return with_rule(build_forest(EPISODES))
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ def parse(file: bytes) -> _core.ForestFile:
 def test_layout_is_the_documented_one(forest: Forest) -> None:
     file = encode(forest)
     magic, version, count, size, num_errors = struct.unpack_from("<8sIIQq", file)
-    assert magic == b"\x89W2ST\r\n\x1a" and (version, count) == (1, 21)
+    assert magic == b"\x89W2ST\r\n\x1a" and (version, count) == (2, 27)
     assert size == len(file) and num_errors == 1
     assert seal(file) == file  # checksums are where and what the header comment says
     end = CHECKSUM + 8
@@ -71,7 +72,7 @@ def test_layout_is_the_documented_one(forest: Forest) -> None:
 
 
 def test_every_bit_counts(forest: Forest) -> None:
-    file = bytearray(encode(build_forest([episode("ab", 1.0), episode("ac", 0.5)])))
+    file = bytearray(encode(with_rule(build_forest([episode("ab", 1.0), episode("aC", 0.5)]))))
     for bit in range(8 * len(file)):
         file[bit // 8] ^= 1 << bit % 8
         with pytest.raises(ForestFileError, match=r"^byte \d+"):
@@ -101,9 +102,10 @@ def test_torn_files_name_the_file_the_byte_and_the_fix(saved: Path) -> None:
         (whole[:5], "byte 5: the header ends early"),
         (whole[:1000], "byte 1000: the header ends early"),
         (whole[:2000], f"byte 2000: the file has 2000 bytes; expected {len(whole)}"),
-        (whole[:8] + b"\2" + whole[9:], "byte 8, version=2: expected 1"),
-        (whole[:99] + b"!" + whole[100:], "byte 1040: the header's checksum does not match"),
-        (whole[:action] + b"\7" + whole[action + 1 :], "byte 1088: the checksum of section acti"),
+        (whole[:8] + b"\3" + whole[9:], "byte 8, version=3: expected 1 or 2"),
+        (whole[:8] + b"\1" + whole[9:], "byte 1040: the header's checksum does not match"),
+        (whole[:99] + b"!" + whole[100:], "byte 1328: the header's checksum does not match"),
+        (whole[:action] + b"\7" + whole[action + 1 :], "byte 1344: the checksum of section acti"),
     ):
         saved.write_bytes(content)
         with pytest.raises(ForestFileError) as caught:
@@ -181,6 +183,18 @@ HOSTILE = [
     ("actions.offset", 6, 5, "the size of data"),
     ("actions.data", 3, 0xFF, "UTF-8"),
     ("observations.data", 0, 0xBF, "UTF-8"),
+    ("rule.data", 3, 0xFF, "UTF-8"),
+    ("rule.offset", 0, 1, "0"),
+    ("rule.offset", 2, 10, "nothing, since `rule` names no embed"),
+    ("min_similarity", 0, 0.0, "a number in (0, 1]"),
+    ("min_similarity", 0, 1.5, "a number in (0, 1]"),
+    ("min_similarity", 0, math.nan, "a number in (0, 1]"),
+    ("merges.made", 1, 2, "the number of a text"),
+    ("merges.made", 0, -1, "the number of a text"),
+    ("merges.made", 1, 0, "the number of another text than made"),
+    ("merges.seen", 0, 2, "the number of another text than made"),
+    ("merges.seen", 0, -1, "the number of another text than made"),
+    ("merges.count", 1, 0, "at least 1"),
 ]
 
 
@@ -218,6 +232,36 @@ def test_trees_have_different_tasks(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(patch(file, "task_ids.data", 1, ord("x")))
     with pytest.raises(ForestFileError, match="two trees have one task id"):
         open_forest(tmp_path / "f")
+
+
+def test_a_rule_is_told_in_one_way_or_not_at_all(forest: Forest) -> None:
+    file = encode(forest)
+    names, offsets = b"sort_words" + b"all-MiniLM-L6-v2" + b"state_words", [0, 10, 26, 37]
+    assert bytes(int(b) for b in values(file, "rule.data")) == names
+    assert values(file, "rule.offset") == offsets
+    nothing: dict[str, list[float]] = {
+        **{"rule.data": [], "rule.offset": [0], "min_similarity": []},
+        **{"merges.made": [], "merges.seen": [], "merges.count": []},
+    }
+    parse(forge(file, nothing))
+    exact = {**nothing, "rule.data": [*names[:10]], "rule.offset": [0, 10, 10, 10]}
+    parse(forge(file, exact))
+    for columns, expected in (
+        ({**nothing, "rule.offset": [0, 0]}, "4 elements"),
+        ({**nothing, "min_similarity": [0.9]}, "nothing, since `rule` names no embed"),
+        ({**exact, "rule.offset": [0, 4, 4, 10]}, "no guard, since `rule` names no embed"),
+        ({"min_similarity": []}, "a number, since `rule` names embed"),
+        ({"min_similarity": [0.9, 0.9]}, "1 elements"),
+        ({"merges.count": [1]}, "2 elements"),
+        ({"merges.made": [1, 0], "merges.seen": [0, 1]}, "merges in ascending order"),
+        ({"merges.made": [0, 0], "merges.seen": [1, 1]}, "merges in ascending order"),
+        (
+            {**exact, "merges.made": [0], "merges.seen": [1], "merges.count": [1]},
+            "nothing, since the rule is exact or unknown",
+        ),
+    ):
+        with pytest.raises(ForestFileError, match=f"expected {expected}$"):
+            parse(forge(file, columns))
 
 
 # Files that are wrong as a whole: every column fits the others, and yet it is no forest.

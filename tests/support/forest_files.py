@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 from support.strategies import episode
 
 from w2stree import Forest, _core, open_forest
-from w2stree.forest.file import packed
+from w2stree.forest.file import content_of
+from w2stree.forest.merges import Merges
+from w2stree.forest.merging import Merging
 
-TABLE, ENTRY, NUM_SECTIONS = 32, struct.Struct("<24sQQQ"), 21
+TABLE, ENTRY, NUM_SECTIONS = 32, struct.Struct("<24sQQQ"), 27
 CHECKSUM = TABLE + NUM_SECTIONS * ENTRY.size
 
 # A task with branches and a trajectory that is a prefix, another, and one of an error alone.
@@ -26,7 +30,13 @@ EPISODES = [
     episode("", 0.0, "z", status="error"),
 ]
 
-DATA_TYPES = {"return_sum": "d", "total_return": "d", "data": "B", "offset": "q"}
+DATA_TYPES = {
+    **{"return_sum": "d", "total_return": "d", "min_similarity": "d"},
+    **{"data": "B", "offset": "q", "count": "q"},
+}
+
+# The first file of the format that knew no rule, and the forest it is of (make_corpus.py).
+VERSION_1 = Path(__file__).parents[2] / "cpp" / "fuzz" / "corpus" / "forest_file" / "raw_version_1"
 
 
 class Section(NamedTuple):
@@ -40,11 +50,16 @@ class Section(NamedTuple):
         return struct.Struct("<" + DATA_TYPES.get(self.name.split(".")[-1], "i"))
 
 
+def with_rule(forest: Forest) -> Forest:
+    """As if merged by similarity, so that no section of its file is empty."""
+    rule = Merging(min_similarity=0.9, embed="all-MiniLM-L6-v2", normalize_observation="sort_words")
+    merges = Merges(np.int32([0, 1]), np.int32([1, 0]), np.int64([2, 1]))
+    return Forest(replace(forest.parts, rule=rule, merges=merges))
+
+
 def encode(forest: Forest) -> bytes:
     """The bytes `Forest.save` writes."""
-    tables = (packed(forest.task_ids), packed(forest.actions), packed(forest.observations))
-    content = _core.ForestFileBytes(forest.core, *tables, forest.num_errors)
-    return b"".join(piece.tobytes() for piece in content.pieces())
+    return b"".join(piece.tobytes() for piece in content_of(forest).pieces())
 
 
 def sections(file: bytes) -> dict[str, Section]:

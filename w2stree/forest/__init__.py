@@ -9,9 +9,11 @@ from w2stree.forest.build import (
     open_forest,
 )
 from w2stree.forest.forest import Forest
+from w2stree.forest.merging import Merging
 
 __all__ = [
     "Forest",
+    "Merging",
     "build_forest",
     "build_forest_from_arrow",
     "build_forest_from_ids",

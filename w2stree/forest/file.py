@@ -5,8 +5,8 @@
       text tables ─────┴─> .weak.forest.partial      └── the columns are the file's own pages
                               └─ fsync, rename
 
-The layout is in `cpp/include/w2stree/forest_file.hpp`. A file holds what a forest merges, and no
-more: prompts, responses and token ids stay with the trajectories.
+The layout is in `cpp/include/w2stree/forest_file.hpp`. A file holds what a forest merges and by
+which rule, and no more: prompts, responses and token ids stay with the trajectories.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ from numpy.typing import NDArray
 
 from w2stree import _core
 from w2stree.errors import ForestFileError, InvalidInput
+from w2stree.forest.merges import Merges
+from w2stree.forest.merging import Merging
 from w2stree.forest.parts import ForestParts
+from w2stree.forest.stored_rule import Rule, StoredRule, opened
 from w2stree.forest.texts import TextColumn
 from w2stree.forest.threads import num_threads_or_all
 from w2stree.trajectories.trajectory import Trajectory
@@ -34,14 +37,7 @@ if TYPE_CHECKING:
 
 def save_forest(forest: Forest, path: str | os.PathLike[str]) -> None:
     """`Forest.save`: all or nothing, a temporary file beside `path`, synced, then renamed."""
-    content = _core.ForestFileBytes(
-        forest.core,
-        packed(forest.task_ids),
-        packed(forest.actions),
-        packed(forest.observations),
-        forest.num_errors,
-        num_threads=num_threads_or_all(None),
-    )
+    content = content_of(forest)
     target = Path(path)
     partial = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}.partial")
     try:
@@ -60,8 +56,9 @@ def save_forest(forest: Forest, path: str | os.PathLike[str]) -> None:
     _sync_directory(target.parent)
 
 
-def read_forest(path: Path, num_threads: int | None) -> ForestParts:
-    """Map the file and verify all of it. See `open_forest`."""
+def read_forest(path: Path, merging: Merging | None, num_threads: int | None) -> ForestParts:
+    """Map the file and verify all of it; `merging` is the rule as far as the file lacks it. See
+    `open_forest`."""
     content = _parse(path, num_threads_or_all(num_threads))
     task_ids = tuple(TextColumn(*content.task_ids))
     if len(set(task_ids)) != len(task_ids):
@@ -72,6 +69,23 @@ def read_forest(path: Path, num_threads: int | None) -> ForestParts:
         actions=TextColumn(*content.actions),
         observations=TextColumn(*content.observations),
         num_errors=content.num_errors,
+        rule=_rule(path, content, merging),
+        merges=Merges(*content.merges),
+    )
+
+
+def content_of(forest: Forest) -> _core.ForestFileBytes:
+    """The bytes of a forest's file, which borrow its columns."""
+    merges = forest.parts.merges
+    return _core.ForestFileBytes(
+        forest.core,
+        packed(forest.task_ids),
+        packed(forest.actions),
+        packed(forest.observations),
+        forest.num_errors,
+        *_rule_columns(forest.parts.rule),
+        (merges.made, merges.seen, merges.count),
+        num_threads=num_threads_or_all(None),
     )
 
 
@@ -88,6 +102,22 @@ def packed(texts: Sequence[str]) -> TextColumn:
     if begin == 0 and end == column.data.size:
         return column
     return TextColumn(column.data[begin:end], column.offset - begin)
+
+
+def _rule_columns(rule: Rule) -> tuple[TextColumn, NDArray[np.float64]]:
+    if rule is None:
+        return TextColumn.of(()), np.zeros(0, np.float64)
+    stored = StoredRule.of(rule) if isinstance(rule, Merging) else rule
+    names, min_similarity = stored.columns()
+    return TextColumn.of(names), min_similarity
+
+
+def _rule(path: Path, content: _core.ForestFile, given: Merging | None) -> Rule:
+    stored = StoredRule.from_columns(TextColumn(*content.rule), content.min_similarity)
+    try:
+        return opened(stored, given)
+    except InvalidInput as error:
+        raise InvalidInput(f"{path}: {error}") from None
 
 
 def _parse(path: Path, num_threads: int) -> _core.ForestFile:

@@ -22,6 +22,8 @@ from w2stree import _core
 from w2stree.forest.batch import batch_of
 from w2stree.forest.file import packed, save_forest
 from w2stree.forest.growth import grow
+from w2stree.forest.merges import ObservationMerge
+from w2stree.forest.merging import Merging
 from w2stree.forest.pairs import (
     PreferencePairs,
     Strategy,
@@ -33,6 +35,7 @@ from w2stree.forest.pairs import (
 from w2stree.forest.parts import ForestParts
 from w2stree.forest.read_back import PathTrajectories
 from w2stree.forest.search import SearchResult, search
+from w2stree.forest.stored_rule import usable
 from w2stree.forest.summary import ForestSummary, summarize
 from w2stree.forest.threads import num_threads_or_all
 from w2stree.forest.tree import Tree
@@ -67,41 +70,46 @@ class Forest(Mapping[str, Tree]):
 
     __slots__ = (
         "_columns",
-        "_core",
-        "_trajectories",
         "_tree_ids",
         "actions",
-        "merges",
-        "merging",
         "num_errors",
         "observations",
+        "parts",
         "task_ids",
     )
 
     def __init__(self, parts: ForestParts) -> None:
-        self._core = parts.core
+        self.parts = parts
+        """What it is made of, for the modules beside this one."""
         self._columns: dict[str, NDArray[Any]] = {}
         self._tree_ids: dict[str, int] | None = None
         self.task_ids = parts.task_ids
         """Task of each tree, in order of first appearance."""
-        self._trajectories = parts.trajectories
         self.actions = parts.actions
         """Text of each action id, in order of first appearance."""
         self.observations = parts.observations
         """Text of each observation id, in order of first appearance."""
         self.num_errors = parts.num_errors
         """How many trajectories with status "error" were left out."""
-        self.merging = parts.merging
-        """The rule observations are merged by."""
-        self.merges = parts.merges
-        """Observations that counted as one because they are similar; empty when exact."""
 
     @property
     def trajectories(self) -> Sequence[Trajectory]:
         """The trajectories kept, in input order; trajectory indices everywhere refer to it.
         Where none were given, they are read back off the tree."""
         # Not kept: a cycle would keep the core's memory until the garbage collector comes by.
-        return PathTrajectories(self) if self._trajectories is None else self._trajectories
+        given = self.parts.trajectories
+        return PathTrajectories(self) if given is None else given
+
+    @property
+    def merging(self) -> Merging:
+        """The rule observations are merged by. Raises `InvalidInput` where the file it was opened
+        from does not tell, or names a function that only its maker has."""
+        return usable(self.parts.rule)
+
+    @property
+    def merges(self) -> tuple[ObservationMerge, ...]:
+        """Observations that counted as one because they are similar; empty when exact."""
+        return self.parts.merges.with_texts(self.observations)
 
     def __len__(self) -> int:
         return len(self.task_ids)
@@ -140,24 +148,24 @@ class Forest(Mapping[str, Tree]):
     @property
     def core(self) -> _core.Forest:
         """The core's forest, for calls into `w2stree._core`."""
-        return self._core
+        return self.parts.core
 
     def _column(self, name: str) -> NDArray[Any]:
         """An array the core writes out, once."""
         if name not in self._columns:
-            self._columns[name] = getattr(self._core, name)()
+            self._columns[name] = getattr(self.core, name)()
         return self._columns[name]
 
     @property
     def num_nodes(self) -> int:
         """Nodes of all trees, roots included."""
-        return self._core.num_nodes
+        return self.core.num_nodes
 
     @property
     def nbytes(self) -> int:
         """Bytes of the arrays held now: what the core holds, and those written out so far.
         Texts and trajectories are not counted."""
-        return self._core.num_bytes + sum(column.nbytes for column in self._columns.values())
+        return self.core.num_bytes + sum(column.nbytes for column in self._columns.values())
 
     @property
     def root(self) -> NDArray[np.int32]:
@@ -177,12 +185,12 @@ class Forest(Mapping[str, Tree]):
     @property
     def action_id(self) -> NDArray[np.int32]:
         """`[num_nodes]` action on the edge into the node; -1 at roots."""
-        return self._core.action_id
+        return self.core.action_id
 
     @property
     def observation_id(self) -> NDArray[np.int32]:
         """`[num_nodes]` observation that answered it; -1 at roots."""
-        return self._core.observation_id
+        return self.core.observation_id
 
     @property
     def depth(self) -> NDArray[np.int32]:
@@ -227,12 +235,12 @@ class Forest(Mapping[str, Tree]):
     @property
     def trajectory_order(self) -> NDArray[np.int32]:
         """`[num_trajectories]` trajectory indices by end node, ties in input order."""
-        return self._core.trajectory_order
+        return self.core.trajectory_order
 
     @property
     def total_return(self) -> NDArray[np.float64]:
         """`[num_trajectories]` final scores."""
-        return self._core.total_return
+        return self.core.total_return
 
     @property
     def is_decision_divergence(self) -> NDArray[np.bool_]:
@@ -262,7 +270,8 @@ class Forest(Mapping[str, Tree]):
 
         The same as `build_forest` of all at once, by the same rule of merging. Only trees that
         get new trajectories grow again: O(nodes) copied, O(new steps) merged. Raises as
-        `build_forest` does, and `InvalidInput` where a task's prompt differs from before.
+        `build_forest` does, and `InvalidInput` where a task's prompt differs from before and
+        where the rule is not known (`merging`).
         """
         return Forest(grow(self, batch_of(trajectories), self.merging, num_threads))
 
@@ -278,7 +287,7 @@ class Forest(Mapping[str, Tree]):
         `cpp/include/w2stree/digest.hpp`. Not a guard against forgers. O(num_nodes).
         """
         tables = (packed(self.task_ids), packed(self.actions), packed(self.observations))
-        left, right = _core.digest(self._core, *tables, num_threads=num_threads_or_all(None))
+        left, right = _core.digest(self.core, *tables, num_threads=num_threads_or_all(None))
         return f"{left:016x}{right:016x}"
 
     def save(self, path: str | os.PathLike[str]) -> None:

@@ -8,9 +8,9 @@ Every route gives what building from all trajectories at once would give.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +18,12 @@ from numpy.typing import NDArray
 from w2stree import _core
 from w2stree.errors import InvalidInput
 from w2stree.forest.batch import Batch
-from w2stree.forest.merging import Merging
+from w2stree.forest.merges import Merges, add_up
+from w2stree.forest.merging import Guard, Merging
 from w2stree.forest.parts import ForestParts
 from w2stree.forest.read_back import PathTrajectories
 from w2stree.forest.threads import num_threads_or_all
+from w2stree.forest.vectors import Vectors
 from w2stree.trajectories.trajectory import Trajectory
 
 if TYPE_CHECKING:
@@ -35,13 +37,14 @@ def grow(
     old_trajectories: Sequence[Trajectory] = ()
     if forest is None:
         tasks, actions = _TextIds((), None), _TextIds((), None)
-        observations = _TextIds((), merging.normalize)
-        base, num_errors = _core.Forest(), 0
+        observations = _TextIds((), merging.normalizer)
+        base, num_errors, old_merges, vectors = _core.Forest(), 0, Merges(), Vectors()
     else:
         _check_prompts(forest, batch)
         tasks, actions = _TextIds(forest.task_ids, None), _TextIds(forest.actions, None)
-        observations = _TextIds(forest.observations, merging.normalize)
+        observations = _TextIds(forest.observations, merging.normalizer)
         base, num_errors = forest.core, forest.num_errors
+        old_merges, vectors = forest.parts.merges, forest.parts.vectors
         old_trajectories = forest.trajectories
     columns = {
         "action_id": actions.rename(batch.actions, batch.action_id),
@@ -52,7 +55,7 @@ def grow(
         "num_trees": len(tasks.texts),
         "num_threads": num_threads_or_all(num_threads),
     }
-    core, merges = merging.extend(base, columns, observations.texts)
+    core, merges = _extend(base, columns, observations.texts, merging, vectors)
     return ForestParts(
         core,
         task_ids=tasks.texts,
@@ -60,9 +63,39 @@ def grow(
         observations=observations.texts,
         trajectories=_joined([old_trajectories, batch.trajectories]),
         num_errors=num_errors + batch.num_errors,
-        merging=merging,
-        merges=merges if forest is None else forest.merges + merges,
+        rule=merging,
+        merges=add_up([old_merges, merges]),
+        vectors=vectors,
     )
+
+
+def _extend(
+    base: _core.Forest,
+    columns: dict[str, Any],
+    observations: Sequence[str],
+    merging: Merging,
+    vectors: Vectors,
+) -> tuple[_core.Forest, Merges]:
+    """The core's forest grown by columns whose observation ids index `observations`."""
+    embed = merging.embedder
+    if embed is None or merging.min_similarity is None:
+        return _core.extend_forest(base, **columns), Merges()
+    core, made, seen, count = _core.extend_similar_forest(
+        base,
+        **columns,
+        embedding=vectors.of(observations, embed),
+        min_similarity=merging.min_similarity,
+        guard=_guard_ids(observations, merging.guardian),
+    )
+    return core, Merges(made, seen, count)
+
+
+def _guard_ids(texts: Iterable[str], guard: Guard | None) -> NDArray[np.int32]:
+    """`[num_texts]` class of each text, numbered by first appearance; empty: one class."""
+    if guard is None:
+        return np.zeros(0, np.int32)
+    ids: dict[Hashable, int] = {}
+    return np.array([ids.setdefault(guard(t), len(ids)) for t in texts], np.int32)
 
 
 def merge(forests: Iterable[Forest], num_threads: int | None) -> ForestParts:
@@ -70,16 +103,11 @@ def merge(forests: Iterable[Forest], num_threads: int | None) -> ForestParts:
     shards = list(forests)
     if not shards:
         raise InvalidInput("no forests to merge")
-    merging = shards[0].merging
+    merging = _one_rule(shards)
     owner: dict[str, int] = {}
-    actions, observations = _TextIds((), None), _TextIds((), merging.normalize)
-    cores = []
+    actions, observations = _TextIds((), None), _TextIds((), merging.normalizer)
+    cores, merges = [], []
     for i, shard in enumerate(shards):
-        if shard.merging != merging:
-            raise InvalidInput(
-                f"forests[0] and forests[{i}] merge observations by different rules; "
-                "build both with the same options"
-            )
         for task_id in shard.task_ids:
             if task_id in owner:
                 raise InvalidInput(
@@ -87,9 +115,9 @@ def merge(forests: Iterable[Forest], num_threads: int | None) -> ForestParts:
                     "shard by task, or add the trajectories of one to the other"
                 )
             owner[task_id] = i
-        cores.append(
-            (shard.core, actions.names(shard.actions), observations.names(shard.observations))
-        )
+        names = observations.names(shard.observations)
+        cores.append((shard.core, actions.names(shard.actions), names))
+        merges.append(shard.parts.merges.renamed(names))
     return ForestParts(
         _core.merge_forests(cores, num_threads_or_all(num_threads)),
         task_ids=tuple(owner),
@@ -97,9 +125,25 @@ def merge(forests: Iterable[Forest], num_threads: int | None) -> ForestParts:
         observations=observations.texts,
         trajectories=_joined([shard.trajectories for shard in shards]),
         num_errors=sum(shard.num_errors for shard in shards),
-        merging=merging,
-        merges=tuple(chain.from_iterable(shard.merges for shard in shards)),
+        rule=merging,
+        merges=add_up(merges),
+        vectors=Vectors.joined(shard.parts.vectors for shard in shards),
     )
+
+
+def _one_rule(shards: Sequence[Forest]) -> Merging:
+    """The rule of all shards; refused where one has another, or does not know its own."""
+    for i, shard in enumerate(shards):
+        try:
+            merging = shard.merging
+        except InvalidInput as error:
+            raise InvalidInput(f"forests[{i}]: {error}") from None
+        if merging != shards[0].merging:
+            raise InvalidInput(
+                f"forests[0] and forests[{i}] merge observations by different rules; "
+                "build both with the same merging="
+            )
+    return shards[0].merging
 
 
 class _TextIds:

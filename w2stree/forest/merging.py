@@ -8,20 +8,20 @@ guard        "is open" / "is closed", 2 coins / 3 coins: never merged   what emb
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-from w2stree import _core
 from w2stree.errors import InvalidInput
+from w2stree.forest.embedding import Embed, embed_sentences
 
-Embed = Callable[[list[str]], NDArray[np.floating]]
-"""Texts to vectors `[num_texts, dimension]`; only directions count."""
+Normalize = Callable[[str], str]
+"""A text to the text that stands for it."""
 
-_BATCH_SIZE = 256  # texts given to `embed` at once
+Guard = Callable[[str], Hashable]
+"""A text to what must be equal for it to be merged with another."""
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 # Words that turn a state into another while the sentence stays alike (cosine 0.8 and more).
 _STATE_WORDS = frozenset(
@@ -51,18 +51,13 @@ def sort_words(text: str) -> str:
     return " ".join(sorted(_WORD.findall(text.lower())))
 
 
-@dataclass(frozen=True, slots=True)
-class ObservationMerge:
-    """Two observations that counted as one state because they were similar."""
-
-    made: str
-    """Of the trajectory that made the node, which the node keeps."""
-    seen: str
-    """Of a later trajectory, which went through the same node."""
-    count: int
-    """Steps this happened to."""
+# The functions that configurations and files may name. No other name ever becomes code.
+EMBEDDINGS: Mapping[str, Embed] = {"all-MiniLM-L6-v2": embed_sentences}
+NORMALIZERS: Mapping[str, Normalize] = {"sort_words": sort_words}
+GUARDS: Mapping[str, Guard] = {"state_words": state_words}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Merging:
     """The rule a forest merges observations by: equality, unless told otherwise.
 
@@ -70,32 +65,41 @@ class Merging:
     same or a similar observation; a child is compared by the observation of the trajectory that
     made it. So merging by similarity depends on the order of trajectories (equality does not).
 
-    `embed` is called once for each distinct text, in batches; what it returned is kept, so that
-    a forest that grows embeds new texts only.
+    Functions are given as they are or by a known name. A known function and its name are one
+    rule, and the field holds the name. Rules are equal if they merge alike: the guard of a rule
+    without similarity does not count.
+
+    Raises `InvalidInput` for an unknown name, unless 0 < min_similarity <= 1, and where one of
+    `min_similarity` and `embed` is given without the other.
     """
 
-    __slots__ = ("_vectors", "embed", "guard", "min_similarity", "normalize")
+    min_similarity: float | None = None
+    """Observations whose embeddings have at least this cosine are one; None: only equal ones."""
+    embed: str | Embed | None = None
+    """Maps a list of texts to `[len, dimension]`. Called once for each distinct text, in batches.
+    Known: "all-MiniLM-L6-v2", the authors' model (they use min_similarity 0.9)."""
+    normalize_observation: str | Normalize | None = None
+    """Texts that it maps to one text are one observation, known by the first of them. Known:
+    "sort_words", for environments that list things in random order."""
+    guard: str | Guard | None = "state_words"
+    """Similar texts for which it gives different values stay apart. Known: "state_words", other
+    numbers, negations and opposites ("open"/"closed"), which embeddings hardly tell apart. None
+    is the authors' rule."""
 
-    def __init__(
-        self,
-        *,
-        normalize: Callable[[str], str] | None = None,
-        min_similarity: float | None = None,
-        embed: Embed | None = None,
-        guard: Callable[[str], Hashable] | None = state_words,
-    ) -> None:
-        """See `build_forest` for the options. Raises `InvalidInput` unless 0 < min_similarity
-        <= 1, and where one of `min_similarity` and `embed` is given without the other."""
-        if (min_similarity is None) != (embed is None):
-            given, missing = ("embed", "min_similarity")[:: 1 if embed is not None else -1]
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}  # of a configuration file
+
+    def __post_init__(self) -> None:
+        for field, known in (
+            ("embed", EMBEDDINGS),
+            ("normalize_observation", NORMALIZERS),
+            ("guard", GUARDS),
+        ):
+            object.__setattr__(self, field, _checked(field, getattr(self, field), known))
+        if (self.min_similarity is None) != (self.embed is None):
+            given, missing = ("embed", "min_similarity")[:: 1 if self.embed is not None else -1]
             raise InvalidInput(f"{given} is given without {missing}; give both or neither")
-        if min_similarity is not None and not 0.0 < min_similarity <= 1.0:
-            raise InvalidInput(f"min_similarity={min_similarity}; expected a number in (0, 1]")
-        self.normalize = normalize
-        self.min_similarity = min_similarity
-        self.embed = embed
-        self.guard = guard
-        self._vectors: dict[str, NDArray[np.float32]] = {}
+        if self.min_similarity is not None and not 0.0 < self.min_similarity <= 1.0:
+            raise InvalidInput(f"min_similarity={self.min_similarity}; expected a number in (0, 1]")
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Merging) and self._rule() == other._rule()
@@ -103,62 +107,41 @@ class Merging:
     def __hash__(self) -> int:
         return hash(self._rule())
 
-    def extend(
-        self, forest: _core.Forest, columns: dict[str, Any], observations: Sequence[str]
-    ) -> tuple[_core.Forest, tuple[ObservationMerge, ...]]:
-        """The core's forest grown by columns whose observation ids index `observations`."""
-        if self.embed is None or self.min_similarity is None:
-            return _core.extend_forest(forest, **columns), ()
-        grown, made, seen, count = _core.extend_similar_forest(
-            forest,
-            **columns,
-            embedding=self._embedding(observations),
-            min_similarity=self.min_similarity,
-            guard=self._guard_ids(observations),
-        )
-        merges = zip(made.tolist(), seen.tolist(), count.tolist(), strict=True)
-        return grown, tuple(
-            ObservationMerge(observations[m], observations[s], n) for m, s, n in merges
-        )
+    @property
+    def reads_texts(self) -> bool:
+        """Whether it looks at what observations say, and not only at which are equal."""
+        return self.embed is not None or self.normalize_observation is not None
+
+    @property
+    def embedder(self) -> Embed | None:
+        """The function of `embed`."""
+        return _function(self.embed, EMBEDDINGS)
+
+    @property
+    def normalizer(self) -> Normalize | None:
+        """The function of `normalize_observation`."""
+        return _function(self.normalize_observation, NORMALIZERS)
+
+    @property
+    def guardian(self) -> Guard | None:
+        """The function of `guard`."""
+        return _function(self.guard, GUARDS)
 
     def _rule(self) -> tuple[object, ...]:
         if self.embed is None:
-            return (self.normalize,)
-        return (self.normalize, self.min_similarity, self.embed, self.guard)
+            return (self.normalize_observation,)
+        return (self.normalize_observation, self.min_similarity, self.embed, self.guard)
 
-    def _embedding(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """`[num_texts, dimension]`."""
-        missing = list(dict.fromkeys(text for text in texts if text not in self._vectors))
-        for begin in range(0, len(missing), _BATCH_SIZE):
-            self._keep(missing[begin : begin + _BATCH_SIZE])
-        if not len(texts):
-            return np.zeros((0, 1), np.float32)
-        return np.stack([self._vectors[text] for text in texts])
 
-    def _guard_ids(self, texts: Iterable[str]) -> NDArray[np.int32]:
-        """`[num_texts]` class of each text, numbered by first appearance; empty: one class."""
-        if self.guard is None:
-            return np.zeros(0, np.int32)
-        ids: dict[Hashable, int] = {}
-        return np.array([ids.setdefault(self.guard(t), len(ids)) for t in texts], np.int32)
+def _checked(field: str, given: object, known: Mapping[str, Callable[..., Any]]) -> object:
+    """A function by its name where it has one here."""
+    if given is None or (isinstance(given, str) and given in known):
+        return given
+    if callable(given):
+        return next((name for name, function in known.items() if function is given), given)
+    names = ", ".join(map(repr, known))
+    raise InvalidInput(f"{field}={given!r} is not known; expected a function or one of {names}")
 
-    def _keep(self, batch: list[str]) -> None:
-        assert self.embed is not None
-        vectors = np.asarray(self.embed(batch), np.float32)
-        if vectors.ndim != 2 or len(vectors) != len(batch):
-            raise InvalidInput(
-                f"embed returned shape {vectors.shape} for {len(batch)} texts; "
-                f"expected ({len(batch)}, dimension)"
-            )
-        known = next(iter(self._vectors.values()), vectors[0])
-        if vectors.shape[1] != known.size:
-            raise InvalidInput(
-                f"embed returned {vectors.shape[1]} dimensions after {known.size}; "
-                "use one model for all texts"
-            )
-        for text, vector in zip(batch, vectors, strict=True):
-            if not np.isfinite(vector).all() or not vector.any():
-                raise InvalidInput(
-                    f"embed returned a vector that is zero or not finite for {text[:80]!r}"
-                )
-        self._vectors.update(zip(batch, vectors, strict=True))
+
+def _function(given: str | Function | None, known: Mapping[str, Function]) -> Function | None:
+    return known[given] if isinstance(given, str) else given

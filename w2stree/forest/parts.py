@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from w2stree import _core
-from w2stree.forest.merging import Merging, ObservationMerge
+from w2stree.forest.merges import Merges
+from w2stree.forest.merging import Merging
+from w2stree.forest.stored_rule import Rule
+from w2stree.forest.vectors import Vectors
 from w2stree.trajectories.trajectory import Trajectory
 
 
@@ -29,7 +32,9 @@ class ForestParts:
     """As given; None where they have to be read back off the tree."""
     num_errors: int = 0
     """Trajectories with status "error", left out."""
-    merging: Merging = field(default_factory=Merging)
-    """The rule observations are merged by."""
-    merges: tuple[ObservationMerge, ...] = ()
+    rule: Rule = field(default_factory=Merging)
+    """The rule observations are merged by, as far as it is known."""
+    merges: Merges = field(default_factory=Merges)
     """Observations that counted as one because they are similar."""
+    vectors: Vectors = field(default_factory=Vectors)
+    """Embeddings of its observations, as far as they were needed."""

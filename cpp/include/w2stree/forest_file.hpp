@@ -1,17 +1,17 @@
 // A forest as one file: its columns, one after another, so that opening is mapping and checking.
 //
 //   0     magic           89 'W' '2' 'S' 'T' 0D 0A 1A      every number is little-endian
-//   8     version         u32 = 1
-//   12    num_sections    u32 = 21
+//   8     version         u32 = 2
+//   12    num_sections    u32 = 27
 //   16    file_size       u64
 //   24    num_errors      i64        trajectories that had status "error" and were left out
-//   32    section table   21 entries of 48 bytes:
+//   32    section table   27 entries of 48 bytes:
 //           name          char[24]   padded with zeros
 //           offset        u64        a multiple of 64
 //           size          u64        in bytes
 //           checksum      u64        XXH64, seed 0, of the section's bytes
-//   1040  checksum        u64        XXH64, seed 0, of bytes 0 to 1040
-//   1088  sections, each at the next multiple of 64, zeros between; the file ends with the last
+//   1328  checksum        u64        XXH64, seed 0, of bytes 0 to 1328
+//   1344  sections, each at the next multiple of 64, zeros between; the file ends with the last
 //
 //   i32   action_id  observation_id                                          by node
 //   i32   first_node  parent  subtree_end  depth  num_actions                by chain
@@ -23,6 +23,16 @@
 //   u8    task_ids.data      i64   task_ids.offset                           by text
 //   u8    actions.data       i64   actions.offset
 //   u8    observations.data  i64   observations.offset
+//   u8    rule.data          i64   rule.offset                              by function, if known
+//   f64   min_similarity                                                    one, or none
+//   i32   merges.made  merges.seen      i64   merges.count                  by merge
+//
+// `rule` says by which rule observations were merged: no text where that is not known, or three,
+// the names of normalize_observation, embed and guard, "" for none. Names are data: nothing is
+// run for a name that stands in a file. `merges` are pairs of observations that counted as one
+// since their embeddings are similar, in ascending order, with the steps that happened to.
+//
+// Version 1 has the first 21 sections (its checksum is at 1040) and does not know its rule.
 //
 // Nothing in it is free: equal forests give equal bytes, and of all files that differ from one by
 // a bit, none is read. Files are read where they lie; the host must be little-endian.
@@ -48,14 +58,24 @@ class ForestFileError : public InvalidInput {
   using InvalidInput::InvalidInput;
 };
 
+/// Observations that counted as one, as columns: ids of the one a node keeps and of the one seen
+/// later, and the number of steps.
+struct MergeColumns {
+  Column<std::int32_t> made, seen;
+  Column<std::int64_t> count;
+};
+
 /// What a file holds. Tables have one text for each tree, action id and observation id.
 struct ForestFile {
   Forest forest;
   TextTable task_ids, actions, observations;
   std::int64_t num_errors = 0;
+  TextTable rule{{}, std::vector<std::int64_t>{0}};
+  Column<double> min_similarity = {};
+  MergeColumns merges = {};
 };
 
-inline constexpr std::size_t kNumSections = 21;
+inline constexpr std::size_t kNumSections = 27;
 inline constexpr std::size_t kTableOffset = 32;
 inline constexpr std::size_t kEntrySize = 48;
 inline constexpr std::size_t kChecksumOffset = kTableOffset + kNumSections * kEntrySize;
