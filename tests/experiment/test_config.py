@@ -10,6 +10,7 @@ pytest.importorskip("pydantic")
 
 from w2stree.errors import InvalidInput
 from w2stree.experiment.config import load_config, shipped_configs
+from w2stree.forest.merging import Merging
 
 
 @pytest.mark.parametrize("name", shipped_configs())
@@ -20,6 +21,13 @@ def test_shipped_configurations_are_valid(name: str) -> None:
 def test_overrides_reach_nested_keys() -> None:
     config = load_config("miniature", ["seed=5", "tree_dpo.beta=0.5", "explore.samplings.0=x"][:2])
     assert (config.seed, config.tree_dpo.beta) == (5, 0.5)
+
+
+def test_the_merge_rule_is_a_section() -> None:
+    assert load_config("miniature").merge == Merging()
+    overrides = ["merge.min_similarity=0.9", "merge.embed=all-MiniLM-L6-v2", "merge.guard=null"]
+    expected = Merging(min_similarity=0.9, embed="all-MiniLM-L6-v2", guard=None)
+    assert load_config("miniature", overrides).merge == expected
 
 
 @pytest.mark.parametrize(
@@ -34,6 +42,9 @@ def test_overrides_reach_nested_keys() -> None:
         ("environment.name=chess", r"environment: Input tag 'chess' .*'textworld_express'"),
         ("tree_dpo.reference=strong", r"tree_dpo.reference: Input should be 'weak' or 'start'"),
         ("seed", r"override 'seed': write key.path=value"),
+        ("merge.min_similarity=0.9", r"merge: .*min_similarity is given without embed"),
+        ("merge.guard=os:remove", r"merge: .*guard='os:remove' is not known; .*'state_words'"),
+        ("merge.xi=0.9", r"merge.xi: "),
         ("seed.x=1", r"override 'seed.x=1': 'seed' is a value, not a section"),
         ("seed=[", r"override 'seed=\[': not a YAML value"),
     ],

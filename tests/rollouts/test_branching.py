@@ -11,6 +11,7 @@ from support.lock import Lock
 from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.errors import InvalidInput
 from w2stree.forest.build import build_forest
+from w2stree.forest.merging import Merging
 from w2stree.policies.protocol import Sampling
 from w2stree.policies.random import RandomPolicy
 from w2stree.rollouts.branching import choose_nodes, plan_branches, steps_to
@@ -42,6 +43,25 @@ def test_nodes_are_chosen_where_returns_differ() -> None:
     tree = build_forest(WALKS)["t"]
     chosen = choose_nodes(tree, "return_variance")
     assert [[s.action for s in steps_to(tree, node)] for node in chosen] == [["a", "b"], ["x"]]
+
+
+def test_nodes_are_those_of_the_rule() -> None:
+    """Answers in other words are two nodes, or one where the rule says so."""
+    words = ("a key, a lamp", "A lamp, a key.")
+    walks = [
+        Trajectory(
+            *("t", (), (Step("look", words[i % 2]), Step("cd"[i // 2], "")), float(i // 2), "done"),
+            {"sample_index": i},
+        )
+        for i in range(4)
+    ]
+    options = {"episodes_per_task": 2, "criterion": "return_variance", "seed": 0}
+    exact = plan_branches(walks, [Sampling(1.0)], **options)
+    merged = plan_branches(
+        walks, [Sampling(1.0)], merging=Merging(normalize_observation="sort_words"), **options
+    )
+    assert [plan.prefix[0].observation for plan in exact] == list(words)
+    assert [plan.prefix[0].observation for plan in merged] == [words[0]] * 2
 
 
 def test_uncertainty_prefers_the_less_visited() -> None:

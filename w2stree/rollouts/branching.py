@@ -21,6 +21,7 @@ import numpy as np
 from w2stree.errors import IdenticalTrajectories, InvalidInput
 from w2stree.forest.build import build_forest
 from w2stree.forest.forest import Forest
+from w2stree.forest.merging import Merging
 from w2stree.forest.tree import Tree
 from w2stree.policies.protocol import Sampling
 from w2stree.rollouts.rollout import EpisodePlan
@@ -39,14 +40,16 @@ def plan_branches(
     episodes_per_task: int,
     criterion: Criterion,
     seed: int,
+    merging: Merging | None = None,
 ) -> list[EpisodePlan]:
     """Plans that start at chosen nodes of the trajectories' forest, `episodes_per_task` a task.
 
     Nodes are taken best first and again from the best once all were taken; samplings with a
     temperature take turns (greedy decoding would play what it played before). Sample indices
-    go on after `len(samplings)`. A task whose returns are all equal gets none. The result does
-    not depend on the order of `trajectories`. Raises `InvalidInput` where no sampling has a
-    temperature; trajectories need `info["sample_index"]`.
+    go on after `len(samplings)`. A task whose returns are all equal gets none. Observations count
+    as one by `merging` (None: equal ones). The result does not depend on the order of
+    `trajectories`. Raises `InvalidInput` where no sampling has a temperature; trajectories need
+    `info["sample_index"]`.
     """
     sampled = [sampling for sampling in samplings if sampling.temperature > 0]
     if not sampled:
@@ -54,7 +57,7 @@ def plan_branches(
     finished = [t for t in trajectories if t.status != "error"]
     if not finished:
         return []
-    forest = _forest(finished)
+    forest = _forest(finished, merging)
     plans = []
     for task_id in forest.task_ids:
         tree = forest[task_id]
@@ -105,8 +108,8 @@ def _trajectory_ids(forest: Forest, node: int) -> list[int]:
     return sorted(forest.trajectory_order[begin : begin + int(forest.num_trajectories[node])])
 
 
-def _forest(trajectories: Sequence[Trajectory]) -> Forest:
+def _forest(trajectories: Sequence[Trajectory], merging: Merging | None) -> Forest:
     ordered = sorted(trajectories, key=lambda t: (t.task_id, t.info["sample_index"]))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", IdenticalTrajectories)  # told by the exploration itself
-        return build_forest(ordered)
+        return build_forest(ordered, merging=merging)

@@ -15,6 +15,7 @@ from w2stree.experiment.config.model import (
 )
 from w2stree.experiment.config.policy import DecodingSection, SamplingSection
 from w2stree.experiment.config.section import Fraction, Positive, Section
+from w2stree.forest.merging import Merging
 
 
 class TasksSection(Section):
@@ -108,6 +109,7 @@ class Config(Section):
     weak: ModelSection
     strong: StrongSection
     explore: ExploreSection
+    merge: Merging = Merging()
     search: SearchSection = SearchSection()
     tree_dpo: TreeDpoSection
     mcts_sft: MctsSftSection

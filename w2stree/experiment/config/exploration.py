@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from w2stree.experiment.config.environment import EnvironmentSection
 from w2stree.experiment.config.policy import PolicySection, SamplingSection
 from w2stree.experiment.config.section import Positive, Section
+from w2stree.forest.merging import Merging
 from w2stree.policies.protocol import ModelName, Sampling
 from w2stree.rollouts.branching import Criterion
 from w2stree.rollouts.exploration import PAPER_SAMPLINGS, Budget
@@ -63,6 +64,7 @@ class ExplorationConfig(Section):
     success_threshold: Annotated[float, Field(gt=0, le=1)] = 1.0
     budget: BudgetSection = BudgetSection()
     branching: BranchingSection | None = None
+    merge: Merging = Merging()  # of the trees that branching looks at
 
     @field_validator("samplings", mode="before")
     @classmethod

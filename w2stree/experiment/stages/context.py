@@ -47,7 +47,7 @@ class Context:
     def forest(self) -> Forest:
         """The explored forest, built once: later stages only read it."""
         if self._forest is None:
-            self._forest = build_forest(self.trajectories("explore"))
+            self._forest = build_forest(self.trajectories("explore"), merging=self.config.merge)
         return self._forest
 
     def model_dir(self, stage: str) -> Path:
