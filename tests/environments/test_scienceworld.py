@@ -148,6 +148,10 @@ def test_the_table_is_the_engine_s() -> None:
         folds = [started.get_variations_train(), started.get_variations_dev()]
     finally:
         started.close()
+        java = started._gateway.java_process
+        java.wait()
+        java.stdin.close()  # its own `close` leaves this and a folder to the collector
+        started._obj_tree_tempdir.cleanup()
     assert ["easy", *simplifications] == list(SIMPLIFICATIONS)
     assert counts == {name: task.num_variations for name, task in TASKS.items()}
     assert folds == [list(TASKS["boil"].fold("train")), list(TASKS["boil"].fold("dev"))]
