@@ -15,10 +15,13 @@ pytest.importorskip("textworld_express")
 pytest.importorskip("pydantic")
 
 from bench.faults import kills
+from w2stree import Merging
+from w2stree.cli.app import main
 from w2stree.errors import InvalidInput
 from w2stree.experiment.config import shipped_configs
 from w2stree.experiment.config.exploration import ExplorationConfig
 from w2stree.experiment.config.reading import read_config
+from w2stree.rollouts import branching
 from w2stree.trajectories.files import read_trajectories
 from w2stree.trajectories.journal import read_journal
 
@@ -64,6 +67,22 @@ def test_a_run_has_its_configuration_and_its_journal(run_dir: Path) -> None:
     recorded = read_journal(run_dir / "episodes.journal").trajectories
     keys = {(t.task_id, t.origin.sample_index, t.origin.attempt) for t in recorded}
     assert len(keys) == len(recorded) == 12
+
+
+def test_branches_are_planned_by_the_rule_of_merging(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Merging] = []
+    monkeypatch.setattr(
+        branching, "plan_branches", lambda *_, merging, **__: asked.append(merging) or []
+    )
+    settings = [
+        "tasks.count=1",
+        "environment.num_processes=2",
+        "merge.normalize_observation=sort_words",
+    ]
+    assert main(["explore", "textworld_random", "--run-dir", str(tmp_path / "run"), *settings]) == 0
+    assert asked == [Merging(normalize_observation="sort_words")]
 
 
 def test_the_tree_command_reads_it(run_dir: Path) -> None:

@@ -125,6 +125,7 @@ def _play(config: ExplorationConfig, journal: Journal) -> Exploration:
                 episodes_per_task=config.branching.episodes_per_task,
                 criterion=config.branching.criterion,
                 seed=config.seed,
+                merging=config.merge,
             )
             exploration.play(branches)
     return exploration
