@@ -1,4 +1,4 @@
-"""A text game of one's own, played at random into trajectory trees.
+"""A text game of one's own, played at random into trajectory trees, or through the whole method.
 
     python examples/own_environment.py
 
@@ -6,6 +6,14 @@ The game is the function `treasure`: a generator that yields what is seen, the s
 the actions that can be taken, and is sent an action. In a configuration:
 
     environment: {name: gymnasium, make: "own_environment:treasure", max_steps: 12}
+
+`w2stree run` needs demonstrations too. A game of one's own has no expert: they come from a file of
+trajectories (one JSON object a line, or a journal of `w2stree explore`), of which the successful
+ones count:
+
+    tasks: {demonstrations: 20, demonstrations_from: hunts.jsonl, explore: 40, test: 40}
+
+docs/environments.md has the rest of the configuration.
 """
 
 import functools

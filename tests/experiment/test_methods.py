@@ -130,6 +130,12 @@ def test_a_method_without_a_section_is_not_run() -> None:
     assert "tree" in names
 
 
+def test_random_play_is_not_run_where_no_actions_are_listed() -> None:
+    for environment, is_run in (("{name: scienceworld}", False), ("{name: webshop}", True)):
+        config = load_config("miniature", [f"environment={environment}"])
+        assert ("evaluate_random" in assembled(config)) is is_run
+
+
 def test_what_a_method_needs_must_be_made() -> None:
     config = read_config(WITH_FEW, "miniature", [GIVEN, "mcts_sft=null"])
     with pytest.raises(InvalidInput, match=r"few_shown learns from 'mcts_sft', which this conf"):

@@ -22,6 +22,7 @@ from w2stree.environments.kinds import KINDS, Kind
 from w2stree.environments.options import Options
 from w2stree.experiment.config import load_config
 from w2stree.experiment.methods import METHODS as ALL_METHODS
+from w2stree.experiment.parts import Parts
 from w2stree.experiment.run_directory import RunDirectory, StageSpec, StageWriter, write_json
 from w2stree.experiment.stages.context import Context
 from w2stree.experiment.stages.measure import report as report_stage
@@ -36,9 +37,10 @@ SKILLS = dict(zip(METHODS, (0.25, 0.82, 0.86, 0.86, 0.93, 0.96), strict=True))
 class Run(Context):
     """A run whose tasks no environment has to name."""
 
-    def tasks(self, part: str) -> list[str]:
-        count: int = getattr(self.config.tasks, part)
-        return [f"{part}/{i}" for i in range(count)]
+    def parts(self) -> Parts:
+        parts = [field.name for field in dataclasses.fields(Parts)]
+        counts = {part: getattr(self.config.tasks, part) for part in parts}
+        return Parts(**{part: [f"{part}/{i}" for i in range(n)] for part, n in counts.items()})
 
 
 def make_run(
@@ -65,7 +67,7 @@ def make_run(
                 tree_stage(context, writer)
                 write_json(writer.folder / "forest.json", statistics(explored))
 
-    explored = play(context.tasks("explore"), 0.82, num_runs=6, seed=1)
+    explored = play(context.parts().explore, 0.82, num_runs=6, seed=1)
     write("sft_weak", (), [], num_parameters=840_000, tokens_per_s=6800.4, first_loss=math.nan)
     write("sft_strong", (), [], num_parameters=5_100_000, tokens_per_s=1750.0)
     write("explore", ("sft_weak",), explored, generated_tokens_per_s=812.3)
@@ -73,7 +75,7 @@ def make_run(
     for i, method in enumerate(METHODS):
         skill = {**SKILLS, **skills}[method]
         needs = (method,) if method in ("sft_weak", "sft_strong") else ()
-        write(f"evaluate_{method}", needs, play(context.tasks("test"), skill, num_runs=1, seed=i))
+        write(f"evaluate_{method}", needs, play(context.parts().test, skill, num_runs=1, seed=i))
     return context
 
 

@@ -83,9 +83,14 @@ class Options:
         return []
 
     @property
+    def lists_actions(self) -> bool:
+        """Whether it says which actions can be taken: what random play chooses from."""
+        return True
+
+    @property
     def decoding(self) -> Decoding:
         """How a model's turns are decoded unless told: by what the environment lists."""
-        return Decoding(actions="admissible")
+        return Decoding(actions="admissible" if self.lists_actions else "free")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,8 +157,8 @@ class ScienceWorldOptions(Options):
         return [simplification, *split]
 
     @property
-    def decoding(self) -> Decoding:
-        return Decoding(actions="admissible" if self.list_actions else "free")
+    def lists_actions(self) -> bool:
+        return self.list_actions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,7 +219,8 @@ class GymnasiumOptions(Options):
     """`make`: `module:callable` that makes a Gymnasium (or older Gym) environment, or a game.
 
     `options` are its arguments; `score_range` the worst and best sum of rewards; `action_names`
-    the names of a Discrete space's actions.
+    the names of a Discrete space's actions; `list_actions`: false says that the environment lists
+    none, and is taken at its word.
     """
 
     name: Literal["gymnasium"] = "gymnasium"
@@ -222,6 +228,7 @@ class GymnasiumOptions(Options):
     options: dict[str, Any] = field(default_factory=dict)
     score_range: tuple[float, float] = (0.0, 1.0)
     action_names: tuple[str, ...] = ()
+    list_actions: bool = True
     max_steps: int = 50
 
     def factory(self) -> Callable[[], Environment]:
@@ -245,6 +252,10 @@ class GymnasiumOptions(Options):
     @property
     def sentence(self) -> str:
         return f"the environment {self.title}"
+
+    @property
+    def lists_actions(self) -> bool:
+        return self.list_actions
 
     def _own(self) -> list[str]:
         given = ", ".join(f"{name} {value}" for name, value in self.options.items())

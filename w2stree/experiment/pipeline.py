@@ -16,18 +16,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from w2stree.environments.java import java_home_bin
-from w2stree.environments.kinds import kind_of
 from w2stree.errors import InvalidInput
+from w2stree.experiment.checks import check
 from w2stree.experiment.config import Config
 from w2stree.experiment.methods import sft
 from w2stree.experiment.run_directory import StageSpec, StageWriter, run_stages
-from w2stree.experiment.stages import learn, measure, play, tree
+from w2stree.experiment.stages import demonstrate, learn, measure, play, tree
 from w2stree.experiment.stages.bar import Bar, Silent
 from w2stree.experiment.stages.context import Context
 from w2stree.experiment.stages.inputs import inputs_for, outside
-from w2stree.report.charts import require_matplotlib
-from w2stree.report.templates import require_jinja2
 
 Stage = tuple[StageSpec, Callable[[StageWriter], None]]
 
@@ -51,14 +48,15 @@ def run_experiment(
     `RunDirectoryError` where another configuration made `run_dir`, `InvalidInput` and
     `MissingDependency` before any stage runs where that can be known.
     """
-    _check(config)
     context = Context(config, run_dir, bar or Silent())
-    listed = stages(context)
-    _check_forced(force, [spec.name for spec, _ in listed])
-    directory = context.directory()
-    learn.use_threads(config.num_threads)
-    with directory.lock(), contextlib.closing(context):
-        run_stages(directory, listed, seed=config.seed, force=force, announce=announce)
+    with contextlib.closing(context):
+        listed = stages(context)
+        _check_forced(force, [spec.name for spec, _ in listed])
+        check(context)
+        directory = context.directory()
+        learn.use_threads(config.num_threads)
+        with directory.lock():
+            run_stages(directory, listed, seed=config.seed, force=force, announce=announce)
     return directory.stage("report")
 
 
@@ -80,6 +78,12 @@ def stages(context: Context) -> list[Stage]:
             visit(need)
         ordered[name] = (replace(spec, needs=needs), run)
 
+    if context.config.tasks.demonstrations_from is not None:
+        # Only playing them shows whether the environment answers as it did: before any training.
+        needs = {need for spec, _ in available.values() for need in spec.needs}
+        for name in ("demonstrations", "ceiling_demonstrations"):
+            if name in needs:
+                visit(name)
     for method in methods:
         if method.train is not None:
             visit(method.name)
@@ -102,8 +106,10 @@ def _sources(context: Context) -> Iterator[Stage]:
     ) -> Stage:
         return StageSpec(name, needs, makes, external), functools.partial(run, context)
 
-    yield stage("demonstrations", play.demonstrations)
-    yield stage("ceiling_demonstrations", play.ceiling_demonstrations)
+    file = config.tasks.demonstrations_from
+    shown = () if file is None else (file,)
+    yield stage("demonstrations", demonstrate.demonstrations, external=shown)
+    yield stage("ceiling_demonstrations", demonstrate.ceiling_demonstrations, external=shown)
     if config.weak.architecture or config.strong.architecture:
         needs = ("demonstrations", "random_play")
         yield stage("tokenizer", learn.tokenizer, *needs, makes=("model/tokenizer.json",))
@@ -146,20 +152,3 @@ def _check_forced(force: Sequence[str], names: Sequence[str]) -> None:
     for name in force:
         if name not in names:
             raise InvalidInput(f"--force {name}: no such stage; stages are {', '.join(names)}")
-
-
-def _check(config: Config) -> None:
-    """What would otherwise fail minutes into the run."""
-    tasks, kind = config.tasks, kind_of(config.environment)
-    if not kind.has_expert:
-        raise InvalidInput(
-            f"environment: {kind.name} has no expert to demonstrate tasks; `w2stree explore` "
-            "needs none"
-        )
-    config.environment.refuse_too_many(
-        max(tasks.demonstrations + tasks.explore, tasks.test_offset + tasks.test)
-    )
-    if kind.needs_java or config.strong.pretrain:
-        java_home_bin()
-    require_matplotlib()
-    require_jinja2()

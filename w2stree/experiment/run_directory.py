@@ -26,17 +26,18 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from w2stree.environments.kinds import KINDS
 from w2stree.errors import InvalidInput, RunDirectoryError
 from w2stree.trajectories.replacing import replacing
 
 MANIFEST = "manifest.json"
-_VERSIONED = ("w2stree", "numpy", "torch", "transformers", "trl", "peft", "textworld-express")
+_PACKAGES = ("w2stree", "numpy", "torch", "transformers", "trl", "peft")
 
 
 @dataclass(frozen=True, slots=True)
 class StageSpec:
     """A named step of a run: the stages whose results it reads, the files it makes (paths in its
-    folder; it may make others too) and the other folders it reads."""
+    folder; it may make others too) and the other folders and files it reads."""
 
     name: str
     needs: tuple[str, ...]
@@ -232,7 +233,9 @@ def hash_file(file: Path) -> str:
 
 
 def hash_files(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file below a folder but its manifest, by relative path."""
+    """SHA-256 of every file below a folder but its manifest, by relative path; or of one file."""
+    if folder.is_file():
+        return {folder.name: hash_file(folder)}
     return {
         str(file.relative_to(folder)): hash_file(file)
         for file in sorted(folder.rglob("*"))
@@ -285,7 +288,7 @@ def _peak_memory_mb() -> float:
 
 def _versions() -> dict[str, str]:
     versions = {"python": platform.python_version()}
-    for name in _VERSIONED:
+    for name in (*_PACKAGES, *(kind.package for kind in KINDS)):
         try:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

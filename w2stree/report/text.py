@@ -218,9 +218,10 @@ def introduction(report: Report) -> list[str]:
     config = report.config
     tasks, num_runs = config["tasks"], len(config["explore"]["samplings"])
     weak, strong = _size(report, report.weak), _size(report, report.strong)
+    expert = "" if tasks.get("demonstrations_from") else "expert "
     return [
         f"A weak model{weak} learned {report.environment} from "
-        f"{tasks['demonstrations']} expert demonstrations and then played {tasks['explore']} "
+        f"{tasks['demonstrations']} {expert}demonstrations and then played {tasks['explore']} "
         f"other tasks {num_runs} times each, without demonstrations and with different sampling.",
         f"Its runs, failures included, were merged into one tree a task{_taught(report, strong)}.",
         f"Every model then played the same {tasks['test']} tasks of the {tasks['test_split']} "

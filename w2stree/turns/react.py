@@ -21,11 +21,22 @@ def render_turn(thought: str, action: str) -> str:
     return f"{THOUGHT} {thought}\n{ACTION} {action}" if thought else f"{ACTION} {action}"
 
 
+def parse_thought(response: str) -> str:
+    """What stands before the action that `parse_action` finds, on one line, without `Thought:`."""
+    match = _action(response)
+    before = response[: match.start()] if match else ""
+    return " ".join(before.split()).removeprefix(THOUGHT).strip()
+
+
 def parse_action(response: str) -> str | None:
     """The action's command, stripped; None where there is none or it is empty.
 
     The first line that begins with `Action:` counts; where no line does, the first `Action:`
     within one.
     """
-    match = _AT_LINE_START.search(response) or _ANYWHERE.search(response)
+    match = _action(response)
     return match[1].strip() or None if match else None
+
+
+def _action(response: str) -> re.Match[str] | None:
+    return _AT_LINE_START.search(response) or _ANYWHERE.search(response)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, create_model, field_validator, model_validator
@@ -25,11 +26,14 @@ from w2stree.turns.decoding import Decoding
 class TasksSection(Section):
     """How many tasks each part uses; no two parts share a task.
 
-    Demonstrations and exploration take the train fold from its start. The test tasks are
-    `test_split`'s from `test_offset` on; of the train fold they test new tasks of known things.
+    The test tasks are `test_split`'s from `test_offset` on; of the train fold they test new tasks
+    of known things. The train fold's first tasks are demonstrated by the environment's expert, the
+    next ones explored. With `demonstrations_from`, a file of trajectories, the first train tasks
+    that succeed there are demonstrated instead, and the first ones of the rest explored.
     """
 
     demonstrations: Positive
+    demonstrations_from: Path | None = None
     explore: Positive
     test: Positive
     test_split: Literal["train", "dev", "test"] = "test"
@@ -110,9 +114,13 @@ class Config(Section):
         return given if environment is None else laid_over(environment.decoding, given)
 
     def methods(self) -> tuple[Method, ...]:
-        """What this experiment compares: a method whose section is absent is not run."""
+        """What this experiment compares: a method whose section is absent is not run, nor one
+        that lacks actions to choose from."""
         return tuple(
-            m for m in self.known_methods if m.section is None or getattr(self, m.name) is not None
+            m
+            for m in self.known_methods
+            if (m.section is None or getattr(self, m.name) is not None)
+            and (self.environment.lists_actions or not m.needs_listed_actions)
         )
 
     def settings(self, method: Method) -> Any:

@@ -21,7 +21,11 @@ class TokenizerSection(Section):
 
 
 class PretrainGame(Section):
-    """Random play for pretraining: which TextWorldExpress game, how many of its train fold."""
+    """Random play for pretraining: which TextWorldExpress game, how many of its train fold.
+
+    Always TextWorldExpress, whatever the experiment's own environment: its games are many, small,
+    and played by the thousand.
+    """
 
     game: str
     params: dict[str, int] = Field(default_factory=dict)

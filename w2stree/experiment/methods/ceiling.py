@@ -1,4 +1,4 @@
-"""The ceiling: the strong SFT model shown expert runs of the explored tasks too."""
+"""The ceiling: the strong SFT model shown demonstrations of the explored tasks too."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ class CeilingSection(Section):
 
 def train(
     *,
-    expert_runs: Sequence[Trajectory],
+    of_explored: Sequence[Trajectory],
     start: ModelSource,
     demonstrations: Sequence[Trajectory],
     section: CeilingSection,
     fitting: Fitting,
 ) -> Trained:
-    return fitting.sft(start(), [*expert_runs, *demonstrations], section.optimisation)
+    return fitting.sft(start(), [*of_explored, *demonstrations], section.optimisation)
 
 
 METHOD = Method(
     name="ceiling",
     label="Ceiling",
-    explanation="the strong model, shown expert runs of the explored tasks instead",
+    explanation="the strong model, shown demonstrations of the explored tasks instead",
     section=CeilingSection,
     needs={
-        "expert_runs": "ceiling_demonstrations",
+        "of_explored": "ceiling_demonstrations",
         "start": "sft_strong",
         "demonstrations": "demonstrations",
     },

@@ -56,6 +56,10 @@ class Method:
     policy: Callable[[], Policy] | None = None
     """What plays, where nothing is trained."""
 
+    needs_listed_actions: bool = False
+    """Whether it chooses among the actions that the environment lists: where it lists none, the
+    method is not run."""
+
     def __post_init__(self) -> None:
         if (self.train is None) == (self.policy is None):
             raise InvalidInput(f"method {self.name!r}: give exactly one of train and policy")

@@ -10,4 +10,5 @@ METHOD = Method(
     label="Random play",
     explanation="takes any valid action",
     policy=RandomPolicy,
+    needs_listed_actions=True,
 )

@@ -7,17 +7,18 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.experiment.config import Config
 from w2stree.experiment.config.reading import recorded_today
+from w2stree.experiment.demonstrated import Demonstrated, read_demonstrated
+from w2stree.experiment.parts import Parts, choose_parts
 from w2stree.experiment.run_directory import RunDirectory, read_json
 from w2stree.experiment.stages.bar import Bar, Silent
 from w2stree.forest.build import open_forest
 from w2stree.forest.forest import Forest
 from w2stree.policies.protocol import Policy
-from w2stree.rollouts.exploration import choose_tasks
 from w2stree.rollouts.rollout import EpisodePlan, rollout
 from w2stree.trajectories.files import read_trajectories
 from w2stree.trajectories.trajectory import Trajectory
@@ -35,6 +36,8 @@ class Context:
     _resources: ExitStack = field(default_factory=ExitStack)
     _pool: EnvironmentPool | None = None
     _forest: Forest | None = None
+    _parts: Parts | None = None
+    _demonstrated: Demonstrated | None = None
 
     def directory(self) -> RunDirectory:
         """The run's directory; `RunDirectoryError` where another configuration made it."""
@@ -72,15 +75,18 @@ class Context:
         """The model a training stage made."""
         return self.run_dir / stage / "model"
 
-    def tasks(self, part: Literal["demonstrations", "explore", "test"]) -> list[str]:
-        """Task ids of a part: demonstrations, explore (disjoint, train fold) or test."""
-        tasks = self.config.tasks
-        split, first, count = {
-            "demonstrations": ("train", 0, tasks.demonstrations),
-            "explore": ("train", tasks.demonstrations, tasks.explore),
-            "test": (tasks.test_split, tasks.test_offset, tasks.test),
-        }[part]
-        return choose_tasks(self.pool(), split, first=first, count=count)
+    def parts(self) -> Parts:
+        """The tasks that are demonstrated, explored and tested; chosen once."""
+        if self._parts is None:
+            self._parts = choose_parts(self.config.tasks, self.pool(), self.demonstrated())
+        return self._parts
+
+    def demonstrated(self) -> Demonstrated | None:
+        """The file of `tasks.demonstrations_from`, read once; None where the expert plays."""
+        path = self.config.tasks.demonstrations_from
+        if path is not None and self._demonstrated is None:
+            self._demonstrated = read_demonstrated(path, self.config.evaluate.success_threshold)
+        return self._demonstrated
 
     def pool(self) -> EnvironmentPool:
         """The run's environment processes, started once for all stages."""

@@ -30,7 +30,7 @@ def report(context: Context, out: StageWriter) -> None:
     top = ceiling.METHOD.name if ceiling.METHOD in methods else None
     rows = compare(
         {m.name: context.trajectories(f"evaluate_{m.name}") for m in methods},
-        context.tasks("test"),
+        context.parts().test,
         weak=sft.WEAK.name,
         ceiling=top,
         against=(sft.WEAK.name, sft.STRONG.name),
@@ -66,12 +66,19 @@ def report(context: Context, out: StageWriter) -> None:
 def _settings(config: Config) -> list[str]:
     """The figures that say at a glance which experiment this is."""
     tasks = config.tasks
+    source = "" if tasks.demonstrations_from is None else f" from {tasks.demonstrations_from.name}"
+    left_out = [
+        f"{m.label} left out: no actions are listed"
+        for m in config.known_methods
+        if m.needs_listed_actions and m not in config.methods()
+    ]
     return [
         f"configuration {config.name}, seed {config.seed}",
         *config.environment.settings,
-        f"{tasks.demonstrations} demonstrations",
+        f"{tasks.demonstrations} demonstrations{source}",
         f"{tasks.explore} explored tasks, {len(config.explore.samplings)} runs each",
         f"{tasks.test} test tasks ({tasks.test_split} fold)",
+        *left_out,
     ]
 
 

@@ -1,4 +1,4 @@
-"""Stages that play episodes: demonstrations, random play, exploration, evaluation."""
+"""Stages in which policies play episodes: random play, exploration, evaluation."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from w2stree.environments.hosting.process import EnvironmentProcess
-from w2stree.errors import EnvironmentFailure, IdenticalTrajectories
+from w2stree.errors import IdenticalTrajectories
 from w2stree.experiment.methods import sft
 from w2stree.experiment.methods.method import Method
 from w2stree.experiment.run_directory import StageWriter, hash_files
@@ -20,29 +19,18 @@ from w2stree.policies.protocol import ModelName, Sampling
 from w2stree.policies.random import RandomPolicy
 from w2stree.policies.transformers import TransformersPolicy
 from w2stree.rollouts.exploration import Exploration, plan_episodes
-from w2stree.rollouts.rollout import EpisodePlan, opening
+from w2stree.rollouts.rollout import EpisodePlan
 from w2stree.training.models import best_device, load_model
 from w2stree.trajectories.files import read_trajectories, write_trajectories
 from w2stree.trajectories.journal import Journal
-from w2stree.trajectories.origin import Origin
-from w2stree.trajectories.trajectory import Status, Step, Trajectory
-from w2stree.turns.react import render_turn
+from w2stree.trajectories.trajectory import Trajectory
 
 GREEDY = Sampling(temperature=0.0)
 
 
-def demonstrations(context: Context, out: StageWriter) -> None:
-    """Expert trajectories on the demonstration tasks."""
-    _record(out, _demonstrate(context, "demonstrations", context.tasks("demonstrations")))
-
-
-def ceiling_demonstrations(context: Context, out: StageWriter) -> None:
-    """Expert trajectories on the tasks explored too: what the ceiling model may see."""
-    _record(out, _demonstrate(context, "ceiling_demonstrations", context.tasks("explore")))
-
-
 def random_play(context: Context, out: StageWriter) -> None:
-    """Random play over the pretraining games; rewards are recorded but never used."""
+    """Random play over the pretraining games, which are TextWorldExpress's whatever the run's own
+    environment is; rewards are recorded but never used."""
     pretrain = context.config.strong.pretrain
     assert pretrain is not None
     trajectories: list[Trajectory] = []
@@ -52,7 +40,7 @@ def random_play(context: Context, out: StageWriter) -> None:
             wanted = plan_episodes(tasks, [Sampling()], seed=context.seed("random_play"))
             policy = RandomPolicy(by_verb=True)
             trajectories += context.play(f"random_play {game.game}", pool, policy, wanted)
-    _record(out, trajectories)
+    record(out, trajectories)
 
 
 def explore(context: Context, out: StageWriter) -> None:
@@ -61,7 +49,7 @@ def explore(context: Context, out: StageWriter) -> None:
     Episodes are kept in a journal until the stage is complete: a killed run goes on with it.
     """
     samplings = context.config.explore.samplings
-    wanted = plan_episodes(context.tasks("explore"), samplings, seed=context.seed("explore"))
+    wanted = plan_episodes(context.parts().explore, samplings, seed=context.seed("explore"))
     weak = WeakModels(context)
     path = _journal_of_model(context, context.model_dir(sft.WEAK.name))
     started = time.perf_counter()
@@ -79,17 +67,17 @@ def explore(context: Context, out: StageWriter) -> None:
             progress=lambda state: update(state.num_settled, state.num_planned, {}),
         ).play(wanted)
     seconds = time.perf_counter() - started
-    _record(out, read_trajectories(path))
+    record(out, read_trajectories(path))
     out.metrics["generated_tokens_per_s"] = weak.num_generated_tokens / seconds
     out.outlived.append(path)
 
 
 def evaluate(context: Context, out: StageWriter, method: Method) -> None:
     """One greedy episode of every test task."""
-    wanted = plan_episodes(context.tasks("test"), [GREEDY], seed=context.seed("evaluate"))
+    wanted = plan_episodes(context.parts().test, [GREEDY], seed=context.seed("evaluate"))
     stage = f"evaluate_{method.name}"
     if method.policy is not None:
-        _record(out, context.play(stage, context.pool(), method.policy(), wanted))
+        record(out, context.play(stage, context.pool(), method.policy(), wanted))
     else:
         _play_model(context, out, stage, method.name, wanted)
 
@@ -141,50 +129,12 @@ def _play_model(
     started = time.perf_counter()
     trajectories = context.play(stage, context.pool(), policy, wanted)
     seconds = time.perf_counter() - started
-    _record(out, trajectories)
+    record(out, trajectories)
     out.metrics["generated_tokens_per_s"] = policy.num_generated_tokens / seconds
 
 
-def _demonstrate(context: Context, stage: str, tasks: Sequence[str]) -> list[Trajectory]:
-    """Of tasks whose solution is longer than the step limit there is no demonstration."""
-    environment = context.pool()[0]
-    shown = [
-        _demonstration(context, environment, task_id)
-        for task_id in context.bar(tasks, total=len(tasks), what=f"{stage} episodes")
-    ]
-    whole = [t for t in shown if t.status == "done" and t.total_return >= 1.0]
-    advice = "raise environment.max_steps for more"
-    if not whole:
-        raise EnvironmentFailure(f"the expert finishes none of {len(tasks)} tasks; {advice}")
-    if len(whole) < len(tasks):
-        unfinished = len(tasks) - len(whole)
-        warnings.warn(
-            f"{stage}: the expert does not finish {unfinished} of {len(tasks)} tasks; {advice}",
-            stacklevel=2,
-        )
-    return whole
-
-
-def _demonstration(context: Context, environment: EnvironmentProcess, task_id: str) -> Trajectory:
-    statement, info = environment.call("reset", task_id)
-    config = context.config
-    steps: list[Step] = []
-    status: Status = "truncated"
-    for turn in environment.call("expert"):
-        observation, reward, terminated, truncated, info = environment.call("step", turn.action)
-        thought = turn.thought if config.decoding.thought else ""
-        response = render_turn(thought, turn.action)
-        steps.append(Step(turn.action, observation, response, reward=reward))
-        if terminated:
-            status = "done"
-        if terminated or truncated:
-            break
-    messages = opening(config.prompt.instruction, statement)
-    origin = Origin(policy="expert")
-    return Trajectory(task_id, messages, tuple(steps), info["score"], status, origin)
-
-
-def _record(out: StageWriter, trajectories: list[Trajectory]) -> None:
+def record(out: StageWriter, trajectories: list[Trajectory]) -> None:
+    """Keep what a stage played, and its figures."""
     # Episodes end in any order; the file's is by task, then by sample.
     ordered = sorted(trajectories, key=lambda t: (t.task_id, t.origin.sample_index or 0))
     write_trajectories(out.folder / "trajectories.jsonl", ordered)
