@@ -30,6 +30,8 @@ _HOME = {
     "train_dpo": "training.trainers",
     "train_sft": "training.trainers",
     "Environment": "environments.protocol",
+    "EnvironmentPool": "environments.hosting.pool",
+    "EpisodePlan": "rollouts.rollout",
     "Policy": "policies.protocol",
     "Sampling": "policies.protocol",
     "rollout": "rollouts.rollout",

@@ -1,5 +1,6 @@
 """The public names, for type checkers and editors; `__init__.py` loads them on first use."""
 
+from w2stree.environments.hosting.pool import EnvironmentPool as EnvironmentPool
 from w2stree.environments.protocol import Environment as Environment
 from w2stree.errors import Error as Error
 from w2stree.errors import IdenticalTrajectories as IdenticalTrajectories
@@ -18,6 +19,7 @@ from w2stree.forest.summary import ForestSummary as ForestSummary
 from w2stree.forest.tree import Tree as Tree
 from w2stree.policies.protocol import Policy as Policy
 from w2stree.policies.protocol import Sampling as Sampling
+from w2stree.rollouts.rollout import EpisodePlan as EpisodePlan
 from w2stree.rollouts.rollout import rollout as rollout
 from w2stree.training.rows import preference_dataset as preference_dataset
 from w2stree.training.rows import sft_dataset as sft_dataset

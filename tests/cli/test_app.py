@@ -142,6 +142,12 @@ def test_a_pipe_gets_whole_plain_lines(recorded: Path) -> None:
     assert not [line for line in lines if line != line.rstrip()]
 
 
+def test_what_a_terminal_cannot_show_is_escaped(recorded: Path) -> None:
+    drawn = w2stree("tree", recorded, "--task", "shop/[1]", PYTHONIOENCODING="ascii")
+    assert drawn.returncode == 0, drawn.stderr
+    assert "\\u2026" in drawn.stdout  # of what was shortened
+
+
 def test_messages_keep_their_brackets(recorded: Path) -> None:
     refused = w2stree("tree", recorded, "--task", "[red]3[/red]", FORCE_COLOR="1")
     assert refused.returncode == 2

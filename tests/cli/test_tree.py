@@ -42,6 +42,8 @@ def test_the_rule_of_merging_is_an_option(log: Path, capsys: pytest.CaptureFixtu
         (["--normalize", "os:remove"], "normalize_observation='os:remove' is not known"),
         (["--min-similarity", "2"], "min_similarity=2.0; expected a number in (0, 1]"),
         (["--min-similarity", "0.9", "--embed", "word2vec"], "embed='word2vec' is not known"),
+        (["--embed", "all-MiniLM-L6-v2"], "give --min-similarity"),
+        (["--no-guard"], "give --min-similarity"),
     ],
 )
 def test_a_rule_that_is_none_is_refused(
@@ -61,4 +63,4 @@ def test_a_saved_forest_keeps_its_rule(tmp_path: Path, capsys: pytest.CaptureFix
     assert main(["tree", str(saved), "--normalize", "sort_words"]) == 0
     capsys.readouterr()
     assert main(["tree", str(saved), "--min-similarity", "0.9"]) == 2
-    assert "the forest was built with min_similarity=None" in capsys.readouterr().err
+    assert "was merged by another rule" in capsys.readouterr().err

@@ -18,7 +18,16 @@ pytest.importorskip("matplotlib")
 from support.experiments import run, smallest
 from support.treasure_hunters import EXAMPLE, hunt, hunts
 
-from w2stree import InvalidInput, Message, Step, Trajectory, read_trajectories, write_trajectories
+from w2stree import (
+    InvalidInput,
+    Merging,
+    Message,
+    Step,
+    Trajectory,
+    read_trajectories,
+    write_trajectories,
+)
+from w2stree.errors import MissingDependency
 from w2stree.experiment.checks import check
 from w2stree.experiment.config import load_config
 from w2stree.experiment.demonstrated import Demonstrated, read_demonstrated
@@ -238,6 +247,25 @@ def test_what_cannot_work_is_refused_before_anything_runs(
         pytest.importorskip("scienceworld", reason="pip install 'w2stree[scienceworld]'")
     with experiment(tmp_path, **options) as context, pytest.raises(InvalidInput, match=message):
         check(context)
+
+
+def test_a_model_that_is_not_there_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    with experiment(tmp_path, hunts(range(4))) as context:
+        weak = context.config.weak.model_copy(update={"path": tmp_path / "absent"})
+        context.config = context.config.model_copy(update={"weak": weak})
+        with pytest.raises(InvalidInput, match=r"absent: no config.json; give the directory of a"):
+            check(context)
+
+
+def test_an_embedding_that_is_not_installed_is_missed_before_anything_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("w2stree.forest.embedding.importlib.util.find_spec", lambda name: None)
+    merging = Merging(min_similarity=0.9, embed="all-MiniLM-L6-v2")
+    with experiment(tmp_path, hunts(range(4))) as context:
+        context.config = context.config.model_copy(update={"merge": merging})
+        with pytest.raises(MissingDependency, match=r"pip install 'w2stree\[similarity\]'"):
+            check(context)
 
 
 @pytest.mark.parametrize("name", ["absent.jsonl", "no.jsonl"])

@@ -24,7 +24,7 @@ from w2stree.experiment.methods.method import Method
 from w2stree.experiment.pipeline import stages
 from w2stree.experiment.run_directory import StageWriter
 from w2stree.experiment.section import Positive, Section
-from w2stree.experiment.stages import learn
+from w2stree.experiment.stages import learn, tree
 from w2stree.experiment.stages.context import Context
 from w2stree.policies.random import RandomPolicy
 from w2stree.training.fitting import Fitting, ModelSource, Trained
@@ -169,6 +169,16 @@ def test_the_stage_hands_over_what_others_made_and_keeps_the_model(tmp_path: Pat
     before, after = (load_model(tmp_path / name / "model")[0] for name in ("mcts_sft", "few_shown"))
     assert out.metrics["num_parameters"] == after.num_parameters()
     assert any((a != b).any() for a, b in zip(before.parameters(), after.parameters(), strict=True))
+
+
+def test_two_methods_cannot_give_one_figure(tmp_path: Path) -> None:
+    clashing = replace(FEW, describe=lambda forest, *, section, seed: {"num_preference_rows": 0})
+    config = read_config(config_of((*METHODS, clashing)), "miniature", [GIVEN])
+    (tmp_path / "explore").mkdir()
+    write_trajectories(tmp_path / "explore" / "trajectories.jsonl", [GOOD, BAD])
+    (tmp_path / "tree").mkdir()
+    with pytest.raises(InvalidInput, match=r"few_shown describes .* 'num_preference_rows', which"):
+        tree.tree(Context(config, tmp_path), StageWriter(tmp_path / "tree"))
 
 
 class Recorded:

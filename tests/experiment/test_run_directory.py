@@ -111,6 +111,17 @@ def test_a_configuration_that_finished_nothing_may_be_corrected(tmp_path: Path) 
     assert json.loads((corrected.path / "config.json").read_text()) == {"seed": 2}
 
 
+@pytest.mark.parametrize("result", ["episodes.journal", "explore/manifest.json"])
+def test_what_another_command_has_made_is_not_taken_over(tmp_path: Path, result: str) -> None:
+    other = {"policy": {"name": "random"}}
+    RunDirectory(tmp_path / "run", other)
+    (tmp_path / "run" / result).parent.mkdir(exist_ok=True)
+    (tmp_path / "run" / result).write_text("made")
+    with pytest.raises(RunDirectoryError, match=r"policy: .*; seed: None there, 1 now"):
+        RunDirectory(tmp_path / "run", {"seed": 1})
+    assert json.loads((tmp_path / "run" / "config.json").read_text()) == other
+
+
 def test_an_older_layout_is_compared_as_it_would_be_recorded_today(kitchen: Kitchen) -> None:
     kitchen.run()
     path = kitchen.directory.path

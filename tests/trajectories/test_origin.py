@@ -48,7 +48,10 @@ def test_round_trip_of_any(origin: Origin, info: dict[str, Any]) -> None:
     assert Trajectory.from_json(line) == trajectory
 
 
-@given(origins, st.dictionaries(st.text().filter(lambda n: n not in asdict(FULL)), values))
+@given(
+    st.builds(replace, origins, sample_index=integers),
+    st.dictionaries(st.text().filter(lambda n: n not in asdict(FULL)), values),
+)
 def test_a_record_of_0_1_0_has_it_in_info(origin: Origin, others: dict[str, Any]) -> None:
     said = {name: value for name, value in asdict(origin).items() if value is not None}
     record = json.loads(episode("ab", 1.0).to_json())
@@ -68,7 +71,18 @@ def test_absent_values_are_left_out() -> None:
 
 
 def test_its_fields_are_typed() -> None:
-    assert type(Trajectory.from_json(old_line(temperature=1)).origin.temperature) is float
+    line = old_line(sample_index=0, temperature=1)
+    assert type(Trajectory.from_json(line).origin.temperature) is float
+
+
+def test_another_s_info_stays_what_it_is() -> None:
+    """Logs that are not ours have these names for their own things."""
+    info = {"model": {"name": "large"}, "seed": "2026-01", "error": None, "policy": 3}
+    read = Trajectory.from_json(old_line(**info, note=1))
+    assert (read.origin, read.info) == (Origin(), {**info, "note": 1})
+    assert Trajectory.from_json(old_line(policy="expert")).origin == Origin(policy="expert")
+    told = Trajectory.from_json(old_line(tokenizer="f00d", model="large"))
+    assert (told.origin, told.info) == (Origin(tokenizer="f00d"), {"model": "large"})
 
 
 def old_line(**info: Any) -> str:
@@ -98,7 +112,7 @@ def test_a_wrong_type_is_named(name: str, value: Any, message: str, tmp_path: Pa
     new = json.loads(episode("a", 1.0).to_json()) | {"origin": {name: value}}
     for line, place in (
         (json.dumps(new), r"^runs/x\.jsonl:7: origin: "),
-        (old_line(**{name: value}), r"^runs/x\.jsonl:7: info .*: "),
+        (old_line(**{"sample_index": 0, name: value}), r"^runs/x\.jsonl:7: info .*: "),
     ):
         with pytest.raises(InvalidInput, match=place + message):
             Trajectory.from_json(line, where="runs/x.jsonl:7")

@@ -58,10 +58,11 @@ def explore(
     read = read_config(ExplorationConfig, config, override or ())
     folder = run_dir or Path("runs") / read.name
     path = folder / JOURNAL
+    if read.branching:
+        read.merge.require()
     keep_config(
         folder,
         read.model_dump(mode="json"),
-        has_results=path.exists() and path.stat().st_size > 0,
         may_change=MAY_CHANGE,
         read=recorded_today(read),
     )

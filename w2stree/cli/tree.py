@@ -24,8 +24,11 @@ def tree(
         typer.Option(metavar="XI", help="merge observations of at least this cosine, e.g. 0.9"),
     ] = None,
     embed: Annotated[
-        str, typer.Option(metavar="NAME", help="the embedding that --min-similarity compares")
-    ] = "all-MiniLM-L6-v2",
+        str | None,
+        typer.Option(
+            metavar="NAME", help="what --min-similarity compares (default: all-MiniLM-L6-v2)"
+        ),
+    ] = None,
     normalize: Annotated[
         str | None, typer.Option(metavar="NAME", help="merge what it makes equal: sort_words")
     ] = None,
@@ -43,16 +46,21 @@ def tree(
     from w2stree.forest.merging import Merging
     from w2stree.trajectories.files import read_trajectories
 
-    rule = None
-    if min_similarity is not None or normalize is not None:
-        rule = Merging(
-            min_similarity=min_similarity,
-            embed=None if min_similarity is None else embed,
-            normalize_observation=normalize,
-            guard="state_words" if guard else None,
-        )
+    if min_similarity is None and (embed is not None or not guard):
+        raise InvalidInput("--embed and --no-guard are of similar texts: give --min-similarity")
+    rule = Merging(
+        min_similarity=min_similarity,
+        embed=None if min_similarity is None else embed or "all-MiniLM-L6-v2",
+        normalize_observation=normalize,
+        guard="state_words" if guard else None,
+    )
     if trajectories.is_file() and is_forest_file(trajectories):
-        forest = open_forest(trajectories, merging=rule)
+        forest = open_forest(trajectories)
+        if rule != Merging() and rule != forest.merging:
+            raise InvalidInput(
+                f"{trajectories} was merged by another rule, and texts that were merged cannot be "
+                "told apart again: build from its trajectories"
+            )
     else:
         forest = build_forest(read_trajectories(trajectories), merging=rule)
     if task is None:

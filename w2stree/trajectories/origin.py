@@ -71,7 +71,13 @@ def parse_origin(record: dict[str, Any], where: str) -> Origin:
 
 
 def split_info(info: dict[str, Any], where: str) -> tuple[Origin, dict[str, Any]]:
-    """The origin in a record's `info`, where 0.1.0 wrote it, and the rest of `info`."""
-    said = {name: value for name, value in info.items() if name in _READ}
-    rest = {name: value for name, value in info.items() if name not in _READ}
+    """The origin in a record's `info`, where 0.1.0 wrote it, and the rest of `info`.
+
+    A rollout of ours always said which sample it was, a demonstration only who played, and a
+    tokenizer's fingerprint was read from any log. Anything else by these names is the user's own.
+    """
+    is_ours = "sample_index" in info or info == {"policy": "expert"}
+    names = _READ if is_ours else {"tokenizer"} if isinstance(info.get("tokenizer"), str) else ()
+    said = {name: value for name, value in info.items() if name in names}
+    rest = {name: value for name, value in info.items() if name not in names}
     return parse_origin(said, f"{where}: info (of a record without `origin`)"), rest

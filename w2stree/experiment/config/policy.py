@@ -14,6 +14,7 @@ from pydantic import Field
 from w2stree.environments.options import Options
 from w2stree.errors import InvalidInput
 from w2stree.experiment.section import Fraction, Positive, Section, laid_over
+from w2stree.policies.expert import ExpertPolicy
 from w2stree.policies.protocol import AsyncPolicy, ModelName, Policy
 from w2stree.policies.random import RandomPolicy
 from w2stree.turns.decoding import Decoding
@@ -133,8 +134,6 @@ class ExpertSection(AnyPolicySection):
     noise: Fraction = 0.0
 
     def policy(self, model: ModelName) -> Policy:
-        from w2stree.policies.expert import ExpertPolicy
-
         return ExpertPolicy(noise=self.noise)
 
 

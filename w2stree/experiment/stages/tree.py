@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from w2stree.errors import InvalidInput
 from w2stree.experiment.run_directory import StageWriter, write_json
 from w2stree.experiment.stages.context import FOREST_FILE, Context
 from w2stree.forest.build import build_forest
 from w2stree.forest.forest import Forest
 from w2stree.forest.search import SearchResult
 from w2stree.trajectories.files import write_trajectories
+from w2stree.trajectories.replacing import replacing
 
 FILES = (FOREST_FILE, "best_paths.jsonl", "best_paths.json", "forest.json", "trees.txt")
 
@@ -19,9 +21,8 @@ def tree(context: Context, out: StageWriter) -> None:
     """The forest of all explored runs, its drawings, its best paths, and its figures."""
     forest = build_forest(context.trajectories("explore"), merging=context.config.merge)
     forest.save(out.folder / FOREST_FILE)
-    (out.folder / "trees.txt").write_text(
-        "\n\n".join(f"{forest[task]}" for task in forest.task_ids) + "\n", encoding="utf-8"
-    )
+    with replacing(out.folder / "trees.txt") as file:
+        file.write("\n\n".join(f"{forest[task]}" for task in forest.task_ids) + "\n")
     found = context.config.search.run(forest)
     _write_best_paths(out, found)
     figures = _forest_figures(context, forest, found)
@@ -58,5 +59,11 @@ def _forest_figures(context: Context, forest: Forest, found: SearchResult) -> di
     for method in context.config.methods():
         if method.describe is not None:
             settings, seed = context.config.settings(method), context.seed(method.name)
-            figures.update(method.describe(forest, section=settings, seed=seed))
+            own = method.describe(forest, section=settings, seed=seed)
+            if taken := sorted(own.keys() & figures):
+                raise InvalidInput(
+                    f"{method.name} describes the forest by {taken[0]!r}, which is taken; "
+                    "give its figure a name of its own"
+                )
+            figures.update(own)
     return figures
