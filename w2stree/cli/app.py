@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     an interrupt. An error is one message on standard error."""
     warnings.formatwarning = lambda message, *_, **__: f"w2stree: warning: {message}\n"
     try:
-        # A command returns its status; typer makes an interrupt into one.
+        # A command returns its status; typer returns 130 for Ctrl-C.
         status = int(
             typer.main.get_command(app).main(arguments, prog_name="w2stree", standalone_mode=False)
         )
