@@ -55,7 +55,7 @@ class ModelFailure(Error, RuntimeError):  # noqa: N818 (as EnvironmentFailure)
 class JournalError(Error, RuntimeError):
     """A journal cannot be read or written: damaged, held by another writer, or the disk is full.
 
-    What was acknowledged before is in the file; nothing that was not is counted.
+    Everything acknowledged before is in the file; nothing else is counted.
     """
 
 

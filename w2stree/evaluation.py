@@ -37,7 +37,7 @@ class Evaluation:
     num_errors: int
     """Episodes that ended in an error; they are not scored."""
     mean_steps: float
-    """Over the episodes that did not end in an error; 0 where there are none."""
+    """Over the episodes that did not end in an error; 0 if there are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +136,12 @@ def evaluate(
     """Average reward and success rate over tasks, with 95 % bootstrap intervals over tasks.
 
     `task_ids` are the tasks that were to be played: one without a finished run counts 0. None:
-    those that `trajectories` name, errors included. An episode succeeds when its return is at
-    least `success_threshold`. Raises `InvalidInput` as `returns_by_task` does, for no task at
-    all too. O(num_bootstrap * num_tasks) time.
+    those that `trajectories` name, errors included. Every task counts the same, by the mean over
+    its runs; runs that ended in an error are counted, not scored. A run succeeds if its return is
+    at least `success_threshold`, equal included.
+
+    Raises `InvalidInput` as `returns_by_task` does, for no task at all too.
+    O(num_trajectories + num_bootstrap * num_tasks) time, a few MiB.
     """
     if task_ids is None:
         task_ids = list(dict.fromkeys(t.task_id for t in trajectories))

@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     warnings.formatwarning = lambda message, *_, **__: f"w2stree: warning: {message}\n"
     try:
-        # A command returns its status; typer makes an interrupt into one.
+        # A command returns its status; typer returns 130 for Ctrl-C.
         status = int(
             typer.main.get_command(app).main(arguments, prog_name="w2stree", standalone_mode=False)
         )

@@ -1,6 +1,6 @@
 """`w2stree envs`: which environments are installed; `w2stree envs check NAME`: do they work.
 
-Needs nothing but the package itself: what is missing is what it tells.
+Needs no package but w2stree itself, so it can name the ones that are missing.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ _MAX_STEPS = 1000
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
     """One environment and what it needs: `package` is the distribution, `module` what it is
-    imported as, `extra` ours that brings it, `needs` whatever pip does not bring.
+    imported as, `extra` our extra that installs it, `needs` what else must be there.
 
     `checks` are the instances that `w2stree envs check` has the expert play, to `least_score`.
     """
@@ -42,18 +42,18 @@ class Kind:
 
     @property
     def install(self) -> str:
-        """The command that brings it."""
+        """The command that installs it."""
         return f"pip install 'w2stree[{self.extra}]'"
 
     def version(self) -> str | None:
-        """The installed version; None where it is absent."""
+        """The installed version; None if it is absent."""
         try:
             return metadata.version(self.package)
         except metadata.PackageNotFoundError:
             return None
 
     def require(self) -> None:
-        """Raises `MissingDependency` where the package is absent."""
+        """Raises `MissingDependency` if the package is absent."""
         if importlib.util.find_spec(self.module) is None:
             raise MissingDependency(f"{self.name} is not installed: {self.install}")
 

@@ -30,7 +30,8 @@ _MAX_MEMORY_MB = 2048
 class Options:
     """What every environment has: `num_processes` side by side, each within `limits`.
 
-    `max_steps`: an episode's; None: each task's own.
+    `max_steps`: an episode's; None: each task's own. Raises `InvalidInput` for `num_processes` or
+    `max_steps` below 1.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
@@ -55,7 +56,7 @@ class Options:
         return EnvironmentPool(self.factory(), self.num_processes, self.limits)
 
     def refuse_too_many(self, num_tasks: int) -> None:
-        """Raises `InvalidInput` where a fold is known to have fewer tasks than that."""
+        """Raises `InvalidInput` if a fold is known to have fewer tasks than that."""
 
     @property
     def title(self) -> str:
@@ -64,7 +65,7 @@ class Options:
 
     @property
     def noun(self) -> str:
-        """What it is, after "the": "game"."""
+        """The word for it, to follow "the": "game"."""
         return "game"
 
     @property
@@ -95,7 +96,10 @@ class Options:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextWorldExpressOptions(Options):
-    """`params` are the game's own generation settings."""
+    """`params` are the game's own generation settings.
+
+    Raises `InvalidInput` as `Options` does, and for an unknown game.
+    """
 
     name: Literal["textworld_express"] = "textworld_express"
     game: str

@@ -65,8 +65,8 @@ class ExpertEnvironment(Environment, Protocol):
 class Snapshot:
     """A state, named by the way to it: the actions since reset and what each was answered.
 
-    `observations[i]` answers `actions[i]`; `react.UNPARSED` there stands for a turn without an
-    action (it was played as ""), and says nothing of the environment's own answer.
+    `observations[i]` answers `actions[i]`; `UNPARSED` of `turns.react` there stands for a turn
+    without an action (it was played as ""), and says nothing of the environment's own answer.
     """
 
     task_id: str
@@ -84,7 +84,7 @@ class Snapshot:
 class SnapshotEnvironment(Environment, Protocol):
     """An environment that can go back to a state it was in, of this instance or another.
 
-    An engine that cannot is wrapped by `environments.replay.Replayable`.
+    An engine that cannot is wrapped by `environments.hosting.replay.Replayable`.
     """
 
     def snapshot(self) -> Snapshot:
@@ -93,5 +93,5 @@ class SnapshotEnvironment(Environment, Protocol):
     def restore(self, snapshot: Snapshot) -> tuple[str, Info]:
         """Go to that state: its last observation (the statement without actions) and info.
 
-        Raises `EnvironmentFailure` where the state reached is not the one of the snapshot.
+        Raises `EnvironmentFailure` if the state reached is not the snapshot's.
         """

@@ -3,8 +3,8 @@
 file        task 7: r=1, r=0.5     task 2: r=1 in 9 steps, r=1 in 4     task 9: r=0
 shown       task 7: r=1            task 2: r=1 in 4
 
-Of each shown task thoughts and actions are played again; the episode that this gives is the
-demonstration, so that it opens as a model's episodes do and has today's answers.
+The thoughts and actions of each shown task are played again. That new episode is the
+demonstration: it opens as a model's episodes do and has today's answers.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Demonstrated:
         ]
 
     def refuse_another(self, replayed: Trajectory, statement: str) -> None:
-        """Raises `InvalidInput` where today's environment shows, answers or scores otherwise.
+        """Raises `InvalidInput` if today's environment shows, answers or scores otherwise.
 
         `replayed` is the demonstration of its task played again, `statement` what the environment
         shows first; in the file an instruction may stand before it.
@@ -92,9 +92,9 @@ class Demonstrated:
 def read_demonstrated(path: Path, success_threshold: float) -> Demonstrated:
     """The successful trajectories of what `read_trajectories` reads at `path`.
 
-    Successful is what the environment ended (`done`) with a return of at least
-    `success_threshold`, and with an action in each turn. Raises `InvalidInput` for what cannot be
-    read.
+    A trajectory is successful if the environment ended it (`done`) with a return of at least
+    `success_threshold`, and each of its turns has an action. Raises `InvalidInput` for what cannot
+    be read.
     """
     try:
         read = read_trajectories(path)

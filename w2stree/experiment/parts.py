@@ -29,9 +29,9 @@ def choose_parts(
 ) -> Parts:
     """The first train tasks are demonstrated, the next ones explored; see `TasksSection`.
 
-    Of a file the first train tasks that it demonstrates, and that are no test tasks, are
-    demonstrated; the first ones of the rest are explored. Asks one process of the pool. Raises
-    `InvalidInput` where there are too few tasks or demonstrations, or a task is in two parts.
+    A file demonstrates the first train tasks that it has and that are not tested; the first ones
+    of the rest are explored. Asks one process of the pool. Raises `InvalidInput` if there are too
+    few tasks or demonstrations, or a task is in two parts.
     """
     first = choose_tasks(pool, "train", first=0, count=tasks.demonstrations + tasks.explore)
     test = choose_tasks(pool, tasks.test_split, first=tasks.test_offset, count=tasks.test)

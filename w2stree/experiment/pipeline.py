@@ -3,9 +3,15 @@
 Which models are trained, and evaluated, is up to the methods of the configuration:
 
 random_play ─> pretrain ─┐
-   └─> tokenizer <┐      ├─> sft_strong ─┬─────────> tree_dpo ─┐
-demonstrations ───┴──────┴─> sft_weak    │             ^       ├─> evaluate_* ─> report
-                                └─> explore ─> tree ───┼─> mcts_sft
+   └─> tokenizer <┐      ├─> sft_strong ─┬─> ceiling <─ ceiling_demonstrations
+demonstrations ───┴──────┴─> sft_weak    ├─> tree_dpo <┐
+                                │        └─> mcts_sft <┤
+                                └─> explore ─> tree ───┘
+each method's model, and random play ─> evaluate_* ─> report
+
+`mcts_sft` and `ceiling` are shown `demonstrations` too; the weak model may be `tree_dpo`'s
+reference. Demonstrations are the expert's, or with `tasks.demonstrations_from` those of a file,
+played again before anything else.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 runs/quickstart/
   config.json                 the resolved configuration; another one is refused
   demonstrations/
-    demonstrations.jsonl
+    trajectories.jsonl
     manifest.json             config, versions, seed, inputs' hashes, outputs' hashes, time
   sft_weak/ …
   .sft_strong.partial/        a stage in the making; renamed when it is complete

@@ -21,7 +21,7 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     shipped_in: ClassVar[str] = "configs"
-    """Of a whole file: the package's folder of such files."""
+    """The package's folder of files of this section, if it is a whole file."""
 
 
 def laid_over(default: Any, given: Any) -> Any:

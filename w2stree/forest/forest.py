@@ -80,7 +80,7 @@ class Forest(Mapping[str, Tree]):
 
     def __init__(self, parts: ForestParts) -> None:
         self.parts = parts
-        """What it is made of, for the modules beside this one."""
+        """The parts it is made of, for the modules beside this one."""
         self._columns: dict[str, NDArray[Any]] = {}
         self._tree_ids: dict[str, int] | None = None
         self.task_ids = parts.task_ids
@@ -95,7 +95,7 @@ class Forest(Mapping[str, Tree]):
     @property
     def trajectories(self) -> Sequence[Trajectory]:
         """The trajectories kept, in input order; trajectory indices everywhere refer to it.
-        Where none were given, they are read back off the tree."""
+        If none were given, they are read back off the tree."""
         # Not kept: a cycle would keep the core's memory until the garbage collector comes by.
         given = self.parts.trajectories
         return PathTrajectories(self) if given is None else given

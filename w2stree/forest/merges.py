@@ -19,9 +19,9 @@ class ObservationMerge:
     """Two observations that counted as one state because they were similar."""
 
     made: str
-    """Of the trajectory that made the node, which the node keeps."""
+    """The observation of the trajectory that made the node; the node keeps it."""
     seen: str
-    """Of a later trajectory, which went through the same node."""
+    """The observation of a later trajectory that went through the same node."""
     count: int
     """Steps this happened to."""
 

@@ -28,6 +28,9 @@ class Sampling:
 
     `model` says which model plays; a policy is one model, so whoever makes the plans asks the
     policy of that model.
+
+    Raises `InvalidInput` unless `temperature` is finite and >= 0, `top_p` in (0, 1] and `model`
+    one of `ModelName`.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
@@ -53,7 +56,7 @@ class Episode:
 
     One object from an episode's first turn to its last; `key` names it within its rollout.
     `rng` is the episode's own, so its samples do not depend on which others run beside it.
-    `expert` is the environment's solution of the task, where the policy has `needs_expert`.
+    `expert` is the environment's solution of the task, if the policy `needs_expert`.
     """
 
     key: int

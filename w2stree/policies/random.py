@@ -14,8 +14,8 @@ class RandomPolicy:
     """Plays at random among the admissible actions: reward-free play, and the floor of a table.
 
     `by_verb` draws the verb first (an action's first word), then the action: an environment
-    with forty things to examine and one to cook is then not all examining. Where an engine
-    lists no admissible actions, the episode fails (`ModelFailure`).
+    with forty things to examine and one to cook is then not all examining. The episode
+    fails (`ModelFailure`) if the engine lists no admissible actions.
     """
 
     name = "random"

@@ -47,7 +47,7 @@ class Report:
     environment: str
     """What was played, for the middle of a sentence: "the text game twc"."""
     noun: str
-    """The same in a word, after "the": "game"."""
+    """One word for it, to follow "the": "game"."""
     methods: Mapping[str, MethodText]
     weak: str
     """The method that the table is measured from; the stage of this name trained it."""
@@ -76,7 +76,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """A forest statistic: where it is found, its name for a reader, what it means."""
+    """A forest statistic: its key in `Report.forest`, its name and meaning for a reader."""
 
     key: str
     name: str
@@ -299,7 +299,7 @@ def _size(report: Report, stage: str) -> str:
 
 
 def tokens_per_s(metrics: Mapping[str, Any]) -> float | None:
-    """A stage's speed, generating or training; None where it does neither."""
+    """A stage's speed, generating or training; None if it does neither."""
     value = finite(metrics.get("generated_tokens_per_s", metrics.get("tokens_per_s")))
     return None if value is None else float(value)
 

@@ -165,7 +165,7 @@ def _hover(tree: Tree, node: int, mean: float) -> str:
 
 
 def _colour(value: float) -> tuple[int, int, int]:
-    """Of a mean return; what lies outside [0, 1] gets the nearer end of the scale."""
+    """A mean return's colour; values outside [0, 1] get the nearer end of the scale."""
     position = min(max(value, 0.0), 1.0) * (len(_SCALE) - 1)
     low = min(int(position), len(_SCALE) - 2)
     share = position - low

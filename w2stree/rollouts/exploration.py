@@ -68,7 +68,8 @@ class Budget:
     """When to stop starting episodes; None is no limit.
 
     `episodes` and `tokens` (sampled ids) count every attempt the journal holds, of earlier
-    sessions too; `wall_seconds` counts this session.
+    sessions too; `wall_seconds` counts this session. Raises `InvalidInput` for a limit that is
+    not above 0.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}

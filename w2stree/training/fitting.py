@@ -17,8 +17,7 @@ Model = tuple[Any, Any]
 """A causal LM and its tokenizer."""
 
 ModelSource = Callable[[], Model]
-"""Opens a model. Call it where the model is needed: until then, and once the model is dropped,
-it takes no memory."""
+"""Opens a model. The model takes memory from the call until it is dropped: call it late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +31,8 @@ class Trained:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fitting:
-    """What does not depend on the method: how long a row may be, the seed, where the trainer may
-    write, and who is told of each step.
+    """The part of training that is the same for every method: how long a row may be, the seed, the
+    folder the trainer may write to, and who is told of each step.
 
     Rows that exceed `max_length` tokens are left out whole and counted (`num_too_long`). The model
     given is the one that is trained.

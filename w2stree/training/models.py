@@ -22,7 +22,11 @@ SPECIAL_TOKENS = ("<|pad|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """A decoder's size: pre-norm, rotary positions, gated MLP, tied embeddings (Llama)."""
+    """A decoder's size: pre-norm, rotary positions, gated MLP, tied embeddings (Llama).
+
+    `max_length` is in tokens. Raises `InvalidInput` for a number below 1, and unless `hidden_size`
+    is an even multiple of `num_heads` (rotary positions turn a head's dimensions in pairs).
+    """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
 
@@ -152,7 +156,7 @@ def load_model(path: str | Path) -> tuple[Any, Any]:
 
 
 def best_device() -> str:
-    """Where models act: a GPU where there is one."""
+    """The device that models act on: a GPU if there is one."""
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"

@@ -12,7 +12,10 @@ Scheduler = Literal["constant_with_warmup", "cosine", "linear"]
 
 @dataclass(frozen=True, slots=True)
 class Lora:
-    """Low-rank adapters (Hu et al., 2021); the paper's are r 64, alpha 128 on q, k, v, o."""
+    """Low-rank adapters (Hu et al., 2021); the paper's are r 64, alpha 128 on q, k, v, o.
+
+    Raises `InvalidInput` for `r` or `alpha` below 1 and for no `target_modules`.
+    """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
 
@@ -34,6 +37,10 @@ class Optimisation:
 
     `warmup_ratio`: the share of the steps in which the learning rate rises. Why `adam_beta2` is
     not AdamW's usual 0.999: docs/method.md.
+
+    Raises `InvalidInput` unless `num_epochs` and `learning_rate` are finite and above 0,
+    `batch_size` >= 1, `warmup_ratio` in [0, 1], `scheduler` one of `Scheduler`, `weight_decay`
+    finite and >= 0, and `adam_beta2` in [0, 1).
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}

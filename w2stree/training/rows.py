@@ -72,11 +72,14 @@ def preference_rows(pairs: Iterable[PreferencePair], completion: Completion) -> 
     `suffix` keeps every pair whose texts differ from all before. `step` compares two actions
     at a divergence, so all pairs with these two actions speak about one row: their gaps are
     summed and the sign decides (without a `min_gap`, that is the order of the two actions'
-    mean returns); a sum of zero says nothing and gives no row.
+    mean returns); a sum of zero (within 1e-9) says nothing and gives no row.
 
-    A row's `gap` is its pair's with `suffix`; with `step` the mean over the pairs of its two
-    actions, those that prefer the other action counted negative. Of pairs with equal texts, from
-    tasks that read alike, the last one stands for all: its task, divergence and gap are the row's.
+    A row's `gap`, > 0, is in units of return. With `suffix` it is its pair's; with `step` the mean
+    over the pairs of its two actions, those that prefer the other action counted negative. Rows
+    with equal texts, from tasks that read alike, become one: at the first one's place, with the
+    last one's task, divergence and gap.
+
+    Raises `InvalidInput` for an unknown `completion`. O(num_pairs) rows are held at a time.
     """
     if completion == "suffix":
         rows = [

@@ -1,6 +1,6 @@
 """SFT and DPO with TRL, the loss on agent turns only.
 
-Inputs are token ids with masks made by `dataset.py` in pieces (chat.py): TRL's own
+Inputs are token ids with masks that `rows.py` makes piece by piece (`turns/chat.py`): TRL's own
 tokenisation, templates and truncation are never used.
 """
 
@@ -40,8 +40,8 @@ def train_sft(
     """Minimise the mean negative log-likelihood of the labelled tokens (L_SFT).
 
     Returns the trained model (adapters merged) and metrics: the first step's loss, the mean of
-    the last ten steps', tokens/s. Raises `InvalidInput` where a row has no labelled token: it
-    would train on nothing.
+    the last ten steps', tokens/s. Raises `InvalidInput` without rows, and for a row without a
+    labelled token: it would train on nothing.
     """
     if not rows:
         raise InvalidInput("no rows to train on; where some were too long, raise max_length")
@@ -79,8 +79,8 @@ def train_dpo(
     tokenizer and need not be in memory. `sft_weight` adds that much negative log-likelihood
     of the chosen side, which keeps it from losing mass. Returns as `train_sft`.
 
-    Raises `InvalidInput` where `reference_is_start` and the loss before the first step is
-    not ln 2: policy and reference would then differ although they must not.
+    Raises `InvalidInput` without rows, and if with `reference_is_start` the loss before the first
+    step is not ln 2: policy and reference would then differ although they must not.
     """
     if not rows:
         raise InvalidInput("no preference rows to train on; lower min_gap or explore more")

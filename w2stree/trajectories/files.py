@@ -20,8 +20,8 @@ def read_trajectories(path: str | os.PathLike[str]) -> list[Trajectory]:
     """Read a JSON-lines file, a `.journal`, or every `*.jsonl` and `*.journal` of a directory in
     name order.
 
-    Of a journal's attempts at one sample the last that did not end in an error counts, else the
-    last one; a torn end, never acknowledged, is passed over. Raises `InvalidInput` naming
+    A journal's attempts at one sample count once: the last that did not end in an error, else the
+    last one. A torn end, never acknowledged, is passed over. Raises `InvalidInput` naming
     file:line, the field and the fix at the first bad record; `JournalError` for a damaged
     journal; `FileNotFoundError` where there is nothing to read.
     """

@@ -64,8 +64,8 @@ def read_frames(path: Path, *, salvage: bool = False) -> Iterator[Frame | Damage
 def scan(file: BinaryIO) -> Iterator[Frame | Damage]:
     """Everything from the file's position on, in order; offsets count from there.
 
-    What is not a whole frame is one `Damage` up to the next frame that checks, even one in the
-    middle of a line (a lost line break joins two). An end that lacks its line break and is the
+    Bytes that are no whole frame are one `Damage` up to the next frame that checks, even one in
+    the middle of a line (a lost line break joins two). An end that lacks its line break and is the
     beginning of a frame, with or without the zeros a power cut may leave behind it, is torn.
     Memory: the longest line.
     """
@@ -89,7 +89,7 @@ def scan(file: BinaryIO) -> Iterator[Frame | Damage]:
 
 
 def _frame_start(line: bytes) -> int | None:
-    """Where the frame that ends this line begins: 0 in an undamaged one, None without any."""
+    """The offset in a line of the frame that ends it: 0 if undamaged, None without a frame."""
     start = line.find(_MAGIC)
     while start != -1:
         if _is_whole(line, start):

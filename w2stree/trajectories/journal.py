@@ -5,8 +5,8 @@
     w2s1 0000000402 77ab01d0 {"task_id":"twc/tr                <- torn: cut off at the next opening
 
 One frame an episode (`w2stree.trajectories.frames`), in the order they were committed; an
-episode's key is (task_id, sample_index, attempt). What `commit` has returned for is on the disk:
-acknowledged.
+episode's key is (task_id, sample_index, attempt). An episode is acknowledged once `commit` has
+returned: it is then on the disk.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Contents:
 
 
 def key_of(trajectory: Trajectory) -> Key:
-    """An episode's key; `InvalidInput` where `origin` does not say which sample it is."""
+    """An episode's key; `InvalidInput` if `origin` does not say which sample it is."""
     origin = trajectory.origin
     if origin.sample_index is None:
         raise InvalidInput(
@@ -122,7 +122,7 @@ class Journal:
     def commit(self) -> None:
         """Write what was appended and wait until it is on the disk: one write, one fsync.
 
-        Where the disk is full or fails: `JournalError`, the file is cut back to what was
+        Raises `JournalError` if the disk is full or fails: the file is then cut back to what was
         acknowledged, and the journal takes no more.
         """
         self._refuse_after_failure()

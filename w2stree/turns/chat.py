@@ -49,7 +49,7 @@ class ChatFormat:
                 f"continuation ({opening!r} against {whole!r}); use a template that does"
             )
         glue, _, self._after_answer = tail.partition(f"answer{_MARK}")
-        # What ends the agent's turn is what the template puts there even when nothing follows.
+        # The agent's turn ends with what the template puts there even when nothing follows.
         self._end_of_turn = _common_prefix(closed[len(opening) + len(_MARK) :], glue).rstrip("\n")
         self._before_answer = glue[len(self._end_of_turn) :]
         self.end_ids = self._encode(self._end_of_turn)

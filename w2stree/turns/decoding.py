@@ -15,7 +15,8 @@ class Decoding:
     """`actions`: `admissible` restricts the action to those the environment would accept (a
     thought stays free), `free` restricts nothing. `thought`: whether one stands before the action.
 
-    `max_new_tokens` bounds what the model says freely: the whole turn, or its thought.
+    `max_new_tokens`, at least 1, bounds what the model says freely: the whole turn, or its
+    thought. Raises `InvalidInput` for fewer, and for unknown `actions`.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}

@@ -22,8 +22,8 @@ def sampled_turn(
 ) -> AgentTurn:
     """The turn of sampled `ids`; its text is all before the end-of-turn mark.
 
-    Where sampling was cut off, or stopped on half of a mark of several tokens, the mark is put
-    there at log-probability 0, as the template would: later turns and training see a whole turn.
+    A turn that was cut off, or that stopped on half of a mark of several tokens, gets the mark at
+    log-probability 0, as the template would: later turns and training see a whole turn.
     """
     ids, end = list(ids), chat.end_ids
     scores = None if logprobs is None else list(logprobs)

@@ -117,13 +117,13 @@ def _guard(lifeline: Connection, stderr: int, memory_limit_mb: int | None) -> No
 
 
 def _computed_s() -> float:
-    """Of this process, and of the runs of `ps` it waited for."""
+    """Seconds of processor time of this process and of the runs of `ps` it waited for."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
 def _read(descriptor: int) -> bytes | None:
-    """What is there to read, b"" at the end of the file, None where nothing is there yet."""
+    """All there is to read now: b"" at the end of the file, None if there is nothing yet."""
     read = None
     while True:
         try:

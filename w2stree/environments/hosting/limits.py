@@ -10,8 +10,11 @@ from w2stree.errors import InvalidInput
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Seconds to answer a request and to come up; MiB of resident memory of the process with all
-    it starts, a JVM included; episodes before a fresh process takes its place. None: no limit.
+    """`deadline_s` and `start_deadline_s`: seconds to answer a request and to come up, above 0.
+
+    `memory_limit_mb`: MiB of resident memory of the process with all it starts, a JVM included.
+    `max_episodes`: episodes before a fresh process takes its place. Both at least 1; None: no
+    limit. Raises `InvalidInput` for a value out of range.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}

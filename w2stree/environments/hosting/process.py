@@ -66,7 +66,7 @@ class EnvironmentProcess:
 
     @property
     def pid(self) -> int:
-        """Of the current child, and of its process group."""
+        """The id of the current child, which is its process group's too."""
         assert self._process.pid is not None
         return self._process.pid
 
@@ -81,7 +81,7 @@ class EnvironmentProcess:
                 self._start()
             self._num_episodes += 1
             self._task_id = args[0]
-        # Where the child is gone, `receive` finds out, and reads its last words.
+        # A dead child makes this fail; `receive` then raises, with the end of the child's stderr.
         with contextlib.suppress(OSError):
             self._pipe.send_bytes(pickle.dumps((method, args), pickle.HIGHEST_PROTOCOL))
         self._due = time.monotonic() + self._limits.deadline_s

@@ -25,7 +25,7 @@ DETAILS = ("description", "features", "reviews")
 
 @dataclass(frozen=True, slots=True)
 class SearchPage:
-    """Where an episode starts."""
+    """The page that an episode starts on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ def view_results(instruction: str, page: ResultsPage, hits: Sequence[Product]) -
 
 
 def view_item(instruction: str, page: ItemPage, product: Product) -> View:
-    """Of two options with the same value a click means the last one, as in WebShop."""
+    """A click on a value that two options share means the last one, as in WebShop."""
     links: dict[str, Page] = {
         value: page.choose(name, value)
         for name, values in product.options.items()

@@ -33,7 +33,7 @@ def _with_the_kinds_limits(record: Any) -> Any:
 
 if TYPE_CHECKING:
     EnvironmentSection = Options
-else:  # the table says which there are, and is read nowhere else
+else:  # the union is made from the table, so a new kind needs no line here
     EnvironmentSection = Annotated[
         Annotated[reduce(or_, (kind.options for kind in KINDS)), Field(discriminator="name")],
         BeforeValidator(_with_the_kinds_limits),

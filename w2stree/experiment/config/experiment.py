@@ -86,7 +86,7 @@ class EvaluateSection(Section):
 class Config(Section):
     """A whole experiment, but for the methods' sections: see `config_of`.
 
-    What `decoding` leaves out is the environment's.
+    Keys that `decoding` leaves out take the environment's values.
     """
 
     known_methods: ClassVar[tuple[Method, ...]] = ()
@@ -114,8 +114,8 @@ class Config(Section):
         return given if environment is None else laid_over(environment.decoding, given)
 
     def methods(self) -> tuple[Method, ...]:
-        """What this experiment compares: a method whose section is absent is not run, nor one
-        that lacks actions to choose from."""
+        """The methods that are compared: all but those whose section is absent, and those that
+        lack actions to choose from."""
         return tuple(
             m
             for m in self.known_methods
@@ -124,7 +124,7 @@ class Config(Section):
         )
 
     def settings(self, method: Method) -> Any:
-        """What a method that is trained is trained with."""
+        """The settings that a method is trained with."""
         value: Any = self
         for key in (method.settings_at or method.name).split("."):
             value = getattr(value, key)

@@ -17,7 +17,7 @@ MOVED = {
 def todays_layout(record: Any) -> Any:
     """A recorded configuration with every key where it stands today; not yet checked.
 
-    What is no record, and what stands where a moved key should go, is left as it is.
+    A value that is no record, or that stands where a moved key should go, is left as it is.
     """
     record = copy.deepcopy(record)
     for before, now in MOVED.items():

@@ -146,7 +146,7 @@ PolicySection = Annotated[
 def decoded_for(environment: Options, policy: Any) -> Any:
     """A policy's record, its decoding completed: in process by the environment's, else `_SERVED`.
 
-    Not yet checked; what is no policy of a model comes back as it is.
+    Not yet checked; a policy without a model comes back as it is.
     """
     name = policy.get("name") if isinstance(policy, dict) else None
     if name not in ("transformers", "vllm", "openai"):

@@ -26,6 +26,11 @@ def train(
     section: CeilingSection,
     fitting: Fitting,
 ) -> Trained:
+    """Trains the strong SFT model (`start`) on demonstrations of explored tasks (`of_explored`)
+    together with those that it was trained on.
+
+    Raises `InvalidInput` if no demonstration fits the length, or one has no agent token.
+    """
     return fitting.sft(start(), [*of_explored, *demonstrations], section.optimisation)
 
 

@@ -32,7 +32,12 @@ def train(
     section: MctsSftSection,
     fitting: Fitting,
 ) -> Trained:
-    """Raises `InvalidInput` where `min_return` leaves no path."""
+    """Trains the strong SFT model (`start`) on the best paths of at least `min_return`, and with
+    `with_demonstrations` on the demonstrations; `num_best_paths` counts the paths kept.
+
+    Raises `InvalidInput` if `min_return` leaves no path, nothing fits the length, or a trajectory
+    has no agent token.
+    """
     kept = [t for t in best_paths if t.total_return >= section.min_return]
     if not kept:
         raise InvalidInput(

@@ -38,12 +38,12 @@ class Method:
     None: it has no section and always runs."""
 
     settings_at: str | None = None
-    """Where its settings are instead, when they are a part of the configuration's own, such as
-    `weak.sft`."""
+    """The place of its settings in the configuration's own sections, such as `weak.sft`; None:
+    they are under its name."""
 
     needs: Mapping[str, str] = field(default_factory=dict)
-    """What `train` receives: the argument, and the input that it is (`stages/inputs.py`). The
-    stages that make the inputs run before, in this order."""
+    """The arguments of `train`, each with the name of its input (`experiment/stages/inputs.py`).
+    The stages that make the inputs run before, in this order."""
 
     train: Callable[..., Trained] | None = None
     """`train(**needs, section=, fitting=)` returns the trained model. It gets data (trajectories,
@@ -51,14 +51,15 @@ class Method:
 
     describe: Callable[..., Mapping[str, float]] | None = None
     """`describe(forest, section=, seed=)`: what the method finds in the explored forest, as
-    figures for the report (`report.text.FOREST_TERMS`). `seed` is its training stage's."""
+    figures by name. The report shows those that `report.text.FOREST_TERMS` knows; the others are
+    in `report.json` alone. `seed` is its training stage's."""
 
     policy: Callable[[], Policy] | None = None
-    """What plays, where nothing is trained."""
+    """Makes the policy of a method that trains nothing."""
 
     needs_listed_actions: bool = False
-    """Whether it chooses among the actions that the environment lists: where it lists none, the
-    method is not run."""
+    """Whether it chooses among the actions that the environment lists; it is not run if there are
+    none."""
 
     def __post_init__(self) -> None:
         if (self.train is None) == (self.policy is None):

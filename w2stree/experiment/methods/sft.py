@@ -24,6 +24,10 @@ def train(
     section: Optimisation,
     fitting: Fitting,
 ) -> Trained:
+    """Trains the model that `start` opens on the demonstrations' agent turns.
+
+    Raises `InvalidInput` if no demonstration fits the length, or one has no agent token.
+    """
     return fitting.sft(start(), demonstrations, section)
 
 

@@ -49,6 +49,12 @@ def train(
     section: TreeDpoSection,
     fitting: Fitting,
 ) -> Trained:
+    """Trains the strong SFT model (`start`) on the forest's preference rows against the reference,
+    `weak` or `start`; `num_preference_rows` counts them before `max_rows`.
+
+    Raises `InvalidInput` if the forest gives no rows or none fits the length, and as `train_dpo`
+    does for a first loss that is not ln 2.
+    """
     rows = found = rows_of(forest, section, fitting.seed)
     if section.max_rows and len(found) > section.max_rows:
         rows = random.Random(fitting.seed).sample(found, section.max_rows)
@@ -65,6 +71,7 @@ def train(
 
 
 def describe(forest: Forest, *, section: TreeDpoSection, seed: int) -> Mapping[str, float]:
+    """`num_preference_rows`: how many rows `train` would find, before `max_rows`."""
     return {"num_preference_rows": len(rows_of(forest, section, seed))}
 
 

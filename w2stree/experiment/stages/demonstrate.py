@@ -17,17 +17,17 @@ from w2stree.turns.react import render_turn
 
 
 def demonstrations(context: Context, out: StageWriter) -> None:
-    """Demonstrations of the tasks that are there to be demonstrated."""
+    """Demonstrations of the tasks set aside for them."""
     record(out, _demonstrate(context, "demonstrations", context.parts().demonstrations))
 
 
 def ceiling_demonstrations(context: Context, out: StageWriter) -> None:
-    """Demonstrations of the tasks explored too: what the ceiling model may see."""
+    """Demonstrations of the explored tasks, for the ceiling model alone."""
     record(out, _demonstrate(context, "ceiling_demonstrations", context.parts().explore))
 
 
 def _demonstrate(context: Context, stage: str, tasks: Sequence[str]) -> list[Trajectory]:
-    """Of tasks that the expert does not finish, or that the file does not have, there is none."""
+    """Skips tasks that the expert does not finish, or that the file does not have."""
     if context.demonstrated() is None:
         return _by_expert(context, stage, tasks)
     return _from_file(context, stage, tasks)
@@ -55,7 +55,7 @@ def _by_expert(context: Context, stage: str, tasks: Sequence[str]) -> list[Traje
 
 
 def _from_file(context: Context, stage: str, tasks: Sequence[str]) -> list[Trajectory]:
-    """What the file's players thought and did, as today's environment answers it."""
+    """The file's thoughts and actions, played again in today's environment."""
     demonstrated = context.demonstrated()
     assert demonstrated is not None
     environment = context.pool()[0]

@@ -83,7 +83,7 @@ def evaluate(context: Context, out: StageWriter, method: Method) -> None:
 
 
 def _journal_of_model(context: Context, model_dir: Path) -> Path:
-    """Where this model's episodes are kept; those of an earlier one are deleted."""
+    """The journal of this model's episodes; journals of earlier models are deleted."""
     fingerprint = hashlib.sha256(json.dumps(hash_files(model_dir)).encode("utf-8")).hexdigest()
     path = context.run_dir / f".explore-{fingerprint[:12]}.journal"
     for other in context.run_dir.glob(".explore-*.journal"):
