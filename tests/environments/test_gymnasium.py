@@ -51,11 +51,11 @@ def test_the_step_limit_truncates_unless_the_game_ends_there() -> None:
     assert game.step("open")[2:4] == (False, True)
 
 
-def test_a_four_tuple_with_discrete_actions() -> None:
+def test_discrete_actions_have_names() -> None:
     game = GymnasiumEnvironment(
-        "support.games:OldDoors", score_range=(-4, 0), action_names=("stay", "go")
+        "support.games:Buttons", score_range=(-4, 0), action_names=("stay", "go")
     )
-    statement, info = game.reset("OldDoors/test/20003")
+    statement, info = game.reset("Buttons/test/20003")
     assert (statement, info["score"]) == ("4", 1.0)
     assert info["admissible_actions"] == ["go", "stay"]
     observation, reward, *ended, _ = game.step("jump")  # not passed on: no reward
@@ -71,8 +71,8 @@ def test_a_four_tuple_with_discrete_actions() -> None:
 
 
 def test_actions_without_names_are_numbers() -> None:
-    game = GymnasiumEnvironment("support.games:OldDoors")
-    assert game.reset("OldDoors/train/5")[1]["admissible_actions"] == ["0", "1"]
+    game = GymnasiumEnvironment("support.games:Buttons")
+    assert game.reset("Buttons/train/5")[1]["admissible_actions"] == ["0", "1"]
     assert game.step("1")[0] == "5"
 
 
@@ -124,7 +124,7 @@ def test_an_environment_s_own_tasks() -> None:
         ("support.games:counting", {"options": {"to": 3}}, r"options \['to'\]: .*'to'"),
         ("builtins:dict", {}, "dict has no method 'reset'"),
         ("support.games:Analog", {}, "action space is Box"),
-        ("support.games:OldDoors", {"action_names": ("go",)}, "2 actions, but the names are"),
+        ("support.games:Buttons", {"action_names": ("go",)}, "2 actions, but the names are"),
         ("support.games:Doors", {"action_names": ("go",)}, "this one takes text"),
         ("support.games:Doors", {"score_range": (1, 1)}, "give worst, then best"),
         ("support.games:Doors", {"max_steps": 0}, "max_steps is 0"),
@@ -139,8 +139,14 @@ def test_what_cannot_be_played_is_named() -> None:
     game = GymnasiumEnvironment("support.games:Unseeded")
     with pytest.raises(InvalidInput, match="every task would be the same"):
         game.reset("Unseeded/train/0")
-    with pytest.raises(EnvironmentFailure, match="step returned 2 values; expected 4 or 5"):
+    with pytest.raises(EnvironmentFailure, match=r"returned 2 values; expected observation, rew"):
         game.step("go")
+    old = GymnasiumEnvironment("support.games:Old")
+    old.reset("Old/train/0")
+    with pytest.raises(EnvironmentFailure, match=r"returned 4 values; .* as Gymnasium has it"):
+        old.step("1")
+    with pytest.raises(EnvironmentFailure, match=r"Bare.reset returned int; expected observation"):
+        GymnasiumEnvironment("support.games:Bare").reset("Bare/train/0")
     doors = GymnasiumEnvironment("support.games:Doors")
     doors.reset("Doors/train/0")
     with pytest.raises(EnvironmentFailure, match="a reward is not a number"):
@@ -160,11 +166,11 @@ def test_what_cannot_be_played_is_named() -> None:
 
 def test_a_configuration_names_the_game() -> None:
     options = GymnasiumOptions(
-        make="support.games:OldDoors",
+        make="support.games:Buttons",
         score_range=(-2, 0),
         action_names=("a", "b"),
     )
-    _, info = options.factory()().reset("OldDoors/train/0")
+    _, info = options.factory()().reset("Buttons/train/0")
     assert info == {"score": 1.0, "admissible_actions": ["a", "b"]}
 
 

@@ -33,30 +33,41 @@ class Doors:
         return f"{self.left} doors.", float(action == "open"), self.left == 0, False, info
 
 
-class OldDoors:
-    """Gym before 0.26: seed(), a bare observation, done in one, here on Discrete actions."""
+class Buttons:
+    """Gymnasium's five-tuple with numbers: Discrete actions, a time limit of its own."""
 
     action_space = Discrete(2, start=1)
 
-    def seed(self, seed: int) -> None:
-        self.left = seed % 10 + 1
+    def reset(self, *, seed: int | None = None) -> tuple[int, dict[str, Any]]:
+        self.left = (seed or 0) % 10 + 1
+        return self.left, {}
 
-    def reset(self) -> int:
-        return self.left
-
-    def step(self, action: int) -> tuple[int, float, bool, dict[str, Any]]:
+    def step(self, action: int) -> tuple[int, float, bool, bool, dict[str, Any]]:
         assert action in (1, 2)
         self.left -= action - 1
-        is_late = self.left == 1
-        return self.left, -1.0, self.left == 0 or is_late, {"TimeLimit.truncated": is_late}
+        return self.left, -1.0, self.left == 0, self.left == 1, {}
 
 
-class Masked(OldDoors):
+class Masked(Buttons):
     """Says which of its actions can be taken."""
 
-    def step(self, action: int) -> tuple[int, float, bool, dict[str, Any]]:
-        observation, reward, is_over, _ = super().step(action)
-        return observation, reward, is_over, {"action_mask": [0, 1]}
+    def step(self, action: int) -> tuple[int, float, bool, bool, dict[str, Any]]:
+        return *super().step(action)[:4], {"action_mask": [0, 1]}  # type: ignore[return-value]
+
+
+class Old(Buttons):
+    """Gym before 0.26: done in one."""
+
+    def step(self, action: int) -> Any:
+        observation, reward, *ended, info = super().step(action)
+        return observation, reward, any(ended), info
+
+
+class Bare(Buttons):
+    """Gym before 0.26: an observation alone."""
+
+    def reset(self, *, seed: int | None = None) -> Any:
+        return super().reset(seed=seed)[0]
 
 
 class Named(Doors):

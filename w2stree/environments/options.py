@@ -220,7 +220,7 @@ class WebShopOptions(Options):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GymnasiumOptions(Options):
-    """`make`: `module:callable` that makes a Gymnasium (or older Gym) environment, or a game.
+    """`make`: `module:callable` that makes a Gymnasium environment, or a game.
 
     `options` are its arguments; `score_range` the worst and best sum of rewards; `action_names`
     the names of a Discrete space's actions; `list_actions`: false says that the environment lists

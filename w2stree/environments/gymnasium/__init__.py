@@ -1,4 +1,4 @@
-"""A user's own environment: Gymnasium's, older Gym's, or a generator function."""
+"""A user's own environment: Gymnasium's, or a generator function."""
 
 from w2stree.environments.gymnasium.environment import GymnasiumEnvironment
 

@@ -1,4 +1,4 @@
-"""A user's own environment: Gymnasium's, older Gym's, or a generator function.
+"""A user's own environment: Gymnasium's, or a generator function.
 
     make: module:callable ──called with options──> an object with reset and step   (`SteppedGame`)
                                                    or a generator                  (`TalkedGame`)
@@ -113,7 +113,7 @@ def _find(make: str) -> Callable[..., Any]:
     try:
         found = getattr(importlib.import_module(module_name), name)
     except ModuleNotFoundError as error:
-        if error.name in ("gymnasium", "gym"):
+        if error.name == "gymnasium":
             raise MissingDependency(
                 f"{error.name} is not installed: pip install 'w2stree[gymnasium]'"
             ) from None

@@ -1,7 +1,6 @@
 """What a user's game may look like, made one: something to reset and to step.
 
 object       reset(seed=…) -> observation, info    step(action) -> 5-tuple     Gymnasium
-             seed(…), reset() -> observation       step(action) -> 4-tuple     Gym before 0.26
 generator    def game(seed): action = yield observation, score, actions; …
 """
 
@@ -64,8 +63,7 @@ class SteppedGame:
         return [str(task) for task in own(split)] if callable(own) else None
 
     def reset(self, task: int | str) -> Answer:
-        reply = self._start(task)
-        observation, info = reply if _has_info(reply) else (reply, {})
+        observation, info = self._start(task)
         self._last = Answer(self._text(observation), 0.0, self._actions(info))
         return self._last
 
@@ -75,14 +73,14 @@ class SteppedGame:
             known = ", ".join(self._values)
             return Answer(f"Unknown action. The actions are: {known}", last.total, last.actions)
         reply = self._engine.step(self._values.get(action, action))
-        if len(reply) == 5:
-            observation, reward, terminated, truncated, info = reply
-        elif len(reply) == 4:
-            observation, reward, is_over, info = reply
-            truncated = bool(is_over and info.get("TimeLimit.truncated", False))
-            terminated = is_over and not truncated
-        else:
-            raise EnvironmentFailure(f"step returned {len(reply)} values; expected 4 or 5")
+        if len(reply) != 5:
+            # Guessing would be wrong in silence: the second of four is a reward in Gym before
+            # 0.26, and the score so far in TextWorld's own interface.
+            raise EnvironmentFailure(
+                f"step returned {len(reply)} values; expected observation, reward, terminated, "
+                "truncated, info: wrap the environment as Gymnasium has it"
+            )
+        observation, reward, terminated, truncated, info = reply
         self._last = Answer(
             self._text(observation),
             last.total + float(reward),
@@ -96,20 +94,26 @@ class SteppedGame:
         if callable(getattr(self._engine, "close", None)):
             self._engine.close()
 
-    def _start(self, task: int | str) -> Any:
+    def _start(self, task: int | str) -> tuple[Any, Mapping[str, Any]]:
+        name = type(self._engine).__name__
         takes = self._parameters.keys()
         takes_any = any(p.kind is p.VAR_KEYWORD for p in self._parameters.values())
+        reply: Any
         if isinstance(task, str):
-            return self._engine.reset(options={"task": task})
-        if "seed" in takes or takes_any:
-            return self._engine.reset(seed=task)
-        if not callable(getattr(self._engine, "seed", None)):
-            raise InvalidInput(
-                f"{type(self._engine).__name__}: every task would be the same: give reset a "
-                "parameter 'seed', or the class a method 'seed' or 'tasks'"
+            reply = self._engine.reset(options={"task": task})
+        else:
+            if not ("seed" in takes or takes_any):
+                raise InvalidInput(
+                    f"{name}: every task would be the same: give reset a parameter 'seed', or the "
+                    "class a method 'tasks'"
+                )
+            reply = self._engine.reset(seed=task)
+        if not _has_info(reply):
+            raise EnvironmentFailure(
+                f"{name}.reset returned {type(reply).__name__}; expected observation and info"
             )
-        self._engine.seed(task)
-        return self._engine.reset()
+        observation, info = reply
+        return observation, info
 
     def _text(self, observation: Any) -> str:
         if isinstance(observation, str):
