@@ -79,5 +79,5 @@ def test_the_command_line_ends_with_the_errors_status(
         raise kind("samplings[0]: [bold]no[/bold] :smile:")
 
     monkeypatch.setattr("w2stree.trajectories.files.read_trajectories", fail)
-    assert main(["tree", "somewhere"]) == EXIT_STATUS.get(kind, 2)
+    assert main(["tree", "."]) == EXIT_STATUS.get(kind, 2)
     assert capsys.readouterr() == ("", "w2stree: samplings[0]: [bold]no[/bold] :smile:\n")

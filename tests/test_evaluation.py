@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -230,3 +231,15 @@ def test_same_seed_same_rows() -> None:
     runs = {method: run_of(noisy(0.4 + 0.1 * i, i)) for i, method in methods}
     assert rows_of(runs) == rows_of(runs)
     assert rows_of(runs) != rows_of(runs, seed=4)
+
+
+@pytest.mark.parametrize("num_bootstrap", [0, -1, 2.5, True, "10"])
+def test_resamples_are_a_whole_number(num_bootstrap: Any) -> None:
+    with pytest.raises(InvalidInput, match=f"num_bootstrap is {num_bootstrap!r}; give a whole"):
+        evaluate(run_of([1.0]), num_bootstrap=num_bootstrap)
+
+
+@pytest.mark.parametrize("threshold", [math.nan, "1", None, True])
+def test_the_threshold_is_a_number(threshold: Any) -> None:
+    with pytest.raises(InvalidInput, match=f"success_threshold is {threshold!r}; give a number"):
+        evaluate(run_of([1.0]), success_threshold=threshold)

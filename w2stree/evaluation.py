@@ -83,8 +83,17 @@ def successes_by_task(
 ) -> Floats:
     """The share of each task's runs with return >= `success_threshold`; as `returns_by_task`.
 
-    Counted run by run: two runs of 1 and 0 are one success in two, whatever their mean.
+    Counted run by run: two runs of 1 and 0 are one success in two, whatever their mean. A
+    threshold that is no number raises `InvalidInput`.
     """
+    if (
+        not isinstance(success_threshold, int | float)
+        or isinstance(success_threshold, bool)
+        or math.isnan(success_threshold)
+    ):
+        raise InvalidInput(
+            f"success_threshold is {success_threshold!r}; give a number, such as 1.0"
+        )
     return _mean_by_task(trajectories, task_ids, lambda value: float(value >= success_threshold))
 
 
@@ -92,8 +101,11 @@ def bootstrap(values: Floats, *, num_bootstrap: int, seed: int) -> Estimate:
     """Mean over tasks with its 95 % percentile interval; resamples tasks with replacement.
 
     Values are (num_tasks,). Same seed, same resamples: two calls on paired values of equal
-    length resample the same tasks. O(num_bootstrap * num_tasks) time, a few MiB.
+    length resample the same tasks. O(num_bootstrap * num_tasks) time, a few MiB. Raises
+    `InvalidInput` for no values, and unless `num_bootstrap` is a whole number of at least 1.
     """
+    if not isinstance(num_bootstrap, int) or isinstance(num_bootstrap, bool) or num_bootstrap < 1:
+        raise InvalidInput(f"num_bootstrap is {num_bootstrap!r}; give a whole number, at least 1")
     if values.ndim != 1 or not len(values):
         raise InvalidInput(f"values have shape {values.shape}; expected at least one task")
     rng = np.random.default_rng(seed)
@@ -140,7 +152,8 @@ def evaluate(
     its runs; runs that ended in an error are counted, not scored. A run succeeds if its return is
     at least `success_threshold`, equal included.
 
-    Raises `InvalidInput` as `returns_by_task` does, for no task at all too.
+    Raises `InvalidInput` as `returns_by_task` does, for no task at all too, for a threshold that
+    is no number and for `num_bootstrap` below 1.
     O(num_trajectories + num_bootstrap * num_tasks) time, a few MiB.
     """
     if task_ids is None:

@@ -61,7 +61,15 @@ def test_every_command_has_help(
         ([], "Missing command."),
         (["verifi", "runs"], "No such command 'verifi'. Did you mean 'verify'?"),
         (["verify", "runs", "--seeed", "1"], "No such option: --seeed (Possible options: --seed)"),
-        (["verify", "runs", "--sample", "0"], "Invalid value for '--sample': "),
+        (
+            ["verify", "runs", "--sample", "0"],
+            "Invalid value for '--sample': 0; give a whole number",
+        ),
+        (["verify", "r", "--sample", "x"], "'--sample': 'x'; give a whole number of at least 1"),
+        (["verify", "runs", "--seed", "1.5"], "Invalid value for '--seed': '1.5'; give a whole"),
+        (["envs", "check", "alfworld", "--tasks", "0"], "'--tasks': 0; give a whole number of at"),
+        (["tree", "a", "--min-similarity", "abc"], "'--min-similarity': 'abc'; give a number in"),
+        (["tree", "nosuch"], "expected a .jsonl or .journal file, a folder of them, or a saved"),
         (["run"], "Missing argument 'CONFIG'."),
         (["run", "miniature", "--run-dir", "x", "--sead=1"], "No such option: --sead"),
         (["tree", "a", "b=1"], "b=1"),
@@ -76,6 +84,7 @@ def test_wrong_usage_is_named(
     assert told.out == ""
     assert told.err.startswith("w2stree: ")
     assert message in told.err
+    assert "Input should" not in told.err
 
 
 @pytest.mark.parametrize(
@@ -126,7 +135,7 @@ def test_an_interrupt_is_told_and_has_its_status(
         raise KeyboardInterrupt
 
     monkeypatch.setattr("w2stree.trajectories.files.read_trajectories", interrupted)
-    assert main(["tree", "somewhere"]) == 130
+    assert main(["tree", "."]) == 130
     assert "w2stree: interrupted; run the same command again" in capsys.readouterr().err
 
 
@@ -161,7 +170,7 @@ def test_a_program_error_is_a_traceback_not_a_message(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr("w2stree.trajectories.files.read_trajectories", broken)
     with pytest.raises(ZeroDivisionError):
-        main(["tree", "somewhere"])
+        main(["tree", "."])
 
 
 def test_completion_knows_the_commands() -> None:

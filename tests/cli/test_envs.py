@@ -101,7 +101,7 @@ def test_a_check_may_expect_less_than_everything(counter: Callable[..., None]) -
     [
         (["chess"], "no environment 'chess'; there are textworld_express, scienceworld, alfworld"),
         (["gymnasium"], "gymnasium has no tasks of its own to check"),
-        (["textworld_express", "--tasks", "0"], "--tasks is 0; give at least 1"),
+        (["textworld_express", "--tasks", "0"], "'--tasks': 0; give a whole number of at least 1"),
     ],
 )
 def test_what_cannot_be_checked_says_why(

@@ -40,7 +40,7 @@ def test_the_rule_of_merging_is_an_option(log: Path, capsys: pytest.CaptureFixtu
     ("options", "message"),
     [
         (["--normalize", "os:remove"], "normalize_observation='os:remove' is not known"),
-        (["--min-similarity", "2"], "min_similarity=2.0; expected a number in (0, 1]"),
+        (["--min-similarity", "2"], "'--min-similarity': '2'; give a number in (0, 1]"),
         (["--min-similarity", "0.9", "--embed", "word2vec"], "embed='word2vec' is not known"),
         (["--embed", "all-MiniLM-L6-v2"], "give --min-similarity"),
         (["--no-guard"], "give --min-similarity"),
@@ -64,3 +64,18 @@ def test_a_saved_forest_keeps_its_rule(tmp_path: Path, capsys: pytest.CaptureFix
     capsys.readouterr()
     assert main(["tree", str(saved), "--min-similarity", "0.9"]) == 2
     assert "was merged by another rule" in capsys.readouterr().err
+
+
+def test_of_a_run_the_stages_with_trajectories_are_named(
+    log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    for stage in ("explore", "evaluate_sft", "sft", ".half.partial"):
+        (run / stage).mkdir(parents=True)
+        if stage != "sft":
+            (run / stage / "trajectories.jsonl").write_bytes(log.read_bytes())
+    assert main(["tree", str(run)]) == 2
+    told = capsys.readouterr().err
+    assert told.endswith("journal files; read one of its folders: evaluate_sft, explore\n")
+    assert main(["tree", str(run / "sft")]) == 2
+    assert capsys.readouterr().err.endswith("no *.jsonl or *.journal files\n")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import gc
+import re
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,7 +18,12 @@ from support.columns import columns_of, facts, ids_of
 from support.strategies import episode, trajectory_lists
 
 from w2stree import IdenticalTrajectories, InvalidInput, Step, Trajectory, build_forest
-from w2stree.forest import build_forest_from_ids, build_forest_from_texts
+from w2stree.forest import (
+    build_forest_from_arrow,
+    build_forest_from_ids,
+    build_forest_from_texts,
+    open_forest,
+)
 from w2stree.forest.texts import NumberedTexts, TextColumn
 
 TEXTS: dict[str, Any] = columns_of([episode("ab", 1, "x"), episode("ac", 0, "x")])
@@ -37,6 +43,24 @@ def test_all_ways_agree(trajectories: list[Trajectory]) -> None:
     expected = facts(build_forest(trajectories))
     assert facts(build_forest_from_texts(**columns_of(trajectories))) == expected
     assert facts(build_forest_from_ids(**ids_of(trajectories))) == expected
+
+
+@pytest.mark.parametrize("rule", ["sort_words", {"min_similarity": 0.9}, {}, "", False])
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda rule: build_forest([episode("ab", 1)], merging=rule),
+        lambda rule: build_forest_from_texts(**TEXTS, merging=rule),
+        lambda rule: build_forest_from_ids(**IDS, merging=rule),
+        lambda rule: build_forest_from_arrow({}, merging=rule),  # type: ignore[arg-type]
+        lambda rule: open_forest("absent", merging=rule),
+    ],
+    ids=["objects", "texts", "ids", "arrow", "open"],
+)
+def test_a_rule_of_another_type_is_refused(build: Callable[[object], object], rule: object) -> None:
+    shown = re.escape(repr(rule))
+    with pytest.raises(InvalidInput, match=f"merging is {shown}; give a Merging or None"):
+        build(rule)
 
 
 def test_texts_without_trajectories_are_read_back_off_the_tree() -> None:

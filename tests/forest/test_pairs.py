@@ -53,6 +53,12 @@ def test_a_slice_is_a_selection(pairs: PreferencePairs, part: slice) -> None:
     assert pairs[part].gap.tolist() == pairs.gap[part].tolist()
 
 
+def test_a_mask_or_a_list_is_told_of_select(pairs: PreferencePairs) -> None:
+    for several in (pairs.gap >= 0.75, np.array([1]), [0, 1], "0", 1.0):
+        with pytest.raises(TypeError, match=r"a mask or several indices go to pairs.select"):
+            pairs[several]  # type: ignore[call-overload]
+
+
 def test_select_takes_masks_and_indices(pairs: PreferencePairs) -> None:
     assert list(pairs.select(pairs.gap >= 0.75)) == [pairs[2], pairs[3]]
     assert list(pairs.select([3, 0])) == [pairs[3], pairs[0]]

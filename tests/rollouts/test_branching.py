@@ -23,6 +23,12 @@ from w2stree.trajectories.origin import Origin
 from w2stree.trajectories.trajectory import Step, Trajectory
 
 
+def test_a_rule_of_another_type_is_refused() -> None:
+    plan: Any = plan_branches
+    with pytest.raises(InvalidInput, match="merging is 'sort_words'; give a Merging or None"):
+        plan([], [], episodes_per_task=1, criterion="uncertainty", seed=0, merging="sort_words")
+
+
 def walk(task_id: str, sample: int, actions: str, total_return: float) -> Trajectory:
     steps = tuple(Step(a, f"after {actions[: i + 1]}") for i, a in enumerate(actions))
     return Trajectory(task_id, (), steps, total_return, "done", Origin(sample))

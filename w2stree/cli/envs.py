@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from w2stree.cli.parameters import whole_number
 from w2stree.environments import kinds
 from w2stree.environments.hosting.limits import Limits
 from w2stree.environments.hosting.process import EnvironmentProcess
@@ -43,7 +44,13 @@ def show(context: typer.Context) -> int:
 def check(
     name: Annotated[str, typer.Argument(metavar="NAME", help="for example scienceworld")],
     num_tasks: Annotated[
-        int, typer.Option("--tasks", metavar="N", help="how many of each split")
+        int,
+        typer.Option(
+            "--tasks",
+            parser=whole_number(at_least=1),
+            metavar="N",
+            help="how many of each split",
+        ),
     ] = 2,
 ) -> int:
     """Play an environment's expert on a few tasks of each split, twice.
@@ -57,8 +64,6 @@ def check(
         raise InvalidInput(
             f"{name} has no tasks of its own to check; docs/environments.md shows how to try yours"
         )
-    if num_tasks < 1:
-        raise InvalidInput(f"--tasks is {num_tasks}; give at least 1")
     kind.require()
     checked = [
         is_right

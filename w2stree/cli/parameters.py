@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import typer
 
@@ -15,3 +16,30 @@ RunDir: TypeAlias = Annotated[
     Path | None,
     typer.Option(metavar="DIR", help="where results go (default: runs/<name>)", show_default=False),
 ]
+
+
+def whole_number(*, at_least: int | None = None) -> Callable[[Any], int]:
+    """The parser of an option: what it refuses is told in our words, not in pydantic's."""
+    wanted = "a whole number" + ("" if at_least is None else f" of at least {at_least}")
+
+    def parse(given: Any) -> int:
+        try:
+            value = int(given)
+        except ValueError:
+            raise typer.BadParameter(f"{given!r}; give {wanted}") from None
+        if at_least is not None and value < at_least:
+            raise typer.BadParameter(f"{value}; give {wanted}")
+        return value
+
+    return parse
+
+
+def number_in_0_1(given: Any) -> float:
+    """The parser of an option that is a number in (0, 1]."""
+    try:
+        value = float(given)
+    except ValueError:
+        value = 0.0
+    if not 0.0 < value <= 1.0:
+        raise typer.BadParameter(f"{given!r}; give a number in (0, 1]")
+    return value

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from w2stree.cli.parameters import number_in_0_1
 from w2stree.errors import InvalidInput
 
 
@@ -21,7 +22,11 @@ def tree(
     task: Annotated[str | None, typer.Option(metavar="TASK", help="draw this task's tree")] = None,
     min_similarity: Annotated[
         float | None,
-        typer.Option(metavar="XI", help="merge observations of at least this cosine, e.g. 0.9"),
+        typer.Option(
+            parser=number_in_0_1,
+            metavar="XI",
+            help="merge observations of at least this cosine, e.g. 0.9",
+        ),
     ] = None,
     embed: Annotated[
         str | None,
@@ -46,6 +51,11 @@ def tree(
     from w2stree.forest.merging import Merging
     from w2stree.trajectories.files import read_trajectories
 
+    if not trajectories.exists():
+        raise FileNotFoundError(
+            f"{trajectories}: no such file or directory; expected a .jsonl or .journal file, "
+            "a folder of them, or a saved forest"
+        )
     if min_similarity is None and (embed is not None or not guard):
         raise InvalidInput("--embed and --no-guard are of similar texts: give --min-similarity")
     rule = Merging(

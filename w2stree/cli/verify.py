@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from w2stree.cli.extra import needs
+from w2stree.cli.parameters import whole_number
 from w2stree.cli.progress import Bars
 from w2stree.errors import InvalidInput
 from w2stree.shorten import quoted
@@ -32,9 +33,15 @@ def verify(
     ],
     sample: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="replay N trajectories (default: all)"),
+        typer.Option(
+            parser=whole_number(at_least=1),
+            metavar="N",
+            help="replay N trajectories (default: all)",
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option(metavar="SEED", help="of the sample")] = 0,
+    seed: Annotated[
+        int, typer.Option(parser=whole_number(), metavar="SEED", help="of the sample")
+    ] = 0,
 ) -> int:
     """Replay recorded actions; report what differs.
 

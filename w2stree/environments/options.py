@@ -21,6 +21,7 @@ from w2stree.environments.scienceworld import ScienceWorld
 from w2stree.environments.textworld_express import FOLD_SIZE, TextWorldExpress, refuse_unknown_game
 from w2stree.environments.webshop import WebShop
 from w2stree.errors import InvalidInput
+from w2stree.trajectories.field_types import check_field_types
 from w2stree.turns.decoding import Decoding
 
 _MAX_MEMORY_MB = 2048
@@ -42,6 +43,7 @@ class Options:
     max_steps: int | None = None
 
     def __post_init__(self) -> None:
+        check_field_types(self)
         if self.num_processes < 1:
             raise InvalidInput(f"num_processes is {self.num_processes}; give at least 1")
         if self.max_steps is not None and self.max_steps < 1:

@@ -28,7 +28,7 @@ from w2stree.forest.batch import Batch, batch_of
 from w2stree.forest.file import check_trajectories, read_forest
 from w2stree.forest.forest import Forest
 from w2stree.forest.growth import grow, merge
-from w2stree.forest.merging import Merging
+from w2stree.forest.merging import Merging, check_merging
 from w2stree.forest.texts import NumberedTexts, TextColumn
 from w2stree.forest.threads import num_threads_or_all
 from w2stree.trajectories.trajectory import Trajectory
@@ -66,11 +66,12 @@ def build_forest(
     says what was merged.
 
     Raises `InvalidInput` when the prompts of one task differ, when a return is not finite, when
-    `embed` gives no vectors, or when nothing is left; `TypeError` for anything but
-    trajectories. Warns `IdenticalTrajectories` once when all M >= 2 trajectories of a task took
-    the same actions. Results never depend on `num_threads` (None: the available cores).
-    O(steps) expected, similarity aside.
+    `embed` gives no vectors, when nothing is left, or (as all builders do) when `merging` is no
+    `Merging`; `TypeError` for anything but trajectories. Warns `IdenticalTrajectories` once when
+    all M >= 2 trajectories of a task took the same actions. Results never depend on
+    `num_threads` (None: the available cores). O(steps) expected, similarity aside.
     """
+    check_merging(merging)
     batch = batch_of(trajectories)
     if not batch.trajectories:
         raise InvalidInput(
@@ -100,6 +101,7 @@ def build_forest_from_texts(
     Raises `TypeError` or `InvalidInput` naming the place ("actions[3][7] is int; expected str"),
     `InvalidInput` for no trajectories. Warns as `build_forest` does. O(steps) expected.
     """
+    check_merging(merging)
     ids, texts = _core.intern_texts(task_id, actions, observations, total_return)
     columns = Batch(*ids, *texts)
     _refuse_none(columns)
@@ -134,6 +136,7 @@ def build_forest_from_ids(
     too short, and for a `merging` that looks at observations without their texts. Warns as
     `build_forest` does. O(steps) expected.
     """
+    check_merging(merging)
     _check_array("action_id", action_id, np.int32)
     _check_array("observation_id", observation_id, np.int32)
     _check_array("step_offset", step_offset, np.int64)
@@ -176,6 +179,7 @@ def build_forest_from_arrow(
     contradict themselves, and no rows. Warns as `build_forest` does. O(bytes of text), or
     O(steps) for dictionaries.
     """
+    check_merging(merging)
     ids, (task_ids, actions, observations) = _read_arrow(table, num_threads_or_all(num_threads))
     columns = Batch(
         *ids, tuple(TextColumn(*task_ids)), TextColumn(*actions), TextColumn(*observations)
@@ -212,17 +216,19 @@ def open_forest(
     The file tells by which rule observations were merged. It names functions and holds none: where
     one is not among the known names of `w2stree.forest.merging`, `Forest.add` and `merge_forests`
     are refused until `merging` gives the rule here. So it is with files of version 1, which do not
-    tell their rule: `merging` states it.
+    tell their rule: `merging` states it. A given rule is compared with the stored one as far as
+    names tell: lambdas all have one name, `functools.partial`s too, and pass for each other.
 
     Raises `ForestFileError` naming the byte and the section where a file is torn, altered or of
     another format; `InvalidInput` naming the index where `trajectories` are others, and where
-    `merging` is not the stored rule; `OSError` where the file cannot be read. O(bytes): some 5 ms a
-    million nodes, on one core.
+    `merging` is no `Merging` or not the stored rule; `OSError` where the file cannot be read.
+    O(bytes): some 5 ms a million nodes, on one core.
 
     The forest lives in the file's pages: replacing the file by renaming another over it (as `save`
     does) leaves an open forest as it was, but one that is overwritten or cut short in place takes
     open forests with it.
     """
+    check_merging(merging)
     parts = read_forest(Path(path), merging, num_threads)
     if trajectories is None:
         return Forest(parts)

@@ -103,7 +103,8 @@ class Forest(Mapping[str, Tree]):
     @property
     def merging(self) -> Merging:
         """The rule observations are merged by. Raises `InvalidInput` where the file it was opened
-        from does not tell, or names a function that only its maker has."""
+        from does not tell, or names a function that only its maker has. A rule given to
+        `open_forest` is the stored one as far as names tell: lambdas all have one name."""
         return usable(self.parts.rule)
 
     @property

@@ -14,6 +14,8 @@ from typing import Any, ClassVar, TypeVar
 
 from w2stree.errors import InvalidInput
 from w2stree.forest.embedding import Embed, embed_sentences, require_sentences
+from w2stree.shorten import shorten
+from w2stree.trajectories.field_types import check_field_types
 
 Normalize = Callable[[str], str]
 """A text to the text that stands for it."""
@@ -69,8 +71,9 @@ class Merging:
     rule, and the field holds the name. Rules are equal if they merge alike: the guard of a rule
     without similarity does not count.
 
-    Raises `InvalidInput` for an unknown name, unless 0 < min_similarity <= 1, and where one of
-    `min_similarity` and `embed` is given without the other.
+    Raises `InvalidInput` for an unknown name or a wrong type, unless
+    0 < min_similarity <= 1, and where one of `min_similarity` and `embed` is given without the
+    other.
     """
 
     min_similarity: float | None = None
@@ -89,6 +92,7 @@ class Merging:
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}  # of a configuration file
 
     def __post_init__(self) -> None:
+        check_field_types(self)
         for field, known in (
             ("embed", EMBEDDINGS),
             ("normalize_observation", NORMALIZERS),
@@ -137,6 +141,15 @@ class Merging:
         if self.embed is None:
             return (self.normalize_observation,)
         return (self.normalize_observation, self.min_similarity, self.embed, self.guard)
+
+
+def check_merging(merging: object) -> None:
+    """Raises `InvalidInput` for anything but a rule or None, as the argument `merging`."""
+    if merging is not None and not isinstance(merging, Merging):
+        raise InvalidInput(
+            f"merging is {shorten(repr(merging), 60)}; give a Merging or None, for example "
+            'Merging(normalize_observation="sort_words")'
+        )
 
 
 def _checked(field: str, given: object, known: Mapping[str, Callable[..., Any]]) -> object:

@@ -46,7 +46,8 @@ class PreferencePairs:
 
     Ordered by divergence (node ids ascending); then by the chosen one's action (in order of first
     appearance among the children), return and index; then by the rejected one's return and index;
-    all ascending. Indexing and iterating make one `PreferencePair` at a time; a slice is `select`.
+    all ascending. Indexing and iterating make one `PreferencePair` at a time; a slice is `select`,
+    which takes masks and several indices too (a `TypeError` here).
     """
 
     __slots__ = ("_gap", "chosen", "divergence", "forest", "rejected")
@@ -87,6 +88,11 @@ class PreferencePairs:
             return self.select(np.arange(*index.indices(len(self))))
         try:
             i = range(len(self))[index]  # negative and NumPy's indices
+        except TypeError:
+            raise TypeError(
+                f"pairs[...] is given {type(index).__name__}; expected a whole number or a slice; "
+                "a mask or several indices go to pairs.select(...)"
+            ) from None
         except IndexError:
             raise IndexError(f"pairs[{index}]: there are {len(self)} pairs") from None
         divergence, chosen, rejected = (

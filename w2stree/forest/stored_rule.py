@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 
 from w2stree.errors import InvalidInput
 from w2stree.forest.merging import EMBEDDINGS, GUARDS, NORMALIZERS, Merging
+from w2stree.shorten import quoted
+
+_SHOWN_COLUMNS = 80  # of a name, which may be a stranger's
 
 # In the order of the file.
 _KNOWN = {"normalize_observation": NORMALIZERS, "embed": EMBEDDINGS, "guard": GUARDS}
@@ -58,7 +61,11 @@ class StoredRule:
     def foreign(self) -> list[str]:
         """Functions that are not known here, as `embed='lab:letters'`."""
         names = ((field, getattr(self, field)) for field in _KNOWN)
-        return [f"{f}={name[:80]!r}" for f, name in names if name and name not in _KNOWN[f]]
+        return [
+            f"{f}={quoted(name, _SHOWN_COLUMNS)}"
+            for f, name in names
+            if name and name not in _KNOWN[f]
+        ]
 
     def merging(self) -> Merging:
         """The rule, if none of its functions is foreign."""
@@ -71,14 +78,15 @@ class StoredRule:
 
     def check(self, given: Merging) -> None:
         """Raises `InvalidInput` where a given rule is not the stored one, as far as names tell.
-        A function may have moved to another module, but not changed its name."""
+        A function may have moved to another module, but not changed its name; lambdas all have
+        one name, `functools.partial`s too, and pass for each other."""
         theirs = StoredRule.of(given)
         if theirs.min_similarity != self.min_similarity:
             raise _other("min_similarity", theirs.min_similarity, self.min_similarity)
         for field in _KNOWN:
             ours, other = getattr(self, field), getattr(theirs, field)
             if _without_module(ours) != _without_module(other):
-                raise _other(field, other[:80] or None, ours[:80] or None)
+                raise _other(field, other or None, ours or None)
 
 
 Rule = Merging | StoredRule | None
@@ -127,5 +135,9 @@ def _without_module(name: str) -> tuple[bool, str]:
 
 def _other(field: str, given: object, stored: object) -> InvalidInput:
     return InvalidInput(
-        f"merging has {field}={given!r}; the forest was built with {field}={stored!r}"
+        f"merging has {field}={_shown(given)}; the forest was built with {field}={_shown(stored)}"
     )
+
+
+def _shown(value: object) -> str:
+    return quoted(value, _SHOWN_COLUMNS) if isinstance(value, str) else repr(value)

@@ -15,6 +15,7 @@ import numpy as np
 
 from w2stree.environments.protocol import ExpertTurn
 from w2stree.errors import InvalidInput, ModelFailure
+from w2stree.trajectories.field_types import check_field_types
 from w2stree.trajectories.trajectory import Message, Step
 from w2stree.turns.turn import AgentTurn
 
@@ -40,6 +41,7 @@ class Sampling:
     model: ModelName = "tuned"
 
     def __post_init__(self) -> None:
+        check_field_types(self)
         if not 0.0 <= self.temperature < float("inf"):
             raise InvalidInput(f"temperature is {self.temperature}; give a number >= 0")
         if not 0.0 < self.top_p <= 1.0:

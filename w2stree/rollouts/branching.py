@@ -21,7 +21,7 @@ import numpy as np
 from w2stree.errors import IdenticalTrajectories, InvalidInput
 from w2stree.forest.build import build_forest
 from w2stree.forest.forest import Forest
-from w2stree.forest.merging import Merging
+from w2stree.forest.merging import Merging, check_merging
 from w2stree.forest.tree import Tree
 from w2stree.policies.protocol import Sampling
 from w2stree.rollouts.rollout import EpisodePlan
@@ -50,8 +50,9 @@ def plan_branches(
     go on after `len(samplings)`. A task whose returns are all equal gets none. Observations count
     as one by `merging` (None: equal ones). The result does not depend on the order of
     `trajectories`. Raises `InvalidInput` where no sampling has a temperature or a trajectory has
-    no `origin.sample_index`.
+    no `origin.sample_index`, and for a `merging` that is no `Merging`.
     """
+    check_merging(merging)
     sampled = [sampling for sampling in samplings if sampling.temperature > 0]
     if not sampled:
         raise InvalidInput("branching needs a sampling configuration with a temperature above 0")

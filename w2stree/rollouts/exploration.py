@@ -22,6 +22,7 @@ from w2stree.errors import ExplorationFailure, IdenticalTrajectories, InvalidInp
 from w2stree.policies.protocol import AsyncPolicy, ModelName, Policy, Sampling
 from w2stree.rollouts.rollout import EpisodePlan, rollout
 from w2stree.rollouts.tally import TaskTally, num_sampled_tokens
+from w2stree.trajectories.field_types import check_field_types
 from w2stree.trajectories.group_commit import GroupCommit
 from w2stree.trajectories.journal import Journal, key_of
 from w2stree.trajectories.trajectory import Trajectory
@@ -79,6 +80,7 @@ class Budget:
     wall_seconds: float | None = None
 
     def __post_init__(self) -> None:
+        check_field_types(self)
         for name in ("episodes", "tokens", "wall_seconds"):
             limit = getattr(self, name)
             if limit is not None and not limit > 0:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from w2stree.errors import InvalidInput
+from w2stree.trajectories.field_types import check_field_types
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|{{ message.role }}|>{{ message.content }}<|end|>{% endfor %}"
@@ -37,6 +38,7 @@ class Architecture:
     max_length: int = 2048
 
     def __post_init__(self) -> None:
+        check_field_types(self)
         for name in ("hidden_size", "num_layers", "num_heads", "intermediate_size", "max_length"):
             if getattr(self, name) < 1:
                 raise InvalidInput(f"{name} is {getattr(self, name)}; give at least 1")

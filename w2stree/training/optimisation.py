@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, get_args
 
 from w2stree.errors import InvalidInput
+from w2stree.trajectories.field_types import check_field_types
 
 Scheduler = Literal["constant_with_warmup", "cosine", "linear"]
 
@@ -24,6 +25,7 @@ class Lora:
     target_modules: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj")
 
     def __post_init__(self) -> None:
+        check_field_types(self)
         for name in ("r", "alpha"):
             if getattr(self, name) < 1:
                 raise InvalidInput(f"{name} is {getattr(self, name)}; give at least 1")
@@ -55,6 +57,7 @@ class Optimisation:
     lora: Lora | None = None
 
     def __post_init__(self) -> None:
+        check_field_types(self)
         for name in ("num_epochs", "learning_rate"):
             if not 0.0 < getattr(self, name) < float("inf"):
                 raise InvalidInput(f"{name} is {getattr(self, name)}; give a number above 0")

@@ -23,15 +23,16 @@ def read_trajectories(path: str | os.PathLike[str]) -> list[Trajectory]:
     A journal's attempts at one sample count once: the last that did not end in an error, else the
     last one. A torn end, never acknowledged, is passed over. Raises `InvalidInput` naming
     file:line, the field and the fix at the first bad record; `JournalError` for a damaged
-    journal; `FileNotFoundError` where there is nothing to read.
+    journal; `FileNotFoundError` where there is nothing to read, naming the folders in a directory
+    that have something.
     """
     root = Path(path)
     if not root.exists():
         raise FileNotFoundError(f"{root}: no such file or directory")
     if root.is_dir():
-        files = sorted(f for f in root.iterdir() if f.suffix in (".jsonl", ".journal"))
+        files = _files_in(root)
         if not files:
-            raise FileNotFoundError(f"{root}: no *.jsonl or *.journal files")
+            raise FileNotFoundError(f"{root}: no *.jsonl or *.journal files{_where_they_are(root)}")
     else:
         files = [root]
     return [trajectory for file in files for trajectory in _read_file(file)]
@@ -52,6 +53,17 @@ def write_trajectories(path: str | os.PathLike[str], trajectories: Iterable[Traj
     with replacing(path) as file:
         for trajectory in trajectories:
             file.write(trajectory.to_json() + "\n")
+
+
+def _files_in(folder: Path) -> list[Path]:
+    return sorted(f for f in folder.iterdir() if f.suffix in (".jsonl", ".journal"))
+
+
+def _where_they_are(root: Path) -> str:
+    """The folders in `root` that have such files, as a run's stages do; hidden ones aside."""
+    folders = sorted(f for f in root.iterdir() if f.is_dir() and not f.name.startswith("."))
+    with_files = [f.name for f in folders if _files_in(f)]
+    return f"; read one of its folders: {', '.join(with_files)}" if with_files else ""
 
 
 def _read_file(file: Path) -> Iterator[Trajectory]:

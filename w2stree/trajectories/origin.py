@@ -12,6 +12,20 @@ from typing import Any
 
 from w2stree.trajectories import fields
 
+_READ: dict[str, Any] = {
+    "sample_index": fields.integer,
+    "attempt": fields.integer,
+    "seed": fields.integer,
+    "prefix_length": fields.integer,
+    "temperature": fields.number,
+    "top_p": fields.number,
+    "model": fields.text,
+    "policy": fields.text,
+    "tokenizer": fields.text,
+    "error": fields.text,
+}
+_NEVER_NONE = ("attempt", "prefix_length")
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -22,6 +36,8 @@ class Origin:
     `temperature`, `top_p` and `model` ("tuned" or "base") are the sampling configuration's.
     `policy` names who played; `tokenizer` is the fingerprint of the tokenizer that the steps'
     `token_ids` are of, only where that is certain. `error`: what ended an episode of that status.
+
+    Raises `InvalidInput` naming the field of another type.
     """
 
     sample_index: int | None = None
@@ -35,22 +51,15 @@ class Origin:
     tokenizer: str | None = None
     error: str | None = None
 
+    def __post_init__(self) -> None:
+        for name, read in _READ.items():
+            value = getattr(self, name)
+            if value is not None or name in _NEVER_NONE:
+                read({name: value}, name, "origin")
+
 
 UNKNOWN = Origin()
 """Nothing is known."""
-
-_READ: dict[str, Any] = {
-    "sample_index": fields.integer,
-    "attempt": fields.integer,
-    "seed": fields.integer,
-    "prefix_length": fields.integer,
-    "temperature": fields.number,
-    "top_p": fields.number,
-    "model": fields.text,
-    "policy": fields.text,
-    "tokenizer": fields.text,
-    "error": fields.text,
-}
 
 
 def record_of(origin: Origin) -> dict[str, Any]:
@@ -65,7 +74,7 @@ def parse_origin(record: dict[str, Any], where: str) -> Origin:
     said = {
         name: _READ[name](record, name, where)
         for name, value in record.items()
-        if value is not None or getattr(UNKNOWN, name) is not None
+        if value is not None or name in _NEVER_NONE
     }
     return Origin(**said) if said else UNKNOWN
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, get_args
 
 from w2stree.errors import InvalidInput
+from w2stree.trajectories.field_types import check_field_types
 
 Actions = Literal["admissible", "free"]
 
@@ -26,6 +27,7 @@ class Decoding:
     max_new_tokens: int = 64
 
     def __post_init__(self) -> None:
+        check_field_types(self)
         if self.actions not in get_args(Actions):
             known = ", ".join(get_args(Actions))
             raise InvalidInput(f"actions is {self.actions!r}; use one of {known}")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from w2stree.errors import InvalidInput
+from w2stree.trajectories.field_types import check_field_types
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class Limits:
     max_episodes: int | None = None
 
     def __post_init__(self) -> None:
+        check_field_types(self)
         for name in ("deadline_s", "start_deadline_s"):
             seconds = getattr(self, name)
             if not seconds > 0:

@@ -35,7 +35,7 @@ def read_config(kind: type[Kind], source: str | Path, overrides: Sequence[str] =
     try:
         record = yaml.safe_load(file.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
-        raise InvalidInput(f"{source}: not valid YAML: {' '.join(str(error).split())}") from None
+        raise InvalidInput(f"{source}: not valid YAML: {_one_line(error)}") from None
     if not isinstance(record, dict):
         raise InvalidInput(f"{source}: expected keys and values, found {type(record).__name__}")
     for override in overrides:
@@ -89,4 +89,8 @@ def _apply(record: dict[str, Any], override: str) -> None:
     try:
         record[last] = yaml.safe_load(value)
     except yaml.YAMLError as error:
-        raise InvalidInput(f"override {override!r}: not a YAML value: {error}") from None
+        raise InvalidInput(f"override {override!r}: not a YAML value: {_one_line(error)}") from None
+
+
+def _one_line(error: yaml.YAMLError) -> str:
+    return " ".join(str(error).split())
