@@ -125,3 +125,8 @@ def place(file: bytes, name: str, index: int) -> int:
 def reopen(forest: Forest, folder: Path) -> Forest:
     forest.save(folder / "f")
     return open_forest(folder / "f")
+
+
+def parse(file: bytes) -> _core.ForestFile:
+    """The core's own reading."""
+    return _core.parse_forest_file(file)
