@@ -28,7 +28,7 @@ from w2stree.forest.batch import Batch, batch_of
 from w2stree.forest.file import check_trajectories, read_forest
 from w2stree.forest.forest import Forest
 from w2stree.forest.growth import grow, merge
-from w2stree.forest.merging import Merging, check_merging
+from w2stree.forest.merging import EQUALITY, Merging, check_merging
 from w2stree.forest.texts import NumberedTexts, TextColumn
 from w2stree.forest.threads import num_threads_or_all
 from w2stree.trajectories.trajectory import Trajectory
@@ -253,7 +253,7 @@ def _read_arrow(
 
 
 def _build(batch: Batch, merging: Merging | None, num_threads: int | None) -> Forest:
-    forest = Forest(grow(None, batch, merging or Merging(), num_threads))
+    forest = Forest(grow(None, batch, merging or EQUALITY, num_threads))
     _warn_of_identical(forest)
     return forest
 

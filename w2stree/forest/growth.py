@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from w2stree import _core
 from w2stree.errors import InvalidInput
 from w2stree.forest.batch import Batch
-from w2stree.forest.merges import Merges, add_up
+from w2stree.forest.merges import NO_MERGES, Merges, add_up
 from w2stree.forest.merging import Guard, Merging
 from w2stree.forest.parts import ForestParts
 from w2stree.forest.read_back import PathTrajectories
@@ -38,7 +38,7 @@ def grow(
     if forest is None:
         tasks, actions = _TextIds((), None), _TextIds((), None)
         observations = _TextIds((), merging.normalizer)
-        base, num_errors, old_merges, vectors = _core.Forest(), 0, Merges(), Vectors()
+        base, num_errors, old_merges, vectors = _core.Forest(), 0, NO_MERGES, Vectors()
     else:
         _check_prompts(forest, batch)
         tasks, actions = _TextIds(forest.task_ids, None), _TextIds(forest.actions, None)
@@ -79,7 +79,7 @@ def _extend(
     """The core's forest grown by columns whose observation ids index `observations`."""
     embed = merging.embedder
     if embed is None or merging.min_similarity is None:
-        return _core.extend_forest(base, **columns), Merges()
+        return _core.extend_forest(base, **columns), NO_MERGES
     core, made, seen, count = _core.extend_similar_forest(
         base,
         **columns,

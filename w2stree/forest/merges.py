@@ -8,7 +8,7 @@ count   1   3   1        steps
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,9 +31,9 @@ class Merges:
     """Columns `[num_merges]`, ascending by (made, seen), each pair once: the same for a forest
     however it grew."""
 
-    made: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
-    seen: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
-    count: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    made: NDArray[np.int32]
+    seen: NDArray[np.int32]
+    count: NDArray[np.int64]
 
     def renamed(self, names: NDArray[np.int32]) -> Merges:
         """With ids of another table of texts; in no order."""
@@ -45,9 +45,15 @@ class Merges:
         return tuple(ObservationMerge(observations[m], observations[s], n) for m, s, n in columns)
 
 
+NO_MERGES = Merges(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.int64))
+"""Of a forest that merged equal observations alone."""
+
+
 def add_up(parts: Iterable[Merges]) -> Merges:
     """All merges of several, equal pairs counted together."""
-    columns = list(parts)
+    columns = [part for part in parts if part.made.size]
+    if not columns:  # by equality nothing merges, and forests may be small and many
+        return NO_MERGES
     made = np.concatenate([part.made for part in columns])
     seen = np.concatenate([part.seen for part in columns])
     pairs, place = np.unique(made.astype(np.int64) << 32 | seen, return_inverse=True)

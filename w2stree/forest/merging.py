@@ -164,3 +164,7 @@ def _checked(field: str, given: object, known: Mapping[str, Callable[..., Any]])
 
 def _function(given: str | Function | None, known: Mapping[str, Function]) -> Function | None:
     return known[given] if isinstance(given, str) else given
+
+
+EQUALITY = Merging()
+"""The rule where none is given."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from w2stree import _core
-from w2stree.forest.merges import Merges
+from w2stree.forest.merges import NO_MERGES, Merges
 from w2stree.forest.merging import Merging
 from w2stree.forest.stored_rule import Rule
 from w2stree.forest.vectors import Vectors
@@ -34,7 +34,7 @@ class ForestParts:
     """Trajectories with status "error", left out."""
     rule: Rule = field(default_factory=Merging)
     """The rule observations are merged by, as far as it is known."""
-    merges: Merges = field(default_factory=Merges)
+    merges: Merges = NO_MERGES
     """Observations that counted as one because they are similar."""
     vectors: Vectors = field(default_factory=Vectors)
     """Embeddings of its observations, as far as they were needed."""
