@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -66,21 +67,27 @@ def test_an_error_while_writing_leaves_the_old_file(target: Path, error: BaseExc
     assert_untouched(target)
 
 
-@pytest.fixture
+@contextmanager
 def small_disk() -> Iterator[None]:
-    """No file of this process grows beyond 4 KiB."""
+    """No file of this process grows beyond 4 KiB. Not a fixture: the test runner's own output may
+    be a file, and it writes between a test and the end of its fixtures."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, ignored)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
 
 
-@pytest.mark.usefixtures("small_disk")
 @pytest.mark.parametrize("size", [5_000, 500_000], ids=["when flushed", "when written"])
 def test_a_full_disk_leaves_the_old_file_and_names_it(target: Path, size: int) -> None:
-    with pytest.raises(OSError, match=r"t\.txt'$") as caught, replacing(target) as file:
+    with (
+        pytest.raises(OSError, match=r"t\.txt'$") as caught,
+        small_disk(),
+        replacing(target) as file,
+    ):
         file.write("x" * size)
     assert caught.value.errno == errno.EFBIG
     assert caught.value.filename == str(target)
