@@ -59,7 +59,7 @@ sanitize: $(VENV)/installed
 	  $(BIN)/cmake --preset $$preset && $(BIN)/cmake --build --preset $$preset && \
 	  $(BIN)/ctest --preset $$preset || exit 1; \
 	done
-	bash .ci/sanitize-python $(BIN)/python $(CORE_TESTS)
+	bash .ci/sanitize-python $(BIN)/python -m "not slow" $(CORE_TESTS)
 
 python-test: $(VENV)/installed
 	$(BIN)/python -m pytest -m "not slow"
