@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from w2stree.shorten import num_columns, quoted, shorten
+from w2stree.shorten import num_columns, quoted, shorten, where_they_part
 
 
 @pytest.mark.parametrize(
@@ -43,3 +43,9 @@ def test_quoted_shows_every_space_and_line_break() -> None:
     assert quoted("a  b\n", 10) == r"'a  b\n'"
     assert quoted("a  b\n", 4) == "'a  …'"
     assert quoted("打开门", 5) == "'打开…'"
+
+
+def test_what_differs_first_is_shown_with_a_little_before_it() -> None:
+    assert where_they_part("abcdef", "abcxyz", before=2) == 1
+    assert where_they_part("abc", "abcd", before=2) == 1
+    assert where_they_part("abc", "xyz") == where_they_part("", "a") == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from itertools import takewhile
 
 
 def shorten(text: str, width: int) -> str:
@@ -13,6 +14,13 @@ def shorten(text: str, width: int) -> str:
 def quoted(text: str, width: int) -> str:
     """In quotes, at most `width` columns of it; every space and line break stays visible."""
     return repr(_cut(text, width))
+
+
+def where_they_part(one: str, other: str, *, before: int = 30) -> int:
+    """From which character on to show two texts, so that what differs first is seen: `before`
+    characters that they have in common stand in front of it."""
+    same = takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))
+    return max(0, sum(1 for _ in same) - before)
 
 
 def num_columns(text: str) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from itertools import takewhile
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Annotated
@@ -15,7 +14,7 @@ from w2stree.cli.extra import needs
 from w2stree.cli.parameters import whole_number
 from w2stree.cli.progress import Bars
 from w2stree.errors import InvalidInput
-from w2stree.shorten import quoted
+from w2stree.shorten import quoted, where_they_part
 from w2stree.trajectories.trajectory import Trajectory
 
 if TYPE_CHECKING:
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
 _SHOWN_DIFFERENCES = 20
 _SHOWN_COLUMNS = 120
-_SHOWN_BEFORE = 30  # characters in common before the first that differs
 
 
 def verify(
@@ -76,8 +74,7 @@ def verify(
 
 def _describe(difference: Difference) -> str:
     recorded, replayed = difference.recorded, difference.replayed
-    same = takewhile(lambda pair: pair[0] == pair[1], zip(recorded, replayed, strict=False))
-    start = max(0, sum(1 for _ in same) - _SHOWN_BEFORE)
+    start = where_they_part(recorded, replayed)
     return (
         f"{difference.task_id}, sample {difference.sample_index}, step {difference.step}: "
         f"{difference.what} differs{f' from character {start} on' if start else ''}\n"

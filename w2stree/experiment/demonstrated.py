@@ -11,18 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
 from pathlib import Path
 
 from w2stree.environments.protocol import ExpertTurn
 from w2stree.errors import Error, InvalidInput
-from w2stree.shorten import quoted
+from w2stree.shorten import quoted, where_they_part
 from w2stree.trajectories.files import read_trajectories
 from w2stree.trajectories.trajectory import Trajectory
 from w2stree.turns.react import parse_action, parse_thought, render_turn
 
 _SHOWN_COLUMNS = 100
-_SHOWN_BEFORE = 30  # characters in common before the first that differs
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +77,7 @@ class Demonstrated:
             raise self._refusal(replayed.task_id, "the return", *scores)
 
     def _refusal(self, task_id: str, what: str, before: str, now: str) -> InvalidInput:
-        same = takewhile(lambda pair: pair[0] == pair[1], zip(before, now, strict=False))
-        start = max(0, sum(1 for _ in same) - _SHOWN_BEFORE)
+        start = where_they_part(before, now)
         where = f" from character {start} on" if start else ""
         return InvalidInput(
             f"{self.path}: {task_id}: {what} is{where} {quoted(before[start:], _SHOWN_COLUMNS)} "
