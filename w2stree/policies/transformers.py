@@ -60,7 +60,9 @@ class TransformersPolicy:
         turns = [self._grammar.start(episode.admissible_actions) for episode in episodes]
         self._generate(self._cache, episodes, turns)
         self.num_generated_tokens += sum(len(turn.ids) for turn in turns)
-        return [sampled_turn(self._chat, turn.ids, turn.logprobs) for turn in turns]
+        return [
+            sampled_turn(self._chat, turn.ids, turn.logprobs, is_cut=turn.is_cut) for turn in turns
+        ]
 
     def forget(self, key: int) -> None:
         self._episodes.pop(key, None)

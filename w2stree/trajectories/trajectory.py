@@ -59,8 +59,8 @@ class Step:
 
     `tool_calls` are what a turn called instead of naming an action in words: its `action` is made
     of them (`tool_call.action_of`), and `response` is the text beside them, often none.
-    `is_cut`: the turn hit a limit on its length, so the model did not end it; its `token_ids` then
-    have no end-of-turn mark.
+    `is_cut`: the turn hit a limit on its length, so the model did not end it; the end-of-turn mark
+    in its `token_ids` was put there.
 
     Raises `InvalidInput` for tool calls that are no tuple of `ToolCall`, or of another action.
     """

@@ -32,7 +32,8 @@ class Turn:
     """One turn in the making: `ids` and `logprobs` so far, and what may follow.
 
     `allowed` is None where any token may come, else the ids that may. After every `push`,
-    tokens without an alternative are appended at log-probability 0, as if sampled.
+    tokens without an alternative are appended at log-probability 0, as if sampled. `is_cut`: a
+    free turn reached `max_new_tokens` before its end.
     """
 
     def __init__(self, grammar: TurnGrammar, admissible_actions: Sequence[str]) -> None:
@@ -41,7 +42,7 @@ class Turn:
         self._num_free = 0
         self.ids: list[int] = []
         self.logprobs: list[float] = []
-        self.is_done = False
+        self.is_done = self.is_cut = False
         self.allowed: list[int] | None = None
         self._node: dict[int, Any] | None = None
         if grammar.decoding.actions == "admissible":
@@ -66,7 +67,7 @@ class Turn:
             self.is_done = self.ids[-len(grammar.end_ids) :] == grammar.end_ids
             if not self.is_done and self._num_free >= grammar.decoding.max_new_tokens:
                 self._force(grammar.end_ids)
-                self.is_done = True
+                self.is_done = self.is_cut = True
         elif token in grammar.end_ids:
             # The model would stop before acting: its mark must not stand inside the turn.
             self.ids.pop()
