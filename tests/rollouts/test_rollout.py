@@ -286,3 +286,19 @@ def test_an_expert_who_cannot_be_quoted_is_an_error_not_another_action() -> None
         (played,) = rollout(pool, ExpertPolicy(), plans("task-0", num_samples=1), instruction="")
     assert played.status == "error"
     assert "the expert does 'east\\nand on', which no turn can say" in str(played.origin.error)
+
+
+class Reading(RandomPolicy):
+    """As a model does, it reads what was said before."""
+
+    tokenizer = "a tokenizer's fingerprint"
+
+
+def test_a_model_is_not_shown_turns_whose_words_nobody_knows() -> None:
+    east = Step("east", "You are in room 1.")
+    plan = EpisodePlan("task-0", 0, Sampling(), 5, prefix=(east,))
+    with pytest.raises(InvalidInput, match="task 'task-0': step 1, 'east', has no response"):
+        play(Reading(), [plan])
+    assert play(RandomPolicy(), [plan])["task-0", 0].status in ("done", "truncated")
+    said = replace(plan, prefix=(replace(east, response="Action: east"),))
+    assert play(Reading(), [said])["task-0", 0].steps[0] == said.prefix[0]

@@ -21,7 +21,7 @@ from w2stree.errors import InvalidInput, MissingDependency, ModelFailure
 from w2stree.policies.protocol import Episode
 from w2stree.shorten import quoted
 from w2stree.trajectories.tool_call import ToolCall
-from w2stree.trajectories.trajectory import Step
+from w2stree.trajectories.trajectory import Step, refuse_wordless
 from w2stree.turns.admissible import structured_output
 from w2stree.turns.chat import ChatFormat
 from w2stree.turns.decoding import Decoding
@@ -236,6 +236,7 @@ def _only_choice(reply: Any) -> Any:
 
 
 def _messages(episode: Episode) -> list[dict[str, Any]]:
+    refuse_wordless(episode.steps, "the history")
     history: list[dict[str, Any]] = [asdict(message) for message in episode.prompt]
     for step in episode.steps:
         history += _exchange(step) if step.tool_calls else _said(step)
