@@ -22,13 +22,14 @@ def sampled_turn(
 ) -> AgentTurn:
     """The turn of sampled `ids`; its text is all before the end-of-turn mark.
 
-    A turn that was cut off, or that stopped on half of a mark of several tokens, gets the mark at
-    log-probability 0, as the template would: later turns and training see a whole turn.
+    A turn that was cut off, that stopped on half of a mark of several tokens, or on another mark
+    of the model's own (`ChatFormat.stop_ids`), gets the template's mark at log-probability 0, as
+    the template would: later turns and training see a whole turn.
     """
     ids, end = list(ids), chat.end_ids
     scores = None if logprobs is None else list(logprobs)
     if ids[-len(end) :] != end:
-        if ids and ids[-1] == end[-1]:
+        if ids and (ids[-1] == end[-1] or ids[-1] in chat.stop_ids):
             ids.pop()
             if scores:
                 scores.pop()
