@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
@@ -38,10 +40,12 @@ def plain() -> ChatFormat:
     return ChatFormat(byte_level())
 
 
-def play(grammar: TurnGrammar, chat: ChatFormat, seed: int) -> Turn:
+def play(
+    grammar: TurnGrammar, chat: ChatFormat, seed: int, actions: Sequence[str] = ACTIONS
+) -> Turn:
     """Random tokens, as an untrained model would say them."""
     rng = np.random.default_rng(seed)
-    turn = grammar.start(ACTIONS)
+    turn = grammar.start(actions)
     for _ in range(1000):
         if turn.is_done:
             return turn
@@ -126,8 +130,8 @@ def test_nothing_to_choose_from_is_a_failure_that_names_the_way_out(plain: ChatF
 
 
 def test_an_action_that_no_turn_can_say_is_a_failure_that_names_it(plain: ChatFormat) -> None:
-    with pytest.raises(ModelFailure, match="'go '"):
-        TurnGrammar(plain, CHOICE).start(["go "])
+    with pytest.raises(ModelFailure, match="the action ''"):
+        TurnGrammar(plain, CHOICE).start([""])
     few = ChatFormat(sentencepiece(has_bytes=False))
     with pytest.raises(ModelFailure, match="cannot write 'Action: tür'"):
         TurnGrammar(few, CHOICE).start(["go", "tür"])
@@ -180,6 +184,16 @@ def test_a_line_break_within_a_token_ends_the_thought() -> None:
         while not turn.is_done:
             turn.push(int(turn.allowed[0]), -1.0)  # type: ignore[index]
         assert tokenizer.decode(turn.ids) == f"Thought:{text}<|im_end|>"
+
+
+def test_actions_are_any_texts(plain: ChatFormat) -> None:
+    """Of several lines, in marks, with spaces around them."""
+    actions = ["go ", " go", "`go`", "write a\nAction: b", "Thought: x"]
+    for decoding in (CHOICE, THOUGHT):
+        grammar = TurnGrammar(plain, decoding)
+        for seed in range(40):
+            turn = play(grammar, plain, seed, actions)
+            assert parse_action(turn.said().response, actions=actions) in actions
 
 
 def test_free_turns_end_at_their_mark_or_at_the_limit(chat: ChatFormat) -> None:

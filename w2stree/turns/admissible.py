@@ -59,10 +59,9 @@ class Speller:
         """
         thought = _ANY if before else ""
         turn = render_turn(thought, action)
-        if parse_action(turn) != action:
+        if not action or parse_action(turn, actions=(action,)) != action:
             raise ModelFailure(
-                f"the environment lists {quoted(action, 200)}, and a turn that says so reads as "
-                f"{parse_action(turn)!r}: use free decoding"
+                f"the environment lists the action {quoted(action, 200)}, which no turn can say"
             )
         text, ids = self._turn(turn)
         length = len(text) - len(turn.encode()) + len(before.encode()) if before else 0
