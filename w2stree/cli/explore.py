@@ -102,6 +102,7 @@ def _row(name: str, tallies: Sequence[TaskTally]) -> tuple[str, ...]:
 
 def _play(config: ExplorationConfig, journal: Journal) -> Exploration:
     """The plan from the roots, then, where there is one, the plan from the tree's nodes."""
+    from w2stree.experiment.listed_actions import refuse_unlisted
     from w2stree.rollouts.branching import plan_branches
     from w2stree.rollouts.exploration import Exploration, choose_tasks, plan_episodes
 
@@ -109,6 +110,8 @@ def _play(config: ExplorationConfig, journal: Journal) -> Exploration:
     with config.environment.pool() as pool, Bars() as bars, bars.line("episodes") as show:
         tasks = config.tasks
         task_ids = choose_tasks(pool, tasks.split, first=tasks.first, count=tasks.count)
+        if config.policy.chooser and task_ids:
+            refuse_unlisted(config.environment, pool, task_ids[0])
         exploration = Exploration(
             journal,
             pool,

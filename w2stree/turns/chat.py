@@ -56,6 +56,9 @@ class ChatFormat:
         self.end_ids = self._encode(self._end_of_turn)
         if not self.end_ids:
             raise InvalidInput("the chat template does not mark the end of an assistant turn")
+        marks = [tokenizer.eos_token_id, *(self.end_ids if len(self.end_ids) == 1 else ())]
+        # Each of these ids alone ends a turn, whatever the template writes there.
+        self.stop_ids = frozenset(mark for mark in marks if mark is not None)
 
     def prompt_ids(self, prompt: Sequence[Message]) -> list[int]:
         """Ids of the messages before the first agent turn, with the generation prompt."""

@@ -35,15 +35,16 @@ def sampled_turn(
 ) -> AgentTurn:
     """The turn of sampled `ids`; its text is all before the end-of-turn mark.
 
-    A turn that stopped on half of a mark of several tokens gets the mark at log-probability 0, and
-    so does one that was cut off, as the template would: later turns see a whole turn. Who put it
-    there is kept: `is_cut` says that the ids came with a mark that the model did not set, and ids
-    without any are cut.
+    A turn that stopped on half of a mark of several tokens, or on another mark of the model's own
+    (`ChatFormat.stop_ids`), gets the template's mark at log-probability 0, and so does one that
+    was cut off, as the template would: later turns see a whole turn. Who put it there is kept:
+    `is_cut` says that the ids came with a mark that the model did not set, and ids without any are
+    cut.
     """
     ids, end = list(ids), chat.end_ids
     scores = None if logprobs is None else list(logprobs)
     if ids[-len(end) :] != end:
-        if ids and ids[-1] == end[-1]:
+        if ids and (ids[-1] == end[-1] or ids[-1] in chat.stop_ids):
             ids.pop()
             if scores:
                 scores.pop()
