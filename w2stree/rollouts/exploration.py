@@ -20,6 +20,7 @@ from typing import ClassVar, cast, get_args
 from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.errors import ExplorationFailure, IdenticalTrajectories, InvalidInput
 from w2stree.policies.protocol import AsyncPolicy, ModelName, Policy, Sampling
+from w2stree.rollouts.cut_returns import CutReturnCount
 from w2stree.rollouts.rollout import EpisodePlan, rollout
 from w2stree.rollouts.tally import TaskTally, num_sampled_tokens
 from w2stree.trajectories.field_types import check_field_types
@@ -135,6 +136,7 @@ class Exploration:
         self._max_attempts = max_attempts
         self._success_threshold = success_threshold
         self._progress = progress
+        self._cut_returns = CutReturnCount()
         self._num_attempts: dict[tuple[str, int], int] = {}
         self._finished: set[tuple[str, int]] = set()
         self._planned: set[tuple[str, int]] = set()
@@ -149,7 +151,8 @@ class Exploration:
     def play(self, plans: Sequence[EpisodePlan]) -> bool:
         """Play what is missing of `plans`; False where the budget ended it (`spent` says which).
 
-        Warns `IdenticalTrajectories` of tasks whose runs all took the same actions. Raises
+        Warns `IdenticalTrajectories` of tasks whose runs all took the same actions, and
+        `CutReturns` of returns that did not fit [0, 1]. Raises
         `JournalError` where the journal cannot be written and `ExplorationFailure` after
         `MAX_ERRORS_IN_A_ROW`; what was acknowledged stays.
         """
@@ -163,6 +166,7 @@ class Exploration:
                 if part and self.spent() is None:
                     self._play_part(self._policy(model), part)
         self._warn_of_one_sequence()
+        self._cut_returns.warn()
         return not missing
 
     def spent(self) -> str | None:
@@ -256,6 +260,7 @@ class Exploration:
         self._num_tokens += num_sampled_tokens(trajectory)
         tally = self.tallies.setdefault(trajectory.task_id, TaskTally())
         tally.add(trajectory, success_threshold=self._success_threshold)
+        self._cut_returns.add(trajectory)
 
     def _warn_of_one_sequence(self) -> None:
         alike = [task for task, tally in self.tallies.items() if tally.is_one_sequence]
