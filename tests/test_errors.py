@@ -11,11 +11,11 @@ import w2stree
 from w2stree import errors
 from w2stree.cli.app import main
 from w2stree.errors import (
+    CutReturns,
     EnvironmentFailure,
     Error,
     ExplorationFailure,
     ForestFileError,
-    CutReturns,
     IdenticalTrajectories,
     InvalidInput,
     JournalError,
