@@ -26,6 +26,7 @@ __all__ = [
     "JournalError",
     "MissingDependency",
     "ModelFailure",
+    "RowsTooLong",
     "RunDirectoryError",
 ]
 
@@ -65,3 +66,7 @@ class RunDirectoryError(Error, RuntimeError):
 
 class IdenticalTrajectories(UserWarning):
     """All trajectories of a task took the same actions: likely greedy decoding, no pairs."""
+
+
+class RowsTooLong(UserWarning):
+    """Rows exceed `max_length` tokens and are left out of training: mostly long runs, failures."""
