@@ -21,6 +21,7 @@ from w2stree.errors import (
     JournalError,
     MissingDependency,
     ModelFailure,
+    RowsTooLong,
     RunDirectoryError,
 )
 

@@ -27,6 +27,7 @@ __all__ = [
     "JournalError",
     "MissingDependency",
     "ModelFailure",
+    "RowsTooLong",
     "RunDirectoryError",
     "TurnsWithoutAction",
 ]
@@ -75,3 +76,7 @@ class IdenticalTrajectories(UserWarning):
 
 class TurnsWithoutAction(UserWarning):
     """Most turns of an exploration had no action: the model answers in a form that is not read."""
+
+
+class RowsTooLong(UserWarning):
+    """Rows exceed `max_length` tokens and are left out of training: mostly long runs, failures."""

@@ -131,8 +131,8 @@ def test_too_long_rows_are_left_out_whole_and_counted() -> None:
     chat = ChatFormat(tiny_tokenizer())
     rows = preference_rows(build_forest([GOOD, BAD]).pairs(), "suffix")
     length = len(chat.prompt_ids(GOOD.prompt) + chat.steps_ids(GOOD.steps)[0])
-    assert tokenize_sft([GOOD], chat, max_length=length).num_too_long == 0
-    assert tokenize_sft([GOOD], chat, max_length=length - 1).num_too_long == 1
+    assert tokenize_sft([GOOD], chat, max_length=length).too_long == []
+    assert tokenize_sft([GOOD], chat, max_length=length - 1).too_long == [GOOD]
     assert tokenize_preferences(rows, chat, max_length=length - 1) == [None]
 
 

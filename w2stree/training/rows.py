@@ -60,10 +60,10 @@ class PreferenceRow:
 
 @dataclass(frozen=True, slots=True)
 class TokenizedRows:
-    """Rows ready for a trainer, and how many were left out because they exceed the length."""
+    """Rows ready for a trainer, and the trajectories left out because they exceed the length."""
 
     rows: list[dict[str, list[int]]]
-    num_too_long: int
+    too_long: list[Trajectory]
 
 
 def preference_rows(pairs: Iterable[PreferencePair], completion: Completion) -> list[PreferenceRow]:
@@ -174,7 +174,7 @@ def tokenize_sft(
 
     `all_tokens` labels observations too: self-supervised pretraining on transcripts.
     """
-    rows, num_too_long = [], 0
+    rows, too_long = [], []
     fingerprint = chat.fingerprint()
     for trajectory in trajectories:
         prompt = chat.prompt_ids(trajectory.prompt)
@@ -185,10 +185,10 @@ def tokenize_sft(
             prompt_labels = [IGNORED] * len(prompt)
         labels = [token if keep else IGNORED for token, keep in zip(ids, mask, strict=True)]
         if len(prompt) + len(ids) > max_length:
-            num_too_long += 1
+            too_long.append(trajectory)
         else:
             rows.append({"input_ids": prompt + ids, "labels": prompt_labels + labels})
-    return TokenizedRows(rows, num_too_long)
+    return TokenizedRows(rows, too_long)
 
 
 def tokenize_preferences(
