@@ -26,6 +26,7 @@ __all__ = [
     "JournalError",
     "MissingDependency",
     "ModelFailure",
+    "RowWarning",
     "RunDirectoryError",
 ]
 
@@ -65,3 +66,8 @@ class RunDirectoryError(Error, RuntimeError):
 
 class IdenticalTrajectories(UserWarning):
     """All trajectories of a task took the same actions: likely greedy decoding, no pairs."""
+
+
+class RowWarning(UserWarning):
+    """Rows for a trainer are fewer than one might think, or it would train on more than the
+    agent's turns."""

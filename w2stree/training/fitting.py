@@ -69,7 +69,13 @@ class Fitting:
             seed=self.seed,
             progress=self.progress,
         )
-        counts = {"num_rows": len(rows.rows), "num_too_long": rows.num_too_long}
+        counts = {
+            "num_rows": len(rows.rows),
+            "num_too_long": rows.num_too_long,
+            "num_wordless": rows.num_wordless,
+            "num_untaught": rows.num_untaught,
+            "num_untaught_turns": rows.num_untaught_turns,
+        }
         return Trained(model, tokenizer, {**counts, **metrics})
 
     def dpo(
