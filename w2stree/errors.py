@@ -28,6 +28,7 @@ __all__ = [
     "ModelFailure",
     "RowWarning",
     "RunDirectoryError",
+    "TurnsWithoutAction",
 ]
 
 
@@ -71,3 +72,7 @@ class IdenticalTrajectories(UserWarning):
 class RowWarning(UserWarning):
     """Rows for a trainer are fewer than one might think, or it would train on more than the
     agent's turns."""
+
+
+class TurnsWithoutAction(UserWarning):
+    """Most turns of an exploration had no action: the model answers in a form that is not read."""
