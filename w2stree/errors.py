@@ -27,6 +27,7 @@ __all__ = [
     "MissingDependency",
     "ModelFailure",
     "RowWarning",
+    "RowsTooLong",
     "RunDirectoryError",
     "TurnsWithoutAction",
 ]
@@ -72,6 +73,10 @@ class IdenticalTrajectories(UserWarning):
 class RowWarning(UserWarning):
     """Rows for a trainer are fewer than one might think, or it would train on more than the
     agent's turns."""
+
+
+class RowsTooLong(UserWarning):
+    """Rows exceed `max_length` tokens and are left out of training: mostly long runs, failures."""
 
 
 class TurnsWithoutAction(UserWarning):

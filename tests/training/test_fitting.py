@@ -36,13 +36,14 @@ def test_sft_is_train_sft_on_tokenized_rows(tmp_path: Path) -> None:
         (tiny_model(tokenizer), tokenizer), [GOOD, BAD], ONE_EPOCH
     )
     rows = tokenize_sft([GOOD, BAD], ChatFormat(tokenizer), max_length=512).rows
-    model, metrics = train_sft(
+    again = train_sft(
         tiny_model(tokenizer), tokenizer, rows, ONE_EPOCH, output_dir=str(tmp_path), seed=5
     )
-    expected = model.state_dict()
+    expected = again.model.state_dict()
     found = trained.model.state_dict()
     assert all(torch.equal(found[name], expected[name]) for name in expected)
-    assert trained.metrics["last_loss"] == metrics["last_loss"]
+    assert trained.metrics["loss_after"] == again.metrics["loss_after"]
+    assert trained.steps == [{**again.steps[0], "num_tokens": trained.steps[0]["num_tokens"]}]
     assert (trained.metrics["num_rows"], trained.metrics["num_too_long"]) == (2, 0)
     assert told == [1]
 

@@ -73,7 +73,7 @@ def test_actions_without_words_give_rows_only_when_asked() -> None:
         assert [r.turns(r.chosen)[0].response for r in rows[:1]] == ["Action: a"]
     chat = ChatFormat(tiny_tokenizer())
     found = tokenize_sft([*bare, GOOD], chat, max_length=512)
-    assert (found.places, found.num_wordless) == ([3], 3)
+    assert (found.kept, found.num_wordless) == ([GOOD], 3)
     assert len(tokenize_sft(bare, chat, max_length=512, render_actions=True).rows) == 3
 
 
@@ -205,8 +205,8 @@ def test_too_long_rows_are_left_out_whole_and_counted() -> None:
     chat = ChatFormat(tiny_tokenizer())
     rows = preference_rows(build_forest([GOOD, BAD]).pairs(), "suffix")
     length = len(chat.prompt_ids(GOOD.prompt) + chat.steps_ids(GOOD.steps)[0])
-    assert tokenize_sft([GOOD], chat, max_length=length).num_too_long == 0
-    assert tokenize_sft([GOOD], chat, max_length=length - 1).num_too_long == 1
+    assert tokenize_sft([GOOD], chat, max_length=length).too_long == []
+    assert tokenize_sft([GOOD], chat, max_length=length - 1).too_long == [GOOD]
     assert tokenize_preferences(rows, chat, max_length=length - 1) == [None]
 
 
@@ -254,7 +254,7 @@ def test_a_turn_without_an_action_is_context_and_not_taught() -> None:
 def test_a_run_of_nothing_else_gives_no_row() -> None:
     silent = replace(GOOD, steps=_rambling().steps[:1])
     found = tokenize_sft([silent, GOOD], ChatFormat(tiny_tokenizer()), max_length=512)
-    assert (found.places, found.num_untaught) == ([1], 1)
+    assert (found.kept, found.num_untaught) == ([GOOD], 1)
 
 
 def test_a_turn_without_an_action_is_not_chosen() -> None:

@@ -141,14 +141,21 @@ def test_forests_that_know_no_prompts_are_refused_and_completed(tmp_path: Path) 
 def test_a_dataset_says_how_many_failures_it_holds() -> None:
     tokenizer = tiny_tokenizer()
     paths = [GOOD, BAD, WORSE]
-    with pytest.warns(RowWarning, match=r"2 of 3 trajectories are failures .*min_return=1\.0"):
+    with pytest.warns(RowWarning, match=r"2 of 3 trajectories are failures .*min_return=1 leaves"):
         rows = sft_dataset(paths, tokenizer=tokenizer)
     assert rows["total_return"] == [1.0, 0.0, 0.1]
     kept = sft_dataset(paths, tokenizer=tokenizer, min_return=0.1)
     assert kept["total_return"] == [1.0, 0.1]
-    assert kept.info.description == "2 of 3 trajectories, 1 of them failures (return below 1.0)"
+    assert kept.info.description == "2 of 3 trajectories, 1 of them failures (return below 1)"
     assert len(sft_dataset(paths, tokenizer=tokenizer, min_return=0.0)) == 3
     assert len(sft_dataset(paths[::2], tokenizer=tokenizer, success_threshold=0.1)) == 2
+    graded = [replace(t, total_return=100 * t.total_return) for t in paths]
+    with pytest.raises(
+        InvalidInput, match=r"total_return 100 is outside \[0, 1\]; state the range"
+    ):
+        sft_dataset(graded, tokenizer=tokenizer)
+    with pytest.warns(RowWarning, match=r"2 of 3 .* \(return below 60\)"):
+        sft_dataset(graded, tokenizer=tokenizer, success_threshold=0.6, return_range=(0, 100))
     with pytest.raises(InvalidInput, match=r"min_return=2\.0 leaves none of 3"):
         sft_dataset(paths, min_return=2.0)
     with pytest.raises(InvalidInput, match="no trajectories"):

@@ -32,6 +32,13 @@ if TYPE_CHECKING:
     from w2stree.forest.pairs import PreferencePair
 
 Completion = Literal["step", "suffix"]
+
+WORDLESS = (
+    "their log kept actions without the agent's words (Step.response); render_actions=True makes "
+    "each the turn 'Action: …'"
+)
+"""Why turns of which only the action is known give no row."""
+
 IGNORED = -100
 """The label of a token that is not trained on (PyTorch's cross-entropy default)."""
 
@@ -116,16 +123,26 @@ class TokenizedRows:
     """Rows ready for a trainer, and what was left out of them."""
 
     rows: list[dict[str, list[int]]]
-    places: list[int]
-    """Which of the trajectories given each row is of."""
-    num_too_long: int = 0
-    """Rows that exceed the length."""
+    kept: list[Trajectory]
+    """What each row is of."""
+    too_long: list[Trajectory]
+    """Left out because they exceed the length."""
     num_wordless: int = 0
-    """Trajectories with a step of which only the action is known."""
+    """Left out: a step of which only the action is known."""
     num_untaught: int = 0
-    """Trajectories in which no turn is taught."""
+    """Left out: no turn is taught."""
     num_untaught_turns: int = 0
     """Turns without an action in the rows kept: context, not labels."""
+
+    def notes(self) -> list[str]:
+        """What was left out though it was not too long, and why."""
+        return notes_of(self.num_wordless, self.num_untaught)
+
+
+def notes_of(num_wordless: int, num_untaught: int) -> list[str]:
+    """A sentence for each kind of trajectories that gave no row, none for none."""
+    reasons = ((num_wordless, WORDLESS), (num_untaught, "none of their turns has an action"))
+    return [f"{count} trajectories are left out: {why}" for count, why in reasons if count]
 
 
 def preference_rows(
@@ -145,7 +162,7 @@ def preference_rows(
     negative. Its returns and counts are of the distinct trajectories in its pairs. Task,
     divergence and texts are those of the first pair that prefers the chosen side.
 
-    No row come of two sides that read the same, of a `step` whose better turn holds no action, and
+    No row comes of two sides that read the same, of a `step` whose better turn holds no action, and
     of turns whose words a log did not keep (`Step.is_worded`). With `render_actions` such a turn is
     `Action: …`, words that nobody said. `PreferenceRows` counts each kind.
 
@@ -242,9 +259,9 @@ def tokenize_sft(
 
     Raises `InvalidInput` for a trajectory without a prompt.
     """
-    found = TokenizedRows([], [])
+    found = TokenizedRows([], [], [])
     fingerprint = chat.fingerprint()
-    for place, given in enumerate(trajectories):
+    for given in trajectories:
         require_prompt(given)
         trajectory = rendered(given) if render_actions else given
         if not all(step.is_worded for step in trajectory.steps):
@@ -261,12 +278,12 @@ def tokenize_sft(
             prompt_labels = [IGNORED] * len(prompt)
         labels = [token if keep else IGNORED for token, keep in zip(ids, mask, strict=True)]
         if max_length is not None and len(prompt) + len(ids) > max_length:
-            found.num_too_long += 1
+            found.too_long.append(given)
         elif num_untaught == len(steps) > 0:
             found.num_untaught += 1
         else:
             found.num_untaught_turns += num_untaught
-            found.places.append(place)
+            found.kept.append(given)
             found.rows.append({"input_ids": prompt + ids, "labels": prompt_labels + labels})
     return found
 
@@ -314,14 +331,11 @@ def tokenize_preferences(
 def _taught_ids(chat: ChatFormat, steps: Sequence[Step]) -> tuple[list[int], list[int]]:
     """`ChatFormat.steps_ids`, the turns that are not taught masked."""
     ids, mask = chat.steps_ids(steps)
-    if all(is_taught(step) for step in steps):
-        return ids, mask
-    begin = 0
-    for step in steps:
-        end = begin + len(chat.response_ids(step))
+    for i, step in enumerate(steps):
         if not is_taught(step):
+            end = len(chat.steps_ids(steps[: i + 1])[0])
+            begin = end - len(chat.response_ids(step))
             mask[begin:end] = [0] * (end - begin)
-        begin = end + len(chat.observation_ids(step.observation))
     return ids, mask
 
 

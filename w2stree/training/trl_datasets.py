@@ -20,13 +20,16 @@ from typing import TYPE_CHECKING, Any
 from w2stree.errors import InvalidInput, MissingDependency, RowWarning
 from w2stree.training.comparisons import rendered, require_prompt
 from w2stree.training.rows import (
+    WORDLESS,
     Completion,
     PreferenceRow,
     PreferenceRows,
     is_taught,
+    notes_of,
     preference_rows,
     tokenize_sft,
 )
+from w2stree.trajectories.returns import ReturnRange, at_least, check_returns, threshold_in
 from w2stree.trajectories.trajectory import Message, Step, Trajectory
 from w2stree.turns.chat import ChatFormat
 
@@ -74,7 +77,7 @@ def preference_dataset(
             "w2stree.training.fitting.Fitting.dpo trains each under its own"
         )
     if found.num_wordless:
-        notes.append(f"{found.num_wordless} rows are left out: {_WORDLESS}")
+        notes.append(f"{found.num_wordless} rows are left out: {WORDLESS}")
     compared = [turns for row in rows for turns in (row.turns(row.chosen), row.turns(row.rejected))]
     if share := _share_of_answers(compared):
         notes.append(
@@ -92,6 +95,7 @@ def sft_dataset(
     *,
     min_return: float | None = None,
     success_threshold: float = 1.0,
+    return_range: ReturnRange | None = None,
     tokenizer: Any = None,
     teach_without_action: bool = False,
     render_actions: bool = False,
@@ -108,18 +112,22 @@ def sft_dataset(
     `{% generation %}` marks. A `RowWarning` says what share of the texts that is.
 
     A best path may be a failure: where all runs of its task are, it is one of them. Those with a
-    return below `success_threshold` are counted in a `RowWarning`, unless `min_return` says which
-    are wanted (0.0: all of them).
+    return below `success_threshold`, a share of `return_range` ([0, 1] unless stated), are counted
+    in a `RowWarning`, unless `min_return` (in units of return) says which are wanted. Equal but for
+    rounding is enough.
 
     A trajectory with a step whose words a log did not keep gives no row, and a `RowWarning` counts
     it; with `render_actions` such a turn is `Action: …`, words that nobody said.
 
     Needs the `train` extra. Raises `InvalidInput` where nothing is left, for a trajectory without a
-    prompt, and for tool calls without a `tokenizer`: each chat template writes them in its own way.
+    prompt, for a return outside `return_range`, and for tool calls without a `tokenizer`: each chat
+    template writes them in its own way.
     """
     library = _datasets()
     given = list(trajectories)
-    kept = [t for t in given if min_return is None or t.total_return >= min_return]
+    check_returns(((f"task {t.task_id!r}", t.total_return) for t in given), return_range)
+    success = threshold_in(return_range, success_threshold)
+    kept = [t for t in given if min_return is None or at_least(t.total_return, min_return)]
     if not kept:
         raise InvalidInput(
             f"min_return={min_return} leaves none of {len(given)} trajectories; lower it"
@@ -138,20 +146,20 @@ def sft_dataset(
             teach_without_action=teach_without_action,
             render_actions=render_actions,
         )
-        found, records = [kept[place] for place in tokenized.places], tokenized.rows
-        _note_left_out(notes, tokenized.num_wordless, tokenized.num_untaught)
+        found, records = tokenized.kept, tokenized.rows
+        notes += tokenized.notes()
     if not found:
         raise InvalidInput(f"no rows: {'; '.join(notes)}")
-    num_failures = sum(t.total_return < success_threshold for t in found)
+    num_failures = sum(not at_least(t.total_return, success) for t in found)
     if num_failures and min_return is None:
         notes.append(
-            f"{num_failures} of {len(found)} trajectories are failures (return below "
-            f"{success_threshold}), imitated like the rest; min_return={success_threshold} leaves "
-            "them out, min_return=0.0 says that they are wanted"
+            f"{num_failures} of {len(found)} trajectories are failures (return below {success:g}), "
+            f"imitated like the rest; min_return={success:g} leaves them out, and a lower one says "
+            "that they are wanted"
         )
     description = (
         f"{len(found)} of {len(given)} trajectories, {num_failures} of them failures "
-        f"(return below {success_threshold})"
+        f"(return below {success:g})"
     )
     rows = [
         {**record, "task_id": t.task_id, "total_return": t.total_return}
@@ -168,7 +176,7 @@ def _chat_rows(
     for trajectory in trajectories:
         require_prompt(trajectory)
     found = [t for t in trajectories if all(step.is_worded for step in t.steps)]
-    _note_left_out(notes, len(trajectories) - len(found), 0)
+    notes += notes_of(len(trajectories) - len(found), 0)
     num_without = sum(not is_taught(step) for t in found for step in t.steps)
     if num_without and not teach_without_action:
         notes.append(
@@ -183,19 +191,6 @@ def _chat_rows(
             "has generation marks"
         )
     return found, [{"messages": _dicts([*t.prompt, *_messages(t.steps)[:-1]])} for t in found]
-
-
-def _note_left_out(notes: list[str], num_wordless: int, num_untaught: int) -> None:
-    if num_wordless:
-        notes.append(f"{num_wordless} trajectories are left out: {_WORDLESS}")
-    if num_untaught:
-        notes.append(f"{num_untaught} trajectories are left out: none of their turns has an action")
-
-
-_WORDLESS = (
-    "their log kept actions without the agent's words (`response`); render_actions=True makes "
-    "each the turn `Action: …`"
-)
 
 
 def _description(found: PreferenceRows, num_kept: int, completion: Completion) -> str:
@@ -213,7 +208,7 @@ def _description(found: PreferenceRows, num_kept: int, completion: Completion) -
 
 def _remedy(found: PreferenceRows) -> str:
     if found.num_wordless:
-        return _WORDLESS
+        return WORDLESS
     return "rows need pairs that differ in return: lower min_gap, or explore more"
 
 
