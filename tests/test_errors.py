@@ -15,6 +15,7 @@ from w2stree.errors import (
     Error,
     ExplorationFailure,
     ForestFileError,
+    IdenticalTrajectories,
     InvalidInput,
     JournalError,
     MissingDependency,

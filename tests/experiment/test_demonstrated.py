@@ -36,6 +36,7 @@ from w2stree.experiment.pipeline import stages
 from w2stree.experiment.run_directory import StageWriter
 from w2stree.experiment.stages import demonstrate
 from w2stree.experiment.stages.context import Context
+from w2stree.training.optimisation import Lora
 from w2stree.trajectories.journal import Journal
 from w2stree.trajectories.origin import Origin
 
@@ -262,6 +263,31 @@ def test_a_model_that_is_not_there_is_refused_before_anything_runs(tmp_path: Pat
         context.config = context.config.model_copy(update={"weak": weak})
         with pytest.raises(InvalidInput, match=r"absent: no config.json; give the directory of a"):
             check(context)
+
+
+@pytest.mark.parametrize("role", ["weak", "strong"])
+def test_adapters_of_layers_that_are_not_there_are_refused_before_anything_runs(
+    tmp_path: Path, role: str
+) -> None:
+    lora = Lora(target_modules=("c_attn",))
+    with experiment(tmp_path, hunts(range(4))) as context:
+        section = getattr(context.config, role)
+        section = section.model_copy(update={"sft": replace(section.sft, lora=lora)})
+        context.config = context.config.model_copy(update={role: section})
+        told = rf"^{role}.architecture: lora.target_modules names c_attn, the model has q_proj"
+        with pytest.raises(InvalidInput, match=told):
+            check(context)
+
+
+def test_a_launcher_of_several_processes_is_refused_before_anything_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with (
+        experiment(tmp_path, hunts(range(4))) as context,
+        pytest.raises(InvalidInput, match=r"a launcher .* started 2 processes"),
+    ):
+        check(context)
 
 
 def test_an_embedding_that_is_not_installed_is_missed_before_anything_runs(

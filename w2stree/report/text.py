@@ -281,6 +281,7 @@ def caveats(report: Report) -> list[str]:
             f"The test tasks are the train fold's from number {tasks['test_offset']} on: new tasks "
             f"of things that training tasks have too, not the {report.noun}'s own test fold."
         )
+    lines += _left_out(report)
     for row in report.rows:
         if row.num_errors:
             label = report.methods[row.method].label
@@ -288,6 +289,24 @@ def caveats(report: Report) -> list[str]:
                 f"{row.num_errors} episodes of {label} ended in an error and are not "
                 "scored; a task without a finished episode counts 0."
             )
+    return lines
+
+
+def _left_out(report: Report) -> list[str]:
+    """What stages did not learn from, since it is too long."""
+    lines = []
+    for stage in report.stages:
+        metrics = stage["metrics"]
+        if not metrics.get("num_too_long"):
+            continue
+        what, which = "preference rows", ""
+        if "num_too_long_failures" in metrics:
+            what = "trajectories"
+            which = f", {metrics['num_too_long_failures']:.0f} of them failures"
+        lines.append(
+            f"{stage['stage']} was trained without {metrics['num_too_long']:.0f} {what} of more "
+            f"than max_length ({report.config['max_length']}) tokens{which}."
+        )
     return lines
 
 

@@ -46,7 +46,7 @@ def check_model_directory(
             f"{folder}: the model has {limit} positions, fewer than max_length ({max_length}): "
             f"set max_length to {limit}"
         )
-    _check_layers(folder, config, [o for o in optimisations if o.lora])
+    check_layers(str(folder), config, optimisations)
 
 
 def _config(folder: Path) -> Any:
@@ -94,14 +94,15 @@ def _check_generation_config(folder: Path) -> None:
             raise InvalidInput(f"{folder}/generation_config.json: {error}") from error
 
 
-def _check_layers(folder: Path, config: Any, with_adapters: list[Optimisation]) -> None:
-    if not with_adapters:
-        return
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config)
-    for optimisation in with_adapters:
-        assert optimisation.lora is not None
+def check_layers(where: str, config: Any, optimisations: Iterable[Optimisation]) -> None:
+    """Raises `InvalidInput`, told of `where`, for adapters of layers that a model of this
+    configuration of transformers does not have."""
+    adapters = [o.lora for o in optimisations if o.lora is not None]
+    if adapters:
+        with torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(config)
+    for lora in adapters:
         try:
-            refuse_absent_layers(model, optimisation.lora)
+            refuse_absent_layers(model, lora)
         except InvalidInput as error:
-            raise InvalidInput(f"{folder}: {error}") from error
+            raise InvalidInput(f"{where}: {error}") from error
