@@ -1,4 +1,4 @@
-"""docs/training.md: its example trains what it says."""
+"""docs/rows.md: its example trains what it says."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from w2stree.training.models import load_model, save_model
 
 pytestmark = pytest.mark.train
 
-DOCS = Path(__file__).parents[2] / "docs" / "training.md"
+DOCS = Path(__file__).parents[2] / "docs" / "rows.md"
 
 
 def test_the_example_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
