@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ import torch
 from support.tiny_models import BAD, GOOD, WORSE, tiny_model, tiny_tokenizer
 from transformers import AutoModelForCausalLM
 
-from w2stree.training import precision
+from w2stree.forest.build import build_forest
+from w2stree.training import precision, scoring, trainers
 from w2stree.training.models import save_model
 from w2stree.training.optimisation import Lora, Optimisation
 from w2stree.training.precision import Precision, precision_of
-from w2stree.training.rows import tokenize_sft
+from w2stree.training.rows import preference_rows, tokenize_preferences, tokenize_sft
+from w2stree.training.scoring import sequence_logprobs
 from w2stree.training.trainers import TrainedWeights, train_sft
 from w2stree.turns.chat import ChatFormat
 
@@ -121,6 +124,44 @@ def test_adapters_are_float32_over_a_bfloat16_base(
     gain, exact_gain = _gains(checkpoint, trained, exact)
     assert gain == pytest.approx(exact_gain, rel=0.1)
     assert exact_gain > 0.05
+
+
+def test_adapters_stay_float32_beside_a_reference_that_is_the_start(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (trainers, scoring):
+        monkeypatch.setattr(
+            module,
+            "training_precision",
+            lambda model, lora: precision_of(model.dtype, lora=lora, bfloat16=True),
+        )
+    monkeypatch.setattr(precision, "best_device", lambda: "cpu")
+    trained: list[set[torch.dtype]] = []
+    own = trainers._train
+
+    def watched(trainer: Any, *args: Any) -> TrainedWeights:
+        parameters = trainer.model.parameters()
+        trained.append({p.dtype for p in parameters if p.requires_grad})
+        return own(trainer, *args)
+
+    monkeypatch.setattr(trainers, "_train", watched)
+    tokenizer = tiny_tokenizer()
+    found = preference_rows(build_forest([GOOD, BAD]).pairs(), "suffix")
+    rows = tokenize_preferences(found, ChatFormat(tokenizer), max_length=512)
+    ((c, r),) = sequence_logprobs(_opened(checkpoint), rows, batch_size=1, lora=True)
+    dpo = trainers.train_dpo(
+        _opened(checkpoint),
+        tokenizer,
+        [{**rows[0], "ref_chosen_logps": c, "ref_rejected_logps": r}],
+        Optimisation(1, 1e-4, 1, lora=Lora(r=4, alpha=8)),
+        beta=0.1,
+        sft_weight=0.0,
+        reference_is_start=True,
+        output_dir=str(tmp_path),
+        seed=0,
+    )
+    assert trained == [{torch.float32}]
+    assert dpo.steps[0]["loss"] == pytest.approx(math.log(2), abs=1e-4)
 
 
 def test_what_was_trained_whole_is_saved_and_opened_as_float32(

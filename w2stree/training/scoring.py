@@ -10,7 +10,7 @@ from trl.trainer.dpo_trainer import DataCollatorForPreference
 
 from w2stree.training.labelled import fused_head
 from w2stree.training.memory import told_of_memory
-from w2stree.training.precision import training_precision
+from w2stree.training.precision import Precision, training_precision
 from w2stree.training.rows import IGNORED
 
 
@@ -32,7 +32,6 @@ class MaskedPreferenceCollator(DataCollatorForPreference):  # type: ignore[misc]
         return batch
 
 
-@torch.no_grad()
 def sequence_logprobs(
     model: Any, rows: Sequence[dict[str, list[int]]], *, batch_size: int, lora: bool = False
 ) -> list[tuple[float, float]]:
@@ -47,7 +46,15 @@ def sequence_logprobs(
     not known (`labelled.check_head`).
     """
     precision = training_precision(model, lora=lora)
-    model = model.to(precision.weights).eval()
+    return score(model.to(precision.weights), rows, precision, batch_size=batch_size)
+
+
+@torch.no_grad()
+def score(
+    model: Any, rows: Sequence[dict[str, list[int]]], precision: Precision, *, batch_size: int
+) -> list[tuple[float, float]]:
+    """`sequence_logprobs` of a model whose weights are as they should be: no one is cast."""
+    model.eval()
     collate = MaskedPreferenceCollator(pad_token_id=0)
     logprobs: list[tuple[float, float]] = []
     with precision.autocast(), fused_head(model):

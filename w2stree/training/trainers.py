@@ -25,7 +25,7 @@ from w2stree.training.optimisation import Optimisation
 from w2stree.training.positions import refuse_beyond_positions
 from w2stree.training.precision import Precision, training_precision
 from w2stree.training.rows import IGNORED
-from w2stree.training.scoring import MaskedPreferenceCollator, sequence_logprobs
+from w2stree.training.scoring import MaskedPreferenceCollator, score
 
 _COMPARED_ROWS = 64
 _AVERAGED_STEPS = 10
@@ -148,7 +148,7 @@ def train_dpo(
         callbacks=[_Log(progress)],
     )
     if reference_is_start:
-        _check_first_loss(trainer, rows, optimisation)
+        _check_first_loss(trainer, rows[: optimisation.rows_at_a_time], precision)
     return _train(trainer, lengths, optimisation, precision)
 
 
@@ -215,16 +215,13 @@ def _num_chosen_tokens(batch: Mapping[str, Any]) -> int:
 
 
 def _check_first_loss(
-    trainer: MaskedDPOTrainer, rows: Sequence[dict[str, Any]], optimisation: Optimisation
+    trainer: MaskedDPOTrainer, rows: Sequence[dict[str, Any]], precision: Precision
 ) -> None:
-    first = rows[: optimisation.rows_at_a_time]
-    now = sequence_logprobs(
-        trainer.model, first, batch_size=len(first), lora=optimisation.lora is not None
-    )
     loss = 0.0
-    for row, (chosen, rejected) in zip(first, now, strict=True):
+    now = score(trainer.model, rows, precision, batch_size=len(rows))
+    for row, (chosen, rejected) in zip(rows, now, strict=True):
         ratios = (chosen - row["ref_chosen_logps"], rejected - row["ref_rejected_logps"])
-        loss += math.log1p(math.exp(-trainer.beta * (ratios[0] - ratios[1]))) / len(first)
+        loss += math.log1p(math.exp(-trainer.beta * (ratios[0] - ratios[1]))) / len(rows)
     if abs(loss - math.log(2)) > 1e-3:
         raise InvalidInput(
             f"the first DPO loss is {loss:.4f}, not ln 2 = {math.log(2):.4f}, although policy "
