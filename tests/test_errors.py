@@ -21,7 +21,6 @@ from w2stree.errors import (
     JournalError,
     MissingDependency,
     ModelFailure,
-    RowsTooLong,
     RunDirectoryError,
 )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from w2stree.errors import InvalidInput, RowsTooLong
+from w2stree.errors import InvalidInput, RowsTooLong, RowWarning
 from w2stree.training.optimisation import Optimisation
 from w2stree.training.rows import PreferenceRow, tokenize_preferences, tokenize_sft
 from w2stree.training.scoring import sequence_logprobs
@@ -56,18 +56,28 @@ class Fitting:
         optimisation: Optimisation,
         *,
         all_tokens: bool = False,
+        teach_without_action: bool = False,
+        render_actions: bool = False,
     ) -> Trained:
         """Supervised fine-tuning on the agent's turns; see `train_sft`. `all_tokens`: on the
-        observations too."""
+        observations too; the other options are those of `tokenize_sft`. What gives no row is told
+        by a `RowWarning` and counted."""
         model, tokenizer = start
         rows = tokenize_sft(
             trajectories,
             ChatFormat(tokenizer),
             max_length=self.max_length,
             all_tokens=all_tokens,
+            teach_without_action=teach_without_action,
+            render_actions=render_actions,
         )
+        notes = rows.notes()
+        if notes and not rows.rows:
+            raise InvalidInput(f"no trajectories to train on: {'; '.join(notes)}")
         self._refuse_none_left(len(rows.rows), len(trajectories), "trajectories")
         num_failures = sum(t.total_return < self.success_threshold for t in rows.too_long)
+        for note in notes:
+            warnings.warn(note, RowWarning, stacklevel=2)
         if rows.too_long:
             self._warn(
                 f"{len(rows.too_long)} of {len(trajectories)} trajectories",
@@ -86,6 +96,9 @@ class Fitting:
             "num_rows": len(rows.rows),
             "num_too_long": len(rows.too_long),
             "num_too_long_failures": num_failures,
+            "num_wordless": rows.num_wordless,
+            "num_untaught": rows.num_untaught,
+            "num_untaught_turns": rows.num_untaught_turns,
         }
         return Trained(trained.model, tokenizer, {**counts, **trained.metrics}, trained.steps)
 
