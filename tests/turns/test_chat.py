@@ -45,6 +45,7 @@ def test_pieces_join_to_the_template_s_own_rendering(template: str | None) -> No
     tokenizer = tiny_tokenizer()
     if template:
         tokenizer.chat_template = template
+        tokenizer.add_special_tokens({"additional_special_tokens": ["<|im_start|>", "<|im_end|>"]})
     chat = ChatFormat(tokenizer)
     ids, _ = chat.steps_ids(GOOD.steps)
     joined = tokenizer.decode(chat.prompt_ids(GOOD.prompt) + ids)

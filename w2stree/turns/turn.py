@@ -36,7 +36,7 @@ def sampled_turn(
         if scores is not None:
             scores += [0.0] * len(end)
     return AgentTurn(
-        response=chat.tokenizer.decode(ids[: len(ids) - len(end)]),
+        response=chat.text(ids),
         token_ids=tuple(ids),
         logprobs=None if scores is None else tuple(scores),
     )
