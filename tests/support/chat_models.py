@@ -6,9 +6,8 @@ template's own marks.
 
 from __future__ import annotations
 
-import importlib.util
+import functools
 import re
-from pathlib import Path
 from typing import Any
 
 from tokenizers import (
@@ -36,15 +35,25 @@ _WORDS = ("<think>", "</think>", "<tool_call>", "</tool_call>")  # added, but no
 _EOS = {"<|im_end|>", "<|eot_id|>", "<\uff5cend▁of▁sentence\uff5c>", "<|return|>"}
 
 
-def trl_template(name: str) -> str:
-    spec = importlib.util.find_spec("trl")
-    assert spec is not None and spec.origin is not None
-    return (Path(spec.origin).parent / "chat_templates" / f"{name}.jinja").read_text("utf-8")
-
-
 def byte_level(template: str | None, *, marks: tuple[str, ...] = ()) -> Any:
     """As Qwen, Llama 3, GPT-2: bytes, GPT-4's way to split text, marks outside of the merges."""
     found = sorted({*_MARK.findall(template or ""), *marks, "<bos>", "<eos>"})
+    bpe = Tokenizer.from_str(_trained_on_bytes())
+    bpe.add_special_tokens(found)
+    bpe.add_tokens([AddedToken(word, normalized=False) for word in _WORDS])
+    eos = next((mark for mark in found if mark in _EOS), "<eos>")
+    return PreTrainedTokenizerFast(
+        tokenizer_object=bpe,
+        bos_token="<bos>",
+        eos_token=eos,
+        pad_token="<eos>",
+        chat_template=template,
+        clean_up_tokenization_spaces=False,
+    )
+
+
+@functools.cache
+def _trained_on_bytes() -> str:
     bpe = Tokenizer(models.BPE())
     split = (
         r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -64,17 +73,19 @@ def byte_level(template: str | None, *, marks: tuple[str, ...] = ()) -> Any:
             show_progress=False,
         ),
     )
-    bpe.add_special_tokens(found)
-    bpe.add_tokens([AddedToken(word, normalized=False) for word in _WORDS])
-    eos = next((mark for mark in found if mark in _EOS), "<eos>")
-    return PreTrainedTokenizerFast(
-        tokenizer_object=bpe,
-        bos_token="<bos>",
-        eos_token=eos,
-        pad_token="<eos>",
-        chat_template=template,
-        clean_up_tokenization_spaces=False,
+    return bpe.to_str()
+
+
+@functools.cache
+def _trained_on_words() -> Any:
+    by_words = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True, fuse_unk=True))
+    by_words.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always", split=True)
+    bytes_ = [f"<0x{byte:02X}>" for byte in range(256)]
+    special = ["<unk>", "<s>", "</s>", *bytes_]
+    by_words.train_from_iterator(
+        TEXTS, trainers.BpeTrainer(vocab_size=600, special_tokens=special, show_progress=False)
     )
+    return by_words
 
 
 def sentencepiece(
@@ -97,17 +108,7 @@ def sentencepiece(
             decoders.Strip(" ", 1, 0),
         ]
     )
-    by_words = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True, fuse_unk=True))
-    by_words.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always", split=True)
-    bytes_ = [f"<0x{byte:02X}>" for byte in range(256)]
-    by_words.train_from_iterator(
-        TEXTS,
-        trainers.BpeTrainer(
-            vocab_size=600, special_tokens=["<unk>", "<s>", "</s>", *bytes_], show_progress=False
-        ),
-    )
-    trained = by_words.model
-    bpe.model = trained
+    bpe.model = _trained_on_words().model
     bpe.add_special_tokens(["<unk>", "<s>", "</s>", *marks])
     return PreTrainedTokenizerFast(
         tokenizer_object=bpe,

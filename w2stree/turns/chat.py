@@ -27,6 +27,7 @@ from w2stree.trajectories.trajectory import Message, Step
 from w2stree.turns.marks import Marks
 from w2stree.turns.proof import num_shared, prove, prove_thinking, where_they_part
 from w2stree.turns.template import own_template, stop_clock
+from w2stree.turns.thinking import opens_thinking
 
 _MARK = "\u2402"  # a character no chat template touches
 _TASK = (Message("user", "task"),)
@@ -120,6 +121,11 @@ class ChatFormat:
         eos = self.tokenizer.eos_token_id
         return sorted({self.end_ids[-1], *([] if eos is None else [int(eos)])})
 
+    @property
+    def begins_in_thinking(self) -> bool:
+        """Whether the generation prompt leaves a block of thinking open, for a turn to begin in."""
+        return opens_thinking(self.opening)
+
     def prompt_ids(self, prompt: Sequence[Message]) -> list[int]:
         """Ids of the messages before the first agent turn, with the generation prompt.
 
@@ -132,9 +138,13 @@ class ChatFormat:
     def response_ids(self, step: Step) -> list[int]:
         """Ids of one agent turn, its end-of-turn mark included: the sampled ones where kept.
 
-        The caller answers for `token_ids` being of this tokenizer; see `fingerprint`.
+        A turn that was cut off gets the mark that the template gives every turn. The caller answers
+        for `token_ids` being of this tokenizer; see `fingerprint`.
         """
-        return self.turn_ids(step.response) if step.token_ids is None else list(step.token_ids)
+        if step.token_ids is None:
+            return self.turn_ids(step.response)
+        ids, end = list(step.token_ids), self.end_ids
+        return ids + end if step.is_cut and ids[-len(end) :] != end else ids
 
     def turn_ids(self, response: str) -> list[int]:
         """Ids of an agent turn with this text, in its place: from right after the generation
@@ -184,14 +194,16 @@ class ChatFormat:
     def steps_ids(self, steps: Sequence[Step]) -> tuple[list[int], list[int]]:
         """Ids and loss mask (1 on agent tokens) of consecutive steps.
 
-        The last step's observation is left out: nothing the agent says follows it.
+        The last step's observation is left out: nothing the agent says follows it. Nor did the
+        agent say the end of a turn that was cut off.
         """
         ids: list[int] = []
         mask: list[int] = []
         for i, step in enumerate(steps):
             response = self.response_ids(step)
             ids += response
-            mask += [1] * len(response)
+            num_said = len(response) - (len(self.end_ids) if step.is_cut else 0)
+            mask += [1] * num_said + [0] * (len(response) - num_said)
             if i + 1 < len(steps):
                 observation = self.observation_ids(step.observation)
                 ids += observation

@@ -78,7 +78,7 @@ def read_template(name_or_file: str | Path) -> str:
             raise InvalidInput(f"chat_template: {text}: {error}") from None
     if text in builtin_names():
         return str((_builtin() / f"{text}.jinja").read_text(encoding="utf-8"))
-    folder = _of_trl()
+    folder = trl_folder()
     if folder is None:
         raise MissingDependency(
             f"chat_template: {text!r} is none of ours ({', '.join(builtin_names())}), and TRL, "
@@ -137,8 +137,8 @@ def _builtin() -> Any:
     return resources.files("w2stree.turns") / "chat_templates"
 
 
-def _of_trl() -> Path | None:
-    """The folder of TRL's templates, read without importing TRL, which takes seconds."""
+def trl_folder() -> Path | None:
+    """The folder of TRL's templates, found without importing TRL, which takes seconds."""
     found = importlib.util.find_spec("trl")
     if found is None or found.origin is None:
         return None
