@@ -19,19 +19,27 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 from w2stree.errors import InvalidInput
 from w2stree.trajectories.trajectory import Message, Step
 from w2stree.turns.marks import Marks
-from w2stree.turns.proof import num_shared, prove, prove_thinking, where_they_part
-from w2stree.turns.template import own_template, stop_clock
+from w2stree.turns.proof import (
+    num_shared,
+    prove,
+    prove_thinking,
+    prove_tools,
+    where_they_part,
+)
+from w2stree.turns.rendering import Record, Rendering
 from w2stree.turns.thinking import opens_thinking
+from w2stree.turns.tool_turns import tool_pieces
 
 _MARK = "\u2402"  # a character no chat template touches
-_TASK = (Message("user", "task"),)
-_ANSWER = Message("user", f"answer{_MARK}")
+_TASK: Record = {"role": "user", "content": "task"}
+_TURN: Record = {"role": "assistant", "content": _MARK}
+_ANSWER: Record = {"role": "user", "content": f"answer{_MARK}"}
+_TOOLS = ("tool",)  # stands for steps of tool calls among the prompts' roles
 _NO_PREFIX = "the chat template does not render a conversation as a prefix of its continuation"
 
 
@@ -46,16 +54,9 @@ class ChatFormat:
     """
 
     def __init__(self, tokenizer: Any) -> None:
-        template = own_template(tokenizer)
-        if template is None:
-            raise InvalidInput(
-                f"the tokenizer of {tokenizer.name_or_path or 'this model'} has no chat template: "
-                "give it one (chat_template: plain for a base model, chatml, another name or a "
-                "file; docs/models.md)"
-            )
         self.tokenizer = tokenizer
-        self._template = stop_clock(template)
-        self._marks = Marks(tokenizer, self._template)
+        self.rendering = Rendering(tokenizer)
+        self._marks = self.rendering.marks
         self._learn_pieces()
         self._refusals: dict[tuple[str, ...], str | None] = {}
         prove_thinking(self)
@@ -64,9 +65,9 @@ class ChatFormat:
         self._refusal(("system", "user"))
 
     def _learn_pieces(self) -> None:
-        whole = self._render([*_TASK, Message("assistant", _MARK), _ANSWER])
-        closed = self._render([*_TASK, Message("assistant", _MARK)], generate=False)
-        self.opening = self._render(_TASK)
+        write = self.rendering.write
+        whole, closed = write([_TASK, _TURN, _ANSWER]), write([_TASK, _TURN], generate=False)
+        self.opening = write([_TASK])
         if "task" not in self.opening:
             raise InvalidInput(
                 f"the chat template writes nothing of a message that is text ({self.opening!r}); "
@@ -79,7 +80,7 @@ class ChatFormat:
                 f"conversation: {where_they_part(self.opening, whole)}"
             )
         self.lead, found, tail = whole[len(self.opening) :].partition(_MARK)
-        glue, answered, _ = tail.partition(_ANSWER.content)
+        glue, answered, _ = tail.partition(_ANSWER["content"])
         if not found or not answered:
             raise InvalidInput(
                 f"{_NO_PREFIX}: it drops or rewrites earlier turns ({whole!r}); use one that keeps "
@@ -133,18 +134,38 @@ class ChatFormat:
         on (Mistral moves a system message to the last turn), or refuses.
         """
         self._prove(tuple(message.role for message in prompt))
-        return self._marks.ids(self._render([self._hidden(m) for m in prompt]))
+        return self._marks.ids(self.rendering.chat(prompt))
 
     def response_ids(self, step: Step) -> list[int]:
         """Ids of one agent turn, its end-of-turn mark included: the sampled ones where kept.
 
         A turn that was cut off gets the mark that the template gives every turn. The caller answers
-        for `token_ids` being of this tokenizer; see `fingerprint`.
+        for `token_ids` being of this tokenizer; see `fingerprint`. Raises `InvalidInput` for tool
+        calls where the template writes none.
         """
         if step.token_ids is None:
+            if step.tool_calls:
+                return self._after(self._before_response, self.pieces(step)[0])
             return self.turn_ids(step.response)
         ids, end = list(step.token_ids), self.end_ids
         return ids + end if step.is_cut and ids[-len(end) :] != end else ids
+
+    def answer_ids(self, step: Step) -> list[int]:
+        """Ids between a step's turn and the next: of a tool's answer, or `observation_ids`."""
+        if not step.tool_calls:
+            return self.observation_ids(step.observation)
+        turn, answer = self.pieces(step)
+        return self._after(_from_last(self._marks, turn), answer)
+
+    def pieces(self, step: Step) -> tuple[str, str]:
+        """The texts of a step's turn, its end-of-turn mark included, and of its answer with the
+        generation prompt, as the template writes them."""
+        if not step.tool_calls:
+            return self.turn_piece(step.response) + self.end, self.observation_piece(
+                step.observation
+            )
+        self._prove(_TOOLS)
+        return tool_pieces(self.rendering, self.opening, step)
 
     def turn_ids(self, response: str) -> list[int]:
         """Ids of an agent turn with this text, in its place: from right after the generation
@@ -157,11 +178,12 @@ class ChatFormat:
 
     def turn_piece(self, response: str) -> str:
         """The text of an agent turn as the template writes it, without its end-of-turn mark."""
-        return self.written_turn(self._hidden(Message("assistant", response)).content)
+        return self.written_turn(self._marks.hide(response, of_agent=True))
 
     def written_turn(self, response: str) -> str:
         """What the template makes of a turn whose marks are meant; `turn_piece` hides them."""
-        whole = self._render([*_TASK, Message("assistant", response), _ANSWER])
+        turn = {"role": "assistant", "content": response}
+        whole = self.rendering.write([_TASK, turn, _ANSWER])
         if not whole.startswith(self.opening) or not whole.endswith(self._tail):
             raise InvalidInput(f"the chat template drops or rewrites a turn of {response!r}")
         return whole[len(self.opening) : len(whole) - len(self._tail)]
@@ -181,8 +203,8 @@ class ChatFormat:
 
     def observation_piece(self, observation: str) -> str:
         """The text between two agent turns as the template writes it: it may trim the answer."""
-        answer = self._hidden(Message("user", observation))
-        whole = self._render([*_TASK, Message("assistant", _MARK), answer])
+        answer = self.rendering.message(Message("user", observation))
+        whole = self.rendering.write([_TASK, _TURN, answer])
         before = f"{self.opening}{self.lead}{_MARK}{self.end}"
         if not whole.startswith(before):
             raise InvalidInput(
@@ -202,28 +224,25 @@ class ChatFormat:
         for i, step in enumerate(steps):
             response = self.response_ids(step)
             ids += response
-            num_said = len(response) - (len(self.end_ids) if step.is_cut else 0)
+            is_cut = step.is_cut and not step.tool_calls
+            num_said = len(response) - (len(self.end_ids) if is_cut else 0)
             mask += [1] * num_said + [0] * (len(response) - num_said)
             if i + 1 < len(steps):
-                observation = self.observation_ids(step.observation)
-                ids += observation
-                mask += [0] * len(observation)
+                answer = self.answer_ids(step)
+                ids += answer
+                mask += [0] * len(answer)
         return ids, mask
 
     def history_ids(self, prompt: Sequence[Message], steps: Sequence[Step]) -> list[int]:
         """Ids of everything before the agent's next turn: the prompt h of Eq. 6."""
         ids = self.prompt_ids(prompt)
         for step in steps:
-            ids += self.response_ids(step) + self.observation_ids(step.observation)
+            ids += self.response_ids(step) + self.answer_ids(step)
         return ids
 
-    def template_ids(self, messages: Sequence[Message]) -> list[int]:
-        """The ids that the template itself gives a chat, with the generation prompt."""
-        return self._marks.ids(self.template_text(messages))
-
-    def template_text(self, messages: Sequence[Message]) -> str:
-        """The chat as the template itself renders it, with the generation prompt."""
-        return self._render([self._hidden(message) for message in messages])
+    def template_ids(self, prompt: Sequence[Message], steps: Sequence[Step]) -> list[int]:
+        """The ids that the template itself gives the whole chat, none of them kept ones."""
+        return self._marks.ids(self.rendering.chat(prompt, steps))
 
     def fingerprint(self) -> str:
         """Equal for two tokenizers exactly when they give every chat the same ids.
@@ -237,9 +256,9 @@ class ChatFormat:
         written = {
             name: str(token)
             for name, token in sorted(self.tokenizer.special_tokens_map.items())
-            if re.search(rf"\b{name}\b", self._template)
+            if re.search(rf"\b{name}\b", self.rendering.template)
         }
-        parts = [self._template, written, *(state[key] for key in changing)]
+        parts = [self.rendering.template, written, *(state[key] for key in changing)]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     def encode(self, text: str) -> list[int]:
@@ -266,10 +285,6 @@ class ChatFormat:
     def _decoded(self, ids: Sequence[int]) -> str:
         return str(self.tokenizer.decode(list(ids), clean_up_tokenization_spaces=False))
 
-    def _hidden(self, message: Message) -> Message:
-        is_agent = message.role == "assistant"
-        return Message(message.role, self._marks.hide(message.content, of_agent=is_agent))
-
     def _prove(self, roles: tuple[str, ...]) -> None:
         if refusal := self._refusal(roles):
             raise InvalidInput(refusal)
@@ -277,28 +292,12 @@ class ChatFormat:
     def _refusal(self, roles: tuple[str, ...]) -> str | None:
         """Why the template cannot be used with such a prompt; found out once."""
         if roles not in self._refusals:
+            self._refusals[roles] = None  # while it is tried
             try:
-                prove(self, roles)
+                prove_tools(self) if roles == _TOOLS else prove(self, roles)
             except InvalidInput as error:
                 self._refusals[roles] = str(error)
-            else:
-                self._refusals[roles] = None
         return self._refusals[roles]
-
-    def _render(self, messages: Sequence[Message], *, generate: bool = True) -> str:
-        try:
-            rendered = self.tokenizer.apply_chat_template(
-                [asdict(m) for m in messages],
-                chat_template=self._template,
-                tokenize=False,
-                add_generation_prompt=generate,
-            )
-        except Exception as error:  # whatever a stranger's template raises
-            roles = ", ".join(message.role for message in messages)
-            raise InvalidInput(
-                f"the chat template does not render a conversation of ({roles}): {error}"
-            ) from None
-        return str(rendered)
 
 
 def _from_last(marks: Marks, text: str) -> str:

@@ -64,6 +64,13 @@ class Marks:
         """The first control token that a text spells."""
         return self._any.search(text)
 
+    def find_special(self, text: str, start: int, end: int | None = None) -> re.Match[str] | None:
+        """The last special token in `text[start:end]`; without an `end`, the first from `start`."""
+        if end is None:
+            return self._special.search(text, start)
+        found = list(self._special.finditer(text, start, end))
+        return found[-1] if found else None
+
     def hide(self, text: str, *, of_agent: bool = False) -> str:
         """A message's text with the marks in it hidden, to be rendered and then read by `ids`.
 

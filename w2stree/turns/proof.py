@@ -11,16 +11,30 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from w2stree.errors import InvalidInput
+from w2stree.trajectories.tool_call import ToolCall, action_of
 from w2stree.trajectories.trajectory import Message, Step
 
 if TYPE_CHECKING:
     from w2stree.turns.chat import ChatFormat
+
+
+def _tool_step(arguments: str, observation: str, response: str = "") -> Step:
+    # Mistral's templates want ids of nine characters.
+    calls = (ToolCall("open_it", arguments, "abcdefghi"),)
+    return Step(action_of(calls), observation, response, tool_calls=calls)
+
 
 _STEPS = (
     Step("go north", "You see a door.\n", "Thought: I look.\nAction: go north"),
     Step("open door", "\n  It opens.\n\n", "Action: open door\n"),
     Step("wait", "", "Action: wait"),
     Step("look", "  A lamp,\ta box.", "Thought: What is here?\nAction: look"),
+)
+_TOOL_STEPS = (
+    _tool_step('{"what": "a fridge", "hard": true}', "It opens.\n"),
+    _STEPS[0],
+    _tool_step("{}", ""),
+    _tool_step('{"n": 2.5, "of": ["a", "b"]}', ' {"ok": 1}\n\n', "I try."),
 )
 _KEEP = (
     "Use a template that keeps every turn as it was (`chat_template`: a file, one of ours, or one "
@@ -36,22 +50,32 @@ def prove(chat: ChatFormat, roles: Sequence[str]) -> None:
         Message(role, "Action: look" if role == "assistant" else f"{role}:\n you see a door.\n")
         for role in roles
     ]
-    messages, pieces = list(prompt), chat.template_text(prompt)
-    for number, step in enumerate(_STEPS, start=1):
-        messages += [Message("assistant", step.response), Message("user", step.observation)]
-        text = chat.template_text(messages)
-        pieces += chat.turn_piece(step.response) + chat.end
-        pieces += chat.observation_piece(step.observation)
+    _prove(chat, prompt, _STEPS)
+
+
+def prove_tools(chat: ChatFormat) -> None:
+    """Raises `InvalidInput` unless the same holds among turns of tool calls."""
+    prompt = [Message("user", "Cook.")]
+    turn, _ = chat.pieces(_TOOL_STEPS[0])
+    if "a fridge" not in turn:
+        raise InvalidInput(f"the chat template writes no arguments of tool calls ({turn!r})")
+    _prove(chat, prompt, _TOOL_STEPS)
+
+
+def _prove(chat: ChatFormat, prompt: Sequence[Message], steps: Sequence[Step]) -> None:
+    after = f"After a prompt of roles ({', '.join(message.role for message in prompt)})"
+    joined, pieces = chat.template_ids(prompt, []), chat.rendering.chat(prompt)
+    for number, step in enumerate(steps, start=1):
+        pieces += "".join(chat.pieces(step))
+        text = chat.rendering.chat(prompt, steps[:number])
         if pieces != text:
             raise InvalidInput(
-                f"{_after(roles)}, the chat template does not render a conversation as a prefix of "
-                f"its continuation. In turn {number} the turns joined and the template's own text "
-                f"part: {where_they_part(pieces, text)}"
+                "the chat template does not render a conversation as a prefix of its "
+                f"continuation. {after}, in turn {number}, the turns joined and the template's "
+                f"own text part: {where_they_part(pieces, text)}"
             )
-        joined = chat.template_ids(prompt)
-        for earlier in _STEPS[:number]:
-            joined += chat.turn_ids(earlier.response) + chat.observation_ids(earlier.observation)
-        whole = chat.template_ids(messages)
+        joined += chat.response_ids(step) + chat.answer_ids(step)
+        whole = chat.template_ids(prompt, steps[:number])
         if joined != whole:
             raise InvalidInput(
                 "the tokenizer reads a whole chat otherwise than its pieces: "
@@ -112,7 +136,3 @@ def _where_ids_part(chat: ChatFormat, ours: Sequence[int], theirs: Sequence[int]
         f"after {name(list(theirs[max(0, at - 4) : at]))} come {name(list(ours[at : at + 4]))}, "
         f"but {name(list(theirs[at : at + 4]))} in the whole"
     )
-
-
-def _after(roles: Sequence[str]) -> str:
-    return f"after a prompt of roles ({', '.join(roles)})"
