@@ -19,6 +19,7 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from w2stree.errors import InvalidInput
@@ -35,6 +36,7 @@ from w2stree.turns.rendering import Record, Rendering
 from w2stree.turns.thinking import opens_thinking
 from w2stree.turns.tool_turns import tool_pieces
 
+_NUM_KEPT = 4096
 _MARK = "\u2402"  # a character no chat template touches
 _TASK: Record = {"role": "user", "content": "task"}
 _TURN: Record = {"role": "assistant", "content": _MARK}
@@ -57,6 +59,10 @@ class ChatFormat:
         self.tokenizer = tokenizer
         self.rendering = Rendering(tokenizer)
         self._marks = self.rendering.marks
+        # Few texts are new: environments and agents repeat themselves.
+        self._turn_ids = lru_cache(_NUM_KEPT)(self._read_turn)
+        self._observation_ids = lru_cache(_NUM_KEPT)(self._read_observation)
+        self._context_ids = lru_cache(_NUM_KEPT)(self._marks.ids)
         self._learn_pieces()
         self._refusals: dict[tuple[str, ...], str | None] = {}
         prove_thinking(self)
@@ -170,11 +176,14 @@ class ChatFormat:
     def turn_ids(self, response: str) -> list[int]:
         """Ids of an agent turn with this text, in its place: from right after the generation
         prompt to its end-of-turn mark. What the template writes before an answer is part of it."""
+        return list(self._turn_ids(response))
+
+    def _read_turn(self, response: str) -> tuple[int, ...]:
         piece = self.turn_piece(response)
         ids = self._after(self._before_response, f"{piece}{self.end}")
-        if ids[-1:] == self.end_ids[-1:]:
-            return ids
-        return self._after(self._before_response, piece) + self.end_ids
+        if ids[-1:] != self.end_ids[-1:]:
+            ids = self._after(self._before_response, piece) + self.end_ids
+        return tuple(ids)
 
     def turn_piece(self, response: str) -> str:
         """The text of an agent turn as the template writes it, without its end-of-turn mark."""
@@ -199,7 +208,11 @@ class ChatFormat:
 
     def observation_ids(self, observation: str) -> list[int]:
         """Ids between two agent turns: the environment's answer and the generation prompt."""
-        return self._after(self._before_observation, self.observation_piece(observation))
+        return list(self._observation_ids(observation))
+
+    def _read_observation(self, observation: str) -> tuple[int, ...]:
+        piece = self.observation_piece(observation)
+        return tuple(self._after(self._before_observation, piece))
 
     def observation_piece(self, observation: str) -> str:
         """The text between two agent turns as the template writes it: it may trim the answer."""
@@ -271,7 +284,7 @@ class ChatFormat:
         A text that melts into its context (a turn that begins with a line break, after one) is
         tokenised alone: the context was there first, and what was sampled began after it.
         """
-        before, ids = self._marks.ids(context), self._marks.ids(f"{context}{text}")
+        before, ids = self._context_ids(context), self._marks.ids(f"{context}{text}")
         if ids[: len(before)] == before:
             return ids[len(before) :]
         return self._marks.ids(text)
