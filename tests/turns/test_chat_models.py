@@ -16,6 +16,9 @@ from tokenizers import AddedToken
 from w2stree.errors import InvalidInput
 from w2stree.trajectories.trajectory import Message, Step
 from w2stree.turns.chat import ChatFormat
+from w2stree.turns.decoding import Decoding
+from w2stree.turns.grammar import TurnGrammar
+from w2stree.turns.react import parse_action, render_turn
 from w2stree.turns.template import read_template, set_template, trl_folder
 
 pytestmark = pytest.mark.train
@@ -204,3 +207,29 @@ def test_every_template_of_trl_is_taken_or_refused_by_name() -> None:
             ChatFormat(byte_level(read_template(file)))
         except InvalidInput as refusal:
             assert "the chat template" in str(refusal) or "the tokenizer" in str(refusal), file.stem
+
+
+@pytest.mark.parametrize("legacy", [False, True], ids=["first word", "every part"])
+@pytest.mark.parametrize("name", [piece[0] for piece in PIECES])
+def test_a_chosen_action_is_spelled_as_it_is_taught(name: str, legacy: bool) -> None:
+    marks = [AddedToken(m, special=True) for m in MARKS.get(name, ())]
+    template = TEMPLATES.get(name) or read_template(name)
+    chat = ChatFormat(sentencepiece(template, legacy=legacy, marks=tuple(marks)))
+    actions = ["take knife", "take the knife", "go north"]
+    for thought in (False, True):
+        grammar = TurnGrammar(chat, Decoding("admissible", thought=thought))
+        for action in actions:
+            taught = chat.turn_ids(render_turn("I look." if thought else "", action))
+            turn = grammar.start(actions)
+            while not turn.is_done:
+                assert turn.ids == taught[: len(turn.ids)]
+                turn.push(taught[len(turn.ids)], -1.0)
+            assert turn.ids == taught
+            assert parse_action(turn.said().response) == action
+
+
+def test_a_template_that_thinks_first_has_no_admissible_decoding() -> None:
+    chat = ChatFormat(_tokenizer("qwen3_training", {}))
+    with pytest.raises(InvalidInput, match="enable_thinking: false"):
+        TurnGrammar(chat, Decoding("admissible"))
+    assert TurnGrammar(chat, Decoding("free"))

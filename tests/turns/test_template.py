@@ -52,7 +52,7 @@ def test_a_base_model_is_given_one() -> None:
     set_template(tokenizer, "plain")
     chat = ChatFormat(tokenizer)
     assert tokenizer.decode(chat.prompt_ids(PROMPT)) == "<bos>User:\nCook.<eos>\nAssistant:\n"
-    assert chat.stop_ids == [tokenizer.eos_token_id], "it ends its turns with a token it knows"
+    assert chat.stop_ids == {tokenizer.eos_token_id}, "it ends its turns with a token it knows"
 
 
 def test_marks_that_the_tokenizer_does_not_have_are_no_marks() -> None:

@@ -74,6 +74,7 @@ class ChatFormat:
         write = self.rendering.write
         whole, closed = write([_TASK, _TURN, _ANSWER]), write([_TASK, _TURN], generate=False)
         self.opening = write([_TASK])
+        """A whole prompt: what stands before the agent's first turn."""
         if "task" not in self.opening:
             raise InvalidInput(
                 f"the chat template writes nothing of a message that is text ({self.opening!r}); "
@@ -101,6 +102,9 @@ class ChatFormat:
         ended = self._after(self._before_response, f"{self.lead}Action: go{self.end}")
         fits = ended[: len(said)] == said
         self.end_ids = ended[len(said) :] if fits else self._marks.ids(self.end)
+        eos = self.tokenizer.eos_token_id
+        # Each of these ids alone ends a turn, whatever the template writes there.
+        self.stop_ids = frozenset({self.end_ids[-1], self.end_ids[-1] if eos is None else int(eos)})
         spelled = self._spelled(said)
         self._spelled_lead = spelled[: max(0, spelled.find("Action: go"))]
 
@@ -121,12 +125,6 @@ class ChatFormat:
                 "model's own eos_token, or a template whose marks the tokenizer has"
             )
         return glue[: mark.end()]
-
-    @property
-    def stop_ids(self) -> list[int]:
-        """The single ids that end a turn: the template's mark and the tokenizer's own eos."""
-        eos = self.tokenizer.eos_token_id
-        return sorted({self.end_ids[-1], *([] if eos is None else [int(eos)])})
 
     @property
     def begins_in_thinking(self) -> bool:

@@ -41,7 +41,7 @@ _AROUND = (
     *(("```", "```"), ("**", "**"), ("`", "`"), ('"', '"'), ("'", "'")),
     *(("\u201c", "\u201d"), ("\u2018", "\u2019")),
 )
-_RENDERED = re.compile(rf"(?:{THOUGHT} [^\n]*\n)?{ACTION} (.*)", re.DOTALL)
+_RENDERED = re.compile(rf"(?:{THOUGHT}[^\n]*\n+)?{ACTION} (.*)", re.DOTALL)
 
 
 def render_turn(thought: str, action: str) -> str:

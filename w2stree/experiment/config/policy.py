@@ -38,6 +38,11 @@ class AnyPolicySection(Section):
         """Whether `policy("base")` can be made."""
         return True
 
+    @property
+    def chooser(self) -> str | None:
+        """What of it chooses among the actions that the environment lists; None: it needs none."""
+        return None
+
 
 class ModelPolicySection(AnyPolicySection):
     """A policy that is a model; `base_model` is what it was before its fine-tuning.
@@ -53,6 +58,11 @@ class ModelPolicySection(AnyPolicySection):
     @property
     def has_base_model(self) -> bool:
         return self.base_model is not None
+
+    @property
+    def chooser(self) -> str | None:
+        is_choice = self.decoding.actions == "admissible"
+        return "policy.decoding.actions: admissible" if is_choice else None
 
 
 class TransformersSection(ModelPolicySection):
@@ -82,6 +92,7 @@ class OpenAISection(ModelPolicySection):
     `tokenizer`: the directory of the served models' tokenizer; with it, vLLM is sent token ids, and
     its template is the one that counts. Without it the server renders chats by its own.
     `api_key_env` names the environment variable with the key, where the server wants one.
+    Admissible decoding needs the tokenizer.
     """
 
     name: Literal["openai"]
@@ -100,6 +111,15 @@ class OpenAISection(ModelPolicySection):
             raise ValueError(
                 "chat_template and template_arguments are of the tokenizer: give tokenizer (a "
                 "vLLM server is then sent token ids), or set them where the server is started"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _has_tokenizer_to_choose_with(self) -> OpenAISection:
+        if self.decoding.actions == "admissible" and self.tokenizer is None:
+            raise ValueError(
+                "decoding.actions: admissible is chosen token by token: set policy.tokenizer to "
+                "the served model's directory (vLLM takes token ids), or decoding.actions: free"
             )
         return self
 
@@ -153,6 +173,10 @@ class RandomSection(AnyPolicySection):
 
     name: Literal["random"]
     by_verb: bool = False
+
+    @property
+    def chooser(self) -> str | None:
+        return "policy: random"
 
     def policy(self, model: ModelName) -> Policy:
         return RandomPolicy(by_verb=self.by_verb)
