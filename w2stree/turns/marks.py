@@ -23,15 +23,18 @@ from w2stree.errors import InvalidInput
 _FENCE = "\U0010fffe"  # around a hidden mark
 _MEANT = "\U0010ffff"  # around a mark that the template means, while a hidden one is read
 _HIDDEN = re.compile(f"{_FENCE}(\\d+){_FENCE}")
-_BRACKETED = re.compile(r"<\S+>|\[\S+\]")
+# <|user|> <tool_call> [INST] <think>; but <b> and <table>, which Gemma has as tokens, are words.
+_BRACKETED = re.compile(
+    r"<[^\s<>]*[|\uff5c_][^\s<>]*>|\[\S+\]|</?\w*(?:think|thought|reason)\w*>", re.IGNORECASE
+)
 
 
 class Marks:
     """The control tokens of a tokenizer under a template, and its reading of rendered chats.
 
     A control token is a special token, or one of the added tokens that stands in the template or
-    in brackets (`<think>`, `<tool_call>`). Other added tokens are words: an environment's phrases,
-    runs of spaces.
+    looks like a mark (`<think>`, `<tool_call>`). Other added tokens are words: an environment's
+    phrases, runs of spaces, HTML.
 
     Raises `InvalidInput` for a tokenizer that is not of the tokenizers library.
     """
