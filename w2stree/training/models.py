@@ -152,7 +152,9 @@ def load_tokenizer(
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(
+            path, local_files_only=True, trust_remote_code=False
+        )
     except (OSError, ValueError, ImportError) as error:
         raise InvalidInput(f"{path}: no tokenizer that can be read: {error}") from None
     set_template(tokenizer, chat_template, template_arguments)
