@@ -19,7 +19,9 @@ from w2stree.report.charts import require_matplotlib
 from w2stree.report.templates import require_jinja2
 from w2stree.training.device import refuse_several_processes
 from w2stree.training.directory import check_layers, check_model_directory
+from w2stree.training.models import load_tokenizer
 from w2stree.training.optimisation import Optimisation
+from w2stree.turns.chat import ChatFormat
 
 
 def check(context: Context) -> None:
@@ -32,6 +34,7 @@ def check(context: Context) -> None:
     refuse_several_processes()
     _check_packages(config)
     _check_models(config)
+    _check_chats(config)
     _check_decoding(config)
     _check_demonstrations(context)
     tasks = config.tasks
@@ -78,6 +81,18 @@ def _optimisations(config: Config, role: str) -> Iterator[Optimisation]:
         if method.train is not None and (method.name == sft.WEAK.name) == (role == "weak"):
             settings = config.settings(method)
             yield settings if isinstance(settings, Optimisation) else settings.optimisation
+
+
+def _check_chats(config: Config) -> None:
+    """The strong model's template would else be looked at when the weak one has explored."""
+    for role, section in (("weak", config.weak), ("strong", config.strong)):
+        if section.path is not None:
+            try:
+                ChatFormat(
+                    load_tokenizer(section.path, section.chat_template, section.template_arguments)
+                )
+            except InvalidInput as error:
+                raise InvalidInput(f"{role} ({section.path}): {error}") from None
 
 
 def _check_decoding(config: Config) -> None:

@@ -17,7 +17,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from w2stree.errors import ModelFailure
+from w2stree.errors import InvalidInput, ModelFailure
 from w2stree.turns.admissible import Admissible, Opening, Speller
 from w2stree.turns.chat import ChatFormat
 from w2stree.turns.choices import Choices, Place
@@ -33,7 +33,7 @@ class TurnGrammar:
 
     `eos_ids`: ids that end what the model says, beside those the chat format knows of
     (`ChatFormat.stop_ids`). Raises `InvalidInput` where actions are to be admissible and it is not
-    known what the tokenizer's tokens write.
+    known what the tokenizer's tokens write, or the template wants a block of thinking first.
     """
 
     def __init__(
@@ -43,6 +43,7 @@ class TurnGrammar:
         self.chat, self.end_ids = chat, chat.end_ids
         self.stop_ids = chat.stop_ids.union(eos_ids)
         if decoding.actions == "admissible":
+            _refuse_thinking(chat)
             self.vocabulary = Vocabulary(chat.tokenizer)
             self.choice_ends = self.stop_ids | {self.end_ids[0]}
             self.choices = Choices(self.vocabulary, self.choice_ends)
@@ -60,6 +61,15 @@ class TurnGrammar:
 
     def _make_admissible(self, actions: tuple[str, ...]) -> Admissible:
         return Admissible(actions, self._speller, self.choices)
+
+
+def _refuse_thinking(chat: ChatFormat) -> None:
+    if chat.lead.strip() or chat.begins_in_thinking:
+        raise InvalidInput(
+            "admissible decoding writes no block of thinking, and this model's chat template has "
+            "one before every answer: set template_arguments: {enable_thinking: false} if the "
+            "template knows it, or decode freely (decoding.actions: free)"
+        )
 
 
 class Turn:
