@@ -26,7 +26,7 @@ from w2stree.turns.turn import AgentTurn
 
 pytestmark = pytest.mark.train
 PROMPT = (Message("user", "go"),)
-ACTIONS = ["go", "go on", "no", "nor"]
+ACTIONS = ["go", "go on", "go out", "no", "nor"]
 CHOICE = Decoding("admissible", thought=False)
 TEMPERATURE = 1.3
 
@@ -77,14 +77,30 @@ def texts(tokenizer: Any) -> list[bytes | None]:
 
 
 def by_enumeration(tokenizer: Any, probabilities: Probabilities) -> dict[str, float]:
-    """All paths of tokens whose text is an action's, each with its product of probabilities."""
+    """All paths of tokens whose text is an action's, each with its product of probabilities.
+
+    But where all actions that are left would go on with one token, in the tokenizer's own spelling
+    of each, that token is certain; and so is the rest of the only one left.
+    """
     written = texts(tokenizer)
     chat = ChatFormat(tokenizer)
     ends = {tokenizer.eos_token_id, *chat.end_ids}
     wanted = {f" {action}".encode(): action for action in ACTIONS}
     found = dict.fromkeys(ACTIONS, 0.0)
 
+    whole_ids = {a: (*chat.encode(f"Action: {a}"), *chat.end_ids) for a in ACTIONS}
+
     def go(said: tuple[int, ...], text: bytes, mass: float) -> None:
+        left = [action for whole, action in wanted.items() if whole.startswith(text)]
+        if len(left) == 1:
+            found[left[0]] += mass
+            return
+        next_ids = {whole_ids[a][len(said)] for a in left if whole_ids[a][: len(said)] == said}
+        is_own = all(whole_ids[action][: len(said)] == said for action in left)
+        if is_own and len(next_ids) == 1:
+            (token,) = next_ids
+            go((*said, token), text + (written[token] or b""), mass)
+            return
         allowed = {
             token: text + own
             for token, own in enumerate(written)

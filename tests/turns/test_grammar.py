@@ -106,12 +106,18 @@ def test_the_rest_of_the_only_action_left_is_written_without_asking(plain: ChatF
     assert turn.is_done
     assert plain.tokenizer.decode(turn.ids) == "Action: take the key<|im_end|>"
     other = TurnGrammar(plain, CHOICE).start(["go north", "take the key"])
-    other.push(plain.tokenizer.convert_tokens_to_ids("Ġ"), -1.0)
-    other.push(plain.tokenizer.convert_tokens_to_ids("t"), -1.0)
-    assert not other.is_done, "another spelling was begun: the model goes on with it"
-    while not other.is_done:
-        other.push(int(other.allowed[-1]), -1.0)  # type: ignore[index]
+    for token in ("Ġ", "t"):  # another spelling: it goes on in the longest tokens
+        other.push(plain.tokenizer.convert_tokens_to_ids(token), -1.0)
+    assert other.is_done
     assert plain.tokenizer.decode(other.ids) == "Action: take the key<|im_end|>"
+    assert other.logprobs.count(-1.0) == 2
+
+
+def test_what_all_that_are_left_begin_with_is_written_without_asking(plain: ChatFormat) -> None:
+    turn = TurnGrammar(plain, CHOICE).start(["go to the café", "go to the café x"])
+    assert plain.tokenizer.decode(turn.ids) == "Action: go to the café"
+    assert turn.allowed is not None
+    assert set(plain.end_ids) < set(turn.allowed.tolist())
 
 
 def test_equal_places_are_one_array_of_sorted_ids(plain: ChatFormat) -> None:
@@ -230,7 +236,7 @@ def test_a_model_s_own_end_ends_an_action_that_others_begin_with(plain: ChatForm
     grammar = TurnGrammar(plain, CHOICE)
     for end in (plain.tokenizer.eos_token_id, *plain.end_ids):
         turn = grammar.start(["go", "go north"])
-        turn.push(plain.tokenizer.convert_tokens_to_ids("Ġgo"), -1.0)
+        assert plain.tokenizer.decode(turn.ids) == "Action: go"
         assert turn.allowed is not None
         assert end in turn.allowed
         turn.push(end, -1.0)

@@ -4,8 +4,7 @@
     line_start         Thought: …⏎·Action: go north       the thought's own line break was sampled
     line_end           Thought: …·⏎Action: go north       the thought stopped without one
 
-At each, ids that all actions' own spellings begin with are written without asking, as far as
-`Action:` goes; the choice begins behind them.
+What all actions begin with, `Action:` at least, is written without asking (`choices`).
 """
 
 from __future__ import annotations
@@ -13,25 +12,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from itertools import accumulate
-from typing import NamedTuple
 
 from w2stree.errors import InvalidInput, ModelFailure
 from w2stree.shorten import quoted
 from w2stree.trajectories.trajectory import Step
 from w2stree.turns.chat import ChatFormat
-from w2stree.turns.choices import Choices, Place, Rest, common_beginning
-from w2stree.turns.react import ACTION, THOUGHT, parse_action, render_turn
+from w2stree.turns.choices import Choices, Place, Rest
+from w2stree.turns.react import THOUGHT, parse_action, render_turn
 from w2stree.turns.vocabulary import Vocabulary
 
 _ANY = "x"
 """Stands for any thought: what follows one is spelled as it is after this."""
-
-
-class Opening(NamedTuple):
-    """Ids that are written without asking, and the choice behind them."""
-
-    forced: tuple[int, ...]
-    place: Place
 
 
 class Speller:
@@ -97,36 +88,24 @@ class Admissible:
         self._actions, self._speller, self._choices = actions, speller, choices
 
     @cached_property
-    def turn_start(self) -> Opening:
-        return self._opening("", ACTION)
+    def turn_start(self) -> Place:
+        return self._choices.among(self._rests(""))
 
     @cached_property
-    def line_end(self) -> Opening:
-        return self._opening(f"{THOUGHT} {_ANY}", f"\n{ACTION}")
+    def line_end(self) -> Place:
+        return self._choices.among(self._rests(f"{THOUGHT} {_ANY}"))
 
-    @cached_property
-    def _line_start(self) -> Opening:
-        return self._opening(f"{THOUGHT} {_ANY}\n", ACTION)
-
-    def line_start(self, begun: bytes) -> Opening | None:
+    def line_start(self, begun: bytes) -> Place | None:
         """The choice on a line that has `begun` already; None if no action's line begins so."""
         if not begun:
             return self._line_start
         rests = self._rests(f"{THOUGHT} {_ANY}\n")
         left = [Rest(r.text[len(begun) :], None) for r in rests if r.text.startswith(begun)]
-        return Opening((), self._choices.among(left)) if left else None
+        return self._choices.among(left) if left else None
 
-    def _opening(self, before: str, opening: str) -> Opening:
-        rests = self._rests(before)
-        # A space that the tokenizer puts before the turn is part of its opening.
-        length = len(opening) + (0 if before else len(rests[0].text) - len(rests[0].text.lstrip()))
-        forced = common_beginning([self._speller.within(r.own or (), length) for r in rests])
-        num_written = len(self._speller.vocabulary.joined(forced) or b"")
-        left = [
-            Rest(text[num_written:], None if own is None else own[len(forced) :])
-            for text, own in rests
-        ]
-        return Opening(forced, self._choices.among(left))
+    @cached_property
+    def _line_start(self) -> Place:
+        return self._choices.among(self._rests(f"{THOUGHT} {_ANY}\n"))
 
     def _rests(self, before: str) -> list[Rest]:
         return [self._speller.rest(action, before) for action in self._actions]

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2stree.errors import ModelFailure
-from w2stree.turns.admissible import Admissible, Opening, Speller
+from w2stree.turns.admissible import Admissible, Speller
 from w2stree.turns.chat import ChatFormat
 from w2stree.turns.choices import Choices, Place
 from w2stree.turns.decoding import Decoding
@@ -79,7 +79,7 @@ class Turn:
         if admissible and grammar.decoding.thought:
             self._force(grammar.thought_ids)
         elif admissible:
-            self._open(admissible.turn_start)
+            self._choose(admissible.turn_start)
 
     @property
     def allowed(self) -> NDArray[np.int64] | None:
@@ -111,7 +111,7 @@ class Turn:
         if self._admissible is None:
             self._end()
         else:
-            self._open(self._admissible.line_end)
+            self._choose(self._admissible.line_end)
 
     def said(self) -> AgentTurn:
         """The turn, once it is done."""
@@ -136,13 +136,13 @@ class Turn:
     def _push_thought(self, admissible: Admissible, token: int, logprob: float) -> None:
         written = self._grammar.vocabulary[token]
         _, line_break, begun = (written or b"").partition(b"\n")
-        opening = admissible.line_start(begun.lstrip(b"\r\n")) if line_break else None
-        if written is None or token in self._grammar.stop_ids or (line_break and not opening):
+        place = admissible.line_start(begun.lstrip(b"\r\n")) if line_break else None
+        if written is None or token in self._grammar.stop_ids or (line_break and not place):
             self.stop()  # a control token, or a line of something else: not the thought's
             return
         self._append(token, logprob)
-        if opening is not None:
-            self._open(opening)
+        if place is not None:
+            self._choose(place)
         elif self._ends_in_mark():
             self._drop(len(self._grammar.end_ids))
             self.stop()
@@ -160,21 +160,13 @@ class Turn:
         else:
             self._end()
 
-    def _open(self, opening: Opening) -> None:
-        self._force(opening.forced)
-        self._choose(opening.place)
-
     def _choose(self, place: Place) -> None:
-        """Go to a place, and on from it while there is nothing to choose."""
-        while place.forced is None and len(place.allowed) == 1:
-            (token,) = place.allowed.tolist()
-            self._force([token])
-            place = self._grammar.choices.after(place, token)
-        if place.forced is None:
-            self._place = place
-        else:
-            self._force(place.forced)
+        """Go to a place of the choice, writing what leads there."""
+        self._force(place.written)
+        if place.is_made:
             self._end()
+        else:
+            self._place = place
 
     def _end(self, mark: Sequence[int] | None = None) -> None:
         self._force(self._grammar.end_ids if mark is None else mark)

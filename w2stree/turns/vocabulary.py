@@ -64,6 +64,21 @@ class Vocabulary:
             if rest_is_writable is None or rest_is_writable[length]:
                 yield from self._ids.get(text[:length], ())
 
+    def spelling(self, text: bytes) -> tuple[int, ...]:
+        """A text in few tokens: at each place the longest, ties to the lowest id.
+
+        For what is left of a text when the tokenizer's own spelling was not begun. Ends early
+        where no token goes on.
+        """
+        ids: list[int] = []
+        while text:
+            found = list(self.beginnings(text))
+            if not found:
+                break
+            ids.append(max(found, key=lambda token: (len(self.written[token] or b""), -token)))
+            text = text[len(self.written[ids[-1]] or b"") :]
+        return tuple(ids)
+
     def _writable(self, text: bytes) -> list[bool]:
         """Of each place in a text, whether there are tokens for what stands behind it."""
         writable = [False] * len(text) + [True]
