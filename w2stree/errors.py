@@ -27,6 +27,7 @@ __all__ = [
     "MissingDependency",
     "ModelFailure",
     "RunDirectoryError",
+    "TurnsWithoutAction",
 ]
 
 
@@ -65,3 +66,7 @@ class RunDirectoryError(Error, RuntimeError):
 
 class IdenticalTrajectories(UserWarning):
     """All trajectories of a task took the same actions: likely greedy decoding, no pairs."""
+
+
+class TurnsWithoutAction(UserWarning):
+    """Most turns of an exploration had no action: the model answers in a form that is not read."""

@@ -25,6 +25,7 @@ from w2stree.errors import InvalidInput, ModelFailure
 from w2stree.policies.openai import OpenAIPolicy
 from w2stree.policies.protocol import Episode, Sampling
 from w2stree.rollouts.rollout import EpisodePlan, rollout
+from w2stree.trajectories.tool_call import ToolCall
 from w2stree.trajectories.trajectory import Message, Step, Trajectory
 from w2stree.turns.decoding import Decoding
 from w2stree.turns.turn import AgentTurn
@@ -196,6 +197,62 @@ def test_a_reply_cut_off_by_length_is_a_turn() -> None:
     with serving(says("Thought: and then", finish_reason="length")) as server:
         (turn,) = ask(policy(server))
     assert turn.response == "Thought: and then"
+    assert turn.is_cut
+
+
+def test_a_reply_that_thought_until_it_was_cut_is_an_empty_turn() -> None:
+    message = {"role": "assistant", "content": None, "reasoning_content": "I wonder"}
+    with serving(says("", message=message, finish_reason="length")) as server:
+        (turn,) = ask(policy(server))
+    assert turn == AgentTurn("", is_cut=True)
+
+
+def _call(name: str, arguments: str, **more: Any) -> dict[str, Any]:
+    function = {"name": name, "arguments": arguments}
+    return {"id": f"id-{name}", "type": "function", "function": function, **more}
+
+
+def test_a_reply_that_calls_tools_is_a_turn_of_these_calls() -> None:
+    calls = [_call("go", '{"to": "east"}'), _call("look", "")]
+    message = {"role": "assistant", "content": None, "tool_calls": calls}
+    with serving(says("", message=message, finish_reason="tool_calls"), good) as server:
+        agent = policy(server)
+        running = episode()
+
+        async def two_turns() -> AgentTurn:
+            turn = await agent.turn(running)
+            action = running.action(turn)
+            assert action == 'go {"to":"east"}\nlook {}'
+            running.steps.append(Step(action, "A wall.", turn.response, tool_calls=turn.tool_calls))
+            await agent.turn(running)
+            await agent.close()
+            return turn
+
+        turn = asyncio.run(two_turns())
+    assert turn.tool_calls == (
+        ToolCall("go", '{"to":"east"}', "id-go"),
+        ToolCall("look", "{}", "id-look"),
+    )
+    assert turn.response == ""
+    _, *exchange = server.requests[1]["messages"]
+    assert exchange == [
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [_call("go", '{"to":"east"}'), _call("look", "{}")],
+        },
+        {"role": "tool", "tool_call_id": "id-go", "content": ""},
+        {"role": "tool", "tool_call_id": "id-look", "content": "A wall."},
+    ]
+
+
+def test_a_call_that_cannot_be_read_is_asked_again() -> None:
+    message = {"role": "assistant", "content": None, "tool_calls": [_call("go", '{"to": ')]}
+    bad = says("", message=message, finish_reason="tool_calls")
+    with serving(bad, good) as server:
+        assert ask(policy(server))[0].response == "Thought: home.\nAction: east"
+    with serving(bad) as server, pytest.raises(ModelFailure, match="calls a tool, but go: argum"):
+        ask(policy(server, max_retries=0))
 
 
 @pytest.mark.parametrize(

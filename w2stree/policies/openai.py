@@ -24,7 +24,8 @@ from w2stree.errors import InvalidInput, MissingDependency, ModelFailure
 from w2stree.policies.protocol import Episode
 from w2stree.policies.question import eos_ids, hear, question
 from w2stree.shorten import quoted
-from w2stree.trajectories.trajectory import Message
+from w2stree.trajectories.tool_call import ToolCall
+from w2stree.trajectories.trajectory import Step, refuse_wordless
 from w2stree.turns.chat import ChatFormat
 from w2stree.turns.decoding import Decoding
 from w2stree.turns.grammar import TurnGrammar
@@ -43,7 +44,9 @@ class OpenAIPolicy:
     Answers 429, 5xx, time-outs, lost connections and malformed replies are tried again
     `max_retries` times, with a growing wait or the one the server asks for (Retry-After); then
     the turn raises `ModelFailure`. A refused key or an unknown model raises `InvalidInput`.
-    A reply cut off at `max_new_tokens` is a turn like any other.
+    A reply cut off at `max_new_tokens` is a turn, and says that it was (`AgentTurn.is_cut`), be it
+    empty because the model spent them on thinking that the server keeps to itself. Tools are not
+    asked for; a reply that calls some is a turn of these calls.
 
     Token ids and log-probabilities are asked for and kept where the server gives them. Only
     with a `tokenizer` (the model's own, as transformers loads it) do trajectories name the
@@ -209,7 +212,7 @@ class OpenAIPolicy:
         tokens = {"logprobs": True, "extra_body": {"return_token_ids": True}} if with_tokens else {}
         return await self._connected().chat.completions.create(
             model=self._model,
-            messages=[asdict(message) for message in _messages(episode)],
+            messages=_messages(episode),
             **tokens,
             **settings,
         )
@@ -218,8 +221,12 @@ class OpenAIPolicy:
         """What the reply says; raises `_MalformedReplyError` where it says nothing usable."""
         choice = _only_choice(reply)
         ids = getattr(choice, "token_ids", None)
-        text = getattr(getattr(choice, "message", None), "content", None)
-        if not text and not ids:  # with ids, the model did end its turn at once
+        message = getattr(choice, "message", None)
+        text = getattr(message, "content", None)
+        tool_calls = _tool_calls(message)
+        is_cut = getattr(choice, "finish_reason", None) == "length"
+        # With ids, the model did end its turn at once.
+        if not (text or ids or tool_calls or is_cut):
             raise _MalformedReplyError("the reply's message is empty")
         usage = getattr(reply, "usage", None)
         counted = getattr(usage, "completion_tokens", None)
@@ -228,7 +235,13 @@ class OpenAIPolicy:
         given = [token.logprob for token in (logprobs and logprobs.content) or ()]
         scores = _scores(ids or given, given)
         fits = bool(scores) and all(map(math.isfinite, scores))
-        return AgentTurn(text or "", tuple(ids) if ids else None, tuple(scores) if fits else None)
+        return AgentTurn(
+            text or "",
+            tuple(ids) if ids else None,
+            tuple(scores) if fits else None,
+            tool_calls,
+            is_cut=is_cut,
+        )
 
 
 class _MalformedReplyError(Exception):
@@ -251,11 +264,58 @@ def _scores(ids: Sequence[Any], logprobs: Sequence[float | None] | None) -> list
     return [math.nan if score is None else float(score) for score in logprobs]
 
 
-def _messages(episode: Episode) -> list[Message]:
-    history = list(episode.prompt)
+def _messages(episode: Episode) -> list[dict[str, Any]]:
+    refuse_wordless(episode.steps, "the history")
+    history: list[dict[str, Any]] = [asdict(message) for message in episode.prompt]
     for step in episode.steps:
-        history += [Message("assistant", step.response), Message("user", step.observation)]
+        history += _exchange(step) if step.tool_calls else _said(step)
     return history
+
+
+def _said(step: Step) -> list[dict[str, Any]]:
+    return [
+        {"role": "assistant", "content": step.response},
+        {"role": "user", "content": step.observation},
+    ]
+
+
+def _exchange(step: Step) -> list[dict[str, Any]]:
+    """Calls and their answers. Each call wants one; the environment answers all of a turn at once,
+    after the last."""
+    ids = [call.id or f"call_{i}" for i, call in enumerate(step.tool_calls)]
+    calls = [
+        {
+            "id": call_id,
+            "type": "function",
+            "function": {"name": call.name, "arguments": call.arguments},
+        }
+        for call_id, call in zip(ids, step.tool_calls, strict=True)
+    ]
+    contents = [""] * (len(ids) - 1) + [step.observation]
+    return [
+        {"role": "assistant", "content": step.response or None, "tool_calls": calls},
+        *(
+            {"role": "tool", "tool_call_id": call_id, "content": content}
+            for call_id, content in zip(ids, contents, strict=True)
+        ),
+    ]
+
+
+def _tool_calls(message: Any) -> tuple[ToolCall, ...]:
+    calls = []
+    for call in getattr(message, "tool_calls", None) or ():
+        function = getattr(call, "function", None)
+        try:
+            calls.append(
+                ToolCall(
+                    getattr(function, "name", ""),
+                    getattr(function, "arguments", None) or "{}",
+                    getattr(call, "id", None) or None,
+                )
+            )
+        except InvalidInput as error:
+            raise _MalformedReplyError(f"the reply calls a tool, but {error}") from None
+    return tuple(calls)
 
 
 def _key(api_key_env: str | None) -> str:

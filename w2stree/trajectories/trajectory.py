@@ -19,7 +19,7 @@ is read as 0.1.0 wrote it: what `info` has under the names of `Origin`'s fields 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
@@ -59,8 +59,8 @@ class Step:
 
     `tool_calls` are what a turn called instead of naming an action in words: its `action` is made
     of them (`tool_call.action_of`), and `response` is the text beside them, often none.
-    `is_cut`: the turn hit a limit on its length, so the model did not end it; its `token_ids` then
-    have no end-of-turn mark.
+    `is_cut`: the turn hit a limit on its length, so the model did not end it; the end-of-turn mark
+    in its `token_ids` was put there.
 
     Raises `InvalidInput` for tool calls that are no tuple of `ToolCall`, or of another action.
     """
@@ -136,6 +136,16 @@ class Trajectory:
         except (ValueError, RecursionError) as error:  # endless digits, endless nesting
             raise InvalidInput(f"{where}: not readable as JSON ({error})") from None
         return _parse(record, where)
+
+
+def refuse_wordless(steps: Sequence[Step], where: str) -> None:
+    """Raises `InvalidInput` where a step has an action, and not the words that it came of."""
+    for i, step in enumerate(steps):
+        if not step.is_worded:
+            raise InvalidInput(
+                f"{where}: step {i + 1}, {quoted(step.action, 60)}, has no response: a model would "
+                "read an empty turn; give what the agent said"
+            )
 
 
 _ABSENT: tuple[tuple[str, object], ...] = (

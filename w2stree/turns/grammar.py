@@ -115,7 +115,7 @@ class Turn:
 
     def said(self) -> AgentTurn:
         """The turn, once it is done."""
-        turn = sampled_turn(self._grammar.chat, self.ids, self.logprobs)
+        turn = sampled_turn(self._grammar.chat, self.ids, self.logprobs, is_cut=self.is_cut)
         if self._admissible is None:
             return turn
         # A decoder that joins byte tokens takes a line break after half a character for part of it.
