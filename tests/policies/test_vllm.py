@@ -208,7 +208,7 @@ def test_admissible_actions_have_the_probabilities_of_the_model_s_own_logits(
     grammar = TurnGrammar(chat, decoding)
     played = play(pool, openai_policy(url, model_dir, decoding=decoding), temperature=0.8, top_p=1)
     num_choices = 0
-    for trajectory, listed in zip(played, listings(played), strict=True):
+    for trajectory, listed in zip(played, listings(pool, played), strict=True):
         for number, step in enumerate(trajectory.steps):
             assert step.action in listed[number]
             assert step.token_ids is not None
@@ -234,16 +234,15 @@ def test_admissible_actions_have_the_probabilities_of_the_model_s_own_logits(
     assert num_choices > 20
 
 
-def listings(played: list[Trajectory]) -> list[list[list[str]]]:
+def listings(pool: EnvironmentPool, played: list[Trajectory]) -> list[list[list[str]]]:
     """The actions that the game listed before each step of each trajectory."""
-    game = TextWorldExpress("cookingworld", GAME, max_steps=6)
     found = []
     for trajectory in played:
-        _, info = game.reset(trajectory.task_id)
+        _, info = pool[0].call("reset", trajectory.task_id)
         found.append([info["admissible_actions"]])
         for step in trajectory.steps:
-            found[-1].append(game.step(step.action)[4]["admissible_actions"])
-    game.close()
+            *_, info = pool[0].call("step", step.action)
+            found[-1].append(info["admissible_actions"])
     return found
 
 
