@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("transformers")
 
 from support.tiny_models import tiny_tokenizer
-from support.tokenizers import byte_level, sentencepiece
+from support.tokenizers import CHATML, byte_level, sentencepiece
 
 from w2stree.errors import ModelFailure
 from w2stree.turns.chat import ChatFormat
@@ -85,7 +85,7 @@ def test_an_action_is_the_tokenizer_s_own_spelling_of_the_whole_turn(chat: ChatF
     grammar = TurnGrammar(chat, CHOICE)
     for action in ACTIONS:
         turn = grammar.start(ACTIONS)
-        whole = chat.encode(f"Action: {action}") + chat.end_ids
+        whole = chat.turn_ids(f"Action: {action}")
         while not turn.is_done:
             assert turn.ids == whole[: len(turn.ids)]
             turn.push(whole[len(turn.ids)], -1.0)
@@ -101,7 +101,7 @@ def test_an_action_is_the_tokenizer_s_own_spelling_of_the_whole_turn(chat: ChatF
 def test_what_leaves_no_choice_is_not_asked_for(chat: ChatFormat) -> None:
     turn = TurnGrammar(chat, CHOICE).start(["take knife"])
     assert turn.is_done
-    assert turn.ids == chat.encode("Action: take knife") + chat.end_ids
+    assert turn.ids == chat.turn_ids("Action: take knife")
     assert turn.logprobs == [0.0] * len(turn.ids)
 
 
@@ -184,8 +184,10 @@ def test_a_thought_ends_at_its_line_s_end_or_its_limit(
     ],
 )
 def test_a_line_break_within_a_token_ends_the_thought(token: str, text: str) -> None:
-    tokenizer = byte_level()
-    tokenizer.add_tokens([".\n", ".\n\n", "\nOr", "\n "] + [token] * (token == "\nAction:"))
+    # Tokens that begin with a line break would melt into a prompt that ends with one.
+    template = CHATML.replace("role }}\n", "role }}:").replace("assistant\n", "assistant:")
+    tokenizer = byte_level(template=template)
+    tokenizer.add_tokens([token])
     turn = TurnGrammar(ChatFormat(tokenizer), THOUGHT).start(["go north"])
     turn.push(tokenizer.convert_tokens_to_ids(token), -1.0)
     assert turn.is_done

@@ -11,7 +11,8 @@ from w2stree.experiment.run_directory import MANIFEST
 from w2stree.experiment.stages.context import Context
 from w2stree.report.charts import require_matplotlib
 from w2stree.report.templates import require_jinja2
-from w2stree.training.models import refuse_no_model
+from w2stree.training.models import load_tokenizer, refuse_no_model
+from w2stree.turns.chat import ChatFormat
 
 
 def check(context: Context) -> None:
@@ -39,6 +40,7 @@ def _check_packages(config: Config) -> None:
     for section in (config.weak, config.strong):
         if section.path is not None:
             refuse_no_model(section.path)
+    _check_chats(config)
     kinds = [kind_of(config.environment)]
     if config.strong.pretrain:
         pretraining = kind_of(config.strong.pretrain.games[0].options())
@@ -48,6 +50,18 @@ def _check_packages(config: Config) -> None:
         java_home_bin()
     require_matplotlib()
     require_jinja2()
+
+
+def _check_chats(config: Config) -> None:
+    """The strong model's template would else be looked at when the weak one has explored."""
+    for role, section in (("weak", config.weak), ("strong", config.strong)):
+        if section.path is not None:
+            try:
+                ChatFormat(
+                    load_tokenizer(section.path, section.chat_template, section.template_arguments)
+                )
+            except InvalidInput as error:
+                raise InvalidInput(f"{role} ({section.path}): {error}") from None
 
 
 def _check_decoding(config: Config) -> None:
