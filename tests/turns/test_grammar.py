@@ -90,7 +90,7 @@ def test_an_action_is_the_tokenizer_s_own_spelling_of_the_whole_turn(chat: ChatF
             assert turn.ids == whole[: len(turn.ids)]
             turn.push(whole[len(turn.ids)], -1.0)
         assert turn.ids == whole
-    after_a_thought = chat.encode("Thought: no\nAction: slice") + chat.end_ids
+    after_a_thought = chat.turn_ids("Thought: no\nAction: slice")
     turn = TurnGrammar(chat, THOUGHT).start(["slice"])
     while not turn.is_done:
         assert turn.ids == after_a_thought[: len(turn.ids)]
