@@ -101,6 +101,13 @@ def test_the_best_success_of_each_task_counts(tmp_path: Path) -> None:
     assert (found.num_read, found.num_successful) == (10, 5)
 
 
+def test_a_return_on_another_scale_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "runs.jsonl"
+    write_trajectories(path, [made_up("t/1", 2, 60.0)])
+    with pytest.raises(InvalidInput, match=r"runs.jsonl: task 't/1': total_return 60 is outside"):
+        read_demonstrated(path, 1.0)
+
+
 def test_a_journal_is_read_too(tmp_path: Path) -> None:
     with Journal(tmp_path / "explore.journal") as journal:
         for index, trajectory in enumerate(hunts([3])):

@@ -6,6 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 
+from w2stree.trajectories.returns import at_least
 from w2stree.trajectories.trajectory import Trajectory
 
 
@@ -34,7 +35,7 @@ class TaskTally:
             return
         self.num_finished += 1
         self.num_truncated += trajectory.status == "truncated"
-        self.num_success += trajectory.total_return >= success_threshold
+        self.num_success += at_least(trajectory.total_return, success_threshold)
         self.return_sum += trajectory.total_return
         actions = json.dumps([step.action for step in trajectory.steps]).encode("utf-8")
         self._sequences.add(hashlib.blake2b(actions, digest_size=16).digest())

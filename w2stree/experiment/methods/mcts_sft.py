@@ -10,6 +10,7 @@ from w2stree.errors import InvalidInput
 from w2stree.experiment.methods.method import Method
 from w2stree.experiment.section import Fraction, Section
 from w2stree.training.optimisation import Optimisation
+from w2stree.trajectories.returns import at_least
 from w2stree.trajectories.trajectory import Trajectory
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def train(
     Raises `InvalidInput` if `min_return` leaves no path, nothing fits the length, or a trajectory
     has no agent token.
     """
-    kept = [t for t in best_paths if t.total_return >= section.min_return]
+    kept = [t for t in best_paths if at_least(t.total_return, section.min_return)]
     if not kept:
         raise InvalidInput(
             f"mcts_sft.min_return {section.min_return} leaves none of {len(best_paths)} best "
