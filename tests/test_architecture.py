@@ -20,7 +20,8 @@ LATE_IMPORTS = {
     # `w2stree --help` and shell completion wait for nothing but the command line.
     "cli/explore.py": {
         "experiment.config.exploration", "experiment.config.reading", "experiment.run_directory",
-        "rollouts.branching", "rollouts.exploration", "trajectories.journal",
+        "rollouts.branching", "rollouts.exploration", "rollouts.task_choice",
+        "trajectories.journal",
     },
     "cli/run.py": {"experiment.config", "experiment.pipeline"},
     "cli/tree.py": {"forest.build", "forest.file", "forest.merging", "trajectories.files"},
