@@ -18,7 +18,6 @@ from w2stree.errors import (
     CutReturns,
     ExplorationFailure,
     IdenticalTrajectories,
-    InvalidInput,
     JournalError,
     ModelFailure,
     TurnsWithoutAction,
@@ -30,7 +29,6 @@ from w2stree.rollouts.exploration import (
     Budget,
     Exploration,
     Progress,
-    choose_tasks,
     plan_episodes,
 )
 from w2stree.rollouts.rollout import EpisodePlan
@@ -124,12 +122,6 @@ def test_the_papers_six() -> None:
     tuned = [(s.temperature, s.top_p) for s in PAPER_SAMPLINGS if s.model == "tuned"]
     assert tuned == [(0.7, 0.9), (0.0, 1.0), (1.0, 0.8), (1.0, 0.8), (1.0, 0.9)]
     assert PAPER_SAMPLINGS[5] == Sampling(0.7, 0.9, model="base")
-
-
-def test_tasks_are_chosen_by_number(pool: EnvironmentPool) -> None:
-    assert choose_tasks(pool, "train", first=2, count=2) == ["lock/2", "lock/3"]
-    with pytest.raises(InvalidInput, match="21 tasks of train are asked for; it has 20"):
-        choose_tasks(pool, "train", first=19, count=2)
 
 
 def test_every_sample_is_played_once(pool: EnvironmentPool, path: Path) -> None:

@@ -37,10 +37,7 @@ def check(context: Context) -> None:
     _check_chats(config)
     _check_decoding(config)
     _check_demonstrations(context)
-    tasks = config.tasks
-    config.environment.refuse_too_many(
-        max(tasks.demonstrations + tasks.explore, tasks.test_offset + tasks.test)
-    )
+    config.environment.refuse_too_many(config.tasks.most_of_one_fold())
     if not (context.run_dir / "demonstrations" / MANIFEST).is_file():
         _check_parts(context)
         _check_listed_actions(context)
@@ -113,7 +110,7 @@ def _check_demonstrations(context: Context) -> None:
 
 def _check_parts(context: Context) -> None:
     """Enough tasks, enough demonstrations; and of explored tasks, where a method needs those."""
-    explored, demonstrated = context.parts().explore, context.demonstrated()
+    explored, demonstrated = context.parts().explore.task_ids, context.demonstrated()
     if demonstrated is None or demonstrated.by_task.keys() & explored:
         return
     for method in context.config.methods():
@@ -128,4 +125,4 @@ def _check_parts(context: Context) -> None:
 def _check_listed_actions(context: Context) -> None:
     environment = context.config.environment
     if environment.lists_actions:
-        refuse_unlisted(environment, context.pool(), context.parts().explore[0])
+        refuse_unlisted(environment, context.pool(), context.parts().explore.task_ids[0])

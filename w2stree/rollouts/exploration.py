@@ -50,16 +50,6 @@ MAX_ERRORS_IN_A_ROW = 50
 """A server that is gone for good fails everything: better to stop than to use up all attempts."""
 
 
-def choose_tasks(pool: EnvironmentPool, split: str, *, first: int, count: int) -> list[str]:
-    """`count` task ids of a split from the `first` on; `InvalidInput` where it has fewer."""
-    listed: list[str] = pool[0].call("tasks", split)
-    if first + count > len(listed):
-        raise InvalidInput(
-            f"tasks: {first + count} tasks of {split} are asked for; it has {len(listed)}"
-        )
-    return listed[first : first + count]
-
-
 def plan_episodes(
     task_ids: Iterable[str], samplings: Sequence[Sampling], *, seed: int
 ) -> list[EpisodePlan]:
