@@ -27,7 +27,10 @@ __all__ = [
     "JournalError",
     "MissingDependency",
     "ModelFailure",
+    "RowWarning",
+    "RowsTooLong",
     "RunDirectoryError",
+    "TurnsWithoutAction",
 ]
 
 
@@ -70,3 +73,16 @@ class CutReturns(UserWarning):
 
 class IdenticalTrajectories(UserWarning):
     """All trajectories of a task took the same actions: likely greedy decoding, no pairs."""
+
+
+class RowWarning(UserWarning):
+    """Rows for a trainer are fewer than one might think, or it would train on more than the
+    agent's turns."""
+
+
+class RowsTooLong(UserWarning):
+    """Rows exceed `max_length` tokens and are left out of training: mostly long runs, failures."""
+
+
+class TurnsWithoutAction(UserWarning):
+    """Most turns of an exploration had no action: the model answers in a form that is not read."""

@@ -18,9 +18,9 @@ from w2stree.errors import (
     CutReturns,
     ExplorationFailure,
     IdenticalTrajectories,
-    InvalidInput,
     JournalError,
     ModelFailure,
+    TurnsWithoutAction,
 )
 from w2stree.policies.protocol import Episode, Sampling
 from w2stree.policies.random import RandomPolicy
@@ -29,10 +29,10 @@ from w2stree.rollouts.exploration import (
     Budget,
     Exploration,
     Progress,
-    choose_tasks,
     plan_episodes,
 )
 from w2stree.rollouts.rollout import EpisodePlan
+from w2stree.rollouts.tally import TaskTally
 from w2stree.trajectories.files import read_trajectories
 from w2stree.trajectories.group_commit import GroupCommit
 from w2stree.trajectories.journal import Journal, read_journal
@@ -122,12 +122,6 @@ def test_the_papers_six() -> None:
     tuned = [(s.temperature, s.top_p) for s in PAPER_SAMPLINGS if s.model == "tuned"]
     assert tuned == [(0.7, 0.9), (0.0, 1.0), (1.0, 0.8), (1.0, 0.8), (1.0, 0.9)]
     assert PAPER_SAMPLINGS[5] == Sampling(0.7, 0.9, model="base")
-
-
-def test_tasks_are_chosen_by_number(pool: EnvironmentPool) -> None:
-    assert choose_tasks(pool, "train", first=2, count=2) == ["lock/2", "lock/3"]
-    with pytest.raises(InvalidInput, match="21 tasks of train are asked for; it has 20"):
-        choose_tasks(pool, "train", first=19, count=2)
 
 
 def test_every_sample_is_played_once(pool: EnvironmentPool, path: Path) -> None:
@@ -322,6 +316,59 @@ def test_samples_that_coincide_are_warned_of(pool: EnvironmentPool, path: Path) 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         play(path.with_name("b.journal"), pool)
+
+
+class Polite(RandomPolicy):
+    """Answers in another form, but for every `others`-th turn."""
+
+    def __init__(self, *, others: int) -> None:
+        super().__init__()
+        self._others, self._num_turns = others, 0
+
+    def act(self, episodes: Sequence[Episode]) -> Any:
+        turns = list(super().act(episodes))
+        for i in range(len(turns)):
+            self._num_turns += 1
+            if self._num_turns % self._others:
+                turns[i] = AgentTurn("Sure! I will now stop.")
+        return turns
+
+
+def test_turns_without_an_action_are_counted_and_told_of(pool: EnvironmentPool, path: Path) -> None:
+    with Journal(path) as journal:
+        exploration = Exploration(journal, pool, lambda _: Polite(others=10**6))
+        with pytest.warns(UserWarning) as told:
+            exploration.play(PLANS)
+    (warning,) = told
+    assert warning.category is TurnsWithoutAction, "not that all took the same actions"
+    tallies = exploration.tallies.values()
+    num_turns = sum(len(t.steps) for t in read_journal(path).trajectories)
+    assert sum(t.num_unparsed for t in tallies) == sum(t.num_turns for t in tallies) == num_turns
+    assert str(warning.message).startswith(
+        f"{num_turns} of {num_turns} turns had no action (the first one: 'Sure! I will now stop.')"
+    )
+    assert play_again(path, pool) == exploration.tallies, "counted from the journal, too"
+
+
+def play_again(path: Path, pool: EnvironmentPool) -> dict[str, TaskTally]:
+    with pytest.warns(TurnsWithoutAction):
+        return play(path, pool).tallies
+
+
+def test_a_few_turns_without_an_action_are_counted_alone(pool: EnvironmentPool, path: Path) -> None:
+    class Rarely(Polite):
+        def act(self, episodes: Sequence[Episode]) -> Any:
+            polite = super().act(episodes)
+            plain = RandomPolicy.act(self, episodes)
+            return [plain[i] if i else polite[i] for i in range(len(episodes))]
+
+    with Journal(path) as journal, warnings.catch_warnings():
+        warnings.simplefilter("error", TurnsWithoutAction)
+        warnings.simplefilter("ignore", IdenticalTrajectories)
+        exploration = Exploration(journal, pool, lambda _: Rarely(others=10**6))
+        exploration.play(PLANS)
+    unparsed = [s for t in read_journal(path).trajectories for s in t.steps if not s.action]
+    assert 0 < len(unparsed) == sum(t.num_unparsed for t in exploration.tallies.values())
 
 
 def test_progress_counts_what_is_on_the_disk(pool: EnvironmentPool, path: Path) -> None:

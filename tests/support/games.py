@@ -105,10 +105,13 @@ class Named(Doors):
 
 
 class Circular(Doors):
-    """The same tasks in every split."""
+    """The same six tasks in every split."""
 
     def tasks(self, split: str) -> list[str]:
         return [f"round/{i}" for i in range(6)]
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[str, dict[str, Any]]:
+        return super().reset(seed=int(options["task"].rpartition("/")[2]))
 
 
 class Unseeded:
@@ -137,6 +140,12 @@ def counting(seed: int, upto: int = 3) -> Generator[tuple[str, float, list[str]]
             return None
         number, seen = number + (action == "say"), str(number)
     return "Done.", 1.0
+
+
+def notebook(seed: int) -> Generator[tuple[str, float, list[str]], str, Any]:
+    """Whoever writes all of it down has done it; the page shows what was written."""
+    action = yield "Write two lines.", 0.0, []
+    return f"You wrote {action!r}.", float(action == "write\none\ntwo")
 
 
 not_callable = 3

@@ -1,6 +1,7 @@
 """`w2stree explore`: play what is missing of an exploration, watch it, sum it up.
 
 RUN_DIR/config.json         the configuration; another one is refused (but for MAY_CHANGE)
+RUN_DIR/tasks.json          the tasks that are played, with their openings' hashes
 RUN_DIR/episodes.journal    every finished attempt; `w2stree tree RUN_DIR` reads it
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,16 +21,18 @@ from w2stree.cli.parameters import Overrides, RunDir
 from w2stree.cli.progress import Bars, left, print_table
 
 if TYPE_CHECKING:
+    from w2stree.environments.hosting.pool import EnvironmentPool
     from w2stree.experiment.config.exploration import ExplorationConfig
     from w2stree.rollouts.exploration import Exploration, Progress
     from w2stree.rollouts.tally import TaskTally
     from w2stree.trajectories.journal import Journal
 
 JOURNAL = "episodes.journal"
+TASKS = "tasks.json"
 MAY_CHANGE = ("budget", "environment.num_processes", "max_attempts")
 """What a resumed run may set anew: it changes how much is played, never what."""
 
-_HEADER = ("task", "success", "return", "errors", "truncated", "tokens", "diversity")
+_HEADER = ("task", "success", "return", "errors", "truncated", "unparsed", "tokens", "diversity")
 
 
 def explore(
@@ -68,7 +72,7 @@ def explore(
     )
     with Journal(path, salvage=salvage) as journal:
         _say_what_was_repaired(journal)
-        exploration = _play(read, journal)
+        exploration = _play(read, journal, folder / TASKS)
     print_table(_HEADER, _rows(exploration.tallies))
     if reason := exploration.spent():
         print(f"stopped: {reason}; the same command with a larger one goes on")
@@ -77,7 +81,8 @@ def explore(
 
 
 def _rows(tallies: Mapping[str, TaskTally]) -> list[tuple[str, ...]]:
-    """A row for each task and one for all; diversity is distinct action sequences / runs."""
+    """A row for each task and one for all. Unparsed are turns without an action, of all turns;
+    diversity is distinct action sequences / runs."""
     rows = [_row(task_id, (tally,)) for task_id, tally in tallies.items()]
     if len(tallies) > 1:
         rows.append(_row("all", tuple(tallies.values())))
@@ -93,20 +98,23 @@ def _row(name: str, tallies: Sequence[TaskTally]) -> tuple[str, ...]:
         f"{sum(tally.return_sum for tally in tallies) / runs:.2f}" if num_finished else "-",
         f"{sum(tally.num_errors for tally in tallies)}",
         f"{sum(tally.num_truncated for tally in tallies)}",
+        f"{sum(tally.num_unparsed for tally in tallies)}/{sum(t.num_turns for t in tallies)}",
         f"{sum(tally.num_tokens for tally in tallies):,}",
         f"{sum(tally.num_distinct for tally in tallies) / runs:.2f}" if num_finished else "-",
     )
 
 
-def _play(config: ExplorationConfig, journal: Journal) -> Exploration:
+def _play(config: ExplorationConfig, journal: Journal, tasks_file: Path) -> Exploration:
     """The plan from the roots, then, where there is one, the plan from the tree's nodes."""
+    from w2stree.experiment.listed_actions import refuse_unlisted
     from w2stree.rollouts.branching import plan_branches
-    from w2stree.rollouts.exploration import Exploration, choose_tasks, plan_episodes
+    from w2stree.rollouts.exploration import Exploration, plan_episodes
 
     samplings = config.samplings
     with config.environment.pool() as pool, Bars() as bars, bars.line("episodes") as show:
-        tasks = config.tasks
-        task_ids = choose_tasks(pool, tasks.split, first=tasks.first, count=tasks.count)
+        task_ids = _tasks(config, pool, tasks_file)
+        if config.policy.chooser and task_ids:
+            refuse_unlisted(config.environment, pool, task_ids[0])
         exploration = Exploration(
             journal,
             pool,
@@ -132,20 +140,47 @@ def _play(config: ExplorationConfig, journal: Journal) -> Exploration:
     return exploration
 
 
-def describe(progress: Progress) -> str:
-    """success 0.31  1 errors  12.4/s  0:00:01 left  twc/train/6: 2/5
+def _tasks(config: ExplorationConfig, pool: EnvironmentPool, file: Path) -> list[str]:
+    """Those of an earlier session, or chosen now and kept for later ones."""
+    from w2stree.experiment.run_directory import read_json, write_json
+    from w2stree.rollouts.task_choice import Chosen, TaskChoice
 
-    Success is over all tasks so far, and of the last episode's task.
+    if file.is_file():
+        return Chosen(**read_json(file)).task_ids
+    tasks = config.tasks
+    choice = TaskChoice(
+        pool,
+        seed=tasks.seed,
+        task_type=config.environment.task_type,
+        distinct=tasks.distinct,
+    )
+    chosen = choice.take("tasks", tasks.split, tasks.count)
+    write_json(file, asdict(chosen))
+    if chosen.num_repeated:
+        print(
+            f"w2stree: passed over {chosen.num_repeated} tasks that open as another one does",
+            file=sys.stderr,
+        )
+    return chosen.task_ids
+
+
+def describe(progress: Progress) -> str:
+    """success 0.31  1 errors  3 turns without action  12.4/s  0:00:01 left  twc/train/6: 2/5
+
+    Success is over all tasks so far, and of the last episode's task. Turns without an action are
+    told of where there are any.
     """
     tallies = progress.tallies.values()
     num_finished = max(1, sum(tally.num_finished for tally in tallies))
     success = sum(tally.num_success for tally in tallies) / num_finished
+    num_unparsed = sum(tally.num_unparsed for tally in tallies)
     task_id = progress.trajectory.task_id
     tally = progress.tallies[task_id]
     return "  ".join(
         [
             f"success {success:.2f}",
             f"{progress.num_errors} errors",
+            *([f"{num_unparsed} turns without action"] if num_unparsed else []),
             f"{progress.episodes_per_s:.1f}/s",
             left(progress.seconds_left),
             f"{task_id}: {tally.num_success}/{tally.num_finished}",

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 
 from w2stree import _core
 from w2stree.forest.batch import batch_of
-from w2stree.forest.file import packed, save_forest
+from w2stree.forest.file import check_trajectories, packed, save_forest
 from w2stree.forest.growth import grow
 from w2stree.forest.merges import ObservationMerge
 from w2stree.forest.merging import Merging
@@ -278,6 +279,20 @@ class Forest(Mapping[str, Tree]):
         """
         return Forest(grow(self, batch_of(trajectories), self.merging, num_threads))
 
+    def with_trajectories(self, trajectories: Sequence[Trajectory]) -> Forest:
+        """This forest with the trajectories it was built from, in the same order (status "error"
+        is left out, as in `build_forest`): for prompts and the agent's words, which files, Arrow
+        columns, lists of texts and ids do not give it, and which training rows need.
+
+        Their tasks, returns, actions and prompts are compared with the forest's, and their
+        observations where only equal ones were merged, or those that the rule's normaliser makes
+        equal; of similar ones the forest keeps one. Raises `InvalidInput` naming the first place
+        that differs. O(steps).
+        """
+        kept = tuple(t for t in trajectories if t.status != "error")
+        check_trajectories(self, kept)
+        return Forest(replace(self.parts, trajectories=kept))
+
     def summary(self) -> ForestSummary:
         """Counts over the whole forest; `print` shows a table. Cost: `count_pairs`."""
         return summarize(self)
@@ -295,8 +310,9 @@ class Forest(Mapping[str, Tree]):
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the forest to one file, for `open_forest`: all or nothing, equal bytes for equal
-        forests. Prompts and responses are not in it: keep the trajectories. Raises `OSError`
-        where the file cannot be written; what was at `path` before is untouched then."""
+        forests. Prompts and responses are not in it, and training rows need them: keep the
+        trajectories (`open_forest`). Raises `OSError` where the file cannot be written; what was
+        at `path` before is untouched then."""
         save_forest(self, path)
 
     def count_pairs(

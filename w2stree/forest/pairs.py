@@ -27,16 +27,20 @@ if TYPE_CHECKING:
 
 Strategy = Literal["all", "best_worst"]
 
+_CHUNK = 1 << 16  # pairs whose columns are lists of Python's numbers at a time
+
 
 @dataclass(frozen=True, slots=True)
 class PreferencePair:
-    """Two trajectories of one task that share `depth` steps and then act differently."""
+    """Two trajectories of one task that share `depth` steps and then act differently. Their turns
+    may have been worded differently on the way."""
 
     divergence: int
     """Node of the forest after the shared steps."""
     task_id: str
     depth: int
-    """Number of shared steps: `chosen.steps[:depth]` and `rejected.steps[:depth]` agree."""
+    """Number of shared steps: `chosen.steps[:depth]` and `rejected.steps[:depth]` have the same
+    actions, and the same observations as far as the forest's rule of merging tells them apart."""
     chosen: Trajectory
     rejected: Trajectory
     gap: float
@@ -112,7 +116,19 @@ class PreferencePairs:
         )
 
     def __iter__(self) -> Iterator[PreferencePair]:
-        return (self[i] for i in range(len(self)))
+        trajectories, depth = self.forest.trajectories, self.forest.depth
+        for begin in range(0, len(self), _CHUNK):
+            part = self[begin : begin + _CHUNK]
+            columns = (
+                part.divergence,
+                depth[part.divergence],
+                part.chosen,
+                part.rejected,
+                part.gap,
+            )
+            for node, turns, i, j, gap in zip(*(c.tolist() for c in columns), strict=True):
+                chosen = trajectories[i]
+                yield PreferencePair(node, chosen.task_id, turns, chosen, trajectories[j], gap)
 
     def __repr__(self) -> str:
         num_divergences = np.unique(self.divergence).size

@@ -19,7 +19,7 @@ from w2stree.policies.protocol import AsyncPolicy, Episode, Policy, Sampling
 from w2stree.trajectories.origin import Origin
 from w2stree.trajectories.returns import at_least
 from w2stree.trajectories.trajectory import Message, Status, Step, Trajectory
-from w2stree.turns.react import UNPARSED, parse_action
+from w2stree.turns.react import UNPARSED
 from w2stree.turns.turn import AgentTurn
 
 Call = tuple[Any, ...]
@@ -79,11 +79,12 @@ class RunningEpisode:
             )
         self._score_by(info)
         episode.admissible_actions = info["admissible_actions"]
+        episode.multi_line = info.get("multi_line", False)
         return None
 
     def advance(self, turn: AgentTurn) -> Exchange:
         """Play the turn. One without an action costs a step and is told so."""
-        action = parse_action(turn.response)
+        action = self.episode.action(turn)
         observation, reward, terminated, truncated, info = yield "step", action or ""
         self.episode.steps.append(
             Step(
@@ -93,6 +94,8 @@ class RunningEpisode:
                 turn.token_ids,
                 turn.logprobs,
                 reward,
+                turn.tool_calls,
+                turn.is_cut,
             )
         )
         self.episode.admissible_actions = info["admissible_actions"]

@@ -31,7 +31,7 @@ class GymnasiumEnvironment:
     `make` is `module:callable`, looked up in the working directory too; `options` are its keyword
     arguments. `score_range`: what the sum of an episode's rewards can be, worst and best, put on
     [0, 1]; sums beyond are cut, and told as `raw_score`. `action_names` name the actions of a
-    Discrete space in its order.
+    Discrete space in its order. `multi_line`: an action may have several lines.
 
     A task is a seed, `<name>/<split>/<seed>`, unless the object has `tasks(split)`: then those
     are the ids, and a reset gets `options={"task": id}`. Raises `InvalidInput` for what cannot
@@ -47,6 +47,7 @@ class GymnasiumEnvironment:
         max_steps: int = 50,
         score_range: tuple[float, float] = (0.0, 1.0),
         action_names: Sequence[str] = (),
+        multi_line: bool = False,
     ) -> None:
         if max_steps < 1:
             raise InvalidInput(f"max_steps is {max_steps}; give at least 1")
@@ -57,6 +58,7 @@ class GymnasiumEnvironment:
         self._game = _game(make, arguments, action_names)
         self._max_steps = max_steps
         self._score_range = score_range
+        self._multi_line = multi_line
         self._num_steps, self._score = 0, 0.0
 
     def tasks(self, split: str) -> list[str]:
@@ -104,6 +106,8 @@ class GymnasiumEnvironment:
         info = Info(score=score, admissible_actions=sorted(answer.actions))
         if not (at_least(share, 0.0) and at_least(1.0, share)):
             info["raw_score"] = answer.total
+        if self._multi_line:
+            info["multi_line"] = True
         return info
 
     def _seed(self, task_id: str) -> int:

@@ -9,6 +9,8 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from w2stree.experiment.config.environment import EnvironmentSection
 from w2stree.experiment.config.policy import PolicySection, decoded_for
 from w2stree.experiment.config.sampling import Samplings
+from w2stree.experiment.config.tasks import Seed
+from w2stree.experiment.listed_actions import unlisted
 from w2stree.experiment.section import Positive, Section
 from w2stree.forest.merging import Merging
 from w2stree.rollouts.branching import Criterion
@@ -16,11 +18,15 @@ from w2stree.rollouts.exploration import Budget
 
 
 class ExploredTasksSection(Section):
-    """`count` tasks of a split, from the `first` on."""
+    """`count` tasks of a split, drawn by `seed`, the environment's types of tasks by turns.
+
+    No two open alike (`TaskChoice`), but with `distinct: false`, where ids tell tasks apart.
+    """
 
     split: Literal["train", "dev", "test"] = "train"
-    first: Annotated[int, Field(ge=0)] = 0
     count: Positive
+    seed: Seed = 0
+    distinct: bool = True
 
 
 class BranchingSection(Section):
@@ -60,6 +66,14 @@ class ExplorationConfig(Section):
         is_asked_for = any(sampling.model == "base" for sampling in self.samplings)
         if is_asked_for and not self.policy.has_base_model:
             raise ValueError("a sampling asks for the base model: set policy.base_model")
+        return self
+
+    @model_validator(mode="after")
+    def _has_actions_to_choose_from(self) -> ExplorationConfig:
+        if self.policy.chooser and not self.environment.lists_actions:
+            raise ValueError(
+                f"{unlisted(self.environment, self.policy.chooser)}, or another policy or decoding"
+            )
         return self
 
     @model_validator(mode="after")
