@@ -185,6 +185,16 @@ def test_an_older_layout_reads_with_each_key_where_it_stands_today() -> None:
             recorded_today(config)(record)
 
 
+def test_a_guard_that_is_gone_matters_where_it_was_used_alone() -> None:
+    config = load_config("miniature")
+    recorded = config.model_dump(mode="json")
+    old = {**recorded, "merge": {**recorded["merge"], "guard": "state_words"}}
+    assert recorded_today(config)(old) == recorded
+    old["merge"] |= {"min_similarity": 0.9, "embed": "all-MiniLM-L6-v2"}
+    with pytest.raises(InvalidInput, match=r"guard='state_words' is not known"):
+        recorded_today(config)(old)
+
+
 def test_files_that_are_not_configurations_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "run.yaml"
     file.write_text("a: [1,\nb: 2")

@@ -13,6 +13,7 @@ from w2stree.training.optimisation import Optimisation
 from w2stree.training.rows import PreferenceRow, tokenize_preferences, tokenize_sft
 from w2stree.training.scoring import sequence_logprobs
 from w2stree.training.trainers import Progress, train_dpo, train_sft
+from w2stree.trajectories.returns import at_least
 from w2stree.trajectories.trajectory import Trajectory
 from w2stree.turns.chat import ChatFormat
 
@@ -75,7 +76,9 @@ class Fitting:
         if notes and not rows.rows:
             raise InvalidInput(f"no trajectories to train on: {'; '.join(notes)}")
         self._refuse_none_left(len(rows.rows), len(trajectories), "trajectories")
-        num_failures = sum(t.total_return < self.success_threshold for t in rows.too_long)
+        num_failures = sum(
+            not at_least(t.total_return, self.success_threshold) for t in rows.too_long
+        )
         for note in notes:
             warnings.warn(note, RowWarning, stacklevel=2)
         if rows.too_long:

@@ -2,11 +2,11 @@
 //
 // As defined, in IEEE doubles, every operation rounded to nearest, log rounded correctly:
 //
-//     score = r/c + exploration * sqrt(log(C + 1e-12) / c)
+//     score = r/c + exploration * sqrt(log(C + 1e-12) / c)          STOP beside children: r/c
 //
 // Fast, all factors from tables over counts, so that one multiplication and one addition remain:
 //
-//     fast = estimate + bonus(C) * inverse_sqrt(c),    estimate = r * inverse(c)
+//     fast = estimate + bonus(C) * inverse_sqrt(c),    estimate = r * inverse(c)     STOP: 0 for it
 //
 // With u = 2^-53, m = r/c and b = exploration * sqrt(log(C + 1e-12) / c) not rounded, and to first
 // order in u, the two are off m + b by at most

@@ -21,7 +21,8 @@ GONE = {"tasks.test_offset": DRAWN, "tasks.first": DRAWN}
 def todays_layout(record: Any) -> Any:
     """A recorded configuration with every key where it stands today; not yet checked.
 
-    A value that is no record, or that stands where a moved key should go, is left as it is.
+    A value that is no record, or that stands where a moved key should go, is left as it is. A
+    guard that is gone goes where it did nothing, in a rule without similarity.
     """
     record = copy.deepcopy(record)
     for before, now in MOVED.items():
@@ -32,6 +33,9 @@ def todays_layout(record: Any) -> Any:
             target = _descend(record, section, make=True)
             if isinstance(target, dict) and name not in target:
                 target[name] = place.pop(before.rpartition(".")[2])
+    merge = _descend(record, ["merge"])
+    if isinstance(merge, dict) and not merge.get("embed") and merge.get("guard") == "state_words":
+        del merge["guard"]
     return record
 
 
