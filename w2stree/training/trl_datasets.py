@@ -244,7 +244,8 @@ def _cut_notes(turns: Iterable[Sequence[Step]]) -> list[str]:
         return []
     return [
         f"{num_cut} turns were cut off by a limit on their length; as chat messages they end with "
-        "the template's mark, which stock trainers score although no model said it (token rows do not)"
+        "the template's mark, which stock trainers score although no model said it; rows of tokens "
+        "leave it out"
     ]
 
 
