@@ -17,6 +17,7 @@ C++ and Python raise the same ones.
 from w2stree._core import Error, ForestFileError, InvalidInput
 
 __all__ = [
+    "CutReturns",
     "EnvironmentFailure",
     "Error",
     "ExplorationFailure",
@@ -64,6 +65,10 @@ class JournalError(Error, RuntimeError):
 
 class RunDirectoryError(Error, RuntimeError):
     """A run directory is torn, in use, or was made by another configuration."""
+
+
+class CutReturns(UserWarning):
+    """Scores beyond [0, 1] were cut: runs that differ may have one return, and make no pair."""
 
 
 class IdenticalTrajectories(UserWarning):

@@ -19,7 +19,9 @@ from w2stree.report.charts import require_matplotlib
 from w2stree.report.templates import require_jinja2
 from w2stree.training.device import refuse_several_processes
 from w2stree.training.directory import check_layers, check_model_directory
+from w2stree.training.models import load_tokenizer
 from w2stree.training.optimisation import Optimisation
+from w2stree.turns.chat import ChatFormat
 
 
 def check(context: Context) -> None:
@@ -32,12 +34,10 @@ def check(context: Context) -> None:
     refuse_several_processes()
     _check_packages(config)
     _check_models(config)
+    _check_chats(config)
     _check_decoding(config)
     _check_demonstrations(context)
-    tasks = config.tasks
-    config.environment.refuse_too_many(
-        max(tasks.demonstrations + tasks.explore, tasks.test_offset + tasks.test)
-    )
+    config.environment.refuse_too_many(config.tasks.most_of_one_fold())
     if not (context.run_dir / "demonstrations" / MANIFEST).is_file():
         _check_parts(context)
         _check_listed_actions(context)
@@ -80,6 +80,18 @@ def _optimisations(config: Config, role: str) -> Iterator[Optimisation]:
             yield settings if isinstance(settings, Optimisation) else settings.optimisation
 
 
+def _check_chats(config: Config) -> None:
+    """The strong model's template would else be looked at when the weak one has explored."""
+    for role, section in (("weak", config.weak), ("strong", config.strong)):
+        if section.path is not None:
+            try:
+                ChatFormat(
+                    load_tokenizer(section.path, section.chat_template, section.template_arguments)
+                )
+            except InvalidInput as error:
+                raise InvalidInput(f"{role} ({section.path}): {error}") from None
+
+
 def _check_decoding(config: Config) -> None:
     if config.decoding.actions == "admissible" and not config.environment.lists_actions:
         chooser = "decoding.actions: admissible"
@@ -98,7 +110,7 @@ def _check_demonstrations(context: Context) -> None:
 
 def _check_parts(context: Context) -> None:
     """Enough tasks, enough demonstrations; and of explored tasks, where a method needs those."""
-    explored, demonstrated = context.parts().explore, context.demonstrated()
+    explored, demonstrated = context.parts().explore.task_ids, context.demonstrated()
     if demonstrated is None or demonstrated.by_task.keys() & explored:
         return
     for method in context.config.methods():
@@ -113,4 +125,4 @@ def _check_parts(context: Context) -> None:
 def _check_listed_actions(context: Context) -> None:
     environment = context.config.environment
     if environment.lists_actions:
-        refuse_unlisted(environment, context.pool(), context.parts().explore[0])
+        refuse_unlisted(environment, context.pool(), context.parts().explore.task_ids[0])

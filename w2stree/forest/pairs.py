@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 
 from w2stree import _core
 from w2stree.errors import InvalidInput
+from w2stree.forest.ranges import check_range_of
 from w2stree.forest.threads import num_threads_or_all
+from w2stree.trajectories.returns import ReturnRange, threshold_in
 from w2stree.trajectories.trajectory import Trajectory
 
 if TYPE_CHECKING:
@@ -42,7 +44,8 @@ class PreferencePair:
     chosen: Trajectory
     rejected: Trajectory
     gap: float
-    """`chosen.total_return - rejected.total_return`, > 0."""
+    """`chosen.total_return - rejected.total_return` in doubles, > 0. It may be a rounding below the
+    `min_gap` it met: 0.3 - 0.2 is 0.09999999999999998."""
 
 
 class PreferencePairs:
@@ -153,16 +156,30 @@ class PreferencePairs:
         )
 
 
-def count_pairs(forest: Forest, min_gap: float, success_threshold: float | None) -> int:
+def pair_rule(
+    forest: Forest,
+    min_gap: float,
+    success_threshold: float | None,
+    return_range: ReturnRange | None,
+) -> _core.PairRule:
+    """The core's rule, of a threshold in returns. Raises `InvalidInput` for a return outside the
+    range where a threshold is a share of it."""
+    if success_threshold is None and return_range is None:
+        return _core.PairRule(min_gap, None)
+    low, high = check_range_of(forest, return_range)
+    if success_threshold is not None:
+        success_threshold = threshold_in((low, high), success_threshold)
+    return _core.PairRule(min_gap, success_threshold)
+
+
+def count_pairs(forest: Forest, rule: _core.PairRule) -> int:
     """See `Forest.count_pairs`."""
-    rule = _core.PairRule(min_gap, success_threshold)
     return int(_core.count_pairs(forest.core, rule, num_threads_or_all(None)).sum())
 
 
 def select_pairs(
     forest: Forest,
-    min_gap: float,
-    success_threshold: float | None,
+    rule: _core.PairRule,
     *,
     strategy: Strategy,
     per_divergence: int | None,
@@ -178,7 +195,7 @@ def select_pairs(
         raise InvalidInput(f"seed=None; {drawing[0]}={limits[drawing[0]]} draws pairs: give a seed")
     found = _core.select_pairs(
         forest.core,
-        _core.PairRule(min_gap, success_threshold),
+        rule,
         strategy == "best_worst",
         _int64(per_divergence),
         _int64(max_per_task),
@@ -190,24 +207,24 @@ def select_pairs(
 
 
 def stream_pairs(
-    forest: Forest, min_gap: float, success_threshold: float | None, chunk_size: int
+    forest: Forest, rule: _core.PairRule, chunk_size: int
 ) -> Iterator[PreferencePairs]:
     """See `Forest.stream_pairs`."""
     if chunk_size < 1:
         raise InvalidInput(f"chunk_size={chunk_size}; expected at least 1")
-    stream = _core.PairStream(forest.core, _core.PairRule(min_gap, success_threshold))
+    stream = _core.PairStream(forest.core, rule)
     size = _int64(chunk_size)
     chunks = iter(lambda: stream.next(size), None)
     return (_from_core(forest, chunk) for chunk in chunks)
 
 
 def sample_pairs(
-    forest: Forest, num_pairs: int, seed: int, min_gap: float, success_threshold: float | None
+    forest: Forest, rule: _core.PairRule, num_pairs: int, seed: int
 ) -> PreferencePairs:
     """See `Forest.sample_pairs`."""
     found = _core.sample_pairs(
         forest.core,
-        _core.PairRule(min_gap, success_threshold),
+        rule,
         _int64(num_pairs),
         _checked_seed(seed),
         num_threads_or_all(None),

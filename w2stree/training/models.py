@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,6 +16,7 @@ from w2stree.errors import InvalidInput
 from w2stree.training.device import best_device
 from w2stree.trajectories.field_types import check_field_types
 from w2stree.turns.chat import ChatFormat
+from w2stree.turns.template import TemplateArgument, set_template
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|{{ message.role }}|>{{ message.content }}<|end|>{% endfor %}"
@@ -140,20 +141,47 @@ def refuse_no_model(path: str | Path) -> None:
         raise InvalidInput(f"{path}: no config.json; give the directory of a causal LM")
 
 
-def load_model(path: str | Path) -> tuple[Any, Any]:
-    """(model, tokenizer) of a causal LM directory, ready to act: evaluation mode, no dropout.
+def load_tokenizer(
+    path: str | Path,
+    chat_template: str | Path | None = None,
+    template_arguments: Mapping[str, TemplateArgument] | None = None,
+) -> Any:
+    """The tokenizer of a model's directory, with the template it will be used with.
 
-    On a GPU the weights keep the checkpoint's precision; on a CPU they become float32, since
-    bfloat16 is several times slower there and loses small updates in training. Raises
-    `InvalidInput` where there is no model; nothing is fetched from a hub.
+    See `w2stree.turns.template.set_template`: template and arguments become the tokenizer's own, so
+    that a model trained with them is saved with them. Raises `InvalidInput` where there is no
+    tokenizer; nothing is fetched from a hub, and no code of the directory's runs.
     """
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoTokenizer
 
-    refuse_no_model(path)
-    tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            path, local_files_only=True, trust_remote_code=False
+        )
+    except (OSError, ValueError, ImportError) as error:
+        raise InvalidInput(f"{path}: no tokenizer that can be read: {error}") from None
+    set_template(tokenizer, chat_template, template_arguments)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_model(
+    path: str | Path,
+    chat_template: str | Path | None = None,
+    template_arguments: Mapping[str, TemplateArgument] | None = None,
+) -> tuple[Any, Any]:
+    """(model, tokenizer) of a causal LM directory, ready to act: evaluation mode, no dropout.
+
+    The template as in `load_tokenizer`. On a GPU the weights keep the checkpoint's precision; on a
+    CPU they become float32, since bfloat16 is several times slower there and loses small updates
+    in training. Raises `InvalidInput` where there is no model; nothing is fetched from a hub.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    refuse_no_model(path)
+    tokenizer = load_tokenizer(path, chat_template, template_arguments)
     device = best_device()
     dtype = torch.float32 if device == "cpu" else "auto"
     model = AutoModelForCausalLM.from_pretrained(path, local_files_only=True, dtype=dtype)

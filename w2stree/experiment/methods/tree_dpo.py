@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from w2stree.experiment.methods.method import Method
+from w2stree.experiment.methods.method import Explored, Method
 from w2stree.experiment.section import Positive, Section
 from w2stree.forest.forest import Forest
 from w2stree.forest.pairs import Strategy
@@ -71,10 +71,10 @@ def train(
     return replace(trained, metrics={"num_preference_rows": len(found), **trained.metrics})
 
 
-def describe(forest: Forest, *, section: TreeDpoSection, seed: int) -> Mapping[str, float]:
+def describe(explored: Explored, *, section: TreeDpoSection, seed: int) -> Mapping[str, float]:
     """`num_preference_rows`: how many rows `train` would find, before `max_rows`; and the
     comparisons that give none, by their kind (`PreferenceRows`)."""
-    rows = rows_of(forest, section, seed)
+    rows = rows_of(explored.forest, section, seed)
     return {
         "num_preference_rows": len(rows),
         "num_undecided_rows": rows.num_undecided,
