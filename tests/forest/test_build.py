@@ -245,7 +245,11 @@ def test_ids_are_borrowed_and_texts_numbered() -> None:
 
 
 def test_num_trees_adds_lone_roots() -> None:
-    assert build_forest_from_ids(**{**IDS, "task_ids": None, "num_trees": 3}).num_nodes == 6
+    forest = build_forest_from_ids(**{**IDS, "task_ids": None, "num_trees": 3})
+    assert forest.num_nodes == 6
+    found = forest.search()
+    assert found.best_trajectory[1:].tolist() == [-1, -1]
+    assert len(found.best_trajectories()) == 1, "a tree of no runs has no best one"
     assert list(build_forest_from_ids(**{**IDS, "task_ids": ["x", "y"]})) == ["x", "y"]
 
 

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("tokenizers")
+pytest.importorskip("trl")
 
-from support.tiny_models import BAD, GOOD, tiny_tokenizer, trajectory
+import torch
+from support.tiny_models import BAD, GOOD, tiny_model, tiny_tokenizer, trajectory
 
 from w2stree.errors import InvalidInput
 from w2stree.forest.build import build_forest, open_forest
@@ -24,6 +25,7 @@ from w2stree.training.rows import (
     tokenize_preferences,
     tokenize_sft,
 )
+from w2stree.training.scoring import sequence_logprobs
 from w2stree.trajectories.origin import Origin
 from w2stree.trajectories.trajectory import Message, Step, Trajectory
 from w2stree.turns.chat import ChatFormat
@@ -318,3 +320,20 @@ def test_a_row_with_one_history_is_preferred_at_a_merged_node() -> None:
     forest = build_forest([*runs, also_light], merging=rule)
     [row] = [r for r in preference_rows(forest.pairs(), "step") if r.begin == 1]
     assert (row.is_one_history, row.num_chosen, row.num_rejected) == (True, 1, 2)
+
+
+def test_the_two_sides_of_a_merged_node_are_scored_as_they_were_played() -> None:
+    """By the reference and, through the same batches, by the policy."""
+    runs, rows = _merged()
+    tokenizer = tiny_tokenizer()
+    chat, model = ChatFormat(tokenizer), tiny_model(tokenizer).eval()
+    ids = [row for row in tokenize_preferences(rows, chat, max_length=512) if row is not None]
+    found = sequence_logprobs(model, ids, batch_size=2)
+    for run, score in zip(runs, reversed(found[0]), strict=True):
+        history = chat.history_ids(run.prompt, run.steps[:1])
+        turns, mask = chat.steps_ids(run.steps[1:])
+        with torch.inference_mode():
+            logits = model(torch.tensor([history + turns])).logits[0, len(history) - 1 : -1]
+        scores = logits.log_softmax(-1).gather(1, torch.tensor(turns)[:, None])[:, 0]
+        own = float(scores[torch.tensor(mask, dtype=torch.bool)].sum())
+        assert score == pytest.approx(own, abs=1e-4)

@@ -219,6 +219,16 @@ def test_turns_without_words_are_left_out_or_rendered_when_asked(with_tokenizer:
     assert len(sft_dataset([bare, GOOD], tokenizer=tokenizer, render_actions=True)) == 2
 
 
+@ANSWERS
+def test_chat_rows_say_which_ends_nobody_said() -> None:
+    cut = replace(GOOD, steps=(*GOOD.steps[:2], replace(GOOD.steps[2], is_cut=True)))
+    with pytest.warns(RowWarning, match="1 turns were cut off"):
+        sft_dataset([cut])
+    with pytest.warns(RowWarning, match="1 turns were cut off"):
+        preference_dataset(build_forest([cut, BAD]).pairs(), "suffix")
+    assert len(preference_dataset(build_forest([cut, BAD]).pairs())) == 1, "not in what is compared"
+
+
 def test_tool_calls_are_not_written_as_somebody_s_text() -> None:
     call = ToolCall("weather", '{"city": "Oslo"}')
     steps = (Step('weather {"city":"Oslo"}', "rain", tool_calls=(call,)),)

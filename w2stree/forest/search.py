@@ -105,7 +105,7 @@ class SearchResult:
     @property
     def best_trajectory(self) -> NDArray[np.int32]:
         """`[num_trees]` index of the trajectory that ends there with the greatest return; of
-        several the first."""
+        several the first. -1 for a tree without trajectories."""
         return self._core.best_trajectory
 
     @property
@@ -141,8 +141,10 @@ class SearchResult:
         return self._core.num_exact_checks
 
     def best_trajectories(self) -> list[Trajectory]:
-        """The best path of each tree, in tree order, as the trajectory that took it."""
-        return [self.forest.trajectories[i] for i in self.best_trajectory]
+        """The best path of each tree, in tree order, as the trajectory that took it. A tree without
+        trajectories (`build_forest_from_ids`) has none."""
+        trajectories = self.forest.trajectories
+        return [trajectories[i] for i in self.best_trajectory.tolist() if i >= 0]
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         """The arrays by node as an Arrow stream, nothing copied: `pyarrow.table(result)`."""

@@ -85,7 +85,7 @@ def preference_dataset(
             'characters) is what the environment said; use completion="step", or '
             "w2stree.training.fitting.Fitting.dpo, which masks it"
         )
-    _tell(notes)
+    _tell(notes + _cut_notes(compared))
     info = library.DatasetInfo(description=description)
     return library.Dataset.from_list([_preference_record(row) for row in rows], info=info)
 
@@ -190,6 +190,7 @@ def _chat_rows(
             "labels are the agent's turns, or use assistant_only_loss=True where the chat template "
             "has generation marks"
         )
+    notes += _cut_notes(t.steps for t in found)
     return found, [{"messages": _dicts([*t.prompt, *_messages(t.steps)[:-1]])} for t in found]
 
 
@@ -235,6 +236,17 @@ def _share_of_answers(turns: Iterable[Sequence[Step]]) -> float:
         agent += sum(len(step.response) for step in steps)
         environment += sum(len(step.observation) for step in steps[:-1])
     return environment / max(1, agent + environment)
+
+
+def _cut_notes(turns: Iterable[Sequence[Step]]) -> list[str]:
+    num_cut = sum(step.is_cut for steps in turns for step in steps)
+    if not num_cut:
+        return []
+    return [
+        f"{num_cut} turns were cut off by a limit on their length; as chat messages they end with "
+        "the template's mark, which stock trainers score although no model said it; rows of tokens "
+        "leave it out"
+    ]
 
 
 def _messages(steps: Sequence[Step]) -> list[Message]:
