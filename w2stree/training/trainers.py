@@ -27,7 +27,7 @@ from w2stree.training.precision import Precision, training_precision
 from w2stree.training.rows import IGNORED
 from w2stree.training.scoring import MaskedPreferenceCollator, score
 
-_COMPARED_ROWS = 64
+_COMPARED_ROWS = 32
 _AVERAGED_STEPS = 10
 _ACCURACIES = {
     "rewards/accuracies": "reward_accuracy",
@@ -43,7 +43,7 @@ Progress = Callable[[int, int, dict[str, float]], None]
 class TrainedWeights:
     """A trained model (adapters merged), how training went in figures, and step by step.
 
-    `metrics`: `loss_before` and `loss_after` are of the same rows, up to 64 spread over all, before
+    `metrics`: `loss_before` and `loss_after` are of the same rows, up to 32 spread over all, before
     the first step and after the last; `num_steps`; `tokens_per_s`, padding and comparison left out;
     the means of the last ten steps' accuracies. `steps` holds what the trainer logged of each
     step: `step`, `loss` of its batch, `grad_norm` before clipping, `learning_rate` and others.
