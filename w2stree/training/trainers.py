@@ -17,10 +17,11 @@ from transformers import PrinterCallback, TrainerCallback
 from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
 from w2stree.errors import InvalidInput, ModelFailure
-from w2stree.training.device import best_device, refuse_several_processes
 from w2stree.training.labelled import check_head, label_only, plain
+from w2stree.training.launcher import refuse_several_processes
 from w2stree.training.layers import adapters
 from w2stree.training.memory import told_of_memory
+from w2stree.training.models import best_device
 from w2stree.training.optimisation import Optimisation
 from w2stree.training.positions import refuse_beyond_positions
 from w2stree.training.precision import Precision, training_precision
