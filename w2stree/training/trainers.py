@@ -116,11 +116,16 @@ def train_dpo(
     tokenizer and need not be in memory. `sft_weight` adds that much negative log-likelihood
     of the chosen side, which keeps it from losing mass. Dropout is off, as the reference's is.
 
-    Raises as `train_sft`; also if with `reference_is_start` the loss before the first step is not
-    ln 2: policy and reference would then differ although they must not.
+    Raises as `train_sft`, for a side without a scored token too; also if with
+    `reference_is_start` the loss before the first step is not ln 2: policy and reference would then
+    differ although they must not.
     """
     if not rows:
         raise InvalidInput("no preference rows to train on; lower min_gap or explore more")
+    for i, row in enumerate(rows):
+        for side in ("chosen", "rejected"):
+            if not any(row[f"{side}_mask"]):
+                raise InvalidInput(f"rows[{i}] scores no {side} token; its agent turns are empty")
     if optimisation.lora and optimisation.lora.dropout:
         raise InvalidInput("lora.dropout: DPO compares with a reference without dropout; set it 0")
     lengths = [
