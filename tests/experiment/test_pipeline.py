@@ -94,6 +94,15 @@ def test_the_reference_is_the_weak_model(finished: Path) -> None:
     assert abs(manifest["metrics"]["loss_before"] - math.log(2)) > 1e-3, "policy is not reference"
 
 
+def test_every_step_of_a_training_is_kept(finished: Path) -> None:
+    for stage in ("sft_weak", "tree_dpo"):
+        metrics = json.loads((finished / stage / "manifest.json").read_text())["metrics"]
+        lines = (finished / stage / "losses.jsonl").read_text().splitlines()
+        steps = [json.loads(line) for line in lines]
+        assert [step["step"] for step in steps] == list(range(1, int(metrics["num_steps"]) + 1))
+        assert all(math.isfinite(step["loss"]) for step in steps)
+
+
 def test_a_rerun_does_nothing_and_force_redoes_one_stage(finished: Path) -> None:
     cwd = finished.parent.parent
     again = w2stree("run", "miniature", cwd=cwd)

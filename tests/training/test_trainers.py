@@ -227,3 +227,7 @@ def test_rows_without_a_signal_are_refused(tokenizer: Any, tmp_path: Path) -> No
         train_sft(model, tokenizer, silent, ONE_STEP, output_dir=str(tmp_path), seed=0)
     with pytest.raises(InvalidInput, match="no preference rows"):
         _train_dpo(model, tokenizer, [], tmp_path)
+    empty = {"prompt_ids": [5], "chosen_ids": [6], "chosen_mask": [1]}
+    empty |= {"rejected_ids": [6], "rejected_mask": [0]}
+    with pytest.raises(InvalidInput, match=r"rows\[0\] scores no rejected token"):
+        _train_dpo(model, tokenizer, [empty], tmp_path)

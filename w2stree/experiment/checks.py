@@ -17,8 +17,8 @@ from w2stree.experiment.run_directory import MANIFEST
 from w2stree.experiment.stages.context import Context
 from w2stree.report.charts import require_matplotlib
 from w2stree.report.templates import require_jinja2
-from w2stree.training.device import refuse_several_processes
 from w2stree.training.directory import check_layers, check_model_directory
+from w2stree.training.launcher import refuse_several_processes
 from w2stree.training.models import load_tokenizer
 from w2stree.training.optimisation import Optimisation
 from w2stree.turns.chat import ChatFormat
@@ -46,6 +46,9 @@ def check(context: Context) -> None:
 def _check_packages(config: Config) -> None:
     """The environment names its own package when it is asked; those of pretraining start later."""
     config.merge.require()
+    for section in (config.weak, config.strong):
+        if section.path is not None:
+            refuse_no_model(section.path)
     kinds = [kind_of(config.environment)]
     if config.strong.pretrain:
         pretraining = kind_of(config.strong.pretrain.games[0].options())

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from w2stree.errors import InvalidInput
-from w2stree.training.device import best_device
 from w2stree.trajectories.field_types import check_field_types
 from w2stree.turns.chat import ChatFormat
 from w2stree.turns.template import TemplateArgument, set_template
@@ -186,6 +185,13 @@ def load_model(
     dtype = torch.float32 if device == "cpu" else "auto"
     model = AutoModelForCausalLM.from_pretrained(path, local_files_only=True, dtype=dtype)
     return model.to(device).eval(), tokenizer
+
+
+def best_device() -> str:
+    """The device that models act on: a GPU if there is one."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def save_model(path: str | Path, model: Any, tokenizer: Any) -> None:

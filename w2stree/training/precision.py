@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from w2stree.training.device import best_device
+from w2stree.training.models import best_device
 
 
 @dataclass(frozen=True, slots=True)

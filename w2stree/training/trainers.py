@@ -17,17 +17,18 @@ from transformers import PrinterCallback, TrainerCallback
 from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
 from w2stree.errors import InvalidInput, ModelFailure
-from w2stree.training.device import best_device, refuse_several_processes
 from w2stree.training.labelled import check_head, label_only, plain
+from w2stree.training.launcher import refuse_several_processes
 from w2stree.training.layers import adapters
 from w2stree.training.memory import told_of_memory
+from w2stree.training.models import best_device
 from w2stree.training.optimisation import Optimisation
 from w2stree.training.positions import refuse_beyond_positions
 from w2stree.training.precision import Precision, training_precision
 from w2stree.training.rows import IGNORED
 from w2stree.training.scoring import MaskedPreferenceCollator, score
 
-_COMPARED_ROWS = 64
+_COMPARED_ROWS = 32
 _AVERAGED_STEPS = 10
 _ACCURACIES = {
     "rewards/accuracies": "reward_accuracy",
@@ -43,7 +44,7 @@ Progress = Callable[[int, int, dict[str, float]], None]
 class TrainedWeights:
     """A trained model (adapters merged), how training went in figures, and step by step.
 
-    `metrics`: `loss_before` and `loss_after` are of the same rows, up to 64 spread over all, before
+    `metrics`: `loss_before` and `loss_after` are of the same rows, up to 32 spread over all, before
     the first step and after the last; `num_steps`; `tokens_per_s`, padding and comparison left out;
     the means of the last ten steps' accuracies. `steps` holds what the trainer logged of each
     step: `step`, `loss` of its batch, `grad_norm` before clipping, `learning_rate` and others.
@@ -115,11 +116,16 @@ def train_dpo(
     tokenizer and need not be in memory. `sft_weight` adds that much negative log-likelihood
     of the chosen side, which keeps it from losing mass. Dropout is off, as the reference's is.
 
-    Raises as `train_sft`; also if with `reference_is_start` the loss before the first step is not
-    ln 2: policy and reference would then differ although they must not.
+    Raises as `train_sft`, for a side without a scored token too; also if with
+    `reference_is_start` the loss before the first step is not ln 2: policy and reference would then
+    differ although they must not.
     """
     if not rows:
         raise InvalidInput("no preference rows to train on; lower min_gap or explore more")
+    for i, row in enumerate(rows):
+        for side in ("chosen", "rejected"):
+            if not any(row[f"{side}_mask"]):
+                raise InvalidInput(f"rows[{i}] scores no {side} token; its agent turns are empty")
     if optimisation.lora and optimisation.lora.dropout:
         raise InvalidInput("lora.dropout: DPO compares with a reference without dropout; set it 0")
     lengths = [

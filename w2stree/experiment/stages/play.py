@@ -22,8 +22,7 @@ from w2stree.rollouts.exploration import Exploration, plan_episodes
 from w2stree.rollouts.rollout import EpisodePlan
 from w2stree.rollouts.tally import num_unparsed
 from w2stree.rollouts.task_choice import TaskChoice
-from w2stree.training.device import best_device
-from w2stree.training.models import load_model
+from w2stree.training.models import best_device, load_model
 from w2stree.trajectories.files import read_trajectories, write_trajectories
 from w2stree.trajectories.journal import Journal
 from w2stree.trajectories.trajectory import Trajectory

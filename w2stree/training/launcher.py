@@ -1,17 +1,10 @@
-"""Where models are trained and act: one process, and in it one GPU if there is one."""
+"""Launchers of several processes, which training here has no use for."""
 
 from __future__ import annotations
 
 import os
 
 from w2stree.errors import InvalidInput
-
-
-def best_device() -> str:
-    """The device that models act on: a GPU if there is one, the first where there are several."""
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def refuse_several_processes() -> None:
