@@ -103,13 +103,14 @@ def test_models_of_directories_go_from_demonstrations_to_report(tmp_path: Path) 
         build_model(_SIZE, tokenizer, seed=0).save_pretrained(tmp_path / name)
         tokenizer.save_pretrained(tmp_path / name)
     long = {"num_epochs": 30, "learning_rate": 5.0e-3}
-    game = {"name": "textworld_express", "game": "twc"}
-    game["params"] = {"numLocations": 1, "numItemsToPutAway": 1}
+    params = {"numLocations": 1, "numItemsToPutAway": 1}
+    game = {"name": "textworld_express", "game": "twc", "params": params, "max_steps": 6}
     strong = {"chat_template": "qwen3_training", "template_arguments": {"enable_thinking": False}}
     config = smallest(
         game,
         {"demonstrations": 4, "explore": 4, "test": 4},
         max_length=4000,
+        decoding={"thought": False},
         weak={"path": "base", "chat_template": "plain", "sft": long},
         strong={"path": "qwen3", **strong, "sft": long},
     )
