@@ -1,4 +1,4 @@
-"""What probability an admissible action has: the sum over its spellings, action by action."""
+"""What probability an admissible action has, action by action at equal logits."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from w2stree.turns.turn import AgentTurn
 
 pytestmark = pytest.mark.train
 PROMPT = (Message("user", "go"),)
-ACTIONS = ["go", "go on", "no", "nor"]
+ACTIONS = ["go", "go on", "go out", "no", "nor"]
 CHOICE = Decoding("admissible", thought=False)
 TEMPERATURE = 1.3
 
@@ -57,49 +57,27 @@ def probabilities(model: Any, tokenizer: Any) -> Probabilities:
     return after
 
 
-def texts(tokenizer: Any) -> list[bytes | None]:
-    """What each token writes, told by another tokenizer's table; None for marks."""
-    from transformers.convert_slow_tokenizer import bytes_to_unicode
-
-    drawn = {character: byte for byte, character in bytes_to_unicode().items()}
-    written: list[bytes | None] = []
-    for token in range(len(tokenizer)):
-        name = tokenizer.convert_ids_to_tokens(token)
-        if token in tokenizer.added_tokens_decoder:
-            is_mark = tokenizer.added_tokens_decoder[token].special
-            written.append(None if is_mark else name.encode())
-        elif "▁" in tokenizer.get_vocab():
-            is_byte = name.startswith("<0x")
-            written.append(bytes.fromhex(name[3:5]) if is_byte else name.replace("▁", " ").encode())
-        else:
-            written.append(bytes(drawn[character] for character in name))
-    return written
-
-
 def by_enumeration(tokenizer: Any, probabilities: Probabilities) -> dict[str, float]:
-    """All paths of tokens whose text is an action's, each with its product of probabilities."""
-    written = texts(tokenizer)
+    """Of each action the product over its ids, each among the ids that go on with some action.
+
+    The actions' ids are the tokenizer's for a whole turn, `Action:` and all; where one is complete,
+    a mark of the template or of the model's own may come.
+    """
     chat = ChatFormat(tokenizer)
-    ends = {tokenizer.eos_token_id, *chat.end_ids}
-    wanted = {f" {action}".encode(): action for action in ACTIONS}
-    found = dict.fromkeys(ACTIONS, 0.0)
-
-    def go(said: tuple[int, ...], text: bytes, mass: float) -> None:
-        allowed = {
-            token: text + own
-            for token, own in enumerate(written)
-            if own and any(whole.startswith(text + own) for whole in wanted)
-        }
-        weights = probabilities(said)
-        total = weights[list(allowed)].sum()
-        if text in wanted:
-            at_end = weights[sorted(ends)].sum()
-            total += at_end
-            found[wanted[text]] += mass * at_end / total
-        for token, longer in allowed.items():
-            go((*said, token), longer, mass * weights[token] / total)
-
-    go(tuple(chat.encode("Action:")), b"", 1.0)
+    marks = {tokenizer.eos_token_id, *chat.end_ids}
+    whole = {a: chat.turn_ids(f"Action: {a}")[: -len(chat.end_ids)] for a in ACTIONS}
+    found = {}
+    for action, ids in whole.items():
+        found[action] = 1.0
+        for place in range(len(ids) + 1):
+            said = tuple(ids[:place])
+            left = [other for other in whole.values() if tuple(other[:place]) == said]
+            going_on = {other[place] for other in left if len(other) > place}
+            ends_here = any(len(other) == place for other in left)
+            allowed = sorted(going_on | (marks if ends_here else set()))
+            wanted = sorted(marks) if place == len(ids) else [ids[place]]
+            weights = probabilities(said)
+            found[action] *= weights[wanted].sum() / weights[allowed].sum()
     return found
 
 
@@ -125,7 +103,7 @@ def by_grammar(tokenizer: Any, probabilities: Probabilities) -> dict[str, float]
     return found
 
 
-def test_an_action_s_probability_is_the_sum_over_its_spellings(
+def test_an_action_s_probability_is_the_product_over_its_tokens(
     tokenizer: Any, probabilities: Probabilities
 ) -> None:
     expected = by_enumeration(tokenizer, probabilities)

@@ -100,7 +100,8 @@ def read(step: dict[str, object]) -> Step:
 def test_a_record_of_calls_needs_no_action() -> None:
     calls = [{"name": "weather", "arguments": '{"days":2, "city":"Oslo"}', "id": "call_1"}]
     assert read({"tool_calls": calls}) == Step(action_of([OSLO]), "", tool_calls=(OSLO,))
-    assert read({"tool_calls": None, "action": "go"}) == Step("go", "")
+    filled = {"tool_calls": None, "is_cut": None, "reward": None, "action": "go"}
+    assert read(filled) == Step("go", ""), "as tables fill what another row has"
 
 
 @pytest.mark.parametrize(

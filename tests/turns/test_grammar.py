@@ -71,7 +71,7 @@ def test_any_model_ends_its_turn_with_an_admissible_action(
         assert said.token_ids == tuple(turn.ids)
         assert turn.ids[-len(chat.end_ids) :] == chat.end_ids
         assert said.response.startswith("Thought:" if has_thought else "Action:")
-        assert not grammar.vocabulary.controls().intersection(turn.ids[: -len(chat.end_ids)])
+        assert set(chat.tokenizer.all_special_ids).isdisjoint(turn.ids[: -len(chat.end_ids)])
         action = parse_action(said.response)
         assert action in ACTIONS
         assert has_thought or said.response == f"Action: {action}"
@@ -81,7 +81,7 @@ def test_any_model_ends_its_turn_with_an_admissible_action(
     assert seen == set(ACTIONS), "an action that is a prefix of another can be chosen too"
 
 
-def test_the_tokenizer_s_own_spelling_is_one_of_the_ways(chat: ChatFormat) -> None:
+def test_an_action_is_the_tokenizer_s_own_spelling_of_the_whole_turn(chat: ChatFormat) -> None:
     grammar = TurnGrammar(chat, CHOICE)
     for action in ACTIONS:
         turn = grammar.start(ACTIONS)
@@ -90,6 +90,12 @@ def test_the_tokenizer_s_own_spelling_is_one_of_the_ways(chat: ChatFormat) -> No
             assert turn.ids == whole[: len(turn.ids)]
             turn.push(whole[len(turn.ids)], -1.0)
         assert turn.ids == whole
+    after_a_thought = chat.turn_ids("Thought: no\nAction: slice")
+    turn = TurnGrammar(chat, THOUGHT).start(["slice"])
+    while not turn.is_done:
+        assert turn.ids == after_a_thought[: len(turn.ids)]
+        turn.push(after_a_thought[len(turn.ids)], -1.0)
+    assert turn.ids == after_a_thought
 
 
 def test_what_leaves_no_choice_is_not_asked_for(chat: ChatFormat) -> None:
@@ -105,13 +111,13 @@ def test_the_rest_of_the_only_action_left_is_written_without_asking(plain: ChatF
     turn.push(plain.tokenizer.convert_tokens_to_ids("Ġtake"), -1.0)
     assert turn.is_done
     assert plain.tokenizer.decode(turn.ids) == "Action: take the key<|im_end|>"
-    other = TurnGrammar(plain, CHOICE).start(["go north", "take the key"])
-    other.push(plain.tokenizer.convert_tokens_to_ids("Ġ"), -1.0)
-    other.push(plain.tokenizer.convert_tokens_to_ids("t"), -1.0)
-    assert not other.is_done, "another spelling was begun: the model goes on with it"
-    while not other.is_done:
-        other.push(int(other.allowed[-1]), -1.0)  # type: ignore[index]
-    assert plain.tokenizer.decode(other.ids) == "Action: take the key<|im_end|>"
+
+
+def test_what_all_that_are_left_begin_with_is_written_without_asking(plain: ChatFormat) -> None:
+    turn = TurnGrammar(plain, CHOICE).start(["go to the café", "go to the café x"])
+    assert plain.tokenizer.decode(turn.ids) == "Action: go to the café"
+    assert turn.allowed is not None
+    assert set(plain.end_ids) < set(turn.allowed.tolist())
 
 
 def test_equal_places_are_one_array_of_sorted_ids(plain: ChatFormat) -> None:
@@ -167,25 +173,37 @@ def test_a_thought_ends_at_its_line_s_end_or_its_limit(
         assert text == f"Thought:{kept}Action: go north<|im_end|>"
 
 
-def test_a_line_break_within_a_token_ends_the_thought() -> None:
+@pytest.mark.parametrize(
+    ("token", "text"),
+    [
+        (".\n", ".\nAction: go north"),
+        (".\n\n", ".\n\nAction: go north"),
+        ("\nAction:", "\nAction: go north"),  # goes on after its line break: left out
+        ("\nOr", "\nAction: go north"),
+        ("\n ", "\nAction: go north"),
+    ],
+)
+def test_a_line_break_within_a_token_ends_the_thought(token: str, text: str) -> None:
     # Tokens that begin with a line break would melt into a prompt that ends with one.
     template = CHATML.replace("role }}\n", "role }}:").replace("assistant\n", "assistant:")
     tokenizer = byte_level(template=template)
-    tokenizer.add_tokens([".\n", ".\n\n", "\nAction:", "\nOr", "\n "])
-    chat = ChatFormat(tokenizer)
-    grammar = TurnGrammar(chat, THOUGHT)
-    for token, text in {
-        ".\n": ".\nAction: go north",
-        ".\n\n": ".\n\nAction: go north",
-        "\nAction:": "\nAction: go north",
-        "\nOr": "\nAction: go north",  # no action's line begins so: the token is left out
-        "\n ": "\nAction: go north",
-    }.items():
-        turn = grammar.start(["go north"])
-        turn.push(tokenizer.convert_tokens_to_ids(token), -1.0)
-        while not turn.is_done:
-            turn.push(int(turn.allowed[0]), -1.0)  # type: ignore[index]
-        assert tokenizer.decode(turn.ids) == f"Thought:{text}<|im_end|>"
+    tokenizer.add_tokens([token])
+    turn = TurnGrammar(ChatFormat(tokenizer), THOUGHT).start(["go north"])
+    turn.push(tokenizer.convert_tokens_to_ids(token), -1.0)
+    assert turn.is_done
+    assert turn.said().response == f"Thought:{text}"
+
+
+def test_a_thought_that_is_cut_within_a_character_leaves_the_action_its_line() -> None:
+    """Byte tokens that are no character swallow the line break's, where that is one too."""
+    chat = ChatFormat(sentencepiece())
+    first_byte = chat.tokenizer.convert_tokens_to_ids("<0xF0>")
+    for last in ("</s>", "<0x0A>"):
+        turn = TurnGrammar(chat, THOUGHT).start(["go north"])
+        turn.push(first_byte, -1.0)
+        turn.push(chat.tokenizer.convert_tokens_to_ids(last), -1.0)
+        assert turn.is_done
+        assert turn.said().response == "Thought:\ufffd\nAction: go north"
 
 
 def test_actions_are_any_texts(plain: ChatFormat) -> None:
@@ -232,7 +250,7 @@ def test_a_model_s_own_end_ends_an_action_that_others_begin_with(plain: ChatForm
     grammar = TurnGrammar(plain, CHOICE)
     for end in (plain.tokenizer.eos_token_id, *plain.end_ids):
         turn = grammar.start(["go", "go north"])
-        turn.push(plain.tokenizer.convert_tokens_to_ids("Ġgo"), -1.0)
+        assert plain.tokenizer.decode(turn.ids) == "Action: go"
         assert turn.allowed is not None
         assert end in turn.allowed
         turn.push(end, -1.0)

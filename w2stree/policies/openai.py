@@ -224,7 +224,7 @@ class OpenAIPolicy:
         message = getattr(choice, "message", None)
         text = getattr(message, "content", None)
         tool_calls = _tool_calls(message)
-        is_cut = choice.finish_reason == "length"
+        is_cut = getattr(choice, "finish_reason", None) == "length"
         # With ids, the model did end its turn at once.
         if not (text or ids or tool_calls or is_cut):
             raise _MalformedReplyError("the reply's message is empty")

@@ -3,8 +3,8 @@
     Thought: ─ one request ─> I should go.⏎   Action: ─ one request a token ─> go north
 
 The engine is vLLM, in process or as a server. It is sent token ids and told which ids may come
-next, so that a choice there is the choice in process (`w2stree.turns.choices`), token by token: a
-structured output of its own would spell, and end, a text by other rules.
+next, so that a choice there is the choice in process (`w2stree.turns.choices`), token by token:
+its own structured outputs spell, and end, a text by other rules.
 """
 
 from __future__ import annotations

@@ -32,7 +32,9 @@ def text(record: Record, key: str, where: str, default: str | None = None) -> st
 
 def truth(record: Record, key: str, where: str) -> bool:
     """False where the record does not say."""
-    value = record.get(key, False)
+    value = record.get(key)
+    if value is None:
+        return False
     if not isinstance(value, bool):
         raise InvalidInput(f"{where}: {key} is {value!r}; expected true or false")
     return value

@@ -4,90 +4,80 @@
     line_start         Thought: …⏎·Action: go north       the thought's own line break was sampled
     line_end           Thought: …·⏎Action: go north       the thought stopped without one
 
-At each, ids that all actions' own spellings begin with are written without asking, as far as
-`Action:` goes; the choice begins behind them.
+An action is spelled as the tokenizer spells it in its place, in a whole turn: alone, its first word
+may be other tokens (SentencePiece puts a space before a text).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
-from itertools import accumulate
-from typing import NamedTuple
 
 from w2stree.errors import InvalidInput, ModelFailure
 from w2stree.shorten import quoted
-from w2stree.trajectories.trajectory import Step
 from w2stree.turns.chat import ChatFormat
-from w2stree.turns.choices import Choices, Place, Rest, common_beginning
-from w2stree.turns.react import ACTION, THOUGHT, parse_action, render_turn
-from w2stree.turns.vocabulary import Vocabulary
+from w2stree.turns.choices import Choices, Place
+from w2stree.turns.react import THOUGHT, parse_action, render_turn
 
-_ANY = "x"
+_ANY = f"{THOUGHT} x"
 """Stands for any thought: what follows one is spelled as it is after this."""
 
 
-class Opening(NamedTuple):
-    """Ids that are written without asking, and the choice behind them."""
-
-    forced: tuple[int, ...]
-    place: Place
-
-
 class Speller:
-    """How a tokenizer spells turns: its ids for each part of one."""
+    """How a tokenizer spells turns: the ids of each part of one."""
 
-    def __init__(self, chat: ChatFormat, vocabulary: Vocabulary) -> None:
-        self._chat, self.vocabulary = chat, vocabulary
-        self.rest = lru_cache(2**16)(self._rest)
+    def __init__(self, chat: ChatFormat, controls: frozenset[int]) -> None:
+        self._chat, self._controls = chat, controls
+        self.action_ids = lru_cache(2**16)(self._action_ids)
 
     def thought_ids(self) -> tuple[int, ...]:
         """The ids of `Thought:` at the start of a turn."""
-        text, ids = self._turn(f"{THOUGHT} {_ANY}")
-        written = self.within(ids, len(text) - len(f" {_ANY}"))
-        if self.vocabulary.joined(written) != text.removesuffix(f" {_ANY}".encode()):
+        ids = self._turn_ids(_ANY)
+        place = self._end_of(THOUGHT, ids)
+        if place is None:
             raise InvalidInput(
                 f"the tokenizer writes {THOUGHT!r} and what follows it as one token: decode "
                 "without thoughts (decoding.thought: false)"
             )
-        return written
+        return ids[:place]
 
-    def _rest(self, action: str, before: str) -> Rest:
-        """What is to be written of a turn with this action after its beginning `before`.
+    @cached_property
+    def can_break_lines(self) -> bool:
+        """Whether a token ends where a thought's line does, so that the action's can follow it."""
+        ids = self._turn_ids(f"{_ANY}\n{render_turn('', 'x')}")
+        return self._end_of(f"{_ANY}\n", ids) is not None
+
+    def _action_ids(self, action: str, before: str) -> tuple[int, ...]:
+        """The ids that end a turn with this action, after its beginning `before`.
 
         Raises `ModelFailure` for an action that no turn can say.
         """
-        thought = _ANY if before else ""
-        turn = render_turn(thought, action)
+        turn = f"{_ANY}\n{render_turn('', action)}" if before else render_turn("", action)
         if not action or parse_action(turn, actions=(action,)) != action:
             raise ModelFailure(
                 f"the environment lists the action {quoted(action, 200)}, which no turn can say"
             )
-        text, ids = self._turn(turn)
-        length = len(text) - len(turn.encode()) + len(before.encode()) if before else 0
-        own = ids[len(self.within(ids, length)) :]
-        text = text[length:]
-        return Rest(text, own if self.vocabulary.joined(own) == text else None)
+        ids = self._turn_ids(turn)
+        place = self._end_of(before, ids) if before else 0
+        if place is None:
+            raise ModelFailure(f"the tokenizer writes no token that ends {quoted(before, 200)}")
+        return ids[place:]
 
-    def within(self, ids: Sequence[int], length: int) -> tuple[int, ...]:
-        """As many ids as write no more than so many bytes."""
-        ends = accumulate(len(self.vocabulary[token] or b"") for token in ids)
-        return tuple(token for token, end in zip(ids, ends, strict=True) if end <= length)
-
-    def _turn(self, turn: str) -> tuple[bytes, tuple[int, ...]]:
-        """What stands in a chat for the text of a turn: its bytes and ids, without the end mark.
-
-        Some tokenizers put a space before it.
-        """
-        whole = self._chat.response_ids(Step("", "", turn))
+    def _turn_ids(self, turn: str) -> tuple[int, ...]:
+        """The ids that stand in a chat for the text of a turn, without the end mark."""
+        whole = self._chat.turn_ids(turn)
         ids = tuple(whole[: len(whole) - len(self._chat.end_ids)])
-        text, said = self.vocabulary.joined(ids), turn.encode()
-        if text is None or not text.endswith(said) or text.removesuffix(said).strip():
+        if self._chat.text(ids) != turn or not self._controls.isdisjoint(ids):
             raise ModelFailure(
-                f"the tokenizer cannot write {quoted(turn, 200)}: its ids say "
-                f"{quoted(self._chat.tokenizer.decode(ids), 200)}"
+                f"the tokenizer cannot write {quoted(turn, 200)}: its tokens say "
+                f"{quoted(' '.join(self._chat.tokenizer.convert_ids_to_tokens(ids)), 200)}"
             )
-        return text, ids
+        return ids
+
+    def _end_of(self, beginning: str, ids: Sequence[int]) -> int | None:
+        """How many of a turn's ids say just its beginning; None where a token goes beyond."""
+        ends = range(1, len(ids) + 1)
+        return next((end for end in ends if self._chat.text(ids[:end]) == beginning), None)
 
 
 class Admissible:
@@ -97,36 +87,16 @@ class Admissible:
         self._actions, self._speller, self._choices = actions, speller, choices
 
     @cached_property
-    def turn_start(self) -> Opening:
-        return self._opening("", ACTION)
+    def turn_start(self) -> Place:
+        return self._after("")
 
     @cached_property
-    def line_end(self) -> Opening:
-        return self._opening(f"{THOUGHT} {_ANY}", f"\n{ACTION}")
+    def line_start(self) -> Place:
+        return self._after(f"{_ANY}\n")
 
     @cached_property
-    def _line_start(self) -> Opening:
-        return self._opening(f"{THOUGHT} {_ANY}\n", ACTION)
+    def line_end(self) -> Place:
+        return self._after(_ANY)
 
-    def line_start(self, begun: bytes) -> Opening | None:
-        """The choice on a line that has `begun` already; None if no action's line begins so."""
-        if not begun:
-            return self._line_start
-        rests = self._rests(f"{THOUGHT} {_ANY}\n")
-        left = [Rest(r.text[len(begun) :], None) for r in rests if r.text.startswith(begun)]
-        return Opening((), self._choices.among(left)) if left else None
-
-    def _opening(self, before: str, opening: str) -> Opening:
-        rests = self._rests(before)
-        # A space that the tokenizer puts before the turn is part of its opening.
-        length = len(opening) + (0 if before else len(rests[0].text) - len(rests[0].text.lstrip()))
-        forced = common_beginning([self._speller.within(r.own or (), length) for r in rests])
-        num_written = len(self._speller.vocabulary.joined(forced) or b"")
-        left = [
-            Rest(text[num_written:], None if own is None else own[len(forced) :])
-            for text, own in rests
-        ]
-        return Opening(forced, self._choices.among(left))
-
-    def _rests(self, before: str) -> list[Rest]:
-        return [self._speller.rest(action, before) for action in self._actions]
+    def _after(self, before: str) -> Place:
+        return self._choices.among(self._speller.action_ids(a, before) for a in self._actions)

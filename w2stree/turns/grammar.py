@@ -2,7 +2,7 @@
 
     free        any text up to the end of the turn
     admissible  Thought: any line ⏎ Action: one of the admissible actions
-                └forced┘ └ free ┘ └forced┘ └ a choice, in any spelling ┘
+                └written┘ └ free ┘ └written┘ └ a choice ┘
 
 A policy samples tokens and pushes them, one by one. Tokens that leave no choice are appended by
 the turn itself, at log-probability 0; they need no model call of their own.
@@ -13,17 +13,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from w2stree.errors import InvalidInput, ModelFailure
-from w2stree.turns.admissible import Admissible, Opening, Speller
+from w2stree.turns.admissible import Admissible, Speller
 from w2stree.turns.chat import ChatFormat
 from w2stree.turns.choices import Choices, Place
 from w2stree.turns.decoding import Decoding
 from w2stree.turns.turn import AgentTurn, sampled_turn
-from w2stree.turns.vocabulary import Vocabulary
 
 NONE_LISTED = "the environment lists no admissible actions to choose from: use free decoding"
 
@@ -32,8 +32,8 @@ class TurnGrammar:
     """What every turn of a run has in common.
 
     `eos_ids`: ids that end what the model says, beside those the chat format knows of
-    (`ChatFormat.stop_ids`). Raises `InvalidInput` where actions are to be admissible and it is not
-    known what the tokenizer's tokens write, or the template wants a block of thinking first.
+    (`ChatFormat.stop_ids`). Raises `InvalidInput` for admissible decoding where the template wants
+    a block of thinking first, and where no token ends with the label of a thought.
     """
 
     def __init__(
@@ -42,14 +42,16 @@ class TurnGrammar:
         self.decoding = decoding
         self.chat, self.end_ids = chat, chat.end_ids
         self.stop_ids = chat.stop_ids.union(eos_ids)
+        self.choice_ends = self.stop_ids | {self.end_ids[0]}
+        self.choices = Choices(self.choice_ends)
+        self._controls = _controls(chat.tokenizer)
+        self._speller = Speller(chat, self._controls)
+        self._admissible = lru_cache(2**10)(self._make_admissible)
+        self.line_break = lru_cache(2**16)(self._line_break)
+        self.thought_ids: tuple[int, ...] = ()
         if decoding.actions == "admissible":
             _refuse_thinking(chat)
-            self.vocabulary = Vocabulary(chat.tokenizer)
-            self.choice_ends = self.stop_ids | {self.end_ids[0]}
-            self.choices = Choices(self.vocabulary, self.choice_ends)
-            self._speller = Speller(chat, self.vocabulary)
             self.thought_ids = self._speller.thought_ids() if decoding.thought else ()
-            self._admissible = lru_cache(2**10)(self._make_admissible)
 
     def start(self, admissible_actions: Sequence[str]) -> Turn:
         """A turn with nothing said. Raises `ModelFailure` where there is nothing to choose from."""
@@ -58,6 +60,18 @@ class TurnGrammar:
         if not admissible_actions:
             raise ModelFailure(NONE_LISTED)
         return Turn(self, self._admissible(tuple(admissible_actions)))
+
+    def is_of_thoughts(self, token: int) -> bool:
+        """Whether a token is text that may stand in a thought."""
+        is_text = token < len(self.chat.tokenizer) and token not in self._controls
+        return is_text and token not in self.stop_ids
+
+    def _line_break(self, token: int) -> bool | None:
+        """Whether a token ends a line: with its break, or breaks alone (None: it goes on after)."""
+        _, line_break, more = self.chat.tokenizer.decode([token]).partition("\n")
+        if line_break and (more.strip("\r\n") or not self._speller.can_break_lines):
+            return None
+        return bool(line_break)
 
     def _make_admissible(self, actions: tuple[str, ...]) -> Admissible:
         return Admissible(actions, self._speller, self.choices)
@@ -72,6 +86,12 @@ def _refuse_thinking(chat: ChatFormat) -> None:
         )
 
 
+def _controls(tokenizer: Any) -> frozenset[int]:
+    """The ids that stand for marks, not for text."""
+    added = getattr(tokenizer, "added_tokens_decoder", {})
+    return frozenset(tokenizer.all_special_ids) | {i for i, t in added.items() if t.special}
+
+
 class Turn:
     """One turn in the making: `ids` and `logprobs` so far, and what may follow.
 
@@ -83,13 +103,14 @@ class Turn:
         self._grammar, self._admissible = grammar, admissible
         self._num_free = 0
         self._place: Place | None = None
+        self._line_end = 0  # of a thought: its last token, or the break that was written for it
         self.ids: list[int] = []
         self.logprobs: list[float] = []
         self.is_done = self.is_cut = False
         if admissible and grammar.decoding.thought:
-            self._force(grammar.thought_ids)
+            self._write(grammar.thought_ids)
         elif admissible:
-            self._open(admissible.turn_start)
+            self._choose(admissible.turn_start)
 
     @property
     def allowed(self) -> NDArray[np.int64] | None:
@@ -121,16 +142,21 @@ class Turn:
         if self._admissible is None:
             self._end()
         else:
-            self._open(self._admissible.line_end)
+            self._line_end = len(self.ids)
+            self._choose(self._admissible.line_end)
 
     def said(self) -> AgentTurn:
         """The turn, once it is done."""
         turn = sampled_turn(self._grammar.chat, self.ids, self.logprobs, is_cut=self.is_cut)
-        if self._admissible is None:
+        if not self._line_end:
             return turn
-        # A decoder that joins byte tokens takes a line break after half a character for part of it.
-        written = self._grammar.vocabulary.joined(self.ids[: -len(self._grammar.end_ids)]) or b""
-        return replace(turn, response=written.decode(errors="replace").lstrip())
+        # Where a thought was cut within a character, a decoder may take the line break for part
+        # of that; the action stands on a line of its own all the same.
+        chat = self._grammar.chat
+        last = str(chat.tokenizer.decode(self.ids[self._line_end : -len(chat.end_ids)]))
+        if turn.response.endswith(last):
+            return turn
+        return replace(turn, response=chat.text(self.ids[: self._line_end]) + last)
 
     def _push_free(self, token: int, logprob: float) -> None:
         self._append(token, logprob)
@@ -144,17 +170,17 @@ class Turn:
             self._end()
 
     def _push_thought(self, admissible: Admissible, token: int, logprob: float) -> None:
-        written = self._grammar.vocabulary[token]
-        _, line_break, begun = (written or b"").partition(b"\n")
-        opening = admissible.line_start(begun.lstrip(b"\r\n")) if line_break else None
-        if written is None or token in self._grammar.stop_ids or (line_break and not opening):
-            self.stop()  # a control token, or a line of something else: not the thought's
+        grammar = self._grammar
+        has_break = grammar.line_break(token) if grammar.is_of_thoughts(token) else None
+        if has_break is None:
+            self.stop()  # a mark, or a line of something else: not the thought's
             return
         self._append(token, logprob)
-        if opening is not None:
-            self._open(opening)
+        if has_break:
+            self._line_end = len(self.ids) - 1
+            self._choose(admissible.line_start)
         elif self._ends_in_mark():
-            self._drop(len(self._grammar.end_ids))
+            self._drop(len(grammar.end_ids))
             self.stop()
         elif self.num_askable <= 0:
             self.stop()
@@ -170,24 +196,16 @@ class Turn:
         else:
             self._end()
 
-    def _open(self, opening: Opening) -> None:
-        self._force(opening.forced)
-        self._choose(opening.place)
-
     def _choose(self, place: Place) -> None:
-        """Go to a place, and on from it while there is nothing to choose."""
-        while place.forced is None and len(place.allowed) == 1:
-            (token,) = place.allowed.tolist()
-            self._force([token])
-            place = self._grammar.choices.after(place, token)
-        if place.forced is None:
-            self._place = place
-        else:
-            self._force(place.forced)
+        """Go to a place of the choice, writing what leads there."""
+        self._write(place.written)
+        if place.is_made:
             self._end()
+        else:
+            self._place = place
 
     def _end(self, mark: Sequence[int] | None = None) -> None:
-        self._force(self._grammar.end_ids if mark is None else mark)
+        self._write(self._grammar.end_ids if mark is None else mark)
         self._place, self.is_done = None, True
 
     def _ends_in_mark(self) -> bool:
@@ -200,6 +218,6 @@ class Turn:
     def _drop(self, count: int) -> None:
         del self.ids[-count:], self.logprobs[-count:]
 
-    def _force(self, ids: Sequence[int]) -> None:
+    def _write(self, ids: Sequence[int]) -> None:
         self.ids += ids
         self.logprobs += [0.0] * len(ids)
