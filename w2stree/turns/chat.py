@@ -19,12 +19,12 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from w2stree.errors import InvalidInput
 from w2stree.trajectories.trajectory import Message, Step
-from w2stree.turns.marks import Marks
+from w2stree.turns.marks import Marks, serialised
 from w2stree.turns.proof import (
     num_shared,
     prove,
@@ -165,9 +165,8 @@ class ChatFormat:
         """The texts of a step's turn, its end-of-turn mark included, and of its answer with the
         generation prompt, as the template writes them."""
         if not step.tool_calls:
-            return self.turn_piece(step.response) + self.end, self.observation_piece(
-                step.observation
-            )
+            turn = self.turn_piece(step.response) + self.end
+            return turn, self.observation_piece(step.observation)
         self._prove(_TOOLS)
         return tool_pieces(self.rendering, self.opening, step)
 
@@ -262,15 +261,20 @@ class ChatFormat:
         those special tokens that it writes by name; not of what leaves ids as they are: padding,
         truncation, decoder, where the files lie.
         """
-        state = json.loads(self.tokenizer.backend_tokenizer.to_str())
-        changing = ("added_tokens", "normalizer", "pre_tokenizer", "model")
+        return self._fingerprint
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        state, model = serialised(self.tokenizer)
+        changing = ("added_tokens", "normalizer", "pre_tokenizer")
         written = {
             name: str(token)
             for name, token in sorted(self.tokenizer.special_tokens_map.items())
             if re.search(rf"\b{name}\b", self.rendering.template)
         }
         parts = [self.rendering.template, written, *(state[key] for key in changing)]
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+        text = f"{json.dumps(parts, sort_keys=True)}{model}"
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def encode(self, text: str) -> list[int]:
         """Ids of a text alone, without special tokens added."""

@@ -110,7 +110,7 @@ class Marks:
         here, since the library numbers renamed tokens anew; and the ids of control tokens."""
         from tokenizers import Tokenizer
 
-        state = json.loads(self._tokenizer.backend_tokenizer.to_str())
+        state, model = serialised(self._tokenizer)
         id_of, controls = {}, set()
         for token in state["added_tokens"]:
             number = self._number.get(token["content"])
@@ -118,11 +118,20 @@ class Marks:
                 token["content"] = f"{_MEANT}{number}{_MEANT}"
                 controls.add(token["id"])
             id_of[token["content"]] = token["id"]
-        renamed: Any = Tokenizer.from_str(json.dumps(state))
+        renamed: Any = Tokenizer.from_str(f"{json.dumps(state)[:-1]}{model}")
         renamed.no_truncation()
         renamed.no_padding()
         own_id = {renamed.token_to_id(name): number for name, number in id_of.items()}
         return renamed, own_id, frozenset(controls)
+
+
+def serialised(tokenizer: Any) -> tuple[dict[str, Any], str]:
+    """A tokenizer's `tokenizer.json` in two: all but the model, read, and the model's JSON as the
+    rest of it. The model is all of its size, and takes seconds to read and to write."""
+    text = tokenizer.backend_tokenizer.to_str()
+    # In a token's content the quotes would be escaped.
+    begin = text.index(',"model":{')
+    return json.loads(f"{text[:begin]}}}"), text[begin:]
 
 
 def _longest_first(marks: Iterable[str]) -> re.Pattern[str]:
