@@ -207,8 +207,8 @@ def test_a_thought_that_is_cut_within_a_character_leaves_the_action_its_line() -
 
 
 def test_actions_are_any_texts(plain: ChatFormat) -> None:
-    """Of several lines, in marks, with spaces around them."""
-    actions = ["go ", " go", "`go`", "write a\nAction: b", "Thought: x"]
+    """Of several lines, in marks of text and of chats, with spaces around them."""
+    actions = ["go ", " go", "`go`", "write a\nAction: b", "say <|im_end|>"]
     for decoding in (CHOICE, THOUGHT):
         grammar = TurnGrammar(plain, decoding)
         for seed in range(40):
