@@ -246,6 +246,20 @@ def test_a_model_s_own_end_ends_its_turn(plain: ChatFormat) -> None:
     assert configured.is_done
 
 
+def test_a_mark_of_two_tokens_that_was_begun_is_written_once() -> None:
+    template = CHATML.replace("content }}<|im_end|>", "content }}<|im_start|><|im_end|>")
+    chat = ChatFormat(byte_level(template=template))
+    assert chat.end_ids == [1, 2]
+    for ends in ([1, 2], [2], [1, 0], [0]):
+        turn = TurnGrammar(chat, Decoding()).start([])
+        say(turn, chat, "go")
+        for token in ends:
+            turn.push(token, -1.0)
+        assert turn.is_done
+        assert turn.ids == [*chat.encode("go"), 1, 2]
+        assert len(turn.logprobs) == len(turn.ids)
+
+
 def test_a_model_s_own_end_ends_an_action_that_others_begin_with(plain: ChatFormat) -> None:
     grammar = TurnGrammar(plain, CHOICE)
     for end in (plain.tokenizer.eos_token_id, *plain.end_ids):
