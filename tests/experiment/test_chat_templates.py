@@ -29,8 +29,10 @@ SFT = {"num_epochs": 1, "learning_rate": 1.0e-3}
 
 
 def _saved(folder: Path, template: str | None) -> Path:
+    """As others save it: w2stree saves no model whose turns have no end."""
     tokenizer = byte_level(template)
-    save_model(folder, tiny_model(tokenizer), tokenizer)
+    tiny_model(tokenizer).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
     return folder
 
 

@@ -5,6 +5,7 @@ The small ones need no download: their tokenizer is trained on the run's own tex
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from w2stree.errors import InvalidInput
+from w2stree.training.device import best_device
 from w2stree.trajectories.field_types import check_field_types
+from w2stree.turns.chat import ChatFormat
 from w2stree.turns.template import TemplateArgument, set_template
 
 CHAT_TEMPLATE = (
@@ -152,7 +155,9 @@ def load_tokenizer(
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(
+            path, local_files_only=True, trust_remote_code=False
+        )
     except (OSError, ValueError, ImportError) as error:
         raise InvalidInput(f"{path}: no tokenizer that can be read: {error}") from None
     set_template(tokenizer, chat_template, template_arguments)
@@ -183,14 +188,30 @@ def load_model(
     return model.to(device).eval(), tokenizer
 
 
-def best_device() -> str:
-    """The device that models act on: a GPU if there is one."""
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
 def save_model(path: str | Path, model: Any, tokenizer: Any) -> None:
-    """Write model and tokenizer as a directory every transformers tool can load."""
+    """Write model and tokenizer as a directory every transformers tool can load.
+
+    The weights keep their precision, so that what is evaluated is what is saved; the chat template
+    is saved with the tokenizer. Generation stops where the model ended its turns while it was
+    trained: the template's end mark is among the `eos_token_id` of `generation_config.json`, beside
+    what was there. Warns where the mark is several tokens, none of which says it alone.
+    """
+    if model.can_generate():
+        _stop_at_end_of_turn(model.generation_config, tokenizer)
     model.save_pretrained(path)
     tokenizer.save_pretrained(path)
+
+
+def _stop_at_end_of_turn(generation: Any, tokenizer: Any) -> None:
+    *before, last = ChatFormat(tokenizer).end_ids
+    if before and last not in tokenizer.all_special_ids:
+        warnings.warn(
+            f"the chat template ends a turn with {tokenizer.decode([*before, last])!r}, which is "
+            "no token of its own: a server of the saved model has to be told to stop there",
+            stacklevel=3,
+        )
+        return
+    stops = generation.eos_token_id
+    stops = [] if stops is None else stops if isinstance(stops, list) else [stops]
+    if last not in stops:
+        generation.eos_token_id = [*stops, last]
