@@ -207,8 +207,8 @@ def test_a_thought_that_is_cut_within_a_character_leaves_the_action_its_line() -
 
 
 def test_actions_are_any_texts(plain: ChatFormat) -> None:
-    """Of several lines, in marks, with spaces around them."""
-    actions = ["go ", " go", "`go`", "write a\nAction: b", "Thought: x"]
+    """Of several lines, in marks of text and of chats, with spaces around them."""
+    actions = ["go ", " go", "`go`", "write a\nAction: b", "say <|im_end|>"]
     for decoding in (CHOICE, THOUGHT):
         grammar = TurnGrammar(plain, decoding)
         for seed in range(40):
@@ -244,6 +244,20 @@ def test_a_model_s_own_end_ends_its_turn(plain: ChatFormat) -> None:
     configured = TurnGrammar(plain, Decoding(), eos_ids=[1]).start([])
     configured.push(1, -1.0)
     assert configured.is_done
+
+
+def test_a_mark_of_two_tokens_that_was_begun_is_written_once() -> None:
+    template = CHATML.replace("content }}<|im_end|>", "content }}<|im_start|><|im_end|>")
+    chat = ChatFormat(byte_level(template=template))
+    assert chat.end_ids == [1, 2]
+    for ends in ([1, 2], [2], [1, 0], [0]):
+        turn = TurnGrammar(chat, Decoding()).start([])
+        say(turn, chat, "go")
+        for token in ends:
+            turn.push(token, -1.0)
+        assert turn.is_done
+        assert turn.ids == [*chat.encode("go"), 1, 2]
+        assert len(turn.logprobs) == len(turn.ids)
 
 
 def test_a_model_s_own_end_ends_an_action_that_others_begin_with(plain: ChatFormat) -> None:

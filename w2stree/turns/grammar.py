@@ -140,6 +140,7 @@ class Turn:
     def stop(self) -> None:
         """The model has said what it says freely: the turn, or its thought."""
         if self._admissible is None:
+            self._drop(self._num_begun_mark())
             self._end()
         else:
             self._line_end = len(self.ids)
@@ -211,12 +212,19 @@ class Turn:
     def _ends_in_mark(self) -> bool:
         return self.ids[-len(self._grammar.end_ids) :] == self._grammar.end_ids
 
+    def _num_begun_mark(self) -> int:
+        """How many ids of a mark of several tokens stand at the end already."""
+        mark = self._grammar.end_ids
+        begun = (n for n in range(len(mark) - 1, 0, -1) if self.ids[-n:] == mark[:n])
+        return next(begun, 0)
+
     def _append(self, token: int, logprob: float) -> None:
         self.ids.append(token)
         self.logprobs.append(logprob)
 
     def _drop(self, count: int) -> None:
-        del self.ids[-count:], self.logprobs[-count:]
+        if count:
+            del self.ids[-count:], self.logprobs[-count:]
 
     def _write(self, ids: Sequence[int]) -> None:
         self.ids += ids

@@ -77,6 +77,15 @@ class ExplorationConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _can_count_its_tokens(self) -> ExplorationConfig:
+        if self.budget.tokens is not None and not self.policy.has_token_ids:
+            raise ValueError(
+                f"budget.tokens counts token ids, and turns of policy: {self.policy.name} have "
+                "none here: set policy.tokenizer (a vLLM server), or budget.episodes"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _can_branch(self) -> ExplorationConfig:
         if self.branching and not any(s.temperature > 0 for s in self.samplings):
             raise ValueError("branching needs a sampling with a temperature above 0")

@@ -39,6 +39,11 @@ class AnyPolicySection(Section):
         return True
 
     @property
+    def has_token_ids(self) -> bool:
+        """Whether its turns are known to have ids, by which tokens are counted."""
+        return False
+
+    @property
     def chooser(self) -> str | None:
         """What of it chooses among the actions that the environment lists; None: it needs none."""
         return None
@@ -58,6 +63,10 @@ class ModelPolicySection(AnyPolicySection):
     @property
     def has_base_model(self) -> bool:
         return self.base_model is not None
+
+    @property
+    def has_token_ids(self) -> bool:
+        return True
 
     @property
     def chooser(self) -> str | None:
@@ -122,6 +131,10 @@ class OpenAISection(ModelPolicySection):
                 "the served model's directory (vLLM takes token ids), or decoding.actions: free"
             )
         return self
+
+    @property
+    def has_token_ids(self) -> bool:
+        return self.tokenizer is not None
 
     def policy(self, model: ModelName) -> AsyncPolicy:
         from w2stree.policies.openai import OpenAIPolicy
