@@ -10,6 +10,7 @@ from typing import Any
 _HOME = {
     "Message": "trajectories.trajectory",
     "Step": "trajectories.trajectory",
+    "ToolCall": "trajectories.tool_call",
     "Origin": "trajectories.origin",
     "Trajectory": "trajectories.trajectory",
     "read_trajectories": "trajectories.files",
@@ -25,8 +26,8 @@ _HOME = {
     "PreferencePairs": "forest.pairs",
     "SearchPath": "forest.search",
     "SearchResult": "forest.search",
-    "preference_dataset": "training.rows",
-    "sft_dataset": "training.rows",
+    "preference_dataset": "training.trl_datasets",
+    "sft_dataset": "training.trl_datasets",
     "train_dpo": "training.trainers",
     "train_sft": "training.trainers",
     "Environment": "environments.protocol",

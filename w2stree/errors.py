@@ -17,6 +17,7 @@ C++ and Python raise the same ones.
 from w2stree._core import Error, ForestFileError, InvalidInput
 
 __all__ = [
+    "CutReturns",
     "EnvironmentFailure",
     "Error",
     "ExplorationFailure",
@@ -26,7 +27,10 @@ __all__ = [
     "JournalError",
     "MissingDependency",
     "ModelFailure",
+    "RowWarning",
+    "RowsTooLong",
     "RunDirectoryError",
+    "TurnsWithoutAction",
 ]
 
 
@@ -63,5 +67,22 @@ class RunDirectoryError(Error, RuntimeError):
     """A run directory is torn, in use, or was made by another configuration."""
 
 
+class CutReturns(UserWarning):
+    """Scores beyond [0, 1] were cut: runs that differ may have one return, and make no pair."""
+
+
 class IdenticalTrajectories(UserWarning):
     """All trajectories of a task took the same actions: likely greedy decoding, no pairs."""
+
+
+class RowWarning(UserWarning):
+    """Rows for a trainer are fewer than one might think, or it would train on more than the
+    agent's turns."""
+
+
+class RowsTooLong(UserWarning):
+    """Rows exceed `max_length` tokens and are left out of training: mostly long runs, failures."""
+
+
+class TurnsWithoutAction(UserWarning):
+    """Most turns of an exploration had no action: the model answers in a form that is not read."""

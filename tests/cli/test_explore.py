@@ -52,7 +52,7 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert "12/12 episodes" in whole.stderr
     header, *rows = whole.stdout.splitlines()
     assert header.split() == [
-        "task", "success", "return", "errors", "truncated", "tokens", "diversity"
+        "task", "success", "return", "errors", "truncated", "unparsed", "tokens", "diversity"
     ]  # fmt: skip
     tasks = json.loads((run_dir / "tasks.json").read_text())["openings"]
     assert len(set(tasks.values())) == 2

@@ -96,7 +96,7 @@ def test_the_merge_rule_is_a_section() -> None:
         ("tasks={demonstrations: 1, explore: 1, test: {}}", r"tasks.test: has 0; give at least 1"),
         ("seed", r"override 'seed': write key.path=value"),
         ("merge.min_similarity=0.9", r"merge: .*min_similarity is given without embed"),
-        ("merge.guard=os:remove", r"merge: .*guard='os:remove' is not known; .*'state_words'"),
+        ("merge.guard=os:remove", r"merge: .*guard='os:remove' is not known; .*'distinctions'"),
         ("merge.xi=0.9", r"merge.xi: "),
         ("seed.x=1", r"override 'seed.x=1': 'seed' is a value, not a section"),
         ("seed=[", r"override 'seed=\[': not a YAML value"),

@@ -23,6 +23,7 @@ from w2stree import (
     Merging,
     Message,
     Step,
+    ToolCall,
     Trajectory,
     read_trajectories,
     write_trajectories,
@@ -36,8 +37,10 @@ from w2stree.experiment.pipeline import stages
 from w2stree.experiment.run_directory import StageWriter
 from w2stree.experiment.stages import choose, demonstrate
 from w2stree.experiment.stages.context import Context
+from w2stree.training.optimisation import Lora
 from w2stree.trajectories.journal import Journal
 from w2stree.trajectories.origin import Origin
+from w2stree.trajectories.tool_call import action_of
 
 pytestmark = pytest.mark.train
 
@@ -308,6 +311,31 @@ def test_a_model_that_is_not_there_is_refused_before_anything_runs(tmp_path: Pat
             check(context)
 
 
+@pytest.mark.parametrize("role", ["weak", "strong"])
+def test_adapters_of_layers_that_are_not_there_are_refused_before_anything_runs(
+    tmp_path: Path, role: str
+) -> None:
+    lora = Lora(target_modules=("c_attn",))
+    with experiment(tmp_path, hunts(range(4))) as context:
+        section = getattr(context.config, role)
+        section = section.model_copy(update={"sft": replace(section.sft, lora=lora)})
+        context.config = context.config.model_copy(update={role: section})
+        told = rf"^{role}.architecture: lora.target_modules names c_attn, the model has q_proj"
+        with pytest.raises(InvalidInput, match=told):
+            check(context)
+
+
+def test_a_launcher_of_several_processes_is_refused_before_anything_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with (
+        experiment(tmp_path, hunts(range(4))) as context,
+        pytest.raises(InvalidInput, match=r"a launcher .* started 2 processes"),
+    ):
+        check(context)
+
+
 def test_an_embedding_that_is_not_installed_is_missed_before_anything_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -368,3 +396,12 @@ def test_a_refused_run_leaves_nothing(tmp_path: Path) -> None:
     last = refused.stderr.splitlines()[-1]  # before it: how far the choice of tasks was
     assert last.startswith("w2stree: tasks.demonstrations: 2 are asked for")
     assert not (tmp_path / "runs").exists()
+
+
+def test_runs_that_call_tools_are_no_demonstrations(tmp_path: Path) -> None:
+    """Shown again they would be the words `Action: dig {…}`, which nobody said."""
+    calls = (ToolCall("dig", '{"where":"here"}'),)
+    caller = replace(made_up("a", 0, 1.0), steps=(Step(action_of(calls), "", tool_calls=calls),))
+    write_trajectories(tmp_path / "shown.jsonl", [made_up("b", 2, 1.0), caller])
+    with pytest.raises(InvalidInput, match="a calls tools; demonstrations are turns in words"):
+        read_demonstrated(tmp_path / "shown.jsonl", 1.0)

@@ -254,7 +254,13 @@ def test_tree_dpo_s_options_reach_the_pairs(options: dict[str, Any], num_rows: i
     assert len(found) == num_rows
     assert found == tree_dpo.rows_of(forest, section, seed=3)
     explored = Explored(forest, [], success_threshold=1.0)
-    assert tree_dpo.describe(explored, section=section, seed=3) == {"num_preference_rows": num_rows}
+    figures = tree_dpo.describe(explored, section=section, seed=3)
+    assert figures == {
+        "num_preference_rows": num_rows,
+        "num_undecided_rows": 0,
+        "num_alike_rows": 0,
+        "num_rows_without_action": 0,
+    }
 
 
 @pytest.mark.parametrize("reference", ["weak", "start"])

@@ -91,7 +91,7 @@ def test_the_reference_is_the_weak_model(finished: Path) -> None:
     manifest = json.loads((finished / "tree_dpo" / "manifest.json").read_text())
     assert manifest["config"]["tree_dpo"]["reference"] == "weak"
     assert manifest["metrics"]["num_used_rows"] > 0
-    assert abs(manifest["metrics"]["first_loss"] - math.log(2)) > 1e-3, "policy is not reference"
+    assert abs(manifest["metrics"]["loss_before"] - math.log(2)) > 1e-3, "policy is not reference"
 
 
 def test_a_rerun_does_nothing_and_force_redoes_one_stage(finished: Path) -> None:

@@ -149,6 +149,6 @@ def test_sampling_follows_temperature_and_nucleus() -> None:
     assert abs((tokens == 0).mean() - 0.5 / 0.8) < 0.03
     assert draws[0][1] == pytest.approx(np.log((0.5 if tokens[0] == 0 else 0.3) / 0.8), abs=1e-6)
     greedy = Episode(0, (), Sampling(0.0), np.random.default_rng(0), [])
-    assert sample(logits, [1, 2, 3], greedy) == (1, 0.0)
+    assert sample(logits, np.array([1, 2, 3]), greedy) == (1, 0.0)
     tied = np.zeros(4, dtype=np.float32)
     assert sample(tied, None, greedy)[0] == 0, "ties go to the lowest id"

@@ -93,6 +93,26 @@ def test_caveats_name_errors_and_the_dev_fold() -> None:
     assert "made: final" not in markdown(small_report())
 
 
+def test_caveats_tell_what_was_too_long_to_learn_from() -> None:
+    left_out = {"num_too_long": 9, "num_too_long_failures": 7}
+    stages = [
+        {**small_report().stages[0], "stage": name, "metrics": metrics}
+        for name, metrics in {
+            "sft_weak": {"num_too_long": 0, "num_too_long_failures": 0},
+            "mcts_sft": left_out,
+            "tree_dpo": {"num_too_long": 3},
+        }.items()
+    ]
+    config = {**small_report().config, "max_length": 2048}
+    text = markdown(small_report(stages=stages, config=config))
+    told = [line for line in text.splitlines() if "was trained without" in line]
+    assert told == [
+        "- mcts_sft was trained without 9 trajectories of more than max_length (2048) tokens, 7 of "
+        "them failures.",
+        "- tree_dpo was trained without 3 preference rows of more than max_length (2048) tokens.",
+    ]
+
+
 def report_on(*labels: str) -> Report:
     """A report with a tested method for each label, and one method that is not tested."""
     methods = {label.lower(): MethodText(label, "", True) for label in labels}

@@ -12,12 +12,15 @@ import pytest
 from support.lock import Lock
 
 from bench.faults import environments
+from w2stree.environments.gymnasium import GymnasiumEnvironment
 from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.errors import (
+    CutReturns,
     ExplorationFailure,
     IdenticalTrajectories,
     JournalError,
     ModelFailure,
+    TurnsWithoutAction,
 )
 from w2stree.policies.protocol import Episode, Sampling
 from w2stree.policies.random import RandomPolicy
@@ -29,6 +32,7 @@ from w2stree.rollouts.exploration import (
     plan_episodes,
 )
 from w2stree.rollouts.rollout import EpisodePlan
+from w2stree.rollouts.tally import TaskTally
 from w2stree.trajectories.files import read_trajectories
 from w2stree.trajectories.group_commit import GroupCommit
 from w2stree.trajectories.journal import Journal, read_journal
@@ -67,6 +71,37 @@ def play(
 def rows(path: Path) -> list[str]:
     """Every recorded attempt, whatever the order they ended in."""
     return sorted(t.to_json() for t in read_journal(path).trajectories)
+
+
+def test_returns_that_were_cut_are_said_once_with_their_number(path: Path) -> None:
+    buttons = functools.partial(
+        GymnasiumEnvironment, "support.games:Buttons", score_range=(-3, 0), max_steps=5
+    )
+    plans = plan_episodes([f"Buttons/train/{i}" for i in range(4)], [Sampling()], seed=1)
+    with EnvironmentPool(buttons, 2) as pool, pytest.warns(CutReturns) as caught:
+        play(path, pool, plans)
+    raw = [t.origin.raw_return for t in read_journal(path).trajectories]
+    cut = [value for value in raw if value is not None]
+    assert 0 < len(cut) < 4 and max(cut) < -3
+    (message,) = [str(w.message) for w in caught if w.category is CutReturns]
+    assert message.startswith(f"{len(cut)} of 4 runs have scores beyond the environment's score_r")
+    assert f"({min(cut):g} to {max(cut):g})" in message
+
+
+class Beyond(Lock):
+    """Its score is not on [0, 1]."""
+
+    def step(self, action: str) -> Any:
+        *answer, info = super().step(action)
+        return *answer, {**info, "score": 5.0}
+
+
+def test_a_score_that_no_adapter_put_on_the_unit_range_is_an_error(path: Path) -> None:
+    with EnvironmentPool(Beyond, 1) as pool:
+        play(path, pool, PLANS[:1], max_attempts=1)
+    (trajectory,) = read_journal(path).trajectories
+    assert trajectory.status == "error"
+    assert trajectory.origin.error == "the environment's score is 5; an adapter puts it on [0, 1]"
 
 
 def test_the_plan_is_tasks_times_samplings() -> None:
@@ -281,6 +316,59 @@ def test_samples_that_coincide_are_warned_of(pool: EnvironmentPool, path: Path) 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         play(path.with_name("b.journal"), pool)
+
+
+class Polite(RandomPolicy):
+    """Answers in another form, but for every `others`-th turn."""
+
+    def __init__(self, *, others: int) -> None:
+        super().__init__()
+        self._others, self._num_turns = others, 0
+
+    def act(self, episodes: Sequence[Episode]) -> Any:
+        turns = list(super().act(episodes))
+        for i in range(len(turns)):
+            self._num_turns += 1
+            if self._num_turns % self._others:
+                turns[i] = AgentTurn("Sure! I will now stop.")
+        return turns
+
+
+def test_turns_without_an_action_are_counted_and_told_of(pool: EnvironmentPool, path: Path) -> None:
+    with Journal(path) as journal:
+        exploration = Exploration(journal, pool, lambda _: Polite(others=10**6))
+        with pytest.warns(UserWarning) as told:
+            exploration.play(PLANS)
+    (warning,) = told
+    assert warning.category is TurnsWithoutAction, "not that all took the same actions"
+    tallies = exploration.tallies.values()
+    num_turns = sum(len(t.steps) for t in read_journal(path).trajectories)
+    assert sum(t.num_unparsed for t in tallies) == sum(t.num_turns for t in tallies) == num_turns
+    assert str(warning.message).startswith(
+        f"{num_turns} of {num_turns} turns had no action (the first one: 'Sure! I will now stop.')"
+    )
+    assert play_again(path, pool) == exploration.tallies, "counted from the journal, too"
+
+
+def play_again(path: Path, pool: EnvironmentPool) -> dict[str, TaskTally]:
+    with pytest.warns(TurnsWithoutAction):
+        return play(path, pool).tallies
+
+
+def test_a_few_turns_without_an_action_are_counted_alone(pool: EnvironmentPool, path: Path) -> None:
+    class Rarely(Polite):
+        def act(self, episodes: Sequence[Episode]) -> Any:
+            polite = super().act(episodes)
+            plain = RandomPolicy.act(self, episodes)
+            return [plain[i] if i else polite[i] for i in range(len(episodes))]
+
+    with Journal(path) as journal, warnings.catch_warnings():
+        warnings.simplefilter("error", TurnsWithoutAction)
+        warnings.simplefilter("ignore", IdenticalTrajectories)
+        exploration = Exploration(journal, pool, lambda _: Rarely(others=10**6))
+        exploration.play(PLANS)
+    unparsed = [s for t in read_journal(path).trajectories for s in t.steps if not s.action]
+    assert 0 < len(unparsed) == sum(t.num_unparsed for t in exploration.tallies.values())
 
 
 def test_progress_counts_what_is_on_the_disk(pool: EnvironmentPool, path: Path) -> None:

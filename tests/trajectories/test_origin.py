@@ -17,7 +17,19 @@ from w2stree.trajectories.frames import encode_frame
 from w2stree.trajectories.journal import Journal, read_journal
 from w2stree.trajectories.origin import Origin
 
-FULL = Origin(3, 1, 7, 2, 0.7, 0.9, "base", "openai(model=weak)", "ab12", "the server is down")
+FULL = Origin(
+    3,
+    1,
+    7,
+    2,
+    0.7,
+    0.9,
+    "base",
+    "openai(model=weak)",
+    "ab12",
+    "the server is down",
+    raw_return=-3.5,
+)
 
 integers = st.integers(-(2**70), 2**70)
 numbers = st.floats(allow_nan=False, allow_infinity=False)
@@ -33,6 +45,7 @@ origins = st.just(Origin()) | st.builds(
     policy=st.none() | st.text(),
     tokenizer=st.none() | st.text(),
     error=st.none() | st.text(),
+    raw_return=st.none() | numbers,
 )
 # A user's own data may use our names for anything.
 names = st.sampled_from([*Origin.__dataclass_fields__, "origin", "served_model", "note"])
@@ -49,7 +62,7 @@ def test_round_trip_of_any(origin: Origin, info: dict[str, Any]) -> None:
 
 
 @given(
-    st.builds(replace, origins, sample_index=integers),
+    st.builds(replace, origins, sample_index=integers, raw_return=st.none()),
     st.dictionaries(st.text().filter(lambda n: n not in asdict(FULL)), values),
 )
 def test_a_record_of_0_1_0_has_it_in_info(origin: Origin, others: dict[str, Any]) -> None:
@@ -138,7 +151,7 @@ OLD = (
 
 
 def test_files_of_0_1_0_are_read(tmp_path: Path) -> None:
-    expected = replace(FULL, policy="openai")
+    expected = replace(FULL, policy="openai", raw_return=None)  # which 0.1.0 did not know
     (tmp_path / "trajectories.jsonl").write_text(f"{OLD}\n")
     (old,) = read_trajectories(tmp_path)
     assert old.origin == expected

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from transformers import LlamaConfig
+
 from w2stree.environments.java import java_home_bin
 from w2stree.environments.kinds import kind_of
 from w2stree.errors import InvalidInput
 from w2stree.experiment.config import Config
+from w2stree.experiment.config.model import ModelSection
+from w2stree.experiment.listed_actions import refuse_unlisted, unlisted
+from w2stree.experiment.methods import sft
 from w2stree.experiment.run_directory import MANIFEST
 from w2stree.experiment.stages.context import Context
 from w2stree.report.charts import require_matplotlib
 from w2stree.report.templates import require_jinja2
-from w2stree.training.models import refuse_no_model
+from w2stree.training.device import refuse_several_processes
+from w2stree.training.directory import check_layers, check_model_directory
+from w2stree.training.models import load_tokenizer
+from w2stree.training.optimisation import Optimisation
+from w2stree.turns.chat import ChatFormat
 
 
 def check(context: Context) -> None:
@@ -20,7 +31,10 @@ def check(context: Context) -> None:
     on has passed. Its process is one of those that the stages use.
     """
     config = context.config
+    refuse_several_processes()
     _check_packages(config)
+    _check_models(config)
+    _check_chats(config)
     _check_decoding(config)
     _check_demonstrations(context)
     config.environment.refuse_too_many(config.tasks.most_of_one_fold())
@@ -32,9 +46,6 @@ def check(context: Context) -> None:
 def _check_packages(config: Config) -> None:
     """The environment names its own package when it is asked; those of pretraining start later."""
     config.merge.require()
-    for section in (config.weak, config.strong):
-        if section.path is not None:
-            refuse_no_model(section.path)
     kinds = [kind_of(config.environment)]
     if config.strong.pretrain:
         pretraining = kind_of(config.strong.pretrain.games[0].options())
@@ -46,13 +57,45 @@ def _check_packages(config: Config) -> None:
     require_jinja2()
 
 
+def _check_models(config: Config) -> None:
+    for role in ("weak", "strong"):
+        section: ModelSection = getattr(config, role)
+        optimisations = list(_optimisations(config, role))
+        if section.path is not None:
+            check_model_directory(
+                section.path, max_length=config.max_length, optimisations=optimisations
+            )
+        else:
+            check_layers(f"{role}.architecture", LlamaConfig(), optimisations)
+
+
+def _optimisations(config: Config, role: str) -> Iterator[Optimisation]:
+    """How the weak or the strong model is trained, stage by stage: all but the weak model's own
+    fine-tuning trains the strong one."""
+    if role == "strong" and config.strong.pretrain is not None:
+        yield config.strong.pretrain.optimisation
+    for method in config.methods():
+        if method.train is not None and (method.name == sft.WEAK.name) == (role == "weak"):
+            settings = config.settings(method)
+            yield settings if isinstance(settings, Optimisation) else settings.optimisation
+
+
+def _check_chats(config: Config) -> None:
+    """The strong model's template would else be looked at when the weak one has explored."""
+    for role, section in (("weak", config.weak), ("strong", config.strong)):
+        if section.path is not None:
+            try:
+                ChatFormat(
+                    load_tokenizer(section.path, section.chat_template, section.template_arguments)
+                )
+            except InvalidInput as error:
+                raise InvalidInput(f"{role} ({section.path}): {error}") from None
+
+
 def _check_decoding(config: Config) -> None:
     if config.decoding.actions == "admissible" and not config.environment.lists_actions:
-        raise InvalidInput(
-            "decoding.actions: admissible chooses among the actions that the environment lists, "
-            f"and {config.environment.title} lists none here: set environment.list_actions: true, "
-            "or decoding.actions: free"
-        )
+        chooser = "decoding.actions: admissible"
+        raise InvalidInput(f"{unlisted(config.environment, chooser)}, or decoding.actions: free")
 
 
 def _check_demonstrations(context: Context) -> None:
@@ -80,15 +123,6 @@ def _check_parts(context: Context) -> None:
 
 
 def _check_listed_actions(context: Context) -> None:
-    """Only the environment itself knows: a game of the user's own may list none."""
     environment = context.config.environment
-    if not environment.lists_actions:
-        return
-    task_id = context.parts().explore.task_ids[0]
-    _, info = context.pool()[0].call("reset", task_id)
-    if not info["admissible_actions"]:
-        raise InvalidInput(
-            f"environment: {environment.title} lists no actions at the start of {task_id}, which "
-            "random play and admissible decoding choose from: set environment.list_actions: "
-            "false (turns are then decoded freely), or have the environment list them"
-        )
+    if environment.lists_actions:
+        refuse_unlisted(environment, context.pool(), context.parts().explore.task_ids[0])

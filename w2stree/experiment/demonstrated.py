@@ -109,7 +109,18 @@ def read_demonstrated(path: Path, success_threshold: float) -> Demonstrated:
         known = best.get(trajectory.task_id)
         if known is None or _merit(trajectory) > _merit(known):
             best[trajectory.task_id] = trajectory
+    _refuse_calls(path, read)
     return Demonstrated(path, best, len(read), len(successful))
+
+
+def _refuse_calls(path: Path, read: Sequence[Trajectory]) -> None:
+    """Raises `InvalidInput` for runs that call tools: their calls would be shown as words."""
+    for trajectory in read:
+        if any(step.tool_calls for step in trajectory.steps):
+            raise InvalidInput(
+                f"tasks.demonstrations_from: {path}: {trajectory.task_id} calls tools; "
+                "demonstrations are turns in words (a thought, `Action: …`): leave it out"
+            )
 
 
 def _merit(trajectory: Trajectory) -> tuple[float, int]:

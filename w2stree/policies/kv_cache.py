@@ -82,7 +82,8 @@ class LockstepCache:
             self._cache.batch_select_indices(index)
             self._mask, self._length = self._mask[index], self._length[index]
             self.keys = list(keys)
-        if all(isinstance(layer, GrowingLayer) for layer in self._cache.layers):
+        is_empty = self._mask.shape[1] == 0  # no turn so far had a token to sample
+        if not is_empty and all(isinstance(layer, GrowingLayer) for layer in self._cache.layers):
             self._close_holes()
 
     def _close_holes(self) -> None:

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from w2stree.errors import ModelFailure
 from w2stree.policies.kv_cache import LockstepCache
 from w2stree.policies.protocol import Episode
 from w2stree.turns.chat import ChatFormat
 from w2stree.turns.decoding import Decoding
 from w2stree.turns.grammar import Turn, TurnGrammar
-from w2stree.turns.turn import AgentTurn, sampled_turn
+from w2stree.turns.turn import AgentTurn
 
 
 class TransformersPolicy:
@@ -29,21 +30,32 @@ class TransformersPolicy:
     def __init__(self, model: Any, tokenizer: Any, *, decoding: Decoding = Decoding()) -> None:
         self._model = model.eval()
         self._chat = ChatFormat(tokenizer)
-        self._grammar = TurnGrammar(self._chat, decoding)
+        self._grammar = TurnGrammar(self._chat, decoding, eos_ids=_eos_ids(model))
         self.tokenizer: str | None = self._chat.fingerprint()
         self._cache: LockstepCache | None = None
         self._episodes: dict[int, Episode] = {}  # those in the cache, by key
         self._unseen: dict[int, list[int]] = {}  # ids of an episode the cache does not hold yet
         self.num_generated_tokens = 0
 
-    def act(self, episodes: Sequence[Episode]) -> list[AgentTurn]:
+    def act(self, episodes: Sequence[Episode]) -> list[AgentTurn | ModelFailure]:
         """The next turn of each episode. Cost: one forward pass per sampled token position.
 
         All episodes of a call share one cache: an episode the last call did not have makes
         the cache be built anew, so start episodes together.
         """
-        if not episodes:
-            return []
+        turns = [self._start(episode) for episode in episodes]
+        begun = [(e, t) for e, t in zip(episodes, turns, strict=True) if isinstance(t, Turn)]
+        if begun:
+            self._play([episode for episode, _ in begun], [turn for _, turn in begun])
+        return [turn.said() if isinstance(turn, Turn) else turn for turn in turns]
+
+    def _start(self, episode: Episode) -> Turn | ModelFailure:
+        try:
+            return self._grammar.start(episode.admissible_actions)
+        except ModelFailure as failure:
+            return failure
+
+    def _play(self, episodes: Sequence[Episode], turns: Sequence[Turn]) -> None:
         keys = [episode.key for episode in episodes]
         # Each rollout counts its keys from 0, and an episode may begin with a prefix's steps:
         # only the object itself tells whether the cache holds its history.
@@ -57,10 +69,8 @@ class TransformersPolicy:
             for episode in episodes:
                 answer = self._chat.observation_ids(episode.steps[-1].observation)
                 self._unseen[episode.key] += answer
-        turns = [self._grammar.start(episode.admissible_actions) for episode in episodes]
         self._generate(self._cache, episodes, turns)
         self.num_generated_tokens += sum(len(turn.ids) for turn in turns)
-        return [sampled_turn(self._chat, turn.ids, turn.logprobs) for turn in turns]
 
     def forget(self, key: int) -> None:
         self._episodes.pop(key, None)
@@ -86,8 +96,14 @@ class TransformersPolicy:
             self._unseen[episode.key] = chunk
 
 
+def _eos_ids(model: Any) -> list[int]:
+    """The ids at which the model's own configuration ends what it says."""
+    eos = model.generation_config.eos_token_id
+    return [] if eos is None else [eos] if isinstance(eos, int) else list(eos)
+
+
 def sample(
-    logits: NDArray[np.float32], allowed: Sequence[int] | None, episode: Episode
+    logits: NDArray[np.float32], allowed: NDArray[np.int64] | None, episode: Episode
 ) -> tuple[int, float]:
     """One token and its log-probability from logits (vocabulary,), restricted to `allowed`.
 
@@ -95,7 +111,7 @@ def sample(
     to the lowest id. Exactly one number is drawn from the episode's generator, so that a
     run's samples do not depend on the batch around it. Greedy choices have log-probability 0.
     """
-    ids = None if allowed is None else np.asarray(allowed)
+    ids = allowed
     scores = (logits if ids is None else logits[ids]).astype(np.float64)
     sampling = episode.sampling
     if sampling.temperature == 0.0:

@@ -337,6 +337,7 @@ def caveats(report: Report) -> list[str]:
             f"Tasks that open alike count as one, whatever their number: {num_repeated} of those "
             "drawn repeat another and were passed over."
         )
+    lines += _left_out(report)
     for panel in report.panels:
         where = "" if len(report.panels) == 1 else f"{panel.name}: "
         lines += [f"{where}{line}" for line in _caveats_of(report, panel)]
@@ -374,6 +375,24 @@ def _caveats_of(report: Report, panel: Panel) -> list[str]:
                 f"{row.num_errors} episodes of {label} ended in an error and are not "
                 "scored; a task without a finished episode counts 0."
             )
+    return lines
+
+
+def _left_out(report: Report) -> list[str]:
+    """What stages did not learn from, since it is too long."""
+    lines = []
+    for stage in report.stages:
+        metrics = stage["metrics"]
+        if not metrics.get("num_too_long"):
+            continue
+        what, which = "preference rows", ""
+        if "num_too_long_failures" in metrics:
+            what = "trajectories"
+            which = f", {metrics['num_too_long_failures']:.0f} of them failures"
+        lines.append(
+            f"{stage['stage']} was trained without {metrics['num_too_long']:.0f} {what} of more "
+            f"than max_length ({report.config['max_length']}) tokens{which}."
+        )
     return lines
 
 

@@ -13,11 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from w2stree.environments.protocol import Snapshot
+from w2stree.environments.protocol import Info, Snapshot
+from w2stree.errors import EnvironmentFailure
 from w2stree.policies.protocol import AsyncPolicy, Episode, Policy, Sampling
 from w2stree.trajectories.origin import Origin
+from w2stree.trajectories.returns import at_least
 from w2stree.trajectories.trajectory import Message, Status, Step, Trajectory
-from w2stree.turns.react import UNPARSED, parse_action
+from w2stree.turns.react import UNPARSED
 from w2stree.turns.turn import AgentTurn
 
 Call = tuple[Any, ...]
@@ -57,6 +59,7 @@ class RunningEpisode:
         self._plan, self._instruction = plan, instruction
         self.episode = Episode(key, (), plan.sampling, plan.rng(), [], list(plan.prefix))
         self._score = 0.0
+        self._raw_score: float | None = None
 
     def begin(self, *, with_expert: bool) -> Exchange:
         """Reset, fetch the expert's turns where they are wanted, go to the prefix's end."""
@@ -74,13 +77,14 @@ class RunningEpisode:
                     tuple(step.observation for step in plan.prefix),
                 ),
             )
-        self._score = info["score"]
+        self._score_by(info)
         episode.admissible_actions = info["admissible_actions"]
+        episode.multi_line = info.get("multi_line", False)
         return None
 
     def advance(self, turn: AgentTurn) -> Exchange:
         """Play the turn. One without an action costs a step and is told so."""
-        action = parse_action(turn.response)
+        action = self.episode.action(turn)
         observation, reward, terminated, truncated, info = yield "step", action or ""
         self.episode.steps.append(
             Step(
@@ -90,11 +94,21 @@ class RunningEpisode:
                 turn.token_ids,
                 turn.logprobs,
                 reward,
+                turn.tool_calls,
+                turn.is_cut,
             )
         )
         self.episode.admissible_actions = info["admissible_actions"]
-        self._score = info["score"]
+        self._score_by(info)
         return "done" if terminated else "truncated" if truncated else None
+
+    def _score_by(self, info: Info) -> None:
+        score = info["score"]
+        if not (at_least(score, 0.0) and at_least(1.0, score)):
+            raise EnvironmentFailure(
+                f"the environment's score is {score:g}; an adapter puts it on [0, 1]"
+            )
+        self._score, self._raw_score = score, info.get("raw_score")
 
     def trajectory(self, status: Status, policy: Policy | AsyncPolicy) -> Trajectory:
         """What was played; its origin names the plan, the policy and an error's cause."""
@@ -116,6 +130,7 @@ class RunningEpisode:
                 policy=policy.name,
                 tokenizer=policy.tokenizer,
                 error=self.error,
+                raw_return=self._raw_score,
             ),
         )
 

@@ -2,7 +2,7 @@
 
 plan     sample_index attempt seed prefix_length
 sampling temperature top_p model                      ──> a trajectory
-policy   policy tokenizer              what ended it: error
+policy   policy tokenizer              what ended it: error, and its score: raw_return
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ _READ: dict[str, Any] = {
     "policy": fields.text,
     "tokenizer": fields.text,
     "error": fields.text,
+    "raw_return": fields.number,
 }
+_SINCE_0_1_0 = ("raw_return",)
 _NEVER_NONE = ("attempt", "prefix_length")
 
 
@@ -36,6 +38,8 @@ class Origin:
     `temperature`, `top_p` and `model` ("tuned" or "base") are the sampling configuration's.
     `policy` names who played; `tokenizer` is the fingerprint of the tokenizer that the steps'
     `token_ids` are of, only where that is certain. `error`: what ended an episode of that status.
+    `raw_return`: the environment's own score, only where its adapter cut it to get `total_return`
+    into [0, 1].
 
     Raises `InvalidInput` naming the field of another type.
     """
@@ -50,6 +54,7 @@ class Origin:
     policy: str | None = None
     tokenizer: str | None = None
     error: str | None = None
+    raw_return: float | None = None
 
     def __post_init__(self) -> None:
         for name, read in _READ.items():
@@ -86,7 +91,8 @@ def split_info(info: dict[str, Any], where: str) -> tuple[Origin, dict[str, Any]
     tokenizer's fingerprint was read from any log. Anything else by these names is the user's own.
     """
     is_ours = "sample_index" in info or info == {"policy": "expert"}
-    names = _READ if is_ours else {"tokenizer"} if isinstance(info.get("tokenizer"), str) else ()
+    known = [name for name in _READ if name not in _SINCE_0_1_0]
+    names = known if is_ours else {"tokenizer"} if isinstance(info.get("tokenizer"), str) else ()
     said = {name: value for name, value in info.items() if name in names}
     rest = {name: value for name, value in info.items() if name not in names}
     return parse_origin(said, f"{where}: info (of a record without `origin`)"), rest

@@ -20,6 +20,7 @@ from w2stree.experiment.stages.bar import Bar, Silent
 from w2stree.forest.build import open_forest
 from w2stree.forest.forest import Forest
 from w2stree.policies.protocol import Policy
+from w2stree.rollouts.cut_returns import CutReturnCount
 from w2stree.rollouts.rollout import EpisodePlan, rollout
 from w2stree.trajectories.files import read_trajectories
 from w2stree.trajectories.trajectory import Trajectory
@@ -134,7 +135,12 @@ class Context:
     ) -> list[Trajectory]:
         """Roll out every plan, with a progress bar."""
         episodes = rollout(pool, policy, plans, instruction=self.config.prompt.instruction)
-        return list(self.bar(episodes, total=len(plans), what=f"{stage} episodes"))
+        played = list(self.bar(episodes, total=len(plans), what=f"{stage} episodes"))
+        cut_returns = CutReturnCount()
+        for trajectory in played:
+            cut_returns.add(trajectory)
+        cut_returns.warn()
+        return played
 
     def close(self) -> None:
         """Stop the environment processes."""

@@ -20,8 +20,10 @@ from w2stree.policies.random import RandomPolicy
 from w2stree.policies.transformers import TransformersPolicy
 from w2stree.rollouts.exploration import Exploration, plan_episodes
 from w2stree.rollouts.rollout import EpisodePlan
+from w2stree.rollouts.tally import num_unparsed
 from w2stree.rollouts.task_choice import TaskChoice
-from w2stree.training.models import best_device, load_model
+from w2stree.training.device import best_device
+from w2stree.training.models import load_model
 from w2stree.trajectories.files import read_trajectories, write_trajectories
 from w2stree.trajectories.journal import Journal
 from w2stree.trajectories.trajectory import Trajectory
@@ -156,4 +158,5 @@ def record(out: StageWriter, trajectories: list[Trajectory]) -> None:
         num_errors=len(ordered) - len(scored),
         mean_return=sum(scored) / max(1, len(scored)),
         num_steps=sum(len(t.steps) for t in ordered),
+        num_unparsed=sum(num_unparsed(t) for t in ordered),
     )
