@@ -27,7 +27,6 @@ from w2stree.policies.protocol import Sampling
 from w2stree.policies.random import RandomPolicy
 from w2stree.rollouts.rollout import EpisodePlan, rollout
 
-
 ROOMS = ("attic", "cellar", "garden", "kitchen", "library", "nursery", "pantry", "studio", "tower")
 
 
