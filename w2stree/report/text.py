@@ -85,11 +85,14 @@ class Report:
     """stage, seconds, peak_memory_mb and metrics of each finished stage, in order."""
     versions: Mapping[str, str]
     trees: Sequence[TreePicture] = ()
+    dev: Panel | None = None
+    """What settings are chosen by: in report.json alone."""
 
     def __post_init__(self) -> None:
         if not self.panels:
             raise InvalidInput("panels is empty; a report is about at least one")
-        for row in (row for panel in self.panels for row in panel.rows):
+        panels = [*self.panels, *([] if self.dev is None else [self.dev])]
+        for row in (row for panel in panels for row in panel.rows):
             if row.method not in self.methods:
                 raise InvalidInput(
                     f"rows has the method {row.method!r}, methods has no text for it; it has "
