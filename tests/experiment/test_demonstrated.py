@@ -151,13 +151,23 @@ def test_tasks_are_the_tasks_seed_s_alone(tmp_path: Path) -> None:
     assert more.test == drawn().test, "whatever is learned from, the same is tested"
 
 
+def test_dev_tasks_are_kept_apart_too(tmp_path: Path) -> None:
+    with experiment(tmp_path, hunts(range(9)), tasks={"dev": 3}) as context:
+        parts = context.parts()
+        assert Parts.from_record(json.loads(json.dumps(context.parts_record()))) == parts
+    assert parts.dev is not None
+    assert all(10_000 <= number < 20_000 for number in numbers(parts.dev.task_ids))
+    assert parts.evaluated[-3:] == parts.dev.task_ids
+    assert len(parts.taken()) == 2 + 2 + 2 + 3
+
+
 def test_tasks_that_are_tested_on_are_not_demonstrated(tmp_path: Path) -> None:
     tasks = {"test_split": "train", "demonstrations": 1, "explore": 1, "test": 4}
     same = {"name": "gymnasium", "make": "support.games:Circular"}
     shown = [replace(doors(i), task_id=f"round/{i}") for i in range(6)]
     with experiment(tmp_path, shown, same, tasks) as context:
         parts = context.parts()
-    used = [*parts.demonstrations.task_ids, *parts.explore.task_ids, *parts.all_test]
+    used = [*parts.demonstrations.task_ids, *parts.explore.task_ids, *parts.evaluated]
     assert sorted(numbers(used)) == [0, 1, 2, 3, 4, 5]
 
 
@@ -182,7 +192,8 @@ def test_panels_of_test_tasks_are_chosen_each_from_its_fold(tmp_path: Path) -> N
     assert [len(parts.test[name].openings) for name in ("new", "unseen")] == [3, 2]
     assert all(number < 1000 for number in numbers(parts.test["new"].task_ids))
     assert all(number >= 20_000 for number in numbers(parts.test["unseen"].task_ids))
-    assert parts.all_test == [*parts.test["new"].task_ids, *parts.test["unseen"].task_ids]
+    assert parts.dev is None
+    assert parts.evaluated == [*parts.test["new"].task_ids, *parts.test["unseen"].task_ids]
 
 
 def test_the_file_s_demonstrations_are_played_before_anything_is_trained(tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ def test_an_environment_of_one_s_own_with_demonstrations_from_a_file(tmp_path: P
     write_trajectories(tmp_path / "shown.jsonl", hunts(i for i in range(1000) if i % 3))
     environment = {"name": "gymnasium", "make": "own_environment:treasure", "max_steps": 8}
     panels = {"new": {"split": "train", "count": 3}, "unseen": {"split": "test", "count": 2}}
-    tasks = {"demonstrations": 3, "demonstrations_from": "shown.jsonl", "explore": 3}
+    tasks = {"demonstrations": 3, "demonstrations_from": "shown.jsonl", "explore": 3, "dev": 2}
     tasks["test"] = panels  # type: ignore[assignment]
     prompt = {"instruction": "Open the chest."}
     report, folder = report_of(smallest(environment, tasks, prompt=prompt), tmp_path)
@@ -140,7 +140,9 @@ def test_an_environment_of_one_s_own_with_demonstrations_from_a_file(tmp_path: P
     assert all(number % 3 for number in shown)
     assert len({*shown, *explored}) == 6
     assert tasks_of("ceiling_demonstrations") == [number for number in explored if number % 3]
-    assert [number >= 20_000 for number in tasks_of("evaluate_ceiling")] == [False] * 3 + [True] * 2
+    evaluated = tasks_of("evaluate_ceiling")
+    assert [number // 10_000 for number in evaluated] == [0, 0, 0, 1, 1, 2, 2]
+    assert [row["num_tasks"] for row in report["dev_rows"]] == [2] * 6
     (first, *_) = read_trajectories(run_dir / "demonstrations" / "trajectories.jsonl")
     assert first.steps[0].response.startswith("Thought: The key first.\nAction: go ")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -221,3 +222,25 @@ def test_a_setting_that_is_read_late_redoes_what_reads_it(tmp_path: Path) -> Non
     assert json.loads((tmp_path / "config.json").read_text())["dpo"] == {"beta": 0.5}
     with pytest.raises(RunDirectoryError, match="seed: 1 there, 2 now"):
         run(**{**first, "seed": 2})
+
+
+def test_a_result_that_was_changed_by_hand_is_named(kitchen: Kitchen) -> None:
+    kitchen.run()
+    result = kitchen.directory.stage("a") / "result.txt"
+    before = result.read_text()
+    touched = result.stat().st_mtime_ns + 10**9
+    result.write_text("by hand")
+    os.utime(result, ns=(touched, touched))
+    with pytest.raises(RunDirectoryError, match=r"a/result.txt is not what the stage a wrote"):
+        kitchen.run()
+    result.write_text(before)
+    os.utime(result, ns=(touched, touched))
+    assert kitchen.run() == [], "touched, and the same"
+    result.write_text("by hand")
+    assert kitchen.run("a") == ["a"]
+
+
+def test_a_result_that_was_lost_is_made_again(kitchen: Kitchen) -> None:
+    kitchen.run()
+    (kitchen.directory.stage("b") / "result.txt").unlink()
+    assert kitchen.run() == ["b"]

@@ -45,6 +45,7 @@ class Run(Context):
             made_up("demonstrations", tasks.demonstrations),
             made_up("explore", tasks.explore),
             {name: made_up(name, panel.count) for name, panel in tasks.test.items()},
+            tasks.dev and made_up("dev", tasks.dev.count),
         )
 
 
@@ -60,7 +61,12 @@ def make_run(
     **skills: float,
 ) -> Context:
     """A run directory with the stages that the report reads, played by `cook`."""
-    overrides = [f"tasks.test={num_tasks}", "tasks.explore=40", "evaluate.num_bootstrap=400"]
+    overrides = [
+        f"tasks.test={num_tasks}",
+        "tasks.dev=9",
+        "tasks.explore=40",
+        "evaluate.num_bootstrap=400",
+    ]
     config = load_config("quickstart", overrides)
     if environment:
         config = config.model_copy(update={"environment": environment})
@@ -88,7 +94,7 @@ def make_run(
         skill = {**SKILLS, **skills}[method]
         needs = ("tasks", method) if method in ("sft_weak", "sft_strong") else ("tasks",)
         write(
-            f"evaluate_{method}", needs, play(context.parts().all_test, skill, num_runs=1, seed=i)
+            f"evaluate_{method}", needs, play(context.parts().evaluated, skill, num_runs=1, seed=i)
         )
     return context
 
@@ -131,6 +137,9 @@ def test_json_has_the_promised_shape(files: dict[str, str]) -> None:
     difference = by_method["mcts_sft"]["avg_reward"] - by_method["sft_weak"]["avg_reward"]
     assert by_method["mcts_sft"]["diff_to_sft_weak"]["mean"] == pytest.approx(difference)
     assert record["forest"]["num_trees"] == 40
+    assert [r["method"] for r in record["dev_rows"]] == list(METHODS)
+    assert {r["num_tasks"] for r in record["dev_rows"]} == {9}
+    assert "9 dev tasks, not in the table" in files["report.md"]
     assert record["tasks"]["tasks.test.test"] == {
         "num_tasks": 40, "num_repeated": 1, "num_shared": 0
     }  # fmt: skip

@@ -28,17 +28,21 @@ class Parts:
     demonstrations: Chosen
     explore: Chosen
     test: Mapping[str, Chosen]
+    dev: Chosen | None = None
 
     @property
-    def all_test(self) -> list[str]:
-        """The tasks of all panels."""
-        return [task_id for panel in self.test.values() for task_id in panel.task_ids]
+    def evaluated(self) -> list[str]:
+        """The tasks that every method plays: of all test panels, and of the dev panel."""
+        panels = [*self.test.values(), *([] if self.dev is None else [self.dev])]
+        return [task_id for panel in panels for task_id in panel.task_ids]
 
     def by_name(self) -> dict[str, Chosen]:
         """All parts, each under what it is called in the configuration."""
         panels = {f"tasks.test.{name}": chosen for name, chosen in self.test.items()}
+        dev = {} if self.dev is None else {"tasks.dev": self.dev}
         return {
             **panels,
+            **dev,
             "tasks.demonstrations": self.demonstrations,
             "tasks.explore": self.explore,
         }
@@ -68,6 +72,7 @@ class Parts:
             Chosen(**record["demonstrations"]),
             Chosen(**record["explore"]),
             {name: Chosen(**chosen) for name, chosen in record["test"].items()},
+            Chosen(**record["dev"]) if record.get("dev") else None,
         )
 
 
@@ -78,7 +83,7 @@ def choose_parts(
     task_type: Callable[[str], str],
     progress: Callable[[int], None] = lambda num_taken: None,
 ) -> Parts:
-    """The test panels' tasks, then those demonstrated, then those explored; see `TasksSection`.
+    """The panels' tasks, then those demonstrated, then those explored; see `TasksSection`.
 
     A file demonstrates train tasks that it has and that are not tested. Raises `InvalidInput` if
     a fold has too few distinct tasks, or the file too few of them.
@@ -90,11 +95,14 @@ def choose_parts(
         name: choice.take(f"tasks.test.{name}", panel.split, panel.count)
         for name, panel in tasks.test.items()
     }
+    dev = None
+    if tasks.dev is not None:
+        dev = choice.take("tasks.dev", tasks.dev.split, tasks.dev.count)
     if demonstrated is None:
         shown = choice.take("tasks.demonstrations", "train", tasks.demonstrations)
     else:
         shown = _shown(choice, demonstrated, tasks.demonstrations)
-    return Parts(shown, choice.take("tasks.explore", "train", tasks.explore), test)
+    return Parts(shown, choice.take("tasks.explore", "train", tasks.explore), test, dev)
 
 
 def _shown(choice: TaskChoice, demonstrated: Demonstrated, count: int) -> Chosen:

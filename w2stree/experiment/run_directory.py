@@ -95,14 +95,33 @@ class RunDirectory:
 
     def is_current(self, spec: StageSpec) -> bool:
         """Whether the stage has finished on the results its inputs have now and on today's
-        settings, and made all that is read of it: an older version may have made less."""
+        settings, and made all that is read of it: an older version may have made less.
+
+        Raises `RunDirectoryError` for a file of it that was changed afterwards.
+        """
         manifest = self.manifest(spec.name)
         return (
             manifest is not None
             and manifest["inputs"] == self._input_hashes(spec)
             and not _missing(spec, manifest["outputs"])
             and self._has_its_settings(spec, manifest)
+            and self._has_its_files(spec.name, manifest["outputs"])
         )
+
+    def _has_its_files(self, name: str, outputs: Mapping[str, str]) -> bool:
+        """Whether all that the stage wrote is there; what was touched since is hashed again."""
+        folder = self.stage(name)
+        finished = (folder / MANIFEST).stat().st_mtime_ns
+        for file, digest in outputs.items():
+            path = folder / file
+            if not path.is_file():
+                return False
+            if path.stat().st_mtime_ns > finished and hash_file(path) != digest:
+                raise RunDirectoryError(
+                    f"{path} is not what the stage {name} wrote: it was changed afterwards. Put "
+                    f"it back, or redo the stage with --force {name}"
+                )
+        return True
 
     def _has_its_settings(self, spec: StageSpec, manifest: Mapping[str, Any]) -> bool:
         if not spec.reads:

@@ -36,6 +36,7 @@ def json_record(report: Report) -> dict[str, Any]:
     """JSON-ready values; what is not a finite number is None."""
     record = {
         "rows": [{"panel": p.name, **row.to_dict()} for p in report.panels for row in p.rows],
+        "dev_rows": [] if report.dev is None else [row.to_dict() for row in report.dev.rows],
         "verdicts": {panel.name: _verdicts(report, panel) for panel in report.panels},
         "tasks": report.tasks,
         "forest": report.forest,

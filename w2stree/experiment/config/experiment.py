@@ -118,10 +118,10 @@ class Config(Section):
                     f"{role}.architecture.max_length is below max_length ({self.max_length})"
                 )
         splits = self.environment.splits
-        for name, panel in self.tasks.test.items():
+        for name, panel in self.tasks.panels().items():
             if panel.split not in splits:
                 raise ValueError(
-                    f"tasks.test.{name}.split is {panel.split!r}; {self.environment.title} has "
+                    f"{name}.split is {panel.split!r}; {self.environment.title} has "
                     f"{', '.join(splits)}"
                 )
         return self

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from w2stree.errors import InvalidInput
 from w2stree.experiment.section import Positive, Section
@@ -28,6 +28,9 @@ class TasksSection(Section):
     the fold `test_split` (the test fold unless told). Test tasks of the train fold are new tasks
     of known things.
 
+    `dev` is a panel to choose settings by: every method plays it, its rows are in `report.json`
+    alone. A number is so many tasks of the dev fold.
+
     Tasks are drawn by `seed`, the environment's types of tasks by turns, whatever the seed of the
     run: runs of several training seeds share their tasks. Train tasks are demonstrated by the
     environment's expert, or with `demonstrations_from` by a file of trajectories: those that
@@ -42,15 +45,26 @@ class TasksSection(Section):
     explore: Positive
     test: Annotated[dict[str, Panel], Field(min_length=1)]
     test_split: str | None = Field(default=None, exclude=True)
+    dev: Panel | None = None
     seed: Seed = 0
     distinct: bool = True
+
+    def panels(self) -> dict[str, Panel]:
+        """All panels, under their keys."""
+        dev = {} if self.dev is None else {"tasks.dev": self.dev}
+        return {**{f"tasks.test.{name}": panel for name, panel in self.test.items()}, **dev}
 
     def most_of_one_fold(self) -> int:
         """How many tasks the fold that is used most must have."""
         needed = {"train": self.demonstrations + self.explore}
-        for panel in self.test.values():
+        for panel in self.panels().values():
             needed[panel.split] = needed.get(panel.split, 0) + panel.count
         return max(needed.values())
+
+    @field_validator("dev", mode="before")
+    @classmethod
+    def _of_the_dev_fold(cls, given: Any) -> Any:
+        return {"split": "dev", "count": given} if isinstance(given, int) else given
 
     @model_validator(mode="before")
     @classmethod

@@ -63,7 +63,7 @@ class Method:
 
     describe: Callable[..., Mapping[str, float]] | None = None
     """`describe(explored, section=, seed=)`: what the method finds in an `Explored`, as figures by
-    name. The report shows those that `report.text.FOREST_TERMS` knows; the others are
+    name. The report shows those that `report.terms.FOREST_TERMS` knows; the others are
     in `report.json` alone. `seed` is its training stage's."""
 
     policy: Callable[[], Policy] | None = None

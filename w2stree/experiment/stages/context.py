@@ -100,7 +100,7 @@ class Context:
 
     def _choose(self) -> Parts:
         tasks, environment = self.config.tasks, self.config.environment
-        panels = sum(panel.count for panel in tasks.test.values())
+        panels = sum(panel.count for panel in tasks.panels().values())
         wanted = panels + tasks.demonstrations + tasks.explore
         with self.bar.steps("tasks") as update:
             return choose_parts(

@@ -15,6 +15,7 @@ from w2stree.forest.tree import Tree
 from w2stree.report.report import write_report
 from w2stree.report.text import MethodText, Panel, Report, TreePicture
 from w2stree.report.tree_drawing import choose_trees, draw_tree
+from w2stree.rollouts.task_choice import Chosen
 from w2stree.shorten import shorten
 
 FILES = ("report.json", "report.md", "report.html")
@@ -28,7 +29,14 @@ def report(context: Context, out: StageWriter) -> None:
     directory = context.directory()
     methods = config.methods()
     top = ceiling.METHOD.name if ceiling.METHOD in methods else None
-    panels = _panels(context, top)
+    parts, tasks = context.parts(), config.tasks
+    panels = [
+        _panel(context, name, chosen, tasks.test[name].split, top)
+        for name, chosen in parts.test.items()
+    ]
+    dev = None
+    if tasks.dev is not None and parts.dev is not None:
+        dev = _panel(context, "dev", parts.dev, tasks.dev.split, top)
     stages = _finished_stages(directory, [f"evaluate_{m.name}" for m in methods])
     manifests = list(stages.values())
     environment = config.environment
@@ -46,6 +54,7 @@ def report(context: Context, out: StageWriter) -> None:
             config=config.model_dump(mode="json"),
             tasks=_task_counts(stages),
             panels=panels,
+            dev=dev,
             forest=json.loads((directory.stage("tree") / "forest.json").read_text()),
             stages=[_figures(manifest) for manifest in manifests],
             versions=manifests[-1]["versions"],
@@ -58,25 +67,27 @@ def report(context: Context, out: StageWriter) -> None:
         )
 
 
-def _panels(context: Context, ceiling: str | None) -> list[Panel]:
-    """Every method on each kind of test tasks."""
+def _panel(context: Context, name: str, chosen: Chosen, split: str, top: str | None) -> Panel:
+    """Every method on one panel's tasks."""
     config = context.config
-    played = {m.name: context.trajectories(f"evaluate_{m.name}") for m in config.methods()}
-    panels = []
-    for name, chosen in context.parts().test.items():
-        tasks = chosen.openings
-        rows = compare(
-            {m: [t for t in runs if t.task_id in tasks] for m, runs in played.items()},
-            chosen.task_ids,
-            weak=sft.WEAK.name,
-            ceiling=ceiling,
-            against=(sft.WEAK.name, sft.STRONG.name),
-            success_threshold=config.evaluate.success_threshold,
-            num_bootstrap=config.evaluate.num_bootstrap,
-            seed=context.seed("report"),
-        )
-        panels.append(Panel(name, config.tasks.test[name].split, rows))
-    return panels
+    rows = compare(
+        {
+            m.name: [
+                t
+                for t in context.trajectories(f"evaluate_{m.name}")
+                if t.task_id in chosen.openings
+            ]
+            for m in config.methods()
+        },
+        chosen.task_ids,
+        weak=sft.WEAK.name,
+        ceiling=top,
+        against=(sft.WEAK.name, sft.STRONG.name),
+        success_threshold=config.evaluate.success_threshold,
+        num_bootstrap=config.evaluate.num_bootstrap,
+        seed=context.seed("report"),
+    )
+    return Panel(name, split, rows)
 
 
 def _task_counts(stages: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -112,6 +123,7 @@ def _settings(config: Config) -> list[str]:
         f"{tasks.demonstrations} demonstrations{source}",
         f"{tasks.explore} explored tasks, {len(config.explore.samplings)} runs each",
         *tested,
+        *([] if tasks.dev is None else [f"{tasks.dev.count} dev tasks, not in the table"]),
         *left_out,
     ]
 

@@ -86,8 +86,8 @@ def explore(context: Context, out: StageWriter) -> None:
 
 
 def evaluate(context: Context, out: StageWriter, method: Method) -> None:
-    """One greedy episode of every test task, of all panels."""
-    wanted = plan_episodes(context.parts().all_test, [GREEDY], seed=context.seed("evaluate"))
+    """One greedy episode of every task of the test panels and the dev panel."""
+    wanted = plan_episodes(context.parts().evaluated, [GREEDY], seed=context.seed("evaluate"))
     stage = f"evaluate_{method.name}"
     if method.policy is not None:
         record(out, context.play(stage, context.pool(), method.policy(), wanted))
