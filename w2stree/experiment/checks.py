@@ -19,7 +19,7 @@ from w2stree.report.charts import require_matplotlib
 from w2stree.report.templates import require_jinja2
 from w2stree.training.directory import check_layers, check_model_directory
 from w2stree.training.launcher import refuse_several_processes
-from w2stree.training.models import load_tokenizer
+from w2stree.training.models import load_tokenizer, refuse_no_model
 from w2stree.training.optimisation import Optimisation
 from w2stree.turns.chat import ChatFormat
 
