@@ -9,6 +9,7 @@ Error                        exit_status 2: the user can mend it
 ├── EnvironmentFailure       exit_status 1: something outside failed
 ├── ExplorationFailure       exit_status 1
 └── ModelFailure             exit_status 1
+    └── ContextExceeded      ends the episode as truncated
 
 `exit_status` is what the command line ends with. The first three classes are the core's own:
 C++ and Python raise the same ones.
@@ -17,6 +18,7 @@ C++ and Python raise the same ones.
 from w2stree._core import Error, ForestFileError, InvalidInput
 
 __all__ = [
+    "ContextExceeded",
     "EnvironmentFailure",
     "Error",
     "ExplorationFailure",
@@ -50,6 +52,11 @@ class ModelFailure(Error, RuntimeError):  # noqa: N818 (as EnvironmentFailure)
     """A model or its server gave no answer. Never a failed trajectory: nothing was learned."""
 
     exit_status = 1
+
+
+class ContextExceeded(ModelFailure):
+    """The next turn does not fit the model's positions. It ends the episode as truncated: what
+    was played counts."""
 
 
 class JournalError(Error, RuntimeError):

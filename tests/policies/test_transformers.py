@@ -15,7 +15,7 @@ from support.tiny_models import GOOD, tiny_model, tiny_tokenizer
 
 from w2stree.errors import ModelFailure
 from w2stree.policies.protocol import Episode, Sampling
-from w2stree.policies.transformers import TransformersPolicy, sample
+from w2stree.policies.transformers import TransformersPolicy
 from w2stree.trajectories.trajectory import Message, Step
 from w2stree.turns.chat import ChatFormat
 from w2stree.turns.decoding import Decoding
@@ -138,17 +138,3 @@ def test_kept_logprobs_are_the_model_s_own(model_and_tokenizer: tuple[Any, Any])
         sampled = np.array(step.logprobs) != 0.0  # the forced end mark was not sampled
         np.testing.assert_allclose(np.array(step.logprobs)[sampled], expected[sampled], atol=1e-4)
         ids += list(step.token_ids) + chat.observation_ids(step.observation)
-
-
-def test_sampling_follows_temperature_and_nucleus() -> None:
-    logits = np.log(np.array([0.5, 0.3, 0.15, 0.05], dtype=np.float32))
-    episode = Episode(0, (), Sampling(1.0, 0.75), np.random.default_rng(0), [])
-    draws = [sample(logits, None, episode) for _ in range(4000)]
-    tokens = np.array([token for token, _ in draws])
-    assert set(tokens) == {0, 1}, "0.5 + 0.3 reaches 0.75"
-    assert abs((tokens == 0).mean() - 0.5 / 0.8) < 0.03
-    assert draws[0][1] == pytest.approx(np.log((0.5 if tokens[0] == 0 else 0.3) / 0.8), abs=1e-6)
-    greedy = Episode(0, (), Sampling(0.0), np.random.default_rng(0), [])
-    assert sample(logits, [1, 2, 3], greedy) == (1, 0.0)
-    tied = np.zeros(4, dtype=np.float32)
-    assert sample(tied, None, greedy)[0] == 0, "ties go to the lowest id"

@@ -6,10 +6,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
 
+from w2stree.errors import ContextExceeded, ModelFailure
+from w2stree.policies.forward import Forward
 from w2stree.policies.kv_cache import LockstepCache
+from w2stree.policies.positions import max_positions
 from w2stree.policies.protocol import Episode
+from w2stree.policies.sampling import Sampler
+from w2stree.policies.separate_caches import SeparateCaches
 from w2stree.turns.chat import ChatFormat
 from w2stree.turns.decoding import Decoding
 from w2stree.turns.grammar import Turn, TurnGrammar
@@ -20,117 +25,113 @@ class TransformersPolicy:
     """Batched generation, one turn of every episode a call, histories cached between calls.
 
     Sampled ids and their log-probabilities, under the sampled distribution, are kept in the
-    turns.
+    turns. An episode is read as if it were alone: side by side with others where the model's
+    layers keep keys and values, else one after the other (`Forward`). One whose next token would
+    come after the model's last position fails with `ContextExceeded`, without the turn it was in.
+
+    Raises `InvalidInput` for a model that cannot be read so, by its name.
     """
 
     name = "transformers"
     needs_expert = False
 
     def __init__(self, model: Any, tokenizer: Any, *, decoding: Decoding = Decoding()) -> None:
-        self._model = model.eval()
+        self._forward = Forward(model.eval())
         self._chat = ChatFormat(tokenizer)
         self._grammar = TurnGrammar(self._chat, decoding)
         self.tokenizer: str | None = self._chat.fingerprint()
-        self._cache: LockstepCache | None = None
+        self._sampler = Sampler()
+        self._limit = max_positions(model.config)
+        self._cache: LockstepCache | SeparateCaches | None = None
         self._episodes: dict[int, Episode] = {}  # those in the cache, by key
         self._unseen: dict[int, list[int]] = {}  # ids of an episode the cache does not hold yet
         self.num_generated_tokens = 0
 
-    def act(self, episodes: Sequence[Episode]) -> list[AgentTurn]:
+    def act(self, episodes: Sequence[Episode]) -> list[AgentTurn | ModelFailure]:
         """The next turn of each episode. Cost: one forward pass per sampled token position.
 
         All episodes of a call share one cache: an episode the last call did not have makes
-        the cache be built anew, so start episodes together.
+        the cache be built anew, so start episodes together. A failure is of its episode alone;
+        where the device's memory does not suffice it is of all.
         """
         if not episodes:
             return []
-        keys = [episode.key for episode in episodes]
-        # Each rollout counts its keys from 0, and an episode may begin with a prefix's steps:
-        # only the object itself tells whether the cache holds its history.
-        is_cached = all(self._episodes.get(e.key) is e for e in episodes)
-        if self._cache is None or not is_cached:
-            self._cache = LockstepCache(self._model, keys)
-            self._episodes = {e.key: e for e in episodes}
-            self._unseen = {e.key: self._chat.history_ids(e.prompt, e.steps) for e in episodes}
-        else:
-            self._cache.select(keys)
-            for episode in episodes:
-                answer = self._chat.observation_ids(episode.steps[-1].observation)
-                self._unseen[episode.key] += answer
+        cache = self._cached(episodes)
         turns = [self._grammar.start(episode.admissible_actions) for episode in episodes]
-        self._generate(self._cache, episodes, turns)
+        try:
+            failures = self._generate(cache, episodes, turns)
+        except torch.OutOfMemoryError as error:
+            self._cache = None
+            failures = dict.fromkeys(
+                range(len(episodes)),
+                ModelFailure(f"{len(episodes)} episodes at a time are too many here: {error}"),
+            )
         self.num_generated_tokens += sum(len(turn.ids) for turn in turns)
-        return [sampled_turn(self._chat, turn.ids, turn.logprobs) for turn in turns]
+        return [
+            failures.get(i) or sampled_turn(self._chat, turn.ids, turn.logprobs)
+            for i, turn in enumerate(turns)
+        ]
 
     def forget(self, key: int) -> None:
         self._episodes.pop(key, None)
         self._unseen.pop(key, None)
 
+    def _cached(self, episodes: Sequence[Episode]) -> LockstepCache | SeparateCaches:
+        """The cache of these episodes; what it has not read of them is in `_unseen`."""
+        keys = [episode.key for episode in episodes]
+        # Each rollout counts its keys from 0, and an episode may begin with a prefix's steps:
+        # only the object itself tells whether the cache holds its history.
+        is_cached = all(self._episodes.get(e.key) is e for e in episodes)
+        if self._cache is not None and is_cached:
+            self._cache.select(keys)
+            for episode in episodes:
+                answer = self._chat.observation_ids(episode.steps[-1].observation)
+                self._unseen[episode.key] += answer
+            return self._cache
+        kind = LockstepCache if self._forward.is_side_by_side else SeparateCaches
+        self._cache = kind(self._forward, keys)
+        self._episodes = {e.key: e for e in episodes}
+        self._unseen = {e.key: self._chat.history_ids(e.prompt, e.steps) for e in episodes}
+        return self._cache
+
     def _generate(
-        self, cache: LockstepCache, episodes: Sequence[Episode], turns: Sequence[Turn]
-    ) -> None:
+        self,
+        cache: LockstepCache | SeparateCaches,
+        episodes: Sequence[Episode],
+        turns: Sequence[Turn],
+    ) -> dict[int, ModelFailure]:
+        """Fill the turns; the failures of those that fail, by place."""
+        failures: dict[int, ModelFailure] = {}
         chunks = [self._unseen[e.key] + t.ids for e, t in zip(episodes, turns, strict=True)]
         while True:
-            open_rows = [i for i, turn in enumerate(turns) if not turn.is_done]
-            if not open_rows:
+            for i, (episode, turn) in enumerate(zip(episodes, turns, strict=True)):
+                length = cache.length[episode.key] + len(chunks[i])
+                if not turn.is_done and self._limit is not None and length > self._limit:
+                    failures[i] = ContextExceeded(
+                        f"a history of {length} tokens and the model has {self._limit} positions"
+                    )
+            is_open = [not turn.is_done and i not in failures for i, turn in enumerate(turns)]
+            rows = [i for i, is_one in enumerate(is_open) if is_one]
+            if not rows:
                 break
             # A finished turn's last tokens wait for the next call, which brings the answer.
-            sent = [[] if turns[i].is_done else chunk for i, chunk in enumerate(chunks)]
-            logits = cache.extend(sent).cpu().numpy()
-            for i in open_rows:
-                turn, before = turns[i], len(turns[i].ids)
-                token, logprob = sample(logits[i], turn.allowed, episodes[i])
-                turn.push(token, logprob)
-                chunks[i] = turn.ids[before:]
+            logits = cache.extend([c if o else [] for c, o in zip(chunks, is_open, strict=True)])
+            sampled = self._sampler.sample(
+                logits if len(rows) == len(turns) else logits[rows],
+                [_array(turns[i].allowed) for i in rows],
+                [episodes[i] for i in rows],
+            )
+            for i, token in zip(rows, sampled, strict=True):
+                if isinstance(token, ModelFailure):
+                    failures[i] = token
+                    continue
+                before = len(turns[i].ids)
+                turns[i].push(*token)
+                chunks[i] = turns[i].ids[before:]
         for episode, chunk in zip(episodes, chunks, strict=True):
             self._unseen[episode.key] = chunk
+        return failures
 
 
-def sample(
-    logits: NDArray[np.float32], allowed: Sequence[int] | None, episode: Episode
-) -> tuple[int, float]:
-    """One token and its log-probability from logits (vocabulary,), restricted to `allowed`.
-
-    Temperature first, then the nucleus: the fewest tokens whose mass reaches `top_p`, ties
-    to the lowest id. Exactly one number is drawn from the episode's generator, so that a
-    run's samples do not depend on the batch around it. Greedy choices have log-probability 0.
-    """
-    ids = None if allowed is None else np.asarray(allowed)
-    scores = (logits if ids is None else logits[ids]).astype(np.float64)
-    sampling = episode.sampling
-    if sampling.temperature == 0.0:
-        choice, logprob = int(scores.argmax()), 0.0
-    else:
-        probability = np.exp((scores - scores.max()) / sampling.temperature)
-        probability /= probability.sum()
-        draw = episode.rng.random()
-        is_whole = sampling.top_p == 1.0  # then the head need only reach what was drawn
-        order, cumulative = _most_likely(probability, draw if is_whole else sampling.top_p)
-        size = int((cumulative < sampling.top_p).sum()) + 1
-        nucleus = cumulative[:size]
-        mass = probability.sum() if is_whole else nucleus[-1]
-        rank = int((nucleus[:-1] <= draw * mass).sum())
-        choice = int(order[rank])
-        logprob = float(np.log(probability[choice] / mass))
-    return (choice if ids is None else int(ids[choice])), logprob
-
-
-def _most_likely(
-    probability: NDArray[np.float64], mass: float
-) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Ids by falling probability, ties to the lowest, and its running sum: until `mass`.
-
-    The sorted head of the vocabulary, widened until it holds the mass: sorting all of a large
-    vocabulary for every token costs more than a small model's forward pass.
-    """
-    num_ids, size = len(probability), 64
-    while True:
-        head = np.arange(num_ids)
-        if size < num_ids:
-            least = np.partition(probability, num_ids - size)[num_ids - size]
-            head = np.flatnonzero(probability >= least)
-        order = head[np.argsort(-probability[head], kind="stable")]
-        cumulative = probability[order].cumsum()
-        if cumulative[-1] >= mass or size >= num_ids:
-            return order, cumulative
-        size *= 16
+def _array(allowed: Any) -> Any:
+    return None if allowed is None else np.asarray(allowed)
