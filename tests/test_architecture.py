@@ -19,7 +19,8 @@ LATE_IMPORTS = {
     # Commands load what they need when they are called: configurations and games are extras, and
     # `w2stree --help` and shell completion wait for nothing but the command line.
     "cli/explore.py": {
-        "experiment.config.exploration", "experiment.config.reading", "experiment.run_directory",
+        "experiment.config.exploration", "experiment.config.reading",
+        "experiment.listed_actions", "experiment.run_directory",
         "rollouts.branching", "rollouts.exploration", "trajectories.journal",
     },
     "cli/run.py": {"experiment.config", "experiment.pipeline"},

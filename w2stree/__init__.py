@@ -10,6 +10,7 @@ from typing import Any
 _HOME = {
     "Message": "trajectories.trajectory",
     "Step": "trajectories.trajectory",
+    "ToolCall": "trajectories.tool_call",
     "Origin": "trajectories.origin",
     "Trajectory": "trajectories.trajectory",
     "read_trajectories": "trajectories.files",

@@ -28,6 +28,7 @@ from w2stree.training.trainers import train_sft as train_sft
 from w2stree.trajectories.files import read_trajectories as read_trajectories
 from w2stree.trajectories.files import write_trajectories as write_trajectories
 from w2stree.trajectories.origin import Origin as Origin
+from w2stree.trajectories.tool_call import ToolCall as ToolCall
 from w2stree.trajectories.trajectory import Message as Message
 from w2stree.trajectories.trajectory import Step as Step
 from w2stree.trajectories.trajectory import Trajectory as Trajectory

@@ -20,6 +20,7 @@ from w2stree._core import Error, ForestFileError, InvalidInput
 __all__ = [
     "ContextExceeded",
     "EnvironmentFailure",
+    "EpisodesCutShort",
     "Error",
     "ExplorationFailure",
     "ForestFileError",
@@ -29,6 +30,7 @@ __all__ = [
     "MissingDependency",
     "ModelFailure",
     "RunDirectoryError",
+    "TurnsWithoutAction",
 ]
 
 
@@ -72,3 +74,11 @@ class RunDirectoryError(Error, RuntimeError):
 
 class IdenticalTrajectories(UserWarning):
     """All trajectories of a task took the same actions: likely greedy decoding, no pairs."""
+
+
+class EpisodesCutShort(UserWarning):
+    """Episodes ended, as truncated, where the model could read no further."""
+
+
+class TurnsWithoutAction(UserWarning):
+    """Most turns of an exploration had no action: the model answers in a form that is not read."""

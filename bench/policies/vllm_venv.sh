@@ -8,6 +8,6 @@ python3 -m venv "$dir"
 # Not used for text; a CUDA build of one of them would break the import of transformers.
 "$dir/bin/python" -m pip uninstall -q -y torchvision torchaudio torchcodec triton
 # For vLLM in process: this package (editable: the checkout would hide an installed one) and a game.
-"$dir/bin/python" -m pip install -q -e "$(dirname "$0")/..[envs,explore]"
+"$dir/bin/python" -m pip install -q -e "$(dirname "$0")/../..[textworld-express,explore]"
 "$dir/bin/python" -c "import vllm, w2stree; print('vllm', vllm.__version__)"
 echo "export W2STREE_VLLM_PYTHON=$dir/bin/python"

@@ -52,7 +52,7 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert "12/12 episodes" in whole.stderr
     header, *rows = whole.stdout.splitlines()
     assert header.split() == [
-        "task", "success", "return", "errors", "truncated", "tokens", "diversity"
+        "task", "success", "return", "errors", "truncated", "unparsed", "tokens", "diversity"
     ]  # fmt: skip
     assert [row.split()[0] for row in rows] == ["twc/train/0", "twc/train/1", "all", "journal:"]
     assert rows[0].split()[1].endswith("/6")

@@ -72,6 +72,8 @@ def test_an_exploration_says_how_it_goes() -> None:
         seconds_left=0.96,
     )
     assert describe(progress) == "success 0.33  1 errors  12.4/s  0:00:01 left  twc/[6]: 1/3"
+    tally.num_unparsed = 2
+    assert "  1 errors  2 turns without action  12.4/s  " in describe(progress)
 
 
 def test_a_table_is_as_wide_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:

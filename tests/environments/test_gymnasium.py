@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ from w2stree.environments.gymnasium import GymnasiumEnvironment
 from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.environments.hosting.process import EnvironmentProcess
 from w2stree.environments.options import GymnasiumOptions
-from w2stree.errors import EnvironmentFailure, InvalidInput, MissingDependency
-from w2stree.policies.protocol import Sampling
+from w2stree.errors import EnvironmentFailure, InvalidInput, MissingDependency, ModelFailure
+from w2stree.policies.protocol import Episode, Sampling
 from w2stree.policies.random import RandomPolicy
 from w2stree.rollouts.rollout import EpisodePlan, rollout
+from w2stree.turns.turn import AgentTurn
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
@@ -237,3 +239,19 @@ def test_the_example_game_is_played_into_trees(monkeypatch: pytest.MonkeyPatch) 
     assert {t.total_return for t in played.values()} <= {0.0, 0.5, 1.0}
     for trajectory in played.values():
         assert (trajectory.status == "done") == (trajectory.total_return == 1.0)
+
+
+@pytest.mark.parametrize(("multi_line", "written"), [(True, "write\none\ntwo"), (False, "write")])
+def test_an_action_has_as_many_lines_as_the_environment_takes(
+    multi_line: bool, written: str
+) -> None:
+    class Writer(RandomPolicy):
+        def act(self, episodes: Sequence[Episode]) -> list[AgentTurn | ModelFailure]:
+            return [AgentTurn("Thought: two.\nAction: write\none\ntwo\n") for _ in episodes]
+
+    options = GymnasiumOptions(make="support.games:notebook", multi_line=multi_line)
+    with options.pool() as pool:
+        plan = EpisodePlan("notebook/train/0", 0, Sampling(), 0)
+        (played,) = rollout(pool, Writer(), [plan], instruction="")
+    assert [step.action for step in played.steps] == [written]
+    assert played.total_return == float(multi_line)

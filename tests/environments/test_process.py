@@ -6,6 +6,8 @@ import functools
 import os
 import re
 import signal
+import subprocess
+import sys
 from itertools import cycle, islice
 from typing import Any
 
@@ -128,6 +130,30 @@ def test_closing_twice_and_using_a_closed_one_are_harmless() -> None:
     assert survivors([pid]) == []
     with pytest.raises(EnvironmentFailure, match="is closed"):
         process.call("reset", "task")
+
+
+def test_an_interrupt_waits_until_the_child_has_started() -> None:
+    """Also where the system hands it to another thread, as it may: the main one has it blocked."""
+    program = """
+import os, signal, threading, time
+from w2stree.environments.hosting.process import _interrupts_deferred
+taken = threading.Event()
+def other():  # a second thread that takes signals, as torch's do
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    taken.wait()
+threading.Thread(target=other, daemon=True).start()
+try:
+    with _interrupts_deferred():
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.2)
+        print("started whole", flush=True)
+except KeyboardInterrupt:
+    print("then interrupted")
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+taken.set()
+"""
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert said.stdout.splitlines() == ["started whole", "then interrupted"], said.stderr
 
 
 def test_a_factory_that_cannot_be_sent_is_named() -> None:

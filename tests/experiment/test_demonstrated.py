@@ -23,6 +23,7 @@ from w2stree import (
     Merging,
     Message,
     Step,
+    ToolCall,
     Trajectory,
     read_trajectories,
     write_trajectories,
@@ -38,6 +39,7 @@ from w2stree.experiment.stages import demonstrate
 from w2stree.experiment.stages.context import Context
 from w2stree.trajectories.journal import Journal
 from w2stree.trajectories.origin import Origin
+from w2stree.trajectories.tool_call import action_of
 
 pytestmark = pytest.mark.train
 
@@ -317,3 +319,12 @@ def test_a_refused_run_leaves_nothing(tmp_path: Path) -> None:
     assert refused.returncode == 2
     assert refused.stderr.startswith("w2stree: tasks.demonstrations: 2 are asked for")
     assert not (tmp_path / "runs").exists()
+
+
+def test_runs_that_call_tools_are_no_demonstrations(tmp_path: Path) -> None:
+    """Shown again they would be the words `Action: dig {…}`, which nobody said."""
+    calls = (ToolCall("dig", '{"where":"here"}'),)
+    caller = replace(made_up("a", 0, 1.0), steps=(Step(action_of(calls), "", tool_calls=calls),))
+    write_trajectories(tmp_path / "shown.jsonl", [made_up("b", 2, 1.0), caller])
+    with pytest.raises(InvalidInput, match="a calls tools; demonstrations are turns in words"):
+        read_demonstrated(tmp_path / "shown.jsonl", 1.0)

@@ -86,7 +86,7 @@ def test_decoding_is_the_environment_s_in_process_and_free_on_a_server() -> None
     mute = ", decoding: {thought: false}"
     assert decoding(local % mute, game) == Decoding("admissible", thought=False)
     assert decoding(served % mute, game) == Decoding("free", thought=False, max_new_tokens=256)
-    choosing = ", decoding: {actions: admissible}"
+    choosing = ", tokenizer: t, decoding: {actions: admissible}"
     assert decoding(served % choosing, game) == Decoding("admissible", max_new_tokens=256)
 
 
@@ -100,6 +100,11 @@ def test_decoding_is_the_environment_s_in_process_and_free_on_a_server() -> None
         ("policy={name: vllm, model: m, thought: false}", r"policy.thought: has moved: write pol"),
         ("policy={name: vllm, model: m, decoding: {thoughts: true}}", r"decoding.thoughts: no suc"),
         ("policy={name: vllm, model: m}", r"asks for the base model: set policy.base_model"),
+        (
+            "policy={name: openai, model: m, decoding: {actions: admissible}}",
+            r"policy.* chosen token by token: set policy.tokenizer to the served model's directory",
+        ),
+        ("environment={name: scienceworld}", r"policy: random chooses .* ScienceWorld lists none"),
         ("budget.episodes=0", r"budget: episodes is 0; give a number above 0, or null: no limit"),
         ("budget.episode=9", r"budget.episode: no such key; did you mean episodes\?"),
     ],
@@ -107,6 +112,19 @@ def test_decoding_is_the_environment_s_in_process_and_free_on_a_server() -> None
 def test_mistakes_in_an_exploration_are_named(override: str, message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
         read_config(ExplorationConfig, "textworld_random", [override])
+
+
+@pytest.mark.parametrize("policy", ["transformers", "vllm"])
+def test_a_choice_among_actions_that_are_not_listed_is_refused(policy: str) -> None:
+    world = ["environment={name: scienceworld}", "samplings=[{}]"]
+    model = f"name: {policy}, model: m"
+    with pytest.raises(InvalidInput, match=r"decoding.actions: admissible .*list_actions: true"):
+        read_config(
+            ExplorationConfig,
+            "textworld_random",
+            [*world, f"policy={{{model}, decoding: {{actions: admissible}}}}"],
+        )
+    read_config(ExplorationConfig, "textworld_random", [*world, f"policy={{{model}}}"])
 
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:

@@ -6,12 +6,13 @@ import gc
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from support.strategies import episode
 
-from w2stree import IdenticalTrajectories, InvalidInput, Message, build_forest
+from w2stree import IdenticalTrajectories, InvalidInput, Message, Step, build_forest, open_forest
 
 
 def test_is_a_mapping_from_task_to_tree() -> None:
@@ -136,6 +137,21 @@ def test_summary() -> None:
     assert summary.num_pairs == 4
     assert str(summary).splitlines()[0].split() == ["trees", "3"]
     assert len({len(line) for line in str(summary).splitlines()}) == 1  # aligned
+
+
+def test_turns_without_an_action_are_counted_and_shown(tmp_path: Path) -> None:
+    speechless = [Step("a", "x"), Step("", "say what to do"), Step("", "say it")]
+    runs = [replace(episode("a", 0.0), steps=tuple(speechless[:n])) for n in (3, 3, 2)]
+    forest = build_forest(runs)
+    forest.save(tmp_path / "f.forest")
+    for known in (forest, open_forest(tmp_path / "f.forest")):
+        summary = known.summary()
+        assert (summary.num_steps, summary.num_unparsed) == (8, 5)
+        assert "  without an action" in str(summary)
+        assert "a > (no action)  [n=3 r=0.00 .]  say what to do" in str(known["task"])
+    plain = build_forest([episode("ab", 1.0)]).summary()
+    assert plain.num_unparsed == 0
+    assert "without an action" not in str(plain)
 
 
 def test_summary_of_trajectories_without_steps() -> None:

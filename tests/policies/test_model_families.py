@@ -72,6 +72,22 @@ def test_one_at_a_time(family: str) -> None:
     assert worst_difference(model, SeparateCaches(forward, [0, 1, 2])) < 1e-5
 
 
+@pytest.mark.parametrize("family", ["llama", "mistral", "qwen3_next"])
+def test_tokens_taken_back_are_not_read(family: str) -> None:
+    model = family_model((SIDE_BY_SIDE | ONE_AT_A_TIME)[family]())
+    forward = Forward(model)
+    kind = LockstepCache if forward.is_side_by_side else SeparateCaches
+    cache, prompts = kind(forward, [0, 1]), [list(range(3, 40)), list(range(5, 15))]
+    cache.extend(prompts)
+    cache.extend([[7, 8, 9], [7]])
+    cache.drop(0, 2)
+    logits = cache.extend([[30], [31]])
+    for row, ids in zip(logits, (prompts[0] + [7, 30], prompts[1] + [7, 31]), strict=True):
+        with torch.inference_mode():
+            expected = model(torch.tensor([ids])).logits[0, -1]
+        np.testing.assert_allclose(row, expected, atol=1e-5)
+
+
 @pytest.mark.parametrize("family", REFUSED)
 def test_refused_by_name(family: str) -> None:
     with pytest.raises(InvalidInput, match=family):

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -17,12 +18,14 @@ import pytest
 pytest.importorskip("openai")
 
 from support.corridor import Corridor
+from support.tokenizers import byte_level
 
 from w2stree.environments.hosting.pool import EnvironmentPool
-from w2stree.errors import InvalidInput, ModelFailure
+from w2stree.errors import ContextExceeded, InvalidInput, ModelFailure
 from w2stree.policies.openai import OpenAIPolicy
 from w2stree.policies.protocol import Episode, Sampling
 from w2stree.rollouts.rollout import EpisodePlan, rollout
+from w2stree.trajectories.tool_call import ToolCall
 from w2stree.trajectories.trajectory import Message, Step, Trajectory
 from w2stree.turns.decoding import Decoding
 from w2stree.turns.turn import AgentTurn
@@ -190,10 +193,86 @@ def test_a_server_that_refuses_token_ids_is_asked_without() -> None:
     assert len(server.requests) == 3, "refused once, then never asked again"
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        "This model's maximum context length is 64 tokens. However, you requested 80 tokens",
+        "The decoder prompt (length 80) is longer than the maximum model length of 64.",
+        "the request exceeds the available context size (64 tokens), try increasing it",
+        "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 64. Given: 80",
+    ],
+)
+def test_a_history_that_exceeds_the_model_is_told_apart(message: str) -> None:
+    def refuses(handler: Handler, body: dict[str, Any]) -> None:
+        handler.send(json.dumps({"error": {"message": message}}).encode(), 400)
+
+    with serving(refuses) as server, pytest.raises(ContextExceeded, match="64"):
+        ask(policy(server))
+    with serving(status(400)) as server, pytest.raises(ModelFailure) as failed:
+        ask(policy(server))
+    assert type(failed.value) is ModelFailure
+
+
 def test_a_reply_cut_off_by_length_is_a_turn() -> None:
     with serving(says("Thought: and then", finish_reason="length")) as server:
         (turn,) = ask(policy(server))
     assert turn.response == "Thought: and then"
+    assert turn.is_cut
+
+
+def test_a_reply_that_thought_until_it_was_cut_is_an_empty_turn() -> None:
+    message = {"role": "assistant", "content": None, "reasoning_content": "I wonder"}
+    with serving(says("", message=message, finish_reason="length")) as server:
+        (turn,) = ask(policy(server))
+    assert turn == AgentTurn("", is_cut=True)
+
+
+def _call(name: str, arguments: str, **more: Any) -> dict[str, Any]:
+    function = {"name": name, "arguments": arguments}
+    return {"id": f"id-{name}", "type": "function", "function": function, **more}
+
+
+def test_a_reply_that_calls_tools_is_a_turn_of_these_calls() -> None:
+    calls = [_call("go", '{"to": "east"}'), _call("look", "")]
+    message = {"role": "assistant", "content": None, "tool_calls": calls}
+    with serving(says("", message=message, finish_reason="tool_calls"), good) as server:
+        agent = policy(server)
+        running = episode()
+
+        async def two_turns() -> AgentTurn:
+            turn = await agent.turn(running)
+            action = running.action(turn)
+            assert action == 'go {"to":"east"}\nlook {}'
+            running.steps.append(Step(action, "A wall.", turn.response, tool_calls=turn.tool_calls))
+            await agent.turn(running)
+            await agent.close()
+            return turn
+
+        turn = asyncio.run(two_turns())
+    assert turn.tool_calls == (
+        ToolCall("go", '{"to":"east"}', "id-go"),
+        ToolCall("look", "{}", "id-look"),
+    )
+    assert turn.response == ""
+    _, *exchange = server.requests[1]["messages"]
+    assert exchange == [
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [_call("go", '{"to":"east"}'), _call("look", "{}")],
+        },
+        {"role": "tool", "tool_call_id": "id-go", "content": ""},
+        {"role": "tool", "tool_call_id": "id-look", "content": "A wall."},
+    ]
+
+
+def test_a_call_that_cannot_be_read_is_asked_again() -> None:
+    message = {"role": "assistant", "content": None, "tool_calls": [_call("go", '{"to": ')]}
+    bad = says("", message=message, finish_reason="tool_calls")
+    with serving(bad, good) as server:
+        assert ask(policy(server))[0].response == "Thought: home.\nAction: east"
+    with serving(bad) as server, pytest.raises(ModelFailure, match="calls a tool, but go: argum"):
+        ask(policy(server, max_retries=0))
 
 
 @pytest.mark.parametrize(
@@ -268,15 +347,103 @@ def test_the_key_comes_from_the_named_variable_alone(monkeypatch: pytest.MonkeyP
         policy("http://127.0.0.1", api_key_env="NO_KEY")
 
 
-def test_admissible_decoding_asks_for_it_and_checks_it() -> None:
-    with serving(says("Action: west"), says("Action: north")) as server:
-        agent = policy(server, decoding=Decoding("admissible", thought=False))
-        assert ask(agent)[0].response == "Action: west"
-        assert server.requests[0]["structured_outputs"] == {
-            "choice": ["Action: east", "Action: west"]
-        }
-        with pytest.raises(ModelFailure, match="ignores structured_outputs"):
-            ask(agent)
+@pytest.mark.parametrize("logprob", [None, float("-inf"), float("nan")])
+def test_a_logprob_that_is_no_number_is_not_kept(logprob: float | None) -> None:
+    content = [{"token": "a", "logprob": logprob, "top_logprobs": [], "bytes": None}]
+    with serving(says("Action: a", logprobs={"content": content})) as server:
+        (turn,) = ask(policy(server))
+    assert (turn.response, turn.logprobs) == ("Action: a", None)
+
+
+def test_tokens_are_counted_where_the_server_only_says_how_many() -> None:
+    counted = json.loads(reply()) | {"usage": {"completion_tokens": 50, "prompt_tokens": 9}}
+    with serving(sends(json.dumps(counted).encode())) as server:
+        agent = policy(server)
+        ask(agent, "1", "2")
+    assert agent.num_generated_tokens == 100
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Any:
+    pytest.importorskip("transformers")
+    return byte_level()
+
+
+def completes(*choices: list[int], finish_reason: str = "stop", logprob: float = -0.5) -> Answer:
+    """Answers with these ids, one list a request; the last one for ever."""
+    left = list(choices)
+
+    def answer(handler: Handler, body: dict[str, Any]) -> None:
+        ids = left.pop(0) if len(left) > 1 else left[0]
+        scores = {"token_logprobs": [logprob] * len(ids), "tokens": [], "text_offset": []}
+        choice = {
+            "index": 0, "text": "", "finish_reason": finish_reason, "token_ids": ids,
+            "logprobs": scores,
+        }  # fmt: skip
+        body = {"id": "1", "object": "text_completion", "choices": [choice]}
+        handler.send(json.dumps(body).encode())
+
+    return answer
+
+
+def test_a_choice_is_made_token_by_token_among_allowed_ids(tokenizer: Any) -> None:
+    go, north, end = (
+        tokenizer.convert_tokens_to_ids(token) for token in ("Ġgo", "Ġnorth", "<|im_end|>")
+    )
+    thought = tokenizer(" no.\nAction:")["input_ids"]  # the server stops late
+    with serving(completes(thought, [go], [north])) as server:
+        agent = policy(server, tokenizer=tokenizer, decoding=Decoding("admissible"))
+        running = episode(actions=("go", "go north", "take the key"))
+        turn = asyncio.run(agent.turn(running))
+    assert turn.response == "Thought: no.\nAction: go north"
+    assert turn.token_ids == (*tokenizer(turn.response)["input_ids"], end)
+    assert turn.logprobs is not None
+    sampled = [tokenizer.decode(i) for i, p in zip(turn.token_ids, turn.logprobs, strict=True) if p]
+    assert "".join(sampled) == " no.\n go north", "the rest left no choice"
+    said, first, second = server.requests
+    assert said["stop"] == ["\n"]
+    assert said["max_tokens"] == 64
+    assert said["stop_token_ids"] == [0, end], "the model's own end and the template's"
+    assert "allowed_token_ids" not in said
+    assert first["max_tokens"] == second["max_tokens"] == 1
+    assert go in first["allowed_token_ids"]
+    assert {0, end, north} <= set(second["allowed_token_ids"]), "the turn may end here"
+    assert second["prompt"] == [*first["prompt"], go]
+    assert len({request["seed"] for request in server.requests}) == 3
+
+
+def test_a_server_that_ignores_the_choice_ends_the_run(tokenizer: Any) -> None:
+    with (
+        serving(completes([5])) as server,
+        pytest.raises(InvalidInput, match="ignores allowed_token_ids"),
+    ):
+        ask(policy(server, tokenizer=tokenizer, decoding=Decoding("admissible", thought=False)))
+
+
+def test_a_choice_needs_the_tokenizer() -> None:
+    with serving(good) as server, pytest.raises(InvalidInput, match=r"give .*`tokenizer`"):
+        policy(server, decoding=Decoding("admissible"))
+
+
+def test_ids_end_with_the_model_s_own_mark_or_at_the_limit(tokenizer: Any) -> None:
+    said = tokenizer("Action: go")["input_ids"]
+    end = tokenizer.convert_tokens_to_ids("<|im_end|>")
+    with serving(completes([*said, tokenizer.eos_token_id], said, said * 9)) as server:
+        agent = policy(server, tokenizer=tokenizer, decoding=Decoding(max_new_tokens=8))
+        own, unsaid, cut = ask(agent, "1", "2", "3")
+    assert own.response == unsaid.response == "Action: go"
+    assert own.token_ids == unsaid.token_ids == (*said, end)
+    assert cut.token_ids == (*(said * 9)[:8], end)
+
+
+def test_scores_are_kept_whole_or_not_at_all_and_greedy_ones_are_certain(tokenizer: Any) -> None:
+    said = [*tokenizer("Action: go")["input_ids"], tokenizer.convert_tokens_to_ids("<|im_end|>")]
+    with serving(completes(said, logprob=float("-inf"))) as server:
+        (turn,) = ask(policy(server, tokenizer=tokenizer))
+        assert (turn.token_ids, turn.logprobs) == (tuple(said), None)
+        greedy = replace(episode(), sampling=Sampling(temperature=0.0))
+        turn = asyncio.run(policy(server, tokenizer=tokenizer).turn(greedy))
+        assert turn.logprobs == (0.0,) * len(said)
 
 
 def play(server: Server, num_plans: int, size: int, **settings: Any) -> list[Trajectory]:

@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +30,14 @@ from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.environments.textworld_express import TextWorldExpress
 from w2stree.policies.openai import OpenAIPolicy
 from w2stree.policies.protocol import Sampling
+from w2stree.policies.transformers import TransformersPolicy
 from w2stree.rollouts.rollout import EpisodePlan, rollout
 from w2stree.training.models import load_model
 from w2stree.trajectories.files import read_trajectories
 from w2stree.trajectories.trajectory import Trajectory
 from w2stree.turns.chat import ChatFormat
 from w2stree.turns.decoding import Decoding
-from w2stree.turns.react import parse_action
+from w2stree.turns.grammar import TurnGrammar
 
 PYTHON = os.environ.get("W2STREE_VLLM_PYTHON", "")
 ROOT = Path(__file__).parents[2]
@@ -80,11 +82,19 @@ def pool() -> Iterator[EnvironmentPool]:
         yield processes
 
 
-def play(pool: EnvironmentPool, policy: Any, *, temperature: float = 1.0) -> list[Trajectory]:
+def play(
+    pool: EnvironmentPool,
+    policy: Any,
+    *,
+    num_tasks: int = 2,
+    num_samples: int = 2,
+    temperature: float = 1.0,
+    top_p: float = 0.95,
+) -> list[Trajectory]:
     plans = [
-        EpisodePlan(f"cookingworld/train/{task}", sample, Sampling(temperature, 0.95), 11)
-        for task in range(2)
-        for sample in range(2)
+        EpisodePlan(f"cookingworld/train/{task}", sample, Sampling(temperature, top_p), 11)
+        for task in range(num_tasks)
+        for sample in range(num_samples)
     ]
     played = list(rollout(pool, policy, plans, instruction="Cook."))
     return sorted(played, key=lambda t: (t.task_id, t.origin.sample_index))
@@ -188,21 +198,56 @@ def test_as_chat_messages_any_server_s_way(
 
 
 @pytest.mark.parametrize("has_thought", [False, True])
-def test_admissible_decoding_plays_admissible_actions(
+def test_admissible_actions_have_the_probabilities_of_the_model_s_own_logits(
     url: str, model_dir: Path, pool: EnvironmentPool, has_thought: bool
 ) -> None:
-    policy = openai_policy(
-        url, model_dir, decoding=Decoding("admissible", thought=has_thought, max_new_tokens=60)
-    )
-    for trajectory in play(pool, policy, temperature=0.5):
-        assert trajectory.status in ("done", "truncated"), trajectory.origin
+    """Token by token: what may come next, and how likely each of it was."""
+    decoding = admissible(has_thought)
+    model, tokenizer = load_model(model_dir)
+    chat = ChatFormat(tokenizer)
+    grammar = TurnGrammar(chat, decoding)
+    played = play(pool, openai_policy(url, model_dir, decoding=decoding), temperature=0.8, top_p=1)
+    num_choices = 0
+    for trajectory, listed in zip(played, listings(pool, played), strict=True):
+        for number, step in enumerate(trajectory.steps):
+            assert step.action in listed[number]
+            assert step.token_ids is not None
+            assert step.logprobs is not None
+            history = chat.history_ids(trajectory.prompt, trajectory.steps[:number])
+            with torch.inference_mode():
+                logits = model(torch.tensor([[*history, *step.token_ids]])).logits[0].double() / 0.8
+            turn = grammar.start(listed[number])
+            while not turn.is_done:
+                place = len(turn.ids)
+                row, token = logits[len(history) + place - 1], step.token_ids[place]
+                if turn.allowed is not None:
+                    num_choices += 1
+                    assert token in turn.allowed
+                    row = torch.full_like(row, -torch.inf).index_copy(
+                        0, torch.from_numpy(turn.allowed.copy()), row[turn.allowed.tolist()]
+                    )
+                if step.logprobs[place]:  # 0: of a mark of the model's own, which became this one
+                    expected = float(row.log_softmax(-1)[token])
+                    assert step.logprobs[place] == pytest.approx(expected, abs=1e-3)
+                turn.push(token, step.logprobs[place])
+            assert tuple(turn.ids) == step.token_ids
+    assert num_choices > 20
+
+
+def listings(pool: EnvironmentPool, played: list[Trajectory]) -> list[list[list[str]]]:
+    """The actions that the game listed before each step of each trajectory."""
+    found = []
+    for trajectory in played:
+        _, info = pool[0].call("reset", trajectory.task_id)
+        found.append([info["admissible_actions"]])
         for step in trajectory.steps:
-            assert step.response.startswith("Thought:" if has_thought else "Action:")
-            action = parse_action(step.response)
-            if "\nAction:" in step.response or not has_thought:
-                assert action == step.action
-            else:  # so weak a model may never end its thought
-                assert len(step.token_ids or ()) >= 60
+            *_, info = pool[0].call("step", step.action)
+            found[-1].append(info["admissible_actions"])
+    return found
+
+
+def admissible(has_thought: bool) -> Decoding:
+    return Decoding("admissible", thought=has_thought, max_new_tokens=16)
 
 
 IN_PROCESS = """
@@ -211,32 +256,75 @@ from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.environments.textworld_express import TextWorldExpress
 from w2stree.policies.vllm import VllmPolicy
 from w2stree.policies.protocol import Sampling
+from w2stree.policies.transformers import TransformersPolicy
 from w2stree.rollouts.rollout import EpisodePlan, rollout
 from w2stree.trajectories.files import write_trajectories
 from w2stree.turns.decoding import Decoding
 
 if __name__ == "__main__":
-    model_dir, out, game = sys.argv[1:]
+    model_dir, out, game, decoding, tasks, samples, sampling = sys.argv[1:]
     policy = VllmPolicy(
-        model_dir, decoding=Decoding(max_new_tokens=24), memory_fraction=0.1
+        model_dir, decoding=Decoding(**json.loads(decoding)), memory_fraction=0.1
     )
     factory = functools.partial(TextWorldExpress, "cookingworld", json.loads(game), max_steps=6)
-    plans = [EpisodePlan(f"cookingworld/train/{t}", s, Sampling(1.0, 0.95), 11)
-             for t in range(2) for s in range(2)]
+    plans = [EpisodePlan(f"cookingworld/train/{t}", s, Sampling(*json.loads(sampling)), 11)
+             for t in range(int(tasks)) for s in range(int(samples))]
     with EnvironmentPool(factory, 3) as pool:
         write_trajectories(out, rollout(pool, policy, plans, instruction="Cook."))
 """
 
 
-def test_vllm_in_process_plays_the_server_s_episodes(
-    url: str, model_dir: Path, pool: EnvironmentPool, tmp_path: Path
-) -> None:
-    script, out = tmp_path / "play.py", tmp_path / "played.jsonl"
+def play_in_process(
+    folder: Path,
+    model_dir: Path,
+    decoding: Decoding,
+    *,
+    num_tasks: int = 2,
+    num_samples: int = 2,
+    temperature: float = 1.0,
+) -> list[Trajectory]:
+    script, out = folder / "play.py", folder / "played.jsonl"
     script.write_text(IN_PROCESS)
-    subprocess.run([PYTHON, str(script), str(model_dir), str(out), json.dumps(GAME)], check=True)
-    played = sorted(read_trajectories(out), key=lambda t: (t.task_id, t.origin.sample_index))
-    check_sampled(played, model_dir)
-    served = play(pool, openai_policy(url, model_dir))
+    arguments = [
+        *(str(model_dir), str(out), json.dumps(GAME), json.dumps(asdict(decoding))),
+        *(str(num_tasks), str(num_samples), json.dumps([temperature, 0.95])),
+    ]
+    subprocess.run([PYTHON, str(script), *arguments], check=True)
+    return sorted(read_trajectories(out), key=lambda t: (t.task_id, t.origin.sample_index))
+
+
+@pytest.mark.parametrize("has_thought", [False, True])
+def test_greedy_play_takes_the_same_actions_whoever_runs_the_model(
+    url: str, model_dir: Path, pool: EnvironmentPool, tmp_path: Path, has_thought: bool
+) -> None:
+    decoding = admissible(has_thought)
+    policies = {
+        "transformers": TransformersPolicy(*load_model(model_dir), decoding=decoding),
+        "server": openai_policy(url, model_dir, decoding=decoding),
+    }
+    played = {
+        name: play(pool, policy, temperature=0.0, num_tasks=20, num_samples=1)
+        for name, policy in policies.items()
+    }
+    played["vllm"] = play_in_process(
+        tmp_path, model_dir, decoding, num_tasks=20, num_samples=1, temperature=0.0
+    )
+    said = {
+        name: [[(s.action, s.token_ids, s.logprobs) for s in t.steps] for t in trajectories]
+        for name, trajectories in played.items()
+    }
+    assert said["transformers"] == said["server"] == said["vllm"]
+    assert len({s.action for t in played["vllm"] for s in t.steps}) > 3
+
+
+@pytest.mark.parametrize("decoding", [DECODING, admissible(True)], ids=["free", "admissible"])
+def test_vllm_in_process_plays_the_server_s_episodes(
+    url: str, model_dir: Path, pool: EnvironmentPool, tmp_path: Path, decoding: Decoding
+) -> None:
+    played = play_in_process(tmp_path, model_dir, decoding)
+    if decoding is DECODING:
+        check_sampled(played, model_dir)
+    served = play(pool, openai_policy(url, model_dir, decoding=decoding))
     assert [[s.token_ids for s in t.steps] for t in played] == [
         [s.token_ids for s in t.steps] for t in served
     ]

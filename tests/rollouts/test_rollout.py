@@ -19,12 +19,14 @@ from support.corridor import LENGTH, MAX_STEPS, Corridor, Sleepy
 
 from w2stree.environments.hosting.limits import Limits
 from w2stree.environments.hosting.pool import EnvironmentPool
-from w2stree.errors import InvalidInput, ModelFailure
+from w2stree.environments.protocol import ExpertTurn
+from w2stree.errors import ContextExceeded, InvalidInput, ModelFailure
 from w2stree.policies.expert import ExpertPolicy
 from w2stree.policies.protocol import Episode, Sampling
 from w2stree.policies.random import RandomPolicy
 from w2stree.rollouts.rollout import EpisodePlan, rollout
 from w2stree.trajectories.origin import Origin
+from w2stree.trajectories.tool_call import ToolCall
 from w2stree.trajectories.trajectory import Step, Trajectory
 from w2stree.turns.react import UNPARSED, render_turn
 from w2stree.turns.turn import AgentTurn
@@ -87,6 +89,28 @@ def test_failures_end_their_own_episode_alone(wrap: Any) -> None:
     speechless = played["task-2", 0]
     assert (speechless.status, len(speechless.steps)) == ("truncated", MAX_STEPS)
     assert speechless.steps[0] == Step("", UNPARSED, "I wonder.", reward=0.0)
+
+
+class ShortSighted(RandomPolicy):
+    """Can read two of its turns, and not even the task of `task-1`."""
+
+    def act(self, episodes: Sequence[Episode]) -> list[AgentTurn | ModelFailure]:
+        answers = super().act(episodes)
+        for i, episode in enumerate(episodes):
+            if len(episode.steps) == 2 or episode.prompt[0].content.startswith("task-1"):
+                answers[i] = ContextExceeded("the model has 100 positions")
+        return answers
+
+
+@pytest.mark.parametrize("wrap", [lambda p: p, Asynchronous], ids=["lockstep", "async"])
+def test_what_a_model_reads_no_further_is_truncated_with_the_cause(wrap: Any) -> None:
+    played = play(wrap(ShortSighted()), plans("task-0", "task-1", num_samples=1))
+    for (task_id, _), trajectory in played.items():
+        assert trajectory.status == "truncated"
+        assert trajectory.origin.truncated_by == "the model has 100 positions"
+        assert trajectory.origin.error is None
+        assert len(trajectory.steps) == (2 if task_id == "task-0" else 0)
+        assert Trajectory.from_json(trajectory.to_json()) == trajectory
 
 
 @pytest.mark.parametrize("wrap", [lambda p: p, Asynchronous], ids=["lockstep", "async"])
@@ -206,6 +230,7 @@ import asyncio, functools, pathlib, sys
 from support.asynchronous import AwaitsFile
 from support.corridor import Sleepy
 from w2stree.environments.hosting.pool import EnvironmentPool
+from w2stree.environments.protocol import ExpertTurn
 from w2stree.policies.protocol import Sampling
 from w2stree.policies.random import RandomPolicy
 from w2stree.rollouts.rollout import EpisodePlan, rollout
@@ -230,3 +255,72 @@ if __name__ == "__main__":
         except KeyboardInterrupt:
             sys.exit(7)
 """
+
+
+class Saying(RandomPolicy):
+    """Says this at every turn."""
+
+    def __init__(self, turn: AgentTurn) -> None:
+        super().__init__()
+        self._turn = turn
+
+    def act(self, episodes: Sequence[Episode]) -> list[AgentTurn | ModelFailure]:
+        return [self._turn for _ in episodes]
+
+
+def first_step(turn: AgentTurn) -> Step:
+    return play(Saying(turn), plans("task-0", num_samples=1))["task-0", 0].steps[0]
+
+
+def test_tool_calls_are_played_as_their_key_and_kept() -> None:
+    calls = (ToolCall("move", '{"to": "east"}', "call_1"),)
+    step = first_step(AgentTurn("", tool_calls=calls))
+    assert (step.action, step.response) == ('move {"to":"east"}', "")
+    assert step.tool_calls == calls
+
+
+def test_a_cut_turn_is_kept_as_one_and_half_an_action_is_none() -> None:
+    step = first_step(AgentTurn("Thought: hm.\nAction: eas", is_cut=True))
+    assert (step.action, step.observation, step.is_cut) == ("", UNPARSED, True)
+    step = first_step(AgentTurn("Action: east\nObservation: you ar", is_cut=True))
+    assert (step.action, step.is_cut) == ("east", True)
+
+
+def test_what_a_model_thinks_is_not_played() -> None:
+    weighed = "Maybe\nAction: west\nNo.\n</think>\nThought: out.\n**Action:** east"
+    assert first_step(AgentTurn(weighed)).action == "east"
+    assert first_step(AgentTurn("Maybe\nAction: west\nNo.", begins_in_thinking=True)).action == ""
+
+
+def test_an_empty_turn_stays_empty() -> None:
+    assert first_step(AgentTurn("", token_ids=(1,))) == Step("", UNPARSED, "", (1,), reward=0.0)
+
+
+class Spelling(Corridor):
+    """Its expert wants something that no turn of one line can say."""
+
+    def expert(self) -> list[ExpertTurn]:
+        return [ExpertTurn("", "east\nand on")]
+
+
+def test_an_expert_who_cannot_be_quoted_is_an_error_not_another_action() -> None:
+    with EnvironmentPool(Spelling, 1) as pool:
+        (played,) = rollout(pool, ExpertPolicy(), plans("task-0", num_samples=1), instruction="")
+    assert played.status == "error"
+    assert "the expert does 'east\\nand on', which no turn can say" in str(played.origin.error)
+
+
+class Reading(RandomPolicy):
+    """As a model does, it reads what was said before."""
+
+    tokenizer = "a tokenizer's fingerprint"
+
+
+def test_a_model_is_not_shown_turns_whose_words_nobody_knows() -> None:
+    east = Step("east", "You are in room 1.")
+    plan = EpisodePlan("task-0", 0, Sampling(), 5, prefix=(east,))
+    with pytest.raises(InvalidInput, match="task 'task-0': step 1, 'east', has no response"):
+        play(Reading(), [plan])
+    assert play(RandomPolicy(), [plan])["task-0", 0].status in ("done", "truncated")
+    said = replace(plan, prefix=(replace(east, response="Action: east"),))
+    assert play(Reading(), [said])["task-0", 0].steps[0] == said.prefix[0]

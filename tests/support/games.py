@@ -115,4 +115,10 @@ def counting(seed: int, upto: int = 3) -> Generator[tuple[str, float, list[str]]
     return "Done.", 1.0
 
 
+def notebook(seed: int) -> Generator[tuple[str, float, list[str]], str, Any]:
+    """Whoever writes all of it down has done it; the page shows what was written."""
+    action = yield "Write two lines.", 0.0, []
+    return f"You wrote {action!r}.", float(action == "write\none\ntwo")
+
+
 not_callable = 3

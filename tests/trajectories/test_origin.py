@@ -17,7 +17,19 @@ from w2stree.trajectories.frames import encode_frame
 from w2stree.trajectories.journal import Journal, read_journal
 from w2stree.trajectories.origin import Origin
 
-FULL = Origin(3, 1, 7, 2, 0.7, 0.9, "base", "openai(model=weak)", "ab12", "the server is down")
+FULL = Origin(
+    3,
+    1,
+    7,
+    2,
+    0.7,
+    0.9,
+    "base",
+    "openai(model=weak)",
+    "ab12",
+    "the server is down",
+    "100 positions",
+)
 
 integers = st.integers(-(2**70), 2**70)
 numbers = st.floats(allow_nan=False, allow_infinity=False)
@@ -33,6 +45,7 @@ origins = st.just(Origin()) | st.builds(
     policy=st.none() | st.text(),
     tokenizer=st.none() | st.text(),
     error=st.none() | st.text(),
+    truncated_by=st.none() | st.text(),
 )
 # A user's own data may use our names for anything.
 names = st.sampled_from([*Origin.__dataclass_fields__, "origin", "served_model", "note"])
@@ -138,7 +151,7 @@ OLD = (
 
 
 def test_files_of_0_1_0_are_read(tmp_path: Path) -> None:
-    expected = replace(FULL, policy="openai")
+    expected = replace(FULL, policy="openai", truncated_by=None)
     (tmp_path / "trajectories.jsonl").write_text(f"{OLD}\n")
     (old,) = read_trajectories(tmp_path)
     assert old.origin == expected

@@ -185,3 +185,38 @@ def test_missing_fields_are_named() -> None:
         del record[name]
         with pytest.raises(InvalidInput, match=f"{name} is "):
             Trajectory.from_json(json.dumps(record))
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        (
+            {"role": "human", "content": "Fry."},
+            r"prompt\[0\]: role is 'human'; use one of system, user, assistant$",
+        ),
+        (
+            {"role": "assistant", "content": "", "tool_calls": []},
+            r"prompt\[0\]: unknown field 'tool_calls'; fields are role, content$",
+        ),
+        ({"role": "user", "content": None}, r"prompt\[0\]: content is NoneType; expected a string"),
+    ],
+)
+def test_messages_of_other_kinds_are_refused(message: dict[str, object], told: str) -> None:
+    record = json.loads(FULL.to_json()) | {"prompt": [message]}
+    with pytest.raises(InvalidInput, match=told):
+        Trajectory.from_json(json.dumps(record))
+
+
+def test_a_message_of_another_role_cannot_be_made() -> None:
+    with pytest.raises(InvalidInput, match="message: role is 'human'; use one of system"):
+        Message("human", "Fry.")
+
+
+def test_a_step_says_whether_the_agents_words_are_known() -> None:
+    assert not Step("go", "ok").is_worded, "a log of actions alone"
+    for step in (
+        Step("go", "ok", "Action: go"),
+        Step("", "Your reply had no action."),
+        Step("go", "ok", token_ids=(1,)),
+    ):
+        assert step.is_worded

@@ -28,7 +28,7 @@ JOURNAL = "episodes.journal"
 MAY_CHANGE = ("budget", "environment.num_processes", "max_attempts")
 """What a resumed run may set anew: it changes how much is played, never what."""
 
-_HEADER = ("task", "success", "return", "errors", "truncated", "tokens", "diversity")
+_HEADER = ("task", "success", "return", "errors", "truncated", "unparsed", "tokens", "diversity")
 
 
 def explore(
@@ -77,7 +77,8 @@ def explore(
 
 
 def _rows(tallies: Mapping[str, TaskTally]) -> list[tuple[str, ...]]:
-    """A row for each task and one for all; diversity is distinct action sequences / runs."""
+    """A row for each task and one for all. Unparsed are turns without an action, of all turns;
+    diversity is distinct action sequences / runs."""
     rows = [_row(task_id, (tally,)) for task_id, tally in tallies.items()]
     if len(tallies) > 1:
         rows.append(_row("all", tuple(tallies.values())))
@@ -93,6 +94,7 @@ def _row(name: str, tallies: Sequence[TaskTally]) -> tuple[str, ...]:
         f"{sum(tally.return_sum for tally in tallies) / runs:.2f}" if num_finished else "-",
         f"{sum(tally.num_errors for tally in tallies)}",
         f"{sum(tally.num_truncated for tally in tallies)}",
+        f"{sum(tally.num_unparsed for tally in tallies)}/{sum(t.num_turns for t in tallies)}",
         f"{sum(tally.num_tokens for tally in tallies):,}",
         f"{sum(tally.num_distinct for tally in tallies) / runs:.2f}" if num_finished else "-",
     )
@@ -100,6 +102,7 @@ def _row(name: str, tallies: Sequence[TaskTally]) -> tuple[str, ...]:
 
 def _play(config: ExplorationConfig, journal: Journal) -> Exploration:
     """The plan from the roots, then, where there is one, the plan from the tree's nodes."""
+    from w2stree.experiment.listed_actions import refuse_unlisted
     from w2stree.rollouts.branching import plan_branches
     from w2stree.rollouts.exploration import Exploration, choose_tasks, plan_episodes
 
@@ -107,6 +110,8 @@ def _play(config: ExplorationConfig, journal: Journal) -> Exploration:
     with config.environment.pool() as pool, Bars() as bars, bars.line("episodes") as show:
         tasks = config.tasks
         task_ids = choose_tasks(pool, tasks.split, first=tasks.first, count=tasks.count)
+        if config.policy.chooser and task_ids:
+            refuse_unlisted(config.environment, pool, task_ids[0])
         exploration = Exploration(
             journal,
             pool,
@@ -133,19 +138,22 @@ def _play(config: ExplorationConfig, journal: Journal) -> Exploration:
 
 
 def describe(progress: Progress) -> str:
-    """success 0.31  1 errors  12.4/s  0:00:01 left  twc/train/6: 2/5
+    """success 0.31  1 errors  3 turns without action  12.4/s  0:00:01 left  twc/train/6: 2/5
 
-    Success is over all tasks so far, and of the last episode's task.
+    Success is over all tasks so far, and of the last episode's task. Turns without an action are
+    told of where there are any.
     """
     tallies = progress.tallies.values()
     num_finished = max(1, sum(tally.num_finished for tally in tallies))
     success = sum(tally.num_success for tally in tallies) / num_finished
+    num_unparsed = sum(tally.num_unparsed for tally in tallies)
     task_id = progress.trajectory.task_id
     tally = progress.tallies[task_id]
     return "  ".join(
         [
             f"success {success:.2f}",
             f"{progress.num_errors} errors",
+            *([f"{num_unparsed} turns without action"] if num_unparsed else []),
             f"{progress.episodes_per_s:.1f}/s",
             left(progress.seconds_left),
             f"{task_id}: {tally.num_success}/{tally.num_finished}",

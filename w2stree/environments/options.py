@@ -226,7 +226,7 @@ class GymnasiumOptions(Options):
 
     `options` are its arguments; `score_range` the worst and best sum of rewards; `action_names`
     the names of a Discrete space's actions; `list_actions`: false says that the environment lists
-    none, and is taken at its word.
+    none, and is taken at its word; `multi_line`: an action may have several lines.
     """
 
     name: Literal["gymnasium"] = "gymnasium"
@@ -235,6 +235,7 @@ class GymnasiumOptions(Options):
     score_range: tuple[float, float] = (0.0, 1.0)
     action_names: tuple[str, ...] = ()
     list_actions: bool = True
+    multi_line: bool = False
     max_steps: int = 50
 
     def factory(self) -> Callable[[], Environment]:
@@ -245,6 +246,7 @@ class GymnasiumOptions(Options):
             max_steps=self.max_steps,
             score_range=self.score_range,
             action_names=self.action_names,
+            multi_line=self.multi_line,
         )
 
     @property

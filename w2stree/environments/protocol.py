@@ -6,7 +6,7 @@ A new environment is a class with these four methods (and, where it has one, `ex
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, TypedDict
+from typing import NotRequired, Protocol, TypedDict
 
 from w2stree.errors import InvalidInput
 
@@ -16,10 +16,13 @@ class Info(TypedDict):
 
     `score`: G so far, normalised by the adapter to [0, 1]; the last one is the return.
     `admissible_actions`: sorted, every action the environment would accept now.
+    `multi_line`: whether an action may have several lines (a file's text, a program), as the reset
+    says it; one line where it does not. So much of an agent's turn is its action.
     """
 
     score: float
     admissible_actions: list[str]
+    multi_line: NotRequired[bool]
 
 
 @dataclass(frozen=True, slots=True)

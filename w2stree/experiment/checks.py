@@ -6,6 +6,7 @@ from w2stree.environments.java import java_home_bin
 from w2stree.environments.kinds import kind_of
 from w2stree.errors import InvalidInput
 from w2stree.experiment.config import Config
+from w2stree.experiment.listed_actions import refuse_unlisted, unlisted
 from w2stree.experiment.run_directory import MANIFEST
 from w2stree.experiment.stages.context import Context
 from w2stree.report.charts import require_matplotlib
@@ -51,11 +52,8 @@ def _check_packages(config: Config) -> None:
 
 def _check_decoding(config: Config) -> None:
     if config.decoding.actions == "admissible" and not config.environment.lists_actions:
-        raise InvalidInput(
-            "decoding.actions: admissible chooses among the actions that the environment lists, "
-            f"and {config.environment.title} lists none here: set environment.list_actions: true, "
-            "or decoding.actions: free"
-        )
+        chooser = "decoding.actions: admissible"
+        raise InvalidInput(f"{unlisted(config.environment, chooser)}, or decoding.actions: free")
 
 
 def _check_demonstrations(context: Context) -> None:
@@ -83,15 +81,6 @@ def _check_parts(context: Context) -> None:
 
 
 def _check_listed_actions(context: Context) -> None:
-    """Only the environment itself knows: a game of the user's own may list none."""
     environment = context.config.environment
-    if not environment.lists_actions:
-        return
-    task_id = context.parts().explore[0]
-    _, info = context.pool()[0].call("reset", task_id)
-    if not info["admissible_actions"]:
-        raise InvalidInput(
-            f"environment: {environment.title} lists no actions at the start of {task_id}, which "
-            "random play and admissible decoding choose from: set environment.list_actions: "
-            "false (turns are then decoded freely), or have the environment list them"
-        )
+    if environment.lists_actions:
+        refuse_unlisted(environment, context.pool(), context.parts().explore[0])

@@ -91,12 +91,18 @@ def read_demonstrated(path: Path, success_threshold: float) -> Demonstrated:
 
     A trajectory is successful if the environment ended it (`done`) with a return of at least
     `success_threshold`, and each of its turns has an action. Raises `InvalidInput` for what cannot
-    be read.
+    be read, and for one that calls tools: shown again, its calls would be words nobody said.
     """
     try:
         read = read_trajectories(path)
     except (OSError, Error) as error:
         raise InvalidInput(f"tasks.demonstrations_from: {error}") from None
+    for trajectory in read:
+        if any(step.tool_calls for step in trajectory.steps):
+            raise InvalidInput(
+                f"tasks.demonstrations_from: {path}: {trajectory.task_id} calls tools; "
+                "demonstrations are turns in words (a thought, `Action: …`): leave it out"
+            )
     successful = [t for t in read if _is_demonstration(t, success_threshold)]
     best: dict[str, Trajectory] = {}
     for trajectory in successful:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from w2stree import _core
+from w2stree.forest.texts import empty_texts
 
 if TYPE_CHECKING:
     from w2stree.forest.forest import Forest
@@ -22,6 +23,8 @@ class ForestSummary:
     num_errors: int
     """Trajectories with status "error", left out."""
     num_steps: int
+    num_unparsed: int
+    """Steps whose turn had no action."""
     num_nodes: int
     """Roots included."""
     merge_rate: float
@@ -44,6 +47,7 @@ class ForestSummary:
             ("  left out (errors)", f"{self.num_errors:,}"),
             ("  distinct", f"{self.distinct_share:.1%}"),
             ("steps", f"{self.num_steps:,}"),
+            *([("  without an action", f"{self.num_unparsed:,}")] if self.num_unparsed else []),
             ("nodes", f"{self.num_nodes:,}"),
             ("  steps merged", f"{self.merge_rate:.1%}"),
             ("  children at branching nodes", f"{self.mean_branching:.2f}"),
@@ -68,6 +72,7 @@ def summarize(forest: Forest) -> ForestSummary:
         num_trajectories=num_trajectories,
         num_errors=forest.num_errors,
         num_steps=num_steps,
+        num_unparsed=_num_unparsed(forest),
         num_nodes=forest.num_nodes,
         merge_rate=1 - (forest.num_nodes - num_trees) / num_steps if num_steps else 0.0,
         distinct_share=int(np.count_nonzero(forest.num_terminal)) / num_trajectories,
@@ -77,3 +82,8 @@ def summarize(forest: Forest) -> ForestSummary:
         num_informative_divergences=int(np.count_nonzero(num_pairs_at)),
         num_pairs=int(num_pairs_at.sum()),
     )
+
+
+def _num_unparsed(forest: Forest) -> int:
+    nodes = np.isin(forest.action_id, empty_texts(forest.actions))
+    return int(forest.num_trajectories[nodes].sum(dtype=np.int64))

@@ -77,3 +77,12 @@ class NumberedTexts(Sequence[str]):
 
     def __repr__(self) -> str:
         return f"NumberedTexts({self._name!r}, {len(self)})"
+
+
+def empty_texts(texts: Sequence[str]) -> NDArray[np.int64]:
+    """The ids of those that are empty. O(number of texts), without decoding any."""
+    if isinstance(texts, TextColumn):
+        return np.flatnonzero(np.diff(texts.offset) == 0)
+    if isinstance(texts, NumberedTexts):
+        return np.empty(0, np.int64)
+    return np.array([i for i, text in enumerate(texts) if not text], np.int64)

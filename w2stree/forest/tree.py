@@ -12,6 +12,7 @@ from w2stree.trajectories.trajectory import Trajectory
 if TYPE_CHECKING:
     from w2stree.forest.forest import Forest
 
+_NO_ACTION = "(no action)"
 _ACTION_WIDTH = 40
 _OBSERVATION_WIDTH = 60
 _LEGEND = (
@@ -91,7 +92,8 @@ class Tree:
 
     def _line(self, chain: list[int]) -> str:
         actions = [
-            shorten(self.forest.actions[self.forest.action_id[n]], _ACTION_WIDTH) for n in chain
+            shorten(self.forest.actions[self.forest.action_id[n]], _ACTION_WIDTH) or _NO_ACTION
+            for n in chain
         ]
         if len(actions) > 4:
             actions[2:-1] = [f"({len(actions) - 3} steps)"]

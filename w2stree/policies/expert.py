@@ -8,6 +8,7 @@ from w2stree.environments.protocol import ExpertTurn
 from w2stree.errors import InvalidInput, ModelFailure
 from w2stree.policies.protocol import Episode
 from w2stree.policies.random import random_turn
+from w2stree.shorten import quoted
 from w2stree.turns.react import render_turn
 from w2stree.turns.turn import AgentTurn
 
@@ -44,7 +45,13 @@ class ExpertPolicy:
         is_noise = episode.rng.random() < self._noise
         if expert is None or (is_noise and episode.admissible_actions):
             return random_turn(episode)
-        return AgentTurn(render_turn(expert.thought, expert.action))
+        turn = AgentTurn(render_turn(expert.thought, expert.action))
+        if episode.action(turn) != expert.action:
+            return ModelFailure(
+                f"the expert does {quoted(expert.action, 200)}, which no turn can say: it would be "
+                f"read as {quoted(episode.action(turn) or '', 200)}"
+            )
+        return turn
 
 
 def _next_expert_turn(episode: Episode) -> ExpertTurn | None:

@@ -99,6 +99,13 @@ class LockstepCache:
         if any(self._has_hole):
             self._close_holes()
 
+    def drop(self, key: int, count: int) -> None:
+        """Take the last `count` tokens of a row back; holes stay where they were."""
+        row = list(self.length).index(key)
+        self._mask[row, self._mask[row].nonzero().squeeze(1)[-count:]] = 0
+        self.length[key] -= count
+        self._has_hole[row] = True
+
     def extend(self, chunks: Sequence[Sequence[int]]) -> torch.Tensor:
         """Append a chunk of ids a row; logits (rows, vocabulary) after each row's last token.
 

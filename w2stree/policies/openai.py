@@ -4,30 +4,45 @@
     with `tokenizer`      POST /completions        the history as token ids: vLLM
 
 A server that is sent messages tokenises the agent's earlier turns anew, which need not give the
-ids that were sampled. Sent ids, the model sees exactly what training will see. Either way each
-request begins with all of the one before it, so a server that caches prefixes reads it once.
+ids that were sampled. Sent ids, the model sees exactly what training will see, and chooses among
+actions as it does in process. Either way each request begins with all of the one before it, so a
+server that caches prefixes reads it once.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
+import math
 import os
-from collections.abc import Iterator
-from dataclasses import asdict
-from typing import Any
+import re
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import asdict, replace
+from typing import Any, TypeVar
 
-from w2stree.errors import InvalidInput, MissingDependency, ModelFailure
+from w2stree.errors import ContextExceeded, InvalidInput, MissingDependency, ModelFailure
 from w2stree.policies.protocol import Episode
+from w2stree.policies.question import eos_ids, hear, question
 from w2stree.shorten import quoted
-from w2stree.trajectories.trajectory import Message
-from w2stree.turns.admissible import structured_output
+from w2stree.trajectories.tool_call import ToolCall
+from w2stree.trajectories.trajectory import Step, refuse_wordless
 from w2stree.turns.chat import ChatFormat
 from w2stree.turns.decoding import Decoding
-from w2stree.turns.react import parse_action
-from w2stree.turns.turn import AgentTurn, sampled_turn
+from w2stree.turns.grammar import TurnGrammar
+from w2stree.turns.turn import AgentTurn
+
+T = TypeVar("T")
 
 _MAX_SEED = 2**31
+_OF_VLLM = ("stop_token_ids", "allowed_token_ids")
+"""Settings that the OpenAI protocol does not have."""
+
+_TOO_LONG = re.compile(
+    r"context[ _](length|size|window)|maximum model length|max_model_len|`inputs` tokens",
+    re.IGNORECASE,
+)
+"""How servers (OpenAI, vLLM, SGLang, llama.cpp, TGI) say that a request exceeds the model."""
 
 
 class OpenAIPolicy:
@@ -35,12 +50,16 @@ class OpenAIPolicy:
 
     Answers 429, 5xx, time-outs, lost connections and malformed replies are tried again
     `max_retries` times, with a growing wait or the one the server asks for (Retry-After); then
-    the turn raises `ModelFailure`. A refused key or an unknown model raises `InvalidInput`.
-    A reply cut off at `max_new_tokens` is a turn like any other.
+    the turn raises `ModelFailure`; where the server says that a history and its turn exceed the
+    model, `ContextExceeded`. A refused key or an unknown model raises `InvalidInput`.
+    A reply cut off at `max_new_tokens` is a turn, and says that it was (`AgentTurn.is_cut`), be it
+    empty because the model spent them on thinking that the server keeps to itself. Tools are not
+    asked for; a reply that calls some is a turn of these calls.
 
     Token ids and log-probabilities are asked for and kept where the server gives them. Only
     with a `tokenizer` (the model's own, as transformers loads it) do trajectories name the
-    tokenizer their ids are of. `decoding.actions` "admissible" needs vLLM's `structured_outputs`.
+    tokenizer their ids are of, and only so can `decoding.actions` be "admissible" (`InvalidInput`
+    otherwise): a choice is made token by token, among the ids that vLLM is told to allow.
     """
 
     needs_expert = False
@@ -65,8 +84,17 @@ class OpenAIPolicy:
         self._openai = openai
         self._model, self._base_url = model, base_url
         self._key_env, self._key = api_key_env, _key(api_key_env)
-        self._chat = None if tokenizer is None else ChatFormat(tokenizer)
+        if tokenizer is None and decoding.actions == "admissible":
+            raise InvalidInput(
+                "admissible decoding through a server chooses token by token: give the served "
+                "model's `tokenizer` (vLLM takes token ids), or use free decoding"
+            )
         self._decoding = decoding
+        self._chat, self._grammar = None, None
+        if tokenizer is not None:
+            self._chat = ChatFormat(tokenizer)
+            own = eos_ids(tokenizer.name_or_path)
+            self._grammar = TurnGrammar(self._chat, decoding, eos_ids=own)
         self._timeout_s, self._max_retries = timeout_s, max_retries
         self._wants_tokens = True
         self._client: Any = None
@@ -75,48 +103,83 @@ class OpenAIPolicy:
         self.tokenizer = None if self._chat is None else self._chat.fingerprint()
 
     async def turn(self, episode: Episode) -> AgentTurn:
-        """One request; drawing exactly one seed from the episode's generator."""
-        settings: dict[str, Any] = {
-            "model": self._model,
-            "temperature": episode.sampling.temperature,
-            "top_p": episode.sampling.top_p,
-            "max_tokens": self._decoding.max_new_tokens,
-            "seed": int(episode.rng.integers(_MAX_SEED)),
-        }
-        extra: dict[str, Any] = {}
-        if self._decoding.actions == "admissible":
-            extra["structured_outputs"] = structured_output(
-                episode.admissible_actions, has_thought=self._decoding.thought
+        """One request where messages are sent; of ids, one for each part of the turn (`question`).
+
+        Each request draws exactly one seed from the episode's generator.
+        """
+        if self._chat is None or self._grammar is None:
+            settings = self._settings(episode)
+            return await self._retried(functools.partial(self._say, episode, settings))
+        turn = self._grammar.start(episode.admissible_actions)
+        history = self._chat.history_ids(episode.prompt, episode.steps)
+        while not turn.is_done:
+            settings = question(self._grammar, turn, episode)
+            ask = functools.partial(self._complete, history + turn.ids, settings)
+            choice = await self._retried(ask)
+            hear(
+                turn,
+                choice.token_ids,
+                _scores(choice.token_ids, choice.logprobs and choice.logprobs.token_logprobs),
+                is_greedy=episode.sampling.temperature == 0.0,
+                has_stopped=choice.finish_reason == "stop",
+                engine=self._base_url,
             )
-        num_retries, wait_s = 0, 0.5
-        while True:
-            try:
-                with self._our_errors():
-                    reply = await self._ask(episode, settings, extra)
-                return self._checked(self._turn(reply), reply, episode)
-            except _MalformedReplyError as error:
-                if num_retries == self._max_retries:
-                    raise ModelFailure(f"{self._base_url}: {error}") from None
-            await asyncio.sleep(wait_s)
-            num_retries, wait_s = num_retries + 1, min(2 * wait_s, 8.0)
+        self.num_generated_tokens += len(turn.ids)
+        has_all_scores = all(map(math.isfinite, turn.logprobs))
+        return turn.said() if has_all_scores else replace(turn.said(), logprobs=None)
 
     async def close(self) -> None:
         if self._client is not None:
             client, self._client = self._client, None
             await client.close()
 
-    async def _ask(self, episode: Episode, settings: dict[str, Any], extra: dict[str, Any]) -> Any:
-        """The server's reply, with tokens where it does not refuse to give them."""
-        if not self._wants_tokens:
-            return await self._post(episode, settings, extra, with_tokens=False)
-        try:
-            return await self._post(episode, settings, extra, with_tokens=True)
-        except (self._openai.BadRequestError, self._openai.UnprocessableEntityError):
-            if self._chat is not None:
-                raise
-        reply = await self._post(episode, settings, extra, with_tokens=False)
+    async def _retried(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """What `ask` returns, asked again where the reply is malformed."""
+        num_retries, wait_s = 0, 0.5
+        while True:
+            try:
+                with self._our_errors():
+                    return await ask()
+            except _MalformedReplyError as error:
+                if num_retries == self._max_retries:
+                    raise ModelFailure(f"{self._base_url}: {error}") from None
+            await asyncio.sleep(wait_s)
+            num_retries, wait_s = num_retries + 1, min(2 * wait_s, 8.0)
+
+    async def _complete(self, prompt: list[int], settings: dict[str, Any]) -> Any:
+        """The only choice of a reply to token ids, with its token ids."""
+        extra = {key: settings[key] for key in _OF_VLLM if key in settings}
+        reply = await self._connected().completions.create(
+            model=self._model,
+            prompt=prompt,
+            extra_body={**extra, "return_token_ids": True},
+            **{key: value for key, value in settings.items() if key not in extra},
+        )
+        choice = _only_choice(reply)
+        if getattr(choice, "token_ids", None) is None:
+            raise InvalidInput(
+                f"{self._base_url} returns no token ids; leave out `tokenizer` for this server"
+            )
+        return choice
+
+    def _settings(self, episode: Episode) -> dict[str, Any]:
+        return {
+            "temperature": episode.sampling.temperature,
+            "top_p": episode.sampling.top_p,
+            "max_tokens": self._decoding.max_new_tokens,
+            "seed": int(episode.rng.integers(_MAX_SEED)),
+        }
+
+    async def _say(self, episode: Episode, settings: dict[str, Any]) -> AgentTurn:
+        """The reply to messages; with tokens where the server does not refuse to give them."""
+        if self._wants_tokens:
+            with contextlib.suppress(
+                self._openai.BadRequestError, self._openai.UnprocessableEntityError
+            ):
+                return self._turn(await self._post(episode, settings, with_tokens=True))
+        reply = await self._post(episode, settings, with_tokens=False)
         self._wants_tokens = False  # they were what it refused
-        return reply
+        return self._turn(reply)
 
     @contextlib.contextmanager
     def _our_errors(self) -> Iterator[None]:
@@ -135,18 +198,13 @@ class OpenAIPolicy:
         except openai.APIResponseValidationError as error:
             raise _MalformedReplyError(str(error)) from None
         except openai.APIError as error:
-            raise ModelFailure(f"{self._base_url}: {error}") from None
+            kind = ContextExceeded if _TOO_LONG.search(str(error)) else ModelFailure
+            raise kind(f"{self._base_url}: {error}") from None
         except ValueError as error:  # says it is JSON and is not
             raise _MalformedReplyError(f"the reply is not JSON: {error}") from None
 
-    async def _post(
-        self,
-        episode: Episode,
-        settings: dict[str, Any],
-        extra: dict[str, Any],
-        *,
-        with_tokens: bool,
-    ) -> Any:
+    def _connected(self) -> Any:
+        """The client; made within the event loop that its connections are bound to."""
         if self._client is None:
             self._client = self._openai.AsyncOpenAI(
                 base_url=self._base_url,
@@ -157,23 +215,14 @@ class OpenAIPolicy:
                 # twice for the next episode's.
                 default_headers={"Connection": "close"},
             )
-        if self._chat is not None:
-            return await self._client.completions.create(
-                prompt=self._chat.history_ids(episode.prompt, episode.steps),
-                logprobs=0,
-                extra_body={
-                    **extra,
-                    "return_token_ids": True,
-                    "stop_token_ids": self._chat.end_ids[-1:],
-                },
-                **settings,
-            )
-        if with_tokens:
-            settings = {**settings, "logprobs": True}
-            extra = {**extra, "return_token_ids": True}
-        return await self._client.chat.completions.create(
-            messages=[asdict(message) for message in _messages(episode)],
-            extra_body=extra,
+        return self._client
+
+    async def _post(self, episode: Episode, settings: dict[str, Any], *, with_tokens: bool) -> Any:
+        tokens = {"logprobs": True, "extra_body": {"return_token_ids": True}} if with_tokens else {}
+        return await self._connected().chat.completions.create(
+            model=self._model,
+            messages=_messages(episode),
+            **tokens,
             **settings,
         )
 
@@ -181,33 +230,27 @@ class OpenAIPolicy:
         """What the reply says; raises `_MalformedReplyError` where it says nothing usable."""
         choice = _only_choice(reply)
         ids = getattr(choice, "token_ids", None)
-        if ids:
-            self.num_generated_tokens += len(ids)
-        if self._chat is not None:
-            if not ids:
-                raise InvalidInput(
-                    f"{self._base_url} returns no token ids; leave out `tokenizer` for this server"
-                )
-            return sampled_turn(self._chat, ids, choice.logprobs and choice.logprobs.token_logprobs)
-        text = getattr(getattr(choice, "message", None), "content", None)
-        if not text and not ids:  # with ids, the model did end its turn at once
+        message = getattr(choice, "message", None)
+        text = getattr(message, "content", None)
+        tool_calls = _tool_calls(message)
+        is_cut = getattr(choice, "finish_reason", None) == "length"
+        # With ids, the model did end its turn at once.
+        if not (text or ids or tool_calls or is_cut):
             raise _MalformedReplyError("the reply's message is empty")
+        usage = getattr(reply, "usage", None)
+        counted = getattr(usage, "completion_tokens", None)
+        self.num_generated_tokens += len(ids) if ids else counted or 0
         logprobs = getattr(choice, "logprobs", None)
-        scores = [token.logprob for token in (logprobs and logprobs.content) or ()]
-        fits = bool(scores) and (not ids or len(scores) == len(ids))
-        return AgentTurn(text or "", tuple(ids) if ids else None, tuple(scores) if fits else None)
-
-    def _checked(self, turn: AgentTurn, reply: Any, episode: Episode) -> AgentTurn:
-        """The turn, unless a whole one is not what admissible decoding asks for."""
-        is_whole = reply.choices[0].finish_reason != "length"
-        if self._decoding.actions == "admissible" and is_whole:
-            action = parse_action(turn.response)
-            if action not in episode.admissible_actions:
-                raise ModelFailure(
-                    f"{self._base_url} ignores structured_outputs (it plays {action!r}): "
-                    "use free decoding with this server"
-                )
-        return turn
+        given = [token.logprob for token in (logprobs and logprobs.content) or ()]
+        scores = _scores(ids or given, given)
+        fits = bool(scores) and all(map(math.isfinite, scores))
+        return AgentTurn(
+            text or "",
+            tuple(ids) if ids else None,
+            tuple(scores) if fits else None,
+            tool_calls,
+            is_cut=is_cut,
+        )
 
 
 class _MalformedReplyError(Exception):
@@ -223,11 +266,65 @@ def _only_choice(reply: Any) -> Any:
     return choices[0]
 
 
-def _messages(episode: Episode) -> list[Message]:
-    history = list(episode.prompt)
+def _scores(ids: Sequence[Any], logprobs: Sequence[float | None] | None) -> list[float]:
+    """A log-probability for each id; NaN where the server gives none, or one that is no number."""
+    if not logprobs or len(logprobs) != len(ids):
+        return [math.nan] * len(ids)
+    return [math.nan if score is None else float(score) for score in logprobs]
+
+
+def _messages(episode: Episode) -> list[dict[str, Any]]:
+    refuse_wordless(episode.steps, "the history")
+    history: list[dict[str, Any]] = [asdict(message) for message in episode.prompt]
     for step in episode.steps:
-        history += [Message("assistant", step.response), Message("user", step.observation)]
+        history += _exchange(step) if step.tool_calls else _said(step)
     return history
+
+
+def _said(step: Step) -> list[dict[str, Any]]:
+    return [
+        {"role": "assistant", "content": step.response},
+        {"role": "user", "content": step.observation},
+    ]
+
+
+def _exchange(step: Step) -> list[dict[str, Any]]:
+    """Calls and their answers. Each call wants one; the environment answers all of a turn at once,
+    after the last."""
+    ids = [call.id or f"call_{i}" for i, call in enumerate(step.tool_calls)]
+    calls = [
+        {
+            "id": call_id,
+            "type": "function",
+            "function": {"name": call.name, "arguments": call.arguments},
+        }
+        for call_id, call in zip(ids, step.tool_calls, strict=True)
+    ]
+    contents = [""] * (len(ids) - 1) + [step.observation]
+    return [
+        {"role": "assistant", "content": step.response or None, "tool_calls": calls},
+        *(
+            {"role": "tool", "tool_call_id": call_id, "content": content}
+            for call_id, content in zip(ids, contents, strict=True)
+        ),
+    ]
+
+
+def _tool_calls(message: Any) -> tuple[ToolCall, ...]:
+    calls = []
+    for call in getattr(message, "tool_calls", None) or ():
+        function = getattr(call, "function", None)
+        try:
+            calls.append(
+                ToolCall(
+                    getattr(function, "name", ""),
+                    getattr(function, "arguments", None) or "{}",
+                    getattr(call, "id", None) or None,
+                )
+            )
+        except InvalidInput as error:
+            raise _MalformedReplyError(f"the reply calls a tool, but {error}") from None
+    return tuple(calls)
 
 
 def _key(api_key_env: str | None) -> str:

@@ -16,7 +16,9 @@ import numpy as np
 from w2stree.environments.protocol import ExpertTurn
 from w2stree.errors import InvalidInput, ModelFailure
 from w2stree.trajectories.field_types import check_field_types
+from w2stree.trajectories.tool_call import action_of
 from w2stree.trajectories.trajectory import Message, Step
+from w2stree.turns.react import parse_action
 from w2stree.turns.turn import AgentTurn
 
 ModelName = Literal["tuned", "base"]
@@ -59,6 +61,7 @@ class Episode:
     One object from an episode's first turn to its last; `key` names it within its rollout.
     `rng` is the episode's own, so its samples do not depend on which others run beside it.
     `expert` is the environment's solution of the task, if the policy `needs_expert`.
+    `multi_line`: the environment takes actions of several lines.
     """
 
     key: int
@@ -68,6 +71,22 @@ class Episode:
     admissible_actions: list[str]
     steps: list[Step] = field(default_factory=list)
     expert: tuple[ExpertTurn, ...] = ()
+    multi_line: bool = False
+
+    def action(self, turn: AgentTurn) -> str | None:
+        """The action of its next turn, as the environment is to take it; None without one.
+
+        Of tool calls it is the merge key made of them (`action_of`), else `parse_action`'s.
+        """
+        if turn.tool_calls:
+            return action_of(turn.tool_calls)
+        return parse_action(
+            turn.response,
+            actions=self.admissible_actions,
+            multi_line=self.multi_line,
+            is_cut=turn.is_cut,
+            begins_in_thinking=turn.begins_in_thinking,
+        )
 
 
 @runtime_checkable

@@ -81,7 +81,7 @@ class Sampler:
         if id(ids) not in self._kept:
             if self._num_kept > _MAX_KEPT:
                 self._kept, self._num_kept = {}, 0
-            self._kept[id(ids)] = ids, torch.from_numpy(ids).to(device)
+            self._kept[id(ids)] = ids, torch.tensor(ids, device=device)
             self._num_kept += len(ids)
         return self._kept[id(ids)][1]
 

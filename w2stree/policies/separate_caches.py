@@ -23,11 +23,20 @@ class SeparateCaches:
         """The tokens read of each episode, in the order of the episodes."""
         self._forward = forward
         self._cache = {key: forward.cache() for key in keys}
+        self._ids: dict[int, list[int]] = {key: [] for key in keys}  # read so far
 
     def select(self, keys: Sequence[int]) -> None:
         """Keep only these episodes, in this order."""
         self._cache = {key: self._cache[key] for key in keys}
+        self._ids = {key: self._ids[key] for key in keys}
         self.length = {key: self.length[key] for key in keys}
+
+    def drop(self, key: int, count: int) -> None:
+        """Take the last `count` tokens of an episode back: a state forgets nothing, so what was
+        before them is read anew."""
+        kept = self._ids[key][:-count]
+        self._cache[key], self._ids[key], self.length[key] = self._forward.cache(), [], 0
+        self._read(key, kept)
 
     def extend(self, chunks: Sequence[Sequence[int]]) -> torch.Tensor:
         """Append a chunk of ids an episode; logits (episodes, vocabulary) after its last token.
@@ -51,6 +60,7 @@ class SeparateCaches:
     def _pass(self, key: int, ids: Sequence[int]) -> torch.Tensor:
         device, start = self._forward.device, self.length[key]
         self.length[key] += len(ids)
+        self._ids[key] += ids
         return self._forward(
             torch.tensor([ids], device=device),
             self._cache[key],

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 
 from w2stree.errors import ContextExceeded, ModelFailure
@@ -18,18 +17,16 @@ from w2stree.policies.separate_caches import SeparateCaches
 from w2stree.turns.chat import ChatFormat
 from w2stree.turns.decoding import Decoding
 from w2stree.turns.grammar import Turn, TurnGrammar
-from w2stree.turns.turn import AgentTurn, sampled_turn
+from w2stree.turns.turn import AgentTurn
 
 
 class TransformersPolicy:
     """Batched generation, one turn of every episode a call, histories cached between calls.
 
     Sampled ids and their log-probabilities, under the sampled distribution, are kept in the
-    turns. An episode is read as if it were alone: side by side with others where the model's
-    layers keep keys and values, else one after the other (`Forward`). One whose next token would
-    come after the model's last position fails with `ContextExceeded`, without the turn it was in.
-
-    Raises `InvalidInput` for a model that cannot be read so, by its name.
+    turns. Every episode is read as if it were alone: side by side with the others where the
+    model's layers keep keys and values, else one after the other (`Forward`). Raises `InvalidInput`
+    for a model that cannot be read so.
     """
 
     name = "transformers"
@@ -37,11 +34,11 @@ class TransformersPolicy:
 
     def __init__(self, model: Any, tokenizer: Any, *, decoding: Decoding = Decoding()) -> None:
         self._forward = Forward(model.eval())
+        self._max_positions = max_positions(model.config)
         self._chat = ChatFormat(tokenizer)
-        self._grammar = TurnGrammar(self._chat, decoding)
-        self.tokenizer: str | None = self._chat.fingerprint()
+        self._grammar = TurnGrammar(self._chat, decoding, eos_ids=_eos_ids(model))
         self._sampler = Sampler()
-        self._limit = max_positions(model.config)
+        self.tokenizer: str | None = self._chat.fingerprint()
         self._cache: LockstepCache | SeparateCaches | None = None
         self._episodes: dict[int, Episode] = {}  # those in the cache, by key
         self._unseen: dict[int, list[int]] = {}  # ids of an episode the cache does not hold yet
@@ -51,30 +48,41 @@ class TransformersPolicy:
         """The next turn of each episode. Cost: one forward pass per sampled token position.
 
         All episodes of a call share one cache: an episode the last call did not have makes
-        the cache be built anew, so start episodes together. A failure is of its episode alone;
-        where the device's memory does not suffice it is of all.
+        the cache be built anew, so start episodes together. A turn that comes to the model's last
+        position is dropped: its episode fails with `ContextExceeded`. Where the device's memory
+        does not suffice, all fail.
         """
-        if not episodes:
-            return []
-        cache = self._cached(episodes)
-        turns = [self._grammar.start(episode.admissible_actions) for episode in episodes]
-        try:
-            failures = self._generate(cache, episodes, turns)
-        except torch.OutOfMemoryError as error:
-            self._cache = None
-            failures = dict.fromkeys(
-                range(len(episodes)),
-                ModelFailure(f"{len(episodes)} episodes at a time are too many here: {error}"),
-            )
-        self.num_generated_tokens += sum(len(turn.ids) for turn in turns)
+        turns = [self._start(episode) for episode in episodes]
+        begun = [(e, t) for e, t in zip(episodes, turns, strict=True) if isinstance(t, Turn)]
+        failures: dict[int, ModelFailure] = {}
+        if begun:
+            failures = self._play([episode for episode, _ in begun], [turn for _, turn in begun])
         return [
-            failures.get(i) or sampled_turn(self._chat, turn.ids, turn.logprobs)
-            for i, turn in enumerate(turns)
+            turn if isinstance(turn, ModelFailure) else failures.get(episode.key) or turn.said()
+            for episode, turn in zip(episodes, turns, strict=True)
         ]
 
     def forget(self, key: int) -> None:
         self._episodes.pop(key, None)
         self._unseen.pop(key, None)
+
+    def _start(self, episode: Episode) -> Turn | ModelFailure:
+        try:
+            return self._grammar.start(episode.admissible_actions)
+        except ModelFailure as failure:
+            return failure
+
+    def _play(self, episodes: Sequence[Episode], turns: Sequence[Turn]) -> dict[int, ModelFailure]:
+        """Fill the turns; the failures of episodes that have none, by key."""
+        cache = self._cached(episodes)
+        try:
+            failures = self._generate(cache, episodes, turns)
+        except torch.OutOfMemoryError as error:
+            self._cache = None
+            failure = ModelFailure(f"{len(episodes)} episodes side by side are too many: {error}")
+            failures = {episode.key: failure for episode in episodes}
+        self.num_generated_tokens += sum(len(turn.ids) for turn in turns)
+        return failures
 
     def _cached(self, episodes: Sequence[Episode]) -> LockstepCache | SeparateCaches:
         """The cache of these episodes; what it has not read of them is in `_unseen`."""
@@ -100,38 +108,54 @@ class TransformersPolicy:
         episodes: Sequence[Episode],
         turns: Sequence[Turn],
     ) -> dict[int, ModelFailure]:
-        """Fill the turns; the failures of those that fail, by place."""
         failures: dict[int, ModelFailure] = {}
-        chunks = [self._unseen[e.key] + t.ids for e, t in zip(episodes, turns, strict=True)]
+        unseen = self._unseen
+        for episode, turn in zip(episodes, turns, strict=True):
+            unseen[episode.key] += turn.ids
         while True:
-            for i, (episode, turn) in enumerate(zip(episodes, turns, strict=True)):
-                length = cache.length[episode.key] + len(chunks[i])
-                if not turn.is_done and self._limit is not None and length > self._limit:
-                    failures[i] = ContextExceeded(
-                        f"a history of {length} tokens and the model has {self._limit} positions"
-                    )
-            is_open = [not turn.is_done and i not in failures for i, turn in enumerate(turns)]
-            rows = [i for i, is_one in enumerate(is_open) if is_one]
-            if not rows:
-                break
+            running = []
+            for episode, turn in zip(episodes, turns, strict=True):
+                if not turn.is_done and episode.key not in failures:
+                    length = cache.length[episode.key] + len(unseen[episode.key])
+                    if self._max_positions is not None and length > self._max_positions:
+                        failures[episode.key] = ContextExceeded(
+                            f"its history is of {length} tokens, and the model has "
+                            f"{self._max_positions} positions"
+                        )
+                    else:
+                        running.append((episode, turn))
+            if not running:
+                return failures
             # A finished turn's last tokens wait for the next call, which brings the answer.
-            logits = cache.extend([c if o else [] for c, o in zip(chunks, is_open, strict=True)])
+            is_read = {episode.key for episode, _ in running}
+            logits = cache.extend([unseen[k] if k in is_read else [] for k in cache.length])
+            if len(running) < len(turns):
+                logits = logits[[i for i, key in enumerate(cache.length) if key in is_read]]
             sampled = self._sampler.sample(
-                logits if len(rows) == len(turns) else logits[rows],
-                [_array(turns[i].allowed) for i in rows],
-                [episodes[i] for i in rows],
+                logits, [turn.allowed for _, turn in running], [episode for episode, _ in running]
             )
-            for i, token in zip(rows, sampled, strict=True):
+            for (episode, turn), token in zip(running, sampled, strict=True):
                 if isinstance(token, ModelFailure):
-                    failures[i] = token
-                    continue
-                before = len(turns[i].ids)
-                turns[i].push(*token)
-                chunks[i] = turns[i].ids[before:]
-        for episode, chunk in zip(episodes, chunks, strict=True):
-            self._unseen[episode.key] = chunk
-        return failures
+                    failures[episode.key] = token
+                else:
+                    unseen[episode.key] = _push(cache, episode.key, turn, token)
 
 
-def _array(allowed: Any) -> Any:
-    return None if allowed is None else np.asarray(allowed)
+def _push(
+    cache: LockstepCache | SeparateCaches, key: int, turn: Turn, token: tuple[int, float]
+) -> list[int]:
+    """Push a token; the ids of the turn that the cache, which has read all before, lacks now."""
+    before = list(turn.ids)
+    turn.push(*token)
+    kept = len(before)
+    while turn.ids[:kept] != before[:kept]:
+        kept -= 1  # a mark of several tokens that ends no turn here: its first ones were read
+    if kept < len(before):
+        cache.drop(key, len(before) - kept)
+    return turn.ids[kept:]
+
+
+def _eos_ids(model: Any) -> list[int]:
+    """The ids at which the model's own configuration ends what it says."""
+    eos = model.generation_config.eos_token_id
+    return [] if eos is None else [eos] if isinstance(eos, int) else list(eos)

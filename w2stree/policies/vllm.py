@@ -8,16 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from w2stree.errors import InvalidInput, MissingDependency, ModelFailure
+from w2stree.errors import ContextExceeded, InvalidInput, MissingDependency, ModelFailure
 from w2stree.policies.protocol import Episode
-from w2stree.turns.admissible import structured_output
+from w2stree.policies.question import eos_ids, hear, question
 from w2stree.turns.chat import ChatFormat
 from w2stree.turns.decoding import Decoding
-from w2stree.turns.turn import AgentTurn, sampled_turn
-
-_MAX_SEED = 2**31
+from w2stree.turns.grammar import Turn, TurnGrammar
+from w2stree.turns.turn import AgentTurn
 
 
 class VllmPolicy:
@@ -25,7 +23,8 @@ class VllmPolicy:
 
     `memory_fraction` is the share of the GPU's memory the engine takes, on a CPU of main memory.
     `max_length` bounds a history and its turn (None: what the model allows); an episode that
-    exceeds it fails (`ModelFailure`). Log-probabilities are of the distribution sampled from.
+    may exceed it ends as truncated (`ContextExceeded`). Log-probabilities are of the distribution
+    sampled from.
     """
 
     name = "vllm"
@@ -63,54 +62,75 @@ class VllmPolicy:
         )
         self._max_length = int(self._engine.llm_engine.model_config.max_model_len)
         self._chat = ChatFormat(self._engine.get_tokenizer())
-        self._decoding = decoding
+        self._grammar = TurnGrammar(self._chat, decoding, eos_ids=eos_ids(model))
         self.tokenizer: str | None = self._chat.fingerprint()
         self.num_generated_tokens = 0
 
     def act(self, episodes: Sequence[Episode]) -> list[AgentTurn | ModelFailure]:
-        """The next turn of each episode: one call of the engine, one seed drawn for each."""
-        turns: list[AgentTurn | ModelFailure | None] = []
-        prompts, settings = [], []
-        for episode in episodes:
-            try:
-                history, sampling = self._request(episode)
-            except ModelFailure as failure:
-                turns.append(failure)
-            else:
-                turns.append(None)
-                prompts.append({"prompt_token_ids": history})
-                settings.append(sampling)
-        outputs = iter(self._engine.generate(prompts, settings, use_tqdm=False) if prompts else ())
-        return [self._turn(next(outputs)) if turn is None else turn for turn in turns]
+        """The next turn of each episode.
+
+        One call of the engine for what is said freely, then one for each token of a choice; each
+        call asks for all episodes that have not come to their turn's end.
+        """
+        asked = [_Asked(self._grammar, self._chat, episode) for episode in episodes]
+        while running := [a for a in asked if not a.is_over]:
+            self._ask(running)
+        self.num_generated_tokens += sum(len(a.turn.ids) for a in asked)
+        return [a.failure or a.turn.said() for a in asked]
 
     def forget(self, key: int) -> None:
         pass
 
-    def _request(self, episode: Episode) -> tuple[list[int], Any]:
-        history = self._chat.history_ids(episode.prompt, episode.steps)
-        if len(history) + self._decoding.max_new_tokens > self._max_length:
-            raise ModelFailure(
-                f"a history of {len(history)} tokens and a turn of "
-                f"{self._decoding.max_new_tokens} exceed the model's {self._max_length}"
-            )
-        structure = None
-        if self._decoding.actions == "admissible":
-            structure = self._vllm.sampling_params.StructuredOutputsParams(
-                **structured_output(episode.admissible_actions, has_thought=self._decoding.thought)
-            )
-        return history, self._vllm.SamplingParams(
-            temperature=episode.sampling.temperature,
-            top_p=episode.sampling.top_p,
-            seed=int(episode.rng.integers(_MAX_SEED)),
-            max_tokens=self._decoding.max_new_tokens,
-            stop_token_ids=self._chat.end_ids[-1:],
-            logprobs=0,
-            structured_outputs=structure,
+    def _ask(self, running: Sequence[_Asked]) -> None:
+        """One call of the engine, for the next tokens of each turn."""
+        fitting = [a for a in running if self._fits(a)]
+        if not fitting:
+            return
+        outputs = self._engine.generate(
+            [{"prompt_token_ids": a.history + a.turn.ids} for a in fitting],
+            [
+                self._vllm.SamplingParams(**question(self._grammar, a.turn, a.episode))
+                for a in fitting
+            ],
+            use_tqdm=False,
         )
+        for a, output in zip(fitting, outputs, strict=True):
+            said = output.outputs[0]
+            ids = list(said.token_ids)
+            hear(
+                a.turn,
+                ids,
+                [float(of[token].logprob) for of, token in zip(said.logprobs, ids, strict=True)],
+                is_greedy=a.episode.sampling.temperature == 0.0,
+                has_stopped=said.finish_reason == "stop",
+                engine="vLLM",
+            )
 
-    def _turn(self, output: Any) -> AgentTurn:
-        said = output.outputs[0]
-        ids = list(said.token_ids)
-        self.num_generated_tokens += len(ids)
-        scores = zip(said.logprobs, ids, strict=True)
-        return sampled_turn(self._chat, ids, [float(of[token].logprob) for of, token in scores])
+    def _fits(self, asked: _Asked) -> bool:
+        """Whether the model has room for what is asked; else the episode fails."""
+        num_tokens = len(asked.history) + len(asked.turn.ids)
+        if num_tokens + asked.turn.num_askable <= self._max_length:
+            return True
+        asked.failure = ContextExceeded(
+            f"a history of {num_tokens} tokens and {asked.turn.num_askable} more of a turn exceed "
+            f"the model's {self._max_length}"
+        )
+        return False
+
+
+class _Asked:
+    """An episode's turn in the making, or why there is none."""
+
+    def __init__(self, grammar: TurnGrammar, chat: ChatFormat, episode: Episode) -> None:
+        self.episode = episode
+        self.history = chat.history_ids(episode.prompt, episode.steps)
+        self.failure: ModelFailure | None = None
+        self.turn = Turn(grammar, None)
+        try:
+            self.turn = grammar.start(episode.admissible_actions)
+        except ModelFailure as failure:
+            self.failure = failure
+
+    @property
+    def is_over(self) -> bool:
+        return self.turn.is_done or self.failure is not None

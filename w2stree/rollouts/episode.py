@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 
 from w2stree.environments.protocol import Snapshot
+from w2stree.errors import ContextExceeded, ModelFailure
 from w2stree.policies.protocol import AsyncPolicy, Episode, Policy, Sampling
 from w2stree.trajectories.origin import Origin
 from w2stree.trajectories.trajectory import Message, Status, Step, Trajectory
-from w2stree.turns.react import UNPARSED, parse_action
+from w2stree.turns.react import UNPARSED
 from w2stree.turns.turn import AgentTurn
 
 Call = tuple[Any, ...]
@@ -54,6 +55,7 @@ class RunningEpisode:
     def __init__(self, plan: EpisodePlan, *, slot: int, key: int, instruction: str) -> None:
         self.slot = slot
         self.error: str | None = None
+        self._truncated_by: str | None = None
         self._plan, self._instruction = plan, instruction
         self.episode = Episode(key, (), plan.sampling, plan.rng(), [], list(plan.prefix))
         self._score = 0.0
@@ -76,11 +78,12 @@ class RunningEpisode:
             )
         self._score = info["score"]
         episode.admissible_actions = info["admissible_actions"]
+        episode.multi_line = info.get("multi_line", False)
         return None
 
     def advance(self, turn: AgentTurn) -> Exchange:
         """Play the turn. One without an action costs a step and is told so."""
-        action = parse_action(turn.response)
+        action = self.episode.action(turn)
         observation, reward, terminated, truncated, info = yield "step", action or ""
         self.episode.steps.append(
             Step(
@@ -90,14 +93,25 @@ class RunningEpisode:
                 turn.token_ids,
                 turn.logprobs,
                 reward,
+                turn.tool_calls,
+                turn.is_cut,
             )
         )
         self.episode.admissible_actions = info["admissible_actions"]
         self._score = info["score"]
         return "done" if terminated else "truncated" if truncated else None
 
+    def fail(self, failure: ModelFailure) -> Status:
+        """The model has no next turn. What was played before its last position counts."""
+        if isinstance(failure, ContextExceeded):
+            self._truncated_by = str(failure)
+            return "truncated"
+        self.error = str(failure)
+        return "error"
+
     def trajectory(self, status: Status, policy: Policy | AsyncPolicy) -> Trajectory:
-        """What was played; its origin names the plan, the policy and an error's cause."""
+        """What was played; its origin names the plan, the policy and the cause of an end
+        that the environment did not make."""
         plan, sampling = self._plan, self._plan.sampling
         return Trajectory(
             task_id=plan.task_id,
@@ -116,6 +130,7 @@ class RunningEpisode:
                 policy=policy.name,
                 tokenizer=policy.tokenizer,
                 error=self.error,
+                truncated_by=self._truncated_by,
             ),
         )
 

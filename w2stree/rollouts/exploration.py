@@ -18,10 +18,17 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, cast, get_args
 
 from w2stree.environments.hosting.pool import EnvironmentPool
-from w2stree.errors import ExplorationFailure, IdenticalTrajectories, InvalidInput
+from w2stree.errors import (
+    EpisodesCutShort,
+    ExplorationFailure,
+    IdenticalTrajectories,
+    InvalidInput,
+    TurnsWithoutAction,
+)
 from w2stree.policies.protocol import AsyncPolicy, ModelName, Policy, Sampling
 from w2stree.rollouts.rollout import EpisodePlan, rollout
-from w2stree.rollouts.tally import TaskTally, num_sampled_tokens
+from w2stree.rollouts.tally import TaskTally, num_sampled_tokens, own_steps
+from w2stree.shorten import quoted
 from w2stree.trajectories.field_types import check_field_types
 from w2stree.trajectories.group_commit import GroupCommit
 from w2stree.trajectories.journal import Journal, key_of
@@ -38,6 +45,7 @@ PAPER_SAMPLINGS = (
 """The authors' six configurations (arXiv 2507.18858, their code); the last is the model before
 its fine-tuning."""
 
+_SHOWN_COLUMNS = 100
 MAX_ERRORS_IN_A_ROW = 50
 """A server that is gone for good fails everything: better to stop than to use up all attempts."""
 
@@ -140,6 +148,8 @@ class Exploration:
         self._planned: set[tuple[str, int]] = set()
         self._open: set[tuple[str, int]] = set()  # planned and not settled
         self._num_episodes = self._num_errors = self._num_tokens = 0
+        self._without_action: str | None = None  # the first turn that had none
+        self._truncated_by: str | None = None  # the first cause but the step limit
         for trajectory in journal.episodes():
             self._count(trajectory)
         self._num_before = self._num_episodes
@@ -149,7 +159,9 @@ class Exploration:
     def play(self, plans: Sequence[EpisodePlan]) -> bool:
         """Play what is missing of `plans`; False where the budget ended it (`spent` says which).
 
-        Warns `IdenticalTrajectories` of tasks whose runs all took the same actions. Raises
+        Warns `IdenticalTrajectories` of tasks whose runs all took the same actions, and
+        `TurnsWithoutAction` where more than half of the turns had none, and `EpisodesCutShort`
+        of episodes that came to the end of what the model can read. Raises
         `JournalError` where the journal cannot be written and `ExplorationFailure` after
         `MAX_ERRORS_IN_A_ROW`; what was acknowledged stays.
         """
@@ -163,6 +175,8 @@ class Exploration:
                 if part and self.spent() is None:
                     self._play_part(self._policy(model), part)
         self._warn_of_one_sequence()
+        self._warn_of_missing_actions()
+        self._warn_of_episodes_cut_short()
         return not missing
 
     def spent(self) -> str | None:
@@ -256,14 +270,44 @@ class Exploration:
         self._num_tokens += num_sampled_tokens(trajectory)
         tally = self.tallies.setdefault(trajectory.task_id, TaskTally())
         tally.add(trajectory, success_threshold=self._success_threshold)
+        self._truncated_by = self._truncated_by or trajectory.origin.truncated_by
+        if self._without_action is None:
+            said = (step.response for step in own_steps(trajectory) if not step.action)
+            self._without_action = next(said, None)
 
     def _warn_of_one_sequence(self) -> None:
-        alike = [task for task, tally in self.tallies.items() if tally.is_one_sequence]
+        alike = [
+            task
+            for task, tally in self.tallies.items()
+            if tally.is_one_sequence and not tally.has_no_action
+        ]
         if alike:
             warnings.warn(
                 f"all runs of {len(alike)} of {len(self.tallies)} tasks took the same actions "
                 f"(first: {alike[0]}): they teach nothing; is every sampling greedy, or ignored "
                 "by the server?",
                 IdenticalTrajectories,
+                stacklevel=3,
+            )
+
+    def _warn_of_missing_actions(self) -> None:
+        num_turns = sum(tally.num_turns for tally in self.tallies.values())
+        num_unparsed = sum(tally.num_unparsed for tally in self.tallies.values())
+        if 2 * num_unparsed > num_turns:
+            warnings.warn(
+                f"{num_unparsed} of {num_turns} turns had no action (the first one: "
+                f"{quoted(self._without_action or '', _SHOWN_COLUMNS)}): an action is a line "
+                "'Action: …', and `instruction` can tell the model so",
+                TurnsWithoutAction,
+                stacklevel=3,
+            )
+
+    def _warn_of_episodes_cut_short(self) -> None:
+        num_cut_short = sum(tally.num_cut_short for tally in self.tallies.values())
+        if num_cut_short:
+            warnings.warn(
+                f"{num_cut_short} of {self._num_episodes} episodes ended, as truncated, where the "
+                f"model could read no further (the first one: {self._truncated_by})",
+                EpisodesCutShort,
                 stacklevel=3,
             )

@@ -10,7 +10,7 @@ from w2stree.policies.protocol import AsyncPolicy, Policy
 from w2stree.rollouts.asynchronous import play_async
 from w2stree.rollouts.episode import EpisodePlan, opening
 from w2stree.rollouts.lockstep import play_lockstep
-from w2stree.trajectories.trajectory import Trajectory
+from w2stree.trajectories.trajectory import Trajectory, refuse_wordless
 
 __all__ = ["EpisodePlan", "opening", "rollout"]
 
@@ -29,9 +29,14 @@ def rollout(
 
     A failing environment process ends its episode with status `error` and the cause in
     `origin.error`, and is replaced; a `ModelFailure` does so too, and the environment stays.
-    Neither is ever counted as a failed trajectory. Stop early by closing the iterator. Raises
-    `InvalidInput` for a policy that lacks a part of its protocol.
+    Neither is ever counted as a failed trajectory. A `ContextExceeded` ends it as `truncated`,
+    with the cause in `origin.truncated_by`. Stop early by closing the iterator. Raises
+    `InvalidInput` for a policy that lacks a part of its protocol, and for a plan that starts from
+    steps whose words are not known (`Step.is_worded`), where a model is to read them.
     """
+    if isinstance(policy, AsyncPolicy | Policy) and policy.tokenizer is not None:
+        for plan in plans:
+            refuse_wordless(plan.prefix, f"task {plan.task_id!r}")
     if isinstance(policy, AsyncPolicy):
         return play_async(pool, policy, plans, instruction=instruction)
     if isinstance(policy, Policy):

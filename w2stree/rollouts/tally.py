@@ -6,7 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 
-from w2stree.trajectories.trajectory import Trajectory
+from w2stree.trajectories.trajectory import Step, Trajectory
 
 
 @dataclass(slots=True)
@@ -14,15 +14,20 @@ class TaskTally:
     """One task's attempts so far. Errors are attempts that say nothing about the task: they
     count in `num_errors` and in `num_tokens` and nowhere else.
 
-    `num_truncated` of the finished ones were ended by the step limit. `num_tokens` counts the
-    token ids that were sampled; a policy that gives none has none.
+    `num_truncated` of the finished ones were ended by the step limit, or, `num_cut_short` of
+    them, by the length of what the model can read. `num_tokens` counts the
+    token ids that were sampled; a policy that gives none has none. `num_unparsed` of the finished
+    ones' `num_turns` had no action.
     """
 
     num_finished: int = 0
     num_success: int = 0
     num_truncated: int = 0
+    num_cut_short: int = 0
     num_errors: int = 0
     num_tokens: int = 0
+    num_turns: int = 0
+    num_unparsed: int = 0
     return_sum: float = 0.0
     _sequences: set[bytes] = field(default_factory=set, repr=False)
 
@@ -34,8 +39,11 @@ class TaskTally:
             return
         self.num_finished += 1
         self.num_truncated += trajectory.status == "truncated"
+        self.num_cut_short += trajectory.origin.truncated_by is not None
         self.num_success += trajectory.total_return >= success_threshold
         self.return_sum += trajectory.total_return
+        self.num_turns += len(own_steps(trajectory))
+        self.num_unparsed += num_unparsed(trajectory)
         actions = json.dumps([step.action for step in trajectory.steps]).encode("utf-8")
         self._sequences.add(hashlib.blake2b(actions, digest_size=16).digest())
 
@@ -46,11 +54,25 @@ class TaskTally:
 
     @property
     def is_one_sequence(self) -> bool:
-        """Several runs, and all took the same actions."""
-        return self.num_finished >= 2 and len(self._sequences) == 1
+        """Several runs that played, and all took the same actions."""
+        return self.num_finished >= 2 and len(self._sequences) == 1 and self.num_turns > 0
+
+    @property
+    def has_no_action(self) -> bool:
+        """There were turns, and none had an action."""
+        return 0 < self.num_turns == self.num_unparsed
+
+
+def own_steps(trajectory: Trajectory) -> tuple[Step, ...]:
+    """Without those of a prefix that the episode was started from: they are another's."""
+    return trajectory.steps[trajectory.origin.prefix_length :]
 
 
 def num_sampled_tokens(trajectory: Trajectory) -> int:
-    """Token ids this episode sampled; those of a prefix it was started from are another's."""
-    own = trajectory.steps[trajectory.origin.prefix_length :]
-    return sum(len(step.token_ids or ()) for step in own)
+    """Token ids this episode sampled."""
+    return sum(len(step.token_ids or ()) for step in own_steps(trajectory))
+
+
+def num_unparsed(trajectory: Trajectory) -> int:
+    """Turns of this episode that had no action."""
+    return sum(not step.action for step in own_steps(trajectory))

@@ -30,6 +30,16 @@ def text(record: Record, key: str, where: str, default: str | None = None) -> st
     return value
 
 
+def truth(record: Record, key: str, where: str) -> bool:
+    """False where the record does not say."""
+    value = record.get(key)
+    if value is None:
+        return False
+    if not isinstance(value, bool):
+        raise InvalidInput(f"{where}: {key} is {value!r}; expected true or false")
+    return value
+
+
 def integer(record: Record, key: str, where: str) -> int:
     value = record.get(key)
     if not isinstance(value, int) or isinstance(value, bool):

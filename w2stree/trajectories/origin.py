@@ -2,7 +2,7 @@
 
 plan     sample_index attempt seed prefix_length
 sampling temperature top_p model                      ──> a trajectory
-policy   policy tokenizer              what ended it: error
+policy   policy tokenizer              what ended it: error, truncated_by
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ _READ: dict[str, Any] = {
     "policy": fields.text,
     "tokenizer": fields.text,
     "error": fields.text,
+    "truncated_by": fields.text,
 }
 _NEVER_NONE = ("attempt", "prefix_length")
 
@@ -36,6 +37,7 @@ class Origin:
     `temperature`, `top_p` and `model` ("tuned" or "base") are the sampling configuration's.
     `policy` names who played; `tokenizer` is the fingerprint of the tokenizer that the steps'
     `token_ids` are of, only where that is certain. `error`: what ended an episode of that status.
+    `truncated_by`: what ended a truncated one, where it was not its step limit.
 
     Raises `InvalidInput` naming the field of another type.
     """
@@ -50,6 +52,7 @@ class Origin:
     policy: str | None = None
     tokenizer: str | None = None
     error: str | None = None
+    truncated_by: str | None = None
 
     def __post_init__(self) -> None:
         for name, read in _READ.items():

@@ -11,43 +11,59 @@ a checksum too (`w2stree.trajectories.journal`).
      "total_return":0.25,"status":"truncated",
      "origin":{"sample_index":0,"seed":7,"policy":"random"},"info":{}}
 
-The fields are those of `Trajectory`, `Message`, `Step` and `Origin`; those with a default may be
-left out. A record without `origin` is read as 0.1.0 wrote it: what `info` has under the names of
-`Origin`'s fields is the origin.
+The fields are those of `Trajectory`, `Message`, `Step`, `ToolCall` and `Origin`; those with a
+default may be left out, and so may the action of a step with tool calls. A record without `origin`
+is read as 0.1.0 wrote it: what `info` has under the names of `Origin`'s fields is the origin.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
 from w2stree.errors import InvalidInput
+from w2stree.shorten import quoted
 from w2stree.trajectories import fields
 from w2stree.trajectories.origin import UNKNOWN, Origin, parse_origin, record_of, split_info
+from w2stree.trajectories.tool_call import ToolCall, action_of, parse_tool_calls, records_of
 
 Status = Literal["done", "truncated", "error"]
-"""`done`: the environment ended the episode. `truncated`: a step limit did.
+"""`done`: the environment ended the episode. `truncated`: a step limit did, or the length
+of what the model can read (`Origin.truncated_by`).
 `error`: the environment or the model failed; such a run says nothing about the task."""
+
+
+Role = Literal["system", "user", "assistant"]
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One chat message; `role` is system, user or assistant."""
+    """One chat message of a prompt. Raises `InvalidInput` for a `role` that is no `Role`."""
 
     role: str
     content: str
+
+    def __post_init__(self) -> None:
+        _refuse_unknown_role(self.role, "message")
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
     """One agent turn and the environment's answer.
 
-    `action` is the parsed command and the merge key, `response` the agent's turn verbatim
-    (a ReAct thought may precede the action), `token_ids` the sampled ids of `response`
-    and `logprobs` their log-probabilities under the sampling policy (same length). `reward` is
+    `action` is the parsed command and the merge key, "" for a turn that had none. `response` is the
+    agent's turn verbatim (a ReAct thought may precede the action), `token_ids` the sampled ids of
+    it and `logprobs` their log-probabilities under the sampling policy (same length). `reward` is
     what the environment paid for this step (the change of the score), where it was recorded.
+
+    `tool_calls` are what a turn called instead of naming an action in words: its `action` is made
+    of them (`tool_call.action_of`), and `response` is the text beside them, often none.
+    `is_cut`: the turn hit a limit on its length, so the model did not end it; the end-of-turn mark
+    in its `token_ids` was put there.
+
+    Raises `InvalidInput` for tool calls that are no tuple of `ToolCall`, or of another action.
     """
 
     action: str
@@ -56,6 +72,22 @@ class Step:
     token_ids: tuple[int, ...] | None = None
     logprobs: tuple[float, ...] | None = None
     reward: float | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    is_cut: bool = False
+
+    def __post_init__(self) -> None:
+        if self.tool_calls != ():
+            _check_tool_calls(self.tool_calls, self.action)
+
+    @property
+    def is_worded(self) -> bool:
+        """Whether it says what the agent said, were it nothing at all.
+
+        Not so for a log of actions alone: an action came of words, and they are not in it.
+        """
+        return bool(
+            self.response or self.tool_calls or self.token_ids is not None or not self.action
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +117,10 @@ class Trajectory:
     def to_json(self) -> str:
         """One JSON line without the newline; what is absent is left out, of `origin` too."""
         record = {**asdict(self), "origin": record_of(self.origin)}
-        for step in record["steps"]:
-            for key in ("token_ids", "logprobs", "reward"):
-                if step[key] is None:
+        for step, own in zip(record["steps"], self.steps, strict=True):
+            step["tool_calls"] = records_of(own.tool_calls)
+            for key, absent in _ABSENT:
+                if step[key] == absent:
                     del step[key]
         return json.dumps(record, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
@@ -104,6 +137,23 @@ class Trajectory:
         except (ValueError, RecursionError) as error:  # endless digits, endless nesting
             raise InvalidInput(f"{where}: not readable as JSON ({error})") from None
         return _parse(record, where)
+
+
+def refuse_wordless(steps: Sequence[Step], where: str) -> None:
+    """Raises `InvalidInput` where a step has an action, and not the words that it came of."""
+    for i, step in enumerate(steps):
+        if not step.is_worded:
+            raise InvalidInput(
+                f"{where}: step {i + 1}, {quoted(step.action, 60)}, has no response: a model would "
+                "read an empty turn; give what the agent said"
+            )
+
+
+_ABSENT: tuple[tuple[str, object], ...] = (
+    *(("token_ids", None), ("logprobs", None), ("reward", None)),
+    *(("tool_calls", []), ("is_cut", False)),
+)
+"""Fields of a step, and the value with which they are left out of its record."""
 
 
 def _parse(record: Any, where: str) -> Trajectory:
@@ -124,13 +174,7 @@ def _parse(record: Any, where: str) -> Trajectory:
     ]
     return Trajectory(
         task_id=fields.text(record, "task_id", where),
-        prompt=tuple(
-            Message(
-                fields.text(m, "role", f"{where}: prompt[{i}]"),
-                fields.text(m, "content", f"{where}: prompt[{i}]"),
-            )
-            for i, m in enumerate(prompt)
-        ),
+        prompt=tuple(_parse_message(m, f"{where}: prompt[{i}]") for i, m in enumerate(prompt)),
         steps=tuple(_parse_step(s, f"{where}: steps[{i}]") for i, s in enumerate(steps)),
         total_return=total_return,
         status=status,
@@ -147,6 +191,13 @@ def _origin_and_info(record: fields.Record, where: str) -> tuple[Origin, fields.
     return parse_origin(origin, f"{where}: origin"), info
 
 
+def _parse_message(record: fields.Record, where: str) -> Message:
+    role, content = (fields.text(record, key, where) for key in ("role", "content"))
+    _refuse_unknown_role(role, where)
+    fields.refuse_unknown(record, Message, where)
+    return Message(role, content)
+
+
 def _parse_step(record: dict[str, Any], where: str) -> Step:
     fields.refuse_unknown(record, Step, where)
     token_ids = fields.optional_numbers(record, "token_ids", where, int)
@@ -155,11 +206,40 @@ def _parse_step(record: dict[str, Any], where: str) -> Step:
         raise InvalidInput(
             f"{where}: {len(token_ids)} token_ids but {len(logprobs)} logprobs; give one for each"
         )
+    tool_calls = parse_tool_calls(record, where)
+    called = action_of(tool_calls) if tool_calls else None
+    action = fields.text(record, "action", where, default=called)
+    if called is not None and action != called:
+        raise InvalidInput(f"{where}: {_other_action(action, called)}")
     return Step(
-        action=fields.text(record, "action", where),
+        action=action,
         observation=fields.text(record, "observation", where),
         response=fields.text(record, "response", where, default=""),
         token_ids=token_ids,
         logprobs=logprobs,
         reward=None if record.get("reward") is None else fields.number(record, "reward", where),
+        tool_calls=tool_calls,
+        is_cut=fields.truth(record, "is_cut", where),
     )
+
+
+def _check_tool_calls(tool_calls: object, action: str) -> None:
+    if not isinstance(tool_calls, tuple) or not all(isinstance(c, ToolCall) for c in tool_calls):
+        raise InvalidInput(
+            f"tool_calls is {quoted(repr(tool_calls), 60)}; give a tuple of ToolCall"
+        )
+    if action != (called := action_of(tool_calls)):
+        raise InvalidInput(_other_action(action, called))
+
+
+def _other_action(action: str, called: str) -> str:
+    return (
+        f"action is {quoted(action, 60)}, but the step's tool calls make it {quoted(called, 60)} "
+        "(action_of)"
+    )
+
+
+def _refuse_unknown_role(role: str, where: str) -> None:
+    if role not in get_args(Role):
+        known = ", ".join(get_args(Role))
+        raise InvalidInput(f"{where}: role is {role!r}; use one of {known}")

@@ -39,7 +39,8 @@ class ChatFormat:
         before = [Message("user", "task")]
         agent = Message("assistant", _MARK)
         answer = Message("user", f"answer{_MARK}")
-        opening = self._render(before, generate=True)
+        self.opening = opening = self._render(before, generate=True)
+        """A whole prompt: what stands before the agent's first turn."""
         whole = self._render([*before, agent, answer], generate=True)
         closed = self._render([*before, agent], generate=False)
         head, found, tail = whole.partition(_MARK)
@@ -55,6 +56,9 @@ class ChatFormat:
         self.end_ids = self._encode(self._end_of_turn)
         if not self.end_ids:
             raise InvalidInput("the chat template does not mark the end of an assistant turn")
+        marks = [tokenizer.eos_token_id, *(self.end_ids if len(self.end_ids) == 1 else ())]
+        # Each of these ids alone ends a turn, whatever the template writes there.
+        self.stop_ids = frozenset(mark for mark in marks if mark is not None)
 
     def prompt_ids(self, prompt: Sequence[Message]) -> list[int]:
         """Ids of the messages before the first agent turn, with the generation prompt."""
@@ -76,6 +80,7 @@ class ChatFormat:
     def steps_ids(self, steps: Sequence[Step]) -> tuple[list[int], list[int]]:
         """Ids and loss mask (1 on agent tokens) of consecutive steps.
 
+        The mark that ends a turn is the agent's, but not of one that was cut off (`Step.is_cut`).
         The last step's observation is left out: nothing the agent says follows it.
         """
         ids: list[int] = []
@@ -83,7 +88,8 @@ class ChatFormat:
         for i, step in enumerate(steps):
             response = self.response_ids(step)
             ids += response
-            mask += [1] * len(response)
+            num_said = len(response) - (len(self.end_ids) if step.is_cut else 0)
+            mask += [1] * num_said + [0] * (len(response) - num_said)
             if i + 1 < len(steps):
                 observation = self.observation_ids(step.observation)
                 ids += observation

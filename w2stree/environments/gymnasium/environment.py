@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from w2stree.environments.gymnasium.game import Game, SteppedGame, TalkedGame
+from w2stree.environments.gymnasium.game import Answer, Game, SteppedGame, TalkedGame
 from w2stree.environments.protocol import Info
 from w2stree.errors import EnvironmentFailure, InvalidInput, MissingDependency
 
@@ -29,6 +29,7 @@ class GymnasiumEnvironment:
     `make` is `module:callable`, looked up in the working directory too; `options` are its keyword
     arguments. `score_range`: what the sum of an episode's rewards can be, worst and best, put on
     [0, 1]; sums beyond are cut. `action_names` name the actions of a Discrete space in its order.
+    `multi_line`: an action may have several lines.
 
     A task is a seed, `<name>/<split>/<seed>`, unless the object has `tasks(split)`: then those
     are the ids, and a reset gets `options={"task": id}`. Raises `InvalidInput` for what cannot
@@ -44,6 +45,7 @@ class GymnasiumEnvironment:
         max_steps: int = 50,
         score_range: tuple[float, float] = (0.0, 1.0),
         action_names: Sequence[str] = (),
+        multi_line: bool = False,
     ) -> None:
         if max_steps < 1:
             raise InvalidInput(f"max_steps is {max_steps}; give at least 1")
@@ -54,6 +56,7 @@ class GymnasiumEnvironment:
         self._game = _game(make, arguments, action_names)
         self._max_steps = max_steps
         self._score_range = score_range
+        self._multi_line = multi_line
         self._num_steps, self._score = 0, 0.0
 
     def tasks(self, split: str) -> list[str]:
@@ -70,9 +73,7 @@ class GymnasiumEnvironment:
         has_own_tasks = self._game.tasks("train") is not None
         answer = self._game.reset(task_id if has_own_tasks else self._seed(task_id))
         self._num_steps, self._score = 0, self._normalised(answer.total)
-        return answer.observation, Info(
-            score=self._score, admissible_actions=sorted(answer.actions)
-        )
+        return answer.observation, self._info(answer)
 
     def step(self, action: str) -> tuple[str, float, bool, bool, Info]:
         answer = self._game.step(action)
@@ -84,11 +85,15 @@ class GymnasiumEnvironment:
             self._score - before,
             answer.is_terminated,
             is_cut and not answer.is_terminated,
-            Info(score=self._score, admissible_actions=sorted(answer.actions)),
+            self._info(answer),
         )
 
     def close(self) -> None:
         self._game.close()
+
+    def _info(self, answer: Answer) -> Info:
+        info = Info(score=self._score, admissible_actions=sorted(answer.actions))
+        return {**info, "multi_line": True} if self._multi_line else info
 
     def _normalised(self, total: float) -> float:
         if total != total:

@@ -16,10 +16,12 @@ import os
 import pickle
 import select
 import signal
+import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
+from types import FrameType
 from typing import Any
 
 from w2stree.environments.hosting.guardian import start_guardian
@@ -123,7 +125,7 @@ class EnvironmentProcess:
             args=(childs, guardians, self._factory, self._limits.memory_limit_mb),
             daemon=True,
         )
-        with _interrupts_blocked():
+        with _interrupts_deferred():
             self._process.start()
         childs.close()
         guardians.close()
@@ -199,13 +201,26 @@ def _kill_open() -> None:
 
 
 @contextlib.contextmanager
-def _interrupts_blocked() -> Iterator[None]:
-    """Ctrl-C waits; a child started meanwhile has it blocked from its first instruction."""
+def _interrupts_deferred() -> Iterator[None]:
+    """Ctrl-C waits; a child started meanwhile has it blocked from its first instruction.
+
+    The mask is this thread's alone, and the system may hand Ctrl-C to another thread of the
+    driver (torch has some). Python then interrupts the main thread: its handler waits too.
+    """
+    arrived: list[tuple[int, FrameType | None]] = []
+    handler = signal.getsignal(signal.SIGINT)
+    defers = callable(handler) and threading.current_thread() is threading.main_thread()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    if defers:
+        signal.signal(signal.SIGINT, lambda number, frame: arrived.append((number, frame)))
     try:
         yield
     finally:
+        if defers:
+            signal.signal(signal.SIGINT, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if callable(handler) and arrived:
+            handler(*arrived[0])
 
 
 def _serve(

@@ -9,6 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from w2stree.experiment.config.environment import EnvironmentSection
 from w2stree.experiment.config.policy import PolicySection, decoded_for
 from w2stree.experiment.config.sampling import Samplings
+from w2stree.experiment.listed_actions import unlisted
 from w2stree.experiment.section import Positive, Section
 from w2stree.forest.merging import Merging
 from w2stree.rollouts.branching import Criterion
@@ -60,6 +61,14 @@ class ExplorationConfig(Section):
         is_asked_for = any(sampling.model == "base" for sampling in self.samplings)
         if is_asked_for and not self.policy.has_base_model:
             raise ValueError("a sampling asks for the base model: set policy.base_model")
+        return self
+
+    @model_validator(mode="after")
+    def _has_actions_to_choose_from(self) -> ExplorationConfig:
+        if self.policy.chooser and not self.environment.lists_actions:
+            raise ValueError(
+                f"{unlisted(self.environment, self.policy.chooser)}, or another policy or decoding"
+            )
         return self
 
     @model_validator(mode="after")

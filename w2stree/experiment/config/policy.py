@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from w2stree.environments.options import Options
 from w2stree.errors import InvalidInput
@@ -37,6 +37,11 @@ class AnyPolicySection(Section):
         """Whether `policy("base")` can be made."""
         return True
 
+    @property
+    def chooser(self) -> str | None:
+        """What of it chooses among the actions that the environment lists; None: it needs none."""
+        return None
+
 
 class ModelPolicySection(AnyPolicySection):
     """A policy that is a model; `base_model` is what it was before its fine-tuning."""
@@ -47,6 +52,11 @@ class ModelPolicySection(AnyPolicySection):
     @property
     def has_base_model(self) -> bool:
         return self.base_model is not None
+
+    @property
+    def chooser(self) -> str | None:
+        is_choice = self.decoding.actions == "admissible"
+        return "policy.decoding.actions: admissible" if is_choice else None
 
 
 class TransformersSection(ModelPolicySection):
@@ -71,6 +81,7 @@ class OpenAISection(ModelPolicySection):
 
     `tokenizer`: the directory of the served models' tokenizer; with it, vLLM is sent token ids.
     `api_key_env` names the environment variable with the key, where the server wants one.
+    Admissible decoding needs the tokenizer.
     """
 
     name: Literal["openai"]
@@ -82,6 +93,15 @@ class OpenAISection(ModelPolicySection):
     timeout_s: Annotated[float, Field(gt=0)] = 120.0
     max_retries: Annotated[int, Field(ge=0)] = 5
     decoding: Decoding = _SERVED
+
+    @model_validator(mode="after")
+    def _has_tokenizer_to_choose_with(self) -> OpenAISection:
+        if self.decoding.actions == "admissible" and self.tokenizer is None:
+            raise ValueError(
+                "decoding.actions: admissible is chosen token by token: set policy.tokenizer to "
+                "the served model's directory (vLLM takes token ids), or decoding.actions: free"
+            )
+        return self
 
     def policy(self, model: ModelName) -> AsyncPolicy:
         from w2stree.policies.openai import OpenAIPolicy
@@ -122,6 +142,10 @@ class RandomSection(AnyPolicySection):
 
     name: Literal["random"]
     by_verb: bool = False
+
+    @property
+    def chooser(self) -> str | None:
+        return "policy: random"
 
     def policy(self, model: ModelName) -> Policy:
         return RandomPolicy(by_verb=self.by_verb)

@@ -20,6 +20,7 @@ from w2stree.policies.random import RandomPolicy
 from w2stree.policies.transformers import TransformersPolicy
 from w2stree.rollouts.exploration import Exploration, plan_episodes
 from w2stree.rollouts.rollout import EpisodePlan
+from w2stree.rollouts.tally import num_unparsed
 from w2stree.training.models import best_device, load_model
 from w2stree.trajectories.files import read_trajectories, write_trajectories
 from w2stree.trajectories.journal import Journal
@@ -144,4 +145,6 @@ def record(out: StageWriter, trajectories: list[Trajectory]) -> None:
         num_errors=len(ordered) - len(scored),
         mean_return=sum(scored) / max(1, len(scored)),
         num_steps=sum(len(t.steps) for t in ordered),
+        num_unparsed=sum(num_unparsed(t) for t in ordered),
+        num_cut_short=sum(t.origin.truncated_by is not None for t in ordered),
     )

@@ -1,0 +1,119 @@
+"""Tool calls: what an agent does where it is given functions instead of words.
+
+    calls            weather(city="Oslo", days=2)      two of them, in one turn
+    ToolCall         name="weather", arguments='{"city":"Oslo","days":2}', id="call_1"
+    Step.action      weather {"city":"Oslo","days":2}⏎clock {}
+
+The arguments are JSON text, not an object: tables of rows fill the fields that another row's
+object has with nulls, and a text stays what it is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from w2stree.errors import InvalidInput
+from w2stree.shorten import quoted
+from w2stree.trajectories import fields
+
+_SHOWN_COLUMNS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A function's name and its arguments; `id` is what its answer refers to, where one was given.
+
+    `arguments` is the JSON text of an object. However it is given, it is kept with sorted keys and
+    without spaces, so that equal calls are equal texts. Whole numbers and others stay apart (1 is
+    not 1.0); the others are doubles, in the shortest form that reads back (1e3 is 1000.0).
+
+    Raises `InvalidInput` for a name that is empty or has white space in it, and for arguments that
+    are no JSON object, name a key twice, or have a number or a character that JSON does not know
+    (NaN, half of a surrogate pair).
+    """
+
+    name: str
+    arguments: str = "{}"
+    id: str | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or self.name.split() != [self.name]:
+            raise InvalidInput(f"a tool's name is {self.name!r}; give a text without white space")
+        if self.id is not None and not isinstance(self.id, str):
+            raise InvalidInput(f"a tool call's id is {self.id!r}; give a text or None")
+        object.__setattr__(self, "arguments", _canonical(self.name, self.arguments))
+
+
+def action_of(tool_calls: Sequence[ToolCall]) -> str:
+    """The merge key of a turn's calls: each one's name, a space and its arguments, a line each.
+
+    It holds no ids, which differ from run to run. No two turns of different calls have one key: a
+    name has no space in it and the arguments no line break. "" for no calls.
+    """
+    return "\n".join(f"{call.name} {call.arguments}" for call in tool_calls)
+
+
+def records_of(tool_calls: Sequence[ToolCall]) -> list[dict[str, str]]:
+    """The calls for JSON; an id that is not known is left out."""
+    return [
+        {"name": call.name, "arguments": call.arguments} | ({"id": call.id} if call.id else {})
+        for call in tool_calls
+    ]
+
+
+def parse_tool_calls(record: fields.Record, where: str) -> tuple[ToolCall, ...]:
+    """Those of a step's record, none where it has no `tool_calls`; raises `InvalidInput`."""
+    if record.get("tool_calls") is None:
+        return ()
+    listed = fields.array(record, "tool_calls", where)
+    return tuple(_parse(call, f"{where}: tool_calls[{i}]") for i, call in enumerate(listed))
+
+
+def _parse(given: Any, where: str) -> ToolCall:
+    record = fields.mapping(given, where, "the call")
+    fields.refuse_unknown(record, ToolCall, where)
+    name, arguments = (fields.text(record, key, where) for key in ("name", "arguments"))
+    call_id = None if record.get("id") is None else fields.text(record, "id", where)
+    try:
+        return ToolCall(name, arguments, call_id)
+    except InvalidInput as error:
+        raise InvalidInput(f"{where}: {error}") from None
+
+
+def _canonical(name: str, arguments: str) -> str:
+    if not isinstance(arguments, str):
+        raise InvalidInput(
+            f"{name}: arguments are {type(arguments).__name__}; give the JSON text of an object"
+        )
+    try:
+        value = json.loads(
+            arguments,
+            object_pairs_hook=_without_twins,
+            parse_constant=_refuse_constant,
+        )
+        canonical = json.dumps(
+            value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
+        )
+        canonical.encode("utf-8")
+    except (ValueError, RecursionError) as error:
+        shown = quoted(arguments, _SHOWN_COLUMNS)
+        raise InvalidInput(f"{name}: arguments are {shown}: {error}; give JSON") from None
+    if not isinstance(value, dict):
+        shown = quoted(arguments, _SHOWN_COLUMNS)
+        raise InvalidInput(f"{name}: arguments are {shown}; give the JSON text of an object")
+    return canonical
+
+
+def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    record = dict(pairs)
+    if len(record) < len(pairs):
+        twins = sorted({key for key, _ in pairs if [k for k, _ in pairs].count(key) > 1})
+        raise ValueError(f"the key {twins[0]!r} stands there twice")
+    return record
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no number of JSON")
