@@ -64,11 +64,12 @@ w2stree::Backup parse_backup(const std::string& name) {
 }
 
 SearchResult search(const Forest& forest, std::int64_t num_simulations, double exploration,
-                    bool stop_arm, const std::string& backup, std::int64_t min_visits,
-                    std::int64_t num_paths, std::optional<std::int64_t> patience,
-                    const SearchResult* resume, std::int32_t num_threads) {
-  const w2stree::SearchOptions options{num_simulations, exploration, stop_arm, parse_backup(backup),
-                                       min_visits,      num_paths,   patience};
+                    double return_scale, bool stop_arm, const std::string& backup,
+                    std::int64_t min_visits, std::int64_t num_paths,
+                    std::optional<std::int64_t> patience, const SearchResult* resume,
+                    std::int32_t num_threads) {
+  const w2stree::SearchOptions options{num_simulations,      exploration, return_scale, stop_arm,
+                                       parse_backup(backup), min_visits,  num_paths,    patience};
   const py::gil_scoped_release release;
   if (resume == nullptr) return w2stree::search(forest, options, execution(num_threads));
   return w2stree::continue_search(forest, *resume, options, execution(num_threads));
@@ -97,7 +98,7 @@ void bind_search(py::module_& module) {
            py::arg("forest"));
 
   module.def("search", &search, py::arg("forest"), py::arg("num_simulations"),
-             py::arg("exploration"), py::arg("stop_arm"), py::arg("backup"), py::arg("min_visits"),
-             py::arg("num_paths"), py::arg("patience").none(true), py::arg("resume").none(true),
-             py::arg("num_threads"));
+             py::arg("exploration"), py::arg("return_scale"), py::arg("stop_arm"),
+             py::arg("backup"), py::arg("min_visits"), py::arg("num_paths"),
+             py::arg("patience").none(true), py::arg("resume").none(true), py::arg("num_threads"));
 }

@@ -18,7 +18,7 @@ docs/environments.md has the rest of the configuration.
 
 import functools
 import random
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 
 import w2stree as w2s
 from w2stree.environments.gymnasium import GymnasiumEnvironment
@@ -27,14 +27,24 @@ from w2stree.policies.protocol import Sampling
 from w2stree.policies.random import RandomPolicy
 from w2stree.rollouts.rollout import EpisodePlan, rollout
 
+ROOMS = ("attic", "cellar", "garden", "kitchen", "library", "nursery", "pantry", "studio", "tower")
+
 
 def treasure(
-    seed: int, rooms: Sequence[str] = ("attic", "cellar", "garden")
+    seed: int, num_rooms: int = 3
 ) -> Generator[tuple[str, float, list[str]], str, tuple[str, float]]:
-    """Find the key in one room and open the chest in another; both are where the seed puts them."""
-    key, chest = random.Random(seed).sample(sorted(rooms), 2)
+    """Find the key in one room and open the chest in another; both are where the seed puts them.
+
+    What is seen first tells houses apart: an experiment takes tasks that open alike for one.
+    """
+    rng = random.Random(seed)
+    rooms = sorted(rng.sample(ROOMS, num_rooms))
+    metal, (key, chest) = rng.choice(("brass", "copper", "silver")), rng.sample(rooms, 2)
     here, has_key = "hall", False
-    seen = "You are in the hall. Somewhere is a key, and elsewhere the chest that it opens."
+    seen = (
+        f"You are in the hall. You can go to the {', '.join(rooms)}. Somewhere is a {metal} key, "
+        "and elsewhere the chest that it opens."
+    )
     while True:
         actions = [f"go {room}" for room in rooms if room != here]
         actions += ["take key"] if here == key and not has_key else []
@@ -45,10 +55,10 @@ def treasure(
         elif action == "open chest":
             return "The chest is full of gold.", 1.0
         elif action == "take key":
-            has_key, seen = True, "You have the key."
+            has_key, seen = True, f"You have the {metal} key."
         else:
             here = action.removeprefix("go ")
-            things = {chest: "a chest", key: "nothing" if has_key else "a key"}
+            things = {chest: "a chest", key: "nothing" if has_key else f"a {metal} key"}
             seen = f"You are in the {here}. You see {things.get(here, 'nothing')}."
 
 

@@ -21,7 +21,8 @@ LATE_IMPORTS = {
     "cli/explore.py": {
         "experiment.config.exploration", "experiment.config.reading",
         "experiment.listed_actions", "experiment.run_directory",
-        "rollouts.branching", "rollouts.exploration", "trajectories.journal",
+        "rollouts.branching", "rollouts.exploration", "rollouts.task_choice",
+        "trajectories.journal",
     },
     "cli/run.py": {"experiment.config", "experiment.pipeline"},
     "cli/tree.py": {"forest.build", "forest.file", "forest.merging", "trajectories.files"},

@@ -12,6 +12,7 @@ from w2stree import errors
 from w2stree.cli.app import main
 from w2stree.errors import (
     ContextExceeded,
+    CutReturns,
     EnvironmentFailure,
     Error,
     ExplorationFailure,
@@ -51,8 +52,8 @@ def test_errors_stay_what_other_code_catches() -> None:
     assert issubclass(ForestFileError, InvalidInput)
     assert issubclass(MissingDependency, ImportError)
     assert not issubclass(Error, ValueError)
-    assert issubclass(IdenticalTrajectories, UserWarning)
-    assert not issubclass(IdenticalTrajectories, Error)
+    for warning in (CutReturns, IdenticalTrajectories):
+        assert issubclass(warning, UserWarning) and not issubclass(warning, Error)
 
 
 @pytest.mark.parametrize("kind", EXIT_STATUS)

@@ -243,3 +243,16 @@ def test_resamples_are_a_whole_number(num_bootstrap: Any) -> None:
 def test_the_threshold_is_a_number(threshold: Any) -> None:
     with pytest.raises(InvalidInput, match=f"success_threshold is {threshold!r}; give a number"):
         evaluate(run_of([1.0]), success_threshold=threshold)
+
+
+def test_returns_on_another_scale_need_their_range() -> None:
+    runs = [episode("a", 60.0), episode("b", 100.0)]
+    with pytest.raises(InvalidInput, match=r"'task': total_return 60 is outside \[0, 1\]; state"):
+        evaluate(runs)
+    found = evaluate(runs, return_range=(0, 100), num_bootstrap=10)
+    assert found.success_rate.mean == 0.5
+    assert found.avg_reward.mean == 80.0
+
+
+def test_ten_rewards_of_a_tenth_are_a_success() -> None:
+    assert evaluate([episode("a", sum([0.1] * 10))], num_bootstrap=10).success_rate.mean == 1.0

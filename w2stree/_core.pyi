@@ -199,6 +199,7 @@ def search(
     forest: Forest,
     num_simulations: int,
     exploration: float,
+    return_scale: float,
     stop_arm: bool,
     backup: str,
     min_visits: int,

@@ -19,6 +19,7 @@ from w2stree._core import Error, ForestFileError, InvalidInput
 
 __all__ = [
     "ContextExceeded",
+    "CutReturns",
     "EnvironmentFailure",
     "EpisodesCutShort",
     "Error",
@@ -29,6 +30,8 @@ __all__ = [
     "JournalError",
     "MissingDependency",
     "ModelFailure",
+    "RowWarning",
+    "RowsTooLong",
     "RunDirectoryError",
     "TurnsWithoutAction",
 ]
@@ -72,12 +75,25 @@ class RunDirectoryError(Error, RuntimeError):
     """A run directory is torn, in use, or was made by another configuration."""
 
 
+class CutReturns(UserWarning):
+    """Scores beyond [0, 1] were cut: runs that differ may have one return, and make no pair."""
+
+
 class IdenticalTrajectories(UserWarning):
     """All trajectories of a task took the same actions: likely greedy decoding, no pairs."""
 
 
 class EpisodesCutShort(UserWarning):
     """Episodes ended, as truncated, where the model could read no further."""
+
+
+class RowWarning(UserWarning):
+    """Rows for a trainer are fewer than one might think, or it would train on more than the
+    agent's turns."""
+
+
+class RowsTooLong(UserWarning):
+    """Rows exceed `max_length` tokens and are left out of training: mostly long runs, failures."""
 
 
 class TurnsWithoutAction(UserWarning):

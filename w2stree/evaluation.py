@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2stree.errors import InvalidInput
+from w2stree.trajectories.returns import ReturnRange, at_least, check_returns, threshold_in
 from w2stree.trajectories.trajectory import Trajectory
 
 Floats = NDArray[np.float64]
@@ -79,12 +80,18 @@ def returns_by_task(trajectories: Sequence[Trajectory], task_ids: Sequence[str])
 
 
 def successes_by_task(
-    trajectories: Sequence[Trajectory], task_ids: Sequence[str], success_threshold: float
+    trajectories: Sequence[Trajectory],
+    task_ids: Sequence[str],
+    success_threshold: float,
+    *,
+    return_range: ReturnRange | None = None,
 ) -> Floats:
     """The share of each task's runs with return >= `success_threshold`; as `returns_by_task`.
 
-    Counted run by run: two runs of 1 and 0 are one success in two, whatever their mean. A
-    threshold that is no number raises `InvalidInput`.
+    Counted run by run: two runs of 1 and 0 are one success in two, whatever their mean. Equal but
+    for rounding is enough (`trajectories.returns`). The threshold is a share of `return_range`,
+    which is [0, 1] unless stated: a return outside it raises `InvalidInput`, as a threshold that
+    is no number does.
     """
     if (
         not isinstance(success_threshold, int | float)
@@ -94,7 +101,10 @@ def successes_by_task(
         raise InvalidInput(
             f"success_threshold is {success_threshold!r}; give a number, such as 1.0"
         )
-    return _mean_by_task(trajectories, task_ids, lambda value: float(value >= success_threshold))
+    finished = (t for t in trajectories if t.status != "error")
+    check_returns(((f"task {t.task_id!r}", t.total_return) for t in finished), return_range)
+    threshold = threshold_in(return_range, success_threshold)
+    return _mean_by_task(trajectories, task_ids, lambda value: float(at_least(value, threshold)))
 
 
 def bootstrap(values: Floats, *, num_bootstrap: int, seed: int) -> Estimate:
@@ -142,6 +152,7 @@ def evaluate(
     task_ids: Sequence[str] | None = None,
     *,
     success_threshold: float = 1.0,
+    return_range: ReturnRange | None = None,
     num_bootstrap: int = 10_000,
     seed: int = 0,
 ) -> Evaluation:
@@ -149,8 +160,8 @@ def evaluate(
 
     `task_ids` are the tasks that were to be played: one without a finished run counts 0. None:
     those that `trajectories` name, errors included. Every task counts the same, by the mean over
-    its runs; runs that ended in an error are counted, not scored. A run succeeds if its return is
-    at least `success_threshold`, equal included.
+    its runs; runs that ended in an error are counted, not scored. A run succeeds as
+    `successes_by_task` says, by `success_threshold` and `return_range`.
 
     Raises `InvalidInput` as `returns_by_task` does, for no task at all too, for a threshold that
     is no number and for `num_bootstrap` below 1.
@@ -159,7 +170,9 @@ def evaluate(
     if task_ids is None:
         task_ids = list(dict.fromkeys(t.task_id for t in trajectories))
     rewards = returns_by_task(trajectories, task_ids)
-    successes = successes_by_task(trajectories, task_ids, success_threshold)
+    successes = successes_by_task(
+        trajectories, task_ids, success_threshold, return_range=return_range
+    )
     scored = [t for t in trajectories if t.status != "error"]
     return Evaluation(
         avg_reward=bootstrap(rewards, num_bootstrap=num_bootstrap, seed=seed),
@@ -178,6 +191,7 @@ def compare(
     ceiling: str | None,
     against: Sequence[str],
     success_threshold: float,
+    return_range: ReturnRange | None = None,
     num_bootstrap: int,
     seed: int,
 ) -> list[MethodResult]:
@@ -198,6 +212,7 @@ def compare(
             runs[method],
             task_ids,
             success_threshold=success_threshold,
+            return_range=return_range,
             num_bootstrap=num_bootstrap,
             seed=seed,
         )

@@ -54,13 +54,16 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert header.split() == [
         "task", "success", "return", "errors", "truncated", "unparsed", "tokens", "diversity"
     ]  # fmt: skip
-    assert [row.split()[0] for row in rows] == ["twc/train/0", "twc/train/1", "all", "journal:"]
+    tasks = json.loads((run_dir / "tasks.json").read_text())["openings"]
+    assert len(set(tasks.values())) == 2
+    assert {row.split()[0] for row in rows} == {*tasks, "all", "journal:"}
     assert rows[0].split()[1].endswith("/6")
     return run_dir
 
 
 def test_a_run_has_its_configuration_and_its_journal(run_dir: Path) -> None:
-    assert sorted(p.name for p in run_dir.iterdir()) == ["config.json", "episodes.journal"]
+    names = ["config.json", "episodes.journal", "tasks.json"]
+    assert sorted(p.name for p in run_dir.iterdir()) == names
     config = json.loads((run_dir / "config.json").read_text())
     assert config["budget"]["episodes"] == 100
     assert len(config["samplings"]) == 6
@@ -89,8 +92,9 @@ def test_the_tree_command_reads_it(run_dir: Path) -> None:
     summary = w2stree("tree", run_dir)
     assert summary.returncode == 0
     assert "trajectories" in summary.stdout
-    drawn = w2stree("tree", run_dir, "--task", "twc/train/1")
-    assert "twc/train/1" in drawn.stdout
+    task_id, *_ = json.loads((run_dir / "tasks.json").read_text())["openings"]
+    drawn = w2stree("tree", run_dir, "--task", task_id)
+    assert task_id in drawn.stdout
 
 
 def test_another_configuration_is_refused(run_dir: Path) -> None:
@@ -120,7 +124,13 @@ def test_a_damaged_journal_needs_salvage_and_its_episode_is_played_again(run_dir
 
 def test_ctrl_c_leaves_a_run_that_goes_on(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "w2stree", "explore", "textworld_random"]
-    command += ["--run-dir", str(tmp_path / "run"), "tasks.count=500", *SMALL[1:]]
+    command += [
+        "--run-dir",
+        str(tmp_path / "run"),
+        "tasks.count=500",
+        "tasks.distinct=false",
+        *SMALL[1:],
+    ]
     running = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     journal = tmp_path / "run" / "episodes.journal"
     while not (journal.exists() and journal.stat().st_size > 20_000):

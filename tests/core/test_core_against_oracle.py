@@ -83,7 +83,7 @@ def test_counts_are_conserved(trajectories: list[Trajectory]) -> None:
 @given(trajectory_lists(), SEARCHES)
 def test_visits_are_conserved(trajectories: list[Trajectory], options: dict) -> None:
     forest = build_forest(trajectories)
-    result = forest.search(**options)
+    result = forest.search(**options, return_range=(-1, 1))
     visits = result.stop_visit_count.copy()
     is_child = forest.parent >= 0
     np.add.at(visits, forest.parent[is_child], result.visit_count[is_child])

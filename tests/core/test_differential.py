@@ -44,8 +44,8 @@ def check(random: Random) -> None:
         assert rows(forest.pairs(**rule, strategy="best_worst")) == oracle.best_worst(expected)
         assert forest.count_pairs(**rule) == len(expected)
     for options in (
-        {"num_simulations": 30},
-        {"num_simulations": 30, "stop_arm": False},
+        {"num_simulations": 30, "return_range": (-1.0, 1.0)},
+        {"num_simulations": 30, "return_range": (-1.0, 1.0), "stop_arm": False},
         random_search(random),
     ):
         assert_search_equals_oracle(forest.search(**options), trajectories, options)

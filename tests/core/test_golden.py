@@ -59,10 +59,18 @@ def test_forest(forest: Forest) -> None:
     )
 
 
+@pytest.fixture(scope="module")
+def forest_of_leaves(forest: Forest) -> Forest:
+    """Its trajectories that end at leaves: no STOP, Eq. 7 alone."""
+    ends_at_a_leaf = forest.num_children[forest.end_node] == 0
+    kept = [t for t, ends in zip(forest.trajectories, ends_at_a_leaf, strict=True) if ends]
+    return build_forest(kept)
+
+
 SEARCHES = {
     "defaults": (
         {},
-        "8f8b6d04b9435fcf24e8d7f00f6172279b7048a0b4b6b5fb133e24f985b3943a",
+        "c9a3ea6e5d775a58905fc0a23195e207d75662ffee08d4aa66373cee57dd2047",
     ),
     "without stop arm": (
         {"stop_arm": False},
@@ -74,11 +82,11 @@ SEARCHES = {
     ),
     "greatest value": (
         {"backup": "max", "min_visits": 3},
-        "81e2da6e8cb2da281189eddad1f7cef049401378fa0011fd9f523ca1b5ec177e",
+        "251970a50f85f680d16c1b108fac39bad7131c8dce698601dc8217ce75afd29c",
     ),
     "many paths, with patience": (
         {"num_paths": 9, "patience": 50},
-        "342634cbfa9d31d1dc1fb412d9f344ac70937c8bf7091168e31afc4c3ee678a2",
+        "6e6601941fdbc7e434b77efaa1ab79602e7b060e03beb936c2fd962386ab7d63",
     ),
 }
 
@@ -86,7 +94,39 @@ SEARCHES = {
 @pytest.mark.parametrize("name", SEARCHES)
 def test_search(forest: Forest, name: str) -> None:
     options, expected = SEARCHES[name]
-    assert sha256(forest.search(num_simulations=2000, **options), SEARCH_COLUMNS) == expected
+    assert searched(forest, options) == expected
+
+
+SEARCHES_OF_LEAVES = {
+    "defaults": (
+        {},
+        "406e1a0cc01a5dbae089140b09a1ba5d1facf482e06dd8b5cb2b0a9bb7899793",
+    ),
+    "without exploration": (
+        {"exploration": 0.0},
+        "6a0156e101c245ba664d4c8b5dd638b1509f265f5fa5aa317ded193afd91afe9",
+    ),
+    "greatest value": (
+        {"backup": "max", "min_visits": 3},
+        "991ee6d6cdcbca7979d7ccef452ae038c3742f8922952729012fe8dd1e456e15",
+    ),
+    "many paths, with patience": (
+        {"num_paths": 9, "patience": 50},
+        "cc1ec0bc0aef287c2c540258cca0be08925ffd08b90779686e9d37d072d6bc9b",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SEARCHES_OF_LEAVES)
+def test_search_of_leaves(forest_of_leaves: Forest, name: str) -> None:
+    options, expected = SEARCHES_OF_LEAVES[name]
+    assert searched(forest_of_leaves, options) == expected
+
+
+def searched(forest: Forest, options: dict) -> str:
+    exploration = options.get("exploration", 1.41) / 2  # the range is twice as wide: 1.41 again
+    asked = {**options, "exploration": exploration, "return_range": (-1, 1)}
+    return sha256(forest.search(num_simulations=2000, **asked), SEARCH_COLUMNS)
 
 
 PAIRS = {
@@ -99,7 +139,7 @@ PAIRS = {
         "71f0cf13810b439fa673687b2bf78afc8dba2d729aec1ac7ef9b256f54bcd69c",
     ),
     "success against failure": (
-        {"success_threshold": 0.5},
+        {"success_threshold": 0.75, "return_range": (-1, 1)},
         "dac841b7b69eb84a515b6b954bf1813314b2ab49735bc17f48cc7d6038617c49",
     ),
     "best against worst": (

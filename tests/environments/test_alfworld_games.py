@@ -5,8 +5,10 @@ from __future__ import annotations
 import functools
 import gzip
 import json
+import os
 import pickle
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,14 @@ from w2stree.environments.alfworld.environment import entity_names
 from w2stree.environments.alfworld.games import Games, open_games
 from w2stree.environments.options import AlfworldOptions
 from w2stree.errors import InvalidInput, MissingDependency
+from w2stree.rollouts.task_choice import seeded_order
+
+SHARED = Path(__file__).parents[3] / "shared" / "data" / "alfworld"
+DATA = Path(os.environ.get("ALFWORLD_DATA", SHARED))
+needs_pack = pytest.mark.skipif(
+    not (DATA / "logic.json").is_file(),
+    reason="no pack of ALFWorld games: set ALFWORLD_DATA or put it in ../shared/data/alfworld",
+)
 
 GAMES: dict[str, list[dict[str, Any]]] = {
     "train": [
@@ -182,3 +192,14 @@ def test_its_options_make_the_environment(tmp_path: Path) -> None:
     factory = pickle.loads(pickle.dumps(factory))  # it goes to another process
     assert (factory.func, factory.args) == (Alfworld, (tmp_path,))
     assert factory.keywords == {"expert": "planner", "max_steps": 40}
+
+
+@needs_pack
+def test_a_choice_of_tasks_has_all_six_types() -> None:
+    task_type = AlfworldOptions().task_type
+    ids = open_games(DATA).ids("train")
+    assert {task_type(task_id) for task_id in ids[:260]} == {"look_at_obj_in_light"}
+    for count in (6, 60, 260):
+        by_type = Counter(map(task_type, seeded_order(ids, 0, task_type)[:count]))
+        assert len(by_type) == 6
+        assert max(by_type.values()) - min(by_type.values()) <= 1

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from w2stree.environments.gymnasium import GymnasiumEnvironment
@@ -76,6 +78,38 @@ def test_actions_without_names_are_numbers() -> None:
     game = GymnasiumEnvironment("support.games:Buttons")
     assert game.reset("Buttons/train/5")[1]["admissible_actions"] == ["0", "1"]
     assert game.step("1")[0] == "5"
+
+
+def test_sums_beyond_the_range_are_cut_and_told() -> None:
+    game = GymnasiumEnvironment("support.games:Buttons", score_range=(-2, 0))
+    game.reset("Buttons/train/3")
+    infos = [game.step("1")[4] for _ in range(3)]
+    assert [info["score"] for info in infos] == [0.5, 0.0, 0.0]
+    assert [info.get("raw_score") for info in infos] == [None, None, -3.0]
+
+
+def test_an_infinite_reward_is_no_success() -> None:
+    game = GymnasiumEnvironment("support.games:Doors")
+    game.reset("Doors/train/0")
+    with pytest.raises(EnvironmentFailure, match="sum of rewards is inf; expected a finite"):
+        game.step("everything")
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_arrays_are_written_out_whole_and_exact(nested: bool) -> None:
+    game = GymnasiumEnvironment("support.games:Arrays", {"nested": nested})
+    first, _ = game.reset("Arrays/train/0")
+    seen = [game.step("1")[0] for _ in range(3)]
+    assert len({first, *seen}) == 3 + 1 and "..." not in first
+    numbers = [float(text) for text in re.findall(r"\d+\.\d*(?:e-?\d+)?", first)]
+    assert len(numbers) == 5000
+    assert np.float32(numbers[2500]) == np.float32(0.1) + 9 * np.float32(2**-27)
+
+
+def test_pictures_are_refused_with_the_fix() -> None:
+    game = GymnasiumEnvironment("support.games:Arrays", {"size": 10_001})
+    with pytest.raises(InvalidInput, match=r"10,001 numbers .* answers in words, or .*ansi"):
+        game.reset("Arrays/train/0")
 
 
 def test_an_action_mask_rules_actions_out() -> None:
@@ -151,7 +185,7 @@ def test_what_cannot_be_played_is_named() -> None:
         GymnasiumEnvironment("support.games:Bare").reset("Bare/train/0")
     doors = GymnasiumEnvironment("support.games:Doors")
     doors.reset("Doors/train/0")
-    with pytest.raises(EnvironmentFailure, match="a reward is not a number"):
+    with pytest.raises(EnvironmentFailure, match="sum of rewards is nan; expected a finite"):
         doors.step("nothing")
     for task_id in ("Named/train/0", "Doors/all/0", "Doors/train/x"):
         with pytest.raises(InvalidInput, match="expected 'Doors/<split>/<seed>'"):

@@ -11,6 +11,7 @@ import pytest
 
 from w2stree.environments.kinds import KINDS, Kind, kind_named, kind_of
 from w2stree.environments.options import (
+    AlfworldOptions,
     GymnasiumOptions,
     Options,
     ScienceWorldOptions,
@@ -98,3 +99,11 @@ def test_what_is_absent_is_named() -> None:
     assert absent.version() is None
     with pytest.raises(MissingDependency, match=r"x is not installed: pip install 'w2stree\[y\]'"):
         absent.require()
+
+
+def test_ids_tell_a_task_s_type() -> None:
+    alfworld = "train/pick_and_place_simple-Mug-None-Desk-308/trial_T20190909_210238_431966"
+    assert AlfworldOptions().task_type(alfworld) == "pick_and_place_simple"
+    assert ScienceWorldOptions().task_type("scienceworld/boil/21") == "boil"
+    assert TextWorldExpressOptions(game="twc").task_type("twc/train/1") == ""
+    assert "valid_unseen" in AlfworldOptions().splits

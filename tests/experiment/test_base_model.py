@@ -76,5 +76,5 @@ def test_the_stage_reads_what_it_plays_with(context: Context) -> None:
         listed = stages(Context(load_config("miniature", overrides), context.run_dir))
         return next(spec.needs for spec, _ in listed if spec.name == "explore")
 
-    assert needs(SAMPLINGS) == ("sft_weak", "tokenizer")
-    assert needs() == ("sft_weak",)
+    assert needs(SAMPLINGS) == ("tasks", "sft_weak", "tokenizer")
+    assert needs() == ("tasks", "sft_weak")

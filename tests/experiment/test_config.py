@@ -14,6 +14,7 @@ from w2stree.environments.options import TextWorldExpressOptions
 from w2stree.errors import InvalidInput
 from w2stree.experiment.config import load_config, shipped_configs
 from w2stree.experiment.config.reading import recorded_today
+from w2stree.experiment.config.tasks import Panel
 from w2stree.forest.merging import Merging
 from w2stree.rollouts.exploration import PAPER_SAMPLINGS
 from w2stree.turns.decoding import Decoding
@@ -83,9 +84,19 @@ def test_the_merge_rule_is_a_section() -> None:
             "strong.pretrain.games=[{game: twc, episodes: 2000}]",
             r"strong.pretrain.games.0: 2000 tasks of one fold are asked for; twc has 1000",
         ),
+        ("tasks.test_offset=850", r"tasks.test_offset: is gone: tasks are drawn by tasks.seed, a"),
+        ("tasks.test=0", r"tasks: test is 0; give a number of tasks above 0, or panels, as \{new"),
+        ("tasks.test=all", r"tasks: test is 'all'; give a number of tasks above 0, or panels"),
+        ("tasks.test={new: {count: 5}}", r"tasks: test names panels, .*: leave test_split out"),
+        ("tasks.test_split=val", r"tasks.test.test.split is 'val'; cookingworld has train, dev, t"),
+        (
+            "tasks={demonstrations: 1, explore: 1, test: {new: {split: train}}}",
+            r"tasks.test.new.count: is missing",
+        ),
+        ("tasks={demonstrations: 1, explore: 1, test: {}}", r"tasks.test: has 0; give at least 1"),
         ("seed", r"override 'seed': write key.path=value"),
         ("merge.min_similarity=0.9", r"merge: .*min_similarity is given without embed"),
-        ("merge.guard=os:remove", r"merge: .*guard='os:remove' is not known; .*'state_words'"),
+        ("merge.guard=os:remove", r"merge: .*guard='os:remove' is not known; .*'distinctions'"),
         ("merge.xi=0.9", r"merge.xi: "),
         ("seed.x=1", r"override 'seed.x=1': 'seed' is a value, not a section"),
         ("seed=[", r"override 'seed=\[': not a YAML value"),
@@ -128,6 +139,27 @@ def test_decoding_is_laid_over_what_the_environment_allows() -> None:
     assert told == Decoding("admissible")
     absent = load_config("miniature", ["decoding={}"]).decoding
     assert absent == TextWorldExpressOptions(game="twc").decoding == Decoding("admissible")
+
+
+def test_a_number_of_test_tasks_is_one_panel() -> None:
+    miniature = load_config("miniature").tasks
+    assert miniature.test == {"test": Panel(split="dev", count=6)}
+    panels = "test: {new: {split: train, count: 5}, unseen: {count: 3}}"
+    tasks = load_config("miniature", [f"tasks={{demonstrations: 2, explore: 4, {panels}}}"]).tasks
+    assert tasks.test == {"new": Panel(split="train", count=5), "unseen": Panel(count=3)}
+    assert tasks.test["unseen"].split == "test"
+    assert tasks.most_of_one_fold() == 11
+    alfworld = "environment={name: alfworld}"
+    seen = load_config("miniature", [alfworld, "tasks.test_split=valid_seen"]).tasks
+    assert seen.test["test"].split == "valid_seen"
+
+
+def test_a_recorded_run_whose_test_tasks_had_numbers_is_not_read() -> None:
+    config = load_config("miniature")
+    old = config.model_dump(mode="json")
+    old["tasks"] |= {"test": 6, "test_split": "dev", "test_offset": 0}
+    with pytest.raises(InvalidInput, match=r"^config.json: tasks.test_offset: is gone"):
+        recorded_today(config)(old)
 
 
 def test_a_recorded_configuration_reads_as_it_was_recorded() -> None:

@@ -35,8 +35,9 @@ from w2stree.experiment.demonstrated import Demonstrated, read_demonstrated
 from w2stree.experiment.parts import Parts
 from w2stree.experiment.pipeline import stages
 from w2stree.experiment.run_directory import StageWriter
-from w2stree.experiment.stages import demonstrate
+from w2stree.experiment.stages import choose, demonstrate
 from w2stree.experiment.stages.context import Context
+from w2stree.training.optimisation import Lora
 from w2stree.trajectories.journal import Journal
 from w2stree.trajectories.origin import Origin
 from w2stree.trajectories.tool_call import action_of
@@ -103,6 +104,13 @@ def test_the_best_success_of_each_task_counts(tmp_path: Path) -> None:
     assert (found.num_read, found.num_successful) == (10, 5)
 
 
+def test_a_return_on_another_scale_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "runs.jsonl"
+    write_trajectories(path, [made_up("t/1", 2, 60.0)])
+    with pytest.raises(InvalidInput, match=r"runs.jsonl: task 't/1': total_return 60 is outside"):
+        read_demonstrated(path, 1.0)
+
+
 def test_a_journal_is_read_too(tmp_path: Path) -> None:
     with Journal(tmp_path / "explore.journal") as journal:
         for index, trajectory in enumerate(hunts([3])):
@@ -120,28 +128,67 @@ def test_thoughts_are_what_stands_before_the_action() -> None:
     ]  # fmt: skip
 
 
-def test_parts_are_in_the_fold_s_order_and_share_nothing(tmp_path: Path) -> None:
-    with experiment(tmp_path, hunts([9, 7, 3, 1, 0])) as context:
+def test_parts_are_drawn_and_share_nothing(tmp_path: Path) -> None:
+    with experiment(tmp_path, hunts([9, 7, 3, 1, 0]), ceiling=None) as context:
         check(context)
         parts = context.parts()
-        assert [numbers(part) for part in (parts.demonstrations, parts.explore, parts.test)] == [
-            [0, 1], [2, 3], [20_000, 20_001]
-        ]  # fmt: skip
+        assert set(numbers(parts.demonstrations.task_ids)) < {9, 7, 3, 1, 0}
+        (test,) = parts.test.values()
+        assert all(number >= 20_000 for number in numbers(test.task_ids))
+        assert all(number < 1000 for number in numbers(parts.explore.task_ids))
+        assert [len(part.openings) for part in parts.by_name().values()] == [2, 2, 2]
+        assert len(parts.taken()) == 6
+
+
+def test_tasks_are_the_tasks_seed_s_alone(tmp_path: Path) -> None:
+    def drawn(**changes: Any) -> Parts:
+        with experiment(tmp_path, hunts(range(8)), **changes) as context:
+            return context.parts()
+
+    assert drawn() == drawn(seed=5)
+    assert drawn() != drawn(tasks={"seed": 1})
+    more = drawn(tasks={"demonstrations": 3, "explore": 4})
+    assert more.test == drawn().test, "whatever is learned from, the same is tested"
 
 
 def test_tasks_that_are_tested_on_are_not_demonstrated(tmp_path: Path) -> None:
-    tasks = {"test_split": "train", "test_offset": 4}
-    with experiment(tmp_path, hunts([4, 5, 7, 6]), tasks=tasks, ceiling=None) as context:
+    tasks = {"test_split": "train", "demonstrations": 1, "explore": 1, "test": 4}
+    same = {"name": "gymnasium", "make": "support.games:Circular"}
+    shown = [replace(doors(i), task_id=f"round/{i}") for i in range(6)]
+    with experiment(tmp_path, shown, same, tasks) as context:
         parts = context.parts()
-    assert [numbers(part) for part in (parts.demonstrations, parts.explore, parts.test)] == [
-        [6, 7], [0, 1], [4, 5]
-    ]  # fmt: skip
+    used = [*parts.demonstrations.task_ids, *parts.explore.task_ids, *parts.all_test]
+    assert sorted(numbers(used)) == [0, 1, 2, 3, 4, 5]
+
+
+def test_what_was_chosen_is_recorded_and_read_again(tmp_path: Path) -> None:
+    with experiment(tmp_path, hunts([9, 7, 3, 1, 0])) as context:
+        out = StageWriter(tmp_path / "run" / "tasks")
+        out.folder.mkdir(parents=True)
+        choose.tasks(context, out)
+        chosen = context.parts()
+    assert out.metrics["tasks.explore"]["num_tasks"] == 2
+    with experiment(tmp_path, hunts([9, 7, 3, 1, 0])) as context:
+        assert context.parts() == chosen
+        assert context._pool is None, "no environment was asked"
+    with experiment(tmp_path, hunts([17, 15])) as context:  # another file, other demonstrations
+        assert set(numbers(context.parts().demonstrations.task_ids)) == {17, 15}
+
+
+def test_panels_of_test_tasks_are_chosen_each_from_its_fold(tmp_path: Path) -> None:
+    panels = {"new": {"split": "train", "count": 3}, "unseen": {"count": 2}}
+    with experiment(tmp_path, hunts(range(9)), tasks={"test": panels}) as context:
+        parts = context.parts()
+    assert [len(parts.test[name].openings) for name in ("new", "unseen")] == [3, 2]
+    assert all(number < 1000 for number in numbers(parts.test["new"].task_ids))
+    assert all(number >= 20_000 for number in numbers(parts.test["unseen"].task_ids))
+    assert parts.all_test == [*parts.test["new"].task_ids, *parts.test["unseen"].task_ids]
 
 
 def test_the_file_s_demonstrations_are_played_before_anything_is_trained(tmp_path: Path) -> None:
     with experiment(tmp_path, hunts([0, 1, 2])) as context:
         names = [spec.name for spec, _ in stages(context)]
-        assert names[:3] == ["demonstrations", "ceiling_demonstrations", "tokenizer"]
+        assert names[:3] == ["tasks", "demonstrations", "ceiling_demonstrations"]
         external = {spec.name: spec.external for spec, _ in stages(context)}
         assert external["demonstrations"] == (tmp_path / "shown.jsonl",)
 
@@ -214,18 +261,23 @@ def test_what_the_environment_answers_otherwise_is_refused(
         (
             {"shown": hunts([1])},
             r"tasks.demonstrations: 2 are asked for, but .*shown.jsonl has 3 trajectories, 2 of "
-            r"them successful .*, of 1 tasks; 1 of them are train tasks here and not tested on",
+            r"them successful .*, of 1 tasks; 1 of them are distinct train tasks here and not t",
         ),
         (
             {"shown": [replace(t, task_id="other/train/1") for t in hunts([1, 2])]},
-            r"2 are asked for, .* 4 of them successful .*; 0 of them are train tasks here",
+            r"2 are asked for, .* 4 of them successful .*; 0 of them are distinct train tasks",
         ),
         (
             {"shown": hunts([0, 1])},
             r"ceiling learns from demonstrations of the 2 explored tasks, but .*shown.jsonl has 6 "
             r"trajectories.*; none is explored here: leave ceiling out",
         ),
-        ({"shown": hunts([0, 1]), "tasks": {"explore": 999}}, r"1001 tasks of train are asked for"),
+        (
+            {"shown": hunts([0, 1]), "tasks": {"explore": 999}},
+            r"tasks.explore: 999 distinct tasks of train are asked for; its 1000 tasks open in "
+            r"\d+ ways, of which \d+ are left for tasks.explore, the others are taken by "
+            r"tasks.demonstrations, tasks.test.test. ",
+        ),
         (
             {"shown": hunts([0, 1, 2]), "tasks": {"test": 1001}},
             r"1001 tasks of test are asked for; it has 1000",
@@ -259,6 +311,31 @@ def test_a_model_that_is_not_there_is_refused_before_anything_runs(tmp_path: Pat
             check(context)
 
 
+@pytest.mark.parametrize("role", ["weak", "strong"])
+def test_adapters_of_layers_that_are_not_there_are_refused_before_anything_runs(
+    tmp_path: Path, role: str
+) -> None:
+    lora = Lora(target_modules=("c_attn",))
+    with experiment(tmp_path, hunts(range(4))) as context:
+        section = getattr(context.config, role)
+        section = section.model_copy(update={"sft": replace(section.sft, lora=lora)})
+        context.config = context.config.model_copy(update={role: section})
+        told = rf"^{role}.architecture: lora.target_modules names c_attn, the model has q_proj"
+        with pytest.raises(InvalidInput, match=told):
+            check(context)
+
+
+def test_a_launcher_of_several_processes_is_refused_before_anything_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with (
+        experiment(tmp_path, hunts(range(4))) as context,
+        pytest.raises(InvalidInput, match=r"a launcher .* started 2 processes"),
+    ):
+        check(context)
+
+
 def test_an_embedding_that_is_not_installed_is_missed_before_anything_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -284,31 +361,30 @@ def doors(seed: int) -> Trajectory:
 
 
 def test_a_game_that_lists_no_actions_is_found_out_and_can_be_told_so(tmp_path: Path) -> None:
-    shown = [doors(0), doors(1), doors(2)]
+    shown = [doors(i) for i in range(10)]
     with (
-        experiment(tmp_path, shown, DOORS) as context,
+        experiment(tmp_path, shown, DOORS, ceiling=None) as context,
         pytest.raises(InvalidInput, match=r"support.games:Doors lists no actions at the start of"),
     ):
         check(context)
-    with experiment(tmp_path, shown, {**DOORS, "list_actions": False}) as context:
+    with experiment(tmp_path, shown, {**DOORS, "list_actions": False}, ceiling=None) as context:
         check(context)
         assert context.config.decoding.actions == "free"
         assert "random" not in [method.name for method in context.config.methods()]
 
 
-def test_folds_that_share_tasks_are_refused(tmp_path: Path) -> None:
+def test_folds_that_share_too_many_tasks_are_refused(tmp_path: Path) -> None:
     same = {"name": "gymnasium", "make": "support.games:Circular"}
-    shown = [replace(doors(0), task_id=f"round/{i}") for i in range(4)]
+    shown = [replace(doors(i), task_id=f"round/{i}") for i in range(6)]
+    with experiment(tmp_path, shown, same) as context:
+        check(context)
     with (
-        experiment(tmp_path, shown, same) as context,
+        experiment(tmp_path, shown, same, {"test": 3}) as context,
         pytest.raises(
-            InvalidInput, match=r"2 of 2 test tasks \(test\) are .* the first is round/0"
+            InvalidInput, match=r"explore: 2 distinct .* its 6 tasks open in 6 ways, of which 1 "
         ),
     ):
         check(context)
-    with experiment(tmp_path, shown, same, {"test_offset": 4}) as context:
-        expected = Parts(["round/0", "round/1"], ["round/2", "round/3"], ["round/4", "round/5"])
-        assert context.parts() == expected
 
 
 def test_a_refused_run_leaves_nothing(tmp_path: Path) -> None:
@@ -317,7 +393,8 @@ def test_a_refused_run_leaves_nothing(tmp_path: Path) -> None:
     tasks = {"demonstrations": 2, "demonstrations_from": "shown.jsonl", "explore": 2, "test": 2}
     refused = run(smallest(TREASURE, tasks), tmp_path)
     assert refused.returncode == 2
-    assert refused.stderr.startswith("w2stree: tasks.demonstrations: 2 are asked for")
+    last = refused.stderr.splitlines()[-1]  # before it: how far the choice of tasks was
+    assert last.startswith("w2stree: tasks.demonstrations: 2 are asked for")
     assert not (tmp_path / "runs").exists()
 
 

@@ -20,7 +20,7 @@ from w2stree.experiment.config import Config, load_config
 from w2stree.experiment.config.experiment import config_of
 from w2stree.experiment.config.reading import read_config
 from w2stree.experiment.methods import METHODS, mcts_sft, tree_dpo
-from w2stree.experiment.methods.method import Method
+from w2stree.experiment.methods.method import Explored, Method
 from w2stree.experiment.pipeline import stages
 from w2stree.experiment.run_directory import StageWriter
 from w2stree.experiment.section import Positive, Section
@@ -72,25 +72,26 @@ def assembled(config: Config) -> dict[str, tuple[str, ...]]:
 
 def test_the_miniature_s_stages_are_these_in_this_order() -> None:
     expected = {
-        "demonstrations": (),
-        "random_play": (),
+        "tasks": (),
+        "demonstrations": ("tasks",),
+        "random_play": ("tasks",),
         "tokenizer": ("demonstrations", "random_play"),
         "sft_weak": ("demonstrations", "tokenizer"),
         "pretrain": ("random_play", "tokenizer"),
         "sft_strong": ("demonstrations", "tokenizer", "pretrain"),
-        "explore": ("sft_weak",),
+        "explore": ("tasks", "sft_weak"),
         "tree": ("explore",),
         "tree_dpo": ("explore", "tree", "sft_weak", "sft_strong"),
         "mcts_sft": ("tree", "sft_strong", "demonstrations"),
-        "ceiling_demonstrations": (),
+        "ceiling_demonstrations": ("tasks",),
         "ceiling": ("ceiling_demonstrations", "sft_strong", "demonstrations"),
-        "evaluate_random": (),
-        "evaluate_sft_weak": ("sft_weak",),
-        "evaluate_sft_strong": ("sft_strong",),
-        "evaluate_tree_dpo": ("tree_dpo",),
-        "evaluate_mcts_sft": ("mcts_sft",),
-        "evaluate_ceiling": ("ceiling",),
-        "report": ("explore", "tree", *(f"evaluate_{method.name}" for method in METHODS)),
+        "evaluate_random": ("tasks",),
+        "evaluate_sft_weak": ("tasks", "sft_weak"),
+        "evaluate_sft_strong": ("tasks", "sft_strong"),
+        "evaluate_tree_dpo": ("tasks", "tree_dpo"),
+        "evaluate_mcts_sft": ("tasks", "mcts_sft"),
+        "evaluate_ceiling": ("tasks", "ceiling"),
+        "report": ("tasks", "explore", "tree", *(f"evaluate_{method.name}" for method in METHODS)),
     }
     assert list(assembled(load_config("miniature")).items()) == list(expected.items())
 
@@ -106,7 +107,7 @@ def test_a_new_method_brings_its_section_its_stages_and_its_row() -> None:
     added = {name: needs for name, needs in more.items() if name not in known}
     assert added == {
         "few_shown": ("demonstrations", "mcts_sft"),
-        "evaluate_few_shown": ("few_shown",),
+        "evaluate_few_shown": ("tasks", "few_shown"),
     }
     assert list(more).index("mcts_sft") < list(more).index("few_shown")
     assert more["report"] == (*known["report"], "evaluate_few_shown")
@@ -172,7 +173,7 @@ def test_the_stage_hands_over_what_others_made_and_keeps_the_model(tmp_path: Pat
 
 
 def test_two_methods_cannot_give_one_figure(tmp_path: Path) -> None:
-    clashing = replace(FEW, describe=lambda forest, *, section, seed: {"num_preference_rows": 0})
+    clashing = replace(FEW, describe=lambda explored, *, section, seed: {"num_preference_rows": 0})
     config = read_config(config_of((*METHODS, clashing)), "miniature", [GIVEN])
     (tmp_path / "explore").mkdir()
     write_trajectories(tmp_path / "explore" / "trajectories.jsonl", [GOOD, BAD])
@@ -210,6 +211,17 @@ def test_mcts_sft_keeps_good_paths_and_the_demonstrations(
     trained = mcts_sft.train(**given, section=section, fitting=recorded)  # type: ignore[arg-type]
     assert recorded.asked == {"start": "strong", "trajectories": shown}
     assert trained.metrics == {"num_best_paths": 1, "num_steps": 1.0}
+    explored = Explored(build_forest([GOOD, WORSE]), [WORSE, GOOD], success_threshold=1.0)
+    figures = {
+        least: mcts_sft.describe(
+            explored, section=section.model_copy(update={"min_return": least}), seed=0
+        )
+        for least in (0.0, 1.0)
+    }
+    assert figures == {
+        0.0: {"num_kept_paths": 2, "num_kept_failures": 1},
+        1.0: {"num_kept_paths": 1, "num_kept_failures": 0},
+    }
     given["best_paths"] = [WORSE]
     with pytest.raises(InvalidInput, match=r"min_return 0.5 leaves none of 1 best paths"):
         mcts_sft.train(**given, section=section, fitting=recorded)  # type: ignore[arg-type]
@@ -241,7 +253,14 @@ def test_tree_dpo_s_options_reach_the_pairs(options: dict[str, Any], num_rows: i
     found = tree_dpo.rows_of(forest, section, seed=3)
     assert len(found) == num_rows
     assert found == tree_dpo.rows_of(forest, section, seed=3)
-    assert tree_dpo.describe(forest, section=section, seed=3) == {"num_preference_rows": num_rows}
+    explored = Explored(forest, [], success_threshold=1.0)
+    figures = tree_dpo.describe(explored, section=section, seed=3)
+    assert figures == {
+        "num_preference_rows": num_rows,
+        "num_undecided_rows": 0,
+        "num_alike_rows": 0,
+        "num_rows_without_action": 0,
+    }
 
 
 @pytest.mark.parametrize("reference", ["weak", "start"])

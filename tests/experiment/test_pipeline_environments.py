@@ -32,14 +32,16 @@ def report_of(config: dict[str, Any], cwd: Path) -> tuple[dict[str, Any], Path]:
     folder = cwd / "runs" / "smallest" / "report"
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     for row in report["rows"]:
-        assert row["num_tasks"] == config["tasks"]["test"]
+        asked = config["tasks"]["test"]
+        asked = asked if isinstance(asked, int) else asked[row["panel"]]["count"]
+        assert row["num_tasks"] == asked
         assert row["num_errors"] == 0, row
         assert 0 <= row["ci95"][0] <= row["avg_reward"] <= row["ci95"][1] <= 1
     return report, folder
 
 
 def rows_of(report: dict[str, Any]) -> tuple[str, ...]:
-    return tuple(row["method"] for row in report["rows"])
+    return tuple(dict.fromkeys(row["method"] for row in report["rows"]))
 
 
 def assert_says(folder: Path, title: str, settings: Sequence[str]) -> None:
@@ -62,13 +64,17 @@ def test_scienceworld_from_demonstrations_to_report(tmp_path: Path) -> None:
     environment = {
         "name": "scienceworld", "split_file": "split.json", "max_steps": 7, "num_processes": 2
     }  # fmt: skip
-    tasks = {"demonstrations": 2, "explore": 2, "test": 2}
+    tasks = {"demonstrations": 2, "explore": 2, "test": 2, "distinct": False}
     config = smallest(environment, tasks, decoding={"thought": False, "max_new_tokens": 14})
     report, folder = report_of(config, tmp_path)
     assert rows_of(report) == METHODS[1:]  # nothing is listed, so nothing is drawn at random
     assert report["config"]["decoding"]["actions"] == "free"
     settings = ["split file split.json", "at most 7 steps an episode", "2 demonstrations"]
     assert_says(folder, "Weak-to-strong on ScienceWorld", [*settings, "Random play left out"])
+    counts = report["tasks"]  # variations 0 and 4 open alike: only their ids tell them apart
+    assert counts["tasks.demonstrations"]["num_shared"] == 2
+    assert counts["tasks.explore"] == {"num_tasks": 2, "num_repeated": 2, "num_shared": 2}
+    assert counts["tasks.test.test"]["num_shared"] == 0
 
 
 def shirts_bought(count: int) -> list[Trajectory]:
@@ -108,15 +114,19 @@ def test_webshop_from_demonstrations_to_report(tmp_path: Path) -> None:
 
 def test_an_environment_of_one_s_own_with_demonstrations_from_a_file(tmp_path: Path) -> None:
     shutil.copy(EXAMPLE, tmp_path)
-    write_trajectories(tmp_path / "shown.jsonl", hunts([0, 2, 3, 5, 6]))
+    write_trajectories(tmp_path / "shown.jsonl", hunts(i for i in range(1000) if i % 3))
     environment = {"name": "gymnasium", "make": "own_environment:treasure", "max_steps": 8}
-    tasks = {"demonstrations": 3, "demonstrations_from": "shown.jsonl", "explore": 3, "test": 3}
+    panels = {"new": {"split": "train", "count": 3}, "unseen": {"split": "test", "count": 2}}
+    tasks = {"demonstrations": 3, "demonstrations_from": "shown.jsonl", "explore": 3}
+    tasks["test"] = panels  # type: ignore[assignment]
     prompt = {"instruction": "Open the chest."}
     report, folder = report_of(smallest(environment, tasks, prompt=prompt), tmp_path)
     assert rows_of(report) == METHODS
     settings = ["at most 8 steps an episode", "3 demonstrations from shown.jsonl"]
     assert_says(folder, "Weak-to-strong on own_environment:treasure", settings)
     assert "from 3 demonstrations and then" in (folder / "report.html").read_text()
+    assert "\n| Method | new | unseen |\n" in (folder / "report.md").read_text()
+    assert [row["panel"] for row in report["rows"]] == ["new"] * 6 + ["unseen"] * 6
 
     run_dir = tmp_path / "runs" / "smallest"
 
@@ -126,10 +136,11 @@ def test_an_environment_of_one_s_own_with_demonstrations_from_a_file(tmp_path: P
         assert all(text.startswith("Open the chest.\nYou are in the hall.") for text in opened)
         return sorted({int(t.task_id.rpartition("/")[2]) for t in played})
 
-    assert tasks_of("demonstrations") == [0, 2, 3]
-    assert tasks_of("explore") == [1, 4, 5]
-    assert tasks_of("ceiling_demonstrations") == [5]
-    assert tasks_of("evaluate_ceiling") == [20_000, 20_001, 20_002]
+    shown, explored = tasks_of("demonstrations"), tasks_of("explore")
+    assert all(number % 3 for number in shown)
+    assert len({*shown, *explored}) == 6
+    assert tasks_of("ceiling_demonstrations") == [number for number in explored if number % 3]
+    assert [number >= 20_000 for number in tasks_of("evaluate_ceiling")] == [False] * 3 + [True] * 2
     (first, *_) = read_trajectories(run_dir / "demonstrations" / "trajectories.jsonl")
     assert first.steps[0].response.startswith("Thought: The key first.\nAction: go ")
 
@@ -139,6 +150,8 @@ def test_an_environment_of_one_s_own_with_demonstrations_from_a_file(tmp_path: P
 
     again = w2stree("run", "smallest.yaml", cwd=tmp_path)
     assert "running" not in again.stdout
-    write_trajectories(tmp_path / "shown.jsonl", hunts([0, 2, 4, 5]))
+    write_trajectories(tmp_path / "shown.jsonl", hunts(i for i in range(1000) if i % 3 == 0))
     changed = w2stree("run", "smallest.yaml", cwd=tmp_path)
-    assert changed.stdout.splitlines()[0].split() == ["demonstrations", "running"]
+    assert [line.split() for line in changed.stdout.splitlines()][::2][:2] == [
+        ["tasks", "running"], ["demonstrations", "running"]
+    ]  # fmt: skip

@@ -105,6 +105,7 @@ def test_decoding_is_the_environment_s_in_process_and_free_on_a_server() -> None
             r"policy.* chosen token by token: set policy.tokenizer to the served model's directory",
         ),
         ("environment={name: scienceworld}", r"policy: random chooses .* ScienceWorld lists none"),
+        ("budget.tokens=300", r"budget.tokens counts token ids, and turns of policy: random have"),
         ("budget.episodes=0", r"budget: episodes is 0; give a number above 0, or null: no limit"),
         ("budget.episode=9", r"budget.episode: no such key; did you mean episodes\?"),
     ],
@@ -138,3 +139,18 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     if importlib.util.find_spec("openai") is not None:
         with pytest.raises(InvalidInput, match="no tokenizer_config"):
             make({"name": "openai", "model": "m", "tokenizer": tmp_path})
+
+
+@pytest.mark.train
+def test_a_model_s_template_can_be_named(model_dir: Path) -> None:
+    pytest.importorskip("openai")
+    own = make({"name": "transformers", "model": model_dir})
+    template = {"chat_template": "plain", "template_arguments": {"bos_token": "<|user|>"}}
+    plain = make({"name": "transformers", "model": model_dir, **template})
+    served = make({"name": "openai", "model": "weak", "tokenizer": model_dir, **template})
+    assert plain.tokenizer == served.tokenizer != own.tokenizer
+    with pytest.raises(InvalidInput, match="reads no 'enable_thinking'"):
+        make({**template, "name": "transformers", "model": model_dir,
+              "template_arguments": {"enable_thinking": False}})  # fmt: skip
+    with pytest.raises(ValidationError, match="give tokenizer"):
+        make({"name": "openai", "model": "weak", "chat_template": "plain"})

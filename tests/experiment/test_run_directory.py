@@ -189,3 +189,35 @@ def test_a_stage_that_does_not_make_its_files_fails(tmp_path: Path) -> None:
     with pytest.raises(RunDirectoryError, match=r"stage a did not write summary\.json"):
         run_stages(directory, [(spec, lambda _: None)], seed=0, announce=lambda *_: None)
     assert directory.manifest("a") is None
+
+
+def test_a_setting_that_is_read_late_redoes_what_reads_it(tmp_path: Path) -> None:
+    ran: list[str] = []
+
+    def run(**config: Any) -> list[str]:
+        def stage(name: str) -> Any:
+            def fill(out: StageWriter) -> None:
+                ran.append(name)
+                (out.folder / "result").write_text(name)
+
+            return fill
+
+        ran.clear()
+        directory = RunDirectory(tmp_path, config, may_change=("dpo", "evaluate.draws"))
+        specs = [
+            StageSpec("explore", ()),
+            StageSpec("dpo", ("explore",), reads=("dpo",)),
+            StageSpec("report", ("dpo",), reads=("dpo", "evaluate.draws")),
+        ]
+        stages = [(spec, stage(spec.name)) for spec in specs]
+        run_stages(directory, stages, seed=0, announce=lambda *_: None)
+        return list(ran)
+
+    first = {"seed": 1, "dpo": {"beta": 0.1}, "evaluate": {"draws": 10}}
+    assert run(**first) == ["explore", "dpo", "report"]
+    assert run(**first) == []
+    assert run(**{**first, "evaluate": {"draws": 20}}) == ["report"]
+    assert run(**first | {"dpo": {"beta": 0.5}}) == ["dpo", "report"]
+    assert json.loads((tmp_path / "config.json").read_text())["dpo"] == {"beta": 0.5}
+    with pytest.raises(RunDirectoryError, match="seed: 1 there, 2 now"):
+        run(**{**first, "seed": 2})

@@ -234,7 +234,7 @@ def test_trees_have_different_tasks(tmp_path: Path) -> None:
 
 def test_a_rule_is_told_in_one_way_or_not_at_all(forest: Forest) -> None:
     file = encode(forest)
-    names, offsets = b"sort_words" + b"all-MiniLM-L6-v2" + b"state_words", [0, 10, 26, 37]
+    names, offsets = b"sort_words" + b"all-MiniLM-L6-v2" + b"distinctions", [0, 10, 26, 38]
     assert bytes(int(b) for b in values(file, "rule.data")) == names
     assert values(file, "rule.offset") == offsets
     nothing: dict[str, list[float]] = {

@@ -12,12 +12,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import given
+from support.columns import columns_of, ids_of
 from support.comparisons import assert_same_forest
 from support.forest_files import EPISODES, reopen
 from support.strategies import episode, trajectory_lists
 
-from w2stree import Forest, InvalidInput, Trajectory, build_forest, open_forest
+from w2stree import (
+    Forest,
+    InvalidInput,
+    Merging,
+    Message,
+    Trajectory,
+    build_forest,
+    open_forest,
+)
 from w2stree.cli.app import main
+from w2stree.forest.build import build_forest_from_ids, build_forest_from_texts
 from w2stree.forest.parts import ForestParts
 from w2stree.forest.texts import TextColumn
 
@@ -136,6 +146,11 @@ def test_refuses_to_save_what_it_could_not_open(tmp_path: Path) -> None:
 # Trajectories given.
 
 
+def _answered(run: Trajectory, mark: str) -> Trajectory:
+    steps = tuple(replace(step, observation=step.observation + mark) for step in run.steps)
+    return replace(run, steps=steps)
+
+
 def test_takes_the_trajectories_it_was_built_from(saved: Path, forest: Forest) -> None:
     opened = open_forest(saved, trajectories=EPISODES)
     assert opened.trajectories == forest.trajectories
@@ -151,6 +166,16 @@ def test_takes_the_trajectories_it_was_built_from(saved: Path, forest: Forest) -
         (2, episode("aBcf", 0.5, "x"), r"trajectories\[2\].steps\[3\]: action is 'f'; .*'d'"),
         (0, episode("bb", 1.0, "x"), r"trajectories\[0\].steps\[0\]: action is 'b'; .*'a'"),
         (4, episode("q", 0.75, "x"), r"trajectories\[4\].steps\[0\]: action is 'q'; .*'e'"),
+        (
+            2,
+            _answered(EPISODES[2], "!"),
+            r"trajectories\[2\].steps\[0\]: observation is .*!'; the forest was built from ",
+        ),
+        (
+            2,
+            replace(EPISODES[2], prompt=(Message("user", "another"),)),
+            r"trajectories\[2\]: task 'x' has another prompt",
+        ),
     ],
 )
 def test_refuses_other_trajectories(saved: Path, i: int, other: Trajectory, match: str) -> None:
@@ -161,6 +186,36 @@ def test_refuses_other_trajectories(saved: Path, i: int, other: Trajectory, matc
 def test_refuses_fewer_trajectories(saved: Path) -> None:
     with pytest.raises(InvalidInput, match=r"6 trajectories given .*; .* built from 7"):
         open_forest(saved, trajectories=EPISODES[1:])
+
+
+@pytest.mark.parametrize("route", ["texts", "ids"])
+def test_columns_take_the_trajectories_they_are_of(route: str, forest: Forest) -> None:
+    """What columns do not hold can be given afterwards, to be checked like a file's."""
+    kept = EPISODES[:-1]
+    if route == "texts":
+        bare = build_forest_from_texts(**columns_of(kept))
+    else:
+        bare = build_forest_from_ids(**ids_of(kept))
+    assert bare.trajectories[0].prompt == ()
+    whole = bare.with_trajectories(EPISODES)
+    assert whole.trajectories == forest.trajectories
+    assert whole.digest() == forest.digest()
+    with pytest.raises(InvalidInput, match=r"trajectories\[0\].steps\[0\]: action is 'b'"):
+        bare.with_trajectories([episode("bb", 1.0, "x"), *EPISODES[1:]])
+
+
+def test_observations_are_compared_as_the_rule_merges_them() -> None:
+    """A normaliser's texts are equal or not; of similar ones the forest keeps one."""
+    runs = [_answered(run, mark) for run, mark in zip(EPISODES, "!?" * 9, strict=False)]
+    normal = Merging(normalize_observation=lambda text: text.rstrip("!?."))
+    similar = Merging(min_similarity=0.5, embed=lambda t: np.ones((len(t), 2)), guard=None)
+    for rule in (normal, similar):
+        forest = build_forest(EPISODES, merging=rule)
+        assert forest.with_trajectories(runs).trajectories == tuple(runs[:-1])
+    with pytest.raises(InvalidInput, match="observation is"):
+        build_forest(EPISODES, merging=normal).with_trajectories(
+            [_answered(EPISODES[0], "x"), *EPISODES[1:]]
+        )
 
 
 # What can go wrong while saving.

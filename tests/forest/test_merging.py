@@ -25,8 +25,9 @@ from w2stree import (
     merge_forests,
 )
 from w2stree.forest import build_forest_from_arrow, build_forest_from_ids, build_forest_from_texts
+from w2stree.forest.distinctions import distinctions
 from w2stree.forest.embedding import embed_sentences
-from w2stree.forest.merging import Merging, sort_words, state_words
+from w2stree.forest.merging import Merging, sort_words
 
 
 @pytest.fixture(autouse=True)
@@ -73,11 +74,11 @@ def test_a_known_function_and_its_name_are_one_rule() -> None:
         min_similarity=0.9,
         embed=embed_sentences,
         normalize_observation=sort_words,
-        guard=state_words,
+        guard=distinctions,
     )
     assert by_name == by_function and hash(by_name) == hash(by_function)
     assert by_function.embed == "all-MiniLM-L6-v2" and by_name.embedder is embed_sentences
-    assert by_name.normalizer is sort_words and by_name.guardian is state_words
+    assert by_name.normalizer is sort_words and by_name.guardian is distinctions
     assert by_name != replace(by_name, guard=None)
     assert by_name != replace(by_name, min_similarity=0.8)
 
@@ -100,7 +101,7 @@ def test_rules_are_equal_where_they_merge_alike() -> None:
         ({"embed": LetterCounts()}, "embed is given without min_similarity"),
         ({"embed": "MiniLM"}, "embed='MiniLM' is not known; .* function or .*'all-MiniLM-L6-v2'"),
         ({"normalize_observation": "os:remove"}, "'os:remove' is not known; .*'sort_words'"),
-        ({"guard": 3}, "guard=3 is not known; expected a function or one of 'state_words'"),
+        ({"guard": 3}, "guard=3 is not known; expected a function or one of 'distinctions'"),
     ],
 )
 def test_refuses_rules_that_make_no_sense(options: dict, message: str) -> None:
@@ -145,12 +146,12 @@ def test_normalised_texts_are_one_observation_known_by_the_first() -> None:
 
 
 def test_similar_observations_merge_and_are_reported() -> None:
-    runs = answered("x", "x x", "y", "x x", "x")
+    runs = answered("xx", "xxx", "y", "xxx", "xx")
     forest = build_forest(runs, merging=similar())
     assert forest.num_children[0] == 2
     (merge,) = forest.merges
-    assert (merge.made, merge.seen, merge.count) == ("x", "x x", 2)
-    assert [t.steps[0].observation for t in forest.trajectories] == ["x", "x x", "y", "x x", "x"]
+    assert (merge.made, merge.seen, merge.count) == ("xx", "xxx", 2)
+    assert [t.steps[0].observation for t in forest.trajectories] == ["xx", "xxx", "y", "xxx", "xx"]
 
 
 def test_embed_is_called_once_for_each_text_and_kept() -> None:
@@ -158,9 +159,9 @@ def test_embed_is_called_once_for_each_text_and_kept() -> None:
     rule = similar(embed=embed)
     forest = build_forest(answered("x", "y", "x"), merging=rule)
     grown = forest.add(answered("y", "z"))
-    other = [replace(t, task_id="other") for t in answered("z z")]
-    merge_forests([grown, build_forest(other, merging=rule)]).add(answered("x", "z z"))
-    assert embed.asked == ["x", "y", "z", "z z"]
+    other = [replace(t, task_id="other") for t in answered("zz")]
+    merge_forests([grown, build_forest(other, merging=rule)]).add(answered("x", "zz"))
+    assert embed.asked == ["x", "y", "z", "zz"]
     at_once = build_forest(answered("x", "y", "x") + answered("y", "z"), merging=similar())
     assert grown.parent.tolist() == at_once.parent.tolist()
 

@@ -11,14 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import oracle
 from support.comparisons import expected_rows, is_subsequence, rows
-from support.strategies import PAIR_RULES, RETURNS, trajectory_lists
+from support.strategies import PAIR_RULES, RETURNS, episode, trajectory_lists
 
-from w2stree import IdenticalTrajectories, Trajectory, build_forest
+from w2stree import IdenticalTrajectories, InvalidInput, Trajectory, build_forest
 
-# Next to the usual returns: gaps that overflow, that vanish beside the greater return, and the
-# smallest one there is.
-EXTREMES = [*RETURNS, 1.7e308, -1.7e308, 1e-20, 5e-324, 1.0 - 2**-53]
-RETURN_LISTS = st.sampled_from([RETURNS, EXTREMES, [0.0, 1.0], [0.0, -0.0, 1.0]])
+# Next to the usual returns: gaps that are rounding, and that are just more or less.
+NOISE = [*RETURNS, 1e-20, 5e-324, 1.0 - 2**-53, 0.9e-9, 1e-9, 1.1e-9, -0.9e-9, -1.1e-9]
+RETURN_LISTS = st.sampled_from([RETURNS, NOISE, [0.0, 1.0], [0.0, -0.0, 1.0]])
+# Gaps that overflow, that vanish beside the greater return, and the smallest one there is.
+EXTREMES = [*RETURNS, 1.7e308, -1.7e308, 1e15, 1e15 + 0.125, -1e15, 1e12 + 1, 1e12, 5e-324]
 TRAJECTORIES = RETURN_LISTS.flatmap(trajectory_lists)
 
 
@@ -37,6 +38,70 @@ def test_all_pairs_and_their_count(trajectories: list[Trajectory], rule: dict) -
     assert rows(pairs) == expected
     assert [(p.divergence, p.gap) for p in pairs] == [(e[0], e[3]) for e in expected]
     assert forest.count_pairs(**rule) == len(expected)
+
+
+@given(trajectory_lists(EXTREMES), st.sampled_from([0.0, 0.1, 0.125, 1.0, 1e15, 1e308]))
+@settings(max_examples=200)
+def test_any_finite_return(trajectories: list[Trajectory], min_gap: float) -> None:
+    forest = build_forest(trajectories)
+    expected = expected_rows(trajectories, {"min_gap": min_gap})
+    assert rows(forest.pairs(min_gap)) == expected
+    assert forest.count_pairs(min_gap) == len(expected)
+    best = forest.pairs(min_gap, strategy="best_worst")
+    assert rows(best) == oracle.best_worst(expected)
+
+
+@given(
+    st.integers(-1000, 1000), st.integers(0, 1000), st.integers(-3, 3), st.sampled_from([1, 2, 3])
+)
+@settings(max_examples=300)
+def test_bounds_hold_for_decimals(worse: int, gap: int, more: int, digits: int) -> None:
+    """Returns of a few digits as they are written: 0.3 - 0.2 >= 0.1."""
+    unit = 10**digits
+    returns = (worse + gap + more) / unit, worse / unit
+    forest = build_forest([episode(a, r) for a, r in zip("ab", returns, strict=True)])
+    is_apart = gap + more > 0 if gap == 0 else more >= 0
+    if gap + more >= 0:
+        assert forest.count_pairs(gap / unit) == is_apart
+    wide = {"return_range": (-4000.0, 4000.0)}
+    threshold = (worse + gap + 4000 * unit) / (8000 * unit)
+    if more >= 0 and gap > 0:
+        assert forest.count_pairs(success_threshold=threshold, **wide) == 1
+
+
+@pytest.mark.parametrize(
+    ("better", "worse", "min_gap"),
+    [(0.3, 0.2, 0.1), (0.83, 0.73, 0.1), (1.0, 0.9, 0.1), (100.3, 100.2, 0.1), (-0.2, -0.3, 0.1)],
+)
+def test_a_gap_of_exactly_min_gap_is_enough(better: float, worse: float, min_gap: float) -> None:
+    forest = build_forest([episode("a", better), episode("b", worse)])
+    assert better - worse < min_gap or better - worse == pytest.approx(min_gap)
+    assert forest.count_pairs(min_gap) == len(forest.pairs(min_gap)) == 1
+    assert forest.count_pairs(min_gap + 1e-6) == 0
+
+
+def test_rounding_makes_no_pair() -> None:
+    forest = build_forest([episode("a", 0.1 + 0.2), episode("b", 0.3)])
+    assert forest.count_pairs() == forest.summary().num_pairs == len(forest.pairs()) == 0
+
+
+def test_ten_rewards_of_a_tenth_are_a_success() -> None:
+    forest = build_forest([episode("a", sum([0.1] * 10)), episode("b", 0.9)])
+    assert forest.count_pairs(success_threshold=1.0) == 1
+
+
+def test_a_threshold_needs_the_range_of_returns() -> None:
+    forest = build_forest([episode("a", 100.0), episode("b", 60.0), episode("c", 10.0)])
+    assert forest.count_pairs() == 3
+    for ask in (forest.pairs, forest.count_pairs, forest.stream_pairs):
+        with pytest.raises(
+            InvalidInput, match=r"\[0\] of task 'task': total_return 100 is outside"
+        ):
+            ask(success_threshold=1.0)
+    assert forest.count_pairs(success_threshold=1.0, return_range=(0, 100)) == 2
+    assert forest.count_pairs(50.0, success_threshold=0.5, return_range=(0, 100)) == 2
+    with pytest.raises(InvalidInput, match=r"total_return 60 is outside \[0, 50\]"):
+        build_forest([episode("b", 60.0)]).pairs(return_range=(0, 50))
 
 
 @given(TRAJECTORIES, PAIR_RULES)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from w2stree import (
     SearchResult,
     Step,
     Trajectory,
+    _core,
     build_forest,
 )
 
@@ -29,6 +31,14 @@ def quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", IdenticalTrajectories)
         yield
+
+
+def search_core(forest: Forest, options: dict) -> SearchResult:
+    """The core takes returns of any magnitude, also those that no range of doubles holds."""
+    defaults = {"exploration": 1.41, "stop_arm": True, "backup": "mean", "min_visits": 0}
+    others = {"num_paths": 1, "patience": None, "resume": None, "num_threads": 1}
+    core = _core.search(forest.core, **{**defaults, **others, **options}, return_scale=1.0)
+    return SearchResult(forest, core)
 
 
 def assert_equal_to_oracle(trajectories: list[Trajectory], options: dict) -> SearchResult:
@@ -69,6 +79,77 @@ def test_continuing_equals_searching_at_once(
         left -= part
     assert result is not None
     assert_same_search(result, at_once)
+
+
+# Endings inside -------------------------------------------------------------------------------
+
+
+def snapshots(returns: list[float]) -> list[Trajectory]:
+    """Runs of one task, each a prefix of the next."""
+    steps = tuple(Step(f"edit line {i}", "done") for i in range(len(returns)))
+    return [
+        Trajectory("task", PROMPT, steps[: i + 1], value, "truncated")
+        for i, value in enumerate(returns)
+    ]
+
+
+@pytest.mark.parametrize("num_runs", [2, 20, 60])
+@pytest.mark.parametrize("backup", ["mean", "max"])
+def test_a_success_behind_endings_is_found_in_as_many_descents(num_runs: int, backup: str) -> None:
+    forest = build_forest(snapshots([0.0] * (num_runs - 1) + [1.0]))
+    for num_simulations in (num_runs, num_runs + 1, 2 * num_runs, 1000):
+        result = forest.search(num_simulations=num_simulations, backup=backup)
+        assert result.best_trajectory.tolist() == [num_runs - 1]
+    options = {"num_simulations": 300, "min_visits": 10, "num_paths": num_runs, "backup": backup}
+    assert_equal_to_oracle(snapshots([0.0] * (num_runs - 1) + [1.0]), options)
+
+
+@given(
+    st.lists(st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.7]), min_size=1, max_size=19),
+    st.sampled_from(["mean", "max"]),
+)
+@settings(max_examples=60)
+def test_endings_of_any_return_do_not_hide_a_success(returns: list[float], backup: str) -> None:
+    forest = build_forest(snapshots([*returns, 1.0]))
+    result = forest.search(num_simulations=1000, backup=backup)
+    assert result.best_trajectory.tolist() == [len(returns)]
+
+
+@given(st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0]), min_size=2, max_size=12))
+@settings(max_examples=60)
+def test_stopping_wins_where_it_is_best(returns: list[float]) -> None:
+    """The greatest of greedy's choices: no ending before it is better, ties to the shortest."""
+    result = build_forest(snapshots(returns)).search(num_simulations=5000, backup="max")
+    assert result.best_trajectory.tolist() == [returns.index(max(returns))]
+
+
+def test_stop_needs_one_visit() -> None:
+    """Its value is known: min_visits does not set it aside, as it does a child."""
+    trajectories = [
+        Trajectory("task", PROMPT, steps, value, "done")
+        for steps, value in [
+            ((Step("a", "ok"),), 0.6),
+            ((Step("a", "ok"), Step("b", "ok")), 0.59),
+            ((Step("a", "ok"), Step("c", "ok")), 0.58),
+        ]
+    ]
+    options = {"num_simulations": 60, "min_visits": 10}
+    result = assert_equal_to_oracle(trajectories, options)
+    assert result.stop_visit_count[1] == 1
+    assert result.best_trajectory.tolist() == [0]
+
+
+@given(trajectory_lists([0.0, 0.125, 0.5, 0.75, 1.0]), SEARCHES, st.integers(-9, 9))
+@settings(max_examples=100)
+def test_a_range_is_a_scale(trajectories: list[Trajectory], options: dict, power: int) -> None:
+    """Returns and range times a power of two: the same descents, to the bit."""
+    scale = 2.0**power
+    larger = [replace(t, total_return=t.total_return * scale) for t in trajectories]
+    unit = build_forest(trajectories).search(**{**options, "return_range": (0, 1)})
+    scaled = build_forest(larger).search(**{**options, "return_range": (0, scale)})
+    for name in ("visit_count", "stop_visit_count", "path_end_node", "num_simulations"):
+        assert getattr(unit, name).tobytes() == getattr(scaled, name).tobytes(), name
+    assert (unit.value_sum * scale).tobytes() == scaled.value_sum.tobytes()
 
 
 # Near ties ------------------------------------------------------------------------------------
@@ -193,13 +274,18 @@ def test_magnitudes(
     returns: list[list[float]], exploration: float, backup: str, stop_arm: bool
 ) -> None:
     options = {"num_simulations": 100, "exploration": exploration, "backup": backup}
-    assert_equal_to_oracle(bush(returns), {**options, "stop_arm": stop_arm})
+    options["stop_arm"] = stop_arm
+    trajectories = bush(returns)
+    result = search_core(build_forest(trajectories), options)
+    assert_search_equals_oracle(result, trajectories, options)
 
 
 def test_magnitudes_among_many_arms() -> None:
     for extremes in ([0.5, 1e300], [0.5, 1e308], [1e-310, 5e-324], [1e270, 1e271, -1e271]):
-        returns = [extremes[arm % len(extremes)] for arm in range(130)]
-        assert_equal_to_oracle(star(returns), {"num_simulations": 600})
+        trajectories = star([extremes[arm % len(extremes)] for arm in range(130)])
+        options = {"num_simulations": 600}
+        result = search_core(build_forest(trajectories), options)
+        assert_search_equals_oracle(result, trajectories, options)
 
 
 # Continuing -----------------------------------------------------------------------------------
@@ -210,6 +296,7 @@ def test_continuing_refuses_another_search(two_forests: tuple[Forest, Forest]) -
     earlier = forest.search(num_simulations=10)
     for options, message in [
         ({"exploration": 1.0}, "exploration=1; resume was searched with 1.41"),
+        ({"return_range": (0, 2)}, r"return_range=\(0.0, 2.0\); resume was searched with \(0.0, 1"),
         ({"stop_arm": False}, "stop_arm differs from that of resume"),
         ({"backup": "max"}, "backup differs from that of resume"),
     ]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from support.strategies import PROMPT, episode, trajectory_lists
 from w2stree import Forest, InvalidInput, Step, Trajectory, build_forest, merge_forests, open_forest
 from w2stree.errors import ForestFileError
 from w2stree.forest.merging import Merging
+from w2stree.forest.stored_rule import StoredRule
 from w2stree.shorten import quoted
 
 pytestmark = pytest.mark.filterwarnings("ignore::w2stree.IdenticalTrajectories")
@@ -79,7 +81,7 @@ def test_merges_and_rule_survive(
 
 
 def test_a_foreign_function_must_be_given_to_grow(tmp_path: Path) -> None:
-    runs = answered("x", "x x", "ok")
+    runs = answered("xx", "xxx", "ok")
     forest = build_forest(runs, merging=SIMILAR)
     opened = reopen(forest, tmp_path)
     assert opened.digest() == forest.digest() and len(opened.merges) == 1  # it can be read
@@ -101,6 +103,23 @@ def test_a_foreign_function_must_be_given_to_grow(tmp_path: Path) -> None:
     assert (tmp_path / "again").read_bytes() == (tmp_path / "f").read_bytes()
 
 
+def test_a_forest_of_the_retired_guard_is_read_and_does_not_grow(tmp_path: Path) -> None:
+    rule = StoredRule(0.9, "", "all-MiniLM-L6-v2", "state_words")  # as earlier versions wrote it
+    forest = build_forest(answered("x", "y"))
+    opened = reopen(Forest(replace(forest.parts, rule=rule)), tmp_path)
+    assert opened.digest() == forest.digest() and len(opened.pairs()) == len(forest.pairs())
+    with pytest.raises(
+        InvalidInput, match=r"guard 'state_words' of an earlier version.*again from"
+    ):
+        opened.add(answered("z"))
+    with pytest.raises(InvalidInput, match=r"guard 'state_words' of an earlier version"):
+        merge_forests([opened, build_forest(answered("z", task_id="other"))])
+    with pytest.raises(InvalidInput, match=r"guard 'state_words' of an earlier version"):
+        open_forest(tmp_path / "f", merging=Merging(min_similarity=0.9, embed="all-MiniLM-L6-v2"))
+    opened.save(tmp_path / "again")
+    assert (tmp_path / "again").read_bytes() == (tmp_path / "f").read_bytes()
+
+
 def renamed(texts: list[str]) -> np.ndarray:
     return letters(texts)
 
@@ -109,7 +128,7 @@ def renamed(texts: list[str]) -> np.ndarray:
     ("other", "message"),
     [
         (Merging(min_similarity=0.8, embed=letters), "min_similarity=0.8; .*=0.9"),
-        (Merging(min_similarity=0.9, embed=letters, guard=None), "guard=None; .*'state_words'"),
+        (Merging(min_similarity=0.9, embed=letters, guard=None), "guard=None; .*'distinctions'"),
         (Merging(min_similarity=0.9, embed="all-MiniLM-L6-v2"), "embed='all-.*embed=.*:letters'"),
         (Merging(min_similarity=0.9, embed=renamed), "embed=.*:renamed'.*embed=.*:letters'"),
         (

@@ -65,7 +65,7 @@ def by_enumeration(tokenizer: Any, probabilities: Probabilities) -> dict[str, fl
     """
     chat = ChatFormat(tokenizer)
     marks = {tokenizer.eos_token_id, *chat.end_ids}
-    whole = {a: chat.encode(f"Action: {a}") for a in ACTIONS}
+    whole = {a: chat.turn_ids(f"Action: {a}")[: -len(chat.end_ids)] for a in ACTIONS}
     found = {}
     for action, ids in whole.items():
         found[action] = 1.0

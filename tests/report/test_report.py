@@ -24,11 +24,13 @@ from w2stree.experiment.config import load_config
 from w2stree.experiment.methods import METHODS as ALL_METHODS
 from w2stree.experiment.parts import Parts
 from w2stree.experiment.run_directory import RunDirectory, StageSpec, StageWriter, write_json
+from w2stree.experiment.stages import choose
 from w2stree.experiment.stages.context import Context
 from w2stree.experiment.stages.measure import report as report_stage
 from w2stree.experiment.stages.tree import tree as tree_stage
 from w2stree.report.report import html_page, json_record, markdown
 from w2stree.report.text import DASH, MINUS, percent, signed
+from w2stree.rollouts.task_choice import Chosen
 
 METHODS = [method.name for method in ALL_METHODS]
 SKILLS = dict(zip(METHODS, (0.25, 0.82, 0.86, 0.86, 0.93, 0.96), strict=True))
@@ -38,9 +40,16 @@ class Run(Context):
     """A run whose tasks no environment has to name."""
 
     def parts(self) -> Parts:
-        parts = [field.name for field in dataclasses.fields(Parts)]
-        counts = {part: getattr(self.config.tasks, part) for part in parts}
-        return Parts(**{part: [f"{part}/{i}" for i in range(n)] for part, n in counts.items()})
+        tasks = self.config.tasks
+        return Parts(
+            made_up("demonstrations", tasks.demonstrations),
+            made_up("explore", tasks.explore),
+            {name: made_up(name, panel.count) for name, panel in tasks.test.items()},
+        )
+
+
+def made_up(part: str, count: int) -> Chosen:
+    return Chosen({f"{part}/{i}": f"{part} {i}" for i in range(count)}, num_repeated=1)
 
 
 def make_run(
@@ -60,6 +69,8 @@ def make_run(
 
     def write(name: str, needs: tuple[str, ...], trajectories: list[Trajectory], **metrics: Any):
         with directory.write(StageSpec(name, needs), seed=0) as writer:
+            if name == "tasks":
+                choose.tasks(context, writer)
             if trajectories:
                 write_trajectories(writer.folder / "trajectories.jsonl", trajectories)
             writer.metrics.update(metrics)
@@ -67,15 +78,18 @@ def make_run(
                 tree_stage(context, writer)
                 write_json(writer.folder / "forest.json", statistics(explored))
 
-    explored = play(context.parts().explore, 0.82, num_runs=6, seed=1)
+    explored = play(context.parts().explore.task_ids, 0.82, num_runs=6, seed=1)
+    write("tasks", (), [])
     write("sft_weak", (), [], num_parameters=840_000, tokens_per_s=6800.4, first_loss=math.nan)
     write("sft_strong", (), [], num_parameters=5_100_000, tokens_per_s=1750.0)
     write("explore", ("sft_weak",), explored, generated_tokens_per_s=812.3)
     write("tree", ("explore",), [])
     for i, method in enumerate(METHODS):
         skill = {**SKILLS, **skills}[method]
-        needs = (method,) if method in ("sft_weak", "sft_strong") else ()
-        write(f"evaluate_{method}", needs, play(context.parts().test, skill, num_runs=1, seed=i))
+        needs = ("tasks", method) if method in ("sft_weak", "sft_strong") else ("tasks",)
+        write(
+            f"evaluate_{method}", needs, play(context.parts().all_test, skill, num_runs=1, seed=i)
+        )
     return context
 
 
@@ -117,6 +131,9 @@ def test_json_has_the_promised_shape(files: dict[str, str]) -> None:
     difference = by_method["mcts_sft"]["avg_reward"] - by_method["sft_weak"]["avg_reward"]
     assert by_method["mcts_sft"]["diff_to_sft_weak"]["mean"] == pytest.approx(difference)
     assert record["forest"]["num_trees"] == 40
+    assert record["tasks"]["tasks.test.test"] == {
+        "num_tasks": 40, "num_repeated": 1, "num_shared": 0
+    }  # fmt: skip
     assert record["versions"]["python"] == ".".join(map(str, sys.version_info[:3]))
     assert record["config"]["environment"]["game"] == load_config("quickstart").environment.game
 
@@ -124,9 +141,9 @@ def test_json_has_the_promised_shape(files: dict[str, str]) -> None:
 def test_stages_are_in_the_order_of_the_story_and_hold_no_nan(files: dict[str, str]) -> None:
     stages = json.loads(files["report.json"])["stages"]
     names = [s["stage"] for s in stages]
-    assert names[:3] == ["evaluate_random", "sft_weak", "evaluate_sft_weak"]
+    assert names[:4] == ["tasks", "evaluate_random", "sft_weak", "evaluate_sft_weak"]
     assert names[-2:] == ["explore", "tree"]
-    assert stages[1]["metrics"]["first_loss"] is None
+    assert stages[2]["metrics"]["first_loss"] is None
     assert '"first_loss": null' in files["report.json"]
     assert "NaN" not in files["report.html"] + files["report.md"] + files["report.json"]
 
@@ -198,7 +215,7 @@ def test_undefined_pgr_is_null_and_a_dash() -> None:
     assert f"| {DASH} |" in markdown(report)
     assert "PGR is undefined here" in markdown(report)
     assert "PGR is undefined here" in html_page(report)
-    broken = dataclasses.replace(report.rows[0], pgr=math.nan, mean_steps=math.inf)
+    broken = dataclasses.replace(report.panels[0].rows[0], pgr=math.nan, mean_steps=math.inf)
     first = json_record(small_report(rows=[broken]))["rows"][0]
     assert first["pgr"] is first["mean_steps"] is None
 

@@ -79,7 +79,7 @@ def attacked() -> Report:
         },
         config=config,
         rows=[
-            *small_report().rows,
+            *small_report().panels[0].rows,
             dataclasses.replace(row(method, 0.5, weak=GAIN, strong=NOTHING), num_errors=1),
         ],
         stages=[stage],

@@ -12,13 +12,14 @@ import pytest
 from support.lock import Lock
 
 from bench.faults import environments
+from w2stree.environments.gymnasium import GymnasiumEnvironment
 from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.errors import (
     ContextExceeded,
+    CutReturns,
     EpisodesCutShort,
     ExplorationFailure,
     IdenticalTrajectories,
-    InvalidInput,
     JournalError,
     ModelFailure,
     TurnsWithoutAction,
@@ -30,7 +31,6 @@ from w2stree.rollouts.exploration import (
     Budget,
     Exploration,
     Progress,
-    choose_tasks,
     plan_episodes,
 )
 from w2stree.rollouts.rollout import EpisodePlan
@@ -75,6 +75,37 @@ def rows(path: Path) -> list[str]:
     return sorted(t.to_json() for t in read_journal(path).trajectories)
 
 
+def test_returns_that_were_cut_are_said_once_with_their_number(path: Path) -> None:
+    buttons = functools.partial(
+        GymnasiumEnvironment, "support.games:Buttons", score_range=(-3, 0), max_steps=5
+    )
+    plans = plan_episodes([f"Buttons/train/{i}" for i in range(4)], [Sampling()], seed=1)
+    with EnvironmentPool(buttons, 2) as pool, pytest.warns(CutReturns) as caught:
+        play(path, pool, plans)
+    raw = [t.origin.raw_return for t in read_journal(path).trajectories]
+    cut = [value for value in raw if value is not None]
+    assert 0 < len(cut) < 4 and max(cut) < -3
+    (message,) = [str(w.message) for w in caught if w.category is CutReturns]
+    assert message.startswith(f"{len(cut)} of 4 runs have scores beyond the environment's score_r")
+    assert f"({min(cut):g} to {max(cut):g})" in message
+
+
+class Beyond(Lock):
+    """Its score is not on [0, 1]."""
+
+    def step(self, action: str) -> Any:
+        *answer, info = super().step(action)
+        return *answer, {**info, "score": 5.0}
+
+
+def test_a_score_that_no_adapter_put_on_the_unit_range_is_an_error(path: Path) -> None:
+    with EnvironmentPool(Beyond, 1) as pool:
+        play(path, pool, PLANS[:1], max_attempts=1)
+    (trajectory,) = read_journal(path).trajectories
+    assert trajectory.status == "error"
+    assert trajectory.origin.error == "the environment's score is 5; an adapter puts it on [0, 1]"
+
+
 def test_the_plan_is_tasks_times_samplings() -> None:
     assert [(p.task_id, p.sample_index, p.sampling) for p in PLANS[:4]] == [
         ("lock/0", 0, Sampling()),
@@ -93,12 +124,6 @@ def test_the_papers_six() -> None:
     tuned = [(s.temperature, s.top_p) for s in PAPER_SAMPLINGS if s.model == "tuned"]
     assert tuned == [(0.7, 0.9), (0.0, 1.0), (1.0, 0.8), (1.0, 0.8), (1.0, 0.9)]
     assert PAPER_SAMPLINGS[5] == Sampling(0.7, 0.9, model="base")
-
-
-def test_tasks_are_chosen_by_number(pool: EnvironmentPool) -> None:
-    assert choose_tasks(pool, "train", first=2, count=2) == ["lock/2", "lock/3"]
-    with pytest.raises(InvalidInput, match="21 tasks of train are asked for; it has 20"):
-        choose_tasks(pool, "train", first=19, count=2)
 
 
 def test_every_sample_is_played_once(pool: EnvironmentPool, path: Path) -> None:

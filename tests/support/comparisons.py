@@ -116,8 +116,14 @@ def assert_search_equals_oracle(
 def assert_search_equals_demo(
     forest: Forest, trajectories: Sequence[Trajectory], num_simulations: int, exploration: float
 ) -> None:
-    """The search without stop arm against the authors' demo."""
-    result = forest.search(num_simulations=num_simulations, exploration=exploration, stop_arm=False)
+    """The search without stop arm against the authors' demo, for returns from -1 to 1: a range
+    twice as wide, and half the exploration, which is exact."""
+    result = forest.search(
+        num_simulations=num_simulations,
+        exploration=exploration / 2,
+        return_range=(-1.0, 1.0),
+        stop_arm=False,
+    )
     for tree_id, task_id in enumerate(forest):
         root = oracle.demo_build([t for t in trajectories if t.task_id == task_id])
         oracle.demo_search(root, num_simulations, exploration)

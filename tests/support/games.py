@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
+import numpy as np
+
 
 class Discrete:
     """A stand-in for the space class of Gymnasium and of older Gym: the adapter asks its name."""
@@ -26,6 +28,8 @@ class Doors:
     def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
         if action == "explode":
             raise RuntimeError("out of powder")
+        if action == "everything":
+            return "inf", float("inf"), False, False, {}
         if action == "nothing":
             return "nan", float("nan"), False, False, {}
         self.left -= action == "open"
@@ -55,6 +59,26 @@ class Masked(Buttons):
         return *super().step(action)[:4], {"action_mask": [0, 1]}  # type: ignore[return-value]
 
 
+class Arrays(Buttons):
+    """Answers in arrays: `size` numbers, of which one in the middle tells the states apart."""
+
+    def __init__(self, size: int = 5000, *, nested: bool = False) -> None:
+        self.size, self.nested = size, nested
+
+    def reset(self, *, seed: int | None = None) -> tuple[Any, dict[str, Any]]:
+        self.left = 9
+        return self._seen(), {}
+
+    def step(self, action: int) -> Any:
+        answer = super().step(action)[1:]
+        return self._seen(), *answer
+
+    def _seen(self) -> Any:
+        seen = np.zeros(self.size, np.float32)
+        seen[self.size // 2] = np.float32(0.1) + self.left * np.float32(2**-27)
+        return {"grid": seen, "left": (np.arange(3), self.left)} if self.nested else seen
+
+
 class Old(Buttons):
     """Gym before 0.26: done in one."""
 
@@ -81,10 +105,13 @@ class Named(Doors):
 
 
 class Circular(Doors):
-    """The same tasks in every split."""
+    """The same six tasks in every split."""
 
     def tasks(self, split: str) -> list[str]:
         return [f"round/{i}" for i in range(6)]
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[str, dict[str, Any]]:
+        return super().reset(seed=int(options["task"].rpartition("/")[2]))
 
 
 class Unseeded:

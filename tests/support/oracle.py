@@ -96,10 +96,13 @@ def pairs(
     roots: dict[str, Node],
     min_gap: float,
     success_threshold: float | None = None,
+    return_range: tuple[float, float] = (0.0, 1.0),
 ) -> list[Pair]:
     """By node in pre-order; then chosen by action (as first seen among the children), return,
-    index; then rejected by return, index."""
+    index; then rejected by return, index. What is equal but for rounding is equal."""
     found = []
+    low, high = return_range
+    success = None if success_threshold is None else low + success_threshold * (high - low)
     for number, node in enumerate(all_nodes(roots)):
         action_number = {a: i for i, a in enumerate(dict.fromkeys(a for a, _ in node.children))}
         action = {i: _action_at(trajectories[i], node.depth) for i in node.through}
@@ -108,13 +111,23 @@ def pairs(
         for chosen in sorted(by_return, key=lambda i: action_number[action[i]]):
             for rejected in by_return:
                 better, worse = (trajectories[i].total_return for i in (chosen, rejected))
-                if action[chosen] == action[rejected] or not better > worse:
+                if action[chosen] == action[rejected] or not better > worse + close(worse):
                     continue
-                if success_threshold is not None and not better >= success_threshold > worse:
+                if success is not None and not (
+                    at_least(better, success) and not at_least(worse, success)
+                ):
                     continue
-                if better - worse >= min_gap:
+                if at_least(better, worse + min_gap):
                     found.append((number, chosen, rejected, better - worse))
     return found
+
+
+def close(value: float) -> float:
+    return 1e-12 * max(1000.0, abs(value))
+
+
+def at_least(value: float, threshold: float) -> bool:
+    return value >= threshold - close(threshold)
 
 
 def best_worst(found: Sequence[Pair]) -> list[Pair]:
@@ -146,6 +159,7 @@ class Search:
 
     num_simulations: int
     exploration: float = 1.41
+    return_range: tuple[float, float] = (0.0, 1.0)
     stop_arm: bool = True
     backup: str = "mean"
     min_visits: int = 0
@@ -189,21 +203,29 @@ class Search:
         if len(arms) == 1:
             return arms[0]
         log_total = log(sum(arm.visit_count for arm in arms) + 1e-12)
+        low, high = self.return_range
+        exploration = self.exploration * (high - low)
 
         def score(arm: Statistics) -> float:
-            return self.value(arm) + self.exploration * math.sqrt(log_total / arm.visit_count)
+            if arm is node.stop:  # one visit tells all of it: nothing to explore
+                return self.value(arm)
+            return self.value(arm) + exploration * math.sqrt(log_total / arm.visit_count)
 
         return max(arms, key=score)
 
-    def exploit(self, arms: list[Statistics]) -> Statistics:
-        arms = [arm for arm in arms if arm.visit_count >= self.min_visits] or arms
+    def exploit(self, node: Node, arms: list[Statistics]) -> Statistics:
+        def is_visited_enough(arm: Statistics) -> bool:
+            is_known = arm is node.stop and node.children and arm.visit_count > 0
+            return is_known or arm.visit_count >= self.min_visits
+
+        arms = [arm for arm in arms if is_visited_enough(arm)] or arms
         if self.stop_arm:
             arms = [arm for arm in arms if arm.visit_count > 0] or arms[:1]
         return max(arms, key=lambda arm: self.value(arm) if arm.visit_count > 0 else -999999)
 
     def greedy_end(self, root: Node) -> Node:
         node = root
-        while isinstance(arm := self.exploit(self.arms(node)), Node):
+        while isinstance(arm := self.exploit(node, self.arms(node)), Node):
             node = arm
         return node
 
@@ -211,7 +233,7 @@ class Search:
         ends = [self.greedy_end(root)]
         while len(ends) < self.num_paths and has_other_ending(root, ends):
             node = root
-            while isinstance(arm := self.exploit(self.arms_to_others(node, ends)), Node):
+            while isinstance(arm := self.exploit(node, self.arms_to_others(node, ends)), Node):
                 node = arm
             ends.append(node)
         return [

@@ -49,7 +49,8 @@ def random_rule(random: Random) -> dict:
     """Which pairs are wanted."""
     return {
         "min_gap": random.choice([0.0, 0.0, 0.1, 0.3 - 0.1, 0.5, 1.0]),
-        "success_threshold": random.choice([None, 0.0, 0.3, 0.5, 1.0]),
+        "success_threshold": random.choice([None, 0.0, 0.3, 0.5, 0.65, 1.0]),
+        "return_range": random.choice([(-1.0, 1.0), (-1.5, 2.0)]),
     }
 
 
@@ -57,6 +58,7 @@ def random_search(random: Random) -> dict:
     return {
         "num_simulations": random.choice([1, 2, 7, 20, 60]),
         "exploration": random.choice([0.0, 0.1, 1.41, 100.0]),
+        "return_range": random.choice([(-1.0, 1.0), (-1.5, 2.0)]),
         "stop_arm": random.random() < 0.5,
         "backup": random.choice(["mean", "max"]),
         "min_visits": random.choice([0, 1, 3, 20]),

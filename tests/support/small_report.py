@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Sequence
 from html.parser import HTMLParser
 from typing import Any
 
 from w2stree.evaluation import Estimate, MethodResult
 from w2stree.experiment.config import load_config
-from w2stree.report.text import MethodText, Report
+from w2stree.report.text import MethodText, Panel, Report
 
 NOTHING = Estimate(0.0, (0.0, 0.0))
+UNCLEAR = Estimate(0.0, (-0.06, 0.06))
 GAIN, LOSS = Estimate(0.1, (0.02, 0.18)), Estimate(-0.1, (-0.18, -0.02))
 
 
@@ -21,7 +23,8 @@ def row(method: str, mean: float, *, weak: Estimate, strong: Estimate) -> Method
     return MethodResult(method, mean, (low, high), 0.5, (0.4, 0.6), None, 40, 0, 9.5, differences)
 
 
-def small_report(**changes: Any) -> Report:
+def small_report(*, rows: Sequence[MethodResult] | None = None, **changes: Any) -> Report:
+    """With changes to its fields; `rows` are those of its one panel."""
     report = Report(
         title="Weak-to-strong on chess",
         settings=["seed 0", "at most 12 moves"],
@@ -35,14 +38,23 @@ def small_report(**changes: Any) -> Report:
         strong="sft_strong",
         ceiling="ceiling",
         config=load_config("quickstart").model_dump(mode="json"),
-        rows=[
-            row("sft_weak", 0.4, weak=NOTHING, strong=LOSS),
-            row("distilled", 0.5, weak=GAIN, strong=NOTHING),
+        tasks={"tasks.explore": {"num_tasks": 3, "num_repeated": 2, "num_shared": 0}},
+        panels=[
+            Panel(
+                "test",
+                "train",
+                [
+                    row("sft_weak", 0.4, weak=NOTHING, strong=LOSS),
+                    row("distilled", 0.5, weak=GAIN, strong=UNCLEAR),
+                ],
+            )
         ],
         forest={"num_trees": 3, "merge_rate": 0.25},
         stages=[{"stage": "explore", "seconds": 1.5, "peak_memory_mb": 100.0, "metrics": {}}],
         versions={"python": "3.11"},
     )
+    if rows is not None:
+        changes["panels"] = [dataclasses.replace(report.panels[0], rows=rows)]
     return dataclasses.replace(report, **changes)
 
 

@@ -14,7 +14,7 @@ ACTIONS = ["go", "Go", "go ", "", "é", "e\u0301", "打开 门", "🗝"]
 OBSERVATIONS = ["", "ok", "ok\n"]
 
 # Ties, near-ties and rounding: 0.1 + 0.2 != 0.3.
-RETURNS = [0.0, 1.0, 0.5, 0.1, 0.2, 0.3, 0.1 + 0.2, 1 / 3, -0.0, -1.0]
+RETURNS = [0.0, 1.0, 0.5, 0.1, 0.2, 0.3, 0.1 + 0.2, 1 / 3, -0.0, -1.0, 0.9999999999999999]
 DYADIC = [0.0, 0.25, 0.5, 0.75, 1.0]  # sums of these are exact in any order
 
 # The options of `Forest.search` and of `Forest.pairs`.
@@ -22,6 +22,7 @@ SEARCHES = st.fixed_dictionaries(
     {
         "num_simulations": st.sampled_from([1, 2, 3, 7, 50, 200]),
         "exploration": st.sampled_from([0.0, 0.1, 1.41, 100.0]),
+        "return_range": st.sampled_from([(-1.0, 1.0), (-1.5, 2.0)]),
         "stop_arm": st.booleans(),
         "backup": st.sampled_from(["mean", "max"]),
         "min_visits": st.sampled_from([0, 1, 3, 20]),
@@ -32,7 +33,8 @@ SEARCHES = st.fixed_dictionaries(
 PAIR_RULES = st.fixed_dictionaries(
     {
         "min_gap": st.sampled_from([0.0, 0.1, 0.2, 0.5, 0.3 - 0.1, 1.0, 1.5, 1e308]),
-        "success_threshold": st.sampled_from([None, 0.0, 0.3, 0.5, 1.0, -1.0, 2.0]),
+        "success_threshold": st.sampled_from([None, 0.0, 0.3, 0.5, 0.65, 1.0, -1.0, 2.0]),
+        "return_range": st.sampled_from([(-1.0, 1.0), (-1.5, 2.0)]),
     }
 )
 

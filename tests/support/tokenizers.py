@@ -61,8 +61,9 @@ def sentencepiece(*, has_bytes: bool = True) -> Any:
     )
     marks = ["<unk>", "<s>", "</s>"]
     trainer = trainers.BpeTrainer(vocab_size=120, special_tokens=marks, show_progress=False)
-    lines = [line for text in TEXTS for line in text.split("\n")]  # a break is no piece's part
-    bpe.train_from_iterator([*lines * 3, *([] if has_bytes else ["\n"])], trainer)
+    # As in the real ones, no word begins with a line break: that would melt into the prompt's.
+    lines = [line for text in TEXTS for line in [*text.split("\n"), "\n"]]
+    bpe.train_from_iterator(lines * 3, trainer)
     if has_bytes:
         trained = json.loads(bpe.to_str())["model"]
         vocab = trained["vocab"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ pytest.importorskip("trl")
 import torch
 from support.tiny_models import BAD, GOOD, tiny_model, tiny_tokenizer
 
+from w2stree.errors import InvalidInput, RowsTooLong
 from w2stree.forest.build import build_forest
 from w2stree.training.fitting import Fitting
 from w2stree.training.optimisation import Optimisation
@@ -36,13 +38,14 @@ def test_sft_is_train_sft_on_tokenized_rows(tmp_path: Path) -> None:
         (tiny_model(tokenizer), tokenizer), [GOOD, BAD], ONE_EPOCH
     )
     rows = tokenize_sft([GOOD, BAD], ChatFormat(tokenizer), max_length=512).rows
-    model, metrics = train_sft(
+    again = train_sft(
         tiny_model(tokenizer), tokenizer, rows, ONE_EPOCH, output_dir=str(tmp_path), seed=5
     )
-    expected = model.state_dict()
+    expected = again.model.state_dict()
     found = trained.model.state_dict()
     assert all(torch.equal(found[name], expected[name]) for name in expected)
-    assert trained.metrics["last_loss"] == metrics["last_loss"]
+    assert trained.metrics["loss_after"] == again.metrics["loss_after"]
+    assert trained.steps == [{**again.steps[0], "num_tokens": trained.steps[0]["num_tokens"]}]
     assert (trained.metrics["num_rows"], trained.metrics["num_too_long"]) == (2, 0)
     assert told == [1]
 
@@ -72,3 +75,42 @@ def test_the_reference_is_dropped_before_training(tmp_path: Path) -> None:
     )
     assert len(alive) == 1
     assert (trained.metrics["num_used_rows"], trained.metrics["num_too_long"]) == (1, 0)
+
+
+def test_rows_that_are_too_long_are_told_with_their_failures(tmp_path: Path) -> None:
+    tokenizer = tiny_tokenizer()
+    chat = ChatFormat(tokenizer)
+    long = replace(GOOD, steps=GOOD.steps * 3)
+    failed = replace(BAD, steps=BAD.steps * 3)
+    length = max(len(r["input_ids"]) for r in tokenize_sft([GOOD, BAD], chat, max_length=512).rows)
+    told = rf"2 of 4 trajectories exceed max_length \({length} tokens\).*; 1 of them are failures"
+    with pytest.warns(RowsTooLong, match=told):
+        trained = fitting(tmp_path, max_length=length).sft(
+            (tiny_model(tokenizer), tokenizer), [GOOD, BAD, long, failed], ONE_EPOCH
+        )
+    counts = ("num_rows", "num_too_long", "num_too_long_failures")
+    assert [trained.metrics[name] for name in counts] == [2, 2, 1]
+    with pytest.raises(InvalidInput, match=r"all 1 exceed max_length \(9 tokens\); raise it"):
+        fitting(tmp_path, max_length=9).sft((tiny_model(tokenizer), tokenizer), [GOOD], ONE_EPOCH)
+
+
+def test_preference_rows_that_are_too_long_are_told(tmp_path: Path) -> None:
+    tokenizer = tiny_tokenizer()
+    rows = preference_rows(build_forest([GOOD, BAD]).pairs(), "suffix")
+    long = replace(rows[0], chosen=replace(GOOD, steps=GOOD.steps + GOOD.steps * 3))
+    settings = {"reference_is_start": False, "beta": 0.1, "sft_weight": 0.0}
+
+    def dpo(rows: list[Any], max_length: int) -> Any:
+        return fitting(tmp_path, max_length=max_length).dpo(
+            (tiny_model(tokenizer), tokenizer),
+            rows,
+            ONE_EPOCH,
+            reference=lambda: (tiny_model(tokenizer, seed=1), tokenizer),
+            **settings,
+        )
+
+    with pytest.warns(RowsTooLong, match=r"1 of 2 preference rows exceed max_length"):
+        trained = dpo([rows[0], long], 120)
+    assert (trained.metrics["num_used_rows"], trained.metrics["num_too_long"]) == (1, 1)
+    with pytest.raises(InvalidInput, match=r"no preference rows to train on: all 1 exceed"):
+        dpo([long], 20)

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
-pytest.importorskip("transformers")
+pytest.importorskip("trl")
 
 import torch
-from support.tiny_models import tiny_model, tiny_tokenizer
+from support.tiny_models import GOOD, tiny_model, tiny_tokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from w2stree.errors import InvalidInput
 from w2stree.training.models import load_model, save_model, train_tokenizer
+from w2stree.training.optimisation import Optimisation
+from w2stree.training.rows import tokenize_sft
+from w2stree.training.trainers import train_sft
+from w2stree.turns.chat import ChatFormat
 
 pytestmark = pytest.mark.train
 BOILERPLATE = "In one part of the room you see a"
@@ -52,6 +58,41 @@ def test_saved_models_come_back_the_same(tmp_path: Path) -> None:
     with torch.inference_mode():
         assert torch.equal(loaded(ids).logits, model(ids).logits)
     assert loaded_tokenizer.chat_template == tokenizer.chat_template
+
+
+def test_what_is_saved_stops_where_training_ended_turns(tmp_path: Path) -> None:
+    """A base model of another end of text than its chat template's, as Qwen2.5's."""
+    tokenizer = tiny_tokenizer()
+    end_of_turn = tokenizer.eos_token_id
+    tokenizer.add_special_tokens({"eos_token": "<|endoftext|>"})
+    model = tiny_model(tokenizer)
+    model.generation_config.eos_token_id = tokenizer.eos_token_id
+    rows = tokenize_sft([GOOD], ChatFormat(tokenizer), max_length=512).rows
+    optimisation = Optimisation(num_epochs=80, learning_rate=1e-2, batch_size=1)
+    trained = train_sft(
+        model.train(), tokenizer, rows, optimisation, output_dir=str(tmp_path / "t"), seed=0
+    )
+    save_model(tmp_path / "saved", trained.model, tokenizer)
+    assert (tmp_path / "saved" / "chat_template.jinja").is_file()
+
+    opened = AutoModelForCausalLM.from_pretrained(tmp_path / "saved")
+    own = AutoTokenizer.from_pretrained(tmp_path / "saved")
+    assert opened.generation_config.eos_token_id == [own.eos_token_id, end_of_turn]
+    messages = [asdict(message) for message in GOOD.prompt]
+    ids = own.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt")
+    said = opened.generate(**ids, max_new_tokens=60, do_sample=False)[
+        0, ids["input_ids"].shape[1] :
+    ]
+    assert own.decode(said) == f"{GOOD.steps[0].response}<|end|>"
+
+
+def test_an_end_of_turn_that_is_no_token_is_told(tmp_path: Path) -> None:
+    tokenizer = tiny_tokenizer()
+    tokenizer.chat_template = tokenizer.chat_template.replace("<|end|>", " END. ")
+    model = tiny_model(tokenizer)
+    with pytest.warns(UserWarning, match=r"ends a turn with ' END. ', which is no token"):
+        save_model(tmp_path, model, tokenizer)
+    assert load_model(tmp_path)[0].generation_config.eos_token_id == tokenizer.eos_token_id
 
 
 def test_a_directory_without_a_model_is_named(tmp_path: Path) -> None:

@@ -2,47 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import pytest
 
-pytest.importorskip("datasets")
+pytest.importorskip("tokenizers")
 
 from support.tiny_models import BAD, GOOD, tiny_tokenizer, trajectory
 
-from w2stree import preference_dataset, sft_dataset
 from w2stree.errors import InvalidInput
-from w2stree.forest.build import build_forest
-from w2stree.training.rows import PreferenceRow, preference_rows, tokenize_preferences, tokenize_sft
+from w2stree.forest.build import build_forest, open_forest
+from w2stree.forest.merging import Merging
+from w2stree.training.rows import (
+    IGNORED,
+    PreferenceRow,
+    PreferenceRows,
+    preference_rows,
+    tokenize_preferences,
+    tokenize_sft,
+)
 from w2stree.trajectories.origin import Origin
 from w2stree.trajectories.trajectory import Message, Step, Trajectory
 from w2stree.turns.chat import ChatFormat
+from w2stree.turns.react import UNPARSED
 
 pytestmark = pytest.mark.train
-
-
-def test_step_and_suffix_rows_share_the_prompt_and_differ_after_it() -> None:
-    pairs = build_forest([GOOD, BAD]).pairs()
-    step = preference_dataset(pairs, completion="step")[0]
-    suffix = preference_dataset(pairs, completion="suffix")[0]
-    assert step["prompt"] == suffix["prompt"]
-    assert [m["role"] for m in step["prompt"]] == ["user", "assistant", "user"]
-    assert step["prompt"][-1]["content"] == "You take the knife."
-    assert [m["content"] for m in step["chosen"]] == [GOOD.steps[1].response]
-    assert [m["content"] for m in step["rejected"]] == [BAD.steps[1].response]
-    assert [m["role"] for m in suffix["chosen"]] == ["assistant", "user", "assistant"]
-    assert suffix["chosen"][-1]["content"] == GOOD.steps[-1].response
-
-
-def test_rows_can_be_filtered_and_traced_to_their_divergence() -> None:
-    forest = build_forest([GOOD, BAD])
-    pairs = forest.pairs()
-    for completion in ("step", "suffix"):
-        row = preference_dataset(pairs, completion)[0]
-        assert row["task_id"] == GOOD.task_id
-        assert row["divergence"] == pairs.divergence[0]
-        assert row["depth"] == forest.depth[row["divergence"]] == 1
-        assert row["gap"] == GOOD.total_return - BAD.total_return
 
 
 def test_the_gap_of_a_step_row_is_the_mean_over_the_pairs_of_its_two_actions() -> None:
@@ -70,14 +57,111 @@ def test_step_rows_with_equal_texts_count_once() -> None:
         assert len(preference_rows(pairs, completion)) == 1
 
 
-def test_actions_without_a_response_are_told_apart() -> None:
+def test_actions_without_words_give_rows_only_when_asked() -> None:
+    """A log of actions does not know what the agent said."""
+    prompt = (Message("user", "go"),)
     bare = [
-        Trajectory("t", (Message("user", "go"),), (Step(action, "ok"),), total_return, "done")
+        Trajectory("t", prompt, (Step(action, "ok"),), total_return, "done")
         for action, total_return in (("a", 1.0), ("b", 0.5), ("c", 0.0))
     ]
-    pairs = build_forest(bare).pairs()
     for completion in ("step", "suffix"):
-        assert len(preference_rows(pairs, completion)) == 3
+        pairs = build_forest(bare).pairs()
+        silent = preference_rows(pairs, completion)
+        assert (len(silent), silent.num_wordless) == (0, 3)
+        rows = preference_rows(pairs, completion, render_actions=True)
+        assert (len(rows), rows.num_wordless) == (3, 0)
+        assert [r.turns(r.chosen)[0].response for r in rows[:1]] == ["Action: a"]
+    chat = ChatFormat(tiny_tokenizer())
+    found = tokenize_sft([*bare, GOOD], chat, max_length=512)
+    assert (found.kept, found.num_wordless) == ([GOOD], 3)
+    assert len(tokenize_sft(bare, chat, max_length=512, render_actions=True).rows) == 3
+
+
+def test_a_pair_with_words_stands_for_those_without() -> None:
+    """What a run without words earned counts; its turns are not shown."""
+    said = [trajectory("t", [(a, "ok")], r) for a, r in (("a", 1.0), ("b", 0.5))]
+    (bare,) = (replace(t, steps=(Step("a", "ok"),), total_return=0.9) for t in said[:1])
+    [row] = preference_rows(build_forest([bare, *said]).pairs(), "step")
+    assert row.turns(row.chosen)[0].response == said[0].steps[0].response
+    assert (row.num_chosen, row.chosen_return, row.gap) == (2, 0.95, pytest.approx(0.45))
+
+
+def test_rows_say_what_is_behind_each_side() -> None:
+    def run(action: str, last: str, total_return: float) -> Trajectory:
+        return trajectory("task-1", [(action, "ok"), (last, "end")], total_return)
+
+    runs = [run("a", "x", 1.0), run("a", "y", 0.25), run("b", "x", 0.5)]
+    [row] = [r for r in preference_rows(build_forest(runs).pairs(), "step") if not r.begin]
+    assert (row.chosen_return, row.num_chosen) == (0.625, 2)
+    assert (row.rejected_return, row.num_rejected) == (0.5, 1)
+    again = replace(runs[2])
+    rows = preference_rows(build_forest([*runs, again]).pairs(), "suffix")
+    [row] = [r for r in rows if (r.chosen_return, r.rejected_return) == (1.0, 0.5)]
+    assert (row.num_chosen, row.num_rejected) == (1, 2), "equal texts are one row of two runs"
+
+
+@pytest.mark.parametrize("completion", ["step", "suffix"])
+@pytest.mark.parametrize(
+    ("better_there", "num_rows", "gap"), [(1.0, 0, 0.0), (0.25, 1, 0.375), (2.0, 1, 0.5)]
+)
+def test_no_row_is_there_in_both_directions_across_tasks(
+    completion: Any, better_there: float, num_rows: int, gap: float
+) -> None:
+    """Tasks that read alike are one task: what pays in one and costs in the other cancels."""
+    here, there = (
+        [trajectory(task, [(action, "Beep.")], r) for action, r in (("red", red), ("blue", blue))]
+        for task, red, blue in (("session-1", 1.0, 0.0), ("session-2", 0.0, better_there))
+    )
+    rows = preference_rows(build_forest([*here, *there]).pairs(), completion)
+    assert [(r.gap, r.num_chosen) for r in rows] == [(gap, 2)] * num_rows
+    assert rows.num_undecided == 1 - num_rows
+    if rows:
+        better = "red" if better_there < 1.0 else "blue"
+        assert rows[0].turns(rows[0].chosen)[0].action == better
+
+
+def test_a_choice_is_pooled_across_tasks_whatever_was_thought() -> None:
+    """Two tasks that read alike, at one state; the thoughts on the way differ."""
+    here = [trajectory("1", [("go", "ok"), (a, "ok")], r) for a, r in (("red", 1.0), ("blue", 0.0))]
+    there = [
+        replace(
+            trajectory("2", [("go", "ok"), (a, "ok")], r),
+            steps=(Step("go", "ok", "Thought: hm.\nAction: go"), Step(a, "ok", f"Action: {a}")),
+        )
+        for a, r in (("red", 0.0), ("blue", 0.75))
+    ]
+    [row] = preference_rows(build_forest([*here, *there]).pairs(), "step")
+    assert (row.turns(row.chosen)[0].action, row.gap, row.begin) == ("red", 0.125, 1)
+
+
+def test_suffixes_that_did_well_once_and_badly_once_cancel() -> None:
+    lucky, unlucky = (trajectory("t", [("a", o)], r) for o, r in (("won", 1.0), ("lost", 0.0)))
+    steady = trajectory("t", [("b", "ok")], 0.5)
+    rows = preference_rows(build_forest([lucky, unlucky, steady]).pairs(), "suffix")
+    assert (len(rows), rows.num_undecided) == (0, 1)
+
+
+@pytest.mark.parametrize("completion", ["step", "suffix"])
+def test_sides_that_read_the_same_give_no_row(completion: Any) -> None:
+    """Logs that name actions by number have other actions for one text."""
+    runs = [
+        replace(trajectory("t", [], r), steps=(Step(action, "ok", "I pick it."),))
+        for action, r in (("choice 1", 1.0), ("choice 2", 0.0))
+    ]
+    rows = preference_rows(build_forest(runs).pairs(), completion)
+    assert (len(rows), rows.num_alike) == (0, 1)
+
+
+def test_pairs_of_two_forests_are_not_mistaken_for_one_another() -> None:
+    forests = [
+        build_forest(
+            [trajectory("t", [(a, "ok"), (b, "ok")], r) for b, r in (("x", 1.0), ("y", 0.0))]
+        )
+        for a in "ab"
+    ]
+    pairs = [pair for forest in forests for pair in forest.pairs()]
+    with pytest.raises(InvalidInput, match="pairs of several forests"):
+        preference_rows(pairs, "step")
 
 
 def test_step_rows_follow_the_mean_return_of_the_two_actions() -> None:
@@ -93,7 +177,7 @@ def test_step_rows_follow_the_mean_return_of_the_two_actions() -> None:
     assert _actions_at_root(rows) == [], "equal means say nothing, whatever rounding says"
 
 
-def _actions_at_root(rows: list[PreferenceRow]) -> list[tuple[str, str]]:
+def _actions_at_root(rows: Sequence[PreferenceRow]) -> list[tuple[str, str]]:
     return [
         (r.turns(r.chosen)[0].action, r.turns(r.rejected)[0].action) for r in rows if not r.history
     ]
@@ -117,30 +201,120 @@ def test_sampled_ids_are_kept_by_the_tokenizer_that_sampled_them() -> None:
     assert tokenizer.decode(own) == tokenizer.decode(foreign)
 
 
-def test_logs_that_kept_only_actions_get_rendered_turns() -> None:
-    bare = Trajectory(
-        "t", (Message("user", "go"),), (Step("look", "a room"), Step("leave", "out")), 1.0, "done"
-    )
-    messages = sft_dataset([bare])[0]["messages"]
-    assert [m["content"] for m in messages] == ["go", "Action: look", "a room", "Action: leave"]
-    rows = tokenize_sft([bare], ChatFormat(tiny_tokenizer()), max_length=512).rows
-    assert any(label != -100 for label in rows[0]["labels"])
-
-
 def test_too_long_rows_are_left_out_whole_and_counted() -> None:
     chat = ChatFormat(tiny_tokenizer())
     rows = preference_rows(build_forest([GOOD, BAD]).pairs(), "suffix")
     length = len(chat.prompt_ids(GOOD.prompt) + chat.steps_ids(GOOD.steps)[0])
-    assert tokenize_sft([GOOD], chat, max_length=length).num_too_long == 0
-    assert tokenize_sft([GOOD], chat, max_length=length - 1).num_too_long == 1
+    assert tokenize_sft([GOOD], chat, max_length=length).too_long == []
+    assert tokenize_sft([GOOD], chat, max_length=length - 1).too_long == [GOOD]
     assert tokenize_preferences(rows, chat, max_length=length - 1) == [None]
 
 
-@pytest.mark.filterwarnings("ignore::w2stree.IdenticalTrajectories")
-def test_nothing_to_learn_from_is_an_error() -> None:
-    with pytest.raises(InvalidInput, match="no preference rows"):
-        preference_dataset(build_forest([GOOD, GOOD]).pairs())
-    with pytest.raises(InvalidInput, match="no trajectories"):
-        sft_dataset([])
+def test_an_unknown_completion_is_refused() -> None:
     with pytest.raises(InvalidInput, match="completion is 'turn'"):
         preference_rows(build_forest([GOOD, BAD]).pairs(), "turn")  # type: ignore[arg-type]
+
+
+def test_a_row_needs_a_prompt(tmp_path: Any) -> None:
+    forest = build_forest([GOOD, BAD])
+    forest.save(tmp_path / "f")
+    bare = open_forest(tmp_path / "f")
+    chat = ChatFormat(tiny_tokenizer())
+    for completion in ("step", "suffix"):
+        with pytest.raises(InvalidInput, match=r"'task-1': .* no prompt.*trajectories="):
+            preference_rows(bare.pairs(), completion)
+    with pytest.raises(InvalidInput, match=r"'task-1': .* no prompt.*with_trajectories"):
+        tokenize_sft(bare.search().best_trajectories(), chat, max_length=512)
+    whole = bare.with_trajectories([GOOD, BAD])
+    assert preference_rows(whole.pairs(), "step") == preference_rows(forest.pairs(), "step")
+
+
+# Turns without an action ----------------------------------------------------------------------
+
+
+def _rambling() -> Trajectory:
+    steps = (Step("", UNPARSED, "Hm, let me see."), *GOOD.steps)
+    return replace(GOOD, steps=steps)
+
+
+def test_a_turn_without_an_action_is_context_and_not_taught() -> None:
+    tokenizer = tiny_tokenizer()
+    chat = ChatFormat(tokenizer)
+    found = tokenize_sft([_rambling()], chat, max_length=512)
+    taught = tokenize_sft([_rambling()], chat, max_length=512, teach_without_action=True)
+    assert (found.num_untaught_turns, taught.num_untaught_turns) == (1, 0)
+    assert found.rows[0]["input_ids"] == taught.rows[0]["input_ids"]
+    assert _labelled(tokenizer, taught.rows[0]).startswith("Hm, let me see.<|end|>")
+    agent = "".join(f"{step.response}<|end|>" for step in GOOD.steps)
+    assert _labelled(tokenizer, found.rows[0]) == agent
+    everything = tokenize_sft([_rambling()], chat, max_length=512, all_tokens=True)
+    assert IGNORED not in everything.rows[0]["labels"]
+
+
+def test_a_run_of_nothing_else_gives_no_row() -> None:
+    silent = replace(GOOD, steps=_rambling().steps[:1])
+    found = tokenize_sft([silent, GOOD], ChatFormat(tiny_tokenizer()), max_length=512)
+    assert (found.kept, found.num_untaught) == ([GOOD], 1)
+
+
+def test_a_turn_without_an_action_is_not_chosen() -> None:
+    pairs = build_forest([_rambling(), BAD]).pairs()
+    rows = preference_rows(pairs, "step")
+    assert (len(rows), rows.num_without_action) == (0, 1)
+    tokenizer = tiny_tokenizer()
+    [row] = tokenize_preferences(
+        preference_rows(pairs, "suffix"), ChatFormat(tokenizer), max_length=512
+    )
+    assert row is not None
+    scored = [i for i, keep in zip(row["chosen_ids"], row["chosen_mask"], strict=True) if keep]
+    assert tokenizer.decode(scored) == "".join(f"{s.response}<|end|>" for s in GOOD.steps)
+    worse = replace(_rambling(), total_return=-1.0)
+    [row] = preference_rows(build_forest([BAD, worse]).pairs(), "step")
+    assert row.turns(row.rejected)[0].action == "", "it may be rejected"
+
+
+def _labelled(tokenizer: Any, row: dict[str, list[int]]) -> str:
+    return str(tokenizer.decode([label for label in row["labels"] if label != IGNORED]))
+
+
+# Histories that were merged by another rule than equality -------------------------------------
+
+
+def _merged() -> tuple[list[Trajectory], PreferenceRows]:
+    """Three runs whose first answers differ and count as one."""
+    rule = Merging(min_similarity=0.9, embed=lambda texts: np.ones((len(texts), 2)), guard=None)
+    runs = [
+        trajectory("t", [("look", answer), (action, "ok"), ("leave", "out")], total_return)
+        for answer, action, total_return in (
+            ("It is dark.", "wait", 0.0),
+            ("It is light.", "read", 1.0),
+        )
+    ]
+    return runs, preference_rows(build_forest(runs, merging=rule).pairs(), "suffix")
+
+
+def test_each_side_is_scored_under_its_own_history() -> None:
+    (worse, better), rows = _merged()
+    [row] = rows
+    assert (row.begin, row.is_one_history) == (1, False)
+    tokenizer = tiny_tokenizer()
+    chat = ChatFormat(tokenizer)
+    [ids] = tokenize_preferences(rows, chat, max_length=512)
+    assert ids is not None
+    for side, run in (("chosen", better), ("rejected", worse)):
+        whole = ids["prompt_ids"] + ids[f"{side}_ids"]
+        history, (turns, mask) = (
+            chat.history_ids(run.prompt, run.steps[:1]),
+            chat.steps_ids(run.steps[1:]),
+        )
+        assert whole == history + turns
+        assert [0] * len(ids["prompt_ids"]) + ids[f"{side}_mask"] == [0] * len(history) + mask
+
+
+def test_a_row_with_one_history_is_preferred_at_a_merged_node() -> None:
+    runs, _ = _merged()
+    rule = Merging(min_similarity=0.9, embed=lambda texts: np.ones((len(texts), 2)), guard=None)
+    also_light = trajectory("t", [("look", "It is light."), ("wait", "ok")], 0.0)
+    forest = build_forest([*runs, also_light], merging=rule)
+    [row] = [r for r in preference_rows(forest.pairs(), "step") if r.begin == 1]
+    assert (row.is_one_history, row.num_chosen, row.num_rejected) == (True, 1, 2)

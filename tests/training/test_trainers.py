@@ -18,12 +18,8 @@ from w2stree.errors import InvalidInput
 from w2stree.forest.build import build_forest
 from w2stree.training.optimisation import Lora, Optimisation
 from w2stree.training.rows import IGNORED, preference_rows, tokenize_preferences, tokenize_sft
-from w2stree.training.trainers import (
-    MaskedPreferenceCollator,
-    sequence_logprobs,
-    train_dpo,
-    train_sft,
-)
+from w2stree.training.scoring import MaskedPreferenceCollator, sequence_logprobs
+from w2stree.training.trainers import train_dpo, train_sft
 from w2stree.turns.chat import ChatFormat
 
 pytestmark = pytest.mark.train
@@ -91,8 +87,10 @@ def test_dpo_loss_is_equation_6(tokenizer: Any, rows: Any, tmp_path: Path) -> No
         (_agent_logprob(policy, tokenizer, GOOD, 1) - _agent_logprob(reference, tokenizer, GOOD, 1))
         - (_agent_logprob(policy, tokenizer, BAD, 1) - _agent_logprob(reference, tokenizer, BAD, 1))
     )
-    _, metrics = _train_dpo(policy, tokenizer, _with_reference(rows, reference), tmp_path, beta=0.5)
-    assert metrics["first_loss"] == pytest.approx(math.log1p(math.exp(-expected_margin)), abs=2e-4)
+    trained = _train_dpo(policy, tokenizer, _with_reference(rows, reference), tmp_path, beta=0.5)
+    assert trained.steps[0]["loss"] == pytest.approx(
+        math.log1p(math.exp(-expected_margin)), abs=2e-4
+    )
 
 
 def _margin(policy: Any, reference: Any, tokenizer: Any, chosen: Any, rejected: Any) -> float:
@@ -122,10 +120,10 @@ def test_a_batch_of_unequal_pairs_keeps_its_sides_apart(tokenizer: Any, tmp_path
         for chosen, rejected in sides
     ]
     batch_of_3 = Optimisation(1, 1e-9, 3, scheduler="constant_with_warmup")
-    _, metrics = _train_dpo(
+    trained = _train_dpo(
         policy, tokenizer, _with_reference(rows, reference), tmp_path, optimisation=batch_of_3
     )
-    assert metrics["first_loss"] == pytest.approx(sum(expected) / 3, abs=2e-4)
+    assert trained.steps[0]["loss"] == pytest.approx(sum(expected) / 3, abs=2e-4)
 
 
 def test_the_sft_term_is_the_chosen_side_s_mean_loss(
@@ -135,8 +133,8 @@ def test_the_sft_term_is_the_chosen_side_s_mean_loss(
     scored = _with_reference(rows, model)
     num_chosen_tokens = sum(rows[0]["chosen_mask"])
     nll = -_agent_logprob(model, tokenizer, GOOD, 1) / num_chosen_tokens
-    _, metrics = _train_dpo(model.train(), tokenizer, scored, tmp_path, sft_weight=0.5)
-    assert metrics["first_loss"] == pytest.approx(math.log(2) + 0.5 * nll, abs=1e-3)
+    trained = _train_dpo(model.train(), tokenizer, scored, tmp_path, sft_weight=0.5)
+    assert trained.steps[0]["loss"] == pytest.approx(math.log(2) + 0.5 * nll, abs=1e-3)
 
 
 def test_first_loss_is_ln_2_when_policy_is_reference(
@@ -144,8 +142,8 @@ def test_first_loss_is_ln_2_when_policy_is_reference(
 ) -> None:
     model = tiny_model(tokenizer)
     scored = _with_reference(rows, model)
-    _, metrics = _train_dpo(model.train(), tokenizer, scored, tmp_path, reference_is_start=True)
-    assert metrics["first_loss"] == pytest.approx(math.log(2), abs=1e-4)
+    trained = _train_dpo(model.train(), tokenizer, scored, tmp_path, reference_is_start=True)
+    assert trained.steps[0]["loss"] == pytest.approx(math.log(2), abs=1e-4)
 
 
 def test_a_reference_that_is_not_the_start_is_caught(
@@ -160,7 +158,7 @@ def test_dpo_prefers_the_chosen_side(tokenizer: Any, rows: Any, tmp_path: Path) 
     model = tiny_model(tokenizer)
     scored = _with_reference(rows, copy.deepcopy(model))
     optimisation = Optimisation(num_epochs=20, learning_rate=1e-3, batch_size=1)
-    model, _ = _train_dpo(model, tokenizer, scored, tmp_path, optimisation=optimisation)
+    model = _train_dpo(model, tokenizer, scored, tmp_path, optimisation=optimisation).model
     ((chosen, rejected),) = sequence_logprobs(model, rows, batch_size=1)
     before = scored[0]
     assert chosen - before["ref_chosen_logps"] > rejected - before["ref_rejected_logps"] + 1
@@ -187,10 +185,9 @@ def test_sft_learns_the_agent_s_turns_and_not_the_observations(
     observations_before = _observation_loss(model, chat)
     rate = 3e-3 if lora is None else 3e-2
     optimisation = Optimisation(num_epochs=30, learning_rate=rate, batch_size=1, lora=lora)
-    model, metrics = train_sft(
-        model, tokenizer, rows, optimisation, output_dir=str(tmp_path), seed=0
-    )
-    assert metrics["last_loss"] < 0.8 * metrics["first_loss"]
+    trained = train_sft(model, tokenizer, rows, optimisation, output_dir=str(tmp_path), seed=0)
+    model, metrics = trained.model, trained.metrics
+    assert metrics["loss_after"] < 0.8 * metrics["loss_before"]
     model = model.eval()
     assert _agent_logprob(model, tokenizer, GOOD, 0) > 0.8 * agent_before
     assert _observation_loss(model, chat) > 0.7 * observations_before
@@ -219,8 +216,8 @@ def test_first_sft_loss_is_the_mean_over_agent_tokens(tokenizer: Any, tmp_path: 
     model = tiny_model(tokenizer)
     num_agent_tokens = sum(label != IGNORED for label in rows[0]["labels"])
     expected = -_agent_logprob(model, tokenizer, GOOD, 0) / num_agent_tokens
-    _, metrics = train_sft(model, tokenizer, rows, ONE_STEP, output_dir=str(tmp_path), seed=0)
-    assert metrics["first_loss"] == pytest.approx(expected, abs=1e-3)
+    trained = train_sft(model, tokenizer, rows, ONE_STEP, output_dir=str(tmp_path), seed=0)
+    assert trained.steps[0]["loss"] == pytest.approx(expected, abs=1e-3)
 
 
 def test_rows_without_a_signal_are_refused(tokenizer: Any, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("transformers")
 
 from support.tiny_models import tiny_tokenizer
-from support.tokenizers import byte_level, sentencepiece
+from support.tokenizers import CHATML, byte_level, sentencepiece
 
 from w2stree.errors import ModelFailure
 from w2stree.turns.chat import ChatFormat
@@ -85,12 +85,12 @@ def test_an_action_is_the_tokenizer_s_own_spelling_of_the_whole_turn(chat: ChatF
     grammar = TurnGrammar(chat, CHOICE)
     for action in ACTIONS:
         turn = grammar.start(ACTIONS)
-        whole = chat.encode(f"Action: {action}") + chat.end_ids
+        whole = chat.turn_ids(f"Action: {action}")
         while not turn.is_done:
             assert turn.ids == whole[: len(turn.ids)]
             turn.push(whole[len(turn.ids)], -1.0)
         assert turn.ids == whole
-    after_a_thought = chat.encode("Thought: no\nAction: slice") + chat.end_ids
+    after_a_thought = chat.turn_ids("Thought: no\nAction: slice")
     turn = TurnGrammar(chat, THOUGHT).start(["slice"])
     while not turn.is_done:
         assert turn.ids == after_a_thought[: len(turn.ids)]
@@ -101,7 +101,7 @@ def test_an_action_is_the_tokenizer_s_own_spelling_of_the_whole_turn(chat: ChatF
 def test_what_leaves_no_choice_is_not_asked_for(chat: ChatFormat) -> None:
     turn = TurnGrammar(chat, CHOICE).start(["take knife"])
     assert turn.is_done
-    assert turn.ids == chat.encode("Action: take knife") + chat.end_ids
+    assert turn.ids == chat.turn_ids("Action: take knife")
     assert turn.logprobs == [0.0] * len(turn.ids)
 
 
@@ -184,8 +184,10 @@ def test_a_thought_ends_at_its_line_s_end_or_its_limit(
     ],
 )
 def test_a_line_break_within_a_token_ends_the_thought(token: str, text: str) -> None:
-    tokenizer = byte_level()
-    tokenizer.add_tokens([".\n", ".\n\n", "\nOr", "\n "] + [token] * (token == "\nAction:"))
+    # Tokens that begin with a line break would melt into a prompt that ends with one.
+    template = CHATML.replace("role }}\n", "role }}:").replace("assistant\n", "assistant:")
+    tokenizer = byte_level(template=template)
+    tokenizer.add_tokens([token])
     turn = TurnGrammar(ChatFormat(tokenizer), THOUGHT).start(["go north"])
     turn.push(tokenizer.convert_tokens_to_ids(token), -1.0)
     assert turn.is_done
@@ -205,8 +207,8 @@ def test_a_thought_that_is_cut_within_a_character_leaves_the_action_its_line() -
 
 
 def test_actions_are_any_texts(plain: ChatFormat) -> None:
-    """Of several lines, in marks, with spaces around them."""
-    actions = ["go ", " go", "`go`", "write a\nAction: b", "Thought: x"]
+    """Of several lines, in marks of text and of chats, with spaces around them."""
+    actions = ["go ", " go", "`go`", "write a\nAction: b", "say <|im_end|>"]
     for decoding in (CHOICE, THOUGHT):
         grammar = TurnGrammar(plain, decoding)
         for seed in range(40):
@@ -242,6 +244,20 @@ def test_a_model_s_own_end_ends_its_turn(plain: ChatFormat) -> None:
     configured = TurnGrammar(plain, Decoding(), eos_ids=[1]).start([])
     configured.push(1, -1.0)
     assert configured.is_done
+
+
+def test_a_mark_of_two_tokens_that_was_begun_is_written_once() -> None:
+    template = CHATML.replace("content }}<|im_end|>", "content }}<|im_start|><|im_end|>")
+    chat = ChatFormat(byte_level(template=template))
+    assert chat.end_ids == [1, 2]
+    for ends in ([1, 2], [2], [1, 0], [0]):
+        turn = TurnGrammar(chat, Decoding()).start([])
+        say(turn, chat, "go")
+        for token in ends:
+            turn.push(token, -1.0)
+        assert turn.is_done
+        assert turn.ids == [*chat.encode("go"), 1, 2]
+        assert len(turn.logprobs) == len(turn.ids)
 
 
 def test_a_model_s_own_end_ends_an_action_that_others_begin_with(plain: ChatFormat) -> None:

@@ -1,6 +1,7 @@
 """`w2stree explore`: play what is missing of an exploration, watch it, sum it up.
 
 RUN_DIR/config.json         the configuration; another one is refused (but for MAY_CHANGE)
+RUN_DIR/tasks.json          the tasks that are played, with their openings' hashes
 RUN_DIR/episodes.journal    every finished attempt; `w2stree tree RUN_DIR` reads it
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,12 +21,14 @@ from w2stree.cli.parameters import Overrides, RunDir
 from w2stree.cli.progress import Bars, left, print_table
 
 if TYPE_CHECKING:
+    from w2stree.environments.hosting.pool import EnvironmentPool
     from w2stree.experiment.config.exploration import ExplorationConfig
     from w2stree.rollouts.exploration import Exploration, Progress
     from w2stree.rollouts.tally import TaskTally
     from w2stree.trajectories.journal import Journal
 
 JOURNAL = "episodes.journal"
+TASKS = "tasks.json"
 MAY_CHANGE = ("budget", "environment.num_processes", "max_attempts")
 """What a resumed run may set anew: it changes how much is played, never what."""
 
@@ -68,7 +72,7 @@ def explore(
     )
     with Journal(path, salvage=salvage) as journal:
         _say_what_was_repaired(journal)
-        exploration = _play(read, journal)
+        exploration = _play(read, journal, folder / TASKS)
     print_table(_HEADER, _rows(exploration.tallies))
     if reason := exploration.spent():
         print(f"stopped: {reason}; the same command with a larger one goes on")
@@ -100,16 +104,15 @@ def _row(name: str, tallies: Sequence[TaskTally]) -> tuple[str, ...]:
     )
 
 
-def _play(config: ExplorationConfig, journal: Journal) -> Exploration:
+def _play(config: ExplorationConfig, journal: Journal, tasks_file: Path) -> Exploration:
     """The plan from the roots, then, where there is one, the plan from the tree's nodes."""
     from w2stree.experiment.listed_actions import refuse_unlisted
     from w2stree.rollouts.branching import plan_branches
-    from w2stree.rollouts.exploration import Exploration, choose_tasks, plan_episodes
+    from w2stree.rollouts.exploration import Exploration, plan_episodes
 
     samplings = config.samplings
     with config.environment.pool() as pool, Bars() as bars, bars.line("episodes") as show:
-        tasks = config.tasks
-        task_ids = choose_tasks(pool, tasks.split, first=tasks.first, count=tasks.count)
+        task_ids = _tasks(config, pool, tasks_file)
         if config.policy.chooser and task_ids:
             refuse_unlisted(config.environment, pool, task_ids[0])
         exploration = Exploration(
@@ -135,6 +138,30 @@ def _play(config: ExplorationConfig, journal: Journal) -> Exploration:
             )
             exploration.play(branches)
     return exploration
+
+
+def _tasks(config: ExplorationConfig, pool: EnvironmentPool, file: Path) -> list[str]:
+    """Those of an earlier session, or chosen now and kept for later ones."""
+    from w2stree.experiment.run_directory import read_json, write_json
+    from w2stree.rollouts.task_choice import Chosen, TaskChoice
+
+    if file.is_file():
+        return Chosen(**read_json(file)).task_ids
+    tasks = config.tasks
+    choice = TaskChoice(
+        pool,
+        seed=tasks.seed,
+        task_type=config.environment.task_type,
+        distinct=tasks.distinct,
+    )
+    chosen = choice.take("tasks", tasks.split, tasks.count)
+    write_json(file, asdict(chosen))
+    if chosen.num_repeated:
+        print(
+            f"w2stree: passed over {chosen.num_repeated} tasks that open as another one does",
+            file=sys.stderr,
+        )
+    return chosen.task_ids
 
 
 def describe(progress: Progress) -> str:

@@ -62,7 +62,7 @@ def tree(
         min_similarity=min_similarity,
         embed=None if min_similarity is None else embed or "all-MiniLM-L6-v2",
         normalize_observation=normalize,
-        guard="state_words" if guard else None,
+        guard="distinctions" if guard else None,
     )
     if trajectories.is_file() and is_forest_file(trajectories):
         forest = open_forest(trajectories)

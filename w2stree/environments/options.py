@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from w2stree.environments.alfworld import Alfworld
+from w2stree.environments.alfworld.games import SPLITS
 from w2stree.environments.gymnasium import GymnasiumEnvironment
 from w2stree.environments.hosting.limits import Limits
 from w2stree.environments.hosting.pool import EnvironmentPool
@@ -59,6 +60,15 @@ class Options:
 
     def refuse_too_many(self, num_tasks: int) -> None:
         """Raises `InvalidInput` if a fold is known to have fewer tasks than that."""
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The folds that its tasks are in."""
+        return ("train", "dev", "test")
+
+    def task_type(self, task_id: str) -> str:
+        """What sort of task an id names; tasks are drawn from all sorts by turns. "": one sort."""
+        return ""
 
     @property
     def title(self) -> str:
@@ -153,6 +163,9 @@ class ScienceWorldOptions(Options):
             list_actions=self.list_actions,
         )
 
+    def task_type(self, task_id: str) -> str:
+        return task_id.split("/")[1]  # scienceworld/boil/21: one of the engine's thirty tasks
+
     @property
     def title(self) -> str:
         return "ScienceWorld"
@@ -178,6 +191,14 @@ class AlfworldOptions(Options):
 
     def factory(self) -> Callable[[], Environment]:
         return functools.partial(Alfworld, self.data, expert=self.expert, max_steps=self.max_steps)
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        return tuple(SPLITS)
+
+    def task_type(self, task_id: str) -> str:
+        # train/pick_and_place_simple-Mug-None-Desk-308/trial_…: one of the benchmark's six
+        return task_id.split("/")[1].partition("-")[0]
 
     @property
     def title(self) -> str:

@@ -16,12 +16,14 @@ class Info(TypedDict):
 
     `score`: G so far, normalised by the adapter to [0, 1]; the last one is the return.
     `admissible_actions`: sorted, every action the environment would accept now.
+    `raw_score`: the environment's own score, where the adapter cut it to get into [0, 1].
     `multi_line`: whether an action may have several lines (a file's text, a program), as the reset
     says it; one line where it does not. So much of an agent's turn is its action.
     """
 
     score: float
     admissible_actions: list[str]
+    raw_score: NotRequired[float]
     multi_line: NotRequired[bool]
 
 

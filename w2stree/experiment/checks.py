@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from transformers import LlamaConfig
+
 from w2stree.environments.java import java_home_bin
 from w2stree.environments.kinds import kind_of
 from w2stree.errors import InvalidInput
 from w2stree.experiment.config import Config
+from w2stree.experiment.config.model import ModelSection
 from w2stree.experiment.listed_actions import refuse_unlisted, unlisted
+from w2stree.experiment.methods import sft
 from w2stree.experiment.run_directory import MANIFEST
 from w2stree.experiment.stages.context import Context
 from w2stree.report.charts import require_matplotlib
 from w2stree.report.templates import require_jinja2
-from w2stree.training.models import refuse_no_model
+from w2stree.training.device import refuse_several_processes
+from w2stree.training.directory import check_layers, check_model_directory
+from w2stree.training.models import load_tokenizer
+from w2stree.training.optimisation import Optimisation
+from w2stree.turns.chat import ChatFormat
 
 
 def check(context: Context) -> None:
@@ -21,13 +31,13 @@ def check(context: Context) -> None:
     on has passed. Its process is one of those that the stages use.
     """
     config = context.config
+    refuse_several_processes()
     _check_packages(config)
+    _check_models(config)
+    _check_chats(config)
     _check_decoding(config)
     _check_demonstrations(context)
-    tasks = config.tasks
-    config.environment.refuse_too_many(
-        max(tasks.demonstrations + tasks.explore, tasks.test_offset + tasks.test)
-    )
+    config.environment.refuse_too_many(config.tasks.most_of_one_fold())
     if not (context.run_dir / "demonstrations" / MANIFEST).is_file():
         _check_parts(context)
         _check_listed_actions(context)
@@ -36,9 +46,6 @@ def check(context: Context) -> None:
 def _check_packages(config: Config) -> None:
     """The environment names its own package when it is asked; those of pretraining start later."""
     config.merge.require()
-    for section in (config.weak, config.strong):
-        if section.path is not None:
-            refuse_no_model(section.path)
     kinds = [kind_of(config.environment)]
     if config.strong.pretrain:
         pretraining = kind_of(config.strong.pretrain.games[0].options())
@@ -48,6 +55,41 @@ def _check_packages(config: Config) -> None:
         java_home_bin()
     require_matplotlib()
     require_jinja2()
+
+
+def _check_models(config: Config) -> None:
+    for role in ("weak", "strong"):
+        section: ModelSection = getattr(config, role)
+        optimisations = list(_optimisations(config, role))
+        if section.path is not None:
+            check_model_directory(
+                section.path, max_length=config.max_length, optimisations=optimisations
+            )
+        else:
+            check_layers(f"{role}.architecture", LlamaConfig(), optimisations)
+
+
+def _optimisations(config: Config, role: str) -> Iterator[Optimisation]:
+    """How the weak or the strong model is trained, stage by stage: all but the weak model's own
+    fine-tuning trains the strong one."""
+    if role == "strong" and config.strong.pretrain is not None:
+        yield config.strong.pretrain.optimisation
+    for method in config.methods():
+        if method.train is not None and (method.name == sft.WEAK.name) == (role == "weak"):
+            settings = config.settings(method)
+            yield settings if isinstance(settings, Optimisation) else settings.optimisation
+
+
+def _check_chats(config: Config) -> None:
+    """The strong model's template would else be looked at when the weak one has explored."""
+    for role, section in (("weak", config.weak), ("strong", config.strong)):
+        if section.path is not None:
+            try:
+                ChatFormat(
+                    load_tokenizer(section.path, section.chat_template, section.template_arguments)
+                )
+            except InvalidInput as error:
+                raise InvalidInput(f"{role} ({section.path}): {error}") from None
 
 
 def _check_decoding(config: Config) -> None:
@@ -68,7 +110,7 @@ def _check_demonstrations(context: Context) -> None:
 
 def _check_parts(context: Context) -> None:
     """Enough tasks, enough demonstrations; and of explored tasks, where a method needs those."""
-    explored, demonstrated = context.parts().explore, context.demonstrated()
+    explored, demonstrated = context.parts().explore.task_ids, context.demonstrated()
     if demonstrated is None or demonstrated.by_task.keys() & explored:
         return
     for method in context.config.methods():
@@ -83,4 +125,4 @@ def _check_parts(context: Context) -> None:
 def _check_listed_actions(context: Context) -> None:
     environment = context.config.environment
     if environment.lists_actions:
-        refuse_unlisted(environment, context.pool(), context.parts().explore[0])
+        refuse_unlisted(environment, context.pool(), context.parts().explore.task_ids[0])

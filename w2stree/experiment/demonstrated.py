@@ -17,6 +17,7 @@ from w2stree.environments.protocol import ExpertTurn
 from w2stree.errors import Error, InvalidInput
 from w2stree.shorten import quoted, where_they_part
 from w2stree.trajectories.files import read_trajectories
+from w2stree.trajectories.returns import at_least, check_returns
 from w2stree.trajectories.trajectory import Trajectory
 from w2stree.turns.react import parse_action, parse_thought, render_turn
 
@@ -91,25 +92,35 @@ def read_demonstrated(path: Path, success_threshold: float) -> Demonstrated:
 
     A trajectory is successful if the environment ended it (`done`) with a return of at least
     `success_threshold`, and each of its turns has an action. Raises `InvalidInput` for what cannot
-    be read, and for one that calls tools: shown again, its calls would be words nobody said.
+    be read and for a return outside [0, 1], where the threshold would mean something else.
     """
     try:
         read = read_trajectories(path)
     except (OSError, Error) as error:
         raise InvalidInput(f"tasks.demonstrations_from: {error}") from None
-    for trajectory in read:
-        if any(step.tool_calls for step in trajectory.steps):
-            raise InvalidInput(
-                f"tasks.demonstrations_from: {path}: {trajectory.task_id} calls tools; "
-                "demonstrations are turns in words (a thought, `Action: …`): leave it out"
-            )
+    check_returns(
+        ((f"{path}: task {t.task_id!r}", t.total_return) for t in read if t.status == "done"),
+        None,
+        fix="success is told by it: put returns on [0, 1]",
+    )
     successful = [t for t in read if _is_demonstration(t, success_threshold)]
     best: dict[str, Trajectory] = {}
     for trajectory in successful:
         known = best.get(trajectory.task_id)
         if known is None or _merit(trajectory) > _merit(known):
             best[trajectory.task_id] = trajectory
+    _refuse_calls(path, read)
     return Demonstrated(path, best, len(read), len(successful))
+
+
+def _refuse_calls(path: Path, read: Sequence[Trajectory]) -> None:
+    """Raises `InvalidInput` for runs that call tools: their calls would be shown as words."""
+    for trajectory in read:
+        if any(step.tool_calls for step in trajectory.steps):
+            raise InvalidInput(
+                f"tasks.demonstrations_from: {path}: {trajectory.task_id} calls tools; "
+                "demonstrations are turns in words (a thought, `Action: …`): leave it out"
+            )
 
 
 def _merit(trajectory: Trajectory) -> tuple[float, int]:
@@ -117,7 +128,9 @@ def _merit(trajectory: Trajectory) -> tuple[float, int]:
 
 
 def _is_demonstration(trajectory: Trajectory, success_threshold: float) -> bool:
-    is_success = trajectory.status == "done" and trajectory.total_return >= success_threshold
+    is_success = trajectory.status == "done" and at_least(
+        trajectory.total_return, success_threshold
+    )
     return is_success and _can_be_said([step.action for step in trajectory.steps])
 
 

@@ -9,6 +9,8 @@ demonstrations ───┴──────┴─> sft_weak    ├─> tree_dp
                                 └─> explore ─> tree ───┘
 each method's model, and random play ─> evaluate_* ─> report
 
+Before all of them `tasks` chooses what is demonstrated, explored and tested; every stage that plays
+reads it.
 `mcts_sft` and `ceiling` are shown `demonstrations` too; the weak model may be `tree_dpo`'s
 reference. Demonstrations are the expert's, or with `tasks.demonstrations_from` those of a file,
 played again before anything else.
@@ -27,7 +29,7 @@ from w2stree.experiment.checks import check
 from w2stree.experiment.config import Config
 from w2stree.experiment.methods import sft
 from w2stree.experiment.run_directory import StageSpec, StageWriter, run_stages
-from w2stree.experiment.stages import demonstrate, learn, measure, play, tree
+from w2stree.experiment.stages import choose, demonstrate, learn, measure, play, tree
 from w2stree.experiment.stages.bar import Bar, Silent
 from w2stree.experiment.stages.context import Context
 from w2stree.experiment.stages.inputs import inputs_for, outside
@@ -109,18 +111,22 @@ def _sources(context: Context) -> Iterator[Stage]:
         *needs: str,
         makes: tuple[str, ...] = PLAYED,
         external: tuple[Path, ...] = (),
+        reads: tuple[str, ...] = (),
     ) -> Stage:
-        return StageSpec(name, needs, makes, external), functools.partial(run, context)
+        return StageSpec(name, needs, makes, external, reads), functools.partial(run, context)
 
     file = config.tasks.demonstrations_from
     shown = () if file is None else (file,)
-    yield stage("demonstrations", demonstrate.demonstrations, external=shown)
-    yield stage("ceiling_demonstrations", demonstrate.ceiling_demonstrations, external=shown)
+    yield stage("tasks", choose.tasks, makes=choose.FILES, external=shown)
+    yield stage("demonstrations", demonstrate.demonstrations, "tasks", external=shown)
+    yield stage(
+        "ceiling_demonstrations", demonstrate.ceiling_demonstrations, "tasks", external=shown
+    )
     if config.weak.architecture or config.strong.architecture:
         needs = ("demonstrations", "random_play")
         yield stage("tokenizer", learn.tokenizer, *needs, makes=("model/tokenizer.json",))
     if config.strong.pretrain is not None:
-        yield stage("random_play", play.random_play)
+        yield stage("random_play", play.random_play, "tasks")
         yield stage(
             "pretrain",
             learn.pretrain,
@@ -131,13 +137,16 @@ def _sources(context: Context) -> Iterator[Stage]:
         )
     if any(sampling.model == "base" for sampling in config.explore.samplings):
         # The weak model as its training finds it plays too.
-        weak = (sft.WEAK.name, "tokenizer")
+        weak = ("tasks", sft.WEAK.name, "tokenizer")
         yield stage("explore", play.explore, *weak, external=outside(config.weak))
     else:
-        yield stage("explore", play.explore, sft.WEAK.name)
-    yield stage("tree", tree.tree, "explore", makes=tree.FILES)
+        yield stage("explore", play.explore, "tasks", sft.WEAK.name)
+    described = tuple(m.name for m in config.methods() if m.describe is not None)
+    yield stage("tree", tree.tree, "explore", makes=tree.FILES, reads=described)
     evaluations = (f"evaluate_{method.name}" for method in config.methods())
-    yield stage("report", measure.report, "explore", "tree", *evaluations, makes=measure.FILES)
+    read = ("tasks", "explore", "tree", *evaluations)
+    late = config.read_late()  # the whole configuration stands in it
+    yield stage("report", measure.report, *read, makes=measure.FILES, reads=late)
 
 
 def _of_methods(context: Context) -> Iterator[Stage]:
@@ -148,9 +157,10 @@ def _of_methods(context: Context) -> Iterator[Stage]:
             inputs = inputs_for(method, context.config).values()
             needs = tuple(dict.fromkeys(stage for source in inputs for stage in source.stages))
             external = tuple(folder for source in inputs for folder in source.external)
-            spec = StageSpec(method.name, needs, MODEL, external)
+            reads = () if method.section is None else (method.name,)
+            spec = StageSpec(method.name, needs, MODEL, external, reads)
             yield spec, functools.partial(learn.train, context, method=method)
-        spec = StageSpec(f"evaluate_{method.name}", trained, PLAYED)
+        spec = StageSpec(f"evaluate_{method.name}", ("tasks", *trained), PLAYED)
         yield spec, functools.partial(play.evaluate, context, method=method)
 
 

@@ -37,26 +37,35 @@ _PACKAGES = ("w2stree", "numpy", "torch", "transformers", "trl", "peft")
 @dataclass(frozen=True, slots=True)
 class StageSpec:
     """A named step of a run: the stages whose results it reads, the files it makes (paths in its
-    folder; it may make others too) and the other folders and files it reads."""
+    folder; it may make others too), the other folders and files it reads, and which of the
+    configuration's keys that may change (`RunDirectory`) it depends on."""
 
     name: str
     needs: tuple[str, ...]
     makes: tuple[str, ...] = ()
     external: tuple[Path, ...] = ()
+    reads: tuple[str, ...] = ()
 
 
 class RunDirectory:
     """Opens or creates a run; raises `RunDirectoryError` where another configuration made it.
 
-    `read`: as `keep_config` has it.
+    A key of `may_change` may differ: the stages that read it are redone, the others stay. `read`:
+    as `keep_config` has it.
     """
 
     def __init__(
-        self, path: Path, config: Mapping[str, Any], *, read: Callable[[Any], Any] = lambda c: c
+        self,
+        path: Path,
+        config: Mapping[str, Any],
+        *,
+        may_change: Collection[str] = (),
+        read: Callable[[Any], Any] = lambda c: c,
     ) -> None:
         self.path = path
         self._config = dict(config)
-        keep_config(path, self._config, read=read)
+        self._read = read
+        keep_config(path, self._config, may_change=may_change, read=read)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -85,14 +94,24 @@ class RunDirectory:
         return record
 
     def is_current(self, spec: StageSpec) -> bool:
-        """Whether the stage has finished on the results its inputs have now, and made all that
-        is read of it: an older version may have made less."""
+        """Whether the stage has finished on the results its inputs have now and on today's
+        settings, and made all that is read of it: an older version may have made less."""
         manifest = self.manifest(spec.name)
         return (
             manifest is not None
             and manifest["inputs"] == self._input_hashes(spec)
             and not _missing(spec, manifest["outputs"])
+            and self._has_its_settings(spec, manifest)
         )
+
+    def _has_its_settings(self, spec: StageSpec, manifest: Mapping[str, Any]) -> bool:
+        if not spec.reads:
+            return True
+        try:
+            made_with = self._read(manifest["config"])
+        except InvalidInput:
+            return False
+        return all(_at(made_with, key) == _at(self._config, key) for key in spec.reads)
 
     def discard(self, name: str) -> None:
         """Forget a stage's result; stages that read it are redone if it comes out different."""
@@ -284,6 +303,12 @@ def _differences(
             yield from _differences(stored.get(name), given.get(name), may_change, inner)
     elif stored != given:
         yield f"{key}: {stored!r} there, {given!r} now"
+
+
+def _at(config: Any, key: str) -> Any:
+    for name in key.split("."):
+        config = config.get(name) if isinstance(config, dict) else None
+    return config
 
 
 def _peak_memory_mb() -> float:

@@ -15,7 +15,6 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,7 +24,7 @@ from numpy.typing import NDArray
 from w2stree import _core
 from w2stree.errors import IdenticalTrajectories, InvalidInput
 from w2stree.forest.batch import Batch, batch_of
-from w2stree.forest.file import check_trajectories, read_forest
+from w2stree.forest.file import read_forest
 from w2stree.forest.forest import Forest
 from w2stree.forest.growth import grow, merge
 from w2stree.forest.merging import EQUALITY, Merging, check_merging
@@ -208,10 +207,9 @@ def open_forest(
 ) -> Forest:
     """Map a file that `Forest.save` wrote and verify all of it; nothing is copied or parsed.
 
-    `trajectories` are those the forest was built from, in the same order (status "error" is left
-    out, as in `build_forest`), where their prompts and responses are needed; otherwise
-    trajectories are read back off the tree. Their tasks, returns and actions are compared;
-    observations are not, since a forest merged by similarity keeps one of several.
+    `trajectories` are those the forest was built from: training rows need their prompts and
+    responses. See `Forest.with_trajectories`, which adds them later, for how they are compared.
+    Without them trajectories are read back off the tree.
 
     The file tells by which rule observations were merged. It names functions and holds none: where
     one is not among the known names of `w2stree.forest.merging`, `Forest.add` and `merge_forests`
@@ -229,13 +227,8 @@ def open_forest(
     open forests with it.
     """
     check_merging(merging)
-    parts = read_forest(Path(path), merging, num_threads)
-    if trajectories is None:
-        return Forest(parts)
-    kept = tuple(t for t in trajectories if t.status != "error")
-    forest = Forest(replace(parts, trajectories=kept))
-    check_trajectories(forest, kept)
-    return forest
+    forest = Forest(read_forest(Path(path), merging, num_threads))
+    return forest if trajectories is None else forest.with_trajectories(trajectories)
 
 
 def _read_arrow(

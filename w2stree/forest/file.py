@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import mmap
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,7 @@ from w2stree.forest.parts import ForestParts
 from w2stree.forest.stored_rule import Rule, StoredRule, opened
 from w2stree.forest.texts import TextColumn
 from w2stree.forest.threads import num_threads_or_all
+from w2stree.shorten import quoted
 from w2stree.trajectories.replacing import replacing
 from w2stree.trajectories.trajectory import Trajectory
 
@@ -130,50 +131,79 @@ def _map(descriptor: int) -> mmap.mmap:
 
 
 def check_trajectories(forest: Forest, given: Sequence[Trajectory]) -> None:
-    """Raises `InvalidInput` naming the index where `given` are not what the forest holds."""
+    """Raises `InvalidInput` naming the first place where `given` are not what the forest holds."""
     if len(given) != len(forest.total_return):
         raise InvalidInput(
             f"{len(given)} trajectories given (errors left out); "
             f"the forest was built from {len(forest.total_return)}"
         )
-    tree_id = forest.root.searchsorted(forest.end_node, side="right") - 1
+    tree_id = (forest.root.searchsorted(forest.end_node, side="right") - 1).tolist()
     num_steps = forest.depth[forest.end_node]
-    for i, trajectory in enumerate(given):
+    first: dict[int, Trajectory] = {}
+    for i, (trajectory, tree, total_return, length) in enumerate(
+        zip(given, tree_id, forest.total_return.tolist(), num_steps.tolist(), strict=True)
+    ):
         for what, ours, theirs in (
-            ("task_id", forest.task_ids[tree_id[i]], trajectory.task_id),
-            ("total_return", float(forest.total_return[i]), trajectory.total_return),
-            ("number of steps", int(num_steps[i]), len(trajectory.steps)),
+            ("task_id", forest.task_ids[tree], trajectory.task_id),
+            ("total_return", total_return, trajectory.total_return),
+            ("number of steps", length, len(trajectory.steps)),
         ):
             if ours != theirs:
                 raise InvalidInput(
                     f"trajectories[{i}]: {what} is {theirs!r}; the forest was built from {ours!r}"
                 )
-    _check_actions(forest, given, num_steps)
+        if trajectory.prompt != first.setdefault(tree, trajectory).prompt:
+            raise InvalidInput(
+                f"trajectories[{i}]: task {trajectory.task_id!r} has another prompt before; give "
+                "different tasks different ids"
+            )
+    actions = [step.action for trajectory in given for step in trajectory.steps]
+    _check_texts("action", forest, given, num_steps, actions, forest.action_id, forest.actions)
+    if (seen := _as_merged(forest, given)) is not None:
+        texts = seen(forest.observations)
+        answers = seen([step.observation for t in given for step in t.steps])
+        _check_texts("observation", forest, given, num_steps, answers, forest.observation_id, texts)
 
 
-def _check_actions(
-    forest: Forest, given: Sequence[Trajectory], num_steps: NDArray[np.int32]
+def _as_merged(
+    forest: Forest, given: Sequence[Trajectory]
+) -> Callable[[Iterable[str]], list[str]] | None:
+    """What observations are known by, under the forest's rule; None where that is not known of
+    each alone: similar ones have the name of one of them."""
+    rule = forest.parts.rule
+    if not isinstance(rule, Merging) or rule.embed is not None:
+        return None
+    normalize = rule.normalizer
+    return list if normalize is None else lambda texts: list(map(normalize, texts))
+
+
+def _check_texts(
+    what: str,
+    forest: Forest,
+    given: Sequence[Trajectory],
+    num_steps: NDArray[np.int32],
+    theirs: Sequence[str],
+    node_id: NDArray[np.int32],
+    texts: Sequence[str],
 ) -> None:
-    number = {action: i for i, action in enumerate(forest.actions)}
-    theirs = np.fromiter(
-        (number.get(step.action, -1) for trajectory in given for step in trajectory.steps),
-        np.int32,
-        count=int(num_steps.sum()),
-    )
+    """That the steps' texts are those on the paths; `node_id` indexes `texts`, by node."""
+    number: dict[str, int] = {}
+    numbers = np.fromiter((number.setdefault(text, len(number)) for text in texts), np.int32)
+    found = np.fromiter((number.get(text, -1) for text in theirs), np.int32, count=len(theirs))
     # Up from all ends at once: after k rounds everyone is at the step k from its last.
     offset = np.cumsum(num_steps) - num_steps
-    ours = np.empty_like(theirs)
+    ours = np.empty_like(found)
     node, left, place = forest.end_node, num_steps, offset
     while len(node := node[left > 0]):
         place, left = place[left > 0], left[left > 0] - 1
-        ours[place + left] = forest.action_id[node]
+        ours[place + left] = node_id[node]
         node = forest.parent[node]
-    if (ours == theirs).all():
+    differs = numbers[ours] != found
+    if not differs.any():
         return
-    step = int((ours != theirs).argmax())
+    step = int(differs.argmax())
     i = int(offset.searchsorted(step, side="right")) - 1
     raise InvalidInput(
-        f"trajectories[{i}].steps[{step - int(offset[i])}]: action is "
-        f"{given[i].steps[step - int(offset[i])].action!r}; "
-        f"the forest was built from {forest.actions[ours[step]]!r}"
+        f"trajectories[{i}].steps[{step - int(offset[i])}]: {what} is "
+        f"{quoted(theirs[step], 200)}; the forest was built from {quoted(texts[ours[step]], 200)}"
     )

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 
 from w2stree import _core
 from w2stree.forest.batch import batch_of
-from w2stree.forest.file import packed, save_forest
+from w2stree.forest.file import check_trajectories, packed, save_forest
 from w2stree.forest.growth import grow
 from w2stree.forest.merges import ObservationMerge
 from w2stree.forest.merging import Merging
@@ -28,6 +29,7 @@ from w2stree.forest.pairs import (
     PreferencePairs,
     Strategy,
     count_pairs,
+    pair_rule,
     sample_pairs,
     select_pairs,
     stream_pairs,
@@ -39,6 +41,7 @@ from w2stree.forest.stored_rule import usable
 from w2stree.forest.summary import ForestSummary, summarize
 from w2stree.forest.threads import num_threads_or_all
 from w2stree.forest.tree import Tree
+from w2stree.trajectories.returns import ReturnRange
 from w2stree.trajectories.trajectory import Trajectory
 
 NODE_COLUMNS = (
@@ -276,6 +279,20 @@ class Forest(Mapping[str, Tree]):
         """
         return Forest(grow(self, batch_of(trajectories), self.merging, num_threads))
 
+    def with_trajectories(self, trajectories: Sequence[Trajectory]) -> Forest:
+        """This forest with the trajectories it was built from, in the same order (status "error"
+        is left out, as in `build_forest`): for prompts and the agent's words, which files, Arrow
+        columns, lists of texts and ids do not give it, and which training rows need.
+
+        Their tasks, returns, actions and prompts are compared with the forest's, and their
+        observations where only equal ones were merged, or those that the rule's normaliser makes
+        equal; of similar ones the forest keeps one. Raises `InvalidInput` naming the first place
+        that differs. O(steps).
+        """
+        kept = tuple(t for t in trajectories if t.status != "error")
+        check_trajectories(self, kept)
+        return Forest(replace(self.parts, trajectories=kept))
+
     def summary(self) -> ForestSummary:
         """Counts over the whole forest; `print` shows a table. Cost: `count_pairs`."""
         return summarize(self)
@@ -293,20 +310,28 @@ class Forest(Mapping[str, Tree]):
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the forest to one file, for `open_forest`: all or nothing, equal bytes for equal
-        forests. Prompts and responses are not in it: keep the trajectories. Raises `OSError`
-        where the file cannot be written; what was at `path` before is untouched then."""
+        forests. Prompts and responses are not in it, and training rows need them: keep the
+        trajectories (`open_forest`). Raises `OSError` where the file cannot be written; what was
+        at `path` before is untouched then."""
         save_forest(self, path)
 
-    def count_pairs(self, min_gap: float = 0.0, *, success_threshold: float | None = None) -> int:
+    def count_pairs(
+        self,
+        min_gap: float = 0.0,
+        *,
+        success_threshold: float | None = None,
+        return_range: ReturnRange | None = None,
+    ) -> int:
         """`len(forest.pairs(min_gap, success_threshold=…))` without enumerating them, and
         without a limit. O(steps) at most, less where returns are few or success is asked for."""
-        return count_pairs(self, min_gap, success_threshold)
+        return count_pairs(self, pair_rule(self, min_gap, success_threshold, return_range))
 
     def pairs(
         self,
         min_gap: float = 0.0,
         *,
         success_threshold: float | None = None,
+        return_range: ReturnRange | None = None,
         strategy: Strategy = "all",
         per_divergence: int | None = None,
         max_per_task: int | None = None,
@@ -316,21 +341,25 @@ class Forest(Mapping[str, Tree]):
         differ in return. Every option leaves out more, in this order:
 
         1. `success_threshold`: only a success against a failure, chosen return >= it > rejected.
-        2. `min_gap`: only returns that differ by at least so much (and by more than 0).
+           It is a share of `return_range`, which is (0, 1) unless stated.
+        2. `min_gap`: only returns that differ by at least so much, in their own unit (and by
+           more than rounding).
         3. `strategy`: "all", or "best_worst": the pair of greatest gap at each divergence (ties:
            lowest chosen, then lowest rejected index).
         4. `per_divergence`: at most so many at each divergence, drawn uniformly.
         5. `max_per_task`: at most so many of each task, drawn uniformly.
 
+        Returns and bounds that are equal but for rounding are equal (`trajectories.returns`): 0.3
+        and 0.2 differ by 0.1, and 0.1 + 0.2 and 0.3 make no pair.
+
         4 and 5 need a `seed`; what they draw for a task does not depend on the other tasks. The
         order of pairs is that of `PreferencePairs`. Cost: `count_pairs`, and the pairs returned.
-        Raises `InvalidInput` for options out of range and for more than 2**31 - 1 pairs
-        (`stream_pairs`, `sample_pairs`).
+        Raises `InvalidInput` for options out of range, for a return outside a range that is stated
+        or needed (1) and for more than 2**31 - 1 pairs (`stream_pairs`, `sample_pairs`).
         """
         return select_pairs(
             self,
-            min_gap,
-            success_threshold,
+            pair_rule(self, min_gap, success_threshold, return_range),
             strategy=strategy,
             per_divergence=per_divergence,
             max_per_task=max_per_task,
@@ -342,11 +371,13 @@ class Forest(Mapping[str, Tree]):
         min_gap: float = 0.0,
         *,
         success_threshold: float | None = None,
+        return_range: ReturnRange | None = None,
         chunk_size: int = 65536,
     ) -> Iterator[PreferencePairs]:
         """`forest.pairs(min_gap, success_threshold=…)` in chunks of `chunk_size` pairs (the last
         one may be smaller), in memory for one chunk and the trajectories of one task."""
-        return stream_pairs(self, min_gap, success_threshold, chunk_size)
+        rule = pair_rule(self, min_gap, success_threshold, return_range)
+        return stream_pairs(self, rule, chunk_size)
 
     def sample_pairs(
         self,
@@ -355,16 +386,19 @@ class Forest(Mapping[str, Tree]):
         seed: int,
         min_gap: float = 0.0,
         success_threshold: float | None = None,
+        return_range: ReturnRange | None = None,
     ) -> PreferencePairs:
         """`num_pairs` of `forest.pairs(min_gap, success_threshold=…)`, or all if there are
         fewer, in the same order: drawn uniformly without replacement, without enumerating."""
-        return sample_pairs(self, num_pairs, seed, min_gap, success_threshold)
+        rule = pair_rule(self, min_gap, success_threshold, return_range)
+        return sample_pairs(self, rule, num_pairs, seed)
 
     def search(
         self,
         *,
         num_simulations: int = 1000,
         exploration: float = 1.41,
+        return_range: ReturnRange | None = None,
         stop_arm: bool = True,
         backup: Literal["mean", "max"] = "mean",
         min_visits: int = 0,
@@ -382,6 +416,7 @@ class Forest(Mapping[str, Tree]):
             self,
             num_simulations=num_simulations,
             exploration=exploration,
+            return_range=return_range,
             stop_arm=stop_arm,
             backup=backup,
             min_visits=min_visits,

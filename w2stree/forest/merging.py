@@ -2,7 +2,7 @@
 
 normalize    "a key, a lamp" and "a lamp, a key" become one text        exact, order-insensitive
 similar      cosine(embed(x), embed(y)) >= min_similarity               the authors' rule, 0.9
-guard        "is open" / "is closed", 2 coins / 3 coins: never merged   what embeddings miss
+guard        "is open" / "is closed", +5 / -5, A12 / A13: never merged  what embeddings miss
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
 from w2stree.errors import InvalidInput
+from w2stree.forest.distinctions import distinctions
 from w2stree.forest.embedding import Embed, embed_sentences, require_sentences
 from w2stree.shorten import shorten
 from w2stree.trajectories.field_types import check_field_types
@@ -25,26 +26,7 @@ Guard = Callable[[str], Hashable]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-# Words that turn a state into another while the sentence stays alike (cosine 0.8 and more).
-_STATE_WORDS = frozenset(
-    """
-    not no never nothing none nobody cannot cant isnt arent wasnt dont doesnt didnt wont without
-    open opened closed shut locked unlocked on off up down left right full empty hot cold warm
-    clean dirty wet dry alive dead north south east west inside outside before after more less
-    true false yes success successful succeeded fail failed failure correct incorrect wrong
-    valid invalid able unable possible impossible first second third last
-    """.split()  # noqa: SIM905 (a list of eighty words is harder to read)
-)
 _WORD = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+")
-
-
-def state_words(text: str) -> tuple[str, ...]:
-    """Numbers, negations and opposites in a text, in order: texts that differ in them do not
-    describe one state, however similar their embeddings. The default guard."""
-    words = _WORD.findall(
-        text.lower().replace("'", "").replace("\N{RIGHT SINGLE QUOTATION MARK}", "")
-    )
-    return tuple(word for word in words if word[0].isdigit() or word in _STATE_WORDS)
 
 
 def sort_words(text: str) -> str:
@@ -56,7 +38,7 @@ def sort_words(text: str) -> str:
 # The functions that configurations and files may name. No other name ever becomes code.
 EMBEDDINGS: Mapping[str, Embed] = {"all-MiniLM-L6-v2": embed_sentences}
 NORMALIZERS: Mapping[str, Normalize] = {"sort_words": sort_words}
-GUARDS: Mapping[str, Guard] = {"state_words": state_words}
+GUARDS: Mapping[str, Guard] = {"distinctions": distinctions}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -84,10 +66,10 @@ class Merging:
     normalize_observation: str | Normalize | None = None
     """Texts that it maps to one text are one observation, known by the first of them. Known:
     "sort_words", for environments that list things in random order."""
-    guard: str | Guard | None = "state_words"
-    """Similar texts for which it gives different values stay apart. Known: "state_words", other
-    numbers, negations and opposites ("open"/"closed"), which embeddings hardly tell apart. None
-    is the authors' rule."""
+    guard: str | Guard | None = "distinctions"
+    """Similar texts for which it gives different values stay apart. Known: "distinctions", other
+    numbers, codes, negations and opposites ("open"/"closed"), which embeddings hardly tell apart.
+    None is the authors' rule."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}  # of a configuration file
 

@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 
 from w2stree import _core
 from w2stree.errors import InvalidInput
+from w2stree.forest.ranges import check_range_of
 from w2stree.forest.threads import num_threads_or_all
+from w2stree.trajectories.returns import ReturnRange, threshold_in
 from w2stree.trajectories.trajectory import Trajectory
 
 if TYPE_CHECKING:
@@ -25,20 +27,25 @@ if TYPE_CHECKING:
 
 Strategy = Literal["all", "best_worst"]
 
+_CHUNK = 1 << 16  # pairs whose columns are lists of Python's numbers at a time
+
 
 @dataclass(frozen=True, slots=True)
 class PreferencePair:
-    """Two trajectories of one task that share `depth` steps and then act differently."""
+    """Two trajectories of one task that share `depth` steps and then act differently. Their turns
+    may have been worded differently on the way."""
 
     divergence: int
     """Node of the forest after the shared steps."""
     task_id: str
     depth: int
-    """Number of shared steps: `chosen.steps[:depth]` and `rejected.steps[:depth]` agree."""
+    """Number of shared steps: `chosen.steps[:depth]` and `rejected.steps[:depth]` have the same
+    actions, and the same observations as far as the forest's rule of merging tells them apart."""
     chosen: Trajectory
     rejected: Trajectory
     gap: float
-    """`chosen.total_return - rejected.total_return`, > 0."""
+    """`chosen.total_return - rejected.total_return` in doubles, > 0. It may be a rounding below the
+    `min_gap` it met: 0.3 - 0.2 is 0.09999999999999998."""
 
 
 class PreferencePairs:
@@ -109,7 +116,19 @@ class PreferencePairs:
         )
 
     def __iter__(self) -> Iterator[PreferencePair]:
-        return (self[i] for i in range(len(self)))
+        trajectories, depth = self.forest.trajectories, self.forest.depth
+        for begin in range(0, len(self), _CHUNK):
+            part = self[begin : begin + _CHUNK]
+            columns = (
+                part.divergence,
+                depth[part.divergence],
+                part.chosen,
+                part.rejected,
+                part.gap,
+            )
+            for node, turns, i, j, gap in zip(*(c.tolist() for c in columns), strict=True):
+                chosen = trajectories[i]
+                yield PreferencePair(node, chosen.task_id, turns, chosen, trajectories[j], gap)
 
     def __repr__(self) -> str:
         num_divergences = np.unique(self.divergence).size
@@ -137,16 +156,30 @@ class PreferencePairs:
         )
 
 
-def count_pairs(forest: Forest, min_gap: float, success_threshold: float | None) -> int:
+def pair_rule(
+    forest: Forest,
+    min_gap: float,
+    success_threshold: float | None,
+    return_range: ReturnRange | None,
+) -> _core.PairRule:
+    """The core's rule, of a threshold in returns. Raises `InvalidInput` for a return outside the
+    range where a threshold is a share of it."""
+    if success_threshold is None and return_range is None:
+        return _core.PairRule(min_gap, None)
+    low, high = check_range_of(forest, return_range)
+    if success_threshold is not None:
+        success_threshold = threshold_in((low, high), success_threshold)
+    return _core.PairRule(min_gap, success_threshold)
+
+
+def count_pairs(forest: Forest, rule: _core.PairRule) -> int:
     """See `Forest.count_pairs`."""
-    rule = _core.PairRule(min_gap, success_threshold)
     return int(_core.count_pairs(forest.core, rule, num_threads_or_all(None)).sum())
 
 
 def select_pairs(
     forest: Forest,
-    min_gap: float,
-    success_threshold: float | None,
+    rule: _core.PairRule,
     *,
     strategy: Strategy,
     per_divergence: int | None,
@@ -162,7 +195,7 @@ def select_pairs(
         raise InvalidInput(f"seed=None; {drawing[0]}={limits[drawing[0]]} draws pairs: give a seed")
     found = _core.select_pairs(
         forest.core,
-        _core.PairRule(min_gap, success_threshold),
+        rule,
         strategy == "best_worst",
         _int64(per_divergence),
         _int64(max_per_task),
@@ -174,24 +207,24 @@ def select_pairs(
 
 
 def stream_pairs(
-    forest: Forest, min_gap: float, success_threshold: float | None, chunk_size: int
+    forest: Forest, rule: _core.PairRule, chunk_size: int
 ) -> Iterator[PreferencePairs]:
     """See `Forest.stream_pairs`."""
     if chunk_size < 1:
         raise InvalidInput(f"chunk_size={chunk_size}; expected at least 1")
-    stream = _core.PairStream(forest.core, _core.PairRule(min_gap, success_threshold))
+    stream = _core.PairStream(forest.core, rule)
     size = _int64(chunk_size)
     chunks = iter(lambda: stream.next(size), None)
     return (_from_core(forest, chunk) for chunk in chunks)
 
 
 def sample_pairs(
-    forest: Forest, num_pairs: int, seed: int, min_gap: float, success_threshold: float | None
+    forest: Forest, rule: _core.PairRule, num_pairs: int, seed: int
 ) -> PreferencePairs:
     """See `Forest.sample_pairs`."""
     found = _core.sample_pairs(
         forest.core,
-        _core.PairRule(min_gap, success_threshold),
+        rule,
         _int64(num_pairs),
         _checked_seed(seed),
         num_threads_or_all(None),

@@ -1,6 +1,7 @@
 """Tree search (Eq. 7), offline on the frozen forest, and the best paths of each tree.
 
 arms of a node, in order:   STOP (where trajectories end), child, child, …
+their scores:               r/c                            r/c + bonus of what is not known yet
 a descent:                  root ─ argmax ─ argmax ─ … ─ STOP or a leaf
 """
 
@@ -14,7 +15,9 @@ from numpy.typing import NDArray
 
 from w2stree import _core
 from w2stree.errors import InvalidInput
+from w2stree.forest.ranges import check_range_of
 from w2stree.forest.threads import num_threads_or_all
+from w2stree.trajectories.returns import UNIT, ReturnRange
 from w2stree.trajectories.trajectory import Trajectory
 
 if TYPE_CHECKING:
@@ -42,12 +45,16 @@ class SearchResult:
     written out on first use, 8 bytes a node, and kept.
     """
 
-    __slots__ = ("_columns", "_core", "forest")
+    __slots__ = ("_columns", "_core", "forest", "return_range")
 
-    def __init__(self, forest: Forest, core: _core.SearchResult) -> None:
+    def __init__(
+        self, forest: Forest, core: _core.SearchResult, return_range: ReturnRange = UNIT
+    ) -> None:
         self._core = core
         self._columns: dict[str, NDArray[Any]] = {}
         self.forest = forest
+        self.return_range = return_range
+        """What returns were taken to lie in."""
 
     @property
     def core(self) -> _core.SearchResult:
@@ -163,6 +170,7 @@ def search(
     *,
     num_simulations: int = 1000,
     exploration: float = 1.41,
+    return_range: ReturnRange | None = None,
     stop_arm: bool = True,
     backup: Literal["mean", "max"] = "mean",
     min_visits: int = 0,
@@ -180,13 +188,21 @@ def search(
     The logarithm is rounded correctly and the rest are IEEE doubles, so every machine takes the
     same descents.
 
-    A node where trajectories end while others go on has an arm STOP before its children;
-    `stop_arm=False` drops it and equals the authors' published demo, which never scores such
-    endings. (To the bit where the demo's `math.log` rounds correctly: glibc's is one ulp off for
-    about one count in 60,000, which shows only if two scores are that close.)
+    A node where trajectories end while others go on has an arm STOP before its children. Every
+    descent that takes STOP brings the same mean return, so one visit tells all of it: its score is
+    r/c without the bonus of what is to be explored. (With the bonus, STOP would take half of the
+    descents wherever nothing below is better yet, and n runs of which each is a prefix of the next
+    would need 2^n descents to be found; so they take about n.) `stop_arm=False` drops it and
+    equals the authors' published demo, which never scores such endings. (To the bit where the
+    demo's `math.log` rounds correctly: glibc's is one ulp off for about one count in 60,000,
+    which shows only if two scores are that close.) Trees whose trajectories all end at leaves
+    have no STOP: there it is Eq. 7 alone.
 
+    return_range: the least and the greatest return, (0, 1) unless stated. The bonus is scaled by
+        their difference, so that `exploration` means the same on every scale.
     backup: "max" puts the greatest value backed up through an arm in place of r/c.
-    min_visits: the best path sets arms with fewer visits aside, unless all have fewer.
+    min_visits: the best path sets arms with fewer visits aside, unless all have fewer; STOP
+        needs one.
     num_paths: extract that many paths a tree, to different endings: after the best the one found
         likewise among arms that lead to an ending reached but not taken yet. Fewer when there
         are fewer.
@@ -197,17 +213,24 @@ def search(
 
     Results never depend on `num_threads` (None: the available cores).
 
-    Raises `InvalidInput` unless num_simulations, num_paths, patience and num_threads are >= 1,
-    min_visits >= 0, exploration finite and >= 0, and resume of this forest and of equal
-    exploration, stop_arm and backup. O(num_simulations x branching nodes on the path) a tree;
+    Raises `InvalidInput` for a return outside the range, naming its trajectory; unless
+    num_simulations, num_paths, patience and num_threads are >= 1, min_visits >= 0, exploration
+    finite and >= 0, and resume of this forest and of equal exploration, return_range, stop_arm and
+    backup. O(num_simulations x branching nodes on the path) a tree;
     decisions among hundreds of arms cost more, O(arms).
     """
     if resume is not None and resume.forest is not forest:
         raise InvalidInput("resume is the result of another forest")
+    low, high = check_range_of(forest, return_range)
+    if resume is not None and resume.return_range != (low, high):
+        raise InvalidInput(
+            f"return_range={(low, high)}; resume was searched with {resume.return_range}"
+        )
     core = _core.search(
         forest.core,
         num_simulations=num_simulations,
         exploration=exploration,
+        return_scale=high - low,
         stop_arm=stop_arm,
         backup=backup,
         min_visits=min_visits,
@@ -216,4 +239,4 @@ def search(
         resume=None if resume is None else resume.core,
         num_threads=num_threads_or_all(num_threads),
     )
-    return SearchResult(forest, core)
+    return SearchResult(forest, core, (low, high))

@@ -1,6 +1,6 @@
 """A merge rule as a file keeps it: functions by name.
 
-    state_words         known here (merging.py): opening the file is enough
+    distinctions        known here (merging.py): opening the file is enough
     lab.merge:letters   someone's own: open_forest(path, merging=Merging(embed=letters, …))
     (empty)             none
 
@@ -20,6 +20,10 @@ from w2stree.forest.merging import EMBEDDINGS, GUARDS, NORMALIZERS, Merging
 from w2stree.shorten import quoted
 
 _SHOWN_COLUMNS = 80  # of a name, which may be a stranger's
+
+# A guard that earlier versions knew. It let texts merge that `distinctions` keeps apart (signs,
+# codes, "isn't" beside "is"), so that a forest merged by it cannot grow by another.
+_RETIRED = "state_words"
 
 # In the order of the file.
 _KNOWN = {"normalize_observation": NORMALIZERS, "embed": EMBEDDINGS, "guard": GUARDS}
@@ -73,7 +77,7 @@ class StoredRule:
             min_similarity=self.min_similarity,
             normalize_observation=self.normalize_observation or None,
             embed=self.embed or None,
-            guard=(self.guard or None) if self.embed else "state_words",
+            guard=(self.guard or None) if self.embed else "distinctions",
         )
 
     def check(self, given: Merging) -> None:
@@ -86,6 +90,8 @@ class StoredRule:
         for field in _KNOWN:
             ours, other = getattr(self, field), getattr(theirs, field)
             if _without_module(ours) != _without_module(other):
+                if (field, ours) == ("guard", _RETIRED):
+                    raise _retired()
                 raise _other(field, other or None, ours or None)
 
 
@@ -113,6 +119,8 @@ def usable(rule: Rule) -> Merging:
             "the forest's file does not say by which rule observations were merged (version 1 of "
             "the format did not); open_forest(path, merging=Merging(...)) states it"
         )
+    if rule.guard == _RETIRED:
+        raise _retired()
     raise InvalidInput(
         f"the forest was merged by {', '.join(rule.foreign())}, and its file holds the name alone; "
         "open_forest(path, merging=Merging(...)) gives the rule it was built by"
@@ -131,6 +139,14 @@ def _name_of(function: object) -> str:
 def _without_module(name: str) -> tuple[bool, str]:
     _, colon, qualified = name.rpartition(":")
     return bool(colon), qualified
+
+
+def _retired() -> InvalidInput:
+    return InvalidInput(
+        f"the forest was merged by the guard {_RETIRED!r} of an earlier version, which missed "
+        "signs, codes and opposites and is gone: it can be read; to add to it, build it again from "
+        "its trajectories, by the guard 'distinctions'"
+    )
 
 
 def _other(field: str, given: object, stored: object) -> InvalidInput:

@@ -119,9 +119,9 @@ class OpenAIPolicy:
             hear(
                 turn,
                 choice.token_ids,
-                _scores(choice.token_ids, choice.logprobs and choice.logprobs.token_logprobs),
+                _scores(choice.token_ids, _of_tokens(choice)),
                 is_greedy=episode.sampling.temperature == 0.0,
-                has_stopped=choice.finish_reason == "stop",
+                has_stopped=getattr(choice, "finish_reason", None) == "stop",
                 engine=self._base_url,
             )
         self.num_generated_tokens += len(turn.ids)
@@ -176,7 +176,11 @@ class OpenAIPolicy:
             with contextlib.suppress(
                 self._openai.BadRequestError, self._openai.UnprocessableEntityError
             ):
-                return self._turn(await self._post(episode, settings, with_tokens=True))
+                turn = self._turn(await self._post(episode, settings, with_tokens=True))
+                is_greedy = settings["temperature"] == 0.0  # certain, whatever the server says
+                if turn.logprobs and is_greedy:
+                    turn = replace(turn, logprobs=(0.0,) * len(turn.logprobs))
+                return turn
         reply = await self._post(episode, settings, with_tokens=False)
         self._wants_tokens = False  # they were what it refused
         return self._turn(reply)
@@ -271,6 +275,10 @@ def _scores(ids: Sequence[Any], logprobs: Sequence[float | None] | None) -> list
     if not logprobs or len(logprobs) != len(ids):
         return [math.nan] * len(ids)
     return [math.nan if score is None else float(score) for score in logprobs]
+
+
+def _of_tokens(choice: Any) -> Any:
+    return getattr(getattr(choice, "logprobs", None), "token_logprobs", None)
 
 
 def _messages(episode: Episode) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ vLLM pins its own torch, so it lives in an environment of its own, with w2stree 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from w2stree.errors import ContextExceeded, InvalidInput, MissingDependency, ModelFailure
@@ -15,12 +15,14 @@ from w2stree.policies.question import eos_ids, hear, question
 from w2stree.turns.chat import ChatFormat
 from w2stree.turns.decoding import Decoding
 from w2stree.turns.grammar import Turn, TurnGrammar
+from w2stree.turns.template import TemplateArgument, set_template
 from w2stree.turns.turn import AgentTurn
 
 
 class VllmPolicy:
     """Lockstep turns of a model directory; histories are sent as token ids.
 
+    `chat_template` and `template_arguments` as in `w2stree.turns.template.set_template`.
     `memory_fraction` is the share of the GPU's memory the engine takes, on a CPU of main memory.
     `max_length` bounds a history and its turn (None: what the model allows); an episode that
     may exceed it ends as truncated (`ContextExceeded`). Log-probabilities are of the distribution
@@ -35,6 +37,8 @@ class VllmPolicy:
         model: str | Path,
         *,
         decoding: Decoding = Decoding(max_new_tokens=256),
+        chat_template: str | Path | None = None,
+        template_arguments: Mapping[str, TemplateArgument] | None = None,
         max_length: int | None = None,
         memory_fraction: float = 0.9,
     ) -> None:
@@ -61,7 +65,9 @@ class VllmPolicy:
             **(on_cpu if current_platform.is_cpu() else {}),
         )
         self._max_length = int(self._engine.llm_engine.model_config.max_model_len)
-        self._chat = ChatFormat(self._engine.get_tokenizer())
+        tokenizer = self._engine.get_tokenizer()
+        set_template(tokenizer, chat_template, template_arguments)
+        self._chat = ChatFormat(tokenizer)
         self._grammar = TurnGrammar(self._chat, decoding, eos_ids=eos_ids(model))
         self.tokenizer: str | None = self._chat.fingerprint()
         self.num_generated_tokens = 0

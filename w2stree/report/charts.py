@@ -5,6 +5,7 @@ Ink is `currentColor`, so that one chart is readable on a light and on a dark pa
 
 from __future__ import annotations
 
+import hashlib
 import io
 import re
 from collections.abc import Sequence
@@ -41,8 +42,11 @@ def require_matplotlib() -> Any:
     return matplotlib
 
 
-def reward_chart(bars: Sequence[Bar]) -> str:
-    """Average reward of each method, first on top, with its interval; an SVG element."""
+def reward_chart(bars: Sequence[Bar], *, of: str = "") -> str:
+    """Average reward of each method, first on top, with its interval; an SVG element.
+
+    `of` names what was played where a page has several such charts.
+    """
     figure, axes = _axes(bars)
     axes.barh(
         range(len(bars)),
@@ -57,11 +61,15 @@ def reward_chart(bars: Sequence[Bar]) -> str:
         axes.text(beside, y, f"{bar.value:.2f}", va="center", color=_INK, size=12)
     axes.set_xlim(0, 1.14 * reach)
     axes.set_xlabel("average reward")
-    return _svg(figure, "Average reward of each method with 95 % intervals", salt="reward")
+    title = f"Average reward of each method{_on(of)} with 95 % intervals"
+    return _svg(figure, title, salt=_salt("reward", of))
 
 
-def difference_chart(bars: Sequence[Bar], *, to: str) -> str:
-    """Paired differences to the method `to`, with intervals, around a zero line; an SVG element."""
+def difference_chart(bars: Sequence[Bar], *, to: str, of: str = "") -> str:
+    """Paired differences to the method `to`, with intervals, around a zero line; an SVG element.
+
+    `of`: see `reward_chart`.
+    """
     figure, axes = _axes(bars)
     axes.axvline(0, color=_INK, linewidth=1, linestyle=(0, (4, 3)))
     _intervals(axes, bars, colour=None)
@@ -70,7 +78,17 @@ def difference_chart(bars: Sequence[Bar], *, to: str) -> str:
     high = max([0.0, *(bar.ci95[1] for bar in bars)])
     axes.set_xlim(low - 0.08 * reach, high + 0.08 * reach)
     axes.set_xlabel("difference in average reward")
-    return _svg(figure, f"Paired differences to {to} with 95 % intervals", salt="difference")
+    title = f"Paired differences to {to}{_on(of)} with 95 % intervals"
+    return _svg(figure, title, salt=_salt("difference", of))
+
+
+def _on(name: str) -> str:
+    return f" on {name}" if name else ""
+
+
+def _salt(kind: str, of: str) -> str:
+    """Of the ids in an SVG, which may be letters and digits alone."""
+    return f"{kind}-{hashlib.sha256(of.encode()).hexdigest()[:8]}" if of else kind
 
 
 def _axes(bars: Sequence[Bar]) -> tuple[Any, Any]:

@@ -10,7 +10,7 @@ from w2stree.evaluation import Estimate, MethodResult
 from w2stree.report import text
 from w2stree.report.charts import Bar, difference_chart, reward_chart
 from w2stree.report.templates import packaged, render
-from w2stree.report.text import Report
+from w2stree.report.text import Panel, Report
 from w2stree.report.tree_drawing import draw_legend
 from w2stree.trajectories.replacing import replacing
 
@@ -35,14 +35,9 @@ def write_report(folder: Path, report: Report) -> None:
 def json_record(report: Report) -> dict[str, Any]:
     """JSON-ready values; what is not a finite number is None."""
     record = {
-        "rows": [row.to_dict() for row in report.rows],
-        "verdicts": {
-            row.method: {
-                f"to_{other}": text.verdict(row.differences[other])
-                for other in (report.weak, report.strong)
-            }
-            for row in text.tested(report)
-        },
+        "rows": [{"panel": p.name, **row.to_dict()} for p in report.panels for row in p.rows],
+        "verdicts": {panel.name: _verdicts(report, panel) for panel in report.panels},
+        "tasks": report.tasks,
         "forest": report.forest,
         "stages": report.stages,
         "config": report.config,
@@ -51,26 +46,41 @@ def json_record(report: Report) -> dict[str, Any]:
     return dict(text.finite(record))
 
 
+def _verdicts(report: Report, panel: Panel) -> dict[str, dict[str, str]]:
+    return {
+        row.method: {
+            f"to_{other}": text.verdict(row.differences[other], row.num_tasks)
+            for other in (report.weak, report.strong)
+        }
+        for row in text.tested(report, panel)
+    }
+
+
 def markdown(report: Report) -> str:
-    """The table, the sentences and the statistics; plain enough for a README."""
+    """The tables, the sentences and the statistics; plain enough for a README."""
     return render("report.md.j2", report=report)
 
 
 def html_page(report: Report) -> str:
     """A whole document with all the Markdown has, charts and trees; needs nothing beside it."""
+    return render(
+        "page.html.j2",
+        report=report,
+        style=packaged("report.css"),
+        charts={panel.name: _charts(report, panel) for panel in report.panels},
+        colour_scale=draw_legend(),
+    )
+
+
+def _charts(report: Report, panel: Panel) -> tuple[str, str]:
+    """Of the average rewards, and of the differences to the weak model."""
 
     def bar(row: MethodResult, estimate: Estimate) -> Bar:
         method = report.methods[row.method]
         return Bar(method.label, estimate.mean, estimate.ci95, method.is_tested)
 
     weak = report.weak
-    rewards = [bar(row, Estimate(row.avg_reward, row.ci95)) for row in report.rows]
-    differences = [bar(row, row.differences[weak]) for row in report.rows if row.method != weak]
-    return render(
-        "page.html.j2",
-        report=report,
-        style=packaged("report.css"),
-        reward_chart=reward_chart(rewards),
-        difference_chart=difference_chart(differences, to=weak),
-        colour_scale=draw_legend(),
-    )
+    rewards = [bar(row, Estimate(row.avg_reward, row.ci95)) for row in panel.rows]
+    differences = [bar(row, row.differences[weak]) for row in panel.rows if row.method != weak]
+    name = "" if len(report.panels) == 1 else panel.name
+    return reward_chart(rewards, of=name), difference_chart(differences, to=weak, of=name)

@@ -12,7 +12,10 @@ from w2stree.evaluation import Estimate, MethodResult
 
 MINUS, DASH, _SPACE = "\N{MINUS SIGN}", "\N{EN DASH}", "\N{NO-BREAK SPACE}"
 
-Verdict = Literal["gains", "no difference shown", "loses"]
+Verdict = Literal["gains", "no difference shown", "loses", "too few to tell"]
+
+FEWEST_TASKS = 30
+"""With fewer test tasks a bootstrap's interval is not to be relied on: no verdict."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +37,24 @@ class MethodText:
     is_tested: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One kind of test tasks, a column of the table: its name, its fold, a row for each method."""
+
+    name: str
+    split: str
+    rows: Sequence[MethodResult]
+
+    @property
+    def num_tasks(self) -> int:
+        return self.rows[0].num_tasks if self.rows else 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """All that the report's files are made from: it knows no method and no environment itself.
 
-    Raises `InvalidInput` for a row whose method has no text.
+    Raises `InvalidInput` for a row whose method has no text, and unless there is a panel.
     """
 
     title: str
@@ -57,7 +73,11 @@ class Report:
     """The method that PGR measures up to; None where none was trained, and rows have no PGR."""
     config: Mapping[str, Any]
     """As JSON-ready values."""
-    rows: Sequence[MethodResult]
+    tasks: Mapping[str, Mapping[str, int]]
+    """By part of the run, under its key in the configuration: `num_tasks`; `num_repeated`, how
+    many opened as a task that was taken before; `num_shared`, how many of its tasks open as another
+    task of the run does (none, unless `tasks.distinct` is false)."""
+    panels: Sequence[Panel]
     forest: Mapping[str, Any]
     """Forest statistics by name, see `FOREST_TERMS`."""
     stages: Sequence[Mapping[str, Any]]
@@ -66,7 +86,9 @@ class Report:
     trees: Sequence[TreePicture] = ()
 
     def __post_init__(self) -> None:
-        for row in self.rows:
+        if not self.panels:
+            raise InvalidInput("panels is empty; a report is about at least one")
+        for row in (row for panel in self.panels for row in panel.rows):
             if row.method not in self.methods:
                 raise InvalidInput(
                     f"rows has the method {row.method!r}, methods has no text for it; it has "
@@ -148,6 +170,24 @@ FOREST_TERMS = (
         "Over the one path a task that the tree search keeps.",
         "reward",
     ),
+    Term(
+        "num_best_paths_below_best_run",
+        "Best path not the best run",
+        "Tasks in which a run scored higher than the path that the search keeps.",
+        "count",
+    ),
+    Term(
+        "num_kept_paths",
+        "Paths kept for MCTS-SFT",
+        "Best paths of at least the return asked for (mcts_sft.min_return); each is a run.",
+        "count",
+    ),
+    Term(
+        "num_kept_failures",
+        "Failures among them",
+        "Kept paths that do not succeed: what MCTS-SFT learns of failed runs.",
+        "count",
+    ),
 )
 
 
@@ -183,34 +223,47 @@ def term_value(term: Term, value: float) -> str:
     return f"{value:.2f}" if term.kind == "mean" else number(value)
 
 
-def verdict(difference: Estimate) -> Verdict:
-    """What a paired interval allows to say; touching zero includes it."""
+def verdict(difference: Estimate, num_tasks: int) -> Verdict:
+    """What a paired interval over so many tasks allows to say; touching zero includes it.
+
+    Nothing below `FEWEST_TASKS`, and nothing where the interval has no width: there all tasks'
+    differences are the same, and resampling them shows no luck.
+    """
     low, high = difference.ci95
+    if num_tasks < FEWEST_TASKS or not low < high:
+        return "too few to tell"
     if low > 0:
         return "gains"
     return "loses" if high < 0 else "no difference shown"
 
 
-def tested(report: Report) -> list[MethodResult]:
+def tested(report: Report, panel: Panel) -> list[MethodResult]:
     """The rows of the methods that the report is about."""
-    return [row for row in report.rows if report.methods[row.method].is_tested]
+    return [row for row in panel.rows if report.methods[row.method].is_tested]
 
 
 def verdict_sentence(report: Report, row: MethodResult) -> str:
     """Whether a method gains over the weak and over the strong model, by their intervals."""
-    against_weak = _comparison(row.differences[report.weak], "weak")
-    against_strong = _comparison(row.differences[report.strong], "strong")
-    return f"{report.methods[row.method].label} {against_weak}; it {against_strong}."
+    others = {"weak": row.differences[report.weak], "strong": row.differences[report.strong]}
+    against = [_comparison(by, other, row.num_tasks) for other, by in others.items()]
+    return f"{report.methods[row.method].label} {against[0]}; it {against[1]}."
 
 
-def _comparison(difference: Estimate, other: str) -> str:
+def _comparison(difference: Estimate, other: str, num_tasks: int) -> str:
     figures = f"{signed(difference.mean)} {interval(difference.ci95, is_signed=True)}"
     return {
         "gains": f"gains over the {other} model ({figures}, above zero)",
         "loses": f"loses to the {other} model ({figures}, below zero)",
         "no difference shown": f"shows no difference to the {other} model "
         f"({figures}, zero included)",
-    }[verdict(difference)]
+        "too few to tell": f"has played too few tasks to tell it from the {other} model "
+        f"({figures}, {num_tasks} tasks)",
+    }[verdict(difference, num_tasks)]
+
+
+def panel_title(report: Report, panel: Panel) -> str:
+    """What is tested there: "new_tasks: 150 tasks of the train fold"."""
+    return f"{panel.name}: {panel.num_tasks} tasks of the {panel.split} fold"
 
 
 def introduction(report: Report) -> list[str]:
@@ -219,20 +272,29 @@ def introduction(report: Report) -> list[str]:
     tasks, num_runs = config["tasks"], len(config["explore"]["samplings"])
     weak, strong = _size(report, report.weak), _size(report, report.strong)
     expert = "" if tasks.get("demonstrations_from") else "expert "
+    distinct = ", none of which opens as another task of the run does" * tasks["distinct"]
     return [
         f"A weak model{weak} learned {report.environment} from "
         f"{tasks['demonstrations']} {expert}demonstrations and then played {tasks['explore']} "
         f"other tasks {num_runs} times each, without demonstrations and with different sampling.",
         f"Its runs, failures included, were merged into one tree a task{_taught(report, strong)}.",
-        f"Every model then played the same {tasks['test']} tasks of the {tasks['test_split']} "
-        "fold, none of them seen before, once each and without sampling; the average reward is "
-        f"the mean of the {report.noun}'s final scores, from 0 to 1.",
+        f"Every model then played the same {_test_tasks(report)}{distinct}, once each and without "
+        f"sampling; the average reward is the mean of the {report.noun}'s final scores, from 0 to "
+        "1.",
     ]
+
+
+def _test_tasks(report: Report) -> str:
+    """The test tasks in the middle of a sentence."""
+    if len(report.panels) == 1:
+        (panel,) = report.panels
+        return f"{panel.num_tasks} tasks of the {panel.split} fold"
+    return f"test tasks ({'; '.join(panel_title(report, panel) for panel in report.panels)})"
 
 
 def _taught(report: Report, size: str) -> str:
     """How the introduction goes on where a method was tested."""
-    labels = [report.methods[row.method].label for row in tested(report)]
+    labels = [report.methods[row.method].label for row in tested(report, report.panels[0])]
     if not labels:
         return ""
     ways = "" if len(labels) == 1 else f" in {_counted(len(labels))} ways"
@@ -242,7 +304,7 @@ def _taught(report: Report, size: str) -> str:
 
 def chart_note(report: Report) -> str:
     """How the charts are read."""
-    num_tested = len(tested(report))
+    num_tested = len(tested(report, report.panels[0]))
     methods = "method" if num_tested == 1 else f"{_counted(num_tested)} methods"
     return "Whiskers: 95 % intervals." + (f" Blue: the {methods} under test." if num_tested else "")
 
@@ -268,26 +330,69 @@ def caveats(report: Report) -> list[str]:
             "Every method chooses among the actions the environment would accept "
             "(decoding.actions: admissible)."
         )
-    if report.ceiling is not None and any(row.pgr is None for row in report.rows):
+    drawn = [part for name, part in report.tasks.items() if name.startswith("tasks.")]
+    num_repeated = sum(part["num_repeated"] for part in drawn)
+    if num_repeated and config["tasks"]["distinct"]:
+        lines.append(
+            f"Tasks that open alike count as one, whatever their number: {num_repeated} of those "
+            "drawn repeat another and were passed over."
+        )
+    lines += _left_out(report)
+    for panel in report.panels:
+        where = "" if len(report.panels) == 1 else f"{panel.name}: "
+        lines += [f"{where}{line}" for line in _caveats_of(report, panel)]
+    return lines
+
+
+def _caveats_of(report: Report, panel: Panel) -> list[str]:
+    lines = []
+    if report.ceiling is not None and any(row.pgr is None for row in panel.rows):
         lines.append("PGR is undefined here: the ceiling's reward is not above the weak model's.")
-    tasks = config["tasks"]
-    if tasks["test_split"] == "dev":
+    if panel.num_tasks < FEWEST_TASKS:
+        lines.append(
+            f"{panel.num_tasks} test tasks are too few for a verdict, which needs {FEWEST_TASKS}."
+        )
+    num_shared = report.tasks.get(f"tasks.test.{panel.name}", {}).get("num_shared", 0)
+    if num_shared:
+        lines.append(
+            f"{num_shared} of the {panel.num_tasks} test tasks open as another task of the run "
+            "does (tasks.distinct: false): they may have been seen."
+        )
+    if panel.split == "dev":
         lines.append(
             "These are tasks of the dev fold, on which choices are made: final figures need "
-            "test_split: test."
+            "another fold."
         )
-    elif tasks["test_split"] == "train":
+    elif panel.split == "train":
         lines.append(
-            f"The test tasks are the train fold's from number {tasks['test_offset']} on: new tasks "
-            f"of things that training tasks have too, not the {report.noun}'s own test fold."
+            "The test tasks are of the train fold: new tasks of things that training tasks have "
+            f"too, not the {report.noun}'s own test fold."
         )
-    for row in report.rows:
+    for row in panel.rows:
         if row.num_errors:
             label = report.methods[row.method].label
             lines.append(
                 f"{row.num_errors} episodes of {label} ended in an error and are not "
                 "scored; a task without a finished episode counts 0."
             )
+    return lines
+
+
+def _left_out(report: Report) -> list[str]:
+    """What stages did not learn from, since it is too long."""
+    lines = []
+    for stage in report.stages:
+        metrics = stage["metrics"]
+        if not metrics.get("num_too_long"):
+            continue
+        what, which = "preference rows", ""
+        if "num_too_long_failures" in metrics:
+            what = "trajectories"
+            which = f", {metrics['num_too_long_failures']:.0f} of them failures"
+        lines.append(
+            f"{stage['stage']} was trained without {metrics['num_too_long']:.0f} {what} of more "
+            f"than max_length ({report.config['max_length']}) tokens{which}."
+        )
     return lines
 
 

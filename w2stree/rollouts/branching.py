@@ -26,6 +26,7 @@ from w2stree.forest.tree import Tree
 from w2stree.policies.protocol import Sampling
 from w2stree.rollouts.rollout import EpisodePlan
 from w2stree.trajectories.journal import key_of
+from w2stree.trajectories.returns import tolerance
 from w2stree.trajectories.trajectory import Step, Trajectory
 
 Criterion = Literal["return_variance", "uncertainty"]
@@ -84,10 +85,16 @@ def choose_nodes(tree: Tree, criterion: Criterion) -> list[int]:
     """
     forest, root = tree.forest, tree.root
     inner = root + 1 + np.flatnonzero(forest.num_children[root + 1 : root + tree.num_nodes] >= 2)
-    candidates = [int(node) for node in inner if _spread(forest, int(node), criterion) > 0]
-    if not candidates and _spread(forest, root, criterion) > 0:
+    candidates = [int(node) for node in inner if _returns_differ(forest, int(node))]
+    if not candidates and _returns_differ(forest, root):
         candidates = [root]
     return sorted(candidates, key=lambda node: (-_spread(forest, node, criterion), node))
+
+
+def _returns_differ(forest: Forest, node: int) -> bool:
+    returns = forest.total_return[_trajectory_ids(forest, node)]
+    least = float(returns.min())
+    return bool(returns.max() > least + tolerance(least))
 
 
 def steps_to(tree: Tree, node: int) -> tuple[Step, ...]:

@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from w2stree.environments.protocol import Snapshot
-from w2stree.errors import ContextExceeded, ModelFailure
+from w2stree.environments.protocol import Info, Snapshot
+from w2stree.errors import ContextExceeded, EnvironmentFailure, ModelFailure
 from w2stree.policies.protocol import AsyncPolicy, Episode, Policy, Sampling
 from w2stree.trajectories.origin import Origin
+from w2stree.trajectories.returns import at_least
 from w2stree.trajectories.trajectory import Message, Status, Step, Trajectory
 from w2stree.turns.react import UNPARSED
 from w2stree.turns.turn import AgentTurn
@@ -59,6 +60,7 @@ class RunningEpisode:
         self._plan, self._instruction = plan, instruction
         self.episode = Episode(key, (), plan.sampling, plan.rng(), [], list(plan.prefix))
         self._score = 0.0
+        self._raw_score: float | None = None
 
     def begin(self, *, with_expert: bool) -> Exchange:
         """Reset, fetch the expert's turns where they are wanted, go to the prefix's end."""
@@ -76,7 +78,7 @@ class RunningEpisode:
                     tuple(step.observation for step in plan.prefix),
                 ),
             )
-        self._score = info["score"]
+        self._score_by(info)
         episode.admissible_actions = info["admissible_actions"]
         episode.multi_line = info.get("multi_line", False)
         return None
@@ -98,7 +100,7 @@ class RunningEpisode:
             )
         )
         self.episode.admissible_actions = info["admissible_actions"]
-        self._score = info["score"]
+        self._score_by(info)
         return "done" if terminated else "truncated" if truncated else None
 
     def fail(self, failure: ModelFailure) -> Status:
@@ -108,6 +110,14 @@ class RunningEpisode:
             return "truncated"
         self.error = str(failure)
         return "error"
+
+    def _score_by(self, info: Info) -> None:
+        score = info["score"]
+        if not (at_least(score, 0.0) and at_least(1.0, score)):
+            raise EnvironmentFailure(
+                f"the environment's score is {score:g}; an adapter puts it on [0, 1]"
+            )
+        self._score, self._raw_score = score, info.get("raw_score")
 
     def trajectory(self, status: Status, policy: Policy | AsyncPolicy) -> Trajectory:
         """What was played; its origin names the plan, the policy and the cause of an end
@@ -131,6 +141,7 @@ class RunningEpisode:
                 tokenizer=policy.tokenizer,
                 error=self.error,
                 truncated_by=self._truncated_by,
+                raw_return=self._raw_score,
             ),
         )
 

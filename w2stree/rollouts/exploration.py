@@ -26,6 +26,7 @@ from w2stree.errors import (
     TurnsWithoutAction,
 )
 from w2stree.policies.protocol import AsyncPolicy, ModelName, Policy, Sampling
+from w2stree.rollouts.cut_returns import CutReturnCount
 from w2stree.rollouts.rollout import EpisodePlan, rollout
 from w2stree.rollouts.tally import TaskTally, num_sampled_tokens, own_steps
 from w2stree.shorten import quoted
@@ -48,16 +49,6 @@ its fine-tuning."""
 _SHOWN_COLUMNS = 100
 MAX_ERRORS_IN_A_ROW = 50
 """A server that is gone for good fails everything: better to stop than to use up all attempts."""
-
-
-def choose_tasks(pool: EnvironmentPool, split: str, *, first: int, count: int) -> list[str]:
-    """`count` task ids of a split from the `first` on; `InvalidInput` where it has fewer."""
-    listed: list[str] = pool[0].call("tasks", split)
-    if first + count > len(listed):
-        raise InvalidInput(
-            f"tasks: {first + count} tasks of {split} are asked for; it has {len(listed)}"
-        )
-    return listed[first : first + count]
 
 
 def plan_episodes(
@@ -143,6 +134,7 @@ class Exploration:
         self._max_attempts = max_attempts
         self._success_threshold = success_threshold
         self._progress = progress
+        self._cut_returns = CutReturnCount()
         self._num_attempts: dict[tuple[str, int], int] = {}
         self._finished: set[tuple[str, int]] = set()
         self._planned: set[tuple[str, int]] = set()
@@ -159,9 +151,10 @@ class Exploration:
     def play(self, plans: Sequence[EpisodePlan]) -> bool:
         """Play what is missing of `plans`; False where the budget ended it (`spent` says which).
 
-        Warns `IdenticalTrajectories` of tasks whose runs all took the same actions, and
-        `TurnsWithoutAction` where more than half of the turns had none, and `EpisodesCutShort`
-        of episodes that came to the end of what the model can read. Raises
+        Warns `IdenticalTrajectories` of tasks whose runs all took the same actions,
+        `TurnsWithoutAction` where more than half of the turns had none, `EpisodesCutShort` of
+        episodes that came to the end of what the model can read, and `CutReturns` of returns
+        that did not fit [0, 1]. Raises
         `JournalError` where the journal cannot be written and `ExplorationFailure` after
         `MAX_ERRORS_IN_A_ROW`; what was acknowledged stays.
         """
@@ -177,6 +170,7 @@ class Exploration:
         self._warn_of_one_sequence()
         self._warn_of_missing_actions()
         self._warn_of_episodes_cut_short()
+        self._cut_returns.warn()
         return not missing
 
     def spent(self) -> str | None:
@@ -271,6 +265,7 @@ class Exploration:
         tally = self.tallies.setdefault(trajectory.task_id, TaskTally())
         tally.add(trajectory, success_threshold=self._success_threshold)
         self._truncated_by = self._truncated_by or trajectory.origin.truncated_by
+        self._cut_returns.add(trajectory)
         if self._without_action is None:
             said = (step.response for step in own_steps(trajectory) if not step.action)
             self._without_action = next(said, None)

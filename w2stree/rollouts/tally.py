@@ -6,6 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 
+from w2stree.trajectories.returns import at_least
 from w2stree.trajectories.trajectory import Step, Trajectory
 
 
@@ -40,7 +41,7 @@ class TaskTally:
         self.num_finished += 1
         self.num_truncated += trajectory.status == "truncated"
         self.num_cut_short += trajectory.origin.truncated_by is not None
-        self.num_success += trajectory.total_return >= success_threshold
+        self.num_success += at_least(trajectory.total_return, success_threshold)
         self.return_sum += trajectory.total_return
         self.num_turns += len(own_steps(trajectory))
         self.num_unparsed += num_unparsed(trajectory)

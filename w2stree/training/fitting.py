@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from w2stree.errors import InvalidInput, RowsTooLong, RowWarning
 from w2stree.training.optimisation import Optimisation
 from w2stree.training.rows import PreferenceRow, tokenize_preferences, tokenize_sft
-from w2stree.training.trainers import Progress, sequence_logprobs, train_dpo, train_sft
+from w2stree.training.scoring import sequence_logprobs
+from w2stree.training.trainers import Progress, train_dpo, train_sft
 from w2stree.trajectories.trajectory import Trajectory
 from w2stree.turns.chat import ChatFormat
 
@@ -22,11 +25,12 @@ ModelSource = Callable[[], Model]
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A trained model and the figures of its training."""
+    """A trained model, the figures of its training, and what was logged of each step."""
 
     model: Any
     tokenizer: Any
     metrics: dict[str, float]
+    steps: list[dict[str, float]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,14 +38,16 @@ class Fitting:
     """The part of training that is the same for every method: how long a row may be, the seed, the
     folder the trainer may write to, and who is told of each step.
 
-    Rows that exceed `max_length` tokens are left out whole and counted (`num_too_long`). The model
-    given is the one that is trained.
+    Rows that exceed `max_length` tokens are left out whole, with a warning (`RowsTooLong`), and
+    counted: `num_too_long`, of trajectories also the failures among them, returns below
+    `success_threshold`. The model given is the one that is trained.
     """
 
     max_length: int
     seed: int
     output_dir: Path
     progress: Progress | None = None
+    success_threshold: float = 1.0
 
     def sft(
         self,
@@ -50,17 +56,34 @@ class Fitting:
         optimisation: Optimisation,
         *,
         all_tokens: bool = False,
+        teach_without_action: bool = False,
+        render_actions: bool = False,
     ) -> Trained:
         """Supervised fine-tuning on the agent's turns; see `train_sft`. `all_tokens`: on the
-        observations too."""
+        observations too; the other options are those of `tokenize_sft`. What gives no row is told
+        by a `RowWarning` and counted."""
         model, tokenizer = start
         rows = tokenize_sft(
             trajectories,
             ChatFormat(tokenizer),
             max_length=self.max_length,
             all_tokens=all_tokens,
+            teach_without_action=teach_without_action,
+            render_actions=render_actions,
         )
-        model, metrics = train_sft(
+        notes = rows.notes()
+        if notes and not rows.rows:
+            raise InvalidInput(f"no trajectories to train on: {'; '.join(notes)}")
+        self._refuse_none_left(len(rows.rows), len(trajectories), "trajectories")
+        num_failures = sum(t.total_return < self.success_threshold for t in rows.too_long)
+        for note in notes:
+            warnings.warn(note, RowWarning, stacklevel=2)
+        if rows.too_long:
+            self._warn(
+                f"{len(rows.too_long)} of {len(trajectories)} trajectories",
+                f"; {num_failures} of them are failures",
+            )
+        trained = train_sft(
             model.train(),
             tokenizer,
             rows.rows,
@@ -69,8 +92,15 @@ class Fitting:
             seed=self.seed,
             progress=self.progress,
         )
-        counts = {"num_rows": len(rows.rows), "num_too_long": rows.num_too_long}
-        return Trained(model, tokenizer, {**counts, **metrics})
+        counts = {
+            "num_rows": len(rows.rows),
+            "num_too_long": len(rows.too_long),
+            "num_too_long_failures": num_failures,
+            "num_wordless": rows.num_wordless,
+            "num_untaught": rows.num_untaught,
+            "num_untaught_turns": rows.num_untaught_turns,
+        }
+        return Trained(trained.model, tokenizer, {**counts, **trained.metrics}, trained.steps)
 
     def dpo(
         self,
@@ -86,8 +116,11 @@ class Fitting:
         """DPO on the agent's turns; see `train_dpo`. The reference may have another tokenizer; it
         is opened to score the rows and then dropped."""
         model, tokenizer = start
-        scored = self._with_reference(rows, tokenizer, reference, optimisation.batch_size)
-        model, metrics = train_dpo(
+        scored = self._with_reference(rows, tokenizer, reference, optimisation)
+        num_too_long = len(rows) - len(scored)
+        if num_too_long:
+            self._warn(f"{num_too_long} of {len(rows)} preference rows", "")
+        trained = train_dpo(
             model.train(),
             tokenizer,
             scored,
@@ -99,15 +132,15 @@ class Fitting:
             seed=self.seed,
             progress=self.progress,
         )
-        counts = {"num_used_rows": len(scored), "num_too_long": len(rows) - len(scored)}
-        return Trained(model, tokenizer, {**counts, **metrics})
+        counts = {"num_used_rows": len(scored), "num_too_long": num_too_long}
+        return Trained(trained.model, tokenizer, {**counts, **trained.metrics}, trained.steps)
 
     def _with_reference(
         self,
         rows: Sequence[PreferenceRow],
         tokenizer: Any,
         reference: ModelSource,
-        batch_size: int,
+        optimisation: Optimisation,
     ) -> list[dict[str, Any]]:
         """Rows in the policy's ids with the reference's log-probabilities, from its own ids.
 
@@ -121,8 +154,29 @@ class Fitting:
         both = [
             (a, b) for a, b in zip(ours, theirs, strict=True) if a is not None and b is not None
         ]
-        logprobs = sequence_logprobs(scorer, [b for _, b in both], batch_size=batch_size)
+        self._refuse_none_left(len(both), len(rows), "preference rows")
+        logprobs = sequence_logprobs(
+            scorer,
+            [b for _, b in both],
+            batch_size=optimisation.rows_at_a_time,
+            lora=optimisation.lora is not None,
+        )
         return [
             {**row, "ref_chosen_logps": chosen, "ref_rejected_logps": rejected}
             for (row, _), (chosen, rejected) in zip(both, logprobs, strict=True)
         ]
+
+    def _refuse_none_left(self, num_left: int, num_given: int, what: str) -> None:
+        if num_given and not num_left:
+            raise InvalidInput(
+                f"no {what} to train on: all {num_given} exceed max_length "
+                f"({self.max_length} tokens); raise it"
+            )
+
+    def _warn(self, which: str, more: str) -> None:
+        warnings.warn(
+            f"{which} exceed max_length ({self.max_length} tokens) and are left out{more}: raise "
+            "it to learn from them",
+            RowsTooLong,
+            stacklevel=3,
+        )

@@ -5,14 +5,18 @@ The small ones need no download: their tokenizer is trained on the run's own tex
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 from w2stree.errors import InvalidInput
+from w2stree.training.device import best_device
 from w2stree.trajectories.field_types import check_field_types
+from w2stree.turns.chat import ChatFormat
+from w2stree.turns.template import TemplateArgument, set_template
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|{{ message.role }}|>{{ message.content }}<|end|>{% endfor %}"
@@ -137,34 +141,77 @@ def refuse_no_model(path: str | Path) -> None:
         raise InvalidInput(f"{path}: no config.json; give the directory of a causal LM")
 
 
-def load_model(path: str | Path) -> tuple[Any, Any]:
-    """(model, tokenizer) of a causal LM directory, ready to act: evaluation mode, no dropout.
+def load_tokenizer(
+    path: str | Path,
+    chat_template: str | Path | None = None,
+    template_arguments: Mapping[str, TemplateArgument] | None = None,
+) -> Any:
+    """The tokenizer of a model's directory, with the template it will be used with.
 
-    On a GPU the weights keep the checkpoint's precision; on a CPU they become float32, since
-    bfloat16 is several times slower there and loses small updates in training. Raises
-    `InvalidInput` where there is no model; nothing is fetched from a hub.
+    See `w2stree.turns.template.set_template`: template and arguments become the tokenizer's own, so
+    that a model trained with them is saved with them. Raises `InvalidInput` where there is no
+    tokenizer; nothing is fetched from a hub, and no code of the directory's runs.
     """
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoTokenizer
 
-    refuse_no_model(path)
-    tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            path, local_files_only=True, trust_remote_code=False
+        )
+    except (OSError, ValueError, ImportError) as error:
+        raise InvalidInput(f"{path}: no tokenizer that can be read: {error}") from None
+    set_template(tokenizer, chat_template, template_arguments)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_model(
+    path: str | Path,
+    chat_template: str | Path | None = None,
+    template_arguments: Mapping[str, TemplateArgument] | None = None,
+) -> tuple[Any, Any]:
+    """(model, tokenizer) of a causal LM directory, ready to act: evaluation mode, no dropout.
+
+    The template as in `load_tokenizer`. On a GPU the weights keep the checkpoint's precision; on a
+    CPU they become float32, since bfloat16 is several times slower there and loses small updates
+    in training. Raises `InvalidInput` where there is no model; nothing is fetched from a hub.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    refuse_no_model(path)
+    tokenizer = load_tokenizer(path, chat_template, template_arguments)
     device = best_device()
     dtype = torch.float32 if device == "cpu" else "auto"
     model = AutoModelForCausalLM.from_pretrained(path, local_files_only=True, dtype=dtype)
     return model.to(device).eval(), tokenizer
 
 
-def best_device() -> str:
-    """The device that models act on: a GPU if there is one."""
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
 def save_model(path: str | Path, model: Any, tokenizer: Any) -> None:
-    """Write model and tokenizer as a directory every transformers tool can load."""
+    """Write model and tokenizer as a directory every transformers tool can load.
+
+    The weights keep their precision, so that what is evaluated is what is saved; the chat template
+    is saved with the tokenizer. Generation stops where the model ended its turns while it was
+    trained: the template's end mark is among the `eos_token_id` of `generation_config.json`, beside
+    what was there. Warns where the mark is several tokens, none of which says it alone.
+    """
+    if model.can_generate():
+        _stop_at_end_of_turn(model.generation_config, tokenizer)
     model.save_pretrained(path)
     tokenizer.save_pretrained(path)
+
+
+def _stop_at_end_of_turn(generation: Any, tokenizer: Any) -> None:
+    *before, last = ChatFormat(tokenizer).end_ids
+    if before and last not in tokenizer.all_special_ids:
+        warnings.warn(
+            f"the chat template ends a turn with {tokenizer.decode([*before, last])!r}, which is "
+            "no token of its own: a server of the saved model has to be told to stop there",
+            stacklevel=3,
+        )
+        return
+    stops = generation.eos_token_id
+    stops = [] if stops is None else stops if isinstance(stops, list) else [stops]
+    if last not in stops:
+        generation.eos_token_id = [*stops, last]

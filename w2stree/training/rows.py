@@ -3,37 +3,54 @@
 chosen    u a1 o1 │ a2 o2 a3            step:   only a2 against a2'
 rejected  u a1 o1 │ a2' o2' a3' o3'     suffix: everything after │, observations masked
           prompt h│ s+ / s-
+
+As trainers of this package take them; for stock TRL see `w2stree.training.trl_datasets`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+import math
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, get_args, overload
 
-from w2stree.errors import InvalidInput, MissingDependency
-from w2stree.trajectories.trajectory import Message, Step, Trajectory
+from w2stree.errors import InvalidInput
+from w2stree.training.comparisons import (
+    Comparison,
+    Fit,
+    Sides,
+    Texts,
+    compared_steps,
+    compared_suffixes,
+    rendered,
+    require_prompt,
+)
+from w2stree.trajectories.trajectory import Step, Trajectory
 from w2stree.turns.chat import ChatFormat
-from w2stree.turns.react import render_turn
 
 if TYPE_CHECKING:
-    import datasets
-
     from w2stree.forest.pairs import PreferencePair
 
 Completion = Literal["step", "suffix"]
+
+WORDLESS = (
+    "their log kept actions without the agent's words (Step.response); render_actions=True makes "
+    "each the turn 'Action: …'"
+)
+"""Why turns of which only the action is known give no row."""
+
 IGNORED = -100
 """The label of a token that is not trained on (PyTorch's cross-entropy default)."""
-
-_ROUNDING = 1e-9  # what summing a few gaps may be off; no real gap is this small
 
 
 @dataclass(frozen=True, slots=True)
 class PreferenceRow:
-    """What DPO sees of a pair: shared history, then two continuations.
+    """What DPO sees of a pair: a history, then two continuations.
 
-    Turns [begin, end) of each side are compared; `end` None means up to the last. The history,
-    turns [0, begin), is the chosen side's; the two sides share it, so `begin` is its depth.
+    Turns [begin, end) of each side are compared; `end` None means up to the last. The sides share
+    the history, turns [0, begin), so `begin` is its depth: their actions agree in it, and so do
+    the environment's answers (`is_one_history`), unless a rule of merging took different ones for
+    one. Thoughts may differ; the chosen side's are shown.
     """
 
     chosen: Trajectory
@@ -44,6 +61,12 @@ class PreferenceRow:
     """Node of the forest after the history."""
     gap: float
     """How much better the chosen side did, in return; see `preference_rows`. > 0."""
+    chosen_return: float
+    """Mean over the `num_chosen` trajectories behind the chosen side."""
+    rejected_return: float
+    num_chosen: int
+    """Distinct trajectories of the row's pairs that took the chosen side."""
+    num_rejected: int
 
     @property
     def task_id(self) -> str:
@@ -51,7 +74,16 @@ class PreferenceRow:
 
     @property
     def history(self) -> tuple[Step, ...]:
+        """The chosen side's."""
         return self.chosen.steps[: self.begin]
+
+    @property
+    def is_one_history(self) -> bool:
+        """Whether the environment said the same to both sides before they part."""
+        theirs = self.rejected.steps[: self.begin]
+        return all(
+            a.observation == b.observation for a, b in zip(self.history, theirs, strict=True)
+        )
 
     def turns(self, side: Trajectory) -> tuple[Step, ...]:
         """The compared turns of `chosen` or `rejected`."""
@@ -59,208 +91,267 @@ class PreferenceRow:
 
 
 @dataclass(frozen=True, slots=True)
+class PreferenceRows(Sequence[PreferenceRow]):
+    """The rows, and how many comparisons gave none."""
+
+    rows: tuple[PreferenceRow, ...]
+    num_undecided: int
+    """Gaps that cancel: the two sides did equally well."""
+    num_alike: int
+    """Two actions whose turns read the same: there is nothing to prefer."""
+    num_without_action: int
+    """Steps whose better turn holds no action: not to be taught."""
+    num_wordless: int
+    """Sides of which only actions are known, in no pair their words."""
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, index: int) -> PreferenceRow: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[PreferenceRow]: ...
+    def __getitem__(self, index: int | slice) -> PreferenceRow | Sequence[PreferenceRow]:
+        return self.rows[index]
+
+    def __iter__(self) -> Iterator[PreferenceRow]:
+        return iter(self.rows)
+
+
+@dataclass(slots=True)
 class TokenizedRows:
-    """Rows ready for a trainer, and how many were left out because they exceed the length."""
+    """Rows ready for a trainer, and what was left out of them."""
 
     rows: list[dict[str, list[int]]]
-    num_too_long: int
+    kept: list[Trajectory]
+    """What each row is of."""
+    too_long: list[Trajectory]
+    """Left out because they exceed the length."""
+    num_wordless: int = 0
+    """Left out: a step of which only the action is known."""
+    num_untaught: int = 0
+    """Left out: no turn is taught."""
+    num_untaught_turns: int = 0
+    """Turns without an action in the rows kept: context, not labels."""
+
+    def notes(self) -> list[str]:
+        """What was left out though it was not too long, and why."""
+        return notes_of(self.num_wordless, self.num_untaught)
 
 
-def preference_rows(pairs: Iterable[PreferencePair], completion: Completion) -> list[PreferenceRow]:
-    """One row for each distinct text pair, in the order of the pairs.
+def notes_of(num_wordless: int, num_untaught: int) -> list[str]:
+    """A sentence for each kind of trajectories that gave no row, none for none."""
+    reasons = ((num_wordless, WORDLESS), (num_untaught, "none of their turns has an action"))
+    return [f"{count} trajectories are left out: {why}" for count, why in reasons if count]
 
-    `suffix` keeps every pair whose texts differ from all before. `step` compares two actions
-    at a divergence, so all pairs with these two actions speak about one row: their gaps are
-    summed and the sign decides (without a `min_gap`, that is the order of the two actions'
-    mean returns); a sum of zero (within 1e-9) says nothing and gives no row.
 
-    A row's `gap`, > 0, is in units of return. With `suffix` it is its pair's; with `step` the mean
-    over the pairs of its two actions, those that prefer the other action counted negative. Rows
-    with equal texts, from tasks that read alike, become one: at the first one's place, with the
-    last one's task, divergence and gap.
+def preference_rows(
+    pairs: Iterable[PreferencePair], completion: Completion, *, render_actions: bool = False
+) -> PreferenceRows:
+    """One row for each distinct pair of texts, in the order of the pairs of one forest.
 
-    Raises `InvalidInput` for an unknown `completion`. O(num_pairs) rows are held at a time.
+    `suffix` compares what two trajectories did after they parted, `step` two actions at a
+    divergence. All that speaks about one row is summed: pairs with these two actions (`step`), and
+    pairs that read alike, of other tasks too: tasks with equal prompts are one task to whoever
+    reads them. The sign of the summed gaps decides which side is chosen, and a sum of zero (within
+    1e-9) gives no row, so no row is there in both directions. Of all pairs of a forest the sum
+    over two actions is n_a n_b (mean_a - mean_b) in a task: the order of their mean returns. With a
+    `min_gap` or another choice of pairs it is not, and the sign may be the other one.
+
+    A row's `gap`, > 0, is the mean over its pairs, those that prefer the other side counted
+    negative. Its returns and counts are of the distinct trajectories in its pairs. Task,
+    divergence and texts are those of the first pair that prefers the chosen side.
+
+    No row comes of two sides that read the same, of a `step` whose better turn holds no action, and
+    of turns whose words a log did not keep (`Step.is_worded`). With `render_actions` such a turn is
+    `Action: …`, words that nobody said. `PreferenceRows` counts each kind.
+
+    Raises `InvalidInput` for an unknown `completion`, for trajectories without a prompt (of a
+    forest that does not know them) and for pairs of several forests that give one node two
+    meanings. O(num_pairs) rows are held at a time.
     """
-    if completion == "suffix":
-        rows = [
-            PreferenceRow(p.chosen, p.rejected, p.depth, None, p.divergence, p.gap) for p in pairs
-        ]
-    elif completion == "step":
-        rows = _net_step_rows(pairs)
-    else:
+    if completion not in get_args(Completion):
         raise InvalidInput(f"completion is {completion!r}; use 'step' or 'suffix'")
-    return list({_texts(row): row for row in rows}.values())
-
-
-def _net_step_rows(pairs: Iterable[PreferencePair]) -> list[PreferenceRow]:
-    net_gap: dict[tuple[int, str, str], float] = {}
-    num_pairs: dict[tuple[int, str, str], int] = {}
-    first: dict[tuple[int, str, str], PreferencePair] = {}
-    for pair in pairs:
-        better, worse = (t.steps[pair.depth].action for t in (pair.chosen, pair.rejected))
-        forward, backward = (pair.divergence, better, worse), (pair.divergence, worse, better)
-        first.setdefault(forward, pair)
-        for key, gap in ((forward, pair.gap), (backward, -pair.gap)):
-            net_gap[key] = net_gap.get(key, 0.0) + gap
-            num_pairs[key] = num_pairs.get(key, 0) + 1
-    return [
-        PreferenceRow(
-            pair.chosen,
-            pair.rejected,
-            pair.depth,
-            pair.depth + 1,
-            pair.divergence,
-            net_gap[key] / num_pairs[key],
-        )
-        for key, pair in first.items()
-        if net_gap[key] > _ROUNDING
-    ]
-
-
-def preference_dataset(
-    pairs: Iterable[PreferencePair], completion: Completion = "suffix"
-) -> datasets.Dataset:
-    """Rows for TRL in its conversational format: prompt, chosen, rejected as chat messages.
-
-    Beside them stand `task_id`, `divergence` (the forest's node), `depth` (turns shared) and `gap`
-    (`preference_rows`), to filter rows by and to trace them back; TRL leaves them alone.
-
-    With `suffix`, stock `DPOTrainer` also scores the observations inside the continuations;
-    use `w2stree.training.trainers.train_dpo`, which masks them, or `completion="step"`.
-    Needs the `train` extra.
-    """
-    library = _datasets()
-    rows = preference_rows(pairs, completion)
-    if not rows:
-        raise InvalidInput("no preference rows: no pair has differing returns; lower min_gap")
-    return library.Dataset.from_list(
-        [
-            {
-                "prompt": _dicts([*row.chosen.prompt, *_messages(row.history)]),
-                "chosen": _dicts(_messages(row.turns(row.chosen))[:-1]),
-                "rejected": _dicts(_messages(row.turns(row.rejected))[:-1]),
-                "task_id": row.task_id,
-                "divergence": row.divergence,
-                "depth": row.begin,
-                "gap": row.gap,
-            }
-            for row in rows
-        ]
+    num_turns = 1 if completion == "step" else None
+    sides = Sides(num_turns=num_turns, render_actions=render_actions)
+    compared = (compared_steps if completion == "step" else compared_suffixes)(pairs, sides)
+    num_undecided = num_alike = num_without_action = num_wordless = 0
+    found: dict[Texts, Comparison] = {}
+    for comparison in compared:
+        if not comparison.is_decided:
+            num_undecided += 1
+            continue
+        if comparison.net_gap < 0:
+            comparison.turn()
+        shown = comparison.best
+        if shown.fit is Fit.WORDLESS:
+            num_wordless += 1
+        elif shown.chosen.turns == shown.rejected.turns:
+            num_alike += 1
+        elif completion == "step" and not shown.chosen.action:
+            num_without_action += 1
+        else:
+            texts = shown.texts()
+            if (same := found.get(texts)) is not None:
+                same.absorb(comparison)
+            elif (same := found.get(texts[2:] + texts[:2])) is not None:
+                same.absorb(comparison, is_turned=True)
+            else:
+                found[texts] = comparison
+    rows = tuple(_row(c, num_turns) for c in found.values() if c.is_decided)
+    return PreferenceRows(
+        rows,
+        num_undecided=num_undecided + len(found) - len(rows),
+        num_alike=num_alike,
+        num_without_action=num_without_action,
+        num_wordless=num_wordless,
     )
 
 
-def sft_dataset(trajectories: Iterable[Trajectory]) -> datasets.Dataset:
-    """Rows for TRL in its conversational format: one `messages` list a trajectory.
+def _row(comparison: Comparison, num_turns: int | None) -> PreferenceRow:
+    if comparison.net_gap < 0:
+        comparison.turn()
+    shown = comparison.best
+    chosen, rejected = comparison.runs
+    begin = shown.pair.depth
+    return PreferenceRow(
+        shown.chosen.trajectory,
+        shown.rejected.trajectory,
+        begin,
+        None if num_turns is None else begin + num_turns,
+        shown.pair.divergence,
+        comparison.net_gap / comparison.num_pairs,
+        _mean_return(chosen.values()),
+        _mean_return(rejected.values()),
+        len(chosen),
+        len(rejected),
+    )
 
-    Stock `SFTTrainer` trains on the observations too unless its `assistant_only_loss` works
-    for the chat template; `w2stree.training.trainers.train_sft` masks them. Needs the `train`
-    extra.
-    """
-    library = _datasets()
-    rows = [{"messages": _dicts([*t.prompt, *_messages(t.steps)[:-1]])} for t in trajectories]
-    if not rows:
-        raise InvalidInput("no trajectories to make a dataset of")
-    return library.Dataset.from_list(rows)
+
+def _mean_return(trajectories: Collection[Trajectory]) -> float:
+    if len(trajectories) == 1:
+        return next(iter(trajectories)).total_return
+    return math.fsum([t.total_return for t in trajectories]) / len(trajectories)
+
+
+def is_taught(step: Step) -> bool:
+    """Whether a model may learn to say this turn: one that holds no action costs a step and gets
+    nothing for it, however well the run ended."""
+    return bool(step.action)
 
 
 def tokenize_sft(
     trajectories: Iterable[Trajectory],
     chat: ChatFormat,
     *,
-    max_length: int,
+    max_length: int | None,
     all_tokens: bool = False,
+    teach_without_action: bool = False,
+    render_actions: bool = False,
 ) -> TokenizedRows:
     """`input_ids` and `labels` of whole trajectories; labels are agent tokens only.
 
-    `all_tokens` labels observations too: self-supervised pretraining on transcripts.
+    Rows of more than `max_length` ids (None: no limit) are left out whole. So are trajectories
+    with a step whose words a log did not keep, unless `render_actions` makes it `Action: …`. Turns
+    without an action (`Step.action` is empty) are context and no labels, unless
+    `teach_without_action`; a trajectory of nothing else gives no row. `all_tokens` labels all,
+    observations too: self-supervised pretraining on transcripts.
+
+    Raises `InvalidInput` for a trajectory without a prompt.
     """
-    rows, num_too_long = [], 0
+    found = TokenizedRows([], [], [])
     fingerprint = chat.fingerprint()
-    for trajectory in trajectories:
+    for given in trajectories:
+        require_prompt(given)
+        trajectory = rendered(given) if render_actions else given
+        if not all(step.is_worded for step in trajectory.steps):
+            found.num_wordless += 1
+            continue
+        steps = _turns_for(trajectory, fingerprint)
         prompt = chat.prompt_ids(trajectory.prompt)
-        ids, mask = chat.steps_ids(_turns_for(trajectory, fingerprint))
+        teach_all = all_tokens or teach_without_action
+        num_untaught = 0 if teach_all else sum(not is_taught(step) for step in steps)
+        ids, mask = chat.steps_ids(steps) if teach_all else _taught_ids(chat, steps)
         if all_tokens:
             prompt_labels, mask = prompt, [1] * len(ids)
         else:
             prompt_labels = [IGNORED] * len(prompt)
         labels = [token if keep else IGNORED for token, keep in zip(ids, mask, strict=True)]
-        if len(prompt) + len(ids) > max_length:
-            num_too_long += 1
+        if max_length is not None and len(prompt) + len(ids) > max_length:
+            found.too_long.append(given)
+        elif num_untaught == len(steps) > 0:
+            found.num_untaught += 1
         else:
-            rows.append({"input_ids": prompt + ids, "labels": prompt_labels + labels})
-    return TokenizedRows(rows, num_too_long)
+            found.num_untaught_turns += num_untaught
+            found.kept.append(given)
+            found.rows.append({"input_ids": prompt + ids, "labels": prompt_labels + labels})
+    return found
 
 
 def tokenize_preferences(
-    rows: Sequence[PreferenceRow], chat: ChatFormat, *, max_length: int
+    rows: Iterable[PreferenceRow], chat: ChatFormat, *, max_length: int
 ) -> list[dict[str, list[int]] | None]:
     """`prompt_ids`, and `chosen_ids`/`rejected_ids` with masks (1 on agent tokens), by row.
 
-    None stands for a row either side of which exceeds `max_length`: a cut side would lose the
-    very tokens that differ.
+    prompt │ agent turn │ observation │ agent turn          one history
+    0 0 0    1 1 1 1      0 0 0 0 0     1 1 1
+    prompt │ rest of the side's own history │ agent turn    merged from several: each side is
+    0 0 0    0 0 0 0 0 0 0 0 0 0 0 0 0 0 0    1 1 1 1       scored under what it was told
+
+    A turn without an action is masked on the chosen side. None stands for a row either side of
+    which exceeds `max_length`: a cut side would lose the very tokens that differ.
+
+    Raises `InvalidInput` for a trajectory without a prompt.
     """
     fingerprint = chat.fingerprint()
     tokenized: list[dict[str, list[int]] | None] = []
     for row in rows:
+        require_prompt(row.chosen)
         chosen, rejected = (_turns_for(t, fingerprint) for t in (row.chosen, row.rejected))
         prompt = chat.history_ids(row.chosen.prompt, chosen[: row.begin])
-        chosen_ids, chosen_mask = chat.steps_ids(chosen[row.begin : row.end])
+        own: list[list[int]] = [[], []]
+        if not row.is_one_history:
+            theirs = chat.history_ids(row.rejected.prompt, rejected[: row.begin])
+            shared = _num_shared(prompt, theirs)
+            prompt, own = prompt[:shared], [prompt[shared:], theirs[shared:]]
+        chosen_ids, chosen_mask = _taught_ids(chat, chosen[row.begin : row.end])
         rejected_ids, rejected_mask = chat.steps_ids(rejected[row.begin : row.end])
-        fits = len(prompt) + max(len(chosen_ids), len(rejected_ids)) <= max_length
         ids = {
             "prompt_ids": prompt,
-            "chosen_ids": chosen_ids,
-            "chosen_mask": chosen_mask,
-            "rejected_ids": rejected_ids,
-            "rejected_mask": rejected_mask,
+            "chosen_ids": own[0] + chosen_ids,
+            "chosen_mask": [0] * len(own[0]) + chosen_mask,
+            "rejected_ids": own[1] + rejected_ids,
+            "rejected_mask": [0] * len(own[1]) + rejected_mask,
         }
-        tokenized.append(ids if fits else None)
+        longest = max(len(ids["chosen_ids"]), len(ids["rejected_ids"]))
+        tokenized.append(ids if len(prompt) + longest <= max_length else None)
     return tokenized
 
 
-def _turns_for(trajectory: Trajectory, fingerprint: str) -> list[Step]:
-    """Its turns as the tokenizer of that fingerprint should see them.
-
-    Sampled ids are kept where that tokenizer sampled them; a log that kept only the parsed
-    action gets a rendered turn.
-    """
-    is_own = trajectory.origin.tokenizer == fingerprint
-    return [
-        Step(
-            step.action,
-            step.observation,
-            step.response or render_turn("", step.action),
-            step.token_ids if is_own else None,
-        )
-        for step in trajectory.steps
-    ]
+def _taught_ids(chat: ChatFormat, steps: Sequence[Step]) -> tuple[list[int], list[int]]:
+    """`ChatFormat.steps_ids`, the turns that are not taught masked."""
+    ids, mask = chat.steps_ids(steps)
+    for i, step in enumerate(steps):
+        if not is_taught(step):
+            end = len(chat.steps_ids(steps[: i + 1])[0])
+            begin = end - len(chat.response_ids(step))
+            mask[begin:end] = [0] * (end - begin)
+    return ids, mask
 
 
-def _texts(row: PreferenceRow) -> tuple[object, ...]:
-    sides = (row.history, row.turns(row.chosen), row.turns(row.rejected))
-    return (
-        row.chosen.prompt,
-        *(tuple((s.response or s.action, s.observation) for s in side) for side in sides),
+def _num_shared(a: Sequence[int], b: Sequence[int]) -> int:
+    """How many ids two sequences begin with alike."""
+    return next(
+        (i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b))
     )
 
 
-def _messages(steps: Sequence[Step]) -> list[Message]:
-    messages = []
-    for step in steps:
-        response = step.response or render_turn("", step.action)
-        messages += [Message("assistant", response), Message("user", step.observation)]
-    return messages
-
-
-def _dicts(messages: Iterable[Message]) -> list[dict[str, str]]:
-    return [asdict(message) for message in messages]
-
-
-def _datasets() -> Any:
-    try:
-        import datasets
-    except ModuleNotFoundError as error:
-        raise MissingDependency(
-            f"rows for TRL need {error.name}: pip install 'w2stree[train]'"
-        ) from None
-    return datasets
+def _turns_for(trajectory: Trajectory, fingerprint: str) -> list[Step]:
+    """Its turns as the tokenizer of that fingerprint should see them: sampled ids are kept where
+    that tokenizer sampled them."""
+    if trajectory.origin.tokenizer == fingerprint:
+        return list(trajectory.steps)
+    return [
+        step if step.token_ids is None else replace(step, token_ids=None)
+        for step in trajectory.steps
+    ]

@@ -3,6 +3,7 @@
 plan     sample_index attempt seed prefix_length
 sampling temperature top_p model                      ──> a trajectory
 policy   policy tokenizer              what ended it: error, truncated_by
+                                       and its score: raw_return
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ _READ: dict[str, Any] = {
     "tokenizer": fields.text,
     "error": fields.text,
     "truncated_by": fields.text,
+    "raw_return": fields.number,
 }
+_SINCE_0_1_0 = ("truncated_by", "raw_return")
 _NEVER_NONE = ("attempt", "prefix_length")
 
 
@@ -38,6 +41,8 @@ class Origin:
     `policy` names who played; `tokenizer` is the fingerprint of the tokenizer that the steps'
     `token_ids` are of, only where that is certain. `error`: what ended an episode of that status.
     `truncated_by`: what ended a truncated one, where it was not its step limit.
+    `raw_return`: the environment's own score, only where its adapter cut it to get `total_return`
+    into [0, 1].
 
     Raises `InvalidInput` naming the field of another type.
     """
@@ -53,6 +58,7 @@ class Origin:
     tokenizer: str | None = None
     error: str | None = None
     truncated_by: str | None = None
+    raw_return: float | None = None
 
     def __post_init__(self) -> None:
         for name, read in _READ.items():
@@ -89,7 +95,8 @@ def split_info(info: dict[str, Any], where: str) -> tuple[Origin, dict[str, Any]
     tokenizer's fingerprint was read from any log. Anything else by these names is the user's own.
     """
     is_ours = "sample_index" in info or info == {"policy": "expert"}
-    names = _READ if is_ours else {"tokenizer"} if isinstance(info.get("tokenizer"), str) else ()
+    known = [name for name in _READ if name not in _SINCE_0_1_0]
+    names = known if is_ours else {"tokenizer"} if isinstance(info.get("tokenizer"), str) else ()
     said = {name: value for name, value in info.items() if name in names}
     rest = {name: value for name, value in info.items() if name not in names}
     return parse_origin(said, f"{where}: info (of a record without `origin`)"), rest

@@ -94,8 +94,9 @@ class Step:
 class Trajectory:
     """One rollout `(u, a1, o1, …, an, on)` with its final score.
 
-    `total_return` is G in [0, 1], normalised by the environment adapter. Success is never
-    stored: it is `total_return >= success_threshold` wherever it is asked for.
+    `total_return` is G, which environment adapters put on [0, 1]. From elsewhere it is any finite
+    number; search and thresholds then ask for its `return_range`. Success is never stored: it is
+    `at_least(total_return, threshold)` (`trajectories.returns`) wherever it is asked for.
     `origin` is how the rollout was made; `info` is the user's own, any JSON, and never read.
     """
 

@@ -4,8 +4,8 @@
     line_start         Thought: …⏎·Action: go north       the thought's own line break was sampled
     line_end           Thought: …·⏎Action: go north       the thought stopped without one
 
-An action is spelled as the tokenizer spells it in a whole turn: alone, its first word may be other
-tokens (SentencePiece puts a space before a text).
+An action is spelled as the tokenizer spells it in its place, in a whole turn: alone, its first word
+may be other tokens (SentencePiece puts a space before a text).
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from functools import cached_property, lru_cache
 
 from w2stree.errors import InvalidInput, ModelFailure
 from w2stree.shorten import quoted
-from w2stree.trajectories.trajectory import Step
 from w2stree.turns.chat import ChatFormat
 from w2stree.turns.choices import Choices, Place
 from w2stree.turns.react import THOUGHT, parse_action, render_turn
@@ -66,10 +65,9 @@ class Speller:
 
     def _turn_ids(self, turn: str) -> tuple[int, ...]:
         """The ids that stand in a chat for the text of a turn, without the end mark."""
-        whole = self._chat.response_ids(Step("", "", turn))
+        whole = self._chat.turn_ids(turn)
         ids = tuple(whole[: len(whole) - len(self._chat.end_ids)])
-        said = self._said(ids)
-        if said != turn or not self._controls.isdisjoint(ids):
+        if self._chat.text(ids) != turn or not self._controls.isdisjoint(ids):
             raise ModelFailure(
                 f"the tokenizer cannot write {quoted(turn, 200)}: its tokens say "
                 f"{quoted(' '.join(self._chat.tokenizer.convert_ids_to_tokens(ids)), 200)}"
@@ -79,11 +77,7 @@ class Speller:
     def _end_of(self, beginning: str, ids: Sequence[int]) -> int | None:
         """How many of a turn's ids say just its beginning; None where a token goes beyond."""
         ends = range(1, len(ids) + 1)
-        return next((end for end in ends if self._said(ids[:end]) == beginning), None)
-
-    def _said(self, ids: Sequence[int]) -> str:
-        """The text of ids; a space that the tokenizer puts before it is none of a turn's."""
-        return str(self._chat.tokenizer.decode(ids)).lstrip(" ")
+        return next((end for end in ends if self._chat.text(ids[:end]) == beginning), None)
 
 
 class Admissible:

@@ -16,7 +16,7 @@ from itertools import takewhile
 import numpy as np
 from numpy.typing import NDArray
 
-_NUM_KEPT = 2**14
+_NUM_KEPT = 2**12
 
 Sequences = frozenset[tuple[int, ...]]
 

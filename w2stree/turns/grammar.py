@@ -23,7 +23,6 @@ from w2stree.turns.admissible import Admissible, Speller
 from w2stree.turns.chat import ChatFormat
 from w2stree.turns.choices import Choices, Place
 from w2stree.turns.decoding import Decoding
-from w2stree.turns.thinking import opens_thinking
 from w2stree.turns.turn import AgentTurn, sampled_turn
 
 NONE_LISTED = "the environment lists no admissible actions to choose from: use free decoding"
@@ -33,8 +32,8 @@ class TurnGrammar:
     """What every turn of a run has in common.
 
     `eos_ids`: ids that end what the model says, beside those the chat format knows of
-    (`ChatFormat.stop_ids`). Raises `InvalidInput` for admissible decoding where the template opens
-    a block of thinking, and where the tokenizer has no token that ends with a thought's label.
+    (`ChatFormat.stop_ids`). Raises `InvalidInput` for admissible decoding where the template wants
+    a block of thinking first, and where no token ends with the label of a thought.
     """
 
     def __init__(
@@ -51,7 +50,7 @@ class TurnGrammar:
         self.line_break = lru_cache(2**16)(self._line_break)
         self.thought_ids: tuple[int, ...] = ()
         if decoding.actions == "admissible":
-            _refuse_to_act_in_thinking(chat)
+            _refuse_thinking(chat)
             self.thought_ids = self._speller.thought_ids() if decoding.thought else ()
 
     def start(self, admissible_actions: Sequence[str]) -> Turn:
@@ -78,12 +77,12 @@ class TurnGrammar:
         return Admissible(actions, self._speller, self.choices)
 
 
-def _refuse_to_act_in_thinking(chat: ChatFormat) -> None:
-    if opens_thinking(chat.opening):
+def _refuse_thinking(chat: ChatFormat) -> None:
+    if chat.lead.strip() or chat.begins_in_thinking:
         raise InvalidInput(
-            "the chat template opens a block of thinking before each turn, and admissible decoding "
-            "would act inside it: have the template not think (template_arguments: "
-            "{enable_thinking: false}, where it knows that), or use free decoding"
+            "admissible decoding writes no block of thinking, and this model's chat template has "
+            "one before every answer: set template_arguments: {enable_thinking: false} if the "
+            "template knows it, or decode freely (decoding.actions: free)"
         )
 
 
@@ -141,6 +140,7 @@ class Turn:
     def stop(self) -> None:
         """The model has said what it says freely: the turn, or its thought."""
         if self._admissible is None:
+            self._drop(self._num_begun_mark())
             self._end()
         else:
             self._line_end = len(self.ids)
@@ -149,13 +149,15 @@ class Turn:
     def said(self) -> AgentTurn:
         """The turn, once it is done."""
         turn = sampled_turn(self._grammar.chat, self.ids, self.logprobs, is_cut=self.is_cut)
-        decode, num_said = self._grammar.chat.tokenizer.decode, len(turn.token_ids or ())
+        if not self._line_end:
+            return turn
         # Where a thought was cut within a character, a decoder may take the line break for part
         # of that; the action stands on a line of its own all the same.
-        last = decode(self.ids[self._line_end : num_said - len(self._grammar.end_ids)])
-        if self._line_end and not turn.response.endswith(last):
-            return replace(turn, response=decode(self.ids[: self._line_end]) + last)
-        return turn
+        chat = self._grammar.chat
+        last = str(chat.tokenizer.decode(self.ids[self._line_end : -len(chat.end_ids)]))
+        if turn.response.endswith(last):
+            return turn
+        return replace(turn, response=chat.text(self.ids[: self._line_end]) + last)
 
     def _push_free(self, token: int, logprob: float) -> None:
         self._append(token, logprob)
@@ -210,12 +212,19 @@ class Turn:
     def _ends_in_mark(self) -> bool:
         return self.ids[-len(self._grammar.end_ids) :] == self._grammar.end_ids
 
+    def _num_begun_mark(self) -> int:
+        """How many ids of a mark of several tokens stand at the end already."""
+        mark = self._grammar.end_ids
+        begun = (n for n in range(len(mark) - 1, 0, -1) if self.ids[-n:] == mark[:n])
+        return next(begun, 0)
+
     def _append(self, token: int, logprob: float) -> None:
         self.ids.append(token)
         self.logprobs.append(logprob)
 
     def _drop(self, count: int) -> None:
-        del self.ids[-count:], self.logprobs[-count:]
+        if count:
+            del self.ids[-count:], self.logprobs[-count:]
 
     def _write(self, ids: Sequence[int]) -> None:
         self.ids += ids

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from w2stree.trajectories.tool_call import ToolCall
 from w2stree.turns.chat import ChatFormat
-from w2stree.turns.thinking import opens_thinking
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +53,9 @@ def sampled_turn(
         if scores is not None:
             scores += [0.0] * len(end)
     return AgentTurn(
-        response=chat.tokenizer.decode(ids[: len(ids) - len(end)]),
+        response=chat.text(ids),
         token_ids=tuple(ids),
         logprobs=None if scores is None else tuple(scores),
         is_cut=is_cut,
-        begins_in_thinking=opens_thinking(chat.opening),
+        begins_in_thinking=chat.begins_in_thinking,
     )

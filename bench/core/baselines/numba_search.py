@@ -77,6 +77,7 @@ def search(layout: Layout, *, num_simulations: int, exploration: float) -> Resul
             layout.first_arm,
             layout.num_arms,
             layout.bottom,
+            layout.is_stop,
             layout.value,
             layout.best_trajectory,
             num_simulations,
@@ -178,7 +179,7 @@ def _prepare(
 
 @njit(cache=True, error_model="numpy")
 def _search(
-    root, first_arm, num_arms, bottom, value, best_trajectory, num_simulations, exploration
+    root, first_arm, num_arms, bottom, is_stop, value, best_trajectory, num_simulations, exploration
 ):
     n = len(first_arm)
     visits = np.zeros(n, np.float64)
@@ -212,7 +213,9 @@ def _search(
                 elif arms < _WIDE:
                     log_total = logarithm[total]
                     u = first
-                    top_score = mean[u] + exploration * math.sqrt(log_total / visits[u])
+                    top_score = mean[u]
+                    if not is_stop[u]:  # which comes first, and needs no bonus
+                        top_score += exploration * math.sqrt(log_total / visits[u])
                     for arm in range(first + 1, first + arms):
                         s = mean[arm] + exploration * math.sqrt(log_total / visits[arm])
                         if s > top_score:
@@ -224,6 +227,8 @@ def _search(
                         score[j] = mean[first + j] + exploration * math.sqrt(
                             log_total / visits[first + j]
                         )
+                    if is_stop[first]:
+                        score[0] = mean[first]
                     best_arm = 0
                     for j in range(1, arms):
                         if score[j] > score[best_arm]:

@@ -91,7 +91,7 @@ def prepare(
 
 
 def search(tree: Tree, *, num_simulations: int, exploration: float) -> Result:
-    arms_of, value_of = tree.arms, tree.value
+    arms_of, value_of, is_stop = tree.arms, tree.value, tree.is_stop
     logarithm = [log(i + 1e-12) for i in range(num_simulations + 1)]
     visits = [0] * len(arms_of)
     value_sum = [0.0] * len(arms_of)
@@ -108,6 +108,10 @@ def search(tree: Tree, *, num_simulations: int, exploration: float) -> Result:
             else:
                 log_total = logarithm[total]
                 best_score = -1e300
+                if is_stop[arms[0]]:  # known after one visit: no bonus
+                    unit = arms[0]
+                    best_score = mean[unit]
+                    arms = arms[1:]
                 for arm in arms:
                     score = mean[arm] + exploration * sqrt(log_total / visits[arm])
                     if score > best_score:

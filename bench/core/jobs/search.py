@@ -2,7 +2,8 @@
 
 Trees, and the layouts the baselines prepare from them, are made before; what is timed is the
 search and its best paths. Both sides search the same trees: where a baseline is slow, few.
-The object tree knows no STOP arm, so ours leaves it out there as well.
+The object tree knows no STOP arm, so ours leaves it out there as well. OpenSpiel gives STOP the
+bonus of any arm: its descents differ from ours where trajectories end inside, its work does not.
 """
 
 from __future__ import annotations

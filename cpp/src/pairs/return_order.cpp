@@ -8,10 +8,10 @@ namespace w2stree {
 namespace {
 
 bool is_pair(double chosen, double rejected, const PairRule& rule) {
-  const double gap = chosen - rejected;
-  if (!(gap > 0 && gap >= rule.min_gap)) return false;
-  return !rule.success_threshold ||
-         (chosen >= *rule.success_threshold && rejected < *rule.success_threshold);
+  if (!(chosen > rejected + return_tolerance(rejected))) return false;
+  if (!is_at_least(chosen, rejected + rule.min_gap)) return false;
+  return !rule.success_threshold || (is_at_least(chosen, *rule.success_threshold) &&
+                                     !is_at_least(rejected, *rule.success_threshold));
 }
 
 struct NumberedValue {
@@ -132,7 +132,7 @@ std::vector<std::int32_t> find_beaten(std::span<const double> level, const PairR
   num_beaten.reserve(level.size());
   std::int32_t beaten = 0;
   for (const double chosen : level) {
-    while (is_pair(chosen, level[at(beaten)], rule)) ++beaten;  // stops at `chosen`: gap 0
+    while (is_pair(chosen, level[at(beaten)], rule)) ++beaten;  // stops at `chosen`: equal
     num_beaten.push_back(beaten);
   }
   return num_beaten;

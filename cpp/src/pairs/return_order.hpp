@@ -7,9 +7,9 @@
 //   ascending     3 0 2 │ 1              tree by tree, by level, ties by index
 //   num_beaten    0 1 2                  by level, at min_gap = 0
 //
-// The rounded difference of two returns never falls when the greater one rises or the lesser one
-// falls. So the levels that a level beats, by whatever PairRule, are the lowest num_beaten of it,
-// and num_beaten never falls: from here on pairs are a matter of integers.
+// A return that beats another beats all below that one, and all above it beat that one (PairRule's
+// bounds never fall). So the levels that a level beats, by whatever PairRule, are the lowest
+// num_beaten of it, and num_beaten never falls: from here on pairs are a matter of integers.
 #pragma once
 
 #include <cstdint>

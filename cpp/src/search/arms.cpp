@@ -78,8 +78,9 @@ void Arms::grow(std::size_t num_arms) {
 // Endings are told and valued at once: their sizes are at hand, and descents need not ask.
 void Arms::put(ArmId arm, Lead lead) {
   leads[arm] = lead;
-  arms[arm] = {0.0, 0, kUnopened, 0, 0, 0};
+  arms[arm] = {0.0, 0, kUnopened, lead.is_stop ? kStop : 0, 0, 0};
   estimate[arm] = -kInfinity;  // less than any value: for backup "max"
+  inverse_sqrt[arm] = 0.0;
   const std::int32_t end = lead.is_stop ? lead.chain : pass_through(forest_, options_, lead.chain);
   if (lead.is_stop || is_leaf(forest_, end)) {
     arms[arm].next = kEnd;
@@ -96,7 +97,7 @@ void Arms::restore(ArmId arm) {
   const auto count = static_cast<double>(known.visit_count);
   arms[arm].visit_count = known.visit_count;
   arms[arm].value_sum = known.value_sum;
-  inverse_sqrt[arm] = 1.0 / std::sqrt(count);
+  inverse_sqrt[arm] = leads[arm].is_stop ? 0.0 : 1.0 / std::sqrt(count);
   if (options_.backup == Backup::kMean) {
     estimate[arm] = known.value_sum * (1.0 / count);
   } else {

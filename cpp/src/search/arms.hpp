@@ -4,7 +4,8 @@
 //   arm               0    1   2   3    4   5        0 leads to the root, whose arms are 1 2 3;
 //   ───────────────────────────────────────────      arm 2 leads to a node with arms 4 5;
 //   estimate          .   .4  .7  .1   .6  .9        the others end (value) or nobody has
-//   inverse_sqrt      .    1  .6   1    1   1        gone there yet (kUnopened)
+//   inverse_sqrt      .    1  .6   1    1   1        gone there yet (kUnopened); STOP has no
+//                                                    bonus: its inverse_sqrt is 0
 //   value             .   .4   .   .   .6  .9
 //   next              2    0   5   ?    0   0        the arm to take next time: decided when the
 //   first_arm         1        4                     last descent backed up, so that a descent
@@ -27,14 +28,18 @@ using ArmId = std::uint32_t;  // a tree may have more arms (children, and STOPs)
 
 inline constexpr ArmId kEnd = 0;  // nothing leads to arm 0
 inline constexpr ArmId kUnopened = std::numeric_limits<ArmId>::max();
+inline constexpr ArmId kStop = kUnopened;  // in place of the arms it leads to
 
 struct Arm {
   double value_sum;          // r
   std::int64_t visit_count;  // c
   ArmId next;                // kEnd: it leads to an ending
-  ArmId first_arm;           // the node it leads to has arms [first_arm, first_arm + num_arms)
+  ArmId first_arm;           // the node it leads to has arms [first_arm, first_arm + num_arms);
+                             // kStop: of STOP, beside children
   std::uint32_t num_arms;    // 0: not opened, or an ending
   std::uint32_t num_tried;   // of them, visited: the first ones
+
+  bool is_stop() const { return first_arm == kStop; }
 };
 
 /// Where an arm leads: to `chain`, or to its end.
@@ -87,9 +92,9 @@ class Arms {
   }
 
   // By arm; at least size() of each.
-  std::vector<double> estimate;  // of its value: r * inverse(c), or the greatest value
-  std::vector<double> inverse_sqrt;
-  std::vector<double> value;  // of the ending it leads to
+  std::vector<double> estimate;      // of its value: r * inverse(c), or the greatest value
+  std::vector<double> inverse_sqrt;  // of its visits; 0 for STOP
+  std::vector<double> value;         // of the ending it leads to
   std::vector<Arm> arms;
   std::vector<Lead> leads;
 

@@ -148,15 +148,17 @@ double Decision::exact_score(ArmId arm, std::int64_t total) {
   const double r = arms_.arms[arm].value_sum;
   const auto c = static_cast<double>(arms_.arms[arm].visit_count);
   const double worth = options_.backup == Backup::kMean ? r / c : arms_.estimate[arm];
-  if (options_.exploration == 0) return worth;  // worth + 0 * sqrt(…), which is a number
-  return worth + options_.exploration * std::sqrt(exact_logs_(total) / c);  // Eq. 7
+  const double exploration = options_.exploration_of_returns();
+  if (exploration == 0) return worth;           // worth + 0 * sqrt(…), which is a number
+  if (arms_.arms[arm].is_stop()) return worth;  // known: no bonus
+  return worth + exploration * std::sqrt(exact_logs_(total) / c);  // Eq. 7
 }
 
 // Equal in what the score is made of, so in the score.
 bool Decision::are_equal(ArmId left, ArmId right) const {
   const Arm& a = arms_.arms[left];
   const Arm& b = arms_.arms[right];
-  if (a.visit_count != b.visit_count) return false;
+  if (a.visit_count != b.visit_count || a.is_stop() != b.is_stop()) return false;
   return options_.backup == Backup::kMean ? a.value_sum == b.value_sum
                                           : arms_.estimate[left] == arms_.estimate[right];
 }

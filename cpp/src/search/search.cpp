@@ -19,6 +19,13 @@ void check(const SearchOptions& options) {
   if (!std::isfinite(options.exploration) || options.exploration < 0) {
     refuse("exploration=", options.exploration, "; expected a finite number >= 0");
   }
+  if (!(options.return_scale > 0) || !std::isfinite(options.return_scale)) {
+    refuse("return_scale=", options.return_scale, "; expected a finite number > 0");
+  }
+  if (!std::isfinite(options.exploration_of_returns())) {
+    refuse("exploration=", options.exploration, " times return_scale=", options.return_scale,
+           " overflows; lower exploration");
+  }
   if (options.min_visits < 0) {
     refuse("min_visits=", options.min_visits, "; expected at least 0");
   }
@@ -35,6 +42,10 @@ void check(const Forest& forest, const SearchOptions& options, const SearchResul
   const SearchOptions& before = earlier.options;
   if (before.exploration != options.exploration) {
     refuse("exploration=", options.exploration, "; resume was searched with ", before.exploration);
+  }
+  if (before.return_scale != options.return_scale) {
+    refuse("return_scale=", options.return_scale, "; resume was searched with ",
+           before.return_scale);
   }
   if (before.stop_arm != options.stop_arm) {
     refuse("stop_arm differs from that of resume");
@@ -73,7 +84,7 @@ void assemble(std::vector<TreeResult>& trees, SearchResult& result) {
 
 SearchResult search_from(const Forest& forest, const SearchResult* earlier,
                          const SearchOptions& options, const Execution& execution) {
-  const CountTable counts(options.exploration, greatest_count(options, earlier));
+  const CountTable counts(options.exploration_of_returns(), greatest_count(options, earlier));
   const std::int32_t num_trees = w2stree::num_trees(forest);
   std::vector<std::unique_ptr<TreeSearch>> searches(at(num_workers(num_trees, execution)));
   std::vector<TreeResult> trees(at(num_trees));

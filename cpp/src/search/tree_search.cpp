@@ -12,6 +12,11 @@ constexpr std::int64_t kSimulationsPerCheck = 32;
 
 constexpr auto any = [](ArmId) { return true; };
 
+// One visit tells all of STOP.
+bool is_visited_enough(const Arm& arm, std::int64_t min_visits) {
+  return arm.visit_count >= min_visits || (arm.is_stop() && arm.visit_count > 0);
+}
+
 }  // namespace
 
 TreeResult TreeSearch::run(std::int32_t tree, const SearchResult* earlier, Watch& watch) {
@@ -100,7 +105,7 @@ void TreeSearch::back_up(double value, Counts counts) {
     const std::int64_t c = taken.visit_count + 1;
     taken.value_sum = r;
     taken.visit_count = c;
-    inverse_sqrt[arm] = counts.inverse_sqrt(c);
+    inverse_sqrt[arm] = taken.is_stop() ? 0.0 : counts.inverse_sqrt(c);
     if constexpr (backup == Backup::kMean) {
       estimate[arm] = r * counts.inverse(c);
     } else {
@@ -188,7 +193,7 @@ template <class IsEligible>
 ArmId TreeSearch::best_arm(const Arm& lead, std::int64_t min_visits, IsEligible is_eligible) const {
   ArmId best = kUnopened;
   for (ArmId arm = lead.first_arm; arm < lead.first_arm + lead.num_arms; ++arm) {
-    if (!is_eligible(arm) || arms_.arms[arm].visit_count < min_visits) continue;
+    if (!is_eligible(arm) || !is_visited_enough(arms_.arms[arm], min_visits)) continue;
     if (best == kUnopened || worth(arm) > worth(best)) best = arm;
   }
   return best;

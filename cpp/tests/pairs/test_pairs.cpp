@@ -55,8 +55,10 @@ std::vector<Ids> by_definition(const Forest& forest, const PairRule& rule) {
           for (const std::int32_t rejected : trajectories_through(forest, other)) {
             const double better = forest.total_return[at(chosen)];
             const double worse = forest.total_return[at(rejected)];
-            if (!(better > worse) || better - worse < rule.min_gap) continue;
-            const double threshold = rule.success_threshold.value_or(better);
+            constexpr double kRounding = 1e-9;  // returns are below 1,000 here
+            if (!(better > worse + kRounding)) continue;
+            if (better < worse + rule.min_gap - kRounding) continue;
+            const double threshold = rule.success_threshold.value_or(better) - kRounding;
             if (better >= threshold && worse < threshold)
               found.push_back({last_node(forest, chain), chosen, rejected});
           }
@@ -153,6 +155,43 @@ void respects_the_rule() {
   CHECK(num_pairs({0.75, 1.0}) == 2);
   CHECK(num_pairs({0.0, 0.5}) == 6);  // a return at the threshold is a success
   CHECK(num_pairs({0.0, 2.0}) == 0);
+}
+
+// As decimals are written; in doubles 0.3 - 0.2 < 0.1 and ten times 0.1 < 1.
+void takes_rounding_for_equality() {
+  double tenths = 0.0;
+  for (int i = 0; i < 10; ++i) tenths += 0.1;
+  const Forest forest =
+      build_forest(Episodes().add(0, "a", 0.3).add(0, "b", 0.2).add(0, "c", 0.1 + 0.2).columns());
+  CHECK(count_pairs(forest, {})[0] == 2);
+  CHECK(count_pairs(forest, {0.1})[0] == 2);
+  CHECK(count_pairs(forest, {0.1000001})[0] == 0);
+  CHECK(count_pairs(forest, {0.0, 0.3})[0] == 2);
+  const Forest sums = build_forest(Episodes().add(0, "a", tenths).add(0, "b", 0.9).columns());
+  CHECK(count_pairs(sums, {0.1, 1.0})[0] == 1);
+}
+
+// What a return beats is what lies below a bound, and bounds never fall: at every size of return.
+void beats_all_below_what_it_beats() {
+  std::vector<double> level = {0.0, 1e-9, 5e-10, 999.9999999995, 1000.0, 1e15, 1e15 + 0.5, 1e300};
+  for (double value : {0.1, 0.3, 1.0, 1000.0, 12345.678, 1e12, 1e15}) {
+    for (int i = 0; i < 2000; ++i) level.push_back(value = std::nextafter(value, 1e308));
+  }
+  for (std::size_t i = 0, size = level.size(); i < size; ++i) level.push_back(-level[i]);
+  std::ranges::sort(level);
+  const auto end = std::ranges::unique(level).begin();
+  level.erase(end, level.end());
+  for (const double min_gap : {0.0, 1e-9, 0.1, 0.7, 1000.0, 1e12}) {
+    double bound = -std::numeric_limits<double>::infinity();
+    double target = bound;
+    for (const double rejected : level) {
+      const double differs = rejected + return_tolerance(rejected);
+      const double enough = rejected + min_gap - return_tolerance(rejected + min_gap);
+      CHECK(differs >= bound && enough >= target);
+      bound = differs;
+      target = enough;
+    }
+  }
 }
 
 void keeps_gaps_that_overflow() {
@@ -371,14 +410,25 @@ void refuses_more_pairs_than_memory() {
 
 int main() {
   using namespace w2stree::test;
-  return run({pairs_different_actions_only, leaves_out_trajectories_that_end_there,
-              orders_by_divergence_chosen_rejected, takes_the_two_zeros_for_one_return,
-              respects_the_rule, keeps_gaps_that_overflow,
-              counts_and_lists_what_the_definition_says, streams_the_same_in_any_chunks,
-              numbers_the_pairs_as_it_lists_them, picks_the_best_against_the_worst,
-              draws_distinct_pairs_in_order, draws_every_pair_equally_often,
-              draws_every_set_equally_often, draws_within_limits_equally_often,
-              draws_the_same_on_every_platform, threads_do_not_change_the_result,
-              ends_early_when_the_poll_throws, refuses_bad_options,
+  return run({pairs_different_actions_only,
+              leaves_out_trajectories_that_end_there,
+              orders_by_divergence_chosen_rejected,
+              takes_the_two_zeros_for_one_return,
+              respects_the_rule,
+              takes_rounding_for_equality,
+              beats_all_below_what_it_beats,
+              keeps_gaps_that_overflow,
+              counts_and_lists_what_the_definition_says,
+              streams_the_same_in_any_chunks,
+              numbers_the_pairs_as_it_lists_them,
+              picks_the_best_against_the_worst,
+              draws_distinct_pairs_in_order,
+              draws_every_pair_equally_often,
+              draws_every_set_equally_often,
+              draws_within_limits_equally_often,
+              draws_the_same_on_every_platform,
+              threads_do_not_change_the_result,
+              ends_early_when_the_poll_throws,
+              refuses_bad_options,
               refuses_more_pairs_than_memory});
 }

@@ -53,6 +53,50 @@ void stops_where_stopping_is_best() {
   CHECK(chain_stop_visit_count(inner_ending(), without)[1] == 0);
 }
 
+// Twenty episodes, each a prefix of the next, the last a success: one descent for each ending.
+void finds_a_success_behind_endings() {
+  const std::string steps = "abcdefghijklmnopqrst";
+  Episodes episodes;
+  for (std::size_t size = 1; size <= steps.size(); ++size) {
+    episodes.add(0, steps.substr(0, size), size == steps.size() ? 1.0 : 0.0);
+  }
+  const Forest forest = build_forest(episodes.columns());
+  for (const Backup backup : {Backup::kMean, Backup::kMax}) {
+    for (const std::int64_t num_simulations : {20, 21, 40, 1000}) {
+      const SearchOptions options = {.num_simulations = num_simulations, .backup = backup};
+      CHECK(search(forest, options).best_trajectory == Ids{19});
+    }
+  }
+}
+
+// STOP 0.6 against children of 0.59 and 0.58: looked at once, and taken in spite of min_visits.
+void knows_stop_after_one_visit() {
+  const Forest forest =
+      build_forest(Episodes().add(0, "a", 0.6).add(0, "ab", 0.59).add(0, "ac", 0.58).columns());
+  const SearchResult result = search(forest, {.num_simulations = 60, .min_visits = 10});
+  CHECK(chain_stop_visit_count(forest, result)[0] == 1);
+  CHECK(result.best_trajectory == Ids{0});
+}
+
+// Returns and their scale times a power of two: the same descents, to the bit.
+void scales_the_bonus_with_the_returns() {
+  const auto forest_of = [](double scale) {
+    Episodes episodes;
+    for (int i = 0; i < 200; ++i) {
+      const std::string steps = {static_cast<char>('a' + i % 5),
+                                 static_cast<char>('a' + i / 5 % 7)};
+      episodes.add(0, std::string_view(steps).substr(0, at(i % 3)), i * 13 % 17 / 17.0 * scale);
+    }
+    return build_forest(episodes.columns());
+  };
+  const Forest unit = forest_of(1.0);
+  const Forest scaled = forest_of(64.0);
+  const SearchResult expected = search(unit, {});
+  const SearchResult found = search(scaled, {.return_scale = 64.0});
+  CHECK(visits(unit, expected) == visits(scaled, found));
+  CHECK(expected.best_trajectory == found.best_trajectory);
+}
+
 void takes_unvisited_arms_in_order() {
   // First descent: root, a, ab, STOP. Second: root, a, ad (unvisited). Third: back to ab, whose
   // r/c is greater, and there abc (unvisited).
@@ -306,6 +350,8 @@ void refuses_to_continue_another_search() {
                 "resume is the result of another forest");
   CHECK_REFUSED(continue_search(forest, earlier, {.exploration = 1}),
                 "exploration=1; resume was searched with 1.41");
+  CHECK_REFUSED(continue_search(forest, earlier, {.return_scale = 2}),
+                "return_scale=2; resume was searched with 1");
   CHECK_REFUSED(continue_search(forest, earlier, {.stop_arm = false}),
                 "stop_arm differs from that of resume");
   CHECK_REFUSED(continue_search(forest, earlier, {.backup = Backup::kMax}),
@@ -319,6 +365,10 @@ void refuses_bad_options() {
                 "exploration=-1; expected a finite number >= 0");
   CHECK_REFUSED(search(forest, {.exploration = std::numeric_limits<double>::infinity()}),
                 "exploration=inf; expected a finite number >= 0");
+  CHECK_REFUSED(search(forest, {.return_scale = 0}),
+                "return_scale=0; expected a finite number > 0");
+  CHECK_REFUSED(search(forest, {.exploration = 1e200, .return_scale = 1e200}),
+                "exploration=1e+200 times return_scale=1e+200 overflows; lower exploration");
   CHECK_REFUSED(search(forest, {.min_visits = -1}), "min_visits=-1; expected at least 0");
   CHECK_REFUSED(search(forest, {.num_paths = 0}), "num_paths=0; expected at least 1");
   CHECK_REFUSED(search(forest, {.patience = 0}), "patience=0; expected at least 1");
@@ -330,12 +380,24 @@ void refuses_bad_options() {
 
 int main() {
   using namespace w2stree::test;
-  return run({stops_where_stopping_is_best, takes_unvisited_arms_in_order,
-              breaks_ties_by_the_first_arm, represents_an_ending_by_its_best_trajectory,
-              walks_on_where_nothing_was_visited, handles_trees_without_steps_or_trajectories,
-              does_not_depend_on_threads, decides_among_few_and_many_arms,
-              notices_when_arms_overtake, decides_near_ties_exactly, counts_beyond_the_table,
-              continues_where_it_stopped, stops_when_the_path_stays, gives_distinct_paths,
-              is_interrupted_within_a_tree, refuses_to_continue_another_search,
+  return run({stops_where_stopping_is_best,
+              finds_a_success_behind_endings,
+              knows_stop_after_one_visit,
+              scales_the_bonus_with_the_returns,
+              takes_unvisited_arms_in_order,
+              breaks_ties_by_the_first_arm,
+              represents_an_ending_by_its_best_trajectory,
+              walks_on_where_nothing_was_visited,
+              handles_trees_without_steps_or_trajectories,
+              does_not_depend_on_threads,
+              decides_among_few_and_many_arms,
+              notices_when_arms_overtake,
+              decides_near_ties_exactly,
+              counts_beyond_the_table,
+              continues_where_it_stopped,
+              stops_when_the_path_stays,
+              gives_distinct_paths,
+              is_interrupted_within_a_tree,
+              refuses_to_continue_another_search,
               refuses_bad_options});
 }

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any
 from w2stree.environments.gymnasium.game import Answer, Game, SteppedGame, TalkedGame
 from w2stree.environments.protocol import Info
 from w2stree.errors import EnvironmentFailure, InvalidInput, MissingDependency
+from w2stree.trajectories.returns import at_least
 
 SPLIT_START = {"train": 0, "dev": 10_000, "test": 20_000}
 SPLIT_SIZE = 1_000
@@ -28,8 +30,8 @@ class GymnasiumEnvironment:
 
     `make` is `module:callable`, looked up in the working directory too; `options` are its keyword
     arguments. `score_range`: what the sum of an episode's rewards can be, worst and best, put on
-    [0, 1]; sums beyond are cut. `action_names` name the actions of a Discrete space in its order.
-    `multi_line`: an action may have several lines.
+    [0, 1]; sums beyond are cut, and told as `raw_score`. `action_names` name the actions of a
+    Discrete space in its order. `multi_line`: an action may have several lines.
 
     A task is a seed, `<name>/<split>/<seed>`, unless the object has `tasks(split)`: then those
     are the ids, and a reset gets `options={"task": id}`. Raises `InvalidInput` for what cannot
@@ -72,34 +74,41 @@ class GymnasiumEnvironment:
     def reset(self, task_id: str) -> tuple[str, Info]:
         has_own_tasks = self._game.tasks("train") is not None
         answer = self._game.reset(task_id if has_own_tasks else self._seed(task_id))
-        self._num_steps, self._score = 0, self._normalised(answer.total)
-        return answer.observation, self._info(answer)
+        info = self._info(answer)
+        self._num_steps, self._score = 0, info["score"]
+        return answer.observation, info
 
     def step(self, action: str) -> tuple[str, float, bool, bool, Info]:
         answer = self._game.step(action)
         self._num_steps += 1
-        before, self._score = self._score, self._normalised(answer.total)
+        info = self._info(answer)
+        before, self._score = self._score, info["score"]
         is_cut = answer.is_truncated or self._num_steps >= self._max_steps
         return (
             answer.observation,
             self._score - before,
             answer.is_terminated,
             is_cut and not answer.is_terminated,
-            self._info(answer),
+            info,
         )
 
     def close(self) -> None:
         self._game.close()
 
     def _info(self, answer: Answer) -> Info:
-        info = Info(score=self._score, admissible_actions=sorted(answer.actions))
-        return {**info, "multi_line": True} if self._multi_line else info
-
-    def _normalised(self, total: float) -> float:
-        if total != total:
-            raise EnvironmentFailure(f"{self._name}: a reward is not a number")
+        if not math.isfinite(answer.total):
+            raise EnvironmentFailure(
+                f"{self._name}: the sum of rewards is {answer.total}; expected a finite number"
+            )
         worst, best = self._score_range
-        return min(1.0, max(0.0, (total - worst) / (best - worst)))
+        share = (answer.total - worst) / (best - worst)
+        score = min(1.0, max(0.0, share))
+        info = Info(score=score, admissible_actions=sorted(answer.actions))
+        if not (at_least(share, 0.0) and at_least(1.0, share)):
+            info["raw_score"] = answer.total
+        if self._multi_line:
+            info["multi_line"] = True
+        return info
 
     def _seed(self, task_id: str) -> int:
         rest, _, seed = task_id.rpartition("/")

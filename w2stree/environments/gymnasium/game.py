@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from w2stree.environments.gymnasium.observations import text_of
 from w2stree.errors import EnvironmentFailure, InvalidInput
 
 # Where environments put what can be done now: TextWorld and ALFWorld, ours, ScienceWorld.
@@ -44,7 +45,7 @@ class SteppedGame:
     """An object with `reset` and `step`.
 
     Text observations are taken as they are; of others, what `render()` writes in render mode
-    "ansi", else their `str`. Actions are passed as text, but for a Discrete space: there they
+    "ansi", else `text_of` them. Actions are passed as text, but for a Discrete space: there they
     have names (`names`, else the environment's own action meanings, else "0", "1", …), and a
     name it does not have is answered here and not passed on.
     """
@@ -120,7 +121,7 @@ class SteppedGame:
             return observation
         if getattr(self._engine, "render_mode", None) == "ansi":
             return str(self._engine.render())
-        return str(observation)
+        return text_of(observation)
 
     def _actions(self, info: Mapping[str, Any]) -> Sequence[str]:
         for key in _ACTION_KEYS:
@@ -166,8 +167,8 @@ class TalkedGame:
                 raise EnvironmentFailure(
                     f"the game returned {end.value!r}; expected (observation, score)"
                 ) from None
-            return Answer(str(end.value[0]), float(end.value[1]), (), is_terminated=True)
-        return Answer(str(observation), float(score), [str(action) for action in actions])
+            return Answer(text_of(end.value[0]), float(end.value[1]), (), is_terminated=True)
+        return Answer(text_of(observation), float(score), [str(action) for action in actions])
 
 
 def _has_info(reply: Any) -> bool:

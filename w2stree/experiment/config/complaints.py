@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, ValidationError
 
-from w2stree.experiment.config.layouts import MOVED
+from w2stree.experiment.config.layouts import GONE, MOVED
 from w2stree.shorten import shorten
 
 _WANTED = {
@@ -74,6 +74,8 @@ def _unknown_key(keys: Sequence[str], classes: Sequence[Any]) -> str:
     where = ".".join(keys)
     if where in MOVED:
         return f"{where}: has moved: write {MOVED[where]}"
+    if where in GONE:
+        return f"{where}: {GONE[where]}"
     known = [name for cls in classes for name in _fields(cls)]
     return f"{where}: no such key; {_suggestion(keys[-1], known)}known are {', '.join(known)}"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, create_model, field_validator, model_validator
@@ -15,39 +14,13 @@ from w2stree.experiment.config.model import (
     TokenizerSection,
 )
 from w2stree.experiment.config.sampling import Samplings
+from w2stree.experiment.config.tasks import TasksSection
 from w2stree.experiment.methods.method import Method
 from w2stree.experiment.section import Positive, Section, laid_over
 from w2stree.forest.forest import Forest
 from w2stree.forest.merging import Merging
 from w2stree.forest.search import SearchResult
 from w2stree.turns.decoding import Decoding
-
-
-class TasksSection(Section):
-    """How many tasks each part uses; no two parts share a task.
-
-    The test tasks are `test_split`'s from `test_offset` on; of the train fold they test new tasks
-    of known things. The train fold's first tasks are demonstrated by the environment's expert, the
-    next ones explored. With `demonstrations_from`, a file of trajectories, the first train tasks
-    that succeed there are demonstrated instead, and the first ones of the rest explored.
-    """
-
-    demonstrations: Positive
-    demonstrations_from: Path | None = None
-    explore: Positive
-    test: Positive
-    test_split: Literal["train", "dev", "test"] = "test"
-    test_offset: Annotated[int, Field(ge=0)] = 0
-
-    @model_validator(mode="after")
-    def _disjoint(self) -> TasksSection:
-        num_train = self.demonstrations + self.explore
-        if self.test_split == "train" and self.test_offset < num_train:
-            raise ValueError(
-                f"test_offset is {self.test_offset}, but demonstrations and explore use the train "
-                f"fold's first {num_train} tasks"
-            )
-        return self
 
 
 class PromptSection(Section):
@@ -130,6 +103,12 @@ class Config(Section):
             value = getattr(value, key)
         return value
 
+    def read_late(self) -> tuple[str, ...]:
+        """Keys that only some of the last stages read: a finished run goes on with other values,
+        and only what depends on them is redone."""
+        sections = [m.name for m in self.known_methods if m.section is not None]
+        return (*sections, "evaluate.num_bootstrap")
+
     @model_validator(mode="after")
     def _coherent(self) -> Config:
         for role in ("weak", "strong"):
@@ -137,6 +116,13 @@ class Config(Section):
             if section.architecture and section.architecture.max_length < self.max_length:
                 raise ValueError(
                     f"{role}.architecture.max_length is below max_length ({self.max_length})"
+                )
+        splits = self.environment.splits
+        for name, panel in self.tasks.test.items():
+            if panel.split not in splits:
+                raise ValueError(
+                    f"tasks.test.{name}.split is {panel.split!r}; {self.environment.title} has "
+                    f"{', '.join(splits)}"
                 )
         return self
 

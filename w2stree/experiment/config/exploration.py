@@ -9,6 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from w2stree.experiment.config.environment import EnvironmentSection
 from w2stree.experiment.config.policy import PolicySection, decoded_for
 from w2stree.experiment.config.sampling import Samplings
+from w2stree.experiment.config.tasks import Seed
 from w2stree.experiment.listed_actions import unlisted
 from w2stree.experiment.section import Positive, Section
 from w2stree.forest.merging import Merging
@@ -17,11 +18,15 @@ from w2stree.rollouts.exploration import Budget
 
 
 class ExploredTasksSection(Section):
-    """`count` tasks of a split, from the `first` on."""
+    """`count` tasks of a split, drawn by `seed`, the environment's types of tasks by turns.
+
+    No two open alike (`TaskChoice`), but with `distinct: false`, where ids tell tasks apart.
+    """
 
     split: Literal["train", "dev", "test"] = "train"
-    first: Annotated[int, Field(ge=0)] = 0
     count: Positive
+    seed: Seed = 0
+    distinct: bool = True
 
 
 class BranchingSection(Section):
@@ -68,6 +73,15 @@ class ExplorationConfig(Section):
         if self.policy.chooser and not self.environment.lists_actions:
             raise ValueError(
                 f"{unlisted(self.environment, self.policy.chooser)}, or another policy or decoding"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _can_count_its_tokens(self) -> ExplorationConfig:
+        if self.budget.tokens is not None and not self.policy.has_token_ids:
+            raise ValueError(
+                f"budget.tokens counts token ids, and turns of policy: {self.policy.name} have "
+                "none here: set policy.tokenizer (a vLLM server), or budget.episodes"
             )
         return self
 

@@ -11,6 +11,7 @@ from w2stree.environments.options import TextWorldExpressOptions
 from w2stree.experiment.section import Positive, Section
 from w2stree.training.models import Architecture
 from w2stree.training.optimisation import Optimisation
+from w2stree.turns.template import TemplateArgument
 
 
 class TokenizerSection(Section):
@@ -52,16 +53,27 @@ class PretrainSection(Section):
 
 
 class ModelSection(Section):
-    """A causal LM directory (`path`) or a small decoder from a configuration (`architecture`)."""
+    """A causal LM directory (`path`) or a small decoder from a configuration (`architecture`).
+
+    `chat_template` (a name or a file) replaces the one in the directory, `template_arguments` set
+    its variables, as `{enable_thinking: false}`; see docs/models.md.
+    """
 
     path: Path | None = None
     architecture: Architecture | None = None
+    chat_template: str | None = None
+    template_arguments: dict[str, TemplateArgument] = Field(default_factory=dict)
     sft: Optimisation
 
     @model_validator(mode="after")
     def _one_source(self) -> ModelSection:
         if (self.path is None) == (self.architecture is None):
             raise ValueError("give exactly one of path and architecture")
+        if self.path is None and (self.chat_template or self.template_arguments):
+            raise ValueError(
+                "chat_template and template_arguments are for a model of a directory (path); a "
+                "decoder built here has the tokenizer of the run, and its template"
+            )
         return self
 
 

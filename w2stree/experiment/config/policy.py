@@ -18,6 +18,7 @@ from w2stree.policies.expert import ExpertPolicy
 from w2stree.policies.protocol import AsyncPolicy, ModelName, Policy
 from w2stree.policies.random import RandomPolicy
 from w2stree.turns.decoding import Decoding
+from w2stree.turns.template import TemplateArgument
 
 T = TypeVar("T")
 
@@ -38,20 +39,34 @@ class AnyPolicySection(Section):
         return True
 
     @property
+    def has_token_ids(self) -> bool:
+        """Whether its turns are known to have ids, by which tokens are counted."""
+        return False
+
+    @property
     def chooser(self) -> str | None:
         """What of it chooses among the actions that the environment lists; None: it needs none."""
         return None
 
 
 class ModelPolicySection(AnyPolicySection):
-    """A policy that is a model; `base_model` is what it was before its fine-tuning."""
+    """A policy that is a model; `base_model` is what it was before its fine-tuning.
+
+    `chat_template` and `template_arguments` as in an experiment's model sections.
+    """
 
     base_model: Path | str | None = None
+    chat_template: str | None = None
+    template_arguments: dict[str, TemplateArgument] = Field(default_factory=dict)
     decoding: Decoding = Decoding()
 
     @property
     def has_base_model(self) -> bool:
         return self.base_model is not None
+
+    @property
+    def has_token_ids(self) -> bool:
+        return True
 
     @property
     def chooser(self) -> str | None:
@@ -71,7 +86,11 @@ class TransformersSection(ModelPolicySection):
         from w2stree.training.models import load_model
 
         return TransformersPolicy(
-            *load_model(_which(model, self.model, self.base_model)),
+            *load_model(
+                _which(model, self.model, self.base_model),
+                self.chat_template,
+                self.template_arguments,
+            ),
             decoding=self.decoding,
         )
 
@@ -79,7 +98,8 @@ class TransformersSection(ModelPolicySection):
 class OpenAISection(ModelPolicySection):
     """An OpenAI-compatible server; `model` and `base_model` are names of models or adapters there.
 
-    `tokenizer`: the directory of the served models' tokenizer; with it, vLLM is sent token ids.
+    `tokenizer`: the directory of the served models' tokenizer; with it, vLLM is sent token ids, and
+    its template is the one that counts. Without it the server renders chats by its own.
     `api_key_env` names the environment variable with the key, where the server wants one.
     Admissible decoding needs the tokenizer.
     """
@@ -95,6 +115,15 @@ class OpenAISection(ModelPolicySection):
     decoding: Decoding = _SERVED
 
     @model_validator(mode="after")
+    def _template_is_used(self) -> OpenAISection:
+        if self.tokenizer is None and (self.chat_template or self.template_arguments):
+            raise ValueError(
+                "chat_template and template_arguments are of the tokenizer: give tokenizer (a "
+                "vLLM server is then sent token ids), or set them where the server is started"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _has_tokenizer_to_choose_with(self) -> OpenAISection:
         if self.decoding.actions == "admissible" and self.tokenizer is None:
             raise ValueError(
@@ -103,6 +132,10 @@ class OpenAISection(ModelPolicySection):
             )
         return self
 
+    @property
+    def has_token_ids(self) -> bool:
+        return self.tokenizer is not None
+
     def policy(self, model: ModelName) -> AsyncPolicy:
         from w2stree.policies.openai import OpenAIPolicy
 
@@ -110,11 +143,20 @@ class OpenAISection(ModelPolicySection):
             _which(model, self.model, self.base_model),
             base_url=self.base_url,
             api_key_env=self.api_key_env,
-            tokenizer=None if self.tokenizer is None else _tokenizer(self.tokenizer),
+            tokenizer=self._tokenizer(),
             decoding=self.decoding,
             timeout_s=self.timeout_s,
             max_retries=self.max_retries,
         )
+
+    def _tokenizer(self) -> object:
+        from w2stree.training.models import load_tokenizer
+
+        if self.tokenizer is None:
+            return None
+        if not (self.tokenizer / "tokenizer_config.json").is_file():
+            raise InvalidInput(f"policy.tokenizer: {self.tokenizer} has no tokenizer_config.json")
+        return load_tokenizer(self.tokenizer, self.chat_template, self.template_arguments)
 
 
 class VllmSection(ModelPolicySection):
@@ -132,6 +174,8 @@ class VllmSection(ModelPolicySection):
         return VllmPolicy(
             _which(model, self.model, self.base_model),
             decoding=self.decoding,
+            chat_template=self.chat_template,
+            template_arguments=self.template_arguments,
             max_length=self.max_length,
             memory_fraction=self.memory_fraction,
         )
@@ -185,11 +229,3 @@ def _which(model: ModelName, tuned: T, base: T | None) -> T:
     if base is None:
         raise InvalidInput("a sampling asks for the base model: set policy.base_model")
     return base
-
-
-def _tokenizer(path: Path) -> object:
-    from transformers import AutoTokenizer
-
-    if not (path / "tokenizer_config.json").is_file():
-        raise InvalidInput(f"policy.tokenizer: {path} has no tokenizer_config.json")
-    return AutoTokenizer.from_pretrained(path, local_files_only=True)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from w2stree.errors import InvalidInput
-from w2stree.experiment.methods.method import Method
+from w2stree.experiment.methods.method import Explored, Method
 from w2stree.experiment.section import Fraction, Section
 from w2stree.training.optimisation import Optimisation
+from w2stree.trajectories.returns import at_least
 from w2stree.trajectories.trajectory import Trajectory
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def train(
     Raises `InvalidInput` if `min_return` leaves no path, nothing fits the length, or a trajectory
     has no agent token.
     """
-    kept = [t for t in best_paths if t.total_return >= section.min_return]
+    kept = kept_paths(best_paths, section)
     if not kept:
         raise InvalidInput(
             f"mcts_sft.min_return {section.min_return} leaves none of {len(best_paths)} best "
@@ -47,6 +48,19 @@ def train(
     shown = [*kept, *demonstrations] if section.with_demonstrations else kept
     trained = fitting.sft(start(), shown, section.optimisation)
     return replace(trained, metrics={"num_best_paths": len(kept), **trained.metrics})
+
+
+def describe(explored: Explored, *, section: MctsSftSection, seed: int) -> Mapping[str, float]:
+    """`num_kept_paths`: how many paths `train` would keep; `num_kept_failures`: of these, how many
+    are failed runs."""
+    kept = kept_paths(explored.best_paths, section)
+    succeeded = [at_least(t.total_return, explored.success_threshold) for t in kept]
+    return {"num_kept_paths": len(kept), "num_kept_failures": succeeded.count(False)}
+
+
+def kept_paths(best_paths: Sequence[Trajectory], section: MctsSftSection) -> list[Trajectory]:
+    """Those of at least `min_return`."""
+    return [t for t in best_paths if at_least(t.total_return, section.min_return)]
 
 
 METHOD = Method(
@@ -61,4 +75,5 @@ METHOD = Method(
         "demonstrations": "demonstrations",
     },
     train=train,
+    describe=describe,
 )

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from w2stree.errors import InvalidInput
 from w2stree.experiment.section import Section
+from w2stree.forest.forest import Forest
 from w2stree.policies.protocol import Policy
+from w2stree.trajectories.trajectory import Trajectory
 
 if TYPE_CHECKING:
     from w2stree.training.fitting import Trained
+
+
+@dataclass(frozen=True, slots=True)
+class Explored:
+    """What the exploration came to, for methods to describe: the forest, its best paths, and from
+    which return on a run is a success."""
+
+    forest: Forest
+    best_paths: Sequence[Trajectory]
+    success_threshold: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +62,8 @@ class Method:
     a forest, models to open), its settings and a `Fitting`; it knows no folder."""
 
     describe: Callable[..., Mapping[str, float]] | None = None
-    """`describe(forest, section=, seed=)`: what the method finds in the explored forest, as
-    figures by name. The report shows those that `report.text.FOREST_TERMS` knows; the others are
+    """`describe(explored, section=, seed=)`: what the method finds in an `Explored`, as figures by
+    name. The report shows those that `report.text.FOREST_TERMS` knows; the others are
     in `report.json` alone. `seed` is its training stage's."""
 
     policy: Callable[[], Policy] | None = None

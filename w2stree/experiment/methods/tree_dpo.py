@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from w2stree.experiment.methods.method import Method
+from w2stree.experiment.methods.method import Explored, Method
 from w2stree.experiment.section import Positive, Section
 from w2stree.forest.forest import Forest
 from w2stree.forest.pairs import Strategy
 from w2stree.training.optimisation import Optimisation
-from w2stree.training.rows import Completion, PreferenceRow, preference_rows
+from w2stree.training.rows import Completion, PreferenceRow, PreferenceRows, preference_rows
 
 if TYPE_CHECKING:
     from w2stree.training.fitting import Fitting, ModelSource, Trained
@@ -55,7 +55,8 @@ def train(
     Raises `InvalidInput` if the forest gives no rows or none fits the length, and as `train_dpo`
     does for a first loss that is not ln 2.
     """
-    rows = found = rows_of(forest, section, fitting.seed)
+    found = rows_of(forest, section, fitting.seed)
+    rows: Sequence[PreferenceRow] = found
     if section.max_rows and len(found) > section.max_rows:
         rows = random.Random(fitting.seed).sample(found, section.max_rows)
     trained = fitting.dpo(
@@ -70,12 +71,19 @@ def train(
     return replace(trained, metrics={"num_preference_rows": len(found), **trained.metrics})
 
 
-def describe(forest: Forest, *, section: TreeDpoSection, seed: int) -> Mapping[str, float]:
-    """`num_preference_rows`: how many rows `train` would find, before `max_rows`."""
-    return {"num_preference_rows": len(rows_of(forest, section, seed))}
+def describe(explored: Explored, *, section: TreeDpoSection, seed: int) -> Mapping[str, float]:
+    """`num_preference_rows`: how many rows `train` would find, before `max_rows`; and the
+    comparisons that give none, by their kind (`PreferenceRows`)."""
+    rows = rows_of(explored.forest, section, seed)
+    return {
+        "num_preference_rows": len(rows),
+        "num_undecided_rows": rows.num_undecided,
+        "num_alike_rows": rows.num_alike,
+        "num_rows_without_action": rows.num_without_action,
+    }
 
 
-def rows_of(forest: Forest, section: TreeDpoSection, seed: int) -> list[PreferenceRow]:
+def rows_of(forest: Forest, section: TreeDpoSection, seed: int) -> PreferenceRows:
     """The rows that the section asks for, before `max_rows`."""
     pairs = forest.pairs(
         section.min_gap,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -14,16 +15,18 @@ from w2stree.experiment.config import Config
 from w2stree.experiment.config.reading import recorded_today
 from w2stree.experiment.demonstrated import Demonstrated, read_demonstrated
 from w2stree.experiment.parts import Parts, choose_parts
-from w2stree.experiment.run_directory import RunDirectory, read_json
+from w2stree.experiment.run_directory import RunDirectory, hash_files, read_json
 from w2stree.experiment.stages.bar import Bar, Silent
 from w2stree.forest.build import open_forest
 from w2stree.forest.forest import Forest
 from w2stree.policies.protocol import Policy
+from w2stree.rollouts.cut_returns import CutReturnCount
 from w2stree.rollouts.rollout import EpisodePlan, rollout
 from w2stree.trajectories.files import read_trajectories
 from w2stree.trajectories.trajectory import Trajectory
 
 FOREST_FILE = "weak.forest"
+TASKS_FILE = "tasks.json"
 
 
 @dataclass(slots=True)
@@ -43,7 +46,10 @@ class Context:
         """The run's directory; `RunDirectoryError` where another configuration made it."""
         config = self.config
         return RunDirectory(
-            self.run_dir, config.model_dump(mode="json"), read=recorded_today(config)
+            self.run_dir,
+            config.model_dump(mode="json"),
+            may_change=config.read_late(),
+            read=recorded_today(config),
         )
 
     def seed(self, stage: str) -> int:
@@ -76,10 +82,40 @@ class Context:
         return self.run_dir / stage / "model"
 
     def parts(self) -> Parts:
-        """The tasks that are demonstrated, explored and tested; chosen once."""
+        """The tasks that are demonstrated, explored and tested, as the stage `tasks` recorded them.
+
+        Without its record they are chosen, once: openings are looked at, one reset each.
+        """
         if self._parts is None:
-            self._parts = choose_parts(self.config.tasks, self.pool(), self.demonstrated())
+            file = self.run_dir / "tasks" / TASKS_FILE
+            record = read_json(file) if file.is_file() else {}
+            is_of_this = record.get("demonstrations_from") == self._hash_of_demonstrated()
+            self._parts = Parts.from_record(record) if record and is_of_this else self._choose()
         return self._parts
+
+    def parts_record(self) -> dict[str, Any]:
+        """What the stage `tasks` records."""
+        from_file = {"demonstrations_from": self._hash_of_demonstrated()}
+        return {**self.parts().to_record(), **from_file}
+
+    def _choose(self) -> Parts:
+        tasks, environment = self.config.tasks, self.config.environment
+        panels = sum(panel.count for panel in tasks.test.values())
+        wanted = panels + tasks.demonstrations + tasks.explore
+        with self.bar.steps("tasks") as update:
+            return choose_parts(
+                tasks,
+                self.pool(),
+                self.demonstrated(),
+                environment.task_type,
+                lambda num_taken: update(num_taken, wanted, {}),
+            )
+
+    def _hash_of_demonstrated(self) -> str | None:
+        path = self.config.tasks.demonstrations_from
+        if path is None or not path.exists():
+            return None
+        return json.dumps(hash_files(path))
 
     def demonstrated(self) -> Demonstrated | None:
         """The file of `tasks.demonstrations_from`, read once; None where the expert plays."""
@@ -99,7 +135,12 @@ class Context:
     ) -> list[Trajectory]:
         """Roll out every plan, with a progress bar."""
         episodes = rollout(pool, policy, plans, instruction=self.config.prompt.instruction)
-        return list(self.bar(episodes, total=len(plans), what=f"{stage} episodes"))
+        played = list(self.bar(episodes, total=len(plans), what=f"{stage} episodes"))
+        cut_returns = CutReturnCount()
+        for trajectory in played:
+            cut_returns.add(trajectory)
+        cut_returns.warn()
+        return played
 
     def close(self) -> None:
         """Stop the environment processes."""

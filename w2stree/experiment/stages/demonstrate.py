@@ -12,18 +12,19 @@ from w2stree.experiment.stages.context import Context
 from w2stree.experiment.stages.play import record
 from w2stree.rollouts.rollout import opening
 from w2stree.trajectories.origin import Origin
+from w2stree.trajectories.returns import at_least
 from w2stree.trajectories.trajectory import Status, Step, Trajectory
 from w2stree.turns.react import render_turn
 
 
 def demonstrations(context: Context, out: StageWriter) -> None:
     """Demonstrations of the tasks set aside for them."""
-    record(out, _demonstrate(context, "demonstrations", context.parts().demonstrations))
+    record(out, _demonstrate(context, "demonstrations", context.parts().demonstrations.task_ids))
 
 
 def ceiling_demonstrations(context: Context, out: StageWriter) -> None:
     """Demonstrations of the explored tasks, for the ceiling model alone."""
-    record(out, _demonstrate(context, "ceiling_demonstrations", context.parts().explore))
+    record(out, _demonstrate(context, "ceiling_demonstrations", context.parts().explore.task_ids))
 
 
 def _demonstrate(context: Context, stage: str, tasks: Sequence[str]) -> list[Trajectory]:
@@ -41,7 +42,7 @@ def _by_expert(context: Context, stage: str, tasks: Sequence[str]) -> list[Traje
         statement, _ = environment.call("reset", task_id)
         turns = environment.call("expert")
         shown.append(_played(context, task_id, statement, turns, Origin(policy="expert")))
-    whole = [t for t in shown if t.status == "done" and t.total_return >= least]
+    whole = [t for t in shown if t.status == "done" and at_least(t.total_return, least)]
     advice = "raise environment.max_steps, or lower evaluate.success_threshold, for more"
     if not whole:
         raise EnvironmentFailure(f"the expert finishes none of {len(tasks)} tasks; {advice}")

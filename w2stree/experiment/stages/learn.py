@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -58,11 +59,15 @@ def _fitting(context: Context, out: StageWriter, stage: str) -> Iterator[Fitting
             seed=context.seed(stage),
             output_dir=out.folder / "trainer",
             progress=update,
+            success_threshold=context.config.evaluate.success_threshold,
         )
 
 
 def _save(out: StageWriter, trained: Trained) -> None:
+    """The model, what was logged of each training step (`losses.jsonl`), and the figures."""
     save_model(out.folder / "model", trained.model, trained.tokenizer)
+    with (out.folder / "losses.jsonl").open("w", encoding="utf-8") as file:
+        file.writelines(f"{json.dumps(step)}\n" for step in trained.steps)
     out.metrics.update(trained.metrics, num_parameters=trained.model.num_parameters())
 
 

@@ -13,7 +13,7 @@ from w2stree.experiment.run_directory import RunDirectory, StageWriter
 from w2stree.experiment.stages.context import Context
 from w2stree.forest.tree import Tree
 from w2stree.report.report import write_report
-from w2stree.report.text import MethodText, Report, TreePicture
+from w2stree.report.text import MethodText, Panel, Report, TreePicture
 from w2stree.report.tree_drawing import choose_trees, draw_tree
 from w2stree.shorten import shorten
 
@@ -28,16 +28,7 @@ def report(context: Context, out: StageWriter) -> None:
     directory = context.directory()
     methods = config.methods()
     top = ceiling.METHOD.name if ceiling.METHOD in methods else None
-    rows = compare(
-        {m.name: context.trajectories(f"evaluate_{m.name}") for m in methods},
-        context.parts().test,
-        weak=sft.WEAK.name,
-        ceiling=top,
-        against=(sft.WEAK.name, sft.STRONG.name),
-        success_threshold=config.evaluate.success_threshold,
-        num_bootstrap=config.evaluate.num_bootstrap,
-        seed=context.seed("report"),
-    )
+    panels = _panels(context, top)
     stages = _finished_stages(directory, [f"evaluate_{m.name}" for m in methods])
     manifests = list(stages.values())
     environment = config.environment
@@ -53,19 +44,62 @@ def report(context: Context, out: StageWriter) -> None:
             strong=sft.STRONG.name,
             ceiling=top,
             config=config.model_dump(mode="json"),
-            rows=rows,
+            tasks=_task_counts(stages),
+            panels=panels,
             forest=json.loads((directory.stage("tree") / "forest.json").read_text()),
             stages=[_figures(manifest) for manifest in manifests],
             versions=manifests[-1]["versions"],
             trees=_pictures(context),
         ),
     )
-    out.metrics.update({f"avg_reward_{row.method}": row.avg_reward for row in rows})
+    for panel in panels:
+        out.metrics.update(
+            {f"avg_reward_{r.method}_{panel.name}": r.avg_reward for r in panel.rows}
+        )
+
+
+def _panels(context: Context, ceiling: str | None) -> list[Panel]:
+    """Every method on each kind of test tasks."""
+    config = context.config
+    played = {m.name: context.trajectories(f"evaluate_{m.name}") for m in config.methods()}
+    panels = []
+    for name, chosen in context.parts().test.items():
+        tasks = chosen.openings
+        rows = compare(
+            {m: [t for t in runs if t.task_id in tasks] for m, runs in played.items()},
+            chosen.task_ids,
+            weak=sft.WEAK.name,
+            ceiling=ceiling,
+            against=(sft.WEAK.name, sft.STRONG.name),
+            success_threshold=config.evaluate.success_threshold,
+            num_bootstrap=config.evaluate.num_bootstrap,
+            seed=context.seed("report"),
+        )
+        panels.append(Panel(name, config.tasks.test[name].split, rows))
+    return panels
+
+
+def _task_counts(stages: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """By part: how many distinct tasks it has, and how many were passed over as repeats."""
+    counts = dict(stages["tasks"]["metrics"])
+    if "random_play" in stages:
+        played = stages["random_play"]["metrics"]
+        counts["strong.pretrain"] = {
+            "num_tasks": played["num_trajectories"],
+            "num_repeated": played["num_repeated"],
+            "num_shared": 0,
+        }
+    return counts
 
 
 def _settings(config: Config) -> list[str]:
     """The figures that say at a glance which experiment this is."""
     tasks = config.tasks
+    panels = tasks.test.items()
+    tested = [
+        f"{panel.count} test tasks{f' {name}' if len(panels) > 1 else ''} ({panel.split} fold)"
+        for name, panel in panels
+    ]
     source = "" if tasks.demonstrations_from is None else f" from {tasks.demonstrations_from.name}"
     left_out = [
         f"{m.label} left out: no actions are listed"
@@ -77,7 +111,7 @@ def _settings(config: Config) -> list[str]:
         *config.environment.settings,
         f"{tasks.demonstrations} demonstrations{source}",
         f"{tasks.explore} explored tasks, {len(config.explore.samplings)} runs each",
-        f"{tasks.test} test tasks ({tasks.test_split} fold)",
+        *tested,
         *left_out,
     ]
 

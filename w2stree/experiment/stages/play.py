@@ -21,7 +21,9 @@ from w2stree.policies.transformers import TransformersPolicy
 from w2stree.rollouts.exploration import Exploration, plan_episodes
 from w2stree.rollouts.rollout import EpisodePlan
 from w2stree.rollouts.tally import num_unparsed
-from w2stree.training.models import best_device, load_model
+from w2stree.rollouts.task_choice import TaskChoice
+from w2stree.training.device import best_device
+from w2stree.training.models import load_model
 from w2stree.trajectories.files import read_trajectories, write_trajectories
 from w2stree.trajectories.journal import Journal
 from w2stree.trajectories.trajectory import Trajectory
@@ -31,17 +33,27 @@ GREEDY = Sampling(temperature=0.0)
 
 def random_play(context: Context, out: StageWriter) -> None:
     """Random play over the pretraining games, which are TextWorldExpress's whatever the run's own
-    environment is; rewards are recorded but never used."""
+    environment is; rewards are recorded but never used.
+
+    None of its games opens as another one does, or as a task of the run's other parts.
+    """
     pretrain = context.config.strong.pretrain
     assert pretrain is not None
     trajectories: list[Trajectory] = []
-    for game in pretrain.games:
-        tasks = [f"{game.game}/train/{seed}" for seed in range(game.episodes)]
+    taken = context.parts().taken()
+    num_repeated = 0
+    for number, game in enumerate(pretrain.games):
+        name = f"strong.pretrain.games.{number}"
         with game.options(pretrain.max_steps).pool() as pool:
-            wanted = plan_episodes(tasks, [Sampling()], seed=context.seed("random_play"))
+            choice = TaskChoice(pool, seed=context.config.tasks.seed, taken=taken)
+            chosen = choice.take(name, "train", game.episodes)
+            taken |= dict.fromkeys(chosen.openings.values(), name)
+            num_repeated += chosen.num_repeated
+            wanted = plan_episodes(chosen.task_ids, [Sampling()], seed=context.seed("random_play"))
             policy = RandomPolicy(by_verb=True)
             trajectories += context.play(f"random_play {game.game}", pool, policy, wanted)
     record(out, trajectories)
+    out.metrics["num_repeated"] = num_repeated
 
 
 def explore(context: Context, out: StageWriter) -> None:
@@ -50,7 +62,8 @@ def explore(context: Context, out: StageWriter) -> None:
     Episodes are kept in a journal until the stage is complete: a killed run goes on with it.
     """
     samplings = context.config.explore.samplings
-    wanted = plan_episodes(context.parts().explore, samplings, seed=context.seed("explore"))
+    explored = context.parts().explore.task_ids
+    wanted = plan_episodes(explored, samplings, seed=context.seed("explore"))
     weak = WeakModels(context)
     path = _journal_of_model(context, context.model_dir(sft.WEAK.name))
     started = time.perf_counter()
@@ -74,8 +87,8 @@ def explore(context: Context, out: StageWriter) -> None:
 
 
 def evaluate(context: Context, out: StageWriter, method: Method) -> None:
-    """One greedy episode of every test task."""
-    wanted = plan_episodes(context.parts().test, [GREEDY], seed=context.seed("evaluate"))
+    """One greedy episode of every test task, of all panels."""
+    wanted = plan_episodes(context.parts().all_test, [GREEDY], seed=context.seed("evaluate"))
     stage = f"evaluate_{method.name}"
     if method.policy is not None:
         record(out, context.play(stage, context.pool(), method.policy(), wanted))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from w2stree.errors import InvalidInput
+from w2stree.experiment.methods.method import Explored
 from w2stree.experiment.run_directory import StageWriter, write_json
 from w2stree.experiment.stages.context import FOREST_FILE, Context
 from w2stree.forest.build import build_forest
@@ -13,6 +15,8 @@ from w2stree.forest.forest import Forest
 from w2stree.forest.search import SearchResult
 from w2stree.trajectories.files import write_trajectories
 from w2stree.trajectories.replacing import replacing
+from w2stree.trajectories.returns import at_least
+from w2stree.trajectories.trajectory import Trajectory
 
 FILES = (FOREST_FILE, "best_paths.jsonl", "best_paths.json", "forest.json", "trees.txt")
 
@@ -50,16 +54,19 @@ def _write_best_paths(out: StageWriter, found: SearchResult) -> None:
 def _forest_figures(context: Context, forest: Forest, found: SearchResult) -> dict[str, Any]:
     """The forest's summary, and what search and methods find in it."""
     returns = [t.total_return for t in forest.trajectories]
-    best = [t.total_return for t in found.best_trajectories()]
+    best = found.best_trajectories()
     figures = {
         **asdict(forest.summary()),
         "mean_return": sum(returns) / len(returns),
-        "best_path_mean_return": sum(best) / len(best),
+        "best_path_mean_return": sum(t.total_return for t in best) / len(best),
+        "num_best_paths_below_best_run": _num_below_best_run(forest, best),
     }
+    paths = [path.trajectory for of_tree in found.paths() for path in of_tree]
+    explored = Explored(forest, paths, context.config.evaluate.success_threshold)
     for method in context.config.methods():
         if method.describe is not None:
             settings, seed = context.config.settings(method), context.seed(method.name)
-            own = method.describe(forest, section=settings, seed=seed)
+            own = method.describe(explored, section=settings, seed=seed)
             if taken := sorted(own.keys() & figures):
                 raise InvalidInput(
                     f"{method.name} describes the forest by {taken[0]!r}, which is taken; "
@@ -67,3 +74,12 @@ def _forest_figures(context: Context, forest: Forest, found: SearchResult) -> di
                 )
             figures.update(own)
     return figures
+
+
+def _num_below_best_run(forest: Forest, best_paths: Sequence[Trajectory]) -> int:
+    """In how many trees the best path's return is below the best run's."""
+    best_return = {
+        task_id: max(t.total_return for t in forest[task_id].trajectories)
+        for task_id in forest.task_ids
+    }
+    return sum(not at_least(t.total_return, best_return[t.task_id]) for t in best_paths)

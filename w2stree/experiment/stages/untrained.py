@@ -19,7 +19,7 @@ def untrained_model(context: Context, role: str) -> tuple[Any, Any]:
     """
     section: ModelSection = getattr(context.config, role)
     if section.path is not None:
-        return load_model(section.path)
+        return load_model(section.path, section.chat_template, section.template_arguments)
     assert section.architecture is not None
     tokenizer = AutoTokenizer.from_pretrained(context.model_dir("tokenizer"))
     return build_model(section.architecture, tokenizer, seed=context.seed(role)), tokenizer

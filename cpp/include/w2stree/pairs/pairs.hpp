@@ -24,9 +24,26 @@
 
 namespace w2stree {
 
-/// Which returns make a pair: gap > 0 and gap >= min_gap, where gap is the rounded difference
-/// chosen - rejected (infinite if that overflows). With a success_threshold also chosen >= it >
-/// rejected.
+/// How far a return may be from `value` and count as equal. Returns are decimals written as doubles
+/// and sums of such: 0.3 - 0.2 is less than 0.1 and ten times 0.1 less than 1 by rounding alone.
+inline double return_tolerance(double value) {
+  const double size = value < 0 ? -value : value;
+  return 1e-12 * (size > 1000.0 ? size : 1000.0);
+}
+
+/// Whether value >= threshold, or equal but for rounding.
+inline bool is_at_least(double value, double threshold) {
+  return value >= threshold - return_tolerance(threshold);
+}
+
+/// Which returns make a pair: chosen > rejected and chosen >= rejected + min_gap; with a
+/// success_threshold also chosen >= it > rejected. What is equal but for rounding is equal:
+///
+///     differ      chosen > rejected + return_tolerance(rejected)
+///     by enough   is_at_least(chosen, rejected + min_gap)
+///
+/// Each bound never falls as the rejected return rises, in rounded arithmetic too: the tolerance
+/// moves a trillion times more slowly than what it is added to.
 struct PairRule {
   double min_gap = 0.0;
   std::optional<double> success_threshold = std::nullopt;

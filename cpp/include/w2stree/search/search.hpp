@@ -6,6 +6,11 @@
 //
 // A leaf has STOP only. An inner chain where trajectories end has STOP first, then its children,
 // because ending there is the shorter path; without stop_arm it has its children alone.
+//
+// Beside children STOP is a known arm: all its descents back up the same mean return, so that after
+// one visit there is nothing to explore in it. Its score is r/c without a bonus, and the best path
+// takes it seriously after one visit, whatever min_visits. Otherwise descents would stop at half of
+// the visits at every ending with equal values below: n endings one after another would take 2^n.
 #pragma once
 
 #include <cstdint>
@@ -26,13 +31,17 @@ enum class Backup : std::uint8_t {
 struct SearchOptions {
   std::int64_t num_simulations = 1000;  // descents per tree, >= 1
   double exploration = 1.41;            // gamma of Eq. 7, finite and >= 0
+  double return_scale = 1.0;            // greatest less least possible return, finite and > 0
   bool stop_arm = true;                 // false: the authors' published demo
   Backup backup = Backup::kMean;
-  std::int64_t min_visits = 0;  // extraction sets arms of fewer visits aside; >= 0
+  std::int64_t min_visits = 0;  // extraction sets arms of fewer visits aside, visited STOP not
   std::int64_t num_paths = 1;   // best paths per tree, at most; >= 1
   // Look at the greedy path each `patience` descents and stop when it ends where it did at the
   // look before; num_simulations is then a maximum. >= 1
   std::optional<std::int64_t> patience = {};
+
+  /// What the bonus of Eq. 7 is multiplied by.
+  double exploration_of_returns() const { return exploration * return_scale; }
 };
 
 /// Search statistics of one arm that was visited.
@@ -73,16 +82,17 @@ struct SearchResult {
 
 /// Runs num_simulations descents on each tree and extracts its best paths.
 ///
-/// A descent takes argmax r/c + exploration * sqrt(log(C + 1e-12) / c) over the arms, c and r
-/// the arm's visits and value, C the sum of c over the node's arms. An arm never visited counts
-/// as +infinity; ties go to the first arm. log is rounded correctly, the rest are IEEE doubles:
-/// every machine takes the same descents. The value of an ending is the mean return, summed in
-/// input order, of the trajectories that end exactly there. With Backup::kMax the greatest value
-/// stands in place of r/c.
+/// A descent takes argmax r/c + exploration * return_scale * sqrt(log(C + 1e-12) / c) over the
+/// arms, c and r the arm's visits and value, C the sum of c over the node's arms; of STOP beside
+/// children argmax r/c alone. An arm never visited counts as +infinity; ties go to the first. log
+/// is rounded correctly, the rest are IEEE doubles: every machine takes the same descents. The
+/// value of an ending is the mean return, summed in input order, of the trajectories that end
+/// exactly there. With Backup::kMax the greatest value stands in place of r/c.
 ///
 /// The best path takes argmax r/c (kMax: the greatest value) over visited arms with at least
-/// min_visits visits, or over all of them where none has as many; ties go to the first. The next
-/// best is found likewise among the arms that lead to a visited ending no path has taken yet.
+/// min_visits visits (of STOP one), or over all of them where none has as many; ties go to the
+/// first. The next best is found likewise among the arms that lead to a visited ending no path has
+/// taken yet.
 ///
 /// Throws InvalidInput when an option is out of range. O(depth) a descent, counting nodes that
 /// branch, and O(arms) where a node has many; memory O(arms of the nodes visited).
@@ -91,8 +101,8 @@ SearchResult search(const Forest& forest, const SearchOptions& options,
 
 /// Makes num_simulations more descents: with equal options, what one search of both numbers
 /// together gives, bit for bit. Throws InvalidInput also when `earlier` is of another forest, or
-/// of another exploration, stop_arm or backup. With another patience than earlier, looks begin
-/// anew.
+/// of another exploration, return_scale, stop_arm or backup. With another patience than earlier,
+/// looks begin anew.
 SearchResult continue_search(const Forest& forest, const SearchResult& earlier,
                              const SearchOptions& options, const Execution& execution = {});
 

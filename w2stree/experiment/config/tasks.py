@@ -1,0 +1,72 @@
+"""How many tasks each part of an experiment uses, and of which folds they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
+
+from w2stree.errors import InvalidInput
+from w2stree.experiment.section import Positive, Section
+
+Seed = Annotated[int, Field(ge=0)]
+
+
+class Panel(Section):
+    """Test tasks of one kind: how many of which fold."""
+
+    split: str = "test"
+    count: Positive
+
+
+class TasksSection(Section):
+    """How many tasks each part uses; no two tasks of a run open alike (`TaskChoice`).
+
+    `test` names panels of test tasks, each a column of the table, as in `{new_tasks: {split:
+    train, count: 150}, unseen_fold: {split: test, count: 100}}`; a number is one panel, `test`, of
+    the fold `test_split` (the test fold unless told). Test tasks of the train fold are new tasks
+    of known things.
+
+    Tasks are drawn by `seed`, the environment's types of tasks by turns, whatever the seed of the
+    run: runs of several training seeds share their tasks. Train tasks are demonstrated by the
+    environment's expert, or with `demonstrations_from` by a file of trajectories: those that
+    succeed there and are not tested on.
+
+    `distinct: false` takes ids for what tells tasks apart, for worlds whose tasks differ only in
+    what is hidden at first; the report then says how many test tasks open as others do.
+    """
+
+    demonstrations: Positive
+    demonstrations_from: Path | None = None
+    explore: Positive
+    test: Annotated[dict[str, Panel], Field(min_length=1)]
+    test_split: str | None = Field(default=None, exclude=True)
+    seed: Seed = 0
+    distinct: bool = True
+
+    def most_of_one_fold(self) -> int:
+        """How many tasks the fold that is used most must have."""
+        needed = {"train": self.demonstrations + self.explore}
+        for panel in self.test.values():
+            needed[panel.split] = needed.get(panel.split, 0) + panel.count
+        return max(needed.values())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_panel_by_its_number(cls, given: Any) -> Any:
+        """`test: 150` is a panel called `test`; only it has its split beside it."""
+        if not isinstance(given, dict) or "test" not in given:
+            return given
+        test, split = given["test"], given.get("test_split")
+        if isinstance(test, dict):
+            if split is not None:
+                raise InvalidInput("test names panels, each with its split: leave test_split out")
+            return given
+        if not isinstance(test, int) or isinstance(test, bool) or test < 1:
+            raise InvalidInput(
+                f"test is {test!r}; give a number of tasks above 0, or panels, as "
+                "{new_tasks: {split: train, count: 150}}"
+            )
+        others = {key: value for key, value in given.items() if key != "test_split"}
+        return {**others, "test": {"test": {"split": split or "test", "count": test}}}

@@ -1,0 +1,183 @@
+"""Which tasks are played, none twice: a task is what the agent is shown first, not its number.
+
+    fold, in a seeded order    seed 7     seed 3     seed 9     seed 1
+    what it opens with         "a mug"    "a cup"    "a mug"    "a hat"
+    two are asked for          taken      taken
+    another two by others                            repeat     taken
+
+Games repeat under other seeds: then a test task with a number of its own is a training task.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import queue
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice, zip_longest
+
+from w2stree.environments.hosting.pool import EnvironmentPool
+from w2stree.errors import EnvironmentFailure, InvalidInput
+
+_PER_PROCESS = 32
+"""Openings worth the start of another process: a small game shows hundreds a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Tasks taken from a fold: each one's opening (its hash) by id, in the order taken.
+
+    `num_repeated`: tasks that open as one that was taken before; they were passed over, or taken
+    all the same where ids alone tell tasks apart.
+    """
+
+    openings: Mapping[str, str] = field(default_factory=dict)
+    num_repeated: int = 0
+
+    @property
+    def task_ids(self) -> list[str]:
+        return list(self.openings)
+
+
+class TaskChoice:
+    """Takes tasks from the folds of one environment; no two of all that it takes open alike.
+
+    `seed` orders every fold (`seeded_order`, with the types that `task_type` tells by id). `taken`
+    are openings that are taken elsewhere, each with the name of what took it. `progress` is told
+    how many tasks are taken, of all calls together. With `distinct` false ids alone tell tasks
+    apart: tasks that open alike are taken, and counted.
+
+    Cost: a reset of each candidate, in as many processes as there is work for.
+    """
+
+    def __init__(
+        self,
+        pool: EnvironmentPool,
+        *,
+        seed: int,
+        task_type: Callable[[str], str] = lambda task_id: "",
+        taken: Mapping[str, str] | None = None,
+        distinct: bool = True,
+        progress: Callable[[int], None] = lambda num_taken: None,
+    ) -> None:
+        self._pool, self._seed, self._task_type = pool, seed, task_type
+        self._distinct, self._progress = distinct, progress
+        self._taken_by = dict(taken or {})  # opening -> what took it
+        self._used: set[str] = set()  # ids that were taken or found to be a repeat
+        self._openings: dict[str, str] = {}
+        self._num_taken = 0
+
+    def take(self, name: str, split: str, count: int) -> Chosen:
+        """The next `count` distinct tasks of a fold, for what is called `name`.
+
+        Raises `InvalidInput` with the counts if the fold has fewer that nothing else has taken,
+        and `EnvironmentFailure` for a task that cannot be reset.
+        """
+        num_there = len(self._fold(split))
+        if num_there < count:  # known without a look at any
+            raise InvalidInput(
+                f"{name}: {count} tasks of {split} are asked for; it has {num_there}"
+            )
+        found = self.take_up_to(name, split, count)
+        if len(found.openings) < count:
+            raise InvalidInput(self._too_few(name, split, count, len(found.openings)))
+        return found
+
+    def take_up_to(
+        self, name: str, split: str, count: int, *, among: Collection[str] | None = None
+    ) -> Chosen:
+        """As `take`, with what there is: of all tasks, or of those `among` which to choose."""
+        candidates = (t for t in self._fold(split) if among is None or t in among)
+        fresh = (t for t in candidates if t not in self._used)
+        openings: dict[str, str] = {}
+        num_repeated = 0
+        while group := list(islice(fresh, count - len(openings))):
+            self._look_up(group)
+            for task_id in group:
+                self._used.add(task_id)
+                opening = self._openings[task_id]
+                is_repeat = opening in self._taken_by
+                num_repeated += is_repeat
+                if not (is_repeat and self._distinct):
+                    openings[task_id] = opening
+                    self._taken_by.setdefault(opening, name)
+            self._progress(self._num_taken + len(openings))
+        self._num_taken += len(openings)
+        return Chosen(openings, num_repeated)
+
+    def _fold(self, split: str) -> list[str]:
+        listed: list[str] = self._pool[0].call("tasks", split)
+        return seeded_order(listed, self._seed, self._task_type)
+
+    def _look_up(self, task_ids: Sequence[str]) -> None:
+        unknown = [task_id for task_id in task_ids if task_id not in self._openings]
+        self._openings.update(zip(unknown, look_up_openings(self._pool, unknown), strict=True))
+
+    def _too_few(self, name: str, split: str, count: int, num_left: int) -> str:
+        fold = self._fold(split)  # all of it was looked at: there is no more
+        if not self._distinct:
+            return f"{name}: {count} tasks of {split} are asked for; {num_left} are left for {name}"
+        openings = {self._openings[task_id] for task_id in fold}
+        others = sorted({self._taken_by[opening] for opening in openings} - {name})
+        whose = f", the others are taken by {', '.join(others)}" if others else ""
+        return (
+            f"{name}: {count} distinct tasks of {split} are asked for; its {len(fold)} tasks open "
+            f"in {len(openings)} ways, of which {num_left} are left for {name}{whose}. Tasks that "
+            "open alike count as one: ask for fewer, or choose another split or other settings of "
+            "the environment; where only what is hidden tells tasks apart, set distinct: false"
+        )
+
+
+def look_up_openings(pool: EnvironmentPool, task_ids: Sequence[str]) -> Iterator[str]:
+    """The identity of each task in the order given: a hash of the text that its reset shows.
+
+    A process that fails is replaced and asked once more. Raises `EnvironmentFailure` after that.
+    """
+    free: queue.SimpleQueue[int] = queue.SimpleQueue()
+    num_processes = min(len(pool), 1 + len(task_ids) // _PER_PROCESS)
+    pool.start(num_processes)
+    for slot in range(num_processes):
+        free.put(slot)
+
+    def opening(task_id: str) -> str:
+        slot = free.get()
+        try:
+            statement, _ = pool[slot].call("reset", task_id)
+        except EnvironmentFailure:
+            pool.replace(slot)
+            statement, _ = pool[slot].call("reset", task_id)
+        finally:
+            free.put(slot)
+        return hash_opening(statement)
+
+    with ThreadPoolExecutor(num_processes) as executor:
+        try:
+            yield from executor.map(opening, task_ids)
+        finally:
+            executor.shutdown(cancel_futures=True)
+
+
+def hash_opening(statement: str) -> str:
+    """64 bits of SHA-256 as hex, of the text exactly as the agent is shown it."""
+    return hashlib.sha256(statement.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def seeded_order(
+    task_ids: Iterable[str], seed: int, task_type: Callable[[str], str] = lambda task_id: ""
+) -> list[str]:
+    """The tasks, each once, in an order drawn by the seed; their types take turns.
+
+    An id's place among its type's depends on the seed and the ids alone: in whatever order a fold
+    is listed, and whatever is added to it, the others stay in their order.
+    """
+    drawn = sorted(dict.fromkeys(task_ids), key=lambda task_id: _draw(seed, task_id))
+    by_type: dict[str, list[str]] = {}
+    for task_id in drawn:
+        by_type.setdefault(task_type(task_id), []).append(task_id)
+    rounds = zip_longest(*by_type.values())
+    return [task_id for turn in rounds for task_id in turn if task_id is not None]
+
+
+def _draw(seed: int, task_id: str) -> bytes:
+    return hashlib.sha256(f"{seed}/{task_id}".encode("utf-8", "surrogatepass")).digest()

@@ -1,0 +1,72 @@
+"""What returns are measured by: a range, a share of it, and what counts as equal.
+
+    0.3 - 0.2 == 0.09999999999999998        ten rewards of 0.1 == 0.9999999999999999
+
+Returns and thresholds are decimals written as doubles, and often sums of such. Rounding moves
+them by a few units in the last place, so comparing them to the bit decides by noise exactly where
+people put their thresholds. Two of them count as equal here within 1e-9, and from 1,000 on within
+1e-12 of their size. `cpp/include/w2stree/pairs/pairs.hpp` has the same rule.
+
+    return_range   0 ─────────── 60 ──── 100        a share of 0.6 is a threshold of 60
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from w2stree.errors import InvalidInput
+
+ReturnRange = tuple[float, float]
+"""The least and the greatest return a task can give."""
+
+UNIT: ReturnRange = (0.0, 1.0)
+"""The range where none is stated."""
+
+STATE_IT = "state the range of all returns, for example return_range=(0, 100)"
+
+
+def tolerance(value: float) -> float:
+    """How far a return may be from `value` and count as equal."""
+    return 1e-12 * max(1000.0, abs(value))
+
+
+def at_least(value: float, threshold: float) -> bool:
+    """Whether `value` >= `threshold` or equal but for rounding. NaN is at least nothing."""
+    return value >= threshold - tolerance(threshold)
+
+
+def checked_range(return_range: ReturnRange | None) -> ReturnRange:
+    """The range, `UNIT` for None. Raises `InvalidInput` unless it is two finite numbers, the
+    lesser first, whose difference is finite too."""
+    if return_range is None:
+        return UNIT
+    try:
+        low, high = map(float, return_range)
+    except (TypeError, ValueError):
+        low = high = math.nan
+    if not (low < high and math.isfinite(low) and math.isfinite(high - low)):
+        raise InvalidInput(
+            f"return_range={return_range!r}; expected two finite numbers, the lesser first, "
+            "for example (0, 100)"
+        )
+    return low, high
+
+
+def check_returns(
+    returns: Iterable[tuple[str, float]], return_range: ReturnRange | None, *, fix: str = STATE_IT
+) -> None:
+    """Raises `InvalidInput` naming the first of (where, return) that the range does not hold,
+    equal but for rounding included; `fix` ends the message."""
+    low, high = checked_range(return_range)
+    for where, value in returns:
+        if not (at_least(value, low) and at_least(high, value)):
+            raise InvalidInput(
+                f"{where}: total_return {value:g} is outside [{low:g}, {high:g}]; {fix}"
+            )
+
+
+def threshold_in(return_range: ReturnRange | None, share: float) -> float:
+    """The return that `share` of the way from the range's low end to its high end is."""
+    low, high = checked_range(return_range)
+    return low + share * (high - low)
