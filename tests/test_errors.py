@@ -11,6 +11,7 @@ import w2stree
 from w2stree import errors
 from w2stree.cli.app import main
 from w2stree.errors import (
+    ContextExceeded,
     CutReturns,
     EnvironmentFailure,
     Error,
@@ -34,6 +35,7 @@ EXIT_STATUS = {
     EnvironmentFailure: 1,
     ExplorationFailure: 1,
     ModelFailure: 1,
+    ContextExceeded: 1,
 }
 
 

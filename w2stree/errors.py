@@ -9,6 +9,7 @@ Error                        exit_status 2: the user can mend it
 ├── EnvironmentFailure       exit_status 1: something outside failed
 ├── ExplorationFailure       exit_status 1
 └── ModelFailure             exit_status 1
+    └── ContextExceeded      ends the episode as truncated
 
 `exit_status` is what the command line ends with. The first three classes are the core's own:
 C++ and Python raise the same ones.
@@ -17,8 +18,10 @@ C++ and Python raise the same ones.
 from w2stree._core import Error, ForestFileError, InvalidInput
 
 __all__ = [
+    "ContextExceeded",
     "CutReturns",
     "EnvironmentFailure",
+    "EpisodesCutShort",
     "Error",
     "ExplorationFailure",
     "ForestFileError",
@@ -56,6 +59,11 @@ class ModelFailure(Error, RuntimeError):  # noqa: N818 (as EnvironmentFailure)
     exit_status = 1
 
 
+class ContextExceeded(ModelFailure):
+    """The next turn does not fit the model's positions. It ends the episode as truncated: what
+    was played counts."""
+
+
 class JournalError(Error, RuntimeError):
     """A journal cannot be read or written: damaged, held by another writer, or the disk is full.
 
@@ -73,6 +81,10 @@ class CutReturns(UserWarning):
 
 class IdenticalTrajectories(UserWarning):
     """All trajectories of a task took the same actions: likely greedy decoding, no pairs."""
+
+
+class EpisodesCutShort(UserWarning):
+    """Episodes ended, as truncated, where the model could read no further."""
 
 
 class RowWarning(UserWarning):

@@ -21,7 +21,7 @@ from support.corridor import Corridor
 from support.tokenizers import byte_level
 
 from w2stree.environments.hosting.pool import EnvironmentPool
-from w2stree.errors import InvalidInput, ModelFailure
+from w2stree.errors import ContextExceeded, InvalidInput, ModelFailure
 from w2stree.policies.openai import OpenAIPolicy
 from w2stree.policies.protocol import Episode, Sampling
 from w2stree.rollouts.rollout import EpisodePlan, rollout
@@ -191,6 +191,26 @@ def test_a_server_that_refuses_token_ids_is_asked_without() -> None:
         turns = ask(policy(server), "1", "2")
     assert [turn.token_ids for turn in turns] == [None, None]
     assert len(server.requests) == 3, "refused once, then never asked again"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "This model's maximum context length is 64 tokens. However, you requested 80 tokens",
+        "The decoder prompt (length 80) is longer than the maximum model length of 64.",
+        "the request exceeds the available context size (64 tokens), try increasing it",
+        "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 64. Given: 80",
+    ],
+)
+def test_a_history_that_exceeds_the_model_is_told_apart(message: str) -> None:
+    def refuses(handler: Handler, body: dict[str, Any]) -> None:
+        handler.send(json.dumps({"error": {"message": message}}).encode(), 400)
+
+    with serving(refuses) as server, pytest.raises(ContextExceeded, match="64"):
+        ask(policy(server))
+    with serving(status(400)) as server, pytest.raises(ModelFailure) as failed:
+        ask(policy(server))
+    assert type(failed.value) is ModelFailure
 
 
 def test_a_reply_cut_off_by_length_is_a_turn() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,12 @@ import pytest
 pytest.importorskip("torch")
 
 import torch
-from support.tiny_models import GOOD, tiny_model, tiny_tokenizer
+from support.tiny_models import GOOD, TINY, tiny_model, tiny_tokenizer
 
-from w2stree.errors import ModelFailure
+from w2stree.errors import ContextExceeded, ModelFailure
 from w2stree.policies.protocol import Episode, Sampling
-from w2stree.policies.transformers import TransformersPolicy, sample
+from w2stree.policies.transformers import TransformersPolicy
+from w2stree.training.models import build_model
 from w2stree.trajectories.trajectory import Message, Step
 from w2stree.turns.chat import ChatFormat
 from w2stree.turns.decoding import Decoding
@@ -140,15 +142,53 @@ def test_kept_logprobs_are_the_model_s_own(model_and_tokenizer: tuple[Any, Any])
         ids += list(step.token_ids) + chat.observation_ids(step.observation)
 
 
-def test_sampling_follows_temperature_and_nucleus() -> None:
-    logits = np.log(np.array([0.5, 0.3, 0.15, 0.05], dtype=np.float32))
-    episode = Episode(0, (), Sampling(1.0, 0.75), np.random.default_rng(0), [])
-    draws = [sample(logits, None, episode) for _ in range(4000)]
-    tokens = np.array([token for token, _ in draws])
-    assert set(tokens) == {0, 1}, "0.5 + 0.3 reaches 0.75"
-    assert abs((tokens == 0).mean() - 0.5 / 0.8) < 0.03
-    assert draws[0][1] == pytest.approx(np.log((0.5 if tokens[0] == 0 else 0.3) / 0.8), abs=1e-6)
-    greedy = Episode(0, (), Sampling(0.0), np.random.default_rng(0), [])
-    assert sample(logits, np.array([1, 2, 3]), greedy) == (1, 0.0)
-    tied = np.zeros(4, dtype=np.float32)
-    assert sample(tied, None, greedy)[0] == 0, "ties go to the lowest id"
+def test_an_episode_ends_where_the_model_s_positions_do() -> None:
+    """Side by side with one that goes on, and both as if alone."""
+    tokenizer = tiny_tokenizer()
+    model = build_model(replace(TINY, max_length=160), tokenizer, seed=0)
+    chat = ChatFormat(tokenizer)
+
+    def play(contents: Sequence[str]) -> list[list[AgentTurn | ModelFailure]]:
+        policy = TransformersPolicy(model, tokenizer, decoding=FREE)
+        played: list[list[AgentTurn | ModelFailure]] = [[] for _ in contents]
+        episodes = [
+            Episode(i, (Message("user", content),), Sampling(), np.random.default_rng(3), [])
+            for i, content in enumerate(contents)
+        ]
+        running = list(episodes)
+        while running:
+            for episode, turn in zip(list(running), policy.act(running), strict=True):
+                played[episode.key].append(turn)
+                if isinstance(turn, AgentTurn):
+                    episode.steps.append(Step("x", "no", turn.response, turn.token_ids))
+                else:
+                    running.remove(episode)
+                    policy.forget(episode.key)
+        for episode, turns in zip(episodes, played, strict=True):
+            history = chat.history_ids(episode.prompt, episode.steps)
+            assert isinstance(turns[-1], ContextExceeded)
+            assert "the model has 160 positions" in str(turns[-1])
+            assert len(history) + FREE.max_new_tokens > 160, "not a turn too early"
+        return played
+
+    contents = ["Cook. " * 30, "Cook.", "Cook. " * 400]
+    together = play(contents)
+    assert len(together[2]) == 1 < len(together[0]) < len(together[1])
+    alone = [play([content])[0] for content in contents]
+    assert [[_ids(t) for t in turns] for turns in together] == [
+        [_ids(t) for t in turns] for turns in alone
+    ]
+
+
+def _ids(turn: AgentTurn | ModelFailure) -> Any:
+    return turn.token_ids if isinstance(turn, AgentTurn) else str(turn)
+
+
+def test_a_model_of_no_numbers_fails_and_is_named(model_and_tokenizer: tuple[Any, Any]) -> None:
+    tokenizer = model_and_tokenizer[1]
+    model = tiny_model(tokenizer)
+    with torch.no_grad():
+        model.get_output_embeddings().weight.fill_(torch.nan)
+    (failure,) = TransformersPolicy(model, tokenizer, decoding=FREE).act([_episode(0, 1.0)])
+    assert isinstance(failure, ModelFailure)
+    assert "greatest logit is nan" in str(failure)

@@ -15,7 +15,9 @@ from bench.faults import environments
 from w2stree.environments.gymnasium import GymnasiumEnvironment
 from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.errors import (
+    ContextExceeded,
     CutReturns,
+    EpisodesCutShort,
     ExplorationFailure,
     IdenticalTrajectories,
     JournalError,
@@ -369,6 +371,32 @@ def test_a_few_turns_without_an_action_are_counted_alone(pool: EnvironmentPool, 
         exploration.play(PLANS)
     unparsed = [s for t in read_journal(path).trajectories for s in t.steps if not s.action]
     assert 0 < len(unparsed) == sum(t.num_unparsed for t in exploration.tallies.values())
+
+
+class ShortSighted(RandomPolicy):
+    """Can read one of its turns."""
+
+    def act(self, episodes: Sequence[Episode]) -> Any:
+        turns = list(super().act(episodes))
+        full = ContextExceeded("the model has 100 positions")
+        return [full if e.steps else turn for e, turn in zip(episodes, turns, strict=True)]
+
+
+def test_episodes_cut_short_are_finished_and_told_of(pool: EnvironmentPool, path: Path) -> None:
+    with Journal(path) as journal:
+        exploration = Exploration(journal, pool, lambda _: ShortSighted())
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            warnings.simplefilter("ignore", IdenticalTrajectories)
+            exploration.play(PLANS)
+    (warning,) = told
+    assert warning.category is EpisodesCutShort
+    assert str(warning.message) == (
+        f"{len(PLANS)} of {len(PLANS)} episodes ended, as truncated, where the model could read "
+        "no further (the first one: the model has 100 positions)"
+    )
+    tallies = exploration.tallies.values()
+    assert sum(t.num_cut_short for t in tallies) == sum(t.num_finished for t in tallies)
 
 
 def test_progress_counts_what_is_on_the_disk(pool: EnvironmentPool, path: Path) -> None:

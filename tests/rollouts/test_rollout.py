@@ -20,7 +20,7 @@ from support.corridor import LENGTH, MAX_STEPS, Corridor, Sleepy
 from w2stree.environments.hosting.limits import Limits
 from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.environments.protocol import ExpertTurn
-from w2stree.errors import InvalidInput, ModelFailure
+from w2stree.errors import ContextExceeded, InvalidInput, ModelFailure
 from w2stree.policies.expert import ExpertPolicy
 from w2stree.policies.protocol import Episode, Sampling
 from w2stree.policies.random import RandomPolicy
@@ -89,6 +89,28 @@ def test_failures_end_their_own_episode_alone(wrap: Any) -> None:
     speechless = played["task-2", 0]
     assert (speechless.status, len(speechless.steps)) == ("truncated", MAX_STEPS)
     assert speechless.steps[0] == Step("", UNPARSED, "I wonder.", reward=0.0)
+
+
+class ShortSighted(RandomPolicy):
+    """Can read two of its turns, and not even the task of `task-1`."""
+
+    def act(self, episodes: Sequence[Episode]) -> list[AgentTurn | ModelFailure]:
+        answers = super().act(episodes)
+        for i, episode in enumerate(episodes):
+            if len(episode.steps) == 2 or episode.prompt[0].content.startswith("task-1"):
+                answers[i] = ContextExceeded("the model has 100 positions")
+        return answers
+
+
+@pytest.mark.parametrize("wrap", [lambda p: p, Asynchronous], ids=["lockstep", "async"])
+def test_what_a_model_reads_no_further_is_truncated_with_the_cause(wrap: Any) -> None:
+    played = play(wrap(ShortSighted()), plans("task-0", "task-1", num_samples=1))
+    for (task_id, _), trajectory in played.items():
+        assert trajectory.status == "truncated"
+        assert trajectory.origin.truncated_by == "the model has 100 positions"
+        assert trajectory.origin.error is None
+        assert len(trajectory.steps) == (2 if task_id == "task-0" else 0)
+        assert Trajectory.from_json(trajectory.to_json()) == trajectory
 
 
 @pytest.mark.parametrize("wrap", [lambda p: p, Asynchronous], ids=["lockstep", "async"])

@@ -62,6 +62,17 @@ def run(tmp_path: Path, played: list[Trajectory]) -> Path:
     return tmp_path
 
 
+def test_an_episode_cut_short_was_not_over(played: list[Trajectory]) -> None:
+    whole = next(t for t in played if len(t.steps) > 3)
+    cause = replace(whole.origin, truncated_by="the model has 100 positions")
+    steps, score = whole.steps[:2], sum(s.reward or 0.0 for s in whole.steps[:2])
+    cut = replace(whole, steps=steps, total_return=score, status="truncated", origin=cause)
+    with OPTIONS.pool() as pool:
+        assert [found for _, found in verify(pool, [cut])] == [[]]
+        ((_, found),) = verify(pool, [replace(cut, origin=whole.origin)])
+    assert [(d.what, d.recorded, d.replayed) for d in found] == [("status", "truncated", "running")]
+
+
 def write(run: Path, trajectories: list[Trajectory]) -> None:
     config = {"name": "test", "environment": asdict(OPTIONS)}
     (run / "config.json").write_text(json.dumps(config))

@@ -28,6 +28,7 @@ FULL = Origin(
     "openai(model=weak)",
     "ab12",
     "the server is down",
+    "100 positions",
     raw_return=-3.5,
 )
 
@@ -45,6 +46,7 @@ origins = st.just(Origin()) | st.builds(
     policy=st.none() | st.text(),
     tokenizer=st.none() | st.text(),
     error=st.none() | st.text(),
+    truncated_by=st.none() | st.text(),
     raw_return=st.none() | numbers,
 )
 # A user's own data may use our names for anything.
@@ -62,7 +64,9 @@ def test_round_trip_of_any(origin: Origin, info: dict[str, Any]) -> None:
 
 
 @given(
-    st.builds(replace, origins, sample_index=integers, raw_return=st.none()),
+    st.builds(
+        replace, origins, sample_index=integers, truncated_by=st.none(), raw_return=st.none()
+    ),
     st.dictionaries(st.text().filter(lambda n: n not in asdict(FULL)), values),
 )
 def test_a_record_of_0_1_0_has_it_in_info(origin: Origin, others: dict[str, Any]) -> None:
@@ -151,7 +155,8 @@ OLD = (
 
 
 def test_files_of_0_1_0_are_read(tmp_path: Path) -> None:
-    expected = replace(FULL, policy="openai", raw_return=None)  # which 0.1.0 did not know
+    since = {"truncated_by": None, "raw_return": None}  # which 0.1.0 did not know
+    expected = replace(FULL, policy="openai", **since)
     (tmp_path / "trajectories.jsonl").write_text(f"{OLD}\n")
     (old,) = read_trajectories(tmp_path)
     assert old.origin == expected

@@ -1,12 +1,16 @@
 """A key/value cache for episodes that advance together.
 
-    row 0  [ prompt ░░░ ][ turn ][ observation ░ ][ tu
-    row 1  [ prompt     ][ turn ░][ observation  ][ tu      ░ = hole, masked out
-           columns are shared and only grow; positions count a row's real tokens
+    row 0  ░░░░[ prompt ][ turn ][ observation ][ tu
+    row 1  [ prompt     ][ turn   ][ observation][ tu      ░ = hole, masked out
+           columns are shared; positions count a row's real tokens; rows end side by side
 
-Each call appends one rectangle; a row with fewer tokens leaves holes on its right. The
-prefix of a conversation is thus computed once, whatever the turns' lengths. Between turns the
-holes are closed: attention reads every column of every row for every token.
+Each call appends one rectangle; a row with fewer tokens leaves holes on its right. The prefix of
+a conversation is thus computed once, whatever the turns' lengths. Holes are closed, by moving
+rows to the right, between turns: attention reads every column of every row for every token. Where
+columns are counted, by windows and chunks of attention and some models' biases, a row must never
+have a hole inside: there they are closed before the row is read on.
+
+All layers keep all columns: a window is the attention mask's affair.
 """
 
 from __future__ import annotations
@@ -15,8 +19,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from transformers import DynamicCache
-from transformers.cache_utils import DynamicLayer
+from transformers.cache_utils import DummyLayer, DynamicLayer
+
+from w2stree.policies.forward import Forward
+
+_HEADROOM = 32
+"""Columns of storage beyond those in use, when holes were closed: about a turn's."""
 
 
 class GrowingLayer(DynamicLayer):  # type: ignore[misc]
@@ -44,13 +52,13 @@ class GrowingLayer(DynamicLayer):  # type: ignore[misc]
 
     def gather_columns(self, columns: torch.Tensor) -> None:
         """Keep these columns (rows, kept) of each row, in this order."""
-        rows = torch.arange(len(columns), device=columns.device)[:, None]
-        # (rows, kept, heads, width) -> (rows, heads, kept, width)
-        self._storage = (
-            self.keys[rows, :, columns].transpose(1, 2).contiguous(),
-            self.values[rows, :, columns].transpose(1, 2).contiguous(),
-        )
-        self.keys, self.values = self._storage
+        kept = columns.shape[1]
+        # What the room ahead holds is overwritten before it is read.
+        columns = torch.nn.functional.pad(columns, (0, _HEADROOM))[:, None]
+        row = torch.arange(len(columns), device=columns.device)[:, None, None]
+        head = torch.arange(self.keys.shape[1], device=columns.device)[None, :, None]
+        self._storage = (self.keys[row, head, columns], self.values[row, head, columns])
+        self.keys, self.values = (storage[:, :, :kept] for storage in self._storage)
 
 
 def _grown(states: torch.Tensor, needed: int) -> torch.Tensor:
@@ -61,65 +69,77 @@ def _grown(states: torch.Tensor, needed: int) -> torch.Tensor:
 
 
 class LockstepCache:
-    """The cached rows of a set of episodes, and how to extend them."""
+    """The cached rows of a set of episodes, read side by side, and how to extend them.
 
-    def __init__(self, model: Any, keys: Sequence[int]) -> None:
-        self.keys = list(keys)
-        self._model = model
-        self._cache = DynamicCache(config=model.config)
+    For models whose layers keep keys and values and which are told positions; see `Forward`.
+    """
+
+    def __init__(self, forward: Forward, keys: Sequence[int]) -> None:
+        self.length = dict.fromkeys(keys, 0)
+        """The tokens read of each episode; its order is that of the rows."""
+        self._forward = forward
+        self._cache = forward.cache()
         self._cache.layers = [
-            GrowingLayer() if type(layer) is DynamicLayer else layer for layer in self._cache.layers
+            layer if isinstance(layer, DummyLayer) else GrowingLayer()
+            for layer in self._cache.layers
         ]
-        device = model.device
-        self._mask = torch.zeros(len(self.keys), 0, dtype=torch.long, device=device)
-        self._length = torch.zeros(len(self.keys), dtype=torch.long, device=device)
+        self._mask = torch.zeros(len(keys), 0, dtype=torch.long, device=forward.device)
+        self._has_hole = [False] * len(keys)  # at its end, where its next token would come
 
     def select(self, keys: Sequence[int]) -> None:
         """Keep only these rows, in this order."""
-        if list(keys) != self.keys:
-            row = {key: i for i, key in enumerate(self.keys)}
-            index = torch.tensor([row[key] for key in keys], device=self._mask.device)
+        row = {key: i for i, key in enumerate(self.length)}
+        rows = [row[key] for key in keys]
+        if rows != list(range(len(row))):
+            index = torch.tensor(rows, device=self._mask.device)
             self._cache.batch_select_indices(index)
-            self._mask, self._length = self._mask[index], self._length[index]
-            self.keys = list(keys)
-        is_empty = self._mask.shape[1] == 0  # no turn so far had a token to sample
-        if not is_empty and all(isinstance(layer, GrowingLayer) for layer in self._cache.layers):
+            self._mask = self._mask[index]
+            self._has_hole = [self._has_hole[i] for i in rows]
+            self.length = {key: self.length[key] for key in keys}
+        if any(self._has_hole):
             self._close_holes()
 
-    def _close_holes(self) -> None:
-        """Move every row's real tokens to the left; their order and positions stay."""
-        width = int(self._length.max())
-        # A stable sort puts real columns first, in order; a shorter row keeps holes at its end.
-        columns = self._mask.argsort(dim=1, descending=True, stable=True)[:, :width]
-        for layer in self._cache.layers:
-            layer.gather_columns(columns)
-        self._mask = self._mask.gather(1, columns)
+    def drop(self, key: int, count: int) -> None:
+        """Take the last `count` tokens of a row back; holes stay where they were."""
+        row = list(self.length).index(key)
+        self._mask[row, self._mask[row].nonzero().squeeze(1)[-count:]] = 0
+        self.length[key] -= count
+        self._has_hole[row] = True
 
-    @torch.inference_mode()
     def extend(self, chunks: Sequence[Sequence[int]]) -> torch.Tensor:
         """Append a chunk of ids a row; logits (rows, vocabulary) after each row's last token.
 
         An empty chunk adds a hole, and that row's logits mean nothing.
         """
-        width = max(len(chunk) for chunk in chunks)
-        ids = torch.zeros(len(chunks), width, dtype=torch.long)
-        mask = torch.zeros(len(chunks), width, dtype=torch.long)
-        for i, chunk in enumerate(chunks):
-            ids[i, : len(chunk)] = torch.tensor(chunk, dtype=torch.long)
-            mask[i, : len(chunk)] = 1
-        ids, mask = ids.to(self._mask.device), mask.to(self._mask.device)
-        self._mask = torch.cat([self._mask, mask], dim=1)
-        position = (self._length[:, None] + mask.cumsum(dim=1) - 1).clamp(min=0)
-        self._length = self._length + mask.sum(dim=1)
-        last = (mask.sum(dim=1) - 1).clamp(min=0)
-        # The columns any row ends on: the vocabulary projection is the widest layer of all.
-        columns, where = torch.unique(last, return_inverse=True)
-        logits: torch.Tensor = self._model(
-            input_ids=ids,
-            attention_mask=self._mask,
-            position_ids=position,
-            past_key_values=self._cache,
-            use_cache=True,
-            logits_to_keep=columns,
-        ).logits
-        return logits[torch.arange(len(chunks), device=logits.device), where].float()
+        is_holed = any(c and hole for c, hole in zip(chunks, self._has_hole, strict=True))
+        if is_holed and self._forward.counts_columns:
+            self._close_holes()
+        num_rows, width = len(chunks), max(len(chunk) for chunk in chunks)
+        ids, mask, position = torch.zeros(3, num_rows, width, dtype=torch.long)
+        for i, (key, chunk) in enumerate(zip(self.length, chunks, strict=True)):
+            size, start = len(chunk), self.length[key]
+            ids[i, :size] = torch.tensor(chunk, dtype=torch.long)
+            mask[i, :size] = 1
+            # Holes stand where the row's last token does: there is a position for each.
+            position[i] = torch.arange(start, start + width).clamp(max=max(start + size - 1, 0))
+            self.length[key] = start + size
+            self._has_hole[i] |= size < width
+        device = self._mask.device
+        self._mask = torch.cat([self._mask, mask.to(device)], dim=1)
+        return self._forward(
+            ids.to(device),
+            self._cache,
+            position=position.to(device),
+            mask=self._mask,
+            last=(mask.sum(dim=1) - 1).clamp(min=0).to(device),
+        )
+
+    def _close_holes(self) -> None:
+        """Move every row's real tokens to the right; their order and positions stay."""
+        # A stable sort puts holes first and real columns last, in order.
+        columns = self._mask.argsort(dim=1, stable=True)[:, -max(self.length.values()) :]
+        for layer in self._cache.layers:
+            if isinstance(layer, GrowingLayer):
+                layer.gather_columns(columns)
+        self._mask = self._mask.gather(1, columns)
+        self._has_hole = [False] * len(self._has_hole)

@@ -16,11 +16,12 @@ import contextlib
 import functools
 import math
 import os
+import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from typing import Any, TypeVar
 
-from w2stree.errors import InvalidInput, MissingDependency, ModelFailure
+from w2stree.errors import ContextExceeded, InvalidInput, MissingDependency, ModelFailure
 from w2stree.policies.protocol import Episode
 from w2stree.policies.question import eos_ids, hear, question
 from w2stree.shorten import quoted
@@ -37,13 +38,20 @@ _MAX_SEED = 2**31
 _OF_VLLM = ("stop_token_ids", "allowed_token_ids")
 """Settings that the OpenAI protocol does not have."""
 
+_TOO_LONG = re.compile(
+    r"context[ _](length|size|window)|maximum model length|max_model_len|`inputs` tokens",
+    re.IGNORECASE,
+)
+"""How servers (OpenAI, vLLM, SGLang, llama.cpp, TGI) say that a request exceeds the model."""
+
 
 class OpenAIPolicy:
     """One model of one server: its name there is that of a base model or of a LoRA adapter.
 
     Answers 429, 5xx, time-outs, lost connections and malformed replies are tried again
     `max_retries` times, with a growing wait or the one the server asks for (Retry-After); then
-    the turn raises `ModelFailure`. A refused key or an unknown model raises `InvalidInput`.
+    the turn raises `ModelFailure`; where the server says that a history and its turn exceed the
+    model, `ContextExceeded`. A refused key or an unknown model raises `InvalidInput`.
     A reply cut off at `max_new_tokens` is a turn, and says that it was (`AgentTurn.is_cut`), be it
     empty because the model spent them on thinking that the server keeps to itself. Tools are not
     asked for; a reply that calls some is a turn of these calls.
@@ -194,7 +202,8 @@ class OpenAIPolicy:
         except openai.APIResponseValidationError as error:
             raise _MalformedReplyError(str(error)) from None
         except openai.APIError as error:
-            raise ModelFailure(f"{self._base_url}: {error}") from None
+            kind = ContextExceeded if _TOO_LONG.search(str(error)) else ModelFailure
+            raise kind(f"{self._base_url}: {error}") from None
         except ValueError as error:  # says it is JSON and is not
             raise _MalformedReplyError(f"the reply is not JSON: {error}") from None
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+import torch
 
-from w2stree.errors import ModelFailure
+from w2stree.errors import ContextExceeded, ModelFailure
+from w2stree.policies.forward import Forward
 from w2stree.policies.kv_cache import LockstepCache
+from w2stree.policies.positions import max_positions
 from w2stree.policies.protocol import Episode
+from w2stree.policies.sampling import Sampler
+from w2stree.policies.separate_caches import SeparateCaches
 from w2stree.turns.chat import ChatFormat
 from w2stree.turns.decoding import Decoding
 from w2stree.turns.grammar import Turn, TurnGrammar
@@ -21,18 +24,22 @@ class TransformersPolicy:
     """Batched generation, one turn of every episode a call, histories cached between calls.
 
     Sampled ids and their log-probabilities, under the sampled distribution, are kept in the
-    turns.
+    turns. Every episode is read as if it were alone: side by side with the others where the
+    model's layers keep keys and values, else one after the other (`Forward`). Raises `InvalidInput`
+    for a model that cannot be read so.
     """
 
     name = "transformers"
     needs_expert = False
 
     def __init__(self, model: Any, tokenizer: Any, *, decoding: Decoding = Decoding()) -> None:
-        self._model = model.eval()
+        self._forward = Forward(model.eval())
+        self._max_positions = max_positions(model.config)
         self._chat = ChatFormat(tokenizer)
         self._grammar = TurnGrammar(self._chat, decoding, eos_ids=_eos_ids(model))
+        self._sampler = Sampler()
         self.tokenizer: str | None = self._chat.fingerprint()
-        self._cache: LockstepCache | None = None
+        self._cache: LockstepCache | SeparateCaches | None = None
         self._episodes: dict[int, Episode] = {}  # those in the cache, by key
         self._unseen: dict[int, list[int]] = {}  # ids of an episode the cache does not hold yet
         self.num_generated_tokens = 0
@@ -41,13 +48,23 @@ class TransformersPolicy:
         """The next turn of each episode. Cost: one forward pass per sampled token position.
 
         All episodes of a call share one cache: an episode the last call did not have makes
-        the cache be built anew, so start episodes together.
+        the cache be built anew, so start episodes together. A turn that comes to the model's last
+        position is dropped: its episode fails with `ContextExceeded`. Where the device's memory
+        does not suffice, all fail.
         """
         turns = [self._start(episode) for episode in episodes]
         begun = [(e, t) for e, t in zip(episodes, turns, strict=True) if isinstance(t, Turn)]
+        failures: dict[int, ModelFailure] = {}
         if begun:
-            self._play([episode for episode, _ in begun], [turn for _, turn in begun])
-        return [turn.said() if isinstance(turn, Turn) else turn for turn in turns]
+            failures = self._play([episode for episode, _ in begun], [turn for _, turn in begun])
+        return [
+            turn if isinstance(turn, ModelFailure) else failures.get(episode.key) or turn.said()
+            for episode, turn in zip(episodes, turns, strict=True)
+        ]
+
+    def forget(self, key: int) -> None:
+        self._episodes.pop(key, None)
+        self._unseen.pop(key, None)
 
     def _start(self, episode: Episode) -> Turn | ModelFailure:
         try:
@@ -55,98 +72,90 @@ class TransformersPolicy:
         except ModelFailure as failure:
             return failure
 
-    def _play(self, episodes: Sequence[Episode], turns: Sequence[Turn]) -> None:
+    def _play(self, episodes: Sequence[Episode], turns: Sequence[Turn]) -> dict[int, ModelFailure]:
+        """Fill the turns; the failures of episodes that have none, by key."""
+        cache = self._cached(episodes)
+        try:
+            failures = self._generate(cache, episodes, turns)
+        except torch.OutOfMemoryError as error:
+            self._cache = None
+            failure = ModelFailure(f"{len(episodes)} episodes side by side are too many: {error}")
+            failures = {episode.key: failure for episode in episodes}
+        self.num_generated_tokens += sum(len(turn.ids) for turn in turns)
+        return failures
+
+    def _cached(self, episodes: Sequence[Episode]) -> LockstepCache | SeparateCaches:
+        """The cache of these episodes; what it has not read of them is in `_unseen`."""
         keys = [episode.key for episode in episodes]
         # Each rollout counts its keys from 0, and an episode may begin with a prefix's steps:
         # only the object itself tells whether the cache holds its history.
         is_cached = all(self._episodes.get(e.key) is e for e in episodes)
-        if self._cache is None or not is_cached:
-            self._cache = LockstepCache(self._model, keys)
-            self._episodes = {e.key: e for e in episodes}
-            self._unseen = {e.key: self._chat.history_ids(e.prompt, e.steps) for e in episodes}
-        else:
+        if self._cache is not None and is_cached:
             self._cache.select(keys)
             for episode in episodes:
                 answer = self._chat.observation_ids(episode.steps[-1].observation)
                 self._unseen[episode.key] += answer
-        self._generate(self._cache, episodes, turns)
-        self.num_generated_tokens += sum(len(turn.ids) for turn in turns)
-
-    def forget(self, key: int) -> None:
-        self._episodes.pop(key, None)
-        self._unseen.pop(key, None)
+            return self._cache
+        kind = LockstepCache if self._forward.is_side_by_side else SeparateCaches
+        self._cache = kind(self._forward, keys)
+        self._episodes = {e.key: e for e in episodes}
+        self._unseen = {e.key: self._chat.history_ids(e.prompt, e.steps) for e in episodes}
+        return self._cache
 
     def _generate(
-        self, cache: LockstepCache, episodes: Sequence[Episode], turns: Sequence[Turn]
-    ) -> None:
-        chunks = [self._unseen[e.key] + t.ids for e, t in zip(episodes, turns, strict=True)]
+        self,
+        cache: LockstepCache | SeparateCaches,
+        episodes: Sequence[Episode],
+        turns: Sequence[Turn],
+    ) -> dict[int, ModelFailure]:
+        failures: dict[int, ModelFailure] = {}
+        unseen = self._unseen
+        for episode, turn in zip(episodes, turns, strict=True):
+            unseen[episode.key] += turn.ids
         while True:
-            open_rows = [i for i, turn in enumerate(turns) if not turn.is_done]
-            if not open_rows:
-                break
+            running = []
+            for episode, turn in zip(episodes, turns, strict=True):
+                if not turn.is_done and episode.key not in failures:
+                    length = cache.length[episode.key] + len(unseen[episode.key])
+                    if self._max_positions is not None and length > self._max_positions:
+                        failures[episode.key] = ContextExceeded(
+                            f"its history is of {length} tokens, and the model has "
+                            f"{self._max_positions} positions"
+                        )
+                    else:
+                        running.append((episode, turn))
+            if not running:
+                return failures
             # A finished turn's last tokens wait for the next call, which brings the answer.
-            sent = [[] if turns[i].is_done else chunk for i, chunk in enumerate(chunks)]
-            logits = cache.extend(sent).cpu().numpy()
-            for i in open_rows:
-                turn, before = turns[i], len(turns[i].ids)
-                token, logprob = sample(logits[i], turn.allowed, episodes[i])
-                turn.push(token, logprob)
-                chunks[i] = turn.ids[before:]
-        for episode, chunk in zip(episodes, chunks, strict=True):
-            self._unseen[episode.key] = chunk
+            is_read = {episode.key for episode, _ in running}
+            logits = cache.extend([unseen[k] if k in is_read else [] for k in cache.length])
+            if len(running) < len(turns):
+                logits = logits[[i for i, key in enumerate(cache.length) if key in is_read]]
+            sampled = self._sampler.sample(
+                logits, [turn.allowed for _, turn in running], [episode for episode, _ in running]
+            )
+            for (episode, turn), token in zip(running, sampled, strict=True):
+                if isinstance(token, ModelFailure):
+                    failures[episode.key] = token
+                else:
+                    unseen[episode.key] = _push(cache, episode.key, turn, token)
+
+
+def _push(
+    cache: LockstepCache | SeparateCaches, key: int, turn: Turn, token: tuple[int, float]
+) -> list[int]:
+    """Push a token; the ids of the turn that the cache, which has read all before, lacks now."""
+    before = list(turn.ids)
+    turn.push(*token)
+    kept = len(before)
+    while turn.ids[:kept] != before[:kept]:
+        kept -= 1  # a mark of several tokens that ends no turn here: its first ones were read
+    if kept < len(before):
+        cache.drop(key, len(before) - kept)
+    return turn.ids[kept:]
 
 
 def _eos_ids(model: Any) -> list[int]:
     """The ids at which the model's own configuration ends what it says."""
     eos = model.generation_config.eos_token_id
     return [] if eos is None else [eos] if isinstance(eos, int) else list(eos)
-
-
-def sample(
-    logits: NDArray[np.float32], allowed: NDArray[np.int64] | None, episode: Episode
-) -> tuple[int, float]:
-    """One token and its log-probability from logits (vocabulary,), restricted to `allowed`.
-
-    Temperature first, then the nucleus: the fewest tokens whose mass reaches `top_p`, ties
-    to the lowest id. Exactly one number is drawn from the episode's generator, so that a
-    run's samples do not depend on the batch around it. Greedy choices have log-probability 0.
-    """
-    ids = allowed
-    scores = (logits if ids is None else logits[ids]).astype(np.float64)
-    sampling = episode.sampling
-    if sampling.temperature == 0.0:
-        choice, logprob = int(scores.argmax()), 0.0
-    else:
-        probability = np.exp((scores - scores.max()) / sampling.temperature)
-        probability /= probability.sum()
-        draw = episode.rng.random()
-        is_whole = sampling.top_p == 1.0  # then the head need only reach what was drawn
-        order, cumulative = _most_likely(probability, draw if is_whole else sampling.top_p)
-        size = int((cumulative < sampling.top_p).sum()) + 1
-        nucleus = cumulative[:size]
-        mass = probability.sum() if is_whole else nucleus[-1]
-        rank = int((nucleus[:-1] <= draw * mass).sum())
-        choice = int(order[rank])
-        logprob = float(np.log(probability[choice] / mass))
-    return (choice if ids is None else int(ids[choice])), logprob
-
-
-def _most_likely(
-    probability: NDArray[np.float64], mass: float
-) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Ids by falling probability, ties to the lowest, and its running sum: until `mass`.
-
-    The sorted head of the vocabulary, widened until it holds the mass: sorting all of a large
-    vocabulary for every token costs more than a small model's forward pass.
-    """
-    num_ids, size = len(probability), 64
-    while True:
-        head = np.arange(num_ids)
-        if size < num_ids:
-            least = np.partition(probability, num_ids - size)[num_ids - size]
-            head = np.flatnonzero(probability >= least)
-        order = head[np.argsort(-probability[head], kind="stable")]
-        cumulative = probability[order].cumsum()
-        if cumulative[-1] >= mass or size >= num_ids:
-            return order, cumulative
-        size *= 16

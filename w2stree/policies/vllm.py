@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from w2stree.errors import InvalidInput, MissingDependency, ModelFailure
+from w2stree.errors import ContextExceeded, InvalidInput, MissingDependency, ModelFailure
 from w2stree.policies.protocol import Episode
 from w2stree.policies.question import eos_ids, hear, question
 from w2stree.turns.chat import ChatFormat
@@ -25,7 +25,8 @@ class VllmPolicy:
     `chat_template` and `template_arguments` as in `w2stree.turns.template.set_template`.
     `memory_fraction` is the share of the GPU's memory the engine takes, on a CPU of main memory.
     `max_length` bounds a history and its turn (None: what the model allows); an episode that
-    exceeds it fails (`ModelFailure`). Log-probabilities are of the distribution sampled from.
+    may exceed it ends as truncated (`ContextExceeded`). Log-probabilities are of the distribution
+    sampled from.
     """
 
     name = "vllm"
@@ -116,7 +117,7 @@ class VllmPolicy:
         num_tokens = len(asked.history) + len(asked.turn.ids)
         if num_tokens + asked.turn.num_askable <= self._max_length:
             return True
-        asked.failure = ModelFailure(
+        asked.failure = ContextExceeded(
             f"a history of {num_tokens} tokens and {asked.turn.num_askable} more of a turn exceed "
             f"the model's {self._max_length}"
         )

@@ -91,8 +91,7 @@ class _Players:
             while (status := await self._environment(running.slot, exchange)) is None:
                 exchange = running.advance(await self._policy.turn(running.episode))
         except ModelFailure as failure:
-            running.error = str(failure)
-            return "error"
+            return running.fail(failure)
         except EnvironmentFailure as failure:
             running.error = str(failure)
             self._pool.replace(running.slot)

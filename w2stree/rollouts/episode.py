@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from w2stree.environments.protocol import Info, Snapshot
-from w2stree.errors import EnvironmentFailure
+from w2stree.errors import ContextExceeded, EnvironmentFailure, ModelFailure
 from w2stree.policies.protocol import AsyncPolicy, Episode, Policy, Sampling
 from w2stree.trajectories.origin import Origin
 from w2stree.trajectories.returns import at_least
@@ -56,6 +56,7 @@ class RunningEpisode:
     def __init__(self, plan: EpisodePlan, *, slot: int, key: int, instruction: str) -> None:
         self.slot = slot
         self.error: str | None = None
+        self._truncated_by: str | None = None
         self._plan, self._instruction = plan, instruction
         self.episode = Episode(key, (), plan.sampling, plan.rng(), [], list(plan.prefix))
         self._score = 0.0
@@ -102,6 +103,14 @@ class RunningEpisode:
         self._score_by(info)
         return "done" if terminated else "truncated" if truncated else None
 
+    def fail(self, failure: ModelFailure) -> Status:
+        """The model has no next turn. What was played before its last position counts."""
+        if isinstance(failure, ContextExceeded):
+            self._truncated_by = str(failure)
+            return "truncated"
+        self.error = str(failure)
+        return "error"
+
     def _score_by(self, info: Info) -> None:
         score = info["score"]
         if not (at_least(score, 0.0) and at_least(1.0, score)):
@@ -111,7 +120,8 @@ class RunningEpisode:
         self._score, self._raw_score = score, info.get("raw_score")
 
     def trajectory(self, status: Status, policy: Policy | AsyncPolicy) -> Trajectory:
-        """What was played; its origin names the plan, the policy and an error's cause."""
+        """What was played; its origin names the plan, the policy and the cause of an end
+        that the environment did not make."""
         plan, sampling = self._plan, self._plan.sampling
         return Trajectory(
             task_id=plan.task_id,
@@ -130,6 +140,7 @@ class RunningEpisode:
                 policy=policy.name,
                 tokenizer=policy.tokenizer,
                 error=self.error,
+                truncated_by=self._truncated_by,
                 raw_return=self._raw_score,
             ),
         )

@@ -19,6 +19,7 @@ from typing import ClassVar, cast, get_args
 
 from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.errors import (
+    EpisodesCutShort,
     ExplorationFailure,
     IdenticalTrajectories,
     InvalidInput,
@@ -140,6 +141,7 @@ class Exploration:
         self._open: set[tuple[str, int]] = set()  # planned and not settled
         self._num_episodes = self._num_errors = self._num_tokens = 0
         self._without_action: str | None = None  # the first turn that had none
+        self._truncated_by: str | None = None  # the first cause but the step limit
         for trajectory in journal.episodes():
             self._count(trajectory)
         self._num_before = self._num_episodes
@@ -150,7 +152,8 @@ class Exploration:
         """Play what is missing of `plans`; False where the budget ended it (`spent` says which).
 
         Warns `IdenticalTrajectories` of tasks whose runs all took the same actions,
-        `TurnsWithoutAction` where more than half of the turns had none, and `CutReturns` of returns
+        `TurnsWithoutAction` where more than half of the turns had none, `EpisodesCutShort` of
+        episodes that came to the end of what the model can read, and `CutReturns` of returns
         that did not fit [0, 1]. Raises
         `JournalError` where the journal cannot be written and `ExplorationFailure` after
         `MAX_ERRORS_IN_A_ROW`; what was acknowledged stays.
@@ -166,6 +169,7 @@ class Exploration:
                     self._play_part(self._policy(model), part)
         self._warn_of_one_sequence()
         self._warn_of_missing_actions()
+        self._warn_of_episodes_cut_short()
         self._cut_returns.warn()
         return not missing
 
@@ -260,6 +264,7 @@ class Exploration:
         self._num_tokens += num_sampled_tokens(trajectory)
         tally = self.tallies.setdefault(trajectory.task_id, TaskTally())
         tally.add(trajectory, success_threshold=self._success_threshold)
+        self._truncated_by = self._truncated_by or trajectory.origin.truncated_by
         self._cut_returns.add(trajectory)
         if self._without_action is None:
             said = (step.response for step in own_steps(trajectory) if not step.action)
@@ -289,5 +294,15 @@ class Exploration:
                 f"{quoted(self._without_action or '', _SHOWN_COLUMNS)}): an action is a line "
                 "'Action: …', and `instruction` can tell the model so",
                 TurnsWithoutAction,
+                stacklevel=3,
+            )
+
+    def _warn_of_episodes_cut_short(self) -> None:
+        num_cut_short = sum(tally.num_cut_short for tally in self.tallies.values())
+        if num_cut_short:
+            warnings.warn(
+                f"{num_cut_short} of {self._num_episodes} episodes ended, as truncated, where the "
+                f"model could read no further (the first one: {self._truncated_by})",
+                EpisodesCutShort,
                 stacklevel=3,
             )

@@ -45,8 +45,7 @@ class _Wave:
             failed = []
             for running, turn in zip(self._running, turns, strict=True):
                 if isinstance(turn, ModelFailure):
-                    running.error = str(turn)
-                    failed.append(self._end(running, "error"))
+                    failed.append(self._end(running, running.fail(turn)))
                 else:
                     answered.append((running, turn))
             self._running = [running for running, _ in answered]

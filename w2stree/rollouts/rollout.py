@@ -29,7 +29,8 @@ def rollout(
 
     A failing environment process ends its episode with status `error` and the cause in
     `origin.error`, and is replaced; a `ModelFailure` does so too, and the environment stays.
-    Neither is ever counted as a failed trajectory. Stop early by closing the iterator. Raises
+    Neither is ever counted as a failed trajectory. A `ContextExceeded` ends it as `truncated`,
+    with the cause in `origin.truncated_by`. Stop early by closing the iterator. Raises
     `InvalidInput` for a policy that lacks a part of its protocol, and for a plan that starts from
     steps whose words are not known (`Step.is_worded`), where a model is to read them.
     """

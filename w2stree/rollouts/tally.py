@@ -15,7 +15,8 @@ class TaskTally:
     """One task's attempts so far. Errors are attempts that say nothing about the task: they
     count in `num_errors` and in `num_tokens` and nowhere else.
 
-    `num_truncated` of the finished ones were ended by the step limit. `num_tokens` counts the
+    `num_truncated` of the finished ones were ended by the step limit, or, `num_cut_short` of
+    them, by the length of what the model can read. `num_tokens` counts the
     token ids that were sampled; a policy that gives none has none. `num_unparsed` of the finished
     ones' `num_turns` had no action.
     """
@@ -23,6 +24,7 @@ class TaskTally:
     num_finished: int = 0
     num_success: int = 0
     num_truncated: int = 0
+    num_cut_short: int = 0
     num_errors: int = 0
     num_tokens: int = 0
     num_turns: int = 0
@@ -38,6 +40,7 @@ class TaskTally:
             return
         self.num_finished += 1
         self.num_truncated += trajectory.status == "truncated"
+        self.num_cut_short += trajectory.origin.truncated_by is not None
         self.num_success += at_least(trajectory.total_return, success_threshold)
         self.return_sum += trajectory.total_return
         self.num_turns += len(own_steps(trajectory))
@@ -52,8 +55,8 @@ class TaskTally:
 
     @property
     def is_one_sequence(self) -> bool:
-        """Several runs, and all took the same actions."""
-        return self.num_finished >= 2 and len(self._sequences) == 1
+        """Several runs that played, and all took the same actions."""
+        return self.num_finished >= 2 and len(self._sequences) == 1 and self.num_turns > 0
 
     @property
     def has_no_action(self) -> bool:

@@ -2,7 +2,8 @@
 
 plan     sample_index attempt seed prefix_length
 sampling temperature top_p model                      ──> a trajectory
-policy   policy tokenizer              what ended it: error, and its score: raw_return
+policy   policy tokenizer              what ended it: error, truncated_by
+                                       and its score: raw_return
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ _READ: dict[str, Any] = {
     "policy": fields.text,
     "tokenizer": fields.text,
     "error": fields.text,
+    "truncated_by": fields.text,
     "raw_return": fields.number,
 }
-_SINCE_0_1_0 = ("raw_return",)
+_SINCE_0_1_0 = ("truncated_by", "raw_return")
 _NEVER_NONE = ("attempt", "prefix_length")
 
 
@@ -38,6 +40,7 @@ class Origin:
     `temperature`, `top_p` and `model` ("tuned" or "base") are the sampling configuration's.
     `policy` names who played; `tokenizer` is the fingerprint of the tokenizer that the steps'
     `token_ids` are of, only where that is certain. `error`: what ended an episode of that status.
+    `truncated_by`: what ended a truncated one, where it was not its step limit.
     `raw_return`: the environment's own score, only where its adapter cut it to get `total_return`
     into [0, 1].
 
@@ -54,6 +57,7 @@ class Origin:
     policy: str | None = None
     tokenizer: str | None = None
     error: str | None = None
+    truncated_by: str | None = None
     raw_return: float | None = None
 
     def __post_init__(self) -> None:

@@ -30,7 +30,8 @@ from w2stree.trajectories.origin import UNKNOWN, Origin, parse_origin, record_of
 from w2stree.trajectories.tool_call import ToolCall, action_of, parse_tool_calls, records_of
 
 Status = Literal["done", "truncated", "error"]
-"""`done`: the environment ended the episode. `truncated`: a step limit did.
+"""`done`: the environment ended the episode. `truncated`: a step limit did, or the length
+of what the model can read (`Origin.truncated_by`).
 `error`: the environment or the model failed; such a run says nothing about the task."""
 
 

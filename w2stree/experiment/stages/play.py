@@ -158,4 +158,5 @@ def record(out: StageWriter, trajectories: list[Trajectory]) -> None:
         mean_return=sum(scored) / max(1, len(scored)),
         num_steps=sum(len(t.steps) for t in ordered),
         num_unparsed=sum(num_unparsed(t) for t in ordered),
+        num_cut_short=sum(t.origin.truncated_by is not None for t in ordered),
     )
