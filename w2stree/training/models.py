@@ -5,7 +5,6 @@ The small ones need no download: their tokenizer is trained on the run's own tex
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -200,7 +199,7 @@ def save_model(path: str | Path, model: Any, tokenizer: Any) -> None:
     The weights keep their precision, so that what is evaluated is what is saved; the chat template
     is saved with the tokenizer. Generation stops where the model ended its turns while it was
     trained: the template's end mark is among the `eos_token_id` of `generation_config.json`, beside
-    what was there. Warns where the mark is several tokens, none of which says it alone.
+    what was there. Raises `InvalidInput` where the template has no such mark.
     """
     if model.can_generate():
         _stop_at_end_of_turn(model.generation_config, tokenizer)
@@ -209,14 +208,7 @@ def save_model(path: str | Path, model: Any, tokenizer: Any) -> None:
 
 
 def _stop_at_end_of_turn(generation: Any, tokenizer: Any) -> None:
-    *before, last = ChatFormat(tokenizer).end_ids
-    if before and last not in tokenizer.all_special_ids:
-        warnings.warn(
-            f"the chat template ends a turn with {tokenizer.decode([*before, last])!r}, which is "
-            "no token of its own: a server of the saved model has to be told to stop there",
-            stacklevel=3,
-        )
-        return
+    last = ChatFormat(tokenizer).end_ids[-1]  # a control token, or the template were refused
     stops = generation.eos_token_id
     stops = [] if stops is None else stops if isinstance(stops, list) else [stops]
     if last not in stops:
