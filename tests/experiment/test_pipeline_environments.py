@@ -101,12 +101,13 @@ def test_webshop_from_demonstrations_to_report(tmp_path: Path) -> None:
     pytest.importorskip("snowballstemmer", reason="pip install 'w2stree[webshop]'")
     write_trajectories(tmp_path / "shirts.jsonl", shirts_bought(4))
     environment = {"name": "webshop", "data": str(REAL), "max_steps": 4, "num_processes": 2}
-    tasks = {"demonstrations": 2, "demonstrations_from": "shirts.jsonl", "explore": 2, "test": 2}
+    tasks = {"demonstrations": 2, "demonstrations_from": "shirts.jsonl", "explore": 8, "test": 2}
     config = smallest(environment, tasks, decoding={"thought": False, "max_new_tokens": 20})
     config["evaluate"]["success_threshold"] = 0.05
     config["weak"]["sft"]["num_epochs"] = 60
+    del config["ceiling"]  # the explored tasks are drawn from thousands: the file shows none of them
     report, folder = report_of(config, tmp_path)
-    assert rows_of(report) == METHODS
+    assert rows_of(report) == tuple(name for name in METHODS if name != "ceiling")
     assert report["config"]["decoding"]["actions"] == "free"
     settings = ["synthetic goals", "at most 4 steps an episode", "2 demonstrations from shirts"]
     assert_says(folder, "Weak-to-strong on WebShop", settings)
