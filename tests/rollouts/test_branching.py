@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,8 @@ def test_branches_are_planned_from_the_best_nodes_in_turn() -> None:
         EpisodePlan("t", 5, Sampling(0.7), 9, prefix=ab),
     ]
     assert plan_branches(walks[::-1], samplings, **options) == plans
+    known = [replace(w, origin=replace(w.origin, tokenizer=f"{w.task_id}'s")) for w in walks]
+    assert {p.prefix_tokenizer for p in plan_branches(known, samplings, **options)} == {"t's"}
     with pytest.raises(InvalidInput, match="a temperature above 0"):
         plan_branches(walks, [Sampling(0.0)], **options)
 

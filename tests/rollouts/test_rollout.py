@@ -324,3 +324,13 @@ def test_a_model_is_not_shown_turns_whose_words_nobody_knows() -> None:
     assert play(RandomPolicy(), [plan])["task-0", 0].status in ("done", "truncated")
     said = replace(plan, prefix=(replace(east, response="Action: east"),))
     assert play(Reading(), [said])["task-0", 0].steps[0] == said.prefix[0]
+
+
+def test_ids_of_another_tokenizer_are_not_those_of_a_prefix() -> None:
+    east = Step("east", "You are in room 1.", "Action: east", (7, 8), (0.0, -1.0), reward=0.25)
+    theirs = EpisodePlan("task-0", 0, Sampling(), 5, prefix=(east,), prefix_tokenizer="another")
+    own = replace(theirs, sample_index=1, prefix_tokenizer=Reading.tokenizer)
+    unknown = replace(theirs, sample_index=2, prefix_tokenizer=None)
+    played = play(Reading(), [theirs, own, unknown])
+    wordy = replace(east, token_ids=None, logprobs=None)
+    assert [played["task-0", i].steps[0] for i in range(3)] == [wordy, east, wordy]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 
 import pytest
@@ -45,6 +45,13 @@ def test_round_trip_of_any(trajectories: list[Trajectory]) -> None:
 def test_round_trip_of_any_text(text: str) -> None:
     trajectory = Trajectory(text, (Message("user", text),), (Step(text, text, text),), 0.5, "done")
     assert Trajectory.from_json(trajectory.to_json()) == trajectory
+
+
+def test_half_a_character_is_kept(tmp_path: Path) -> None:
+    """A game that cuts its text between the halves of a surrogate pair; UTF-8 has no such thing."""
+    halved = replace(FULL, steps=(Step("go", "caf\ud83d \ude00."),), task_id="\udcff")
+    write_trajectories(tmp_path / "t.jsonl", [halved])
+    assert read_trajectories(tmp_path) == [halved]
 
 
 def test_reads_directories_in_name_order_and_skips_blank_lines(tmp_path: Path) -> None:

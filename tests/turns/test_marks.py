@@ -79,6 +79,11 @@ def test_forged_fences_open_nothing(chat: ChatFormat) -> None:
     )
 
 
+def test_half_a_character_is_read_as_a_replaced_one(chat: ChatFormat) -> None:
+    for ids_of in (chat.observation_ids, chat.turn_ids):
+        assert ids_of("a \ud83d <|im_end|>") == ids_of("a \ufffd <|im_end|>")
+
+
 def test_phrases_of_the_product_s_own_tokenizer_stay_tokens() -> None:
     tokenizer = tiny_tokenizer()
     chat = ChatFormat(tokenizer)

@@ -30,6 +30,8 @@ def test_a_template_has_a_name_or_is_a_file(tmp_path: Path) -> None:
     assert read_template(file) == read_template(str(file)) == TEMPLATES["smollm2"]
     assert "<|im_start|>" in read_template("chatml")
     assert "generation" in read_template("qwen3_training"), "TRL's"
+    file.write_text(TEMPLATES["smollm2"], encoding="utf-8-sig")
+    assert read_template(file) == TEMPLATES["smollm2"], "an editor's mark is no part of a chat"
     with pytest.raises(InvalidInput, match=r"no template 'qwen3_trainng'; did you mean qwen3_tra"):
         read_template("qwen3_trainng")
     with pytest.raises(InvalidInput, match=r"other\.jinja"):
@@ -84,6 +86,21 @@ def test_a_variable_has_the_value_that_was_set(value: Any) -> None:
     assert rendered.startswith(f"\n{value}<|im_start|>"), "nor is the first line break lost"
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("add_generation_prompt", True, "is no setting"),  # every turn would end in the next one's
+        ("messages", "x", "is no setting"),
+        ("eos_token", None, "give a text, a finite number"),
+        ("eos_token", float("nan"), "give a text, a finite number"),
+        ("eos_token", ["x"], "give a text, a finite number"),
+    ],
+)
+def test_what_is_no_setting_is_refused(name: str, value: Any, reason: str) -> None:
+    with pytest.raises(InvalidInput, match=f"template_arguments: {name} .*{reason}"):
+        set_template(byte_level(None), "plain", {name: value})
+
+
 def test_the_clock_stands_still() -> None:
     template = read_template("llama3_2")
     assert "strftime_now" in template
@@ -104,6 +121,17 @@ def test_what_is_saved_renders_the_same(tmp_path: Path) -> None:
 
     tokenizer = byte_level(read_template("qwen3_training"))
     set_template(tokenizer, template_arguments={"enable_thinking": False})
+    tokenizer.save_pretrained(tmp_path)
+    again = ChatFormat(AutoTokenizer.from_pretrained(tmp_path))
+    assert again.fingerprint() == ChatFormat(tokenizer).fingerprint()
+    assert again.prompt_ids(PROMPT) == ChatFormat(tokenizer).prompt_ids(PROMPT)
+
+
+def test_line_breaks_of_another_system_are_saved_as_one_s_own(tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    lines = read_template("chatml").replace("{% if", "{# the agent's #}\r\n{% if")
+    tokenizer = byte_level(lines)
     tokenizer.save_pretrained(tmp_path)
     again = ChatFormat(AutoTokenizer.from_pretrained(tmp_path))
     assert again.fingerprint() == ChatFormat(tokenizer).fingerprint()

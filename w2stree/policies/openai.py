@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 
 from w2stree.errors import ContextExceeded, InvalidInput, MissingDependency, ModelFailure
 from w2stree.policies.protocol import Episode
-from w2stree.policies.question import eos_ids, hear, question
+from w2stree.policies.question import eos_ids_in, hear, question
 from w2stree.shorten import quoted
 from w2stree.trajectories.tool_call import ToolCall
 from w2stree.trajectories.trajectory import Step, refuse_wordless
@@ -93,7 +93,7 @@ class OpenAIPolicy:
         self._chat, self._grammar = None, None
         if tokenizer is not None:
             self._chat = ChatFormat(tokenizer)
-            own = eos_ids(tokenizer.name_or_path)
+            own = eos_ids_in(tokenizer.name_or_path)
             self._grammar = TurnGrammar(self._chat, decoding, eos_ids=own)
         self._timeout_s, self._max_retries = timeout_s, max_retries
         self._wants_tokens = True

@@ -68,11 +68,20 @@ def hear(
         turn.stop()
 
 
-def eos_ids(directory: str | Path) -> list[int]:
-    """The ids at which a model's own generation_config.json ends what it says; none without one."""
-    from transformers import GenerationConfig
-
-    if not (Path(directory) / "generation_config.json").is_file():
-        return []
-    eos = GenerationConfig.from_pretrained(directory, local_files_only=True).eos_token_id
+def eos_ids(generation: Any) -> list[int]:
+    """The ids at which a model's own generation config ends what it says."""
+    eos = generation.eos_token_id
     return [] if eos is None else [eos] if isinstance(eos, int) else list(eos)
+
+
+def eos_ids_in(directory: str | Path) -> list[int]:
+    """As `eos_ids`, of the model in a directory as transformers loads it: without a
+    generation_config.json, those of config.json. None where there is neither."""
+    from transformers import AutoConfig, GenerationConfig
+
+    if (Path(directory) / "generation_config.json").is_file():
+        return eos_ids(GenerationConfig.from_pretrained(directory, local_files_only=True))
+    if not (Path(directory) / "config.json").is_file():
+        return []
+    config = AutoConfig.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
+    return eos_ids(GenerationConfig.from_model_config(config))

@@ -12,6 +12,7 @@ from w2stree.policies.forward import Forward
 from w2stree.policies.kv_cache import LockstepCache
 from w2stree.policies.positions import max_positions
 from w2stree.policies.protocol import Episode
+from w2stree.policies.question import eos_ids
 from w2stree.policies.sampling import Sampler
 from w2stree.policies.separate_caches import SeparateCaches
 from w2stree.turns.chat import ChatFormat
@@ -36,7 +37,7 @@ class TransformersPolicy:
         self._forward = Forward(model.eval())
         self._max_positions = max_positions(model.config)
         self._chat = ChatFormat(tokenizer)
-        self._grammar = TurnGrammar(self._chat, decoding, eos_ids=_eos_ids(model))
+        self._grammar = TurnGrammar(self._chat, decoding, eos_ids=eos_ids(model.generation_config))
         self._sampler = Sampler()
         self.tokenizer: str | None = self._chat.fingerprint()
         self._cache: LockstepCache | SeparateCaches | None = None
@@ -153,9 +154,3 @@ def _push(
     if kept < len(before):
         cache.drop(key, len(before) - kept)
     return turn.ids[kept:]
-
-
-def _eos_ids(model: Any) -> list[int]:
-    """The ids at which the model's own configuration ends what it says."""
-    eos = model.generation_config.eos_token_id
-    return [] if eos is None else [eos] if isinstance(eos, int) else list(eos)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from w2stree.errors import ContextExceeded, InvalidInput, MissingDependency, ModelFailure
 from w2stree.policies.protocol import Episode
-from w2stree.policies.question import eos_ids, hear, question
+from w2stree.policies.question import eos_ids_in, hear, question
 from w2stree.turns.chat import ChatFormat
 from w2stree.turns.decoding import Decoding
 from w2stree.turns.grammar import Turn, TurnGrammar
@@ -68,7 +68,7 @@ class VllmPolicy:
         tokenizer = self._engine.get_tokenizer()
         set_template(tokenizer, chat_template, template_arguments)
         self._chat = ChatFormat(tokenizer)
-        self._grammar = TurnGrammar(self._chat, decoding, eos_ids=eos_ids(model))
+        self._grammar = TurnGrammar(self._chat, decoding, eos_ids=eos_ids_in(model))
         self.tokenizer: str | None = self._chat.fingerprint()
         self.num_generated_tokens = 0
 

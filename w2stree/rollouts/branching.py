@@ -67,7 +67,14 @@ def plan_branches(
         nodes = choose_nodes(tree, criterion)
         turns = zip(cycle(nodes), cycle(sampled), strict=False)
         plans += [
-            EpisodePlan(task_id, index, sampling, seed, prefix=steps_to(tree, node))
+            EpisodePlan(
+                task_id,
+                index,
+                sampling,
+                seed,
+                prefix=steps_to(tree, node),
+                prefix_tokenizer=_first_through(tree, node).origin.tokenizer,
+            )
             for index, (node, sampling) in enumerate(
                 islice(turns, episodes_per_task), start=len(samplings)
             )
@@ -99,9 +106,11 @@ def _returns_differ(forest: Forest, node: int) -> bool:
 
 def steps_to(tree: Tree, node: int) -> tuple[Step, ...]:
     """The steps to a node as the first trajectory through it made them; () for the root."""
-    forest = tree.forest
-    first = min(_trajectory_ids(forest, node))
-    return forest.trajectories[first].steps[: int(forest.depth[node])]
+    return _first_through(tree, node).steps[: int(tree.forest.depth[node])]
+
+
+def _first_through(tree: Tree, node: int) -> Trajectory:
+    return tree.forest.trajectories[min(_trajectory_ids(tree.forest, node))]
 
 
 def _spread(forest: Forest, node: int, criterion: Criterion) -> float:

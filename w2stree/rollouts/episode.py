@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,8 @@ class EpisodePlan:
     `attempt` counts tries after errors of environment or model; every try draws the same, so
     that a run's samples do not depend on what failed. A `prefix` means: start from the state
     these steps of another trajectory of the task lead to; they become the trajectory's first.
+    `prefix_tokenizer` is the fingerprint of the tokenizer that their ids are of, None where it is
+    not known.
     """
 
     task_id: str
@@ -44,6 +46,15 @@ class EpisodePlan:
     seed: int
     attempt: int = 0
     prefix: tuple[Step, ...] = ()
+    prefix_tokenizer: str | None = None
+
+    def read_by(self, tokenizer: str | None) -> EpisodePlan:
+        """The plan for a model of this tokenizer: ids of another one are none of its own, and it
+        reads the words of such turns anew."""
+        if tokenizer == self.prefix_tokenizer:
+            return self
+        prefix = tuple(replace(step, token_ids=None, logprobs=None) for step in self.prefix)
+        return replace(self, prefix=prefix, prefix_tokenizer=tokenizer)
 
     def rng(self) -> np.random.Generator:
         name = f"{self.seed}/{self.task_id}/{self.sample_index}".encode()

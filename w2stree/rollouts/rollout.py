@@ -34,9 +34,10 @@ def rollout(
     `InvalidInput` for a policy that lacks a part of its protocol, and for a plan that starts from
     steps whose words are not known (`Step.is_worded`), where a model is to read them.
     """
-    if isinstance(policy, AsyncPolicy | Policy) and policy.tokenizer is not None:
-        for plan in plans:
+    if isinstance(policy, AsyncPolicy | Policy):
+        for plan in plans if policy.tokenizer is not None else ():
             refuse_wordless(plan.prefix, f"task {plan.task_id!r}")
+        plans = [plan.read_by(policy.tokenizer) for plan in plans]
     if isinstance(policy, AsyncPolicy):
         return play_async(pool, policy, plans, instruction=instruction)
     if isinstance(policy, Policy):

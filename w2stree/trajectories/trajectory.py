@@ -19,6 +19,7 @@ is read as 0.1.0 wrote it: what `info` has under the names of `Origin`'s fields 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
@@ -123,7 +124,8 @@ class Trajectory:
             for key, absent in _ABSENT:
                 if step[key] == absent:
                     del step[key]
-        return json.dumps(record, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        line = json.dumps(record, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        return _HALVES.sub(lambda half: f"\\u{ord(half[0]):04x}", line)
 
     @classmethod
     def from_json(cls, line: str, *, where: str = "record") -> Trajectory:
@@ -149,6 +151,9 @@ def refuse_wordless(steps: Sequence[Step], where: str) -> None:
                 "read an empty turn; give what the agent said"
             )
 
+
+_HALVES = re.compile("[\ud800-\udfff]")
+"""Of surrogate pairs: some games and logs have them, UTF-8 has none, JSON has them escaped."""
 
 _ABSENT: tuple[tuple[str, object], ...] = (
     *(("token_ids", None), ("logprobs", None), ("reward", None)),

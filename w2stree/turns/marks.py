@@ -22,6 +22,7 @@ from w2stree.errors import InvalidInput
 # Noncharacters: no text has them, no normaliser touches them.
 _FENCE = "\U0010fffe"  # around a hidden mark
 _MEANT = "\U0010ffff"  # around a mark that the template means, while a hidden one is read
+_NO_TEXT = re.compile(f"[\ud800-\udfff{_FENCE}{_MEANT}]")
 _HIDDEN = re.compile(f"{_FENCE}(\\d+){_FENCE}")
 # <|user|> <tool_call> [INST] <think>; but <b> and <table>, which Gemma has as tokens, are words.
 _BRACKETED = re.compile(
@@ -78,11 +79,11 @@ class Marks:
         """A message's text with the marks in it hidden, to be rendered and then read by `ids`.
 
         The agent's own words may have marks that are not special, as `<think>`: what a model says
-        that is not a word either.
+        that is not a word either. Noncharacters of ours and halves of surrogate pairs, which no
+        tokenizer reads, are replaced as Unicode would have it.
         """
         pattern = self._special if of_agent else self._any
-        for fence in (_FENCE, _MEANT):
-            text = text.replace(fence, "\ufffd")  # as Unicode would have strangers' noncharacters
+        text = _NO_TEXT.sub("\ufffd", text)
         return pattern.sub(lambda m: f"{_FENCE}{self._number[m[0]]}{_FENCE}", text)
 
     def shown(self, text: str) -> str:

@@ -25,12 +25,13 @@ UNPARSED = "Your reply had no action. Reply with a line 'Thought: …' and a lin
 """The observation of a turn without an action; such a turn costs a step."""
 
 # `Action:` as models write it: **Action:** **Action**: `Action: … ` ### Action 1: - action\uff1a
+# Final Action:
 _MARKED = (
     r"(?P<marks>[*_`\"]*){}(?:[ \t]*\d+)?(?P<closed>(?P=marks))?"
     r"[ \t]*[:\uff1a](?P<closes>(?P=marks))?"
 )
 _LINE = r"^[ \t>#+•-]*(?:\*[ \t]+|\d+[.)][ \t]*)?" + _MARKED.format(
-    "(?P<name>Action|Thought|Observation)"
+    "(?:Final[ \t]+)?(?P<name>Action|Thought|Observation)"
 )
 _LABEL = re.compile(_LINE, re.MULTILINE | re.IGNORECASE)
 _EXACT_LABEL = re.compile(_LINE, re.MULTILINE)  # a text of several lines may have an `action:`
@@ -38,7 +39,7 @@ _WITHIN_LINE = re.compile(r"(?<!\w)" + _MARKED.format("Action"))
 _FENCED = re.compile(r"\s*```[^\n`]*\n(.*?)^[ \t]*```[ \t]*$", re.DOTALL | re.MULTILINE)
 _OPEN_FENCE = re.compile(r"```\w*")
 _AROUND = (
-    *(("```", "```"), ("**", "**"), ("`", "`"), ('"', '"'), ("'", "'")),
+    *(("```", "```"), ("**", "**"), ("*", "*"), ("`", "`"), ('"', '"'), ("'", "'")),
     *(("\u201c", "\u201d"), ("\u2018", "\u2019")),
 )
 _RENDERED = re.compile(rf"(?:{THOUGHT}[^\n]*\n+)?{ACTION} (.*)", re.DOTALL)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import difflib
 import importlib.util
 import json
+import math
 import re
 from collections.abc import Mapping
 from datetime import date
@@ -31,6 +32,9 @@ TODAY = date(2024, 7, 26)
 A run over midnight, or one that goes on next week, would else train on other prompts than it
 explored with.
 """
+
+_GIVEN = ("messages", "tools", "documents", "add_generation_prompt")
+"""What a template is given at each rendering, by whoever renders."""
 
 _CLOCK = re.compile(r"strftime_now\(\s*(?P<quote>[\"'])(?P<format>[^\"']*)(?P=quote)\s*\)")
 _CLOCK_TEST = re.compile(r"strftime_now\s+is\s+(not\s+)?defined")
@@ -61,7 +65,8 @@ def own_template(tokenizer: Any) -> str | None:
     template = tokenizer.chat_template
     if isinstance(template, dict):
         template = template.get("default")
-    return template or None
+    # As Jinja reads line breaks, and as a saved template's file is read again.
+    return template.replace("\r\n", "\n").replace("\r", "\n") if template else None
 
 
 def read_template(name_or_file: str | Path) -> str:
@@ -73,7 +78,8 @@ def read_template(name_or_file: str | Path) -> str:
     text = str(name_or_file)
     if isinstance(name_or_file, Path) or "/" in text or text.endswith(".jinja"):
         try:
-            return Path(text).read_text(encoding="utf-8")
+            # Some editors begin a file with a mark of its encoding, which no chat should have.
+            return Path(text).read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise InvalidInput(f"chat_template: {text}: {error}") from None
     if text in builtin_names():
@@ -104,9 +110,20 @@ def builtin_names() -> list[str]:
 def with_arguments(template: str, arguments: Mapping[str, TemplateArgument]) -> str:
     """The template with its variables set.
 
-    Raises `InvalidInput` for one that it does not read: a mistyped name would change nothing.
+    Raises `InvalidInput` for one that it does not read (a mistyped name would change nothing), for
+    one that every rendering gives it, and for a value that is no `TemplateArgument`, or not finite.
     """
-    for name in arguments:
+    for name, value in arguments.items():
+        if name in _GIVEN:
+            raise InvalidInput(
+                f"template_arguments: {name} is no setting; whoever renders a chat gives it"
+            )
+        is_finite = not isinstance(value, float) or math.isfinite(value)
+        if not isinstance(value, TemplateArgument) or not is_finite:
+            raise InvalidInput(
+                f"template_arguments: {name} is {value!r}; give a text, a finite number, true or "
+                "false"
+            )
         if not name.isidentifier() or not re.search(rf"\b{name}\b", template):
             raise InvalidInput(f"template_arguments: the chat template reads no {name!r}")
     # `+` keeps a line break that the template begins with.
