@@ -253,6 +253,13 @@ def test_a_turn_without_an_action_is_context_and_not_taught() -> None:
     assert IGNORED not in everything.rows[0]["labels"]
 
 
+def test_a_run_that_ended_in_an_error_gives_no_row() -> None:
+    broken = replace(GOOD, status="error")
+    found = tokenize_sft([broken, GOOD], ChatFormat(tiny_tokenizer()), max_length=None)
+    assert (found.kept, found.num_errors) == ([GOOD], 1)
+    assert found.notes()[0].startswith("1 trajectories are left out: they ended in an error")
+
+
 def test_a_run_of_nothing_else_gives_no_row() -> None:
     silent = replace(GOOD, steps=_rambling().steps[:1])
     found = tokenize_sft([silent, GOOD], ChatFormat(tiny_tokenizer()), max_length=512)
