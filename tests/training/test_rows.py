@@ -143,6 +143,18 @@ def test_suffixes_that_did_well_once_and_badly_once_cancel() -> None:
     assert (len(rows), rows.num_undecided) == (0, 1)
 
 
+@pytest.mark.parametrize("unit", [1.0, 1e6 / 7, 1e9 / 7])
+def test_gaps_cancel_but_for_rounding_at_any_size(unit: float) -> None:
+    """Both actions have a mean return of 0.2 units, not to the bit."""
+    runs = [
+        trajectory("t", [(action, "ok"), ("wait", f"{r}")], r * unit)
+        for action, returns in (("a", (0.1, 0.3)), ("b", (0.05, 0.2, 0.35)))
+        for r in returns
+    ]
+    rows = preference_rows(build_forest(runs).pairs(), "step")
+    assert (len(rows), rows.num_undecided) == (0, 1)
+
+
 @pytest.mark.parametrize("completion", ["step", "suffix"])
 def test_sides_that_read_the_same_give_no_row(completion: Any) -> None:
     """Logs that name actions by number have other actions for one text."""

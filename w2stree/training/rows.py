@@ -159,8 +159,8 @@ def preference_rows(
     `suffix` compares what two trajectories did after they parted, `step` two actions at a
     divergence. All that speaks about one row is summed: pairs with these two actions (`step`), and
     pairs that read alike, of other tasks too: tasks with equal prompts are one task to whoever
-    reads them. The sign of the summed gaps decides which side is chosen, and a sum of zero (within
-    1e-9) gives no row, so no row is there in both directions. Of all pairs of a forest the sum
+    reads them. The sign of the summed gaps decides which side is chosen, and a sum of zero (but for
+    rounding) gives no row, so no row is there in both directions. Of all pairs of a forest the sum
     over two actions is n_a n_b (mean_a - mean_b) in a task: the order of their mean returns. With a
     `min_gap` or another choice of pairs it is not, and the sign may be the other one.
 
