@@ -28,6 +28,18 @@ APART = [
     ("It happened once", "It happened twice"),
     ("The time is 12:30", "The time is 12:45"),
     ("x < 5", "x > 5"),
+    # money, units, shares
+    ("Your balance is -$5.", "Your balance is $5."),
+    ("Your balance is $-5.", "Your balance is $5."),
+    ("Your balance is \u2212\u20ac5.", "Your balance is \u20ac5."),
+    ("It costs $5", "It costs \u20ac5"),
+    ("It weighs 5 kg", "It weighs 5 lb"),
+    ("5 minutes are left", "5 hours are left"),
+    ("The humidity fell by 5%", "The humidity fell by 5"),
+    # boards and marks, where they stand alone
+    ("X . .\n. O .", "X O .\n. . ."),
+    ("#..@.#", "#.@..#"),
+    ("* milk", "- milk"),
     # codes
     ("You are in room A12.", "You are in room A13."),
     ("You are in room A12.", "You are in room B12."),
@@ -73,6 +85,11 @@ APART = [
     ("It is to your left", "It is to your right"),
     ("The exit is to the north-east", "The exit is to the north-west"),
     ("You take the lamp", "You drop the lamp"),
+    ("You hit the rat", "You missed the rat"),
+    ("The server is online", "The server is offline"),
+    ("The menu is expanded", "The menu is collapsed"),
+    ("It ended in victory", "It ended in defeat"),
+    ("The red box is lighter", "The red box is heavier"),
     ("the red key", "the blue key"),
     ("The shop opens on Monday", "The shop opens on Tuesday"),
     ("\u2713 build", "\u2717 build"),
@@ -100,6 +117,9 @@ ALIKE = [
     ("The closed box", "The box: closed"),
     ("It\u2019s dark in here.", "It's dark here."),
     ("The room is unlocked", "UNLOCKED is the room"),
+    ("It weighs 5 kilograms", "It weighs 5 kg"),
+    ("You pay $5.", "$5 are paid."),
+    ("It said: \u201cyes\u201d (twice).", "It said yes, twice..."),
 ]
 
 

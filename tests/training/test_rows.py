@@ -143,6 +143,18 @@ def test_suffixes_that_did_well_once_and_badly_once_cancel() -> None:
     assert (len(rows), rows.num_undecided) == (0, 1)
 
 
+@pytest.mark.parametrize("unit", [1.0, 1e6 / 7, 1e9 / 7])
+def test_gaps_cancel_but_for_rounding_at_any_size(unit: float) -> None:
+    """Both actions have a mean return of 0.2 units, not to the bit."""
+    runs = [
+        trajectory("t", [(action, "ok"), ("wait", f"{r}")], r * unit)
+        for action, returns in (("a", (0.1, 0.3)), ("b", (0.05, 0.2, 0.35)))
+        for r in returns
+    ]
+    rows = preference_rows(build_forest(runs).pairs(), "step")
+    assert (len(rows), rows.num_undecided) == (0, 1)
+
+
 @pytest.mark.parametrize("completion", ["step", "suffix"])
 def test_sides_that_read_the_same_give_no_row(completion: Any) -> None:
     """Logs that name actions by number have other actions for one text."""
@@ -251,6 +263,13 @@ def test_a_turn_without_an_action_is_context_and_not_taught() -> None:
     assert _labelled(tokenizer, found.rows[0]) == agent
     everything = tokenize_sft([_rambling()], chat, max_length=512, all_tokens=True)
     assert IGNORED not in everything.rows[0]["labels"]
+
+
+def test_a_run_that_ended_in_an_error_gives_no_row() -> None:
+    broken = replace(GOOD, status="error")
+    found = tokenize_sft([broken, GOOD], ChatFormat(tiny_tokenizer()), max_length=None)
+    assert (found.kept, found.num_errors) == ([GOOD], 1)
+    assert found.notes()[0].startswith("1 trajectories are left out: they ended in an error")
 
 
 def test_a_run_of_nothing_else_gives_no_row() -> None:

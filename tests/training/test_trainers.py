@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -218,6 +219,40 @@ def test_first_sft_loss_is_the_mean_over_agent_tokens(tokenizer: Any, tmp_path: 
     expected = -_agent_logprob(model, tokenizer, GOOD, 0) / num_agent_tokens
     trained = train_sft(model, tokenizer, rows, ONE_STEP, output_dir=str(tmp_path), seed=0)
     assert trained.steps[0]["loss"] == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.parametrize("scheduler", ["constant_with_warmup", "cosine", "linear"])
+def test_a_stage_of_one_step_learns(tokenizer: Any, tmp_path: Path, scheduler: Any) -> None:
+    rows = tokenize_sft([GOOD], ChatFormat(tokenizer), max_length=512).rows
+    one_step = Optimisation(num_epochs=1, learning_rate=1e-3, batch_size=8, scheduler=scheduler)
+    assert one_step.warmup_ratio > 0
+    trained = train_sft(
+        tiny_model(tokenizer), tokenizer, rows, one_step, output_dir=str(tmp_path), seed=0
+    )
+    assert trained.metrics["num_steps"] == 1
+    assert trained.metrics["loss_after"] < trained.metrics["loss_before"]
+
+
+def test_all_steps_but_the_last_may_be_warm_up(tokenizer: Any, tmp_path: Path) -> None:
+    rows = tokenize_sft([GOOD] * 4, ChatFormat(tokenizer), max_length=512).rows
+    rising = replace(ONE_STEP, warmup_ratio=1.0, learning_rate=3e-3)
+    trained = train_sft(
+        tiny_model(tokenizer), tokenizer, rows, rising, output_dir=str(tmp_path), seed=0
+    )
+    rates = [step["learning_rate"] for step in trained.steps]
+    assert rates == pytest.approx([0.0, 1e-3, 2e-3, 3e-3])
+
+
+def test_training_tells_nobody(tokenizer: Any, rows: Any, tmp_path: Path) -> None:
+    sent: list[Any] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("CI", raising=False)
+        patch.setattr("trl.trainer.base_trainer.send_telemetry", lambda *a, **k: sent.append(k))
+        model = tiny_model(tokenizer)
+        _train_dpo(model, tokenizer, _with_reference(rows, model), tmp_path)
+        sft = tokenize_sft([GOOD], ChatFormat(tokenizer), max_length=512).rows
+        train_sft(model, tokenizer, sft, ONE_STEP, output_dir=str(tmp_path), seed=0)
+    assert not sent
 
 
 def test_rows_without_a_signal_are_refused(tokenizer: Any, tmp_path: Path) -> None:

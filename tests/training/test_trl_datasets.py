@@ -199,6 +199,18 @@ def test_stock_sft_trains_on_the_agent_s_turns_of_token_rows(tmp_path: Path) -> 
 
 
 @ANSWERS
+@pytest.mark.parametrize("with_tokenizer", [False, True])
+def test_runs_that_ended_in_an_error_are_not_imitated(with_tokenizer: bool) -> None:
+    broken = replace(GOOD, status="error", total_return=50.0)
+    options: Any = {"tokenizer": tiny_tokenizer()} if with_tokenizer else {}
+    with pytest.warns(RowWarning, match=r"1 trajectories are left out: they ended in an error"):
+        rows = sft_dataset([broken, GOOD], **options)
+    assert len(rows) == 1
+    with pytest.raises(InvalidInput, match=r"no trajectories.*1 .* ended in an error"):
+        sft_dataset([broken], **options)
+
+
+@ANSWERS
 def test_chat_rows_cannot_leave_a_turn_out_and_say_so() -> None:
     rambling = replace(GOOD, steps=(Step("", UNPARSED, "Hm, let me see."), *GOOD.steps))
     with pytest.warns(RowWarning, match="1 turns without an action would be imitated"):

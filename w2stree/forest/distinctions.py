@@ -31,6 +31,7 @@ _SAME = """
     hardly; barely; lack lacks lacking; missing; absent; unable; except; unless;
     fail fails failed failing; failure failures; faulty; wrong wrongly;
     succeed succeeds succeeded; success; successful successfully; correct correctly; valid;
+    hit hits hitting; miss misses missed; victory victorious; defeat defeated;
     able; possible; true; false; yes; right; good; better; best; bad; worse; worst;
 
     thirty; forty; fifty; sixty; seventy; eighty; ninety; hundred; thousand; million; billion;
@@ -50,6 +51,7 @@ _SAME = """
     start starts started starting; begin begins began; stop stops stopped; end ends ended;
     finish finishes finished; pause pauses paused; resume resumes resumed;
     enable enables enabled; active; activate activates activated; alive; dead; awake; asleep;
+    online; offline; expand expands expanded; collapse collapses collapsed;
     full; empty empties emptied; hot; cold; warm; cool cools cooled; heat heats heated;
     boil boils boiling boiled; frozen; melted; solid; liquid; clean cleans cleaned; dirty; wet;
     dry dries dried; cooked; raw; burnt burned; fresh; rotten; peeled; sliced; chopped; diced;
@@ -57,6 +59,7 @@ _SAME = """
     dark; bright; lit; dim; loud; quiet; silent; broken; intact; repaired fixed; damaged;
     cracked; safe; dangerous; old; new; young; rich; poor; free; busy; available; expensive;
     cheap; strong; weak; fast; slow; naked; armed; public; private; male; female; friend; enemy;
+    lighter; heavier;
 
     increase increases increased; decrease decreases decreased; rise rises rose risen;
     fall falls fell fallen; raise raises raised; lower lowers lowered; gain gains gained;
@@ -70,6 +73,14 @@ _SAME = """
     sell sells sold; push pushes pushed; pull pulls pulled; load loads loaded;
     save saves saved; delete deletes deleted;
     hide hides hidden; visible; wear wears wearing worn;
+
+    mm millimeter millimeters millimetre millimetres; cm centimeter centimeters centimetre
+    centimetres; meter meters metre metres; km kilometer kilometers kilometre kilometres; inch
+    inches; foot feet; yard yards; mile miles; mg milligram milligrams; gram grams; kg kilogram
+    kilograms; lb lbs pound pounds; oz ounce ounces; ml milliliter milliliters millilitre
+    millilitres; liter liters litre litres; ms millisecond milliseconds; seconds; minute minutes;
+    hour hours; day days; week weeks; month months; year years; percent; celsius; fahrenheit; dollar
+    dollars; cent cents;
 
     red; orange; yellow; green; blue; purple violet; pink; brown; black; white; gray grey;
     gold golden; silver; monday; tuesday; wednesday; thursday; friday; saturday; sunday; january;
@@ -106,25 +117,29 @@ _NEGATED = re.compile(
     re.VERBOSE,
 )
 
-# Words and numbers that hang together (A12, 3f2a-77, north-east, 12:30) with the number's sign,
-# comparisons, and signs that are no punctuation (a cross, a tick).
+# Words and numbers that hang together (A12, 3f2a-77, north-east, 12:30) with the number's sign and
+# currency; marks that stand alone, as on boards and maps (#..@.#); comparisons, percent, and signs
+# that are no punctuation (a cross, a tick).
 _TOKEN = re.compile(
     r"""
-    (?: (?<![^\s(\[{=:<>,;/"|]) [+-]?\.?(?=\d) )?  [^\W_]+ (?: [-_.:/\#@] [^\W_]+ )*
-    | [<>]=? | [!=]=
+    (?: (?<![^\s(\[{=:<>,;/"|]) [$\xa3\xa5\u20ac]?[+-]?[$\xa3\xa5\u20ac]?\.?(?=\d) )?
+    [^\W_]+ (?: [-_.:/\#@] [^\W_]+ )*
+    | (?<!\S) [!-/:-@\[-`{-~]+ (?!\S)
+    | [<>]=? | [!=]= | %
     | [^\w\s\x00-\x7f\xa0\xab\xb7\xbb\u2010-\u2027\u2030-\u205e]
     """,
     re.VERBOSE,
 )
 _WORD = re.compile(r"[^\W\d_]+")
 _APOSTROPHE = re.compile(r"['\u2019]")
-_MINUS = re.compile(r"[\u2212\u2013](?=\.?\d)")
+_MINUS = re.compile(r"[\u2212\u2013](?=[$\xa3\xa5\u20ac]?\.?\d)")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 
 
 def distinctions(text: str) -> tuple[str, ...]:
-    """Numbers with their signs (as words too), codes (what has digits and letters, one letter
-    alone), negations, opposites, colours, directions and days of a text, in order.
+    """Numbers with their signs and units (as words too), codes (what has digits and letters, one
+    letter alone), marks that stand alone, negations, opposites, colours, directions and days of a
+    text, in order.
 
     Texts that differ in them do not describe one state, however similar their embeddings. What
     says the same in other words is one: "isn't" and "is not", "two" and "2". O(len(text)).

@@ -13,13 +13,12 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from w2stree.errors import InvalidInput
+from w2stree.trajectories.returns import tolerance
 from w2stree.trajectories.trajectory import Step, Trajectory
 from w2stree.turns.react import render_turn
 
 if TYPE_CHECKING:
     from w2stree.forest.pairs import PreferencePair
-
-_ROUNDING = 1e-9  # what summing a few gaps may be off; no real gap is this small
 
 
 class Side(NamedTuple):
@@ -230,8 +229,12 @@ class Comparison:
 
     @property
     def is_decided(self) -> bool:
-        """Whether one side is better: net gaps of zero, within 1e-9, say nothing."""
-        return abs(self.net_gap) > _ROUNDING
+        """Whether one side is better: net gaps of zero, but for rounding (`trajectories.returns`),
+        say nothing."""
+        size = abs(self.net_gap)
+        if self.num_pairs == 1 or size <= tolerance(0.0):
+            return size > tolerance(0.0)
+        return size > tolerance(max(abs(t.total_return) for r in self.runs for t in r.values()))
 
     @property
     def best(self) -> Shown:

@@ -99,6 +99,7 @@ class Fitting:
             "num_rows": len(rows.rows),
             "num_too_long": len(rows.too_long),
             "num_too_long_failures": num_failures,
+            "num_errors": rows.num_errors,
             "num_wordless": rows.num_wordless,
             "num_untaught": rows.num_untaught,
             "num_untaught_turns": rows.num_untaught_turns,

@@ -55,8 +55,9 @@ class Optimisation:
 
     A step learns from `batch_size` rows. With `micro_batch_size` so many are in memory at a time
     (a preference row is two sequences); the step is the same up to rounding, slower and smaller.
-    `warmup_ratio`: the share of the steps in which the learning rate rises. `max_grad_norm`: longer
-    gradients are scaled down to it. Why `adam_beta2` is not AdamW's usual 0.999: docs/method.md.
+    `warmup_ratio`: the share of the steps, rounded up, in which the learning rate rises from 0; the
+    last step is never one of them. `max_grad_norm`: longer gradients are scaled down to it. Why
+    `adam_beta2` is not AdamW's usual 0.999: docs/method.md.
 
     Raises `InvalidInput` unless `num_epochs`, `learning_rate` and `max_grad_norm` are finite and
     above 0, `batch_size` >= 1, `micro_batch_size` divides it, `warmup_ratio` in [0, 1], `scheduler`

@@ -127,6 +127,8 @@ class TokenizedRows:
     """What each row is of."""
     too_long: list[Trajectory]
     """Left out because they exceed the length."""
+    num_errors: int = 0
+    """Left out: it ended in an error, which says nothing about its task."""
     num_wordless: int = 0
     """Left out: a step of which only the action is known."""
     num_untaught: int = 0
@@ -136,12 +138,16 @@ class TokenizedRows:
 
     def notes(self) -> list[str]:
         """What was left out though it was not too long, and why."""
-        return notes_of(self.num_wordless, self.num_untaught)
+        return notes_of(self.num_errors, self.num_wordless, self.num_untaught)
 
 
-def notes_of(num_wordless: int, num_untaught: int) -> list[str]:
+def notes_of(num_errors: int, num_wordless: int, num_untaught: int) -> list[str]:
     """A sentence for each kind of trajectories that gave no row, none for none."""
-    reasons = ((num_wordless, WORDLESS), (num_untaught, "none of their turns has an action"))
+    reasons = (
+        (num_errors, "they ended in an error, which says nothing about their task"),
+        (num_wordless, WORDLESS),
+        (num_untaught, "none of their turns has an action"),
+    )
     return [f"{count} trajectories are left out: {why}" for count, why in reasons if count]
 
 
@@ -153,8 +159,8 @@ def preference_rows(
     `suffix` compares what two trajectories did after they parted, `step` two actions at a
     divergence. All that speaks about one row is summed: pairs with these two actions (`step`), and
     pairs that read alike, of other tasks too: tasks with equal prompts are one task to whoever
-    reads them. The sign of the summed gaps decides which side is chosen, and a sum of zero (within
-    1e-9) gives no row, so no row is there in both directions. Of all pairs of a forest the sum
+    reads them. The sign of the summed gaps decides which side is chosen, and a sum of zero (but for
+    rounding) gives no row, so no row is there in both directions. Of all pairs of a forest the sum
     over two actions is n_a n_b (mean_a - mean_b) in a task: the order of their mean returns. With a
     `min_gap` or another choice of pairs it is not, and the sign may be the other one.
 
@@ -251,17 +257,20 @@ def tokenize_sft(
 ) -> TokenizedRows:
     """`input_ids` and `labels` of whole trajectories; labels are agent tokens only.
 
-    Rows of more than `max_length` ids (None: no limit) are left out whole. So are trajectories
-    with a step whose words a log did not keep, unless `render_actions` makes it `Action: …`. Turns
-    without an action (`Step.action` is empty) are context and no labels, unless
-    `teach_without_action`; a trajectory of nothing else gives no row. `all_tokens` labels all,
-    observations too: self-supervised pretraining on transcripts.
+    Rows of more than `max_length` ids (None: no limit) are left out whole. So are trajectories of
+    status "error", as in a forest, and those with a step whose words a log did not keep, unless
+    `render_actions` makes it `Action: …`. Turns without an action (`Step.action` is empty) are
+    context and no labels, unless `teach_without_action`; a trajectory of nothing else gives no row.
+    `all_tokens` labels all, observations too: self-supervised pretraining on transcripts.
 
     Raises `InvalidInput` for a trajectory without a prompt.
     """
     found = TokenizedRows([], [], [])
     fingerprint = chat.fingerprint()
     for given in trajectories:
+        if given.status == "error":
+            found.num_errors += 1
+            continue
         require_prompt(given)
         trajectory = rendered(given) if render_actions else given
         if not all(step.is_worded for step in trajectory.steps):

@@ -158,7 +158,24 @@ def train_dpo(
     return _train(trainer, lengths, optimisation, precision)
 
 
-class MaskedSFTTrainer(SFTTrainer):  # type: ignore[misc]
+class _Stage:
+    """What both of TRL's trainers do otherwise here: nothing is sent to anybody, and of the warm-up
+    at least one step is left to learn in."""
+
+    args: Any
+
+    def _send_telemetry(self) -> None:
+        """TRL would tell its makers' server of each training: model type, GPU, kind of data."""
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        """A share of the steps. transformers takes a share of 1.0 for one step, and its first step
+        of a warm-up has a rate of 0: a stage of that one step would learn nothing."""
+        share = self.args.warmup_steps
+        self.args.warmup_steps = min(math.ceil(num_training_steps * share), num_training_steps - 1)
+        return super().create_scheduler(num_training_steps, optimizer)  # type: ignore[misc]
+
+
+class MaskedSFTTrainer(_Stage, SFTTrainer):  # type: ignore[misc]
     """SFT on labelled tokens. A step's loss is the mean over all its labelled tokens, in however
     many micro-batches they come, which transformers would leave to some models' own losses."""
 
@@ -168,7 +185,7 @@ class MaskedSFTTrainer(SFTTrainer):  # type: ignore[misc]
         self._loss_shifts_labels = True
 
 
-class MaskedDPOTrainer(DPOTrainer):  # type: ignore[misc]
+class MaskedDPOTrainer(_Stage, DPOTrainer):  # type: ignore[misc]
     """DPO on rows that are already tokens, masks and reference log-probabilities.
 
     Overrides private hooks of TRL 1.16 (hence the version pin): tokenisation, the columns kept for

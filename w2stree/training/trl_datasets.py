@@ -116,8 +116,9 @@ def sft_dataset(
     in a `RowWarning`, unless `min_return` (in units of return) says which are wanted. Equal but for
     rounding is enough.
 
-    A trajectory with a step whose words a log did not keep gives no row, and a `RowWarning` counts
-    it; with `render_actions` such a turn is `Action: …`, words that nobody said.
+    A trajectory of status "error" gives no row, as it has no place in a forest; nor does one with a
+    step whose words a log did not keep, and a `RowWarning` counts both. With `render_actions` such
+    a turn is `Action: …`, words that nobody said.
 
     Needs the `train` extra. Raises `InvalidInput` where nothing is left, for a trajectory without a
     prompt, for a return outside `return_range`, and for tool calls without a `tokenizer`: each chat
@@ -125,16 +126,17 @@ def sft_dataset(
     """
     library = _datasets()
     given = list(trajectories)
-    check_returns(((f"task {t.task_id!r}", t.total_return) for t in given), return_range)
+    finished = [t for t in given if t.status != "error"]
+    check_returns(((f"task {t.task_id!r}", t.total_return) for t in finished), return_range)
     success = threshold_in(return_range, success_threshold)
-    kept = [t for t in given if min_return is None or at_least(t.total_return, min_return)]
+    kept = [t for t in finished if min_return is None or at_least(t.total_return, min_return)]
+    notes = notes_of(len(given) - len(finished), 0, 0)
     if not kept:
         raise InvalidInput(
-            f"min_return={min_return} leaves none of {len(given)} trajectories; lower it"
-            if given
-            else "no trajectories to make a dataset of"
+            f"min_return={min_return} leaves none of {len(finished)} trajectories; lower it"
+            if finished
+            else "; ".join(["no trajectories to make a dataset of", *notes])
         )
-    notes: list[str] = []
     if tokenizer is None:
         said = [rendered(t) if render_actions else t for t in kept]
         found, records = _chat_rows(said, notes, teach_without_action=teach_without_action)
@@ -176,7 +178,7 @@ def _chat_rows(
     for trajectory in trajectories:
         require_prompt(trajectory)
     found = [t for t in trajectories if all(step.is_worded for step in t.steps)]
-    notes += notes_of(len(trajectories) - len(found), 0)
+    notes += notes_of(0, len(trajectories) - len(found), 0)
     num_without = sum(not is_taught(step) for t in found for step in t.steps)
     if num_without and not teach_without_action:
         notes.append(
