@@ -105,9 +105,7 @@ def test_webshop_from_demonstrations_to_report(tmp_path: Path) -> None:
     config = smallest(environment, tasks, decoding={"thought": False, "max_new_tokens": 20})
     config["evaluate"]["success_threshold"] = 0.05
     config["weak"]["sft"]["num_epochs"] = 60
-    del config[
-        "ceiling"
-    ]  # the explored tasks are drawn from thousands: the file shows none of them
+    del config["ceiling"]  # explored tasks are drawn from thousands: the file shows none
     report, folder = report_of(config, tmp_path)
     assert rows_of(report) == tuple(name for name in METHODS if name != "ceiling")
     assert report["config"]["decoding"]["actions"] == "free"

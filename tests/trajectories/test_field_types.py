@@ -37,11 +37,7 @@ WRONG: list[tuple[Callable[..., Any], dict[str, Any], str]] = [
     (Optimisation, {**OPTIMISED, "num_epochs": "3"}, "num_epochs is '3'; give a number"),
     (Optimisation, {**OPTIMISED, "lora": True}, "lora is True; give a Lora or None"),
     (Lora, {"r": "64"}, "r is '64'; give a whole number"),
-    (
-        Lora,
-        {"target_modules": "q_proj"},
-        "target_modules is 'q_proj'; give a list of names, or all-",
-    ),
+    (Lora, {"target_modules": "q_proj"}, "target_modules is 'q_proj'; give a list of names, or"),
     (Lora, {"target_modules": ("q_proj", 1)}, r"target_modules is \('q_proj', 1\); give a list"),
     (Architecture, {**SIZES, "num_heads": "1"}, "num_heads is '1'; give a whole number"),
     (Budget, {"episodes": "many"}, "episodes is 'many'; give a whole number or None"),
