@@ -90,6 +90,8 @@ def test_the_merge_rule_is_a_section() -> None:
         ("tasks.test={new: {count: 5}}", r"tasks: test names panels, .*: leave test_split out"),
         ("tasks.test_split=val", r"tasks.test.test.split is 'val'; cookingworld has train, dev, t"),
         ("tasks.dev=0", r"tasks.dev.count: is 0; give a number above 0"),
+        ("tasks.dev=true", r"tasks.dev.count: is true; give a whole number"),
+        ("tasks.demonstrations=true", r"tasks.demonstrations: is true; give a whole number"),
         ("tasks.dev={split: x, count: 1}", r"tasks.dev.split is 'x'; cookingworld has train, d"),
         (
             "tasks={demonstrations: 1, explore: 1, test: {new: {split: train}}}",
@@ -151,7 +153,9 @@ def test_a_number_of_test_tasks_is_one_panel() -> None:
     assert tasks.test == {"new": Panel(split="train", count=5), "unseen": Panel(count=3)}
     assert tasks.test["unseen"].split == "test"
     assert tasks.most_of_one_fold() == 11
-    assert load_config("miniature", ["tasks.dev=7"]).tasks.dev == Panel(split="dev", count=7)
+    for seven in ("7", "{count: 7}"):
+        dev = load_config("miniature", [f"tasks.dev={seven}"]).tasks.dev
+        assert dev == Panel(split="dev", count=7)
     alfworld = "environment={name: alfworld}"
     seen = load_config("miniature", [alfworld, "tasks.test_split=valid_seen"]).tasks
     assert seen.test["test"].split == "valid_seen"
