@@ -104,6 +104,23 @@ def test_another_configuration_is_refused(run_dir: Path) -> None:
     assert "seed: 0 there, 1 now" in refused.stderr
 
 
+def test_tasks_are_chosen_anew_until_one_is_played(tmp_path: Path) -> None:
+    for count in (3, 2):
+        ran = explore(tmp_path / "run", f"tasks.count={count}", "budget.wall_seconds=1e-9")
+        assert ran.returncode == 0, ran.stderr
+        assert not read_journal(tmp_path / "run" / "episodes.journal").trajectories
+        kept = json.loads((tmp_path / "run" / "tasks.json").read_text())["openings"]
+        assert len(kept) == count
+
+
+def test_a_model_that_is_not_there_starts_no_game(tmp_path: Path) -> None:
+    absent = f"policy={{name: transformers, model: {tmp_path}/none}}"
+    refused = explore(tmp_path / "run", absent, "samplings=[{}]")
+    assert refused.returncode == 2
+    assert "none: no config.json; give the directory of a causal LM" in refused.stderr
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_damaged_journal_needs_salvage_and_its_episode_is_played_again(run_dir: Path) -> None:
     journal = run_dir / "episodes.journal"
     whole = journal.read_bytes()

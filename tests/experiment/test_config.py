@@ -59,6 +59,14 @@ def test_the_merge_rule_is_a_section() -> None:
         ("weak.sft.lora={rank: 8}", r"weak.sft.lora.rank: no such key; known are r, alpha"),
         ("weak.sft.lora={r: 0}", r"weak.sft.lora: r is 0; give at least 1"),
         ("weak.sft.lora=8", r"weak.sft.lora: is 8; give keys and values"),
+        (
+            "weak.sft.lora={target_modules: q_proj}",
+            r"lora.target_modules: is 'q_proj'; give a list, or use one of all-linear$",
+        ),
+        (
+            "weak.template_arguments={a: [1]}",
+            r"template_arguments.a: is \[1\]; give true or .* text$",
+        ),
         ("environment=twc", r"environment: is 'twc'; give keys and values"),
         ("environment={game: twc}", r"environment.name: is missing; use one of textworld_express"),
         ("environment.name=webshp", r"environment.name: is 'webshp'; did you mean webshop\? use"),
@@ -90,6 +98,12 @@ def test_the_merge_rule_is_a_section() -> None:
         ("tasks.test={new: {count: 5}}", r"tasks: test names panels, .*: leave test_split out"),
         ("tasks.test_split=val", r"tasks.test.test.split is 'val'; cookingworld has train, dev, t"),
         ("tasks.dev=0", r"tasks.dev.count: is 0; give a number above 0"),
+        (
+            "tasks={demonstrations: 1, explore: 1, test: {1: {count: 5}}}",
+            r"test.1: is 1; give text",
+        ),
+        ("tasks.dev=true", r"tasks.dev.count: is true; give a whole number"),
+        ("tasks.demonstrations=true", r"tasks.demonstrations: is true; give a whole number"),
         ("tasks.dev={split: x, count: 1}", r"tasks.dev.split is 'x'; cookingworld has train, d"),
         (
             "tasks={demonstrations: 1, explore: 1, test: {new: {split: train}}}",
@@ -151,7 +165,9 @@ def test_a_number_of_test_tasks_is_one_panel() -> None:
     assert tasks.test == {"new": Panel(split="train", count=5), "unseen": Panel(count=3)}
     assert tasks.test["unseen"].split == "test"
     assert tasks.most_of_one_fold() == 11
-    assert load_config("miniature", ["tasks.dev=7"]).tasks.dev == Panel(split="dev", count=7)
+    for seven in ("7", "{count: 7}"):
+        dev = load_config("miniature", [f"tasks.dev={seven}"]).tasks.dev
+        assert dev == Panel(split="dev", count=7)
     alfworld = "environment={name: alfworld}"
     seen = load_config("miniature", [alfworld, "tasks.test_split=valid_seen"]).tasks
     assert seen.test["test"].split == "valid_seen"

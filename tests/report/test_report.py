@@ -86,7 +86,15 @@ def make_run(
 
     explored = play(context.parts().explore.task_ids, 0.82, num_runs=6, seed=1)
     write("tasks", (), [])
-    write("sft_weak", (), [], num_parameters=840_000, tokens_per_s=6800.4, first_loss=math.nan)
+    write("demonstrations", (), [], num_trajectories=60)
+    write(
+        "sft_weak",
+        ("demonstrations",),
+        [],
+        num_parameters=840_000,
+        tokens_per_s=6800.4,
+        first_loss=math.nan,
+    )
     write("sft_strong", (), [], num_parameters=5_100_000, tokens_per_s=1750.0)
     write("explore", ("sft_weak",), explored, generated_tokens_per_s=812.3)
     write("tree", ("explore",), [])
@@ -150,9 +158,9 @@ def test_json_has_the_promised_shape(files: dict[str, str]) -> None:
 def test_stages_are_in_the_order_of_the_story_and_hold_no_nan(files: dict[str, str]) -> None:
     stages = json.loads(files["report.json"])["stages"]
     names = [s["stage"] for s in stages]
-    assert names[:4] == ["tasks", "evaluate_random", "sft_weak", "evaluate_sft_weak"]
+    assert names[:4] == ["tasks", "evaluate_random", "demonstrations", "sft_weak"]
     assert names[-2:] == ["explore", "tree"]
-    assert stages[2]["metrics"]["first_loss"] is None
+    assert stages[3]["metrics"]["first_loss"] is None
     assert '"first_loss": null' in files["report.json"]
     assert "NaN" not in files["report.html"] + files["report.md"] + files["report.json"]
 

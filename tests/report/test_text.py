@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
-from support.small_report import GAIN, LOSS, NOTHING, Page, row, small_report
+from support.small_report import GAIN, LOSS, NOTHING, UNCLEAR, Page, row, small_report
 
 from w2stree import InvalidInput
 from w2stree.evaluation import Estimate
@@ -71,6 +72,16 @@ def test_few_tasks_give_no_verdict_and_no_claim() -> None:
     for claim in ("gains over", "loses to", 'class="gains"', 'class="loses"', "▲ +", "▼ "):
         assert claim not in page.replace("▲ interval above zero, ▼ below", "")
     assert set(json_record(report)["verdicts"]["test"]["distilled"].values()) == {"too few to tell"}
+
+
+def test_the_same_difference_in_many_tasks_is_not_called_few_tasks() -> None:
+    same = row("distilled", 0.5, weak=NOTHING, strong=NOTHING)
+    sentence = verdict_sentence(small_report(), same)
+    assert (
+        "cannot be told from the weak model (0.000 [0.000, 0.000], the same in each of 40 ta"
+        in (sentence)
+    )
+    assert "too few" not in sentence
 
 
 def test_signed_has_no_negative_zero() -> None:
@@ -158,13 +169,13 @@ def test_sentences_count_the_methods_under_test(
 def test_the_report_says_what_was_played_in_the_words_it_was_given() -> None:
     report = small_report(environment="the web shop WebShop", noun="shop")
     page = html_page(report)
-    assert "A weak model learned the web shop WebShop from 60 expert demonstrations" in page
+    assert "A weak model learned the web shop WebShop from 58 expert demonstrations" in page
     assert "the mean of the shop&#39;s final scores" in page
     assert "not the shop's own test fold" in markdown(report)
     assert "game" not in " ".join(introduction(report))
     tasks = {**report.config["tasks"], "demonstrations_from": "shown.jsonl"}
     from_file = small_report(config={**report.config, "tasks": tasks})
-    assert " from 60 demonstrations and then" in introduction(from_file)[0]
+    assert " from 58 demonstrations and then" in introduction(from_file)[0]
 
 
 def test_without_a_ceiling_the_report_does_not_speak_of_its_reward() -> None:
@@ -172,6 +183,30 @@ def test_without_a_ceiling_the_report_does_not_speak_of_its_reward() -> None:
     assert "needs a ceiling: none was trained" in text
     assert "the ceiling's reward is not above" not in text
     assert "the ceiling's reward is not above" in markdown(small_report())
+
+
+def test_a_gap_that_is_not_shown_is_told_beside_pgr() -> None:
+    def told(gap: Estimate) -> str:
+        weak = dataclasses.replace(small_report().panels[0].rows[0], pgr=0.0)
+        ceiling = dataclasses.replace(row("ceiling", 0.5, weak=gap, strong=UNCLEAR), pgr=1.0)
+        methods = {**small_report().methods, "ceiling": MethodText("Ceiling", "", False)}
+        return markdown(small_report(rows=[weak, ceiling], methods=methods))
+
+    line = f"the ceiling {MINUS} weak is 0.000 [{MINUS}0.060, +0.060] over 40 tasks"
+    assert line in told(UNCLEAR)
+    assert "not shown to be one" not in told(GAIN)
+
+
+def test_caveats_tell_of_episodes_cut_short_and_of_turns_without_action() -> None:
+    def of(**metrics: int) -> dict[str, Any]:
+        return {**small_report().stages[0], "metrics": metrics}
+
+    rare = of(num_trajectories=9, num_steps=80, num_cut_short=2, num_unparsed=5)
+    text = markdown(small_report(stages=[rare]))
+    assert "2 of the 9 episodes of explore were cut short where the model could read no" in text
+    assert "5 of the 80 turns of explore had no action." in text
+    none = markdown(small_report(stages=[of(num_cut_short=0, num_unparsed=0)]))
+    assert "cut short" not in none and "no action" not in none
 
 
 def panels(*names: str) -> list[Panel]:

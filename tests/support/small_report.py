@@ -39,6 +39,7 @@ def small_report(*, rows: Sequence[MethodResult] | None = None, **changes: Any) 
         ceiling="ceiling",
         config=load_config("quickstart").model_dump(mode="json"),
         tasks={"tasks.explore": {"num_tasks": 3, "num_repeated": 2, "num_shared": 0}},
+        num_demonstrations=58,
         panels=[
             Panel(
                 "test",

@@ -64,6 +64,7 @@ def explore(
     path = folder / JOURNAL
     if read.branching:
         read.merge.require()
+    read.policy.refuse_absent_models()
     keep_config(
         folder,
         read.model_dump(mode="json"),
@@ -112,7 +113,8 @@ def _play(config: ExplorationConfig, journal: Journal, tasks_file: Path) -> Expl
 
     samplings = config.samplings
     with config.environment.pool() as pool, Bars() as bars, bars.line("episodes") as show:
-        task_ids = _tasks(config, pool, tasks_file)
+        is_begun = next(journal.episodes(), None) is not None
+        task_ids = _tasks(config, pool, tasks_file, is_begun=is_begun)
         if config.policy.chooser and task_ids:
             refuse_unlisted(config.environment, pool, task_ids[0])
         exploration = Exploration(
@@ -140,12 +142,18 @@ def _play(config: ExplorationConfig, journal: Journal, tasks_file: Path) -> Expl
     return exploration
 
 
-def _tasks(config: ExplorationConfig, pool: EnvironmentPool, file: Path) -> list[str]:
-    """Those of an earlier session, or chosen now and kept for later ones."""
+def _tasks(
+    config: ExplorationConfig, pool: EnvironmentPool, file: Path, *, is_begun: bool
+) -> list[str]:
+    """Those that an earlier session began to play, or chosen now and kept for later ones.
+
+    Before any episode another configuration takes the folder over (`keep_config`): what was chosen
+    by the earlier one is chosen anew.
+    """
     from w2stree.experiment.run_directory import read_json, write_json
     from w2stree.rollouts.task_choice import Chosen, TaskChoice
 
-    if file.is_file():
+    if is_begun and file.is_file():
         return Chosen(**read_json(file)).task_ids
     tasks = config.tasks
     choice = TaskChoice(

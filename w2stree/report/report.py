@@ -8,6 +8,7 @@ from typing import Any
 
 from w2stree.evaluation import Estimate, MethodResult
 from w2stree.report import text
+from w2stree.report.caveats import caveats
 from w2stree.report.charts import Bar, difference_chart, reward_chart
 from w2stree.report.templates import packaged, render
 from w2stree.report.text import Panel, Report
@@ -59,7 +60,7 @@ def _verdicts(report: Report, panel: Panel) -> dict[str, dict[str, str]]:
 
 def markdown(report: Report) -> str:
     """The tables, the sentences and the statistics; plain enough for a README."""
-    return render("report.md.j2", report=report)
+    return render("report.md.j2", report=report, caveats=caveats(report))
 
 
 def html_page(report: Report) -> str:
@@ -67,6 +68,7 @@ def html_page(report: Report) -> str:
     return render(
         "page.html.j2",
         report=report,
+        caveats=caveats(report),
         style=packaged("report.css"),
         charts={panel.name: _charts(report, panel) for panel in report.panels},
         colour_scale=draw_legend(),

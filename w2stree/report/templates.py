@@ -1,8 +1,8 @@
 """The report's templates: where they are, what they escape, the filters they write values with.
 
-A template holds the words and tags; `text.py` has the sentences and numbers. Whatever a template
-prints is escaped unless it says `safe`: in HTML by jinja2, in Markdown by `plain`. Values are
-never read as templates.
+A template holds the words and tags; `text.py` and `caveats.py` have the sentences and numbers.
+Whatever a template prints is escaped unless it says `safe`: in HTML by jinja2, in Markdown by
+`plain`. Values are never read as templates.
 """
 
 from __future__ import annotations

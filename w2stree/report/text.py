@@ -78,6 +78,8 @@ class Report:
     """By part of the run, under its key in the configuration: `num_tasks`; `num_repeated`, how
     many opened as a task that was taken before; `num_shared`, how many of its tasks open as another
     task of the run does (none, unless `tasks.distinct` is false)."""
+    num_demonstrations: int
+    """How many were shown: fewer than were asked for where the expert does not finish a task."""
     panels: Sequence[Panel]
     forest: Mapping[str, Any]
     """Forest statistics by name, see `FOREST_TERMS`."""
@@ -166,7 +168,10 @@ def _comparison(difference: Estimate, other: str, num_tasks: int) -> str:
         "no difference shown": f"shows no difference to the {other} model "
         f"({figures}, zero included)",
         "too few to tell": f"has played too few tasks to tell it from the {other} model "
-        f"({figures}, {num_tasks} tasks)",
+        f"({figures}, {num_tasks} tasks)"
+        if num_tasks < FEWEST_TASKS
+        else f"cannot be told from the {other} model ({figures}, the same in each of {num_tasks} "
+        "tasks)",
     }[verdict(difference, num_tasks)]
 
 
@@ -184,7 +189,7 @@ def introduction(report: Report) -> list[str]:
     distinct = ", none of which opens as another task of the run does" * tasks["distinct"]
     return [
         f"A weak model{weak} learned {report.environment} from "
-        f"{tasks['demonstrations']} {expert}demonstrations and then played {tasks['explore']} "
+        f"{report.num_demonstrations} {expert}demonstrations and then played {tasks['explore']} "
         f"other tasks {num_runs} times each, without demonstrations and with different sampling.",
         f"Its runs, failures included, were merged into one tree a task{_taught(report, strong)}.",
         f"Every model then played the same {_test_tasks(report)}{distinct}, once each and without "
@@ -221,88 +226,6 @@ def chart_note(report: Report) -> str:
 def _counted(count: int) -> str:
     words = ("two", "three", "four", "five", "six", "seven", "eight", "nine")
     return words[count - 2] if 2 <= count < 10 else str(count)
-
-
-def caveats(report: Report) -> list[str]:
-    """What the table does not say."""
-    config = report.config
-    lines = [
-        "Intervals are 95 % percentile bootstraps over test tasks. They do not cover the luck "
-        f"of training: every model was trained once, with seed {config['seed']}.",
-        "PGR, the performance gap recovered, needs a ceiling: none was trained."
-        if report.ceiling is None
-        else "The ceiling is a reference, not a bound; PGR, the performance gap recovered, is "
-        f"(method {MINUS} weak) / (ceiling {MINUS} weak).",
-    ]
-    if config["decoding"]["actions"] == "admissible":
-        lines.append(
-            "Every method chooses among the actions the environment would accept "
-            "(decoding.actions: admissible)."
-        )
-    drawn = [part for name, part in report.tasks.items() if name.startswith("tasks.")]
-    num_repeated = sum(part["num_repeated"] for part in drawn)
-    if num_repeated and config["tasks"]["distinct"]:
-        lines.append(
-            f"Tasks that open alike count as one, whatever their number: {num_repeated} of those "
-            "drawn repeat another and were passed over."
-        )
-    lines += _left_out(report)
-    for panel in report.panels:
-        where = "" if len(report.panels) == 1 else f"{panel.name}: "
-        lines += [f"{where}{line}" for line in _caveats_of(report, panel)]
-    return lines
-
-
-def _caveats_of(report: Report, panel: Panel) -> list[str]:
-    lines = []
-    if report.ceiling is not None and any(row.pgr is None for row in panel.rows):
-        lines.append("PGR is undefined here: the ceiling's reward is not above the weak model's.")
-    if panel.num_tasks < FEWEST_TASKS:
-        lines.append(
-            f"{panel.num_tasks} test tasks are too few for a verdict, which needs {FEWEST_TASKS}."
-        )
-    num_shared = report.tasks.get(f"tasks.test.{panel.name}", {}).get("num_shared", 0)
-    if num_shared:
-        lines.append(
-            f"{num_shared} of the {panel.num_tasks} test tasks open as another task of the run "
-            "does (tasks.distinct: false): they may have been seen."
-        )
-    if panel.split == "dev":
-        lines.append(
-            "These are tasks of the dev fold, on which choices are made: final figures need "
-            "another fold."
-        )
-    elif panel.split == "train":
-        lines.append(
-            "The test tasks are of the train fold: new tasks of things that training tasks have "
-            f"too, not the {report.noun}'s own test fold."
-        )
-    for row in panel.rows:
-        if row.num_errors:
-            label = report.methods[row.method].label
-            lines.append(
-                f"{row.num_errors} episodes of {label} ended in an error and are not "
-                "scored; a task without a finished episode counts 0."
-            )
-    return lines
-
-
-def _left_out(report: Report) -> list[str]:
-    """What stages did not learn from, since it is too long."""
-    lines = []
-    for stage in report.stages:
-        metrics = stage["metrics"]
-        if not metrics.get("num_too_long"):
-            continue
-        what, which = "preference rows", ""
-        if "num_too_long_failures" in metrics:
-            what = "trajectories"
-            which = f", {metrics['num_too_long_failures']:.0f} of them failures"
-        lines.append(
-            f"{stage['stage']} was trained without {metrics['num_too_long']:.0f} {what} of more "
-            f"than max_length ({report.config['max_length']}) tokens{which}."
-        )
-    return lines
 
 
 def _size(report: Report, stage: str) -> str:

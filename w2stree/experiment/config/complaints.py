@@ -43,11 +43,27 @@ def complaints(error: ValidationError, section: type[BaseModel]) -> list[str]:
     mistakes = error.errors()
     # A list is too short for pydantic where its entries are wrong, too.
     wrong_entries = {m["loc"][:-depth] for m in mistakes for depth in range(1, len(m["loc"]))}
-    return [
+    told = [
         _complaint(mistake, section)
         for mistake in mistakes
         if not (mistake["type"] == "too_short" and mistake["loc"] in wrong_entries)
     ]
+    return _of_alternatives(told)
+
+
+def _of_alternatives(told: Sequence[str]) -> list[str]:
+    """One complaint of each value, where each of the types it may have complains of it.
+
+    x.a: is [1]; give a number     x.a: is [1]; give text  ->  x.a: is [1]; give a number, or text
+    """
+    merged: dict[str, str] = {}
+    for complaint in told:
+        value, _, wanted = complaint.partition("; ")
+        if wanted and value in merged:
+            merged[value] += f", or {wanted.removeprefix('give ')}"
+        else:
+            merged[value] = complaint
+    return list(merged.values())
 
 
 def _complaint(mistake: Mapping[str, Any], section: type[BaseModel]) -> str:
@@ -84,7 +100,8 @@ def _wrong_value(
     kind: str, given: Any, context: Mapping[str, Any], message: str, classes: Sequence[Any]
 ) -> str:
     if kind == "literal_error":
-        return _not_one_of(given, [str(value) for cls in classes for value in get_args(cls)])
+        literals = [cls for cls in classes if get_origin(cls) is Literal]
+        return _not_one_of(given, [str(value) for cls in literals for value in get_args(cls)])
     if kind == "too_short":
         return f"has {context['actual_length']}; give at least {context['min_length']}"
     if kind in _BOUNDS:
@@ -116,7 +133,8 @@ def _place(location: Sequence[int | str], section: type[BaseModel]) -> tuple[lis
     """The keys as the file has them, and the types of what may stand there.
 
     Among an environment's or a policy's kinds pydantic puts the kind's name into the location,
-    where the file has no such key.
+    among other alternatives the type (`tuple[str, ...]`), and `[key]` where a key is wrong: the
+    file has no such keys.
     """
     keys: list[str] = []
     here: list[Any] = [section]
@@ -125,15 +143,21 @@ def _place(location: Sequence[int | str], section: type[BaseModel]) -> tuple[lis
         if len(here) > 1 and tagged:
             here = tagged
             continue
+        within = [inner for cls in here for inner in _within(cls, part)]
+        if part == "[key]" or (len(here) > 1 and not within):
+            continue
         keys.append(str(part))
-        here = [inner for cls in here for inner in _within(cls, part)]
+        here = within
     return keys, here
 
 
 def _within(kind: Any, part: int | str) -> Iterator[Any]:
     """The types of what stands at a key or a number within a type."""
-    if get_origin(kind) in (tuple, list, dict):
-        yield from _alternatives(get_args(kind)[-1 if get_origin(kind) is dict else 0])
+    if get_origin(kind) is dict:
+        yield from _alternatives(get_args(kind)[1])
+    elif get_origin(kind) in (tuple, list):
+        if isinstance(part, int):
+            yield from _alternatives(get_args(kind)[0])
     elif (field := _fields(kind).get(str(part))) is not None:
         yield from _alternatives(field)
 

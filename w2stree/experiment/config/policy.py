@@ -33,6 +33,9 @@ class AnyPolicySection(Section):
         """The policy of that model."""
         raise NotImplementedError
 
+    def refuse_absent_models(self) -> None:
+        """Raises `InvalidInput` for a directory without a model, before an environment starts."""
+
     @property
     def has_base_model(self) -> bool:
         """Whether `policy("base")` can be made."""
@@ -80,6 +83,9 @@ class TransformersSection(ModelPolicySection):
     name: Literal["transformers"]
     model: Path
     base_model: Path | None = None
+
+    def refuse_absent_models(self) -> None:
+        _refuse_absent(self.model, self.base_model)
 
     def policy(self, model: ModelName) -> Policy:
         from w2stree.policies.transformers import TransformersPolicy
@@ -168,6 +174,9 @@ class VllmSection(ModelPolicySection):
     max_length: Positive | None = None
     memory_fraction: Annotated[Fraction, Field(gt=0)] = 0.9
 
+    def refuse_absent_models(self) -> None:
+        _refuse_absent(self.model, self.base_model)
+
     def policy(self, model: ModelName) -> Policy:
         from w2stree.policies.vllm import VllmPolicy
 
@@ -221,6 +230,14 @@ def decoded_for(environment: Options, policy: Any) -> Any:
         return policy
     default = _SERVED if name == "openai" else environment.decoding
     return {**policy, "decoding": laid_over(default, policy.get("decoding", {}))}
+
+
+def _refuse_absent(*directories: Path | None) -> None:
+    from w2stree.training.models import refuse_no_model
+
+    for directory in directories:
+        if directory is not None:
+            refuse_no_model(directory)
 
 
 def _which(model: ModelName, tuned: T, base: T | None) -> T:

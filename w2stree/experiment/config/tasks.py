@@ -29,7 +29,7 @@ class TasksSection(Section):
     of known things.
 
     `dev` is a panel to choose settings by: every method plays it, its rows are in `report.json`
-    alone. A number is so many tasks of the dev fold.
+    alone. It is of the dev fold unless told; a number is so many tasks of that fold.
 
     Tasks are drawn by `seed`, the environment's types of tasks by turns, whatever the seed of the
     run: runs of several training seeds share their tasks. Train tasks are demonstrated by the
@@ -64,7 +64,9 @@ class TasksSection(Section):
     @field_validator("dev", mode="before")
     @classmethod
     def _of_the_dev_fold(cls, given: Any) -> Any:
-        return {"split": "dev", "count": given} if isinstance(given, int) else given
+        if given is None or isinstance(given, Panel):
+            return given
+        return {"split": "dev", **(given if isinstance(given, dict) else {"count": given})}
 
     @model_validator(mode="before")
     @classmethod

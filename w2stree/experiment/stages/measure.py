@@ -39,12 +39,13 @@ def report(context: Context, out: StageWriter) -> None:
         dev = _panel(context, "dev", parts.dev, tasks.dev.split, top)
     stages = _finished_stages(directory, [f"evaluate_{m.name}" for m in methods])
     manifests = list(stages.values())
+    num_shown = stages["demonstrations"]["metrics"]["num_trajectories"]
     environment = config.environment
     write_report(
         out.folder,
         Report(
             title=f"Weak-to-strong on {environment.title}",
-            settings=_settings(config),
+            settings=_settings(config, num_shown),
             environment=environment.sentence,
             noun=environment.noun,
             methods={m.name: MethodText(m.label, m.explanation, m.is_tested) for m in methods},
@@ -53,6 +54,7 @@ def report(context: Context, out: StageWriter) -> None:
             ceiling=top,
             config=config.model_dump(mode="json"),
             tasks=_task_counts(stages),
+            num_demonstrations=num_shown,
             panels=panels,
             dev=dev,
             forest=json.loads((directory.stage("tree") / "forest.json").read_text()),
@@ -103,7 +105,7 @@ def _task_counts(stages: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     return counts
 
 
-def _settings(config: Config) -> list[str]:
+def _settings(config: Config, num_demonstrations: int) -> list[str]:
     """The figures that say at a glance which experiment this is."""
     tasks = config.tasks
     panels = tasks.test.items()
@@ -120,7 +122,7 @@ def _settings(config: Config) -> list[str]:
     return [
         f"configuration {config.name}, seed {config.seed}",
         *config.environment.settings,
-        f"{tasks.demonstrations} demonstrations{source}",
+        f"{num_demonstrations} demonstrations{source}",
         f"{tasks.explore} explored tasks, {len(config.explore.samplings)} runs each",
         *tested,
         *([] if tasks.dev is None else [f"{tasks.dev.count} dev tasks, not in the table"]),
