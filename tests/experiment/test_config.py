@@ -14,7 +14,7 @@ from w2stree.environments.options import TextWorldExpressOptions
 from w2stree.errors import InvalidInput
 from w2stree.experiment.config import load_config, shipped_configs
 from w2stree.experiment.config.reading import recorded_today
-from w2stree.experiment.config.tasks import Panel
+from w2stree.experiment.config.tasks import Panel, TasksSection
 from w2stree.forest.merging import Merging
 from w2stree.rollouts.exploration import PAPER_SAMPLINGS
 from w2stree.turns.decoding import Decoding
@@ -104,6 +104,9 @@ def test_the_merge_rule_is_a_section() -> None:
         ),
         ("tasks.dev=true", r"tasks.dev.count: is true; give a whole number"),
         ("tasks.demonstrations=true", r"tasks.demonstrations: is true; give a whole number"),
+        ("tasks.seed=true", r"tasks.seed: is true; give a whole number"),
+        ("seed=true", r"seed: is true; give a whole number"),
+        ("search.min_visits=false", r"search.min_visits: is false; give a whole number"),
         ("tasks.dev={split: x, count: 1}", r"tasks.dev.split is 'x'; cookingworld has train, d"),
         (
             "tasks={demonstrations: 1, explore: 1, test: {new: {split: train}}}",
@@ -224,3 +227,8 @@ def test_files_that_are_not_configurations_are_refused(tmp_path: Path) -> None:
         load_config(file)
     with pytest.raises(InvalidInput, match=r"no such file, and no shipped .*quickstart"):
         load_config(tmp_path / "absent.yaml")
+
+
+def test_a_panel_has_a_name() -> None:
+    with pytest.raises(ValueError, match="at least 1 character"):
+        TasksSection(demonstrations=1, explore=1, test={"": {"count": 3}})  # type: ignore[dict-item]

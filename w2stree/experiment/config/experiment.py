@@ -16,7 +16,7 @@ from w2stree.experiment.config.model import (
 from w2stree.experiment.config.sampling import Samplings
 from w2stree.experiment.config.tasks import TasksSection
 from w2stree.experiment.methods.method import Method
-from w2stree.experiment.section import Positive, Section, laid_over
+from w2stree.experiment.section import Positive, Section, Whole, laid_over
 from w2stree.forest.forest import Forest
 from w2stree.forest.merging import Merging
 from w2stree.forest.search import SearchResult
@@ -42,7 +42,7 @@ class SearchSection(Section):
     exploration: Annotated[float, Field(ge=0)] = 1.41
     stop_arm: bool = True
     backup: Literal["mean", "max"] = "mean"
-    min_visits: Annotated[int, Field(ge=0)] = 0
+    min_visits: Whole = 0
     num_paths: Positive = 1
     patience: Positive | None = None
 
@@ -65,7 +65,7 @@ class Config(Section):
     known_methods: ClassVar[tuple[Method, ...]] = ()
 
     name: str
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Whole = 0
     num_threads: Positive = 2
     max_length: Positive = 2048
     tokenizer: TokenizerSection = TokenizerSection()

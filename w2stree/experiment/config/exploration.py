@@ -9,9 +9,8 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from w2stree.experiment.config.environment import EnvironmentSection
 from w2stree.experiment.config.policy import PolicySection, decoded_for
 from w2stree.experiment.config.sampling import Samplings
-from w2stree.experiment.config.tasks import Seed
 from w2stree.experiment.listed_actions import unlisted
-from w2stree.experiment.section import Positive, Section
+from w2stree.experiment.section import Positive, Section, Whole
 from w2stree.forest.merging import Merging
 from w2stree.rollouts.branching import Criterion
 from w2stree.rollouts.exploration import Budget
@@ -25,7 +24,7 @@ class ExploredTasksSection(Section):
 
     split: Literal["train", "dev", "test"] = "train"
     count: Positive
-    seed: Seed = 0
+    seed: Whole = 0
     distinct: bool = True
 
 
@@ -42,7 +41,7 @@ class ExplorationConfig(Section):
     shipped_in: ClassVar[str] = "configs/explorations"
 
     name: str
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Whole = 0
     environment: EnvironmentSection
     tasks: ExploredTasksSection
     instruction: str = ""

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from w2stree.environments.options import Options
 from w2stree.errors import InvalidInput
-from w2stree.experiment.section import Fraction, Positive, Section, laid_over
+from w2stree.experiment.section import Fraction, Positive, Section, Whole, laid_over
 from w2stree.policies.expert import ExpertPolicy
 from w2stree.policies.protocol import AsyncPolicy, ModelName, Policy
 from w2stree.policies.random import RandomPolicy
@@ -117,7 +117,7 @@ class OpenAISection(ModelPolicySection):
     api_key_env: str | None = None
     tokenizer: Path | None = None
     timeout_s: Annotated[float, Field(gt=0)] = 120.0
-    max_retries: Annotated[int, Field(ge=0)] = 5
+    max_retries: Whole = 5
     decoding: Decoding = _SERVED
 
     @model_validator(mode="after")

@@ -8,9 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator, model_validator
 
 from w2stree.errors import InvalidInput
-from w2stree.experiment.section import Positive, Section
-
-Seed = Annotated[int, Field(ge=0)]
+from w2stree.experiment.section import Positive, Section, Whole
 
 
 class Panel(Section):
@@ -43,10 +41,10 @@ class TasksSection(Section):
     demonstrations: Positive
     demonstrations_from: Path | None = None
     explore: Positive
-    test: Annotated[dict[str, Panel], Field(min_length=1)]
+    test: Annotated[dict[Annotated[str, Field(min_length=1)], Panel], Field(min_length=1)]
     test_split: str | None = Field(default=None, exclude=True)
     dev: Panel | None = None
-    seed: Seed = 0
+    seed: Whole = 0
     distinct: bool = True
 
     def panels(self) -> dict[str, Panel]:
