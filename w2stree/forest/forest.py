@@ -14,10 +14,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Literal
 
 from w2stree import _core
 from w2stree.forest.batch import batch_of
@@ -25,6 +22,7 @@ from w2stree.forest.file import check_trajectories, packed, save_forest
 from w2stree.forest.growth import grow
 from w2stree.forest.merges import ObservationMerge
 from w2stree.forest.merging import Merging
+from w2stree.forest.node_columns import NodeColumns
 from w2stree.forest.pairs import (
     PreferencePairs,
     Strategy,
@@ -44,22 +42,8 @@ from w2stree.forest.tree import Tree
 from w2stree.trajectories.returns import ReturnRange
 from w2stree.trajectories.trajectory import Trajectory
 
-NODE_COLUMNS = (
-    "parent",
-    "action_id",
-    "observation_id",
-    "depth",
-    "subtree_end",
-    "num_children",
-    "num_actions",
-    "num_trajectories",
-    "num_terminal",
-    "first_trajectory",
-    "return_sum",
-)
 
-
-class Forest(Mapping[str, Tree]):
+class Forest(NodeColumns, Mapping[str, Tree]):
     """A frozen forest; make one with `build_forest`. A mapping task_id -> `Tree`.
 
     Trees are views, so a forest equals itself and no other one: compare `digest()`s.
@@ -72,7 +56,6 @@ class Forest(Mapping[str, Tree]):
     """
 
     __slots__ = (
-        "_columns",
         "_tree_ids",
         "actions",
         "num_errors",
@@ -82,9 +65,9 @@ class Forest(Mapping[str, Tree]):
     )
 
     def __init__(self, parts: ForestParts) -> None:
+        super().__init__(parts.core)
         self.parts = parts
         """The parts it is made of, for the modules beside this one."""
-        self._columns: dict[str, NDArray[Any]] = {}
         self._tree_ids: dict[str, int] | None = None
         self.task_ids = parts.task_ids
         """Task of each tree, in order of first appearance."""
@@ -148,119 +131,6 @@ class Forest(Mapping[str, Tree]):
             f"Forest({len(self)} trees, {len(self.trajectories)} trajectories, "
             f"{self.num_nodes} nodes)"
         )
-
-    @property
-    def core(self) -> _core.Forest:
-        """The core's forest, for calls into `w2stree._core`."""
-        return self.parts.core
-
-    def _column(self, name: str) -> NDArray[Any]:
-        """An array the core writes out, once."""
-        if name not in self._columns:
-            self._columns[name] = getattr(self.core, name)()
-        return self._columns[name]
-
-    @property
-    def num_nodes(self) -> int:
-        """Nodes of all trees, roots included."""
-        return self.core.num_nodes
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the arrays held now: what the core holds, and those written out so far.
-        Texts and trajectories are not counted."""
-        return self.core.num_bytes + sum(column.nbytes for column in self._columns.values())
-
-    @property
-    def root(self) -> NDArray[np.int32]:
-        """`[num_trees]` root node of each tree."""
-        return self._column("root_node")
-
-    @property
-    def parent(self) -> NDArray[np.int32]:
-        """`[num_nodes]` parent node; -1 at roots."""
-        return self._column("node_parent")
-
-    @property
-    def subtree_end(self) -> NDArray[np.int32]:
-        """`[num_nodes]` one past the last node of the subtree."""
-        return self._column("node_subtree_end")
-
-    @property
-    def action_id(self) -> NDArray[np.int32]:
-        """`[num_nodes]` action on the edge into the node; -1 at roots."""
-        return self.core.action_id
-
-    @property
-    def observation_id(self) -> NDArray[np.int32]:
-        """`[num_nodes]` observation that answered it; -1 at roots."""
-        return self.core.observation_id
-
-    @property
-    def depth(self) -> NDArray[np.int32]:
-        """`[num_nodes]` steps from the root."""
-        return self._column("node_depth")
-
-    @property
-    def num_children(self) -> NDArray[np.int32]:
-        """`[num_nodes]` children."""
-        return self._column("node_num_children")
-
-    @property
-    def num_actions(self) -> NDArray[np.int32]:
-        """`[num_nodes]` distinct actions among the children."""
-        return self._column("node_num_actions")
-
-    @property
-    def num_trajectories(self) -> NDArray[np.int32]:
-        """`[num_nodes]` trajectories through the node, those ending there included."""
-        return self._column("node_num_trajectories")
-
-    @property
-    def num_terminal(self) -> NDArray[np.int32]:
-        """`[num_nodes]` trajectories that end exactly there."""
-        return self._column("node_num_terminal")
-
-    @property
-    def first_trajectory(self) -> NDArray[np.int32]:
-        """`[num_nodes]` where the node's slice of `trajectory_order` begins."""
-        return self._column("node_first_trajectory")
-
-    @property
-    def return_sum(self) -> NDArray[np.float64]:
-        """`[num_nodes]` sum of returns over the trajectories through it, in input order."""
-        return self._column("node_return_sum")
-
-    @property
-    def end_node(self) -> NDArray[np.int32]:
-        """`[num_trajectories]` node where each trajectory ends."""
-        return self._column("end_node")
-
-    @property
-    def trajectory_order(self) -> NDArray[np.int32]:
-        """`[num_trajectories]` trajectory indices by end node, ties in input order."""
-        return self.core.trajectory_order
-
-    @property
-    def total_return(self) -> NDArray[np.float64]:
-        """`[num_trajectories]` final scores."""
-        return self.core.total_return
-
-    @property
-    def is_decision_divergence(self) -> NDArray[np.bool_]:
-        """`[num_nodes]` trajectories chose different actions here."""
-        return self.num_actions >= 2
-
-    @property
-    def is_environment_divergence(self) -> NDArray[np.bool_]:
-        """`[num_nodes]` some action was answered differently: luck, no pair."""
-        return self.num_children > self.num_actions
-
-    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        """The arrays by node as an Arrow stream, nothing copied: `pyarrow.table(forest)`,
-        `polars.DataFrame(forest)`. Row n is node n; `actions` and `observations` have the texts.
-        """
-        return _core.export_arrow({name: getattr(self, name) for name in NODE_COLUMNS})
 
     def path_to(self, node: int) -> list[int]:
         """Nodes from the root to `node`, both included. O(depth)."""

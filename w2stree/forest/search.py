@@ -8,13 +8,14 @@ a descent:                  root ─ argmax ─ argmax ─ … ─ STOP or a lea
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from w2stree import _core
 from w2stree.errors import InvalidInput
+from w2stree.forest.columns import Columns
 from w2stree.forest.ranges import check_range_of
 from w2stree.forest.threads import num_threads_or_all
 from w2stree.trajectories.returns import UNIT, ReturnRange
@@ -51,7 +52,7 @@ class SearchResult:
         self, forest: Forest, core: _core.SearchResult, return_range: ReturnRange = UNIT
     ) -> None:
         self._core = core
-        self._columns: dict[str, NDArray[Any]] = {}
+        self._columns = Columns(lambda name: getattr(core, name)(forest.core))
         self.forest = forest
         self.return_range = return_range
         """What returns were taken to lie in."""
@@ -61,36 +62,30 @@ class SearchResult:
         """The core's result, to continue from."""
         return self._core
 
-    def _column(self, name: str) -> NDArray[Any]:
-        """An array the core writes out, once."""
-        if name not in self._columns:
-            self._columns[name] = getattr(self._core, name)(self.forest.core)
-        return self._columns[name]
-
     @property
     def visit_count(self) -> NDArray[np.int64]:
         """`[num_nodes]` c of Eq. 7."""
-        return self._column("node_visit_count")
+        return self._columns["node_visit_count"]
 
     @property
     def value_sum(self) -> NDArray[np.float64]:
         """`[num_nodes]` r of Eq. 7: values backed up, summed in the order of the descents."""
-        return self._column("node_value_sum")
+        return self._columns["node_value_sum"]
 
     @property
     def value_max(self) -> NDArray[np.float64]:
         """`[num_nodes]` greatest value backed up; -inf where no descent came."""
-        return self._column("node_value_max")
+        return self._columns["node_value_max"]
 
     @property
     def stop_visit_count(self) -> NDArray[np.int64]:
         """`[num_nodes]` descents that ended at the node."""
-        return self._column("node_stop_visit_count")
+        return self._columns["node_stop_visit_count"]
 
     @property
     def stop_value_sum(self) -> NDArray[np.float64]:
         """`[num_nodes]` values of those descents."""
-        return self._column("node_stop_value_sum")
+        return self._columns["node_stop_value_sum"]
 
     @property
     def num_simulations(self) -> NDArray[np.int64]:
@@ -100,7 +95,7 @@ class SearchResult:
     @property
     def best_end_node(self) -> NDArray[np.int32]:
         """`[num_trees]` node where the greedy path ends."""
-        return self._column("best_end_node")
+        return self._columns["best_end_node"]
 
     @property
     def best_trajectory(self) -> NDArray[np.int32]:
@@ -116,7 +111,7 @@ class SearchResult:
     @property
     def path_end_node(self) -> NDArray[np.int32]:
         """`[number of paths]` node where it ends."""
-        return self._column("path_end_node")
+        return self._columns["path_end_node"]
 
     @property
     def path_trajectory(self) -> NDArray[np.int32]:

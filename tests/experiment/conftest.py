@@ -1,0 +1,12 @@
+"""Where the tests of an experiment run."""
+
+from __future__ import annotations
+
+import pytest
+from support.treasure_hunters import EXAMPLE
+
+
+@pytest.fixture
+def the_example_s_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(EXAMPLE.parent)
+    monkeypatch.setenv("PYTHONPATH", str(EXAMPLE.parents[1] / "tests"))

@@ -1,0 +1,102 @@
+"""The OpenAI-compatible policy with a tokenizer of its own: ids asked for, chosen and kept."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+pytest.importorskip("openai")
+
+from support.chat_server import Answer, Handler, ask, episode, good, policy, serving
+from support.tokenizers import byte_level
+
+from w2stree.errors import InvalidInput
+from w2stree.policies.protocol import Sampling
+from w2stree.turns.decoding import Decoding
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Any:
+    pytest.importorskip("transformers")
+    return byte_level()
+
+
+def completes(*choices: list[int], finish_reason: str = "stop", logprob: float = -0.5) -> Answer:
+    """Answers with these ids, one list a request; the last one for ever."""
+    left = list(choices)
+
+    def answer(handler: Handler, body: dict[str, Any]) -> None:
+        ids = left.pop(0) if len(left) > 1 else left[0]
+        scores = {"token_logprobs": [logprob] * len(ids), "tokens": [], "text_offset": []}
+        choice = {
+            "index": 0, "text": "", "finish_reason": finish_reason, "token_ids": ids,
+            "logprobs": scores,
+        }  # fmt: skip
+        body = {"id": "1", "object": "text_completion", "choices": [choice]}
+        handler.send(json.dumps(body).encode())
+
+    return answer
+
+
+def test_a_choice_is_made_token_by_token_among_allowed_ids(tokenizer: Any) -> None:
+    go, north, end = (
+        tokenizer.convert_tokens_to_ids(token) for token in ("Ġgo", "Ġnorth", "<|im_end|>")
+    )
+    thought = tokenizer(" no.\nAction:")["input_ids"]  # the server stops late
+    with serving(completes(thought, [go], [north])) as server:
+        agent = policy(server, tokenizer=tokenizer, decoding=Decoding("admissible"))
+        running = episode(actions=("go", "go north", "take the key"))
+        turn = asyncio.run(agent.turn(running))
+    assert turn.response == "Thought: no.\nAction: go north"
+    assert turn.token_ids == (*tokenizer(turn.response)["input_ids"], end)
+    assert turn.logprobs is not None
+    sampled = [tokenizer.decode(i) for i, p in zip(turn.token_ids, turn.logprobs, strict=True) if p]
+    assert "".join(sampled) == " no.\n go north", "the rest left no choice"
+    said, first, second = server.requests
+    assert said["stop"] == ["\n"]
+    assert said["max_tokens"] == 64
+    assert said["stop_token_ids"] == [0, end], "the model's own end and the template's"
+    assert "allowed_token_ids" not in said
+    assert first["max_tokens"] == second["max_tokens"] == 1
+    assert go in first["allowed_token_ids"]
+    assert {0, end, north} <= set(second["allowed_token_ids"]), "the turn may end here"
+    assert second["prompt"] == [*first["prompt"], go]
+    assert len({request["seed"] for request in server.requests}) == 3
+
+
+def test_a_server_that_ignores_the_choice_ends_the_run(tokenizer: Any) -> None:
+    with (
+        serving(completes([5])) as server,
+        pytest.raises(InvalidInput, match="ignores allowed_token_ids"),
+    ):
+        ask(policy(server, tokenizer=tokenizer, decoding=Decoding("admissible", thought=False)))
+
+
+def test_a_choice_needs_the_tokenizer() -> None:
+    with serving(good) as server, pytest.raises(InvalidInput, match=r"give .*`tokenizer`"):
+        policy(server, decoding=Decoding("admissible"))
+
+
+def test_ids_end_with_the_model_s_own_mark_or_at_the_limit(tokenizer: Any) -> None:
+    said = tokenizer("Action: go")["input_ids"]
+    end = tokenizer.convert_tokens_to_ids("<|im_end|>")
+    with serving(completes([*said, tokenizer.eos_token_id], said, said * 9)) as server:
+        agent = policy(server, tokenizer=tokenizer, decoding=Decoding(max_new_tokens=8))
+        own, unsaid, cut = ask(agent, "1", "2", "3")
+    assert own.response == unsaid.response == "Action: go"
+    assert own.token_ids == unsaid.token_ids == (*said, end)
+    assert cut.token_ids == (*(said * 9)[:8], end)
+
+
+def test_scores_are_kept_whole_or_not_at_all_and_greedy_ones_are_certain(tokenizer: Any) -> None:
+    said = [*tokenizer("Action: go")["input_ids"], tokenizer.convert_tokens_to_ids("<|im_end|>")]
+    with serving(completes(said, logprob=float("-inf"))) as server:
+        (turn,) = ask(policy(server, tokenizer=tokenizer))
+        assert (turn.token_ids, turn.logprobs) == (tuple(said), None)
+        greedy = replace(episode(), sampling=Sampling(temperature=0.0))
+        turn = asyncio.run(policy(server, tokenizer=tokenizer).turn(greedy))
+        assert turn.logprobs == (0.0,) * len(said)
