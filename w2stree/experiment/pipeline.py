@@ -56,7 +56,7 @@ def run_experiment(
     `RunDirectoryError` where another configuration made `run_dir`, `InvalidInput` and
     `MissingDependency` before any stage runs where that can be known.
     """
-    context = Context(config, run_dir, bar or Silent())
+    context = Context(config, run_dir, bar or Silent(), chooses_anew="tasks" in force)
     with contextlib.closing(context):
         listed = stages(context)
         _check_forced(force, [spec.name for spec, _ in listed])

@@ -31,11 +31,15 @@ TASKS_FILE = "tasks.json"
 
 @dataclass(slots=True)
 class Context:
-    """One run: `run_dir/<stage>` holds a finished stage's files."""
+    """One run: `run_dir/<stage>` holds a finished stage's files.
+
+    `chooses_anew`: the tasks that an earlier session recorded do not count.
+    """
 
     config: Config
     run_dir: Path
     bar: Bar = field(default_factory=Silent)
+    chooses_anew: bool = False
     _resources: ExitStack = field(default_factory=ExitStack)
     _pool: EnvironmentPool | None = None
     _forest: Forest | None = None
@@ -88,7 +92,7 @@ class Context:
         """
         if self._parts is None:
             file = self.run_dir / "tasks" / TASKS_FILE
-            record = read_json(file) if file.is_file() else {}
+            record = read_json(file) if file.is_file() and not self.chooses_anew else {}
             is_of_this = record.get("demonstrations_from") == self._hash_of_demonstrated()
             self._parts = Parts.from_record(record) if record and is_of_this else self._choose()
         return self._parts
