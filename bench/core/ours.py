@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 import w2stree
 import w2stree.forest
 from bench.core.workloads import Workload
-from w2stree.forest.forest import NODE_COLUMNS
+from w2stree.forest.node_columns import NODE_COLUMNS
 
 Forest = Any
 Arrays = dict[str, NDArray[Any]]

@@ -45,6 +45,19 @@ def test_a_log_gets_a_line_every_ten_seconds_and_the_last(
     )
 
 
+def test_turns_without_an_action_are_told_of(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock()
+    with Bars(clock=clock) as bars, bars.steps("explore episodes") as update:
+        clock.now = 2.0
+        update(1, 2, {"num_unparsed": 0})
+        clock.now = 60.0
+        update(2, 2, {"num_unparsed": 3})
+    assert capsys.readouterr().err == (
+        "1/2 explore episodes  0:00:02 left\n"
+        "2/2 explore episodes  3 turns without action  0:00:00 left\n"
+    )
+
+
 def test_a_trainers_steps_have_their_loss(capsys: pytest.CaptureFixture[str]) -> None:
     clock = Clock()
     with Bars(clock=clock) as bars, bars.steps("sft_weak steps") as update:

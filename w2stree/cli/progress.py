@@ -63,13 +63,16 @@ class Bars:
 
     @contextmanager
     def steps(self, what: str) -> Iterator[Callable[[int, int, Mapping[str, float]], None]]:
-        """Show `done` of `total`, the time left and, among the metrics, the loss."""
+        """Show `done` of `total`, the time left and, among the metrics, the loss, and how many
+        turns had no action where any had none."""
         started = self._clock()
         with self.line(what) as show:
 
             def update(done: int, total: int, metrics: Mapping[str, float]) -> None:
                 seconds = self._clock() - started
                 words = [f"loss {metrics['loss']:.3f}"] if "loss" in metrics else []
+                if metrics.get("num_unparsed"):
+                    words.append(f"{metrics['num_unparsed']:.0f} turns without action")
                 words += [left(seconds / done * (total - done))] if done else []
                 show(done, total, "  ".join(words))
 

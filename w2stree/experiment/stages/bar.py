@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 class Update(Protocol):
-    """Told of progress: `done` of `total`, and a trainer's metrics."""
+    """Told of progress: `done` of `total`, and figures (a loss, turns without an action)."""
 
     def __call__(self, done: int, total: int, metrics: Mapping[str, float], /) -> None: ...
 

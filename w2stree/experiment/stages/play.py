@@ -77,7 +77,11 @@ def explore(context: Context, out: StageWriter) -> None:
             context.pool(),
             weak.policy,
             instruction=context.config.prompt.instruction,
-            progress=lambda state: update(state.num_settled, state.num_planned, {}),
+            progress=lambda state: update(
+                state.num_settled,
+                state.num_planned,
+                {"num_unparsed": sum(tally.num_unparsed for tally in state.tallies.values())},
+            ),
         ).play(wanted)
     seconds = time.perf_counter() - started
     record(out, read_trajectories(path))
