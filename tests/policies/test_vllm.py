@@ -256,7 +256,6 @@ from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.environments.textworld_express import TextWorldExpress
 from w2stree.policies.vllm import VllmPolicy
 from w2stree.policies.protocol import Sampling
-from w2stree.policies.transformers import TransformersPolicy
 from w2stree.rollouts.rollout import EpisodePlan, rollout
 from w2stree.trajectories.files import write_trajectories
 from w2stree.turns.decoding import Decoding
