@@ -10,6 +10,7 @@ import functools
 import re
 from typing import Any
 
+from support.tokenizers import sentencepiece_decoder
 from tokenizers import (
     AddedToken,
     Regex,
@@ -100,14 +101,7 @@ def sentencepiece(
         )
     else:
         bpe.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=False)
-    bpe.decoder = decoders.Sequence(
-        [
-            decoders.Replace("▁", " "),
-            decoders.ByteFallback(),
-            decoders.Fuse(),
-            decoders.Strip(" ", 1, 0),
-        ]
-    )
+    bpe.decoder = sentencepiece_decoder()
     bpe.model = _trained_on_words().model
     bpe.add_special_tokens(["<unk>", "<s>", "</s>", *marks])
     return PreTrainedTokenizerFast(

@@ -12,6 +12,19 @@ from transformers import AutoModelForCausalLM
 VOCABULARY = 97
 WINDOW = 16
 
+_DEEPSEEK: dict[str, Any] = {
+    "q_lora_rank": 16,
+    "kv_lora_rank": 16,
+    "head_dim": 8,
+    "qk_rope_head_dim": 8,
+    "qk_nope_head_dim": 8,
+    "v_head_dim": 16,
+    "n_routed_experts": 4,
+    "n_group": 1,
+    "topk_group": 1,
+    "num_experts_per_tok": 2,
+    "moe_intermediate_size": 16,
+}
 _SLIDING_AND_FULL = {
     "sliding_window": WINDOW,
     "layer_types": ["sliding_attention", "full_attention"],
@@ -86,17 +99,7 @@ SIDE_BY_SIDE = {
     "phi3": _modern("Phi3Config", sliding_window=WINDOW),
     "deepseek_v3": _modern(
         "DeepseekV3Config",
-        q_lora_rank=16,
-        kv_lora_rank=16,
-        head_dim=8,
-        qk_rope_head_dim=8,
-        qk_nope_head_dim=8,
-        v_head_dim=16,
-        n_routed_experts=4,
-        n_group=1,
-        topk_group=1,
-        num_experts_per_tok=2,
-        moe_intermediate_size=16,
+        **_DEEPSEEK,
         first_k_dense_replace=1,
     ),
     "gpt2": _other("GPT2Config", **_GPT),
@@ -160,17 +163,7 @@ ONE_AT_A_TIME = {
 REFUSED = {
     "deepseek_v32": _modern(
         "DeepseekV32Config",
-        q_lora_rank=16,
-        kv_lora_rank=16,
-        head_dim=8,
-        qk_rope_head_dim=8,
-        qk_nope_head_dim=8,
-        v_head_dim=16,
-        n_routed_experts=4,
-        n_group=1,
-        topk_group=1,
-        num_experts_per_tok=2,
-        moe_intermediate_size=16,
+        **_DEEPSEEK,
         index_n_heads=2,
         index_head_dim=16,
     ),

@@ -44,14 +44,10 @@ def byte_level(*, vocab_size: int = 330, template: str = CHATML) -> Any:
     return tokenizer
 
 
-def sentencepiece(*, has_bytes: bool = True) -> Any:
-    """As Llama 2 and Zephyr: `▁` is a space, one is put before a text; bytes for the rest."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast
+def sentencepiece_decoder() -> Any:
+    from tokenizers import decoders
 
-    bpe = Tokenizer(models.BPE(unk_token="<unk>"))
-    bpe.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=True)
-    bpe.decoder = decoders.Sequence(
+    return decoders.Sequence(
         [
             decoders.Replace("▁", " "),
             decoders.ByteFallback(),
@@ -59,6 +55,16 @@ def sentencepiece(*, has_bytes: bool = True) -> Any:
             decoders.Strip(" ", 1, 0),
         ]
     )
+
+
+def sentencepiece(*, has_bytes: bool = True) -> Any:
+    """As Llama 2 and Zephyr: `▁` is a space, one is put before a text; bytes for the rest."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    bpe = Tokenizer(models.BPE(unk_token="<unk>"))
+    bpe.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=True)
+    bpe.decoder = sentencepiece_decoder()
     marks = ["<unk>", "<s>", "</s>"]
     trainer = trainers.BpeTrainer(vocab_size=120, special_tokens=marks, show_progress=False)
     # As in the real ones, no word begins with a line break: that would melt into the prompt's.
