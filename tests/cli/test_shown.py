@@ -147,6 +147,17 @@ def test_refusals_of_files_and_words(played: Path) -> None:
     assert w2stree(played, "envs").returncode == 0
 
 
+def test_an_unexpected_error_and_a_warning(tmp_path: Path) -> None:
+    program = (
+        "import warnings\nfrom w2stree.cli.app import main\nmain(['envs'])\n"
+        f"warnings.warn({CODES!r})\nraise ValueError({CODES!r})"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, cwd=tmp_path)
+    told = ran.stderr.decode()
+    refuse_hidden(told)
+    assert r"warning: \x1b]0;title" in told and r"ValueError: \x1b]0;title" in told
+
+
 def test_a_live_terminal_is_not_commanded_either(played: Path) -> None:
     """Rich draws there, by codes of its own: none of the game's is among them."""
     leader, follower = pty.openpty()
