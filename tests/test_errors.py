@@ -23,6 +23,7 @@ from w2stree.errors import (
     MissingDependency,
     ModelFailure,
     RunDirectoryError,
+    ServerUnreachable,
 )
 
 EXIT_STATUS = {
@@ -36,6 +37,7 @@ EXIT_STATUS = {
     ExplorationFailure: 1,
     ModelFailure: 1,
     ContextExceeded: 1,
+    ServerUnreachable: 1,
 }
 
 

@@ -9,7 +9,8 @@ Error                        exit_status 2: the user can mend it
 ├── EnvironmentFailure       exit_status 1: something outside failed
 ├── ExplorationFailure       exit_status 1
 └── ModelFailure             exit_status 1
-    └── ContextExceeded      ends the episode as truncated
+    ├── ContextExceeded      ends the episode as truncated
+    └── ServerUnreachable    nothing was asked: it says nothing about a sample
 
 `exit_status` is what the command line ends with. The first three classes are the core's own:
 C++ and Python raise the same ones.
@@ -33,6 +34,7 @@ __all__ = [
     "RowWarning",
     "RowsTooLong",
     "RunDirectoryError",
+    "ServerUnreachable",
     "TurnsWithoutAction",
 ]
 
@@ -62,6 +64,11 @@ class ModelFailure(Error, RuntimeError):  # noqa: N818 (as EnvironmentFailure)
 class ContextExceeded(ModelFailure):
     """The next turn does not fit the model's positions. It ends the episode as truncated: what
     was played counts."""
+
+
+class ServerUnreachable(ModelFailure):
+    """No connection to the model's server could be made: refused, no such host, no way to it, or
+    no TLS between us. Nothing was asked, so that nothing is known of the sample either."""
 
 
 class JournalError(Error, RuntimeError):

@@ -244,6 +244,7 @@ class OpenAIPolicy:
         usage = getattr(reply, "usage", None)
         counted = getattr(usage, "completion_tokens", None)
         self.num_generated_tokens += len(ids) if ids else counted or 0
+        has_count = isinstance(counted, int) and counted >= 0
         logprobs = getattr(choice, "logprobs", None)
         given = [token.logprob for token in (logprobs and logprobs.content) or ()]
         scores = _scores(ids or given, given)
@@ -254,6 +255,7 @@ class OpenAIPolicy:
             tuple(scores) if fits else None,
             tool_calls,
             is_cut=is_cut,
+            num_tokens=counted if has_count and not ids else None,
         )
 
 

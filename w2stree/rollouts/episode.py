@@ -72,6 +72,8 @@ class RunningEpisode:
         self.episode = Episode(key, (), plan.sampling, plan.rng(), [], list(plan.prefix))
         self._score = 0.0
         self._raw_score: float | None = None
+        self._counts: list[int | None] = []  # tokens of each of its own turns
+        self._has_all_ids = True
 
     def begin(self, *, with_expert: bool) -> Exchange:
         """Reset, fetch the expert's turns where they are wanted, go to the prefix's end."""
@@ -96,6 +98,8 @@ class RunningEpisode:
 
     def advance(self, turn: AgentTurn) -> Exchange:
         """Play the turn. One without an action costs a step and is told so."""
+        self._counts.append(turn.num_tokens if turn.token_ids is None else len(turn.token_ids))
+        self._has_all_ids &= turn.token_ids is not None
         action = self.episode.action(turn)
         observation, reward, terminated, truncated, info = yield "step", action or ""
         self.episode.steps.append(
@@ -113,6 +117,12 @@ class RunningEpisode:
         self.episode.admissible_actions = info["admissible_actions"]
         self._score_by(info)
         return "done" if terminated else "truncated" if truncated else None
+
+    @property
+    def _num_tokens(self) -> int | None:
+        """Sampled tokens of its own turns; None where their ids say it, or nothing does."""
+        counts = [count for count in self._counts if count is not None]
+        return sum(counts) if not self._has_all_ids and len(counts) == len(self._counts) else None
 
     def fail(self, failure: ModelFailure) -> Status:
         """The model has no next turn. What was played before its last position counts."""
@@ -153,6 +163,7 @@ class RunningEpisode:
                 error=self.error,
                 truncated_by=self._truncated_by,
                 raw_return=self._raw_score,
+                num_tokens=self._num_tokens,
             ),
         )
 

@@ -3,7 +3,8 @@
 plan     sample_index attempt seed prefix_length
 sampling temperature top_p model                      ──> a trajectory
 policy   policy tokenizer              what ended it: error, truncated_by
-                                       and its score: raw_return
+                                       its score: raw_return
+                                       its length: num_tokens
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ _READ: dict[str, Any] = {
     "error": fields.text,
     "truncated_by": fields.text,
     "raw_return": fields.number,
+    "num_tokens": fields.integer,
 }
-_SINCE_0_1_0 = ("truncated_by", "raw_return")
+_SINCE_0_1_0 = ("truncated_by", "raw_return", "num_tokens")
 _NEVER_NONE = ("attempt", "prefix_length")
 
 
@@ -43,6 +45,8 @@ class Origin:
     `truncated_by`: what ended a truncated one, where it was not its step limit.
     `raw_return`: the environment's own score, only where its adapter cut it to get `total_return`
     into [0, 1].
+    `num_tokens`: how many tokens were sampled for its own steps, only where some of these have no
+    ids to count and the server said how many.
 
     Raises `InvalidInput` naming the field of another type.
     """
@@ -59,6 +63,7 @@ class Origin:
     error: str | None = None
     truncated_by: str | None = None
     raw_return: float | None = None
+    num_tokens: int | None = None
 
     def __post_init__(self) -> None:
         for name, read in _READ.items():
