@@ -103,7 +103,9 @@ def test_other_lines_that_are_no_json_are_not_to_be_deleted(bad: str, tmp_path: 
     file = tmp_path / "t.jsonl"
     for lines in (f"{bad}\n{FULL.to_json()}\n", f"{FULL.to_json()}\n{bad}\n"):
         file.write_text(lines, encoding="utf-8")
-        with pytest.raises(InvalidInput, match=r"t\.jsonl:\d: .*expected ") as caught:
+        with pytest.raises(
+            InvalidInput, match=r"t\.jsonl:\d: (not valid JSON|no JSON-lines file)"
+        ) as caught:
             read_trajectories(file)
         assert "delete" not in str(caught.value)
 
@@ -149,7 +151,7 @@ STEP = {"action": "go", "observation": "ok"}
         ({"total_return": "1"}, "total_return is '1'; expected a finite number"),
         ({"total_return": 10**400}, "total_return is 1000.*expected a finite number"),
         ({"total_return": True}, "total_return is True; expected a finite number"),
-        ({"total_return": float("nan")}, "total_return is nan; expected a finite number"),
+        ({"total_return": float("nan")}, r"NaN at column \d+ is no number of JSON"),
         ({"status": "success"}, "status is 'success'; use one of"),
         ({"status": ["done"]}, "status is list; expected a string"),
         ({"prompt": "hi"}, "prompt is str; expected an array"),
@@ -181,7 +183,9 @@ def test_malformed_records_name_the_field(change: dict, message: str) -> None:
 
 @pytest.mark.parametrize("line", ["1" * 5000, "[" * 100_000])
 def test_json_beyond_the_parser(line: str) -> None:
-    with pytest.raises(InvalidInput, match=r"^runs/x\.jsonl:7: not readable"):
+    with pytest.raises(
+        InvalidInput, match=r"^runs/x\.jsonl:7: (has a number of|nested deeper than)"
+    ):
         Trajectory.from_json(line, where="runs/x.jsonl:7")
 
 
