@@ -28,7 +28,12 @@ from w2stree.environments.hosting.guardian import start_guardian
 from w2stree.environments.hosting.limits import Limits
 from w2stree.environments.hosting.replay import with_snapshots
 from w2stree.environments.protocol import Environment, SnapshotEnvironment
-from w2stree.errors import EnvironmentFailure, InvalidInput, MissingDependency
+from w2stree.errors import (
+    EnvironmentFailure,
+    EnvironmentNotStarted,
+    InvalidInput,
+    MissingDependency,
+)
 
 # Raised by the child as themselves: the user's mistake, not the environment's failure.
 _USER_ERRORS = (InvalidInput, MissingDependency)
@@ -45,7 +50,8 @@ class EnvironmentProcess:
     `EnvironmentFailure` when the child dies, answers with an exception, is not up within
     `limits.start_deadline_s` of its start, does not answer within `limits.deadline_s` of the
     request, or when its group's resident memory exceeds `limits.memory_limit_mb` (sampled four
-    times a second); the child is then killed with everything it started.
+    times a second); the child is then killed with everything it started. Until the child is up it
+    is `EnvironmentNotStarted`.
 
     A fresh child replaces it at the reset after `limits.max_episodes` resets: some engines leak.
     """
@@ -91,7 +97,10 @@ class EnvironmentProcess:
     def receive(self) -> Any:
         if not self._is_ready:
             # The first reply answers the constructor: its error names the user's mistake.
-            self._reply(self._start_due, self._limits.start_deadline_s)
+            try:
+                self._reply(self._start_due, self._limits.start_deadline_s)
+            except EnvironmentFailure as failure:
+                raise EnvironmentNotStarted(str(failure)) from None
             self._is_ready = True
             self._due = time.monotonic() + self._limits.deadline_s
         return self._reply(self._due, self._limits.deadline_s)
