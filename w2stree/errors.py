@@ -36,6 +36,7 @@ __all__ = [
     "RowWarning",
     "RowsTooLong",
     "RunDirectoryError",
+    "SamplesUnfinished",
     "ServerUnreachable",
     "TurnsWithoutAction",
 ]
@@ -108,6 +109,10 @@ class RowWarning(UserWarning):
 
 class RowsTooLong(UserWarning):
     """Rows exceed `max_length` tokens and are left out of training: mostly long runs, failures."""
+
+
+class SamplesUnfinished(UserWarning):
+    """Samples of an exploration ended in errors alone: the others teach, these are not there."""
 
 
 class TurnsWithoutAction(UserWarning):

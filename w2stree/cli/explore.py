@@ -8,6 +8,7 @@ RUN_DIR/episodes.journal    every finished attempt; `w2stree tree RUN_DIR` reads
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -20,7 +21,7 @@ from w2stree.cli.extra import needs
 from w2stree.cli.parameters import Overrides, RunDir
 from w2stree.cli.progress import Bars, left
 from w2stree.cli.summary import MOST_ROWS, print_summary
-from w2stree.errors import ExplorationFailure
+from w2stree.errors import ExplorationFailure, SamplesUnfinished
 from w2stree.shorten import visible
 
 if TYPE_CHECKING:
@@ -144,6 +145,7 @@ def _play(
     exploration.plan(plans)
     for line in exploration.outcome().given_up():
         print(f"w2stree: {line}", file=sys.stderr)
+    warnings.simplefilter("ignore", SamplesUnfinished)  # the summary says it
     is_complete = exploration.play(plans)
     if is_complete and config.branching:
         from_roots = [t for t in journal.episodes() if not t.origin.prefix_length]
@@ -182,7 +184,8 @@ def _tasks(
     write_json(file, asdict(chosen))
     if chosen.num_repeated:
         print(
-            f"w2stree: passed over {chosen.num_repeated} tasks that open as another one does",
+            f"w2stree: {'passed over' if tasks.distinct else 'took'} {chosen.num_repeated} tasks "
+            "that open as another one does",
             file=sys.stderr,
         )
     return chosen.task_ids

@@ -19,7 +19,8 @@ _HEADER = ("task", "success", "return", "errors", "truncated", "unparsed", "toke
 def print_summary(exploration: Exploration, *, every_task: bool) -> None:
     """To standard output."""
     tallies = exploration.tallies
-    print_table(_HEADER, _rows(tallies, len(tallies) if every_task else MOST_ROWS))
+    if tallies:
+        print_table(_HEADER, _rows(tallies, len(tallies) if every_task else MOST_ROWS))
     for line in exploration.outcome().in_words():
         print(line)
 

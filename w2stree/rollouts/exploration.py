@@ -24,6 +24,7 @@ from w2stree.errors import (
     ExplorationFailure,
     IdenticalTrajectories,
     InvalidInput,
+    SamplesUnfinished,
     ServerUnreachable,
     TurnsWithoutAction,
 )
@@ -166,8 +167,9 @@ class Exploration:
 
         Warns `IdenticalTrajectories` of tasks whose runs all took the same actions,
         `TurnsWithoutAction` where more than half of the turns had none, `EpisodesCutShort` of
-        episodes that came to the end of what the model can read, and `CutReturns` of returns
-        that did not fit [0, 1]. Raises
+        episodes that came to the end of what the model can read, `CutReturns` of returns
+        that did not fit [0, 1], and `SamplesUnfinished` of samples that ended in errors alone, with
+        their causes (`outcome`). Raises
         `JournalError` where the journal cannot be written, `ExplorationFailure` after
         `MAX_ERRORS_IN_A_ROW` or `MAX_UNPLAYED_IN_A_ROW`, and `InvalidInput` where a budget of
         tokens cannot be counted; what was acknowledged stays.
@@ -186,6 +188,7 @@ class Exploration:
         self._warn_of_missing_actions()
         self._warn_of_episodes_cut_short()
         self._cut_returns.warn()
+        self._warn_of_unfinished_samples()
         return not missing
 
     def spent(self) -> str | None:
@@ -324,6 +327,11 @@ class Exploration:
                 IdenticalTrajectories,
                 stacklevel=3,
             )
+
+    def _warn_of_unfinished_samples(self) -> None:
+        outcome = self.outcome()
+        if outcome.failed:
+            warnings.warn("\n".join(outcome.in_words()), SamplesUnfinished, stacklevel=3)
 
     def _warn_of_missing_actions(self) -> None:
         num_turns = sum(tally.num_turns for tally in self.tallies.values())

@@ -41,12 +41,16 @@ class Outcome:
     def in_words(self, key: str = "max_attempts") -> list[str]:
         """Lines, none where nothing failed and nothing remains; `key` is the setting that allows
         more attempts."""
-        lines = []
+        lines: list[str] = []
         if self.num_errors:
             lines += [
                 f"{self.num_errors} of {self.num_attempts} attempts ended in an error:",
                 *causes_in_words(self.causes, self.num_errors),
             ]
+        if self.failed:
+            lines.append(
+                f"{len(self.failed)} of {self.num_planned} samples were tried and never finished"
+            )
         lines += self.given_up(key)
         if self.num_open:
             lines.append(f"{self.num_open} of {self.num_planned} samples remain to be played")
