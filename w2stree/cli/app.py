@@ -7,11 +7,11 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
-from importlib import metadata
 from typing import Annotated
 
 import typer
 
+import w2stree
 from w2stree.cli import envs
 from w2stree.cli.explore import explore
 from w2stree.cli.run import run
@@ -22,7 +22,7 @@ from w2stree.errors import Error
 
 def _version(is_asked: bool) -> None:
     if is_asked:
-        print(f"w2stree {metadata.version('w2stree')}")
+        print(f"w2stree {w2stree.__version__}")
         raise typer.Exit
 
 
@@ -66,8 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Error as error:
         return _fail(error, error.exit_status)
     except BrokenPipeError:  # whoever reads has seen enough: `w2stree tree RUN | head`
-        with open(os.devnull, "w") as nowhere:  # nor is it told so when what is left is flushed
-            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())  # where the rest is flushed to when we end
         return _PIPE_CLOSED
     except OSError as error:
         return _fail(error, 2)
