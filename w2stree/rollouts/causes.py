@@ -15,7 +15,7 @@ _MOST_KINDS = 1_000
 """Beyond them causes are counted and not told apart: texts that never repeat would fill memory."""
 
 _DETAIL = re.compile(r"[\w.-]*\d[\w.-]*")
-_CODE = re.compile(r"(code|status|HTTP)\W{1,3}$")
+_CODE = re.compile(r"(code|status|HTTP|answers)\W{1,3}$")
 _STDERR = "; it last wrote to stderr:"
 
 
