@@ -26,7 +26,7 @@ LATE_IMPORTS = {
         "rollouts.branching", "rollouts.exploration", "rollouts.task_choice",
         "trajectories.journal",
     },
-    "cli/run.py": {"experiment.config", "experiment.pipeline"},
+    "cli/run.py": {"experiment.config", "experiment.pipeline", "experiment.run_directory"},
     "cli/tree.py": {"forest.build", "forest.file", "forest.merging", "trajectories.files"},
     "cli/verify.py": {"experiment.recorded_run", "rollouts.verification"},
 }  # fmt: skip

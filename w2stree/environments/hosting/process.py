@@ -34,7 +34,7 @@ from w2stree.environments.hosting.messages import (
     encode,
 )
 from w2stree.environments.protocol import Environment, ExpertTurn, Snapshot
-from w2stree.errors import EnvironmentFailure, InvalidInput
+from w2stree.errors import EnvironmentFailure, EnvironmentNotStarted, InvalidInput
 from w2stree.shorten import excerpt, visible
 
 _GRACE_S = 5.0  # to close a JVM, once asked to
@@ -55,7 +55,7 @@ class EnvironmentProcess:
     answers with an exception or with what is no data, is not up within `limits.start_deadline_s`
     of its start, does not answer within `limits.deadline_s` of the request, or when its group's
     resident memory exceeds `limits.memory_limit_mb` (sampled four times a second); the child is
-    then killed with everything it started.
+    then killed with everything it started. Until the child is up it is `EnvironmentNotStarted`.
 
     A fresh child replaces it at the reset after `limits.max_episodes` resets: some engines leak.
     """
@@ -101,7 +101,10 @@ class EnvironmentProcess:
     def receive(self) -> Any:
         if not self._is_ready:
             # The first answer is the constructor's: its error names the user's mistake.
-            self._answer(self._start_due, self._limits.start_deadline_s)
+            try:
+                self._answer(self._start_due, self._limits.start_deadline_s)
+            except EnvironmentFailure as failure:
+                raise EnvironmentNotStarted(str(failure)) from None
             self._is_ready = True
             self._due = time.monotonic() + self._limits.deadline_s
         return _typed(self._asked, self._answer(self._due, self._limits.deadline_s))
