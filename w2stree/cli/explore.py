@@ -7,7 +7,6 @@ RUN_DIR/episodes.journal    every finished attempt; `w2stree tree RUN_DIR` reads
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict
@@ -20,9 +19,9 @@ from w2stree.cli.before_models import before_models
 from w2stree.cli.extra import needs
 from w2stree.cli.parameters import Overrides, RunDir
 from w2stree.cli.progress import Bars, left
+from w2stree.cli.say import say, warn
 from w2stree.cli.summary import MOST_ROWS, print_summary
 from w2stree.errors import ExplorationFailure, SamplesUnfinished
-from w2stree.shorten import visible
 
 if TYPE_CHECKING:
     from w2stree.environments.hosting.pool import EnvironmentPool
@@ -91,7 +90,7 @@ def explore(
     except KeyboardInterrupt:
         if exploration is not None:
             num_kept = exploration.outcome().num_attempts
-            print(f"w2stree: {num_kept:,} episodes are kept in {path}", file=sys.stderr)
+            warn(f"w2stree: {num_kept:,} episodes are kept in {path}")
         raise
     except ExplorationFailure:
         if exploration is not None:
@@ -99,8 +98,8 @@ def explore(
         raise
     print_summary(exploration, every_task=every_task)
     if reason := exploration.spent():
-        print(f"stopped: {reason}; the same command with a larger one goes on")
-    print(f"journal: {path}")
+        say(f"stopped: {reason}; the same command with a larger one goes on")
+    say(f"journal: {path}")
     return 0 if exploration.outcome().is_well else 1
 
 
@@ -144,7 +143,7 @@ def _play(
     plans = plan_episodes(task_ids, samplings, seed=config.seed)
     exploration.plan(plans)
     for line in exploration.outcome().given_up():
-        print(f"w2stree: {line}", file=sys.stderr)
+        warn(f"w2stree: {line}")
     warnings.simplefilter("ignore", SamplesUnfinished)  # the summary says it
     is_complete = exploration.play(plans)
     if is_complete and config.branching:
@@ -183,11 +182,8 @@ def _tasks(
     chosen = choice.take("tasks", tasks.split, tasks.count)
     write_json(file, asdict(chosen))
     if chosen.num_repeated:
-        print(
-            f"w2stree: {'passed over' if tasks.distinct else 'took'} {chosen.num_repeated} tasks "
-            "that open as another one does",
-            file=sys.stderr,
-        )
+        what = "passed over" if tasks.distinct else "took"
+        warn(f"w2stree: {what} {chosen.num_repeated} tasks that open as another one does")
     return chosen.task_ids
 
 
@@ -210,21 +206,19 @@ def describe(progress: Progress) -> str:
             *([f"{num_unparsed} turns without action"] if num_unparsed else []),
             f"{progress.episodes_per_s:.1f}/s",
             left(progress.seconds_left),
-            f"{visible(task_id)}: {tally.num_success}/{tally.num_finished}",
+            f"{task_id}: {tally.num_success}/{tally.num_finished}",
         ]
     )
 
 
 def _say_what_was_repaired(journal: Journal) -> None:
     if journal.num_torn_bytes:
-        print(
+        warn(
             f"w2stree: {journal.path}: cut off a torn last frame of {journal.num_torn_bytes} "
-            "bytes; it was never acknowledged",
-            file=sys.stderr,
+            "bytes; it was never acknowledged"
         )
     if journal.num_damaged:
-        print(
+        warn(
             f"w2stree: {journal.path}: went on without {journal.num_damaged} damaged places; the "
-            f"original is beside it as {journal.path.name}.damaged",
-            file=sys.stderr,
+            f"original is beside it as {journal.path.name}.damaged"
         )
