@@ -16,6 +16,8 @@ LATE_IMPORTS = {
     "experiment/config/policy.py": {
         "policies.openai", "policies.transformers", "policies.vllm", "training.models"
     },
+    # The package is found by the path that the driver sends first.
+    "environments/hosting/child.py": {"environments.hosting.serving"},
     # Commands load what they need when they are called: configurations and games are extras, and
     # `w2stree --help` and shell completion wait for nothing but the command line.
     "cli/explore.py": {
