@@ -20,7 +20,7 @@ LATE_IMPORTS = {
     # `w2stree --help` and shell completion wait for nothing but the command line.
     "cli/explore.py": {
         "experiment.config.exploration", "experiment.config.reading",
-        "experiment.listed_actions", "experiment.run_directory",
+        "experiment.kept_config", "experiment.listed_actions", "experiment.run_json",
         "rollouts.branching", "rollouts.exploration", "rollouts.task_choice",
         "trajectories.journal",
     },
