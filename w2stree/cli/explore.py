@@ -61,7 +61,7 @@ def explore(
     with needs("explore"):
         from w2stree.experiment.config.exploration import ExplorationConfig
         from w2stree.experiment.config.reading import read_config, recorded_today
-    from w2stree.experiment.run_directory import keep_config
+    from w2stree.experiment.kept_config import held_run
     from w2stree.trajectories.journal import Journal
 
     read = read_config(ExplorationConfig, config, override or ())
@@ -70,15 +70,11 @@ def explore(
     if read.branching:
         read.merge.require()
     read.policy.refuse_absent_models()
-    keep_config(
-        folder,
-        read.model_dump(mode="json"),
-        may_change=read.may_change(),
-        read=recorded_today(read),
-    )
+    record, today = read.model_dump(mode="json"), recorded_today(read)
     exploration: Exploration | None = None
     try:
         with (
+            held_run(folder, record, may_change=read.may_change(), read=today),
             Journal(path, salvage=salvage) as journal,
             read.environment.pool() as pool,
             Bars() as bars,
@@ -164,14 +160,15 @@ def _tasks(
 ) -> list[str]:
     """Those that an earlier session began to play, or chosen now and kept for later ones.
 
-    Before any episode another configuration takes the folder over (`keep_config`): what was chosen
+    Before any episode another configuration takes the folder over (`held_run`): what was chosen
     by the earlier one is chosen anew.
     """
-    from w2stree.experiment.run_directory import read_json, write_json
+    from w2stree.experiment.run_json import read_json, write_json
     from w2stree.rollouts.task_choice import Chosen, TaskChoice
 
     if is_begun and file.is_file():
-        return Chosen(**read_json(file)).task_ids
+        remedy = "put it back from a copy, or delete this file alone: tasks are chosen again"
+        return Chosen(**read_json(file, remedy=remedy)).task_ids
     tasks = config.tasks
     choice = TaskChoice(
         pool,

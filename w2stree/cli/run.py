@@ -40,7 +40,7 @@ def run(
 
         read = load_config(config, override or ())  # before torch is there: mistakes show at once
         from w2stree.experiment.pipeline import run_experiment
-    from w2stree.experiment.run_directory import MANIFEST, read_json
+    from w2stree.experiment.manifest import read_manifest
 
     folder = run_dir or Path("runs") / read.name
     try:
@@ -54,8 +54,8 @@ def run(
         raise
     say((report / "report.md").read_text(encoding="utf-8"))
     say(f"report: {report / 'report.html'}")
-    num_failed = read_json(folder / "explore" / MANIFEST)["metrics"].get("num_failed", 0)
-    if num_failed:
+    explored = read_manifest(folder / "explore", "explore") or {}
+    if num_failed := explored.get("metrics", {}).get("num_failed", 0):
         warn(
             f"w2stree: {num_failed} samples of the exploration ended in errors alone; --force "
             "explore plays all of it again"
