@@ -46,9 +46,11 @@ class Unstartable(Lock):
 
 
 @pytest.mark.filterwarnings("ignore::w2stree.IdenticalTrajectories")
-def test_an_environment_that_does_not_start_stops_it_at_once(path: Path, tmp_path: Path) -> None:
+def test_an_environment_that_does_not_start_stops_it_at_once(
+    pool: EnvironmentPool, path: Path, tmp_path: Path
+) -> None:
     broken = tmp_path / "broken"
-    play(path, EnvironmentPool(Lock, 1), budget=Budget(episodes=2))
+    play(path, pool, budget=Budget(episodes=2))
     before = rows(path)
     broken.touch()
     with Journal(path) as journal, EnvironmentPool(functools.partial(Unstartable, broken), 2) as p:
