@@ -60,6 +60,23 @@ class _Wave:
 
     def _exchange(self, exchanges: Sequence[Exchange]) -> Iterator[Trajectory | Unplayed]:
         """Carry the running episodes' exchanges out side by side; yields those that end."""
+        try:
+            status = self._carry_out(exchanges)
+        except BaseException:
+            # Answers may be unread, which the next to ask would take for its own.
+            for running in self._running:
+                self._pool[running.slot].hang_up()
+            for running in self._running:
+                self._pool.replace(running.slot)
+            raise
+        ended = [(r, s) for r in self._running if (s := status[r]) is not None]
+        self._running = [r for r in self._running if status[r] is None]
+        # Only now that every answer is read: whoever consumes this may stop in the middle.
+        for running, how in ended:
+            yield self._end(running, how)
+
+    def _carry_out(self, exchanges: Sequence[Exchange]) -> dict[RunningEpisode, Status | None]:
+        """Each running episode's status after its exchange."""
         status: dict[RunningEpisode, Status | None] = {}
         waiting = [(r, e, next(e)) for r, e in zip(self._running, exchanges, strict=True)]
         while waiting:
@@ -78,11 +95,7 @@ class _Wave:
                             status[running] = stop.value
                 if running.error is not None:
                     status[running] = "error"
-        ended = [(r, s) for r in self._running if (s := status[r]) is not None]
-        self._running = [r for r in self._running if status[r] is None]
-        # Only now that every answer is read: whoever consumes this may stop in the middle.
-        for running, how in ended:
-            yield self._end(running, how)
+        return status
 
     def _end(self, running: RunningEpisode, status: Status) -> Trajectory | Unplayed:
         self._policy.forget(running.episode.key)

@@ -140,12 +140,12 @@ class GymnasiumEnvironment:
 
 def _turn(said: Any) -> ExpertTurn:
     """An action alone, or with the thought before it."""
-    thought, action = ("", said) if isinstance(said, str) else said
-    if not (isinstance(thought, str) and isinstance(action, str)):
-        raise EnvironmentFailure(
-            f"the expert says {said!r}; expected an action, or (thought, action)"
-        )
-    return ExpertTurn(thought, action)
+    match said:
+        case str(action):
+            return ExpertTurn("", action)
+        case (str(thought), str(action)):
+            return ExpertTurn(thought, action)
+    raise EnvironmentFailure(f"the expert says {said!r}; expected an action, or (thought, action)")
 
 
 def _find(make: str, key: str = "make") -> Callable[..., Any]:
