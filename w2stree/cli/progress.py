@@ -22,7 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Column, Table
 from rich.text import Text
 
-from w2stree.cli.say import warn
+from w2stree.cli.say import say, warn
 from w2stree.shorten import visible
 
 T = TypeVar("T")
@@ -110,8 +110,10 @@ def _live() -> Progress:
         TextColumn(
             "{task.fields[words]}",
             markup=False,
-            table_column=Column(no_wrap=True, overflow="ellipsis"),
+            # It takes what room the bar leaves: a task's id may be wider than the terminal.
+            table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1),
         ),
+        expand=True,
         console=Console(stderr=True),
         transient=True,
         refresh_per_second=5,
@@ -134,4 +136,6 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         table.add_row(*(Text(visible(cell)) for cell in row))
     console = Console(width=_UNLIMITED)
     console.width = console.measure(table).maximum
-    console.print(table)
+    with console.capture() as drawn:
+        console.print(table)
+    say(drawn.get().removesuffix("\n"), raw=True)

@@ -6,7 +6,6 @@ A run directory may come from anybody: all in it is data. An environment's optio
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from w2stree.experiment.config.layouts import todays_layout
 from w2stree.experiment.config.reading import check
 from w2stree.experiment.section import Section
 from w2stree.trajectories.files import read_trajectories
+from w2stree.trajectories.json_text import parse_json
 from w2stree.trajectories.trajectory import Trajectory
 
 # Other games than the run's own environment, with settings of their own.
@@ -74,10 +74,7 @@ def _config_file(path: Path) -> Path:
 
 
 def _environment(file: Path) -> Options:
-    try:
-        record = todays_layout(json.loads(file.read_text(encoding="utf-8")))
-    except json.JSONDecodeError as error:
-        raise InvalidInput(f"{file}: not readable as JSON ({error})") from None
+    record = todays_layout(parse_json(file.read_bytes(), str(file)))
     if not isinstance(record, dict) or "environment" not in record:
         raise InvalidInput(f"{file}: has no `environment` to play in")
     known = {"environment": record["environment"]}
