@@ -30,6 +30,7 @@ from w2stree.policies.served.address import checked_address, is_loopback
 from w2stree.policies.served.key import Redaction
 from w2stree.policies.served.refusal import Refused, refusal_in, refusal_of
 from w2stree.policies.served.reply import MalformedReply
+from w2stree.shorten import excerpt
 
 try:
     import httpx2
@@ -43,8 +44,6 @@ _LONGEST_ASKED_WAIT_S = 120.0
 _MAX_REDIRECTS = 5
 _MAX_REFUSAL_BYTES = 1 << 16
 """Of the body of an answer that is no reply; the rest is not read."""
-_MAX_TOLD = 4000
-"""Characters of an error's text; the middle of a longer one is left out."""
 _PASSING = (408, 409, 425, 429)
 
 
@@ -116,8 +115,8 @@ class ModelServer:
         raise AssertionError  # for mypy: the loop has no end
 
     def failure(self, kind: Callable[[str], Error], text: str) -> Error:
-        """An error of this server: named, without keys, no longer than `_MAX_TOLD`."""
-        return kind(f"{self.base_url}: {_cut(self._redacted(text))}")
+        """An error of this server: named, without keys, an `excerpt` where it is long."""
+        return kind(f"{self.base_url}: {excerpt(self._redacted(text))}")
 
     async def close(self) -> None:
         if self._client is not None:
@@ -267,10 +266,3 @@ def _cause(error: BaseException) -> str:
         if str(error) and str(error) not in told:
             told.append(str(error))
     return told[0] if len(told) == 1 else f"{told[0]} ({told[-1]})"
-
-
-def _cut(text: str) -> str:
-    if len(text) <= _MAX_TOLD:
-        return text
-    head = tail = _MAX_TOLD // 2
-    return f"{text[:head]} … {len(text) - head - tail:,} characters … {text[-tail:]}"
