@@ -125,17 +125,20 @@ class ModelServer:
 
     async def _attempt(self, path: str, content: bytes) -> _Answer:
         """A good answer; raises `_Passing`, `Refused`, `InvalidInput` or `MalformedReply`."""
+        client = self._connected()  # reads certificates, which takes a moment
         was_reached = False
+        opened: list[Any] = []
 
         async def note(event: str, info: Mapping[str, Any]) -> None:
-            # A proxy is asked by CONNECT first.
             nonlocal was_reached
-            if event == "http11.send_request_headers.started":
+            if event == "http11.send_request_headers.started":  # a proxy is asked by CONNECT first
                 was_reached |= info["request"].method == b"POST"
+            elif event == "connection.connect_tcp.complete":
+                opened.append(info["return_value"])
 
         try:
             async with asyncio.timeout(self._timeout_s):
-                answer = await self._followed(path, content, {"trace": note})
+                answer = await self._followed(client, path, content, {"trace": note})
         except TimeoutError:
             what = "no whole answer" if was_reached else "no connection"
             cause = f"{what} within {self._timeout_s:g} s (timeout_s)"
@@ -143,6 +146,9 @@ class ModelServer:
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
             lost = "the connection was lost" if was_reached else "no connection"
             raise _Passing(f"{lost}: {_cause(error)}", was_reached=was_reached) from None
+        finally:
+            for stream in opened:  # the client leaves one open whose handshake is cut short
+                await stream.aclose()
         if 200 <= answer.status < 300:
             return answer
         refusal = refusal_in(answer.status, answer.body)
@@ -154,11 +160,15 @@ class ModelServer:
             raise _Passing(f"answers {answer.status}{later}: {refusal.message}", wait_s=asked)
         raise Refused(refusal)
 
-    async def _followed(self, path: str, content: bytes, extensions: dict[str, Any]) -> _Answer:
+    async def _followed(
+        self, client: httpx2.AsyncClient, path: str, content: bytes, extensions: dict[str, Any]
+    ) -> _Answer:
         """The answer, be it at another address of the same server."""
         url = httpx2.URL(f"{self.base_url}{path}")
         for _ in range(_MAX_REDIRECTS + 1):
-            answer = await self._answer(url, content, extensions)
+            asked = client.stream("POST", url, content=content, extensions=extensions)
+            async with asked as response:
+                answer = await self._answer(response)
             if not 300 <= answer.status < 400 or not answer.headers.get("location"):
                 return answer
             url = self._next(url, answer)
@@ -178,22 +188,19 @@ class ModelServer:
             )
         return target
 
-    async def _answer(self, url: httpx2.URL, content: bytes, extensions: dict[str, Any]) -> _Answer:
-        asked = self._connected().stream("POST", url, content=content, extensions=extensions)
-        async with asked as response:
-            is_reply = 200 <= response.status_code < 300
-            limit = self._max_reply_bytes if is_reply else _MAX_REFUSAL_BYTES
-            parts, num_bytes = [], 0
-            async with contextlib.aclosing(response.aiter_bytes()) as read:
-                async for part in read:
-                    parts.append(part)
-                    num_bytes += len(part)
-                    if num_bytes > limit:
-                        break
-            if is_reply and num_bytes > limit:
-                raise MalformedReply(f"the reply is longer than {limit:,} bytes, and not read on")
-            body = b"".join(parts)[:limit]
-            return _Answer(response.status_code, response.headers, body)
+    async def _answer(self, response: httpx2.Response) -> _Answer:
+        """A response and its body, read up to a limit: as it is unpacked, piece by piece."""
+        is_reply = 200 <= response.status_code < 300
+        limit = self._max_reply_bytes if is_reply else _MAX_REFUSAL_BYTES
+        body = bytearray()
+        async with contextlib.aclosing(response.aiter_bytes()) as parts:
+            async for part in parts:
+                body += part
+                if len(body) > limit:
+                    break
+        if is_reply and len(body) > limit:
+            raise MalformedReply(f"the reply is longer than {limit:,} bytes, and not read on")
+        return _Answer(response.status_code, response.headers, bytes(body[:limit]))
 
     def _connected(self) -> httpx2.AsyncClient:
         """The client; made within the event loop that its connections are bound to."""
