@@ -105,7 +105,10 @@ def test_decoding_is_the_environment_s_in_process_and_free_on_a_server() -> None
             r"policy.* chosen token by token: set policy.tokenizer to the served model's directory",
         ),
         ("environment={name: scienceworld}", r"policy: random chooses .* ScienceWorld lists none"),
-        ("budget.tokens=300", r"budget.tokens counts token ids, and turns of policy: random have"),
+        (
+            "budget.tokens=300",
+            r"budget.tokens counts what a model samples, and policy: random is none",
+        ),
         ("budget.episodes=0", r"budget: episodes is 0; give a number above 0, or null: no limit"),
         ("budget.episode=9", r"budget.episode: no such key; did you mean episodes\?"),
     ],

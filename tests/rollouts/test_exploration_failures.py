@@ -125,7 +125,9 @@ def test_errors_one_after_the_other_stop_it(
     monkeypatch.setattr(GroupCommit, "acknowledged", lambda committer: [])
     with Journal(path) as journal:
         exploration = Exploration(journal, pool, lambda _: policy, max_attempts=2)
-        with pytest.raises(ExplorationFailure, match=r"^50 episodes in a row .*refused"):
+        with pytest.raises(
+            ExplorationFailure, match=r"^50 episodes in a row .*\n +50  connection refused"
+        ):
             exploration.play(plans)
     monkeypatch.undo()
     errors = [t for t in read_journal(path).trajectories if t.status == "error"]

@@ -107,8 +107,10 @@ def _live() -> Progress:
         TextColumn(
             "{task.fields[words]}",
             markup=False,
-            table_column=Column(no_wrap=True, overflow="ellipsis"),
+            # It takes what room the bar leaves: a task's id may be wider than the terminal.
+            table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1),
         ),
+        expand=True,
         console=Console(stderr=True),
         transient=True,
         refresh_per_second=5,

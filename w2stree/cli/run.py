@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -28,24 +29,40 @@ def run(
         typer.Option(metavar="STAGE", help="redo a finished stage; may be given again"),
     ] = None,
 ) -> int:
-    """Run an experiment, stage by stage, to its report."""
+    """Run an experiment, stage by stage, to its report.
+
+    The same command goes on with a run that was interrupted. The exit status is 1 where samples
+    of the exploration ended in errors alone.
+    """
     before_models()
     with needs("all"):
         from w2stree.experiment.config import load_config
 
         read = load_config(config, override or ())  # before torch is there: mistakes show at once
         from w2stree.experiment.pipeline import run_experiment
-    with Bars() as bars:
-        report = run_experiment(
-            read,
-            run_dir or Path("runs") / read.name,
-            force=force or (),
-            announce=_announce,
-            bar=bars,
+    from w2stree.experiment.run_directory import MANIFEST, read_json
+
+    folder = run_dir or Path("runs") / read.name
+    try:
+        with Bars() as bars:
+            report = run_experiment(read, folder, force=force or (), announce=_announce, bar=bars)
+    except KeyboardInterrupt:
+        print(
+            f"w2stree: finished stages are kept in {folder}, and of an exploration every episode "
+            "that had ended",
+            file=sys.stderr,
         )
+        raise
     print((report / "report.md").read_text(encoding="utf-8"))
     print(f"report: {report / 'report.html'}")
-    return 0
+    num_failed = read_json(folder / "explore" / MANIFEST)["metrics"].get("num_failed", 0)
+    if num_failed:
+        print(
+            f"w2stree: {num_failed} samples of the exploration ended in errors alone; --force "
+            "explore plays all of it again",
+            file=sys.stderr,
+        )
+    return 1 if num_failed else 0
 
 
 def _announce(stage: str, what: str) -> None:

@@ -28,6 +28,7 @@ from typing import Any
 
 from w2stree.environments.kinds import KINDS
 from w2stree.errors import InvalidInput, RunDirectoryError
+from w2stree.trajectories.json_text import parse_json
 from w2stree.trajectories.replacing import replacing
 
 MANIFEST = "manifest.json"
@@ -256,10 +257,10 @@ def _has_results(path: Path) -> bool:
 def read_json(path: Path) -> Any:
     """The value in a JSON file of a run; `RunDirectoryError` where it is torn."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+        return parse_json(path.read_bytes(), str(path))
+    except InvalidInput as error:
         raise RunDirectoryError(
-            f"{path}: not valid JSON ({error.msg}); delete {path.parent} and run again"
+            f"{error}; put a whole copy of the file back, or use another --run-dir"
         ) from None
 
 

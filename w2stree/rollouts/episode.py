@@ -1,6 +1,6 @@
 """One rollout from its plan to its trajectory, whoever drives its environment and its policy.
 
-plan ─ begin ─> episode ─┬─ policy's turn ─ advance ─┬─> status ─> trajectory
+plan ─ begin ─> episode ─┬─ policy's turn ─ advance ─┬─> status ─> trajectory, or Unplayed
                          └───────────<───────────────┘
 """
 
@@ -14,7 +14,13 @@ from typing import Any
 import numpy as np
 
 from w2stree.environments.protocol import Info, Snapshot
-from w2stree.errors import ContextExceeded, EnvironmentFailure, ModelFailure
+from w2stree.errors import (
+    ContextExceeded,
+    EnvironmentFailure,
+    EnvironmentNotStarted,
+    ModelFailure,
+    ServerUnreachable,
+)
 from w2stree.policies.protocol import AsyncPolicy, Episode, Policy, Sampling
 from w2stree.trajectories.origin import Origin
 from w2stree.trajectories.returns import at_least
@@ -61,12 +67,26 @@ class EpisodePlan:
         return np.random.default_rng(list(hashlib.sha256(name).digest()))
 
 
+@dataclass(frozen=True, slots=True)
+class Unplayed:
+    """An episode that the environment or the model's server was not there for: no attempt at its
+    sample. `trajectory` is the error row that it would be."""
+
+    trajectory: Trajectory
+    cause: EnvironmentNotStarted | ServerUnreachable
+
+
+Ended = Generator[Trajectory | Unplayed, None, None]
+"""Episodes as they end; closing it stops those that run."""
+
+
 class RunningEpisode:
     """A plan being played in the environment of a pool's `slot`."""
 
     def __init__(self, plan: EpisodePlan, *, slot: int, key: int, instruction: str) -> None:
         self.slot = slot
         self.error: str | None = None
+        self._absent: EnvironmentNotStarted | ServerUnreachable | None = None
         self._truncated_by: str | None = None
         self._plan, self._instruction = plan, instruction
         self.episode = Episode(key, (), plan.sampling, plan.rng(), [], list(plan.prefix))
@@ -124,11 +144,14 @@ class RunningEpisode:
         counts = [count for count in self._counts if count is not None]
         return sum(counts) if not self._has_all_ids and len(counts) == len(self._counts) else None
 
-    def fail(self, failure: ModelFailure) -> Status:
-        """The model has no next turn. What was played before its last position counts."""
+    def fail(self, failure: ModelFailure | EnvironmentFailure) -> Status:
+        """There is no next turn, or no answer to one. What was played before the model's last
+        position counts."""
         if isinstance(failure, ContextExceeded):
             self._truncated_by = str(failure)
             return "truncated"
+        if isinstance(failure, EnvironmentNotStarted | ServerUnreachable):
+            self._absent = failure
         self.error = str(failure)
         return "error"
 
@@ -140,7 +163,12 @@ class RunningEpisode:
             )
         self._score, self._raw_score = score, info.get("raw_score")
 
-    def trajectory(self, status: Status, policy: Policy | AsyncPolicy) -> Trajectory:
+    def ended(self, status: Status, policy: Policy | AsyncPolicy) -> Trajectory | Unplayed:
+        """What came of it."""
+        trajectory = self._trajectory(status, policy)
+        return trajectory if self._absent is None else Unplayed(trajectory, self._absent)
+
+    def _trajectory(self, status: Status, policy: Policy | AsyncPolicy) -> Trajectory:
         """What was played; its origin names the plan, the policy and the cause of an end
         that the environment did not make."""
         plan, sampling = self._plan, self._plan.sampling

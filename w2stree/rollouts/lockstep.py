@@ -9,13 +9,13 @@ from itertools import islice
 from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.errors import EnvironmentFailure, ModelFailure
 from w2stree.policies.protocol import Policy
-from w2stree.rollouts.episode import EpisodePlan, Exchange, RunningEpisode
+from w2stree.rollouts.episode import Ended, EpisodePlan, Exchange, RunningEpisode, Unplayed
 from w2stree.trajectories.trajectory import Status, Trajectory
 
 
 def play_lockstep(
     pool: EnvironmentPool, policy: Policy, plans: Sequence[EpisodePlan], *, instruction: str
-) -> Iterator[Trajectory]:
+) -> Ended:
     """Play the plans in waves of the pool's size, each wave until its last episode ends."""
     key = 0
     remaining = iter(plans)
@@ -35,7 +35,7 @@ class _Wave:
     ) -> None:
         self._pool, self._policy, self._running = pool, policy, running
 
-    def play(self) -> Iterator[Trajectory]:
+    def play(self) -> Iterator[Trajectory | Unplayed]:
         self._pool.start(len(self._running))
         with_expert = self._policy.needs_expert
         yield from self._exchange([r.begin(with_expert=with_expert) for r in self._running])
@@ -52,7 +52,7 @@ class _Wave:
             yield from failed
             yield from self._exchange([running.advance(turn) for running, turn in answered])
 
-    def _exchange(self, exchanges: Sequence[Exchange]) -> Iterator[Trajectory]:
+    def _exchange(self, exchanges: Sequence[Exchange]) -> Iterator[Trajectory | Unplayed]:
         """Carry the running episodes' exchanges out side by side; yields those that end."""
         status: dict[RunningEpisode, Status | None] = {}
         waiting = [(r, e, next(e)) for r, e in zip(self._running, exchanges, strict=True)]
@@ -78,14 +78,14 @@ class _Wave:
         for running, how in ended:
             yield self._end(running, how)
 
-    def _end(self, running: RunningEpisode, status: Status) -> Trajectory:
+    def _end(self, running: RunningEpisode, status: Status) -> Trajectory | Unplayed:
         self._policy.forget(running.episode.key)
-        return running.trajectory(status, self._policy)
+        return running.ended(status, self._policy)
 
     @contextlib.contextmanager
     def _failing(self, running: RunningEpisode) -> Iterator[None]:
         try:
             yield
         except EnvironmentFailure as failure:
-            running.error = str(failure)
+            running.fail(failure)
             self._pool.replace(running.slot)

@@ -12,7 +12,7 @@ from w2stree.environments.protocol import (
     Snapshot,
     SnapshotEnvironment,
 )
-from w2stree.errors import EnvironmentFailure
+from w2stree.errors import EnvironmentFailure, InvalidInput
 from w2stree.shorten import quoted
 from w2stree.turns.react import UNPARSED
 
@@ -50,6 +50,11 @@ class Replayable:
         return answer
 
     def expert(self) -> list[ExpertTurn]:
+        if not hasattr(self._environment, "expert"):
+            raise InvalidInput(
+                f"{type(self._environment).__name__} has no expert: give it a method `expert` "
+                "(docs/environments.md), or play it by another policy"
+            )
         turns = cast(ExpertEnvironment, self._environment).expert()
         self._forget()  # it leaves the task at its start
         return turns
