@@ -215,7 +215,7 @@ REPLIES: dict[str, Reply] = {
     "tool call null": _bad(reply(**_calls(None)), "a tool call"),
     "tool call without function": _bad(reply(**_calls({"id": "1"})), "a tool call's function"),
     "tool call without name": _bad(reply(**_calls(_function(arguments="{}"))), "a tool's name"),
-    "tool call of a number": _bad(reply(**_calls(_function(name=5))), "a tool's name"),
+    "tool call of a number": _bad(reply(**_calls(_function(name=5))), "calls a tool"),
     "tool call with half of its arguments": _bad(
         reply(**_calls(_function(name="go", arguments='{"to": '))), "give JSON"
     ),

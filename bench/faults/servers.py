@@ -75,7 +75,7 @@ def _writes(data: bytes, outcome: str) -> Case:
 
 def _never(does: Behaviour) -> Case:
     """It never comes to an end: the deadline does."""
-    return Case(does, r"failure: .* no whole answer within 1 s \(timeout_s\)", HASTY_S)
+    return Case(does, r"failure: .* no whole answer within [18] s \(timeout_s\)", HASTY_S)
 
 
 def _later(first: Callable[[Talk], None]) -> Case:
@@ -420,6 +420,14 @@ async def _ask_all(cases: dict[str, Case], server: RawServer) -> list[Outcome]:
 
 
 async def _ask(name: str, case: Case, server: RawServer) -> Outcome:
+    outcome = await _ask_once(name, case, server)
+    if case.deadline_s < PATIENT_S and "no connection within" in outcome.told:
+        # A busy machine may not have connected by then; whoever is not reached, is not later.
+        return await _ask_once(name, replace(case, deadline_s=8 * case.deadline_s), server)
+    return outcome
+
+
+async def _ask_once(name: str, case: Case, server: RawServer) -> Outcome:
     policy = OpenAIPolicy(
         "m",
         base_url=case.url or server.url(_slug(name)),
@@ -463,7 +471,7 @@ def _places() -> Iterator[dict[str, Case]]:
             "nobody there": (f"http://127.0.0.1:{port}/v1", "no connection: "),
             "no such host": ("http://nobody.invalid/v1", "no connection"),
             "https where it is http": (plain.url("", "https"), "no connection: "),
-            "a TLS handshake without end": (mute.url("", "https"), "no connection within 1 s"),
+            "a TLS handshake without end": (mute.url("", "https"), "no connection within [18] s"),
             "a TLS handshake that is reset": (rude.url("", "https"), "no connection: "),
         }
         if shutil.which("openssl"):
