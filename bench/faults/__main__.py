@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.faults import damage, disk, environments, kills
+from bench.faults import bad_replies, damage, disk, environments, kills, servers
 from bench.faults.row import Row
 
 MEGABYTE = 1 << 20
@@ -118,12 +118,22 @@ def _environments(folder: Path, options: argparse.Namespace) -> list[Row]:
     ]
 
 
+def _answers(folder: Path, options: argparse.Namespace) -> list[Row]:
+    return bad_replies.rows(folder)
+
+
+def _servers(folder: Path, options: argparse.Namespace) -> list[Row]:
+    return servers.rows(folder)
+
+
 JOBS: dict[str, Callable[[Path, argparse.Namespace], list[Row]]] = {
     "kills": _kills,
     "truncation": _truncation,
     "bits": _bits,
     "disk": _disk,
     "environments": _environments,
+    "answers": _answers,
+    "servers": _servers,
 }
 
 
