@@ -19,15 +19,15 @@ def decode_utf8(data: bytes, where: str) -> str:
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        other = _other_encoding(data)
+        other = other_encoding(data)
         raise InvalidInput(f"{where}: {other or _first_bad_byte(data, error)}") from None
-    if "\0" in text[:4] and (other := _other_encoding(data)):
+    if "\0" in text[:4] and (other := other_encoding(data)):
         raise InvalidInput(f"{where}: {other}")
     return text.removeprefix("\ufeff")
 
 
-def _other_encoding(data: bytes) -> str | None:
-    """What to do with UTF-16 or UTF-32; None for what is neither."""
+def other_encoding(data: bytes) -> str | None:
+    """What to do with what begins so, where it is UTF-16 or UTF-32; else None."""
     name = json.detect_encoding(data)
     if name.startswith("utf-8"):
         return None
