@@ -48,8 +48,8 @@ def tree(
     """Summarise trajectories as a forest, or draw one tree.
 
     Files of a directory that are not read are named on standard error, and so are trajectories
-    that were read twice. Equal observations are merged; --min-similarity and --normalize merge more. A saved forest
-    keeps the rule it was built by: another one is refused.
+    that were read twice. Equal observations are merged; --min-similarity and --normalize merge
+    more. A saved forest keeps the rule it was built by: another one is refused.
     """
     from w2stree.forest.build import build_forest, open_forest
     from w2stree.forest.file import is_forest_file

@@ -42,7 +42,8 @@ def _first_bad_byte(data: bytes, error: UnicodeDecodeError) -> str:
     before = data[: error.start].decode("utf-8")
     line = before.count("\n") + 1
     column = len(before) - before.rfind("\n")
-    place = f"column {column}" if "\n" not in before else f"line {line}, column {column}"
+    has_lines = b"\n" in data.rstrip()
+    place = f"line {line}, column {column}" if has_lines else f"column {column}"
     return (
         f"not UTF-8 at {place} (byte 0x{data[error.start]:02x}): convert it to UTF-8, from "
         "Latin-1 for example with iconv -f WINDOWS-1252 -t UTF-8"
