@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.faults import bad_replies, damage, disk, environments, kills, servers
+from bench.faults import bad_replies, damage, disk, environments, kills, run_directories, servers
 from bench.faults.row import Row
 
 MEGABYTE = 1 << 20
@@ -126,6 +126,10 @@ def _servers(folder: Path, options: argparse.Namespace) -> list[Row]:
     return servers.rows(folder)
 
 
+def _run_directories(folder: Path, options: argparse.Namespace) -> list[Row]:
+    return list(run_directories.rows(folder))
+
+
 JOBS: dict[str, Callable[[Path, argparse.Namespace], list[Row]]] = {
     "kills": _kills,
     "truncation": _truncation,
@@ -134,6 +138,7 @@ JOBS: dict[str, Callable[[Path, argparse.Namespace], list[Row]]] = {
     "environments": _environments,
     "answers": _answers,
     "servers": _servers,
+    "run_directories": _run_directories,
 }
 
 
