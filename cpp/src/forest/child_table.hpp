@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/keyed_hash.hpp"
 #include "w2stree/base/ids.hpp"
 
 namespace w2stree {
@@ -71,9 +72,7 @@ class ChildTable {
     const auto bits = [](std::int32_t id) {
       return static_cast<std::uint64_t>(static_cast<std::uint32_t>(id));
     };
-    std::uint64_t mixed = (bits(action) << 32 | bits(observation)) * 0x9E3779B97F4A7C15u;
-    mixed = ((mixed ^ mixed >> 32) + bits(fork)) * 0xD6E8FEB86659FD93u;
-    return static_cast<std::size_t>(mixed ^ mixed >> 32);
+    return static_cast<std::size_t>(hash_words(bits(action) << 32 | bits(observation), bits(fork)));
   }
 
   void grow() {
