@@ -16,12 +16,11 @@
 #include <string_view>
 #include <utility>
 
+#include "gil.hpp"
 #include "w2stree/base/column.hpp"
 #include "w2stree/base/errors.hpp"
 #include "w2stree/base/execution.hpp"
 #include "w2stree/forest/trajectories.hpp"
-
-#include "gil.hpp"
 
 namespace py = pybind11;
 

@@ -165,8 +165,8 @@ class TrajectoryReader {
   }
 
   static bool is_equal(const py::object& left, const py::object& right) {
-    const int answer = unless_finalizing(
-        [&] { return PyObject_RichCompareBool(left.ptr(), right.ptr(), Py_EQ); });
+    const int answer =
+        unless_finalizing([&] { return PyObject_RichCompareBool(left.ptr(), right.ptr(), Py_EQ); });
     if (answer < 0) throw py::error_already_set();
     return answer == 1;
   }
