@@ -65,8 +65,8 @@ void spreads_texts_made_to_collide() {
   std::unordered_set<std::uint32_t> hashes;
   for (int i = 0; i < 20'000; ++i) {
     const std::string number = std::to_string(1'000'000 + i);
-    hashes.insert(static_cast<std::uint32_t>(
-        hash_text("\x2f\x64\xbd\x78\x64\x1d\x76\xa0" + number)));
+    hashes.insert(
+        static_cast<std::uint32_t>(hash_text("\x2f\x64\xbd\x78\x64\x1d\x76\xa0" + number)));
   }
   CHECK(hashes.size() > 19'990);
 }
@@ -104,6 +104,5 @@ int main() {
   using namespace w2stree::test;
   return run({numbers_texts_by_first_appearance, lays_texts_out_one_after_another,
               agrees_with_a_map, tells_equal_hashes_apart, spreads_texts_made_to_collide,
-              hashes_every_byte_and_the_length,
-              knows_utf8});
+              hashes_every_byte_and_the_length, knows_utf8});
 }
