@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import io
-import os
 import sys
+import traceback
 import warnings
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,14 +15,16 @@ import w2stree
 from w2stree.cli import envs
 from w2stree.cli.explore import explore
 from w2stree.cli.run import run
+from w2stree.cli.say import say, warn
 from w2stree.cli.tree import tree
 from w2stree.cli.verify import verify
 from w2stree.errors import Error
+from w2stree.shorten import visible
 
 
 def _version(is_asked: bool) -> None:
     if is_asked:
-        print(f"w2stree {w2stree.__version__}")
+        say(f"w2stree {w2stree.__version__}")
         raise typer.Exit
 
 
@@ -46,7 +48,6 @@ for command in (run, explore, tree, verify):
 app.add_typer(envs.app, name="envs")
 
 _INTERRUPTED = 130
-_PIPE_CLOSED = 141  # as of a program that SIGPIPE ends
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -55,7 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # what a terminal cannot show is no reason to end
             stream.reconfigure(errors="backslashreplace")
-    warnings.formatwarning = lambda message, *_, **__: f"w2stree: warning: {message}\n"
+    warnings.formatwarning = _one_warning
+    sys.excepthook = _show_traceback
     try:
         # A command returns its status; typer returns 130 for Ctrl-C.
         status = int(
@@ -65,14 +67,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(f"{error.format_message()}\n{_where_to_look(error)}", 2)
     except Error as error:
         return _fail(error, error.exit_status)
-    except BrokenPipeError:  # whoever reads has seen enough: `w2stree tree RUN | head`
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())  # where the rest is flushed to when we end
-        return _PIPE_CLOSED
     except OSError as error:
         return _fail(error, 2)
     if status == _INTERRUPTED:
-        print("\nw2stree: interrupted; run the same command again to go on", file=sys.stderr)
+        warn("\nw2stree: interrupted; run the same command again to go on")
     return status
 
 
@@ -87,8 +85,17 @@ def _where_to_look(error: typer.TyperException) -> str:
 
 
 def _fail(message: object, status: int) -> int:
-    print(f"w2stree: {message}", file=sys.stderr)
+    warn(f"w2stree: {message}")
     return status
+
+
+def _show_traceback(*error: Any) -> None:
+    """An error of ours that nobody expected may hold text from outside as well."""
+    warn("".join(traceback.format_exception(*error)).rstrip())
+
+
+def _one_warning(message: Warning | str, *_: object, **__: object) -> str:
+    return visible(f"w2stree: warning: {message}\n", keep_lines=True)
 
 
 if __name__ == "__main__":

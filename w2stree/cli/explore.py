@@ -7,7 +7,6 @@ RUN_DIR/episodes.journal    every finished attempt; `w2stree tree RUN_DIR` reads
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict
@@ -20,9 +19,9 @@ from w2stree.cli.before_models import before_models
 from w2stree.cli.extra import needs
 from w2stree.cli.parameters import Overrides, RunDir
 from w2stree.cli.progress import Bars, left
+from w2stree.cli.say import say, warn
 from w2stree.cli.summary import MOST_ROWS, print_summary
 from w2stree.errors import ExplorationFailure, SamplesUnfinished
-from w2stree.shorten import visible
 
 if TYPE_CHECKING:
     from w2stree.environments.hosting.pool import EnvironmentPool
@@ -62,7 +61,7 @@ def explore(
     with needs("explore"):
         from w2stree.experiment.config.exploration import ExplorationConfig
         from w2stree.experiment.config.reading import read_config, recorded_today
-    from w2stree.experiment.run_directory import keep_config
+    from w2stree.experiment.kept_config import held_run
     from w2stree.trajectories.journal import Journal
 
     read = read_config(ExplorationConfig, config, override or ())
@@ -71,15 +70,11 @@ def explore(
     if read.branching:
         read.merge.require()
     read.policy.refuse_absent_models()
-    keep_config(
-        folder,
-        read.model_dump(mode="json"),
-        may_change=read.may_change(),
-        read=recorded_today(read),
-    )
+    record, today = read.model_dump(mode="json"), recorded_today(read)
     exploration: Exploration | None = None
     try:
         with (
+            held_run(folder, record, may_change=read.may_change(), read=today),
             Journal(path, salvage=salvage) as journal,
             read.environment.pool() as pool,
             Bars() as bars,
@@ -91,7 +86,7 @@ def explore(
     except KeyboardInterrupt:
         if exploration is not None:
             num_kept = exploration.outcome().num_attempts
-            print(f"w2stree: {num_kept:,} episodes are kept in {path}", file=sys.stderr)
+            warn(f"w2stree: {num_kept:,} episodes are kept in {path}")
         raise
     except ExplorationFailure:
         if exploration is not None:
@@ -99,8 +94,8 @@ def explore(
         raise
     print_summary(exploration, every_task=every_task)
     if reason := exploration.spent():
-        print(f"stopped: {reason}; the same command with a larger one goes on")
-    print(f"journal: {path}")
+        say(f"stopped: {reason}; the same command with a larger one goes on")
+    say(f"journal: {path}")
     return 0 if exploration.outcome().is_well else 1
 
 
@@ -144,7 +139,7 @@ def _play(
     plans = plan_episodes(task_ids, samplings, seed=config.seed)
     exploration.plan(plans)
     for line in exploration.outcome().given_up():
-        print(f"w2stree: {line}", file=sys.stderr)
+        warn(f"w2stree: {line}")
     warnings.simplefilter("ignore", SamplesUnfinished)  # the summary says it
     is_complete = exploration.play(plans)
     if is_complete and config.branching:
@@ -165,14 +160,15 @@ def _tasks(
 ) -> list[str]:
     """Those that an earlier session began to play, or chosen now and kept for later ones.
 
-    Before any episode another configuration takes the folder over (`keep_config`): what was chosen
+    Before any episode another configuration takes the folder over (`held_run`): what was chosen
     by the earlier one is chosen anew.
     """
-    from w2stree.experiment.run_directory import read_json, write_json
+    from w2stree.experiment.run_json import read_json, write_json
     from w2stree.rollouts.task_choice import Chosen, TaskChoice
 
     if is_begun and file.is_file():
-        return Chosen(**read_json(file)).task_ids
+        remedy = "put it back from a copy, or delete this file alone: tasks are chosen again"
+        return Chosen(**read_json(file, remedy=remedy)).task_ids
     tasks = config.tasks
     choice = TaskChoice(
         pool,
@@ -183,11 +179,8 @@ def _tasks(
     chosen = choice.take("tasks", tasks.split, tasks.count)
     write_json(file, asdict(chosen))
     if chosen.num_repeated:
-        print(
-            f"w2stree: {'passed over' if tasks.distinct else 'took'} {chosen.num_repeated} tasks "
-            "that open as another one does",
-            file=sys.stderr,
-        )
+        what = "passed over" if tasks.distinct else "took"
+        warn(f"w2stree: {what} {chosen.num_repeated} tasks that open as another one does")
     return chosen.task_ids
 
 
@@ -210,21 +203,19 @@ def describe(progress: Progress) -> str:
             *([f"{num_unparsed} turns without action"] if num_unparsed else []),
             f"{progress.episodes_per_s:.1f}/s",
             left(progress.seconds_left),
-            f"{visible(task_id)}: {tally.num_success}/{tally.num_finished}",
+            f"{task_id}: {tally.num_success}/{tally.num_finished}",
         ]
     )
 
 
 def _say_what_was_repaired(journal: Journal) -> None:
     if journal.num_torn_bytes:
-        print(
+        warn(
             f"w2stree: {journal.path}: cut off a torn last frame of {journal.num_torn_bytes} "
-            "bytes; it was never acknowledged",
-            file=sys.stderr,
+            "bytes; it was never acknowledged"
         )
     if journal.num_damaged:
-        print(
+        warn(
             f"w2stree: {journal.path}: went on without {journal.num_damaged} damaged places; the "
-            f"original is beside it as {journal.path.name}.damaged",
-            file=sys.stderr,
+            f"original is beside it as {journal.path.name}.damaged"
         )

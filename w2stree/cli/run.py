@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +11,7 @@ from w2stree.cli.before_models import before_models
 from w2stree.cli.extra import needs
 from w2stree.cli.parameters import Overrides, RunDir
 from w2stree.cli.progress import Bars
+from w2stree.cli.say import say, warn
 
 
 def run(
@@ -40,30 +40,28 @@ def run(
 
         read = load_config(config, override or ())  # before torch is there: mistakes show at once
         from w2stree.experiment.pipeline import run_experiment
-    from w2stree.experiment.run_directory import MANIFEST, read_json
+    from w2stree.experiment.manifest import read_manifest
 
     folder = run_dir or Path("runs") / read.name
     try:
         with Bars() as bars:
             report = run_experiment(read, folder, force=force or (), announce=_announce, bar=bars)
     except KeyboardInterrupt:
-        print(
+        warn(
             f"w2stree: finished stages are kept in {folder}, and of an exploration every episode "
-            "that had ended",
-            file=sys.stderr,
+            "that had ended"
         )
         raise
-    print((report / "report.md").read_text(encoding="utf-8"))
-    print(f"report: {report / 'report.html'}")
-    num_failed = read_json(folder / "explore" / MANIFEST)["metrics"].get("num_failed", 0)
-    if num_failed:
-        print(
+    say((report / "report.md").read_text(encoding="utf-8"))
+    say(f"report: {report / 'report.html'}")
+    explored = read_manifest(folder / "explore", "explore") or {}
+    if num_failed := explored.get("metrics", {}).get("num_failed", 0):
+        warn(
             f"w2stree: {num_failed} samples of the exploration ended in errors alone; --force "
-            "explore plays all of it again",
-            file=sys.stderr,
+            "explore plays all of it again"
         )
     return 1 if num_failed else 0
 
 
 def _announce(stage: str, what: str) -> None:
-    print(f"{stage:<24} {what}", flush=True)
+    say(f"{stage:<24} {what}")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from w2stree.cli.progress import print_table
-from w2stree.shorten import visible
+from w2stree.cli.say import say
 
 if TYPE_CHECKING:
     from w2stree.rollouts.exploration import Exploration
@@ -22,7 +22,7 @@ def print_summary(exploration: Exploration, *, every_task: bool) -> None:
     if tallies:
         print_table(_HEADER, _rows(tallies, len(tallies) if every_task else MOST_ROWS))
     for line in exploration.outcome().in_words():
-        print(line)
+        say(line)
 
 
 def _rows(tallies: Mapping[str, TaskTally], most: int) -> list[tuple[str, ...]]:
@@ -31,7 +31,7 @@ def _rows(tallies: Mapping[str, TaskTally], most: int) -> list[tuple[str, ...]]:
     shown = list(tallies.items())
     if len(shown) > most:
         shown = sorted(shown, key=lambda item: _merit(item[1]))[:most]
-    rows = [_row(visible(task_id), (tally,)) for task_id, tally in shown]
+    rows = [_row(task_id, (tally,)) for task_id, tally in shown]
     if num_more := len(tallies) - len(shown):
         rows.append((f"({num_more:,} more: --every-task)", *[""] * (len(_HEADER) - 1)))
     if len(tallies) > 1:

@@ -298,9 +298,11 @@ class GymnasiumOptions(Options):
     @property
     def code(self) -> str:
         options = shorten(repr(self.options), _SHOWN_COLUMNS)
+        made = quoted(self.make, _SHOWN_COLUMNS)
+        solved = "" if self.expert is None else f", expert: {quoted(self.expert, _SHOWN_COLUMNS)}"
         return (
-            f"make: {quoted(self.make, _SHOWN_COLUMNS)}, imported (from the working directory "
-            f"too) and called with options {options}"
+            f"make: {made}{solved}, imported (from the working directory too) and called with "
+            f"options {options}"
         )
 
     @property

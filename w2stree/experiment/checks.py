@@ -11,9 +11,9 @@ from w2stree.environments.kinds import kind_of
 from w2stree.errors import InvalidInput
 from w2stree.experiment.config import Config
 from w2stree.experiment.config.model import ModelSection
+from w2stree.experiment.hashes import MANIFEST
 from w2stree.experiment.listed_actions import refuse_unlisted, unlisted
 from w2stree.experiment.methods import sft
-from w2stree.experiment.run_directory import MANIFEST
 from w2stree.experiment.stages.context import Context
 from w2stree.report.charts import require_matplotlib
 from w2stree.report.templates import require_jinja2

@@ -14,8 +14,9 @@ from w2stree.trajectories.trajectory import Trajectory
 _MOST_KINDS = 1_000
 """Beyond them causes are counted and not told apart: texts that never repeat would fill memory."""
 
-_DETAIL = re.compile(r"[\w.-]*\d[\w.-]*")
+_WORD = re.compile(r"[\w.-]+")
 _CODE = re.compile(r"(code|status|HTTP|answers)\W{1,3}$")
+_CODE_COLUMNS = 10
 _STDERR = "; it last wrote to stderr:"
 
 
@@ -56,9 +57,12 @@ def _kind(error: str, task_id: str) -> str:
     text = error.partition(_STDERR)[0]
     if task_id:
         text = text.replace(task_id, "#")
-    return _DETAIL.sub(lambda found: _without_details(text, found), text)
+    return _WORD.sub(lambda found: _without_details(text, found), text)
 
 
 def _without_details(text: str, found: re.Match[str]) -> str:
     word = found.group()
-    return word if len(word) == 3 and _CODE.search(text[: found.start()]) else "#"
+    if not any(map(str.isdecimal, word)):
+        return word
+    before = text[max(0, found.start() - _CODE_COLUMNS) : found.start()]
+    return word if len(word) == 3 and _CODE.search(before) else "#"

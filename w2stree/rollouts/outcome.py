@@ -47,13 +47,13 @@ class Outcome:
                 f"{self.num_errors} of {self.num_attempts} attempts ended in an error:",
                 *causes_in_words(self.causes, self.num_errors),
             ]
-        if self.failed:
-            lines.append(
-                f"{len(self.failed)} of {self.num_planned} samples were tried and never finished"
-            )
         lines += self.given_up(key)
         if self.num_open:
-            lines.append(f"{self.num_open} of {self.num_planned} samples remain to be played")
+            num_tried = len(self.failed) - len(self.out_of_attempts)
+            lines.append(
+                f"{self.num_open} of {self.num_planned} samples remain to be played"
+                + (f", {num_tried} of them again after an error" if num_tried else "")
+            )
         return lines
 
     def given_up(self, key: str = "max_attempts") -> list[str]:

@@ -16,8 +16,10 @@ from w2stree.errors import ExplorationFailure, SamplesUnfinished
 from w2stree.experiment.config import Config
 from w2stree.experiment.config.reading import recorded_today
 from w2stree.experiment.demonstrated import Demonstrated, read_demonstrated
+from w2stree.experiment.hashes import hash_files
 from w2stree.experiment.parts import Parts, choose_parts
-from w2stree.experiment.run_directory import RunDirectory, hash_files, read_json
+from w2stree.experiment.run_directory import RunDirectory
+from w2stree.experiment.run_json import read_json
 from w2stree.experiment.stages.bar import Bar, Silent
 from w2stree.forest.build import open_forest
 from w2stree.forest.forest import Forest
@@ -49,16 +51,20 @@ class Context:
     _forest: Forest | None = None
     _parts: Parts | None = None
     _demonstrated: Demonstrated | None = None
+    _directory: RunDirectory | None = None
 
     def directory(self) -> RunDirectory:
-        """The run's directory; `RunDirectoryError` where another configuration made it."""
-        config = self.config
-        return RunDirectory(
-            self.run_dir,
-            config.model_dump(mode="json"),
-            may_change=(*config.read_late(), *config.may_change()),
-            read=recorded_today(config),
-        )
+        """The run's directory, opened once; `RunDirectoryError` where another configuration made
+        it or another process is in it."""
+        if self._directory is None:
+            config = self.config
+            self._directory = RunDirectory(
+                self.run_dir,
+                config.model_dump(mode="json"),
+                may_change=(*config.read_late(), *config.may_change()),
+                read=recorded_today(config),
+            )
+        return self._directory
 
     def seed(self, stage: str) -> int:
         """The stage's own seed, derived from the run's."""

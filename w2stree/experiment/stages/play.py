@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from w2stree.errors import ExplorationFailure, IdenticalTrajectories, SamplesUnfinished
+from w2stree.experiment.hashes import hash_files
 from w2stree.experiment.methods import sft
 from w2stree.experiment.methods.method import Method
-from w2stree.experiment.run_directory import StageWriter, hash_files
+from w2stree.experiment.run_directory import StageWriter
 from w2stree.experiment.stages.context import Context
 from w2stree.experiment.stages.untrained import untrained_model
 from w2stree.policies.protocol import ModelName, Sampling
