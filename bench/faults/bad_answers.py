@@ -21,7 +21,7 @@ import sys
 import types
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -29,6 +29,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from bench.faults.row import Row
 from w2stree.environments.hosting.limits import Limits
 from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.environments.protocol import ExpertTurn
@@ -394,10 +395,20 @@ def _wrong_with(
     return None if len(str(row.origin.error)) < 4_500 else "told at too great length"
 
 
-def count_wrong(folder: Path) -> tuple[int, Mapping[str, str]]:
-    """Play all of them, in lockstep and each on its own; how many, and what went wrong."""
+def rows(folder: Path) -> list[Row]:
+    """All of them, in lockstep and then where each episode proceeds on its own."""
     numbers = range(len(BAD_ANSWERS))
     awaited = [number for number in numbers if BAD_ANSWERS[number].moment != "expert"]
-    wrong = play(folder, numbers)
-    wrong |= {f"{name} (async)": w for name, w in play(folder, awaited, is_async=True).items()}
-    return len(numbers) + len(awaited), wrong
+    played = {
+        "bad answers of a game": (numbers, play(folder, numbers)),
+        "the same, episodes on their own": (awaited, play(folder, awaited, is_async=True)),
+    }
+    return [
+        Row(
+            name,
+            len(tried),
+            {"wrong": len(wrong)},
+            "; ".join(f"{n}: {w}" for n, w in wrong.items()),
+        )
+        for name, (tried, wrong) in played.items()
+    ]

@@ -126,11 +126,12 @@ REPLIES: dict[str, Reply] = {
     "content an object": _bad(reply({"text": "go"}), "the content"),
     "content nested": _bad(reply([[["go"]]]), "the content"),
     "content text parts": _says(_SAYS, [{"type": "text", "text": t} for t in ("Action: ", "go")]),
-    "content parts without words": _says("", []  # no part, but it was cut
-                                         , finish_reason="length"),
+    "content of no parts, cut": _says("", [], finish_reason="length"),
     "content parts of thinking": _says(
         _SAYS, [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": _SAYS}]
     ),
+    "content parts of nothing": _bad(reply([{"type": "text", "text": ""}]), "is empty"),
+    "content parts of thinking alone": _says("", [{"type": "thinking", "thinking": "hm"}]),
     "content an image": _bad(reply([{"type": "image_url", "image_url": {}}]), "the content"),
     "content part without text": _bad(reply([{"type": "text"}]), "the content"),
     "content part of a number": _bad(reply([{"type": "text", "text": 5}]), "the content"),

@@ -216,3 +216,6 @@ def test_home_is_found_and_a_tokenizer_is_looked_for_before_anything_starts(
     local = read_config(ExplorationConfig, "textworld_random", [policy, "samplings=[{}]"]).policy
     assert isinstance(local, TransformersSection)
     assert (local.model, local.chat_template) == (tmp_path / "model", f"{tmp_path}/t.jinja")
+    shop = ["environment={name: webshop, data: ~/shop}", "samplings=[{}]"]
+    environment = read_config(ExplorationConfig, "textworld_random", shop).environment
+    assert environment.data == tmp_path / "shop"

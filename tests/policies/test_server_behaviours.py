@@ -6,7 +6,8 @@ import pytest
 
 pytest.importorskip("httpx2")
 
-from bench.faults.servers import CASES, MOST_SENT, Outcome, meet
+from bench.faults.behaviours import CASES
+from bench.faults.servers import MOST_SENT, Outcome, meet
 
 
 @pytest.fixture(scope="module")

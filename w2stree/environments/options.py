@@ -7,8 +7,9 @@ of environment has beside them is its row in `kinds.py`.
 from __future__ import annotations
 
 import functools
+import os.path
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -34,8 +35,8 @@ _SHOWN_COLUMNS = 500  # of code that is named: all of it, unless somebody means 
 class Options:
     """What every environment has: `num_processes` side by side, each within `limits`.
 
-    `max_steps`: an episode's; None: each task's own. Raises `InvalidInput` for `num_processes` or
-    `max_steps` below 1.
+    `max_steps`: an episode's; None: each task's own. Paths may begin with `~`. Raises
+    `InvalidInput` for `num_processes` or `max_steps` below 1.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
@@ -53,6 +54,10 @@ class Options:
             raise InvalidInput(f"num_processes is {self.num_processes}; give at least 1")
         if self.max_steps is not None and self.max_steps < 1:
             raise InvalidInput(f"max_steps is {self.max_steps}; give at least 1")
+        for option in fields(self):
+            if isinstance(path := getattr(self, option.name), Path):
+                at_home = Path(os.path.expanduser(path))  # noqa: PTH111 (which raises for ~nobody)
+                object.__setattr__(self, option.name, at_home)
 
     def factory(self) -> Callable[[], Environment]:
         """What makes the environment, for its processes to call."""

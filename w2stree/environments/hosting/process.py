@@ -24,7 +24,7 @@ from typing import Any
 from w2stree.environments.answers import checked
 from w2stree.environments.hosting import child
 from w2stree.environments.hosting.factory import name_of, pickled
-from w2stree.environments.hosting.guarded import GuardedGroup, LastWords, pair
+from w2stree.environments.hosting.guarded import GuardedGroup, LastWords, forks_wait, pair
 from w2stree.environments.hosting.limits import Limits
 from w2stree.environments.hosting.messages import (
     MAX_BYTES,
@@ -35,7 +35,7 @@ from w2stree.environments.hosting.messages import (
     encode,
 )
 from w2stree.environments.protocol import Environment
-from w2stree.errors import EnvironmentFailure, EnvironmentNotStarted, InvalidInput
+from w2stree.errors import EnvironmentFailure, EnvironmentNotStarted
 from w2stree.shorten import excerpt, visible
 
 # What goes wrong in these is the agent's doing or the game's: no mistake of a configuration.
@@ -90,8 +90,7 @@ class EnvironmentProcess:
         try:
             request = encode([method, args])
         except MalformedMessage as error:
-            kind = EnvironmentFailure if method in _PLAYING else InvalidInput
-            raise kind(f"{method} cannot be asked for: {error}") from None
+            raise EnvironmentFailure(f"{method} cannot be asked of {self._name}: {error}") from None
         if method == "reset":
             if self._num_episodes == self._limits.max_episodes:
                 self.close()
@@ -144,13 +143,14 @@ class EnvironmentProcess:
         self._start_due = time.monotonic() + self._limits.start_deadline_s
         self._is_ready = self._is_hung_up = False
         self._num_episodes, self._task_id, self._asked = 0, "", ""
-        self._pipe, childs = pair()
-        with childs:
-            self._group = GuardedGroup(
-                _command(childs.fileno()),
-                inherited=[childs.fileno()],
-                memory_limit_mb=self._limits.memory_limit_mb,
-            )
+        with forks_wait:
+            self._pipe, childs = pair()
+            with childs:
+                self._group = GuardedGroup(
+                    _command(childs.fileno()),
+                    inherited=[childs.fileno()],
+                    memory_limit_mb=self._limits.memory_limit_mb,
+                )
         self._channel = Channel(self._pipe, MAX_BYTES)
         with contextlib.suppress(OSError):  # as `send`
             self._channel.send(json.dumps(_import_path()).encode("ascii"), self._start_due)

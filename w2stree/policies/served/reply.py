@@ -24,6 +24,8 @@ from w2stree.turns.turn import AgentTurn
 _MAX_ID = 2**31
 _THINKING = ("reasoning_content", "reasoning", "thinking")
 """Where servers put a model's thinking, beside what it then says."""
+_THOUGHTS = ("thinking", "reasoning")
+"""The types of its parts, among those of what it says."""
 
 
 class MalformedReply(Exception):  # noqa: N818 (as the errors of the package)
@@ -111,14 +113,15 @@ def _text(message: dict[str, Any]) -> str:
 
 def _has_thought(message: dict[str, Any]) -> bool:
     content = message.get("content")
-    return any(isinstance(message.get(key), str) and message[key] for key in _THINKING) or (
-        isinstance(content, list) and len(content) > 0
+    parts = content if isinstance(content, list) else []
+    return any(isinstance(message.get(key), str) and message[key] for key in _THINKING) or any(
+        isinstance(part, dict) and part.get("type") in _THOUGHTS for part in parts
     )
 
 
 def _said(part: Any) -> str:
     kind = part.get("type") if isinstance(part, dict) else None
-    if kind in ("thinking", "reasoning"):
+    if kind in _THOUGHTS:
         return ""
     text = part.get("refusal" if kind == "refusal" else "text") if isinstance(part, dict) else None
     if kind not in ("text", "output_text", "refusal") or not isinstance(text, str):
