@@ -14,6 +14,7 @@ from w2stree.errors import (
     ContextExceeded,
     CutReturns,
     EnvironmentFailure,
+    EnvironmentNotStarted,
     Error,
     ExplorationFailure,
     ForestFileError,
@@ -23,6 +24,7 @@ from w2stree.errors import (
     MissingDependency,
     ModelFailure,
     RunDirectoryError,
+    ServerUnreachable,
 )
 
 EXIT_STATUS = {
@@ -33,9 +35,11 @@ EXIT_STATUS = {
     JournalError: 2,
     RunDirectoryError: 2,
     EnvironmentFailure: 1,
+    EnvironmentNotStarted: 1,
     ExplorationFailure: 1,
     ModelFailure: 1,
     ContextExceeded: 1,
+    ServerUnreachable: 1,
 }
 
 

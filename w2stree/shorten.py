@@ -46,6 +46,16 @@ def quoted(text: str, width: int) -> str:
     return repr(_cut(text, width))
 
 
+def excerpt(text: str, most: int = 4_000) -> str:
+    """Head and tail of a text longer than `most` characters, and how much is left out between
+    them: what failed is told in the first lines of an error, or in the last."""
+    if len(text) <= most:
+        return text
+    head, tail = most - most // 4, most // 4
+    left_out = len(text) - head - tail
+    return f"{text[:head]} … [{left_out:,} characters left out] … {text[-tail:]}"
+
+
 def where_they_part(one: str, other: str, *, before: int = 30) -> int:
     """From which character on to show two texts, so that what differs first is seen: `before`
     characters that they have in common stand in front of it."""

@@ -44,7 +44,7 @@ def test_policies_without_a_model() -> None:
 
 @pytest.mark.train
 def test_ids_of_one_tokenizer_have_one_fingerprint(model_dir: Path) -> None:
-    pytest.importorskip("openai")
+    pytest.importorskip("httpx2")
     local = make({"name": "transformers", "model": model_dir})
     served = make({"name": "openai", "model": "weak", "tokenizer": model_dir})
     blind = make({"name": "openai", "model": "weak"})
@@ -56,7 +56,7 @@ def test_ids_of_one_tokenizer_have_one_fingerprint(model_dir: Path) -> None:
 
 @pytest.mark.train
 def test_the_base_model_is_another(model_dir: Path) -> None:
-    pytest.importorskip("openai")
+    pytest.importorskip("httpx2")
     section = {"name": "openai", "model": "adapter", "base_model": "llama"}
     assert make(section, "base").name == "openai(model=llama)"
     with pytest.raises(InvalidInput, match=r"set policy\.base_model"):
@@ -105,7 +105,10 @@ def test_decoding_is_the_environment_s_in_process_and_free_on_a_server() -> None
             r"policy.* chosen token by token: set policy.tokenizer to the served model's directory",
         ),
         ("environment={name: scienceworld}", r"policy: random chooses .* ScienceWorld lists none"),
-        ("budget.tokens=300", r"budget.tokens counts token ids, and turns of policy: random have"),
+        (
+            "budget.tokens=300",
+            r"budget.tokens counts what a model samples, and policy: random is none",
+        ),
         ("budget.episodes=0", r"budget: episodes is 0; give a number above 0, or null: no limit"),
         ("budget.episode=9", r"budget.episode: no such key; did you mean episodes\?"),
     ],
@@ -136,14 +139,14 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     if importlib.util.find_spec("vllm") is None:
         with pytest.raises(MissingDependency, match="environment of its own"):
             make({"name": "vllm", "model": tmp_path})
-    if importlib.util.find_spec("openai") is not None:
+    if importlib.util.find_spec("httpx2") is not None:
         with pytest.raises(InvalidInput, match="no tokenizer_config"):
             make({"name": "openai", "model": "m", "tokenizer": tmp_path})
 
 
 @pytest.mark.train
 def test_a_model_s_template_can_be_named(model_dir: Path) -> None:
-    pytest.importorskip("openai")
+    pytest.importorskip("httpx2")
     own = make({"name": "transformers", "model": model_dir})
     template = {"chat_template": "plain", "template_arguments": {"bos_token": "<|user|>"}}
     plain = make({"name": "transformers", "model": model_dir, **template})

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("openai")
+pytest.importorskip("httpx2")
 
 from support.chat_server import Answer, Handler, ask, episode, good, policy, serving
 from support.tokenizers import byte_level

@@ -94,6 +94,12 @@ class Bare(Buttons):
         return super().reset(seed=seed)[0]
 
 
+def opens_all(task: int | str, *, admissible: str = "") -> list[str | tuple[str, str]]:
+    """The expert of `Doors` and of `Named`, with a thought before its first action."""
+    left = 5 * str(task).endswith("long") if isinstance(task, str) else task % 10
+    return [("They open outwards.", "open"), *["open"] * left]
+
+
 class Named(Doors):
     """Tasks of its own."""
 

@@ -7,7 +7,7 @@ A policy is one model; `Sampling.model` says of each episode which one plays it:
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import Field, model_validator
 
@@ -29,6 +29,10 @@ _SERVED = Decoding(actions="free", max_new_tokens=256)
 class AnyPolicySection(Section):
     """What every policy has; as it stands here, one policy for all models: random, scripted."""
 
+    may_change: ClassVar[tuple[str, ...]] = ()
+    """Keys that say how a model is reached, not what it is asked: a resumed run may set them
+    anew."""
+
     def policy(self, model: ModelName) -> Policy | AsyncPolicy:
         """The policy of that model."""
         raise NotImplementedError
@@ -42,8 +46,13 @@ class AnyPolicySection(Section):
         return True
 
     @property
-    def has_token_ids(self) -> bool:
-        """Whether its turns are known to have ids, by which tokens are counted."""
+    def samples_tokens(self) -> bool:
+        """Whether its turns are sampled token by token: what can be counted, if it is told."""
+        return False
+
+    @property
+    def needs_expert(self) -> bool:
+        """Whether it plays the environment's own solution."""
         return False
 
     @property
@@ -68,7 +77,7 @@ class ModelPolicySection(AnyPolicySection):
         return self.base_model is not None
 
     @property
-    def has_token_ids(self) -> bool:
+    def samples_tokens(self) -> bool:
         return True
 
     @property
@@ -110,6 +119,13 @@ class OpenAISection(ModelPolicySection):
     Admissible decoding needs the tokenizer.
     """
 
+    may_change: ClassVar[tuple[str, ...]] = (
+        "base_url",
+        "api_key_env",
+        "timeout_s",
+        "max_retries",
+    )
+
     name: Literal["openai"]
     base_url: str = "http://localhost:8000/v1"
     model: str
@@ -138,9 +154,9 @@ class OpenAISection(ModelPolicySection):
             )
         return self
 
-    @property
-    def has_token_ids(self) -> bool:
-        return self.tokenizer is not None
+    def refuse_absent_models(self) -> None:
+        if self.tokenizer is not None:
+            self._check_tokenizer(self.tokenizer)
 
     def policy(self, model: ModelName) -> AsyncPolicy:
         from w2stree.policies.openai import OpenAIPolicy
@@ -160,13 +176,19 @@ class OpenAISection(ModelPolicySection):
 
         if self.tokenizer is None:
             return None
-        if not (self.tokenizer / "tokenizer_config.json").is_file():
-            raise InvalidInput(f"policy.tokenizer: {self.tokenizer} has no tokenizer_config.json")
+        self._check_tokenizer(self.tokenizer)
         return load_tokenizer(self.tokenizer, self.chat_template, self.template_arguments)
+
+    @staticmethod
+    def _check_tokenizer(directory: Path) -> None:
+        if not (directory / "tokenizer_config.json").is_file():
+            raise InvalidInput(f"policy.tokenizer: {directory} has no tokenizer_config.json")
 
 
 class VllmSection(ModelPolicySection):
     """A model directory with vLLM in process; see `VllmPolicy`."""
+
+    may_change: ClassVar[tuple[str, ...]] = ("memory_fraction",)
 
     name: Literal["vllm"]
     model: Path
@@ -209,6 +231,14 @@ class ExpertSection(AnyPolicySection):
 
     name: Literal["expert"]
     noise: Fraction = 0.0
+
+    @property
+    def needs_expert(self) -> bool:
+        return True
+
+    @property
+    def chooser(self) -> str | None:
+        return f"policy: expert with noise: {self.noise:g}" if self.noise else None
 
     def policy(self, model: ModelName) -> Policy:
         return ExpertPolicy(noise=self.noise)
