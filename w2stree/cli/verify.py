@@ -40,15 +40,21 @@ def verify(
     seed: Annotated[
         int, typer.Option(parser=whole_number(), metavar="SEED", help="of the sample")
     ] = 0,
+    trust: Annotated[
+        bool,
+        typer.Option("--trust", help="run the code that the directory's config.json names"),
+    ] = False,
 ) -> int:
     """Replay recorded actions; report what differs.
 
-    The exit status is 1 where anything differs.
+    The exit status is 1 where anything differs. A directory may come from anybody: one whose
+    environment is code of its own (gymnasium's make) is refused without --trust, with what it
+    would run.
     """
     with needs("explore"):
         from w2stree.experiment.recorded_run import read_run
         from w2stree.rollouts.verification import verify as replay
-    recorded = read_run(run)
+    recorded = read_run(run, trust=trust)
     for file in recorded.skipped:
         print(f"not replayed (games with settings of their own): {file}", file=sys.stderr)
     played = [t for t in recorded.trajectories if t.status != "error"]

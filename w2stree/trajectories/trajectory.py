@@ -27,6 +27,7 @@ from typing import Any, Literal, get_args
 from w2stree.errors import InvalidInput
 from w2stree.shorten import quoted
 from w2stree.trajectories import fields
+from w2stree.trajectories.json_text import parse_json
 from w2stree.trajectories.origin import UNKNOWN, Origin, parse_origin, record_of, split_info
 from w2stree.trajectories.tool_call import ToolCall, action_of, parse_tool_calls, records_of
 
@@ -129,17 +130,8 @@ class Trajectory:
 
     @classmethod
     def from_json(cls, line: str, *, where: str = "record") -> Trajectory:
-        """Parse one line. `where` (file:line) begins every message of `InvalidInput`."""
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise InvalidInput(
-                f"{where}: not valid JSON (column {error.colno}: {error.msg}); "
-                "expected a trajectory as one JSON object on one line"
-            ) from None
-        except (ValueError, RecursionError) as error:  # endless digits, endless nesting
-            raise InvalidInput(f"{where}: not readable as JSON ({error})") from None
-        return _parse(record, where)
+        """Parse one line of strict JSON; `where` (file:line) begins every `InvalidInput`."""
+        return _parse(parse_json(line, where), where)
 
 
 def refuse_wordless(steps: Sequence[Step], where: str) -> None:
