@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.faults import damage, disk, environments, kills
+from bench.faults import damage, disk, environments, kills, run_directories
 from bench.faults.row import Row
 
 MEGABYTE = 1 << 20
@@ -118,12 +118,17 @@ def _environments(folder: Path, options: argparse.Namespace) -> list[Row]:
     ]
 
 
+def _run_directories(folder: Path, options: argparse.Namespace) -> list[Row]:
+    return list(run_directories.rows(folder))
+
+
 JOBS: dict[str, Callable[[Path, argparse.Namespace], list[Row]]] = {
     "kills": _kills,
     "truncation": _truncation,
     "bits": _bits,
     "disk": _disk,
     "environments": _environments,
+    "run_directories": _run_directories,
 }
 
 
