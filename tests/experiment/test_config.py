@@ -300,6 +300,8 @@ def test_what_anchors_share_is_a_copy_at_each_place() -> None:
     ("override", "told"),
     [
         ("search.exploration=.inf", r"search\.exploration: is inf; give a finite number"),
+        (f"seed={2**32}", r"seed: is 4294967296; give a number below 4294967296"),
+        (f"search.num_simulations={2**63}", r"is 9223372036854775808; give a number of at most"),
         ("search.exploration=inf", r"search\.exploration: is inf; give a finite number"),
         ("search.exploration=.nan", r"search\.exploration: is nan; give "),
         ("tree_dpo.min_gap=.inf", r"tree_dpo.*is inf; give a finite number"),

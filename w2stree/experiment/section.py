@@ -11,8 +11,9 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Positive = Annotated[int, Field(gt=0, strict=True)]  # strict: `true` is no 1
-Whole = Annotated[int, Field(ge=0, strict=True)]
+_MOST = 2**63 - 1  # what the core counts in
+Positive = Annotated[int, Field(gt=0, le=_MOST, strict=True)]  # strict: `true` is no 1
+Whole = Annotated[int, Field(ge=0, le=_MOST, strict=True)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
