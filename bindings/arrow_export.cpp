@@ -27,7 +27,7 @@ struct NamedArray {
 template <class Owner>
 void drop_with_gil(Owner* owner) {
   if (Py_IsInitialized() == 0) return;
-  const py::gil_scoped_acquire acquire;
+  const WithGil gil;
   delete owner;
 }
 
@@ -137,7 +137,7 @@ struct StreamOwner {
   // C callers see no exceptions.
   template <class Give>
   int attempt(const Give& give) {
-    const py::gil_scoped_acquire acquire;
+    const WithGil gil;
     try {
       give();
       return 0;

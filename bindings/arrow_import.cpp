@@ -39,7 +39,7 @@ py::tuple read_arrow_stream(py::handle capsule, std::int32_t num_threads) {
   ArrowOwner stream(in_capsule<ArrowArrayStream>(capsule, "arrow_array_stream"));
   w2stree::TextTrajectories read;
   {
-    const py::gil_scoped_release release;
+    const WithoutGil no_gil;
     read = w2stree::read_trajectories(*stream, execution(num_threads));
   }
   return to_tuple(std::move(read));
@@ -51,7 +51,7 @@ py::tuple read_arrow_array(py::handle schema_capsule, py::handle array_capsule,
   ArrowOwner array(in_capsule<ArrowArray>(array_capsule, "arrow_array"));
   w2stree::TextTrajectories read;
   {
-    const py::gil_scoped_release release;
+    const WithoutGil no_gil;
     w2stree::ArrowTrajectoryReader reader(*schema);
     reader.append(*array, execution(num_threads));
     read = std::move(reader).finish();

@@ -9,10 +9,14 @@
 
 #include <chrono>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <span>
+#include <string>
+#include <string_view>
 #include <utility>
 
+#include "gil.hpp"
 #include "w2stree/base/column.hpp"
 #include "w2stree/base/errors.hpp"
 #include "w2stree/base/execution.hpp"
@@ -52,6 +56,14 @@ inline w2stree::TrajectoryColumns columns(const Array<std::int32_t>& action_id,
           span(total_return, "total_return"), num_trees};
 }
 
+// The bytes of a buffer, as long as `info` lives.
+inline std::span<const std::byte> bytes_of(const py::buffer_info& info) {
+  const bool is_plain = info.ndim == 1 && (info.size == 0 || info.strides[0] == info.itemsize);
+  if (!is_plain) w2stree::refuse("buffer has gaps or not one dimension; expected plain bytes");
+  return {static_cast<const std::byte*>(info.ptr),
+          static_cast<std::size_t>(info.size * info.itemsize)};
+}
+
 // A read-only array over `values`, which `owner` keeps alive.
 template <class T>
 py::array_t<T> view(std::span<const T> values, const py::handle& owner) {
@@ -74,7 +86,7 @@ py::array_t<T> wrap(w2stree::Column<T> column) {
 template <class Object>
 std::shared_ptr<const Object> keep(Object object) {
   return {new Object(std::move(object)), [](const Object* kept) {
-            const py::gil_scoped_acquire acquire;
+            const WithGil gil;
             delete kept;
           }};
 }
@@ -86,13 +98,36 @@ w2stree::Column<T> borrow(Array<T> array, const char* name) {
   return {values, keep(std::move(array))};
 }
 
+// Makes the Python exception that stands for a C++ one.
+template <class Failure>
+py::object bind_error(py::module_& module, const char* name, const py::handle& bases,
+                      const char* home) {
+  static PyObject* type = nullptr;  // as long as the process
+  const std::string qualified = std::string(home) + "." + name;
+  type = PyErr_NewException(qualified.c_str(), bases.ptr(), nullptr);
+  if (type == nullptr) throw py::error_already_set();
+  module.attr(name) = py::handle(type);
+  py::register_exception_translator([](std::exception_ptr thrown) {
+    try {
+      if (thrown) std::rethrow_exception(thrown);
+    } catch (const Failure& failure) {
+      // Some messages quote bytes from outside: those that are no UTF-8 are shown as \xff.
+      const std::string_view text = failure.what();
+      const auto message = py::reinterpret_steal<py::object>(PyUnicode_DecodeUTF8(
+          text.data(), static_cast<py::ssize_t>(text.size()), "backslashreplace"));
+      if (message) PyErr_SetObject(type, message.ptr());
+    }
+  });
+  return py::reinterpret_borrow<py::object>(type);
+}
+
 // Lets Ctrl-C end a call that has released the GIL.
 inline w2stree::Execution execution(std::int32_t num_threads) {
   using Clock = std::chrono::steady_clock;
   return {num_threads, [next = Clock::now() + std::chrono::milliseconds(50)]() mutable {
             if (Clock::now() < next) return;
             next = Clock::now() + std::chrono::milliseconds(50);
-            const py::gil_scoped_acquire acquire;
+            const WithGil gil;
             if (PyErr_CheckSignals() != 0) throw py::error_already_set();
           }};
 }

@@ -14,7 +14,7 @@ py::tuple digest(const w2stree::Forest& forest, const py::object& task_ids,
                                        text_table(observations, "observations")};
   w2stree::Digest digest;
   {
-    const py::gil_scoped_release release;
+    const WithoutGil no_gil;
     const w2stree::Execution how = execution(num_threads);
     digest = w2stree::digest(forest, w2stree::hash_texts(tables[0], how),
                              w2stree::hash_texts(tables[1], how),
@@ -25,9 +25,7 @@ py::tuple digest(const w2stree::Forest& forest, const py::object& task_ids,
 
 std::uint64_t xxh64(const py::buffer& data, std::uint64_t seed) {
   const py::buffer_info info = data.request();
-  return w2stree::xxh64({static_cast<const std::byte*>(info.ptr),
-                         static_cast<std::size_t>(info.size * info.itemsize)},
-                        seed);
+  return w2stree::xxh64(bytes_of(info), seed);
 }
 
 }  // namespace

@@ -15,7 +15,7 @@ Forest build_forest(const Array<std::int32_t>& action_id, const Array<std::int32
                     std::int32_t num_threads) {
   const auto all =
       columns(action_id, observation_id, step_offset, tree_id, total_return, num_trees);
-  const py::gil_scoped_release release;
+  const WithoutGil no_gil;
   return w2stree::build_forest(all, execution(num_threads));
 }
 
@@ -30,7 +30,7 @@ auto expanded(Column<T> (*expand)(const Forest&)) {
   return [expand](const Forest& forest) {
     Column<T> column;
     {
-      const py::gil_scoped_release release;
+      const WithoutGil no_gil;
       column = expand(forest);
     }
     return wrap(std::move(column));
@@ -68,6 +68,8 @@ void bind_forest(py::module_& module) {
   module.def("build_forest", &build_forest, py::arg("action_id"), py::arg("observation_id"),
              py::arg("step_offset"), py::arg("tree_id"), py::arg("total_return"),
              py::arg("num_trees"), py::arg("num_threads") = 1);
+  module.def("check_ids", &w2stree::check_ids, py::arg("forest"), py::arg("num_actions"),
+             py::arg("num_observations"), py::call_guard<WithoutGil>());
   module.def(
       "trees_of_one_action_sequence",
       [](const Forest& forest) {

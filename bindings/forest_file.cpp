@@ -25,7 +25,7 @@ std::unique_ptr<ForestFileBytes> lay_out(const w2stree::Forest& forest, const py
                   text_table(rule, "rule"),
                   borrow(min_similarity, "min_similarity"),
                   {borrow(made, "made"), borrow(seen, "seen"), borrow(count, "count")}};
-  const py::gil_scoped_release release;
+  const WithoutGil no_gil;
   return std::make_unique<ForestFileBytes>(std::move(file), execution(num_threads));
 }
 
@@ -40,13 +40,9 @@ py::list pieces(const py::object& self) {
 }
 
 ForestFile parse(const py::buffer& buffer, std::int32_t num_threads) {
-  const auto info = keep(buffer.request());  // the map cannot close while columns need it
-  if (info->ndim != 1 || info->strides[0] != info->itemsize) {
-    w2stree::refuse("buffer has gaps or more than one dimension; expected plain bytes");
-  }
-  const std::span bytes(static_cast<const std::byte*>(info->ptr),
-                        static_cast<std::size_t>(info->size * info->itemsize));
-  const py::gil_scoped_release release;
+  const auto info = keep(buffer.request());  // the memory stays while columns need it
+  const std::span<const std::byte> bytes = bytes_of(*info);
+  const WithoutGil no_gil;
   return w2stree::parse_forest_file(bytes, info, execution(num_threads));
 }
 
@@ -58,9 +54,8 @@ py::tuple texts(const ForestFile& file) {
 }  // namespace
 
 void bind_forest_file(py::module_& module) {
-  py::register_exception<w2stree::ForestFileError>(module, "ForestFileError",
-                                                   module.attr("InvalidInput"))
-      .attr("__module__") = "w2stree.errors";
+  bind_error<w2stree::ForestFileError>(module, "ForestFileError", module.attr("InvalidInput"),
+                                       "w2stree.errors");
   py::class_<ForestFileBytes>(module, "ForestFileBytes")
       .def(py::init(&lay_out), py::arg("forest"), py::arg("task_ids"), py::arg("actions"),
            py::arg("observations"), py::arg("num_errors"), py::arg("rule"),

@@ -1,5 +1,7 @@
 #include "w2stree/forest/growth.hpp"
 
+#include <algorithm>
+#include <tuple>
 #include <vector>
 
 #include "bind.hpp"
@@ -15,7 +17,7 @@ Forest extend_forest(const Forest& forest, const Array<std::int32_t>& action_id,
                      std::int32_t num_threads) {
   const auto more =
       columns(action_id, observation_id, step_offset, tree_id, total_return, num_trees);
-  const py::gil_scoped_release release;
+  const WithoutGil no_gil;
   return w2stree::extend_forest(forest, more, execution(num_threads));
 }
 
@@ -40,7 +42,7 @@ py::tuple extend_similar_forest(const Forest& forest, const Array<std::int32_t>&
       span(guard, "guard")};
   w2stree::SimilarForest grown;
   {
-    const py::gil_scoped_release release;
+    const WithoutGil no_gil;
     const w2stree::SimilarityTest test(similarity, static_cast<std::int32_t>(num_observations));
     grown = w2stree::extend_similar_forest(forest, more, test, execution(num_threads));
   }
@@ -56,19 +58,28 @@ py::tuple extend_similar_forest(const Forest& forest, const Array<std::int32_t>&
                         wrap<std::int32_t>(std::move(seen)), wrap<std::int64_t>(std::move(count)));
 }
 
+// The new ids of old ones.
+std::span<const std::int32_t> names(const Array<std::int32_t>& array, const char* name) {
+  const std::span<const std::int32_t> ids = span(array, name);
+  const auto bad = std::ranges::find_if(ids, [](std::int32_t id) { return id < 0; });
+  if (bad != ids.end()) w2stree::refuse(name, "[", bad - ids.begin(), "]=", *bad, " is negative");
+  return ids;
+}
+
 // shards: (forest, action names, observation names); an empty array of names keeps the ids.
 Forest merge_forests(const py::sequence& shards, std::int32_t num_threads) {
+  using Parts = std::tuple<const Forest*, Array<std::int32_t>, Array<std::int32_t>>;
+  std::vector<py::object> owners;  // of what is borrowed
   std::vector<w2stree::Shard> merged;
-  std::vector<Array<std::int32_t>> names;  // the spans' owners
   for (const py::handle shard : shards) {
-    const auto [forest, actions, observations] =
-        shard.cast<std::tuple<const Forest*, Array<std::int32_t>, Array<std::int32_t>>>();
-    names.push_back(actions);
-    names.push_back(observations);
+    owners.push_back(py::reinterpret_borrow<py::object>(shard));
+    const auto [forest, actions, observations] = shard.cast<Parts>();
+    if (forest == nullptr) throw py::type_error("shard without a forest");
+    owners.insert(owners.end(), {actions, observations});
     merged.push_back(
-        {forest, span(actions, "action names"), span(observations, "observation names")});
+        {forest, names(actions, "action names"), names(observations, "observation names")});
   }
-  const py::gil_scoped_release release;
+  const WithoutGil no_gil;
   return w2stree::merge_forests(merged, execution(num_threads));
 }
 

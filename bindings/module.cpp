@@ -14,8 +14,7 @@ void bind_errors(py::module_& module) {
   error.attr("exit_status") = 2;
   module.attr("Error") = error;
   const py::tuple bases = py::make_tuple(error, py::handle(PyExc_ValueError));
-  py::register_exception<w2stree::InvalidInput>(module, "InvalidInput", bases).attr("__module__") =
-      "w2stree";
+  bind_error<w2stree::InvalidInput>(module, "InvalidInput", bases, "w2stree");
 }
 
 }  // namespace

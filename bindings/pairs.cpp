@@ -26,7 +26,7 @@ py::array_t<std::int64_t> count_pairs(const Forest& forest, const PairRule& rule
                                       std::int32_t num_threads) {
   std::vector<std::int64_t> count;
   {
-    const py::gil_scoped_release release;
+    const WithoutGil no_gil;
     count = w2stree::count_pairs(forest, rule, execution(num_threads));
   }
   return wrap(w2stree::at_last_nodes<std::int64_t>(forest, count, 0));
@@ -39,20 +39,20 @@ Pairs select_pairs(const Forest& forest, const PairRule& rule, bool best_worst,
   const PairSelection selection{best_worst ? Strategy::best_worst : Strategy::all, per_divergence,
                                 max_per_task};
   const std::span<const std::uint64_t> keys = span(tree_key, "tree_key");
-  const py::gil_scoped_release release;
+  const WithoutGil no_gil;
   return w2stree::select_pairs(forest, rule, selection, {seed, keys}, execution(num_threads));
 }
 
 Pairs sample_pairs(const Forest& forest, const PairRule& rule, std::int64_t num_pairs,
                    std::uint64_t seed, std::int32_t num_threads) {
-  const py::gil_scoped_release release;
+  const WithoutGil no_gil;
   return w2stree::sample_pairs(forest, rule, num_pairs, seed, execution(num_threads));
 }
 
 // None at the end.
 std::optional<Pairs> next_chunk(PairStream& stream, std::int64_t chunk_size) {
   if (chunk_size < 1) w2stree::refuse("chunk_size=", chunk_size, "; expected at least 1");
-  const py::gil_scoped_release release;
+  const WithoutGil no_gil;
   const auto make = [&] {
     return w2stree::Buffer<std::int32_t>(static_cast<std::size_t>(chunk_size));
   };

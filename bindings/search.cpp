@@ -15,7 +15,7 @@ using w2stree::SearchResult;
 
 template <class Work>
 auto without_gil(Work work) {
-  const py::gil_scoped_release release;
+  const WithoutGil no_gil;
   return work();
 }
 
@@ -51,6 +51,7 @@ auto at_last_nodes(ChainColumn<T> by_chain) {
 // Chains as their last nodes.
 auto last_nodes(std::vector<std::int32_t> SearchResult::* field) {
   return [field](const SearchResult& result, const Forest& forest) {
+    w2stree::check_is_of(forest, result);
     std::vector<std::int32_t> nodes = result.*field;
     for (std::int32_t& id : nodes) id = id == w2stree::kNone ? id : w2stree::last_node(forest, id);
     return wrap<std::int32_t>(std::move(nodes));
@@ -70,7 +71,7 @@ SearchResult search(const Forest& forest, std::int64_t num_simulations, double e
                     std::int32_t num_threads) {
   const w2stree::SearchOptions options{num_simulations,      exploration, return_scale, stop_arm,
                                        parse_backup(backup), min_visits,  num_paths,    patience};
-  const py::gil_scoped_release release;
+  const WithoutGil no_gil;
   if (resume == nullptr) return w2stree::search(forest, options, execution(num_threads));
   return w2stree::continue_search(forest, *resume, options, execution(num_threads));
 }

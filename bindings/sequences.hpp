@@ -29,7 +29,10 @@ class Items {
   template <class Name>
   Items(py::handle object, const char* expected, const Name& name) {
     const bool is_text = PyUnicode_Check(object.ptr()) || PyBytes_Check(object.ptr());
-    if (!is_text) items_ = py::reinterpret_steal<py::object>(PySequence_Fast(object.ptr(), ""));
+    if (!is_text) {
+      items_ = py::reinterpret_steal<py::object>(
+          unless_finalizing([&] { return PySequence_Fast(object.ptr(), ""); }));
+    }
     if (items_) return;
     if (!is_text && !PyErr_ExceptionMatches(PyExc_TypeError)) throw py::error_already_set();
     PyErr_Clear();
@@ -53,7 +56,7 @@ class Items {
 // A finite or infinite float; `name` is called for a TypeError.
 template <class Name>
 double to_double(py::handle number, const Name& name) {
-  const double value = PyFloat_AsDouble(number.ptr());
+  const double value = unless_finalizing([&] { return PyFloat_AsDouble(number.ptr()); });
   if (value == -1.0 && PyErr_Occurred() != nullptr) {
     if (!PyErr_ExceptionMatches(PyExc_TypeError)) throw py::error_already_set();
     PyErr_Clear();

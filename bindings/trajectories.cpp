@@ -29,7 +29,8 @@ class Attribute {
 
   py::object operator()(PyObject* object) const {
     if (PyObject* value = in_slot(object)) return py::reinterpret_borrow<py::object>(value);
-    auto value = py::reinterpret_steal<py::object>(PyObject_GetAttr(object, name_.ptr()));
+    auto value = py::reinterpret_steal<py::object>(
+        unless_finalizing([&] { return PyObject_GetAttr(object, name_.ptr()); }));
     if (!value) throw py::error_already_set();
     return value;
   }
@@ -128,7 +129,7 @@ class TrajectoryReader {
     tree_id_.push_back(tree);
     if (w2stree::at(tree) == tasks_.size()) {
       tasks_.push_back({record, std::move(prompt)});
-    } else if (const Task& task = tasks_[w2stree::at(tree)]; !prompt.equal(task.prompt)) {
+    } else if (const Task& task = tasks_[w2stree::at(tree)]; !is_equal(prompt, task.prompt)) {
       w2stree::refuse(place(task.first_record), " and ", place(record), " have task_id ",
                       py::repr(task_id).cast<std::string>(),
                       " but different prompts; give different tasks different ids");
@@ -163,6 +164,13 @@ class TrajectoryReader {
     observation_.prefetch(steps[i + kAhead]);
   }
 
+  static bool is_equal(const py::object& left, const py::object& right) {
+    const int answer =
+        unless_finalizing([&] { return PyObject_RichCompareBool(left.ptr(), right.ptr(), Py_EQ); });
+    if (answer < 0) throw py::error_already_set();
+    return answer == 1;
+  }
+
   py::handle trajectory_type_;
   py::handle step_type_;
   Attribute task_id_;
@@ -191,11 +199,16 @@ class TrajectoryReader {
 py::tuple intern_trajectories(const py::iterable& trajectories, const py::type& trajectory_type,
                               const py::type& step_type) {
   TrajectoryReader reader(trajectory_type, step_type);
-  std::size_t record = 0;
-  for (const py::handle trajectory : trajectories) {
-    reader.append(record++, py::reinterpret_borrow<py::object>(trajectory));
+  const auto iterator = py::reinterpret_steal<py::object>(
+      unless_finalizing([&] { return PyObject_GetIter(trajectories.ptr()); }));
+  if (!iterator) throw py::error_already_set();
+  for (std::size_t record = 0;; ++record) {
+    const auto trajectory = py::reinterpret_steal<py::object>(
+        unless_finalizing([&] { return PyIter_Next(iterator.ptr()); }));
+    if (!trajectory && PyErr_Occurred() != nullptr) throw py::error_already_set();
+    if (!trajectory) return std::move(reader).finish();
+    reader.append(record, trajectory);
   }
-  return std::move(reader).finish();
 }
 
 }  // namespace

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.faults import damage, disk, environments, kills, run_directories
+from bench.faults import bad_replies, damage, disk, environments, kills, run_directories, servers
 from bench.faults.row import Row
 
 MEGABYTE = 1 << 20
@@ -118,6 +118,14 @@ def _environments(folder: Path, options: argparse.Namespace) -> list[Row]:
     ]
 
 
+def _answers(folder: Path, options: argparse.Namespace) -> list[Row]:
+    return bad_replies.rows(folder)
+
+
+def _servers(folder: Path, options: argparse.Namespace) -> list[Row]:
+    return servers.rows(folder)
+
+
 def _run_directories(folder: Path, options: argparse.Namespace) -> list[Row]:
     return list(run_directories.rows(folder))
 
@@ -128,6 +136,8 @@ JOBS: dict[str, Callable[[Path, argparse.Namespace], list[Row]]] = {
     "bits": _bits,
     "disk": _disk,
     "environments": _environments,
+    "answers": _answers,
+    "servers": _servers,
     "run_directories": _run_directories,
 }
 

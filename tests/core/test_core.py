@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
-from w2stree import InvalidInput, _core
+from w2stree import Forest, InvalidInput, Trajectory, _core, build_forest
+from w2stree.forest import build_forest_from_ids
 
 COLUMNS = {
     "action_id": np.array([0, 1, 0], np.int32),
@@ -57,3 +59,77 @@ def test_invalid_input_is_a_value_error_that_pickles() -> None:
     assert isinstance(error, ValueError) and InvalidInput.__module__ == "w2stree"
     copy = pickle.loads(pickle.dumps(error))
     assert type(copy) is InvalidInput and copy.args == error.args
+
+
+@pytest.fixture(scope="module")
+def forest() -> Forest:
+    """600 trajectories of one task, all different, and all their pairs: 179,700."""
+    n = 600
+    ids = np.arange(n, dtype=np.int32)
+    offset, tree_id = np.arange(n + 1), np.zeros(n, np.int32)
+    return build_forest_from_ids(ids, np.zeros(n, np.int32), offset, tree_id, ids / n)
+
+
+RESULT_METHODS = (
+    "best_end_node",
+    "path_end_node",
+    "node_visit_count",
+    "node_value_sum",
+    "node_value_max",
+    "node_stop_visit_count",
+    "node_stop_value_sum",
+)
+
+
+@pytest.mark.parametrize("method", RESULT_METHODS)
+def test_a_search_result_is_read_with_its_own_forest_only(forest: Forest, method: str) -> None:
+    result = _core_search(forest)
+    small = build_forest([Trajectory("t", (), (), 1.0, "done")])
+    assert len(getattr(result, method)(forest.core))
+    with pytest.raises(InvalidInput, match="the search result is of another forest"):
+        getattr(result, method)(small.core)
+
+
+def _core_search(forest: Forest) -> _core.SearchResult:
+    return forest.search(num_simulations=10).core
+
+
+def test_shards_are_forests_and_names_are_ids(forest: Forest) -> None:
+    none = np.zeros(0, np.int32)
+    with pytest.raises(TypeError, match="shard without a forest"):
+        _core.merge_forests([(None, none, none)])  # type: ignore[list-item]
+    names = np.full(600, -7, np.int32)
+    with pytest.raises(InvalidInput, match=r"action names\[0\]=-7 is negative"):
+        _core.merge_forests([(forest.core, names, none)])
+
+
+@pytest.mark.parametrize("array", [np.arange(64)[::-1], np.arange(64)[::2], np.ones((4, 4))])
+def test_only_plain_bytes_are_hashed(array: np.ndarray) -> None:
+    with pytest.raises(InvalidInput, match="expected plain bytes"):
+        _core.xxh64(array)
+    assert _core.xxh64(np.zeros(0, np.uint8)) == 0xEF46DB3751D8E999  # as published
+
+
+def test_threads_take_turns_at_a_stream(forest: Forest) -> None:
+    stream = _core.PairStream(forest.core, _core.PairRule())
+
+    def read(_: int) -> list[tuple[int, int]]:
+        pairs = []
+        while (chunk := stream.next(61)) is not None:
+            pairs += zip(chunk.chosen.tolist(), chunk.rejected.tolist(), strict=True)
+        return pairs
+
+    with ThreadPoolExecutor(4) as pool:
+        read_by_all = [pair for part in pool.map(read, range(4)) for pair in part]
+    pairs = forest.pairs()
+    expected = zip(pairs.chosen.tolist(), pairs.rejected.tolist(), strict=True)
+    assert sorted(read_by_all) == sorted(expected)
+
+
+def test_ids_without_texts_are_found_after_the_fact(forest: Forest) -> None:
+    _core.check_ids(forest.core, 600, 1)
+    message = "action_id was changed while it was merged: node 600 has 599 of 599"
+    with pytest.raises(InvalidInput, match=message):
+        _core.check_ids(forest.core, 599, 1)
+    with pytest.raises(InvalidInput, match=r"observation_id was changed .* node 1 has 0 of 0"):
+        _core.check_ids(forest.core, 600, 0)

@@ -380,6 +380,26 @@ def test_columns_of_an_export_agree() -> None:
     assert strided.read_all().to_pydict() == {"x": [0, 2, 4]}
 
 
+def test_bytes_that_are_no_utf8_are_shown_in_the_error() -> None:
+    def spoil(schema: Schema, array: Array) -> None:
+        schema.format = b"\xff\xfes"
+
+    producer = Producer(table_of(EPISODES).to_batches()[0], spoil)
+    with pytest.raises(InvalidInput, match=r'the table has Arrow format "\\xff\\xfes"'):
+        build_forest_from_arrow(producer)
+
+
+def test_list_views_that_make_much_out_of_little_are_refused() -> None:
+    """1,000 rows over the same 10 elements. A few may share theirs."""
+    rows = pa.ListViewArray.from_arrays([0] * 1000, [10] * 1000, pa.array(["go"] * 10))
+    columns = {"task_id": ["t"] * 1000, "total_return": [0.5] * 1000}
+    table = pa.table({**columns, "actions": rows, "observations": rows})
+    message = r"actions\[64\] and the rows before hold 650 elements of 10; expected at most 64"
+    with pytest.raises(InvalidInput, match=message):
+        build_forest_from_arrow(table)
+    assert len(build_forest_from_arrow(table.slice(0, 64)).trajectories) == 64
+
+
 def test_fuzz_corpus_is_what_its_script_writes() -> None:
     folder = Path(__file__).parents[2] / "cpp" / "fuzz"
     made = runpy.run_path(str(folder / "make_arrow_corpus.py"))["corpus"]()

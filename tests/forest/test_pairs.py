@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import math
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -168,3 +170,37 @@ def test_what_nobody_could_enumerate_can_be_counted_streamed_and_drawn_from() ->
     assert np.unique(drawn.chosen.astype(np.int64) * 2 * half + drawn.rejected).size == 1000
     assert len(forest.pairs(max_per_task=10, seed=3)) == 10
     assert len(forest.pairs(strategy="best_worst")) == 1
+
+
+@pytest.mark.parametrize(
+    "given", ["0.1", True, None, [0.1], 1j, np.bool_(True), math.nan, math.inf]
+)
+def test_thresholds_are_numbers(given: Any) -> None:
+    forest = build_forest([episode("a", 1.0), episode("b", 0.5)])
+    for read in (forest.pairs, forest.count_pairs, forest.stream_pairs):
+        with pytest.raises(InvalidInput, match=r"min_gap=.*; expected a finite number"):
+            read(given)
+        if given is None:
+            continue
+        with pytest.raises(InvalidInput, match=r"success_threshold=.*; expected a finite number"):
+            read(success_threshold=given)
+
+
+@pytest.mark.parametrize("given", ["3", True, 2.0])
+def test_limits_are_whole_numbers(given: Any) -> None:
+    forest = build_forest([episode("a", 1.0), episode("b", 0.5)])
+    for name in ("per_divergence", "max_per_task"):
+        with pytest.raises(InvalidInput, match=rf"{name}=.*; expected a whole number"):
+            forest.pairs(**{name: given}, seed=1)
+    with pytest.raises(InvalidInput, match=r"seed=.*; expected a whole number"):
+        forest.pairs(max_per_task=1, seed=given)
+    with pytest.raises(InvalidInput, match=r"num_pairs=.*; expected a whole number"):
+        forest.sample_pairs(given, seed=1)
+    with pytest.raises(InvalidInput, match=r"chunk_size=.*; expected a whole number"):
+        forest.stream_pairs(chunk_size=given)
+
+
+def test_numbers_of_numpy_and_fractions_are_numbers() -> None:
+    forest = build_forest([episode("a", 1.0), episode("b", 0.5)])
+    for gap in (np.float32(0.5), np.float64(0.5), np.int32(0), Fraction(1, 2), 0):
+        assert len(forest.pairs(gap, max_per_task=np.int64(1), seed=np.uint8(1))) == 1

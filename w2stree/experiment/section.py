@@ -6,15 +6,20 @@ which pydantic checks as it checks a `Section`: there is no second class to copy
 
 from __future__ import annotations
 
+import os.path
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 _MOST = 2**63 - 1  # what the core counts in
 Positive = Annotated[int, Field(gt=0, le=_MOST, strict=True)]  # strict: `true` is no 1
 Whole = Annotated[int, Field(ge=0, le=_MOST, strict=True)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+UserPath = Annotated[Path, AfterValidator(lambda path: Path(os.path.expanduser(path)))]  # noqa: PTH111
+"""A path, `~` in front of it the home directory: no shell has seen a configuration file."""
+NameOrFile = Annotated[str, AfterValidator(os.path.expanduser)]
 
 
 class Section(BaseModel):

@@ -3,7 +3,7 @@
     Trajectory objects ──┐ C API ┐
     lists of str       ──┘       ├─> ids and texts ──> core ──> Forest
     Arrow columns      ── C data ┘        ^
-    NumPy ids          ───────────────────┘ borrowed as they are
+    NumPy ids          ───────────────────┘ steps borrowed as they are
 
 Texts get ids in order of first appearance, trees in the order tasks first appear, siblings in
 the order trajectories first make them: the same data gives the same forest by every way, under
@@ -31,6 +31,11 @@ from w2stree.forest.merging import EQUALITY, Merging, check_merging
 from w2stree.forest.texts import NumberedTexts, TextColumn
 from w2stree.forest.threads import num_threads_or_all
 from w2stree.trajectories.trajectory import Trajectory
+
+_FEW = 100_000  # ids that may be as sparse as they like
+_MOST = 2**31 - 1  # that the core can count
+_SPARSEST = 100  # ids in the range for each in use, beyond that
+_TREE_BYTES = 52  # of a tree without trajectories, in the core's columns
 
 
 class ArrowStream(Protocol):
@@ -124,18 +129,24 @@ def build_forest_from_ids(
     """Merge trajectories given as integers: the steps of trajectory i are
     `[step_offset[i], step_offset[i + 1])` of `action_id` and `observation_id`.
 
-    Contiguous arrays are borrowed, not copied. `task_ids`, `actions` and `observations` are the
-    texts of the ids, kept as they are; without them texts are numbered ("action 3").
+    Contiguous arrays of steps are borrowed, not copied, and must not change meanwhile: where
+    another thread writes to them the forest is of whatever was read, or refused. `task_ids`,
+    `actions` and `observations` are the texts of the ids, kept as they are; without them texts are
+    numbered ("action 3").
     `num_trees` is `len(task_ids)` or else `tree_id.max() + 1` unless given; a tree without
-    trajectories is a lone root.
+    trajectories is a lone root: it has no best path and no pairs.
+    What is counted by the greatest id (trees, and texts where none are given) may be up to 100,000,
+    or 100 times as many as there are trajectories or steps: number sparse ids anew.
     Results never depend on `num_threads` (None: the available cores).
 
     Raises `TypeError` naming the array for another dtype: ids are never narrowed or widened in
-    silence; `InvalidInput` naming array and index for ids or offsets out of range and for tables
-    too short, and for a `merging` that looks at observations without their texts. Warns as
+    silence, and for tables of anything but str; `InvalidInput` naming array and index for ids or
+    offsets out of range, for sparse ids and for tables too short, and for a `merging` that looks at
+    observations without their texts. Warns as
     `build_forest` does. O(steps) expected.
     """
     check_merging(merging)
+    _check_num_trees(num_trees)
     _check_array("action_id", action_id, np.int32)
     _check_array("observation_id", observation_id, np.int32)
     _check_array("step_offset", step_offset, np.int64)
@@ -154,7 +165,9 @@ def build_forest_from_ids(
         _text_table("actions", actions, "action_id", action_id),
         observations,
     )
-    return _build(columns, merging, num_threads)
+    forest = _build(columns, merging, num_threads)
+    _core.check_ids(forest.core, len(forest.actions), len(forest.observations))
+    return forest
 
 
 def build_forest_from_arrow(
@@ -205,7 +218,7 @@ def open_forest(
     merging: Merging | None = None,
     num_threads: int | None = None,
 ) -> Forest:
-    """Map a file that `Forest.save` wrote and verify all of it; nothing is copied or parsed.
+    """Read a file that `Forest.save` wrote and verify all of it; nothing is parsed.
 
     `trajectories` are those the forest was built from: training rows need their prompts and
     responses. See `Forest.with_trajectories`, which adds them later, for how they are compared.
@@ -220,11 +233,11 @@ def open_forest(
     Raises `ForestFileError` naming the byte and the section where a file is torn, altered or of
     another format; `InvalidInput` naming the index where `trajectories` are others, and where
     `merging` is no `Merging` or not the stored rule; `OSError` where the file cannot be read.
-    O(bytes): some 5 ms a million nodes, on one core.
+    Pipes and devices are refused, at once. O(bytes): some 15 ms a million nodes.
 
-    The forest lives in the file's pages: replacing the file by renaming another over it (as `save`
-    does) leaves an open forest as it was, but one that is overwritten or cut short in place takes
-    open forests with it.
+    The forest lives in the bytes that were read, and needs the file no longer: one that is
+    replaced, overwritten or cut short leaves open forests as they were, and is a `ForestFileError`
+    where that happens while it is read.
     """
     check_merging(merging)
     forest = Forest(read_forest(Path(path), merging, num_threads))
@@ -263,18 +276,40 @@ def _check_array(name: str, array: object, dtype: type[np.generic]) -> None:
         raise TypeError(f"{name} has dtype {array.dtype}; expected {np.dtype(dtype)}")
 
 
+def _check_num_trees(num_trees: object) -> None:
+    if num_trees is None:
+        return
+    if isinstance(num_trees, bool) or not isinstance(num_trees, int | np.integer):
+        raise TypeError(f"num_trees is {type(num_trees).__name__}; expected int")
+    if not 0 <= num_trees <= _MOST:
+        raise InvalidInput(f"num_trees={num_trees}; expected 0 to {_MOST:,}")
+
+
 def _num_ids(ids: NDArray[np.int32]) -> int:
     return int(ids.max(initial=-1)) + 1
+
+
+def _num_dense_ids(name: str, ids: NDArray[np.int32], needed: str) -> int:
+    """One more than the greatest, refused where that is far more than there are ids: what is
+    counted by it would fill the memory with nothing."""
+    size = _num_ids(ids)
+    if size > min(_MOST, max(_FEW, _SPARSEST * ids.size)):
+        raise InvalidInput(
+            f"{name}[{ids.argmax()}]={size - 1:,} of {ids.size:,}: {needed.format(size=size)}; "
+            f"number ids from 0 on (numpy.unique(..., return_inverse=True))"
+        )
+    return size
 
 
 def _task_table(
     task_ids: Sequence[str] | None, tree_id: NDArray[np.int32], num_trees: int | None
 ) -> Sequence[str]:
     if task_ids is None:
-        size = _num_ids(tree_id) if num_trees is None else num_trees
-        if size < 0:
-            raise InvalidInput(f"num_trees={size} is negative")
-        return NumberedTexts("task", size)
+        if num_trees is None:
+            gigabytes = _num_ids(tree_id) * _TREE_BYTES / 1e9
+            needed = f"{{size:,}} trees need {gigabytes:.1f} GB, give num_trees= if they are meant"
+            num_trees = _num_dense_ids("tree_id", tree_id, needed)
+        return NumberedTexts("task", num_trees)
     _check_table("task_ids", task_ids)
     if num_trees is not None and len(task_ids) != num_trees:
         raise InvalidInput(f"task_ids has {len(task_ids)} texts; expected num_trees={num_trees}")
@@ -286,9 +321,10 @@ def _task_table(
 def _text_table(
     name: str, texts: Sequence[str] | None, ids_name: str, ids: NDArray[np.int32]
 ) -> Sequence[str]:
-    size = _num_ids(ids)
     if texts is None:
+        size = _num_dense_ids(ids_name, ids, f"{{size:,}} {name} would have to be named")
         return NumberedTexts(ids_name.removesuffix("_id"), size)
+    size = _num_ids(ids)
     _check_table(name, texts)
     if len(texts) < size:
         place = f"{ids_name}[{ids.argmax()}]={size - 1}"
@@ -319,6 +355,11 @@ def _read_texts(
 def _check_table(name: str, texts: Sequence[str]) -> None:
     if isinstance(texts, str | bytes) or not isinstance(texts, Sequence):
         raise TypeError(f"{name} is {type(texts).__name__}; expected a sequence of str")
+    if isinstance(texts, TextColumn | NumberedTexts) or set(map(type, texts)) <= {str}:
+        return
+    for i, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise TypeError(f"{name}[{i}] is {type(text).__name__}; expected str")
 
 
 def _warn_of_identical(forest: Forest) -> None:

@@ -1,8 +1,8 @@
-"""Forests on disk: one file, read where it lies.
+"""Forests on disk: one file, read at one go and used as it is.
 
     forest.save("weak.forest")                    open_forest("weak.forest")
-      core's columns ──┐                            map ──> checksums, structure ──> Forest
-      text tables ─────┴─> .weak.forest.….partial    └── the columns are the file's own pages
+      core's columns ──┐                            read ──> checksums, structure ──> Forest
+      text tables ─────┴─> .weak.forest.….partial    └── the columns are the bytes that were read
                               └─ fsync, rename
 
 The layout is in `cpp/include/w2stree/file/forest_file.hpp`. A file holds what a forest merges and
@@ -11,8 +11,9 @@ by which rule, and no more: prompts, responses and token ids stay with the traje
 
 from __future__ import annotations
 
-import mmap
+import errno
 import os
+import stat
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,16 +37,20 @@ if TYPE_CHECKING:
     from w2stree.forest.forest import Forest
 
 
+_PIECE = 1 << 24  # bytes read at once: Ctrl-C waits for milliseconds
+_AT_ONCE = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+
+
 def save_forest(forest: Forest, path: str | os.PathLike[str]) -> None:
     """`Forest.save`: all or nothing (`replacing`)."""
     content = content_of(forest)
-    with replacing(path, "wb") as file:
+    with replacing(_followed(path), "wb") as file:
         for piece in content.pieces():
             file.write(piece.data)
 
 
 def read_forest(path: Path, merging: Merging | None, num_threads: int | None) -> ForestParts:
-    """Map the file and verify all of it; `merging` is the rule as far as the file lacks it. See
+    """Read the file and verify all of it; `merging` is the rule as far as the file lacks it. See
     `open_forest`."""
     content = _parse(path, num_threads_or_all(num_threads))
     task_ids = tuple(TextColumn(*content.task_ids))
@@ -109,12 +114,11 @@ def _rule(path: Path, content: _core.ForestFile, given: Merging | None) -> Rule:
 
 
 def _parse(path: Path, num_threads: int) -> _core.ForestFile:
-    with path.open("rb") as file:
-        if os.fstat(file.fileno()).st_size == 0:
-            raise ForestFileError(f"{path}: byte 0: the file is empty; save the forest again")
-        mapped = _map(file.fileno())
+    content = _read(path)
+    if not content.size:
+        raise ForestFileError(f"{path}: byte 0: the file is empty; save the forest again")
     try:
-        return _core.parse_forest_file(mapped, num_threads=num_threads)
+        return _core.parse_forest_file(content.data, num_threads=num_threads)
     except ForestFileError as error:
         raise ForestFileError(
             f"{path}: {error}; no forest file, or one of another version, torn or altered: "
@@ -122,12 +126,39 @@ def _parse(path: Path, num_threads: int) -> _core.ForestFile:
         ) from None
 
 
-def _map(descriptor: int) -> mmap.mmap:
-    """Read-only; where the system can, with its pages present at once, not fault by fault."""
-    if hasattr(mmap, "MAP_POPULATE"):
-        flags = mmap.MAP_SHARED | mmap.MAP_POPULATE
-        return mmap.mmap(descriptor, 0, flags=flags, prot=mmap.PROT_READ)
-    return mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
+def _read(path: Path) -> NDArray[np.uint8]:
+    """The file's bytes; fewer than it had when opened if somebody cuts it short meanwhile, which
+    its checks then find.
+
+    Not mapped: a map of a file that is cut short ends the process (SIGBUS), at once or days later,
+    and one that is written to changes under the forest."""
+    _check_regular(path, path.stat())  # pipes and devices do things when they are opened
+    with os.fdopen(os.open(path, os.O_RDONLY | _AT_ONCE), "rb", buffering=0) as file:
+        status = os.fstat(file.fileno())
+        _check_regular(path, status)
+        content = np.empty(status.st_size, np.uint8)
+        size = 0
+        while read := file.readinto(content[size : size + _PIECE].data):
+            size += read
+    content.flags.writeable = False
+    return content[:size]
+
+
+def _check_regular(path: Path, status: os.stat_result) -> None:
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(status.st_mode):
+        raise ForestFileError(
+            f"{path}: a pipe, socket or device, and no file; expected one that Forest.save wrote"
+        )
+
+
+def _followed(path: str | os.PathLike[str]) -> Path:
+    """Where a symbolic link leads, since people who link a file elsewhere want it there."""
+    followed = Path(os.path.realpath(path))
+    if followed.is_symlink():  # it leads in a circle
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), os.fspath(path))
+    return followed
 
 
 def check_trajectories(forest: Forest, given: Sequence[Trajectory]) -> None:

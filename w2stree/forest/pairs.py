@@ -7,9 +7,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from numbers import Real
+from operator import index
 from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, get_args, overload
 
 import numpy as np
@@ -162,12 +165,15 @@ def pair_rule(
     success_threshold: float | None,
     return_range: ReturnRange | None,
 ) -> _core.PairRule:
-    """The core's rule, of a threshold in returns. Raises `InvalidInput` for a return outside the
-    range where a threshold is a share of it."""
+    """The core's rule, of a threshold in returns. Raises `InvalidInput` for thresholds that are no
+    numbers (text and booleans are none), and for a return outside the range where a threshold is a
+    share of it."""
+    min_gap = _checked_number("min_gap", min_gap)
     if success_threshold is None and return_range is None:
         return _core.PairRule(min_gap, None)
     low, high = check_range_of(forest, return_range)
     if success_threshold is not None:
+        success_threshold = _checked_number("success_threshold", success_threshold)
         success_threshold = threshold_in((low, high), success_threshold)
     return _core.PairRule(min_gap, success_threshold)
 
@@ -197,8 +203,8 @@ def select_pairs(
         forest.core,
         rule,
         strategy == "best_worst",
-        _int64(per_divergence),
-        _int64(max_per_task),
+        _int64("per_divergence", per_divergence),
+        _int64("max_per_task", max_per_task),
         0 if seed is None else _checked_seed(seed),
         _tree_keys(forest) if drawing else np.empty(0, np.uint64),
         num_threads_or_all(None),
@@ -210,10 +216,10 @@ def stream_pairs(
     forest: Forest, rule: _core.PairRule, chunk_size: int
 ) -> Iterator[PreferencePairs]:
     """See `Forest.stream_pairs`."""
-    if chunk_size < 1:
+    size = _int64("chunk_size", chunk_size)
+    if size < 1:
         raise InvalidInput(f"chunk_size={chunk_size}; expected at least 1")
     stream = _core.PairStream(forest.core, rule)
-    size = _int64(chunk_size)
     chunks = iter(lambda: stream.next(size), None)
     return (_from_core(forest, chunk) for chunk in chunks)
 
@@ -225,7 +231,7 @@ def sample_pairs(
     found = _core.sample_pairs(
         forest.core,
         rule,
-        _int64(num_pairs),
+        _int64("num_pairs", num_pairs),
         _checked_seed(seed),
         num_threads_or_all(None),
     )
@@ -236,16 +242,31 @@ def _from_core(forest: Forest, pairs: _core.Pairs) -> PreferencePairs:
     return PreferencePairs(forest, pairs.divergence, pairs.chosen, pairs.rejected)
 
 
+def _checked_number(name: str, given: float) -> float:
+    """A finite number as a float; Python's and NumPy's."""
+    is_number = isinstance(given, Real) and not isinstance(given, bool)
+    if not is_number or not math.isfinite(given):
+        raise InvalidInput(f"{name}={given!r}; expected a finite number, for example 0.1")
+    return float(given)
+
+
+def _checked_int(name: str, given: SupportsIndex) -> int:
+    if isinstance(given, bool) or not isinstance(given, SupportsIndex):
+        raise InvalidInput(f"{name}={given!r}; expected a whole number")
+    return index(given)
+
+
 @overload
-def _int64(limit: int) -> int: ...
+def _int64(name: str, limit: int) -> int: ...
 @overload
-def _int64(limit: None) -> None: ...
-def _int64(limit: int | None) -> int | None:
+def _int64(name: str, limit: None) -> None: ...
+def _int64(name: str, limit: int | None) -> int | None:
     """A limit as the core can take it: no forest has more pairs than that."""
-    return None if limit is None else max(-(2**63), min(limit, 2**63 - 1))
+    return None if limit is None else max(-(2**63), min(_checked_int(name, limit), 2**63 - 1))
 
 
 def _checked_seed(seed: int) -> int:
+    seed = _checked_int("seed", seed)
     if not 0 <= seed < 2**64:
         raise InvalidInput(f"seed={seed}; expected 0 <= seed < 2**64")
     return seed

@@ -28,9 +28,11 @@ class ForestSummary:
     num_nodes: int
     """Roots included."""
     merge_rate: float
-    """1 - (nodes that are not roots) / steps: the share of steps that reused a node."""
+    """1 - (nodes that are not roots) / steps: the share of steps that reused a node;
+    0 without steps."""
     distinct_share: float
-    """Distinct action and observation sequences / trajectories; 1/M under greedy decoding."""
+    """Distinct action and observation sequences / trajectories; 1/M under greedy decoding;
+    0 where there are no trajectories."""
     mean_branching: float
     """Mean number of children over nodes with at least two; 0 where none has."""
     num_decision_divergences: int
@@ -75,7 +77,7 @@ def summarize(forest: Forest) -> ForestSummary:
         num_unparsed=_num_unparsed(forest),
         num_nodes=forest.num_nodes,
         merge_rate=1 - (forest.num_nodes - num_trees) / num_steps if num_steps else 0.0,
-        distinct_share=int(np.count_nonzero(forest.num_terminal)) / num_trajectories,
+        distinct_share=int(np.count_nonzero(forest.num_terminal)) / max(num_trajectories, 1),
         mean_branching=float(fan_out.mean()) if fan_out.size else 0.0,
         num_decision_divergences=int(np.count_nonzero(forest.is_decision_divergence)),
         num_environment_divergences=int(np.count_nonzero(forest.is_environment_divergence)),

@@ -23,7 +23,8 @@ _LEGEND = (
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Tree:
-    """The tree of one task: a view of `forest`. `print(tree)` draws it."""
+    """The tree of one task: a view of `forest`. `print(tree)` draws it; a tree without trajectories
+    (`build_forest_from_ids`) is its root alone, without a mean return: "r=-"."""
 
     forest: Forest
     tree_id: int
@@ -116,4 +117,5 @@ class Tree:
         marks = "." * bool(forest.num_terminal[node] and forest.num_children[node])
         marks += "*" * bool(forest.num_actions[node] >= 2)
         marks += "~" * bool(forest.num_children[node] > forest.num_actions[node])
-        return f"n={count} r={forest.return_sum[node] / count:.2f} {marks}".rstrip()
+        mean = f"{forest.return_sum[node] / count:.2f}" if count else "-"
+        return f"n={count} r={mean} {marks}".rstrip()

@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from html import escape
 
@@ -138,7 +139,8 @@ def _draw_labels(parent: DrawnNode, child: DrawnNode, is_best: bool) -> str:
 
 def _draw_node(tree: Tree, drawn: DrawnNode) -> str:
     forest, node = tree.forest, drawn.node
-    mean = float(forest.return_sum[node]) / int(forest.num_trajectories[node])
+    count = int(forest.num_trajectories[node])
+    mean = float(forest.return_sum[node]) / count if count else math.nan
     kind = "node"
     kind += " decision" * bool(forest.num_actions[node] >= 2)
     kind += " environment" * bool(forest.num_children[node] > forest.num_actions[node])
@@ -154,7 +156,7 @@ def _draw_node(tree: Tree, drawn: DrawnNode) -> str:
         f'<rect x="{x:.1f}" y="{y:.1f}" width="{PILL_WIDTH:.0f}" height="{PILL_HEIGHT:.0f}" '
         f'rx="10" fill="rgb{rgb}"/>'
         f'<text class="value" x="{drawn.x:.1f}" y="{drawn.y + 4:.1f}" fill="{ink}">'
-        f'{mean:.2f}</text><text class="note">{notes}</text></g>'
+        f'{_number(mean, 2)}</text><text class="note">{notes}</text></g>'
     )
 
 
@@ -162,12 +164,18 @@ def _hover(tree: Tree, node: int, mean: float) -> str:
     runs = runs_text(int(tree.forest.num_trajectories[node]))
     observation_id = int(tree.forest.observation_id[node])
     seen = tree.forest.observations[observation_id] if observation_id >= 0 else "the start"
-    return f"{runs}, mean return {mean:.3f}. {visible(' '.join(seen.split()))}"
+    return f"{runs}, mean return {_number(mean, 3)}. {visible(' '.join(seen.split()))}"
+
+
+def _number(mean: float, digits: int) -> str:
+    """A mean return; "-" where there are no trajectories."""
+    return "-" if math.isnan(mean) else f"{mean:.{digits}f}"
 
 
 def _colour(value: float) -> tuple[int, int, int]:
-    """A mean return's colour; values outside [0, 1] get the nearer end of the scale."""
-    position = min(max(value, 0.0), 1.0) * (len(_SCALE) - 1)
+    """A mean return's colour; values outside [0, 1] get the nearer end of the scale, none the low
+    one."""
+    position = min(max(0.0, value), 1.0) * (len(_SCALE) - 1)
     low = min(int(position), len(_SCALE) - 2)
     share = position - low
     mixed: Sequence[int] = [

@@ -100,6 +100,8 @@ def choose_nodes(tree: Tree, criterion: Criterion) -> list[int]:
 
 def _returns_differ(forest: Forest, node: int) -> bool:
     returns = forest.total_return[_trajectory_ids(forest, node)]
+    if not returns.size:  # a tree without trajectories
+        return False
     least = float(returns.min())
     return bool(returns.max() > least + tolerance(least))
 

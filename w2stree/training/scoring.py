@@ -10,6 +10,7 @@ from trl.trainer.dpo_trainer import DataCollatorForPreference
 
 from w2stree.training.labelled import fused_head
 from w2stree.training.memory import told_of_memory
+from w2stree.training.models import best_device
 from w2stree.training.precision import Precision, training_precision
 from w2stree.training.rows import IGNORED
 
@@ -38,15 +39,17 @@ def sequence_logprobs(
     """(chosen, rejected) log-probability of each row's agent tokens given what precedes them.
 
     Rows are `tokenize_preferences` rows made with this model's own tokenizer. The model is computed
-    with as if it were trained, with adapters (`lora`) or whole, and its weights are cast to that
-    precision: a reference is compared with a policy in training. Beyond the model, memory grows
-    with the rows' tokens but not with tokens times vocabulary.
+    with as if it were trained, with adapters (`lora`) or whole: its weights move to the GPU, if
+    there is one, and are cast to that precision, since a reference is compared with a policy in
+    training. Beyond the model, memory grows with the rows' tokens but not with tokens times
+    vocabulary.
 
     Raises `InvalidInput` where the memory does not hold a batch, or the model has a head that is
     not known (`labelled.check_head`).
     """
     precision = training_precision(model, lora=lora)
-    return score(model.to(precision.weights), rows, precision, batch_size=batch_size)
+    model = model.to(best_device(), precision.weights)
+    return score(model, rows, precision, batch_size=batch_size)
 
 
 @torch.no_grad()

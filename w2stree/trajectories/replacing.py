@@ -24,7 +24,7 @@ def replacing(path: str | os.PathLike[str], mode: Literal["w", "wb"] = "w") -> I
     the writing names `path`. Cost: the writing, and two syncs (milliseconds).
     """
     target = Path(path)
-    partial = target.with_name(f".{target.name}.{secrets.token_hex(8)}.partial")
+    partial = _partial(target)
     try:
         # A new file by its own mode: the usual permissions, and never another writer's.
         file = partial.open("xb" if mode == "wb" else "x", encoding=_encoding(mode))
@@ -54,6 +54,13 @@ def sync_directory(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _partial(target: Path) -> Path:
+    """A hidden name beside the target's: the beginning of that one, as far as names may be long."""
+    end = f".{secrets.token_hex(8)}.partial"
+    name = os.fsencode(target.name)[: 254 - len(end)].decode("utf-8", "ignore")
+    return target.with_name(f".{name}{end}")
 
 
 def _encoding(mode: str) -> str | None:

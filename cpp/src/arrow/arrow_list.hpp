@@ -39,6 +39,7 @@ class ListArray {
   }
 
   std::int64_t size() const { return length_; }
+  std::int64_t num_elements() const { return child_length_; }
 
   /// Row i, checked to be not null and inside the child.
   ListRange row(std::int64_t i, const Namer& name) const {

@@ -18,6 +18,9 @@ namespace {
 
 constexpr std::int64_t kMaxSteps = std::int64_t{1} << 40;  // so that sums of lengths stay exact
 constexpr std::int64_t kStepsPerCheck = 4096;
+// How often the rows of a list view may hold an element, on average: views that overlap make
+// steps, 8 bytes each, out of next to nothing.
+constexpr std::int64_t kMaxUses = 64;
 constexpr std::int64_t kMinStepsPerThread = 20'000;  // a millisecond: starting one costs a tenth
 
 bool is_list_of_text(const ArrowSchema& schema) {
@@ -178,6 +181,8 @@ class Batch {
   void append_lengths(const ListArray& actions, const ListArray& observations) {
     const Namer name_action = rows_of(kActions);
     const Namer name_observation = rows_of(kObservations);
+    const std::int64_t num_before = read_.step_offset.back();
+    const std::int64_t num_elements = std::min(actions.num_elements(), observations.num_elements());
     for (std::int64_t i = batch_.offset; i < batch_.offset + num_rows_; ++i) {
       const std::int64_t length = actions.row(i, name_action).size();
       const std::int64_t answers = observations.row(i, name_observation).size();
@@ -187,6 +192,11 @@ class Batch {
       }
       const std::int64_t num_steps = read_.step_offset.back() + length;
       if (num_steps > kMaxSteps) refuse(name_action(i), " ends at step ", num_steps);
+      if (num_steps - num_before > kMaxUses * num_elements) {
+        refuse(name_action(i), " and the rows before hold ", num_steps - num_before,
+               " elements of ", num_elements, "; expected at most ", kMaxUses,
+               " times as many: the list views overlap");
+      }
       read_.step_offset.push_back(num_steps);
     }
   }

@@ -55,34 +55,10 @@ class ChildTable {
     return is_new;
   }
 
-  // Where the key is, or the free slot where it would go.
-  std::size_t position(std::int32_t fork, std::int32_t action, std::int32_t observation) const {
-    const std::size_t mask = slots_.size() - 1;
-    for (std::size_t i = hash(fork, action, observation) & mask;; i = (i + 1) & mask) {
-      const Slot& slot = slots_[i];
-      const bool is_key =
-          slot.fork == fork && slot.action == action && slot.observation == observation;
-      if (slot.child == kNone || is_key) return i;
-    }
-  }
-
-  // Orders nothing: results never depend on it.
-  static std::size_t hash(std::int32_t fork, std::int32_t action, std::int32_t observation) {
-    const auto bits = [](std::int32_t id) {
-      return static_cast<std::uint64_t>(static_cast<std::uint32_t>(id));
-    };
-    std::uint64_t mixed = (bits(action) << 32 | bits(observation)) * 0x9E3779B97F4A7C15u;
-    mixed = ((mixed ^ mixed >> 32) + bits(fork)) * 0xD6E8FEB86659FD93u;
-    return static_cast<std::size_t>(mixed ^ mixed >> 32);
-  }
-
-  void grow() {
-    std::vector<Slot> old(slots_.empty() ? 64 : 2 * slots_.size());
-    old.swap(slots_);
-    for (const Slot& slot : old) {
-      if (slot.child != kNone) slots_[position(slot.fork, slot.action, slot.observation)] = slot;
-    }
-  }
+  // Where the key is, or the free slot where it would go. Not inlined: few trees have a fork with
+  // many children, and the loop along a label, where the time goes, is faster without it.
+  std::size_t position(std::int32_t fork, std::int32_t action, std::int32_t observation) const;
+  void grow();
 
   std::vector<Slot> slots_;
   std::size_t size_ = 0;

@@ -1,8 +1,39 @@
 #include "w2stree/forest/forest.hpp"
 
 #include <algorithm>
+#include <string_view>
+
+#include "w2stree/base/errors.hpp"
 
 namespace w2stree {
+namespace {
+
+void check_below(const Forest& forest, std::string_view name, std::span<const std::int32_t> ids,
+                 std::int64_t num_ids) {
+  const auto limit = static_cast<std::uint32_t>(std::clamp<std::int64_t>(num_ids, 0, kMaxId));
+  const auto is_outside = [limit](std::int32_t id) {
+    return static_cast<std::uint32_t>(id) >= limit;
+  };
+  std::uint32_t num_outside = 0;
+  for (const std::int32_t id : ids) num_outside += is_outside(id) ? 1 : 0;
+  if (num_outside == static_cast<std::uint32_t>(num_trees(forest))) return;  // the roots
+  for (std::int32_t node = 0, tree = 0; node < num_nodes(forest); ++node) {
+    const std::int32_t root = forest.chains.first_node[at(forest.root_chain[at(tree)])];
+    if (node == root) {
+      ++tree;
+    } else if (is_outside(ids[at(node)])) {
+      refuse(name, " was changed while it was merged: node ", node, " has ", ids[at(node)], " of ",
+             num_ids);
+    }
+  }
+}
+
+}  // namespace
+
+void check_ids(const Forest& forest, std::int64_t num_actions, std::int64_t num_observations) {
+  check_below(forest, "action_id", forest.action_id, num_actions);
+  check_below(forest, "observation_id", forest.observation_id, num_observations);
+}
 
 std::size_t num_bytes(const Forest& forest) {
   const Chains& chains = forest.chains;

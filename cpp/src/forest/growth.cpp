@@ -13,6 +13,45 @@
 namespace w2stree {
 namespace {
 
+// The caller's columns, of which what has one element a trajectory is copied before anything is
+// checked: another thread may write to them meanwhile, and an offset or a tree that changes after
+// its check is a read out of bounds. That is 20 bytes a trajectory, 8 of which the forest needs
+// anyway. Steps stay where they are: whatever they become, they are compared and kept, no more.
+class Input {
+ public:
+  Input(const Forest& base, const TrajectoryColumns& given)
+      : step_offset_(given.step_offset.begin(), given.step_offset.end()),
+        tree_id_(given.tree_id.begin(), given.tree_id.end()),
+        total_return_(base.total_return.size() + given.total_return.size()),
+        columns_(given) {
+    const auto end = std::ranges::copy(base.total_return, total_return_.begin()).out;
+    std::ranges::copy(given.total_return, end);
+    columns_.step_offset = step_offset_;
+    columns_.tree_id = tree_id_;
+    columns_.total_return = {end, given.total_return.size()};
+    validate(columns_);
+    if (base.end_chain.size() + tree_id_.size() > static_cast<std::size_t>(kMaxId)) {
+      refuse("more than ", kMaxId, " trajectories; split the tasks over several forests");
+    }
+    if (given.num_trees < num_trees(base)) {
+      refuse("num_trees=", given.num_trees, "; the forest has ", num_trees(base), " already");
+    }
+  }
+  Input(const Input&) = delete;
+  Input& operator=(const Input&) = delete;
+
+  const TrajectoryColumns& columns() const { return columns_; }
+
+  /// Of the base, and then these. Once.
+  Column<double> all_returns() { return std::move(total_return_); }
+
+ private:
+  std::vector<std::int64_t> step_offset_;
+  std::vector<std::int32_t> tree_id_;
+  Buffer<double> total_return_;
+  TrajectoryColumns columns_;
+};
+
 // Trajectories by tree, input order within a tree (a counting sort).
 class TreeOrder {
  public:
@@ -69,15 +108,15 @@ Forest put_together(std::span<const Source> sources, Column<double> total_return
 template <class Merging>
 class Growth {
  public:
-  Growth(const Forest& base, const TrajectoryColumns& columns, const Execution& execution,
-         const Merging& merging)
+  Growth(const Forest& base, Input& input, const Execution& execution, const Merging& merging)
       : base_(base),
-        columns_(columns),
+        input_(input),
+        columns_(input.columns()),
         execution_(execution),
-        trajectories_(columns),
-        num_all_(num_trajectories(base) + static_cast<std::int32_t>(columns.tree_id.size())),
+        trajectories_(columns_),
+        num_all_(num_trajectories(base) + static_cast<std::int32_t>(columns_.tree_id.size())),
         next_ending_(at(num_all_)) {
-    for (std::int32_t i = 0; i < num_workers(columns.num_trees, execution); ++i) {
+    for (std::int32_t i = 0; i < num_workers(columns_.num_trees, execution); ++i) {
       parts_.push_back({Skeleton({next_ending_.data(), at(num_all_)}),
                         merging,
                         Assembly(room(), num_all_),
@@ -93,14 +132,14 @@ class Growth {
                    home[at(tree)] = {worker, static_cast<std::int32_t>(part.places.size()) - 1};
                    part.places.push_back(grow(tree, part, watch));
                  });
-    if (parts_.size() == 1) return finish(parts_.front(), all_returns());
+    if (parts_.size() == 1) return finish(parts_.front(), input_.all_returns());
     std::vector<Forest> forests;
     for (Part& part : parts_) forests.push_back(finish(part, {}));
     std::vector<Source> sources;
     for (const auto& [worker, tree] : home) {
       sources.push_back({{&forests[at(worker)], {}, {}}, tree, 0});
     }
-    return put_together(sources, all_returns(), execution_);
+    return put_together(sources, input_.all_returns(), execution_);
   }
 
   std::vector<ObservationMerge> merges() const {
@@ -156,14 +195,8 @@ class Growth {
     return std::move(part.assembly).finish(part.places, std::move(total_return));
   }
 
-  Column<double> all_returns() const {
-    Buffer<double> all(at(num_all_));
-    const auto end = std::ranges::copy(base_.total_return, all.begin()).out;
-    std::ranges::copy(columns_.total_return, end);
-    return all;
-  }
-
   const Forest& base_;
+  Input& input_;
   const TrajectoryColumns& columns_;
   const Execution& execution_;
   TreeOrder trajectories_;
@@ -171,16 +204,6 @@ class Growth {
   Buffer<std::int32_t> next_ending_;
   std::vector<Part> parts_;
 };
-
-void check(const Forest& base, const TrajectoryColumns& more) {
-  validate(more);
-  if (more.tree_id.size() + at(num_trajectories(base)) > static_cast<std::size_t>(kMaxId)) {
-    refuse("more than ", kMaxId, " trajectories; split the tasks over several forests");
-  }
-  if (more.num_trees < num_trees(base)) {
-    refuse("num_trees=", more.num_trees, "; the forest has ", num_trees(base), " already");
-  }
-}
 
 }  // namespace
 
@@ -190,16 +213,21 @@ Forest build_forest(const TrajectoryColumns& columns, const Execution& execution
 
 Forest extend_forest(const Forest& forest, const TrajectoryColumns& more,
                      const Execution& execution) {
-  check(forest, more);
-  return Growth(forest, more, execution, ExactMerging{}).run();
+  Input input(forest, more);
+  return Growth(forest, input, execution, ExactMerging{}).run();
 }
 
 SimilarForest extend_similar_forest(const Forest& forest, const TrajectoryColumns& more,
                                     const SimilarityTest& similarity, const Execution& execution) {
-  check(forest, more);
+  // Here observations are looked up as rows, so they are copied too.
+  const std::vector<std::int32_t> observation_id(more.observation_id.begin(),
+                                                 more.observation_id.end());
+  TrajectoryColumns own = more;
+  own.observation_id = observation_id;
+  Input input(forest, own);
   similarity.check_ids("observation_id of the forest", forest.observation_id);
-  similarity.check_ids("observation_id", more.observation_id);
-  Growth growth(forest, more, execution, SimilarMerging(similarity));
+  similarity.check_ids("observation_id", own.observation_id);
+  Growth growth(forest, input, execution, SimilarMerging(similarity));
   Forest grown = growth.run();
   return {std::move(grown), growth.merges()};
 }

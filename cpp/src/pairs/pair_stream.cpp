@@ -1,6 +1,7 @@
 #include "w2stree/pairs/pair_stream.hpp"
 
 #include <atomic>
+#include <mutex>
 
 #include "base/parallel.hpp"
 #include "pairs/divergence_sweep.hpp"
@@ -23,6 +24,7 @@ struct PairStream::State {
     return true;
   }
 
+  std::mutex mutex;  // of one next() at a time
   Forest forest;
   ReturnOrder order;
   DivergenceSweep sweep;
@@ -38,6 +40,7 @@ PairStream::PairStream(PairStream&&) noexcept = default;
 PairStream& PairStream::operator=(PairStream&&) noexcept = default;
 
 std::size_t PairStream::next(const PairColumns& out, const Execution& execution) {
+  const std::scoped_lock lock(state_->mutex);
   const std::atomic<bool> never = false;
   Watch watch(never, execution.poll ? &execution.poll : nullptr);
   const std::size_t size = out.chosen.size();

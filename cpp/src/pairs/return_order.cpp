@@ -4,6 +4,8 @@
 #include <bit>
 #include <numeric>
 
+#include "base/keyed_hash.hpp"
+
 namespace w2stree {
 namespace {
 
@@ -24,7 +26,7 @@ class DistinctValues {
  public:
   std::int32_t number(double value) {
     const auto bits = std::bit_cast<std::uint64_t>(value + 0.0);  // -0.0 is 0.0
-    std::size_t slot = (bits * 0x9e3779b97f4a7c15u) >> shift_;
+    std::size_t slot = hash_words(bits, 0) >> shift_;
     while (slots_[slot] != kNone && bits_[at(slots_[slot])] != bits) {
       slot = (slot + 1) & (slots_.size() - 1);
     }
@@ -51,7 +53,7 @@ class DistinctValues {
     --shift_;
     slots_.assign(slots_.size() * 2, kNone);
     for (std::size_t i = 0; i < bits_.size(); ++i) {
-      std::size_t slot = (bits_[i] * 0x9e3779b97f4a7c15u) >> shift_;
+      std::size_t slot = hash_words(bits_[i], 0) >> shift_;
       while (slots_[slot] != kNone) slot = (slot + 1) & (slots_.size() - 1);
       slots_[slot] = static_cast<std::int32_t>(i);
     }

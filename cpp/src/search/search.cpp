@@ -36,9 +36,7 @@ void check(const SearchOptions& options) {
 }
 
 void check(const Forest& forest, const SearchOptions& options, const SearchResult& earlier) {
-  if (earlier.searched.data() != forest.chains.parent.data()) {
-    refuse("resume is the result of another forest");
-  }
+  check_is_of(forest, earlier);
   const SearchOptions& before = earlier.options;
   if (before.exploration != options.exploration) {
     refuse("exploration=", options.exploration, "; resume was searched with ", before.exploration);
@@ -110,6 +108,12 @@ SearchResult search(const Forest& forest, const SearchOptions& options,
                     const Execution& execution) {
   check(options);
   return search_from(forest, nullptr, options, execution);
+}
+
+void check_is_of(const Forest& forest, const SearchResult& result) {
+  if (result.searched.data() != forest.chains.parent.data()) {
+    refuse("the search result is of another forest");
+  }
 }
 
 SearchResult continue_search(const Forest& forest, const SearchResult& earlier,

@@ -7,6 +7,7 @@ namespace {
 
 template <class T, class Field>
 Column<T> column(const Forest& forest, const SearchResult& result, bool of_stops, Field field) {
+  check_is_of(forest, result);
   std::vector<T> values(at(num_chains(forest)), T{0});
   for (const auto& statistics : result.statistics) {
     for (const ArmStatistics& arm : statistics) {
@@ -70,6 +71,7 @@ Column<double> chain_stop_value_sum(const Forest& forest, const SearchResult& re
 }
 
 Column<double> chain_value_max(const Forest& forest, const SearchResult& result) {
+  check_is_of(forest, result);
   std::vector<double> values(at(num_chains(forest)));
   for (std::size_t tree = 0; tree < result.statistics.size(); ++tree) {
     const std::int32_t root = forest.root_chain[tree];

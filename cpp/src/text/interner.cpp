@@ -4,26 +4,10 @@
 #include <array>
 #include <cstring>
 
-#if defined(_MSC_VER) && !defined(__clang__)
-#include <intrin.h>
-#endif
+#include "base/keyed_hash.hpp"
 
 namespace w2stree {
 namespace {
-
-// Both halves of a 128-bit product, folded: every bit of the inputs reaches every bit of the
-// result (the mixing step of wyhash).
-std::uint64_t fold(std::uint64_t left, std::uint64_t right) {
-#if defined(_MSC_VER) && !defined(__clang__)
-  std::uint64_t high = 0;
-  const std::uint64_t low = _umul128(left, right, &high);
-  return low ^ high;
-#else
-  __extension__ using Wide = unsigned __int128;
-  const Wide product = static_cast<Wide>(left) * right;
-  return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
-#endif
-}
 
 template <class T>
 std::uint64_t load(const char* bytes) {
@@ -32,10 +16,7 @@ std::uint64_t load(const char* bytes) {
   return value;
 }
 
-// Odd, half of their bits set; a different pair for each quarter of a block.
-constexpr std::uint64_t kKey[8] = {0xa0761d6478bd642f, 0xe7037ed1a0b428db, 0x8ebc6af09c88c6e3,
-                                   0x589965cc75374cc3, 0x1d8e4e27c47d124f, 0xeb44accab455d165,
-                                   0x9c6e6877736c46e3, 0x2f98a4f5d3b1c087};
+const auto& kKey = kHashKey;  // a different pair for each quarter of a block
 
 // Where the four quarters of a text of 16 to 64 bytes begin, 16 bytes each: they overlap in the
 // shorter ones and cover every byte of all. One way for all these lengths, because a branch that

@@ -1,5 +1,6 @@
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "support/check.hpp"
@@ -58,6 +59,18 @@ void tells_equal_hashes_apart() {
   CHECK(table.size() == 100);
 }
 
+// The first 8 bytes are a word of wyhash's published key: with that key, one factor is 0 and all of
+// these have one hash. The key is not known, so they have many.
+void spreads_texts_made_to_collide() {
+  std::unordered_set<std::uint32_t> hashes;
+  for (int i = 0; i < 20'000; ++i) {
+    const std::string number = std::to_string(1'000'000 + i);
+    hashes.insert(
+        static_cast<std::uint32_t>(hash_text("\x2f\x64\xbd\x78\x64\x1d\x76\xa0" + number)));
+  }
+  CHECK(hashes.size() > 19'990);
+}
+
 void hashes_every_byte_and_the_length() {
   for (std::size_t size = 1; size < 70; ++size) {
     const std::string text(size, 'x');
@@ -90,6 +103,6 @@ void knows_utf8() {
 int main() {
   using namespace w2stree::test;
   return run({numbers_texts_by_first_appearance, lays_texts_out_one_after_another,
-              agrees_with_a_map, tells_equal_hashes_apart, hashes_every_byte_and_the_length,
-              knows_utf8});
+              agrees_with_a_map, tells_equal_hashes_apart, spreads_texts_made_to_collide,
+              hashes_every_byte_and_the_length, knows_utf8});
 }

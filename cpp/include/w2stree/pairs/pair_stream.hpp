@@ -30,7 +30,8 @@ class PairStream {
   PairStream& operator=(PairStream&&) noexcept;
 
   /// Writes the next pairs into `out` and returns how many: fewer than fit only at the end.
-  /// Runs on the caller's thread. If the poll throws, pairs may have been skipped.
+  /// Runs on the caller's thread; callers on several take turns. If the poll throws, pairs may
+  /// have been skipped.
   std::size_t next(const PairColumns& out, const Execution& execution = {});
 
  private:

@@ -106,6 +106,9 @@ SearchResult search(const Forest& forest, const SearchOptions& options,
 SearchResult continue_search(const Forest& forest, const SearchResult& earlier,
                              const SearchOptions& options, const Execution& execution = {});
 
+/// Throws InvalidInput unless the result is of this forest (copies of it are it).
+void check_is_of(const Forest& forest, const SearchResult& result);
+
 // What the result says of each chain, all nodes of which are visited alike: written out on demand,
 // [num_chains] each, 0 where no descent came. A descent visits every chain from the root's to the
 // one where it ends, both included, so

@@ -51,7 +51,8 @@ class Interner {
   std::vector<std::int64_t> offset_{0};
 };
 
-/// Of texts and of nothing else: depends on the machine's byte order, so never store it.
+/// Of texts and of nothing else. Another one in every process (a secret key, `keyed_hash.hpp`), so
+/// never store it, and let no result depend on it.
 std::uint64_t hash_text(std::string_view text);
 
 /// Whether `text` is UTF-8 as Unicode defines it: no overlong forms, no surrogates.
