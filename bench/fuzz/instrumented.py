@@ -10,7 +10,7 @@ import atheris
 with atheris.instrument_imports(include=["w2stree", "yaml"]):
     from bench.fuzz import targets
 
-_LONGEST = 1 << 14  # bytes of an input
+_LONGEST = 1 << 13  # bytes of an input
 _HANGS_S = 60  # of an input that takes as long
 
 
