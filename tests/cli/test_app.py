@@ -131,7 +131,7 @@ def test_a_missing_extra_says_how_to_get_it(command: str, extra: str) -> None:
 def test_an_interrupt_is_told_and_has_its_status(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def interrupted(path: Path) -> None:
+    def interrupted(path: Path, **_: bool) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("w2stree.trajectories.files.read_trajectories", interrupted)
@@ -165,7 +165,7 @@ def test_messages_keep_their_brackets(recorded: Path) -> None:
 
 
 def test_a_program_error_is_a_traceback_not_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(path: Path) -> None:
+    def broken(path: Path, **_: bool) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr("w2stree.trajectories.files.read_trajectories", broken)

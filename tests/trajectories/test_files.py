@@ -22,6 +22,7 @@ from w2stree.errors import FilesPassedOver, JournalError, RepeatedTrajectories
 from w2stree.trajectories import lines
 from w2stree.trajectories.files import read_files
 from w2stree.trajectories.frames import encode_frame
+from w2stree.trajectories.journal import Journal
 from w2stree.trajectories.json_text import is_cut
 from w2stree.trajectories.origin import Origin
 
@@ -74,6 +75,25 @@ def test_every_file_of_json_lines_is_read(
 def test_a_journal_survives_an_editor(change: Callable[[bytes], bytes], tmp_path: Path) -> None:
     (tmp_path / "a.journal").write_bytes(change(as_journal(RUNS)))
     assert read_trajectories(tmp_path) == RUNS
+
+
+def test_a_journal_with_other_line_ends_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "a.journal"
+    whole = codecs.BOM_UTF8 + as_journal(RUNS).replace(b"\n", b"\r\n")
+    start = len(whole) - len(as_journal(RUNS[2:])) - 1
+    for size in (len(whole) - 1, len(whole) - 2, start + 40, start + 3):
+        path.write_bytes(whole[:size])
+        with Journal(path) as journal:
+            assert journal.num_torn_bytes == size - start
+            journal.append(RUNS[2])
+        assert path.read_bytes() == whole[:start] + as_journal(RUNS[2:])
+        assert read_trajectories(path) == RUNS
+    path.write_bytes(whole)
+    with Journal(path) as journal:
+        assert len(journal.keys) == 3
+        journal.append(run(3))
+        journal.commit()
+        assert list(journal.episodes()) == [*RUNS, run(3)]
 
 
 def test_an_utf_16_journal_is_named(tmp_path: Path) -> None:

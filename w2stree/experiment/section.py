@@ -13,8 +13,9 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-Positive = Annotated[int, Field(gt=0, strict=True)]  # strict: `true` is no 1
-Whole = Annotated[int, Field(ge=0, strict=True)]
+_MOST = 2**63 - 1  # what the core counts in
+Positive = Annotated[int, Field(gt=0, le=_MOST, strict=True)]  # strict: `true` is no 1
+Whole = Annotated[int, Field(ge=0, le=_MOST, strict=True)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 UserPath = Annotated[Path, AfterValidator(lambda path: Path(os.path.expanduser(path)))]  # noqa: PTH111
 """A path, `~` in front of it the home directory: no shell has seen a configuration file."""

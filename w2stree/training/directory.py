@@ -5,7 +5,6 @@ Only small files and the heads of the weight files are read.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from w2stree.training.layers import refuse_absent_layers
 from w2stree.training.models import refuse_no_model
 from w2stree.training.optimisation import Optimisation
 from w2stree.training.positions import num_positions
+from w2stree.trajectories.json_text import parse_json
 
 _INDICES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
@@ -62,7 +62,10 @@ def _config(folder: Path) -> Any:
 def _weight_files(folder: Path) -> Iterator[Path]:
     for name in _INDICES:
         if (folder / name).is_file():
-            shards = json.loads((folder / name).read_text(encoding="utf-8"))["weight_map"]
+            record = parse_json((folder / name).read_bytes(), str(folder / name))
+            shards = record.get("weight_map") if isinstance(record, dict) else None
+            if not isinstance(shards, dict) or not all(isinstance(s, str) for s in shards.values()):
+                raise InvalidInput(f"{folder / name}: has no weight_map of files")
             yield from (folder / shard for shard in sorted(set(shards.values())))
             return
     for name in _WEIGHTS:

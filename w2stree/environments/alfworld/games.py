@@ -13,7 +13,6 @@ grammar runs `eval` on expressions of the game's grammar.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -23,6 +22,7 @@ from typing import Any, Protocol
 
 from w2stree.environments.alfworld.gzip_lines import GzipLines
 from w2stree.errors import InvalidInput
+from w2stree.trajectories.json_text import parse_json
 
 # The benchmark's own names are taken too. "Seen" are rooms of the train split, "unseen" new ones.
 SPLITS = {
@@ -184,10 +184,7 @@ def _parse(game_id: str) -> tuple[str, str]:
 
 
 def _record(line: bytes, where: str) -> Mapping[str, Any]:
-    try:
-        record = json.loads(line)
-    except ValueError as error:
-        raise InvalidInput(f"{where}: not valid JSON ({error})") from None
+    record = parse_json(line, where)
     if not isinstance(record, dict):
         raise InvalidInput(f"{where}: {type(record).__name__}; expected an object")
     return record

@@ -13,7 +13,6 @@ those of Song et al., "Trial and Error" (ETO), ACL 2024 (github.com/Yifan-Song79
 
 from __future__ import annotations
 
-import json
 import re
 import warnings
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from w2stree.errors import InvalidInput
+from w2stree.trajectories.json_text import parse_json
 
 SPLITS = ("train", "dev", "test")
 MOST_PAIRS = {"train": 120, "dev": 10, "test": 10}
@@ -109,11 +109,9 @@ def read_split_file(path: Path) -> dict[str, list[Pair]]:
     pair that is in another split too; warns where train and dev share pairs.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = parse_json(path.read_bytes(), str(path))
     except OSError as error:
         raise InvalidInput(f"{path}: cannot be read ({error.strerror})") from None
-    except ValueError as error:
-        raise InvalidInput(f"{path}: not valid JSON ({error})") from None
     if not isinstance(document, dict) or set(document) != set(SPLITS):
         raise InvalidInput(f'{path}: expected an object with "train", "dev" and "test"')
     splits = {split: _read_pairs(document[split], f"{path}: {split}") for split in SPLITS}
@@ -128,7 +126,7 @@ def _read_pairs(entries: Any, where: str) -> list[Pair]:
     for i, entry in enumerate(entries):
         pair = _read_pair(entry, f"{where}[{i}]")
         if pair in pairs:
-            raise InvalidInput(f"{where}[{i}] is {entry!r}, which is there before; delete one")
+            raise InvalidInput(f"{where}[{i}] is {entry!r}, which is there before; give each once")
         pairs[pair] = None
     return list(pairs)
 

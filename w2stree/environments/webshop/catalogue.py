@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from w2stree.errors import InvalidInput
+from w2stree.trajectories.json_text import parse_json
 
 NO_PRICE = 100.0
 _CHUNK = 1 << 20
@@ -82,7 +83,7 @@ def load_products(
     no page shows are dropped. Raises `InvalidInput` naming the file and the product.
     """
     products: dict[str, Product] = {}
-    for number, record in enumerate(_array_of_objects(files.products)):
+    for number, record in enumerate(_readable(files.products)):
         try:
             asin = record["asin"]
             if asin != "nan" and len(asin) <= 10 and asin not in products:
@@ -99,11 +100,9 @@ def load_products(
 def load_object(file: Path) -> dict[str, Any]:
     """A JSON file of records by asin; raises `InvalidInput` where it is not one."""
     try:
-        value = json.loads(file.read_text(encoding="utf-8"))
+        value = parse_json(file.read_bytes(), str(file))
     except FileNotFoundError:
         raise InvalidInput(f"{file}: no such file; it comes with WebShop's data") from None
-    except ValueError as error:
-        raise InvalidInput(f"{file}: not readable as JSON: {error}") from None
     if not isinstance(value, dict):
         raise InvalidInput(f"{file}: expected an object by asin, found {type(value).__name__}")
     return value
@@ -138,6 +137,19 @@ def _options(customization: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
         for name, values in customization.items()
         if values is not None
     }
+
+
+def _readable(file: Path) -> Iterator[dict[str, Any]]:
+    objects = _array_of_objects(file)
+    while True:
+        try:
+            yield next(objects)
+        except StopIteration:
+            return
+        except (ValueError, RecursionError) as error:  # not UTF-8, endless digits or nesting
+            if isinstance(error, InvalidInput):
+                raise
+            raise InvalidInput(f"{file}: not readable as JSON: {error}") from None
 
 
 def _array_of_objects(file: Path) -> Iterator[dict[str, Any]]:

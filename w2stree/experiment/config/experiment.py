@@ -66,7 +66,7 @@ class Config(Section):
     known_methods: ClassVar[tuple[Method, ...]] = ()
 
     name: str
-    seed: Whole = 0
+    seed: Annotated[int, Field(ge=0, lt=2**32, strict=True)] = 0  # as far as trainers seed NumPy
     num_threads: Positive = 2
     max_length: Positive = 2048
     tokenizer: TokenizerSection = TokenizerSection()

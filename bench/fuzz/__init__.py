@@ -1,0 +1,1 @@
+"""What readers do with any bytes: only the typed errors may come out."""
