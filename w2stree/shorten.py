@@ -1,18 +1,48 @@
-"""Texts shortened to a width, for a person to read."""
+"""Texts from outside, for a person to read: shortened to a width, nothing hidden in them.
+
+Text of a game, a model, a server or a file may hold what a terminal obeys instead of showing it:
+
+    "look\x1b[2J"      clears the screen
+    "go \u202e htron"   is drawn from right to left, "north" among them
+    "a\u200bb"          looks like "ab"
+
+Whatever is printed goes through `visible`, or through `shorten` and `quoted`, which do the same.
+"""
 
 from __future__ import annotations
 
 import unicodedata
 from itertools import takewhile
 
+# Controls (ESC, C1, DEL), formats (bidirectional, zero width, tags), halves of surrogate pairs,
+# line and paragraph separators: Unicode's names for what is obeyed, or not seen.
+_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+
+
+def visible(text: str, *, keep_lines: bool = False) -> str:
+    """The text with everything that a terminal obeys or does not show written as Python would:
+    \\x1b, \\u202e, \\ud83d. Every other character is as it was, a backslash too: this is to be
+    looked at, not to be read back.
+
+    `keep_lines` leaves line feeds (and these alone) as they are. The result is one line without
+    it, and can be encoded as UTF-8 either way."""
+    if text.isprintable():
+        return text
+    return "".join(
+        _escaped(c) if unicodedata.category(c) in _HIDDEN and not (keep_lines and c == "\n") else c
+        for c in text
+    )
+
 
 def shorten(text: str, width: int) -> str:
-    """On one line, white space as single spaces; at most `width` columns, "…" where it is cut."""
-    return _cut(" ".join(text.split()), width)
+    """On one line, white space as single spaces, the rest `visible`; at most `width` columns,
+    "…" where it is cut."""
+    return _cut(visible(" ".join(text.split())), width)
 
 
 def quoted(text: str, width: int) -> str:
-    """In quotes, at most `width` columns of it; every space and line break stays visible."""
+    """In quotes, at most `width` columns of it; every space and line break stays visible, and
+    so does whatever `visible` shows."""
     return repr(_cut(text, width))
 
 
@@ -28,6 +58,10 @@ def num_columns(text: str) -> int:
     if text.isascii():
         return len(text)
     return sum(1 + (unicodedata.east_asian_width(character) in "WF") for character in text)
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
 
 
 def _cut(text: str, width: int) -> str:

@@ -12,9 +12,11 @@ import typer
 from w2stree.cli import envs
 from w2stree.cli.explore import explore
 from w2stree.cli.run import run
+from w2stree.cli.say import warn
 from w2stree.cli.tree import tree
 from w2stree.cli.verify import verify
 from w2stree.errors import Error
+from w2stree.shorten import visible
 
 app = typer.Typer(
     help="Trajectory trees and weak-to-strong training from agent runs.",
@@ -35,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # what a terminal cannot show is no reason to end
             stream.reconfigure(errors="backslashreplace")
-    warnings.formatwarning = lambda message, *_, **__: f"w2stree: warning: {message}\n"
+    warnings.formatwarning = _one_warning
     try:
         # A command returns its status; typer returns 130 for Ctrl-C.
         status = int(
@@ -48,13 +50,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         return _fail(error, 2)
     if status == _INTERRUPTED:
-        print("\nw2stree: interrupted; run the same command again to go on", file=sys.stderr)
+        warn("\nw2stree: interrupted; run the same command again to go on")
     return status
 
 
 def _fail(message: object, status: int) -> int:
-    print(f"w2stree: {message}", file=sys.stderr)
+    warn(f"w2stree: {message}")
     return status
+
+
+def _one_warning(message: Warning | str, *_: object, **__: object) -> str:
+    return visible(f"w2stree: warning: {message}\n", keep_lines=True)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ RUN_DIR/episodes.journal    every finished attempt; `w2stree tree RUN_DIR` reads
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -19,6 +18,7 @@ from w2stree.cli.before_models import before_models
 from w2stree.cli.extra import needs
 from w2stree.cli.parameters import Overrides, RunDir
 from w2stree.cli.progress import Bars, left, print_table
+from w2stree.cli.say import say, warn
 
 if TYPE_CHECKING:
     from w2stree.environments.hosting.pool import EnvironmentPool
@@ -76,8 +76,8 @@ def explore(
         exploration = _play(read, journal, folder / TASKS)
     print_table(_HEADER, _rows(exploration.tallies))
     if reason := exploration.spent():
-        print(f"stopped: {reason}; the same command with a larger one goes on")
-    print(f"journal: {path}")
+        say(f"stopped: {reason}; the same command with a larger one goes on")
+    say(f"journal: {path}")
     return 0
 
 
@@ -165,10 +165,7 @@ def _tasks(
     chosen = choice.take("tasks", tasks.split, tasks.count)
     write_json(file, asdict(chosen))
     if chosen.num_repeated:
-        print(
-            f"w2stree: passed over {chosen.num_repeated} tasks that open as another one does",
-            file=sys.stderr,
-        )
+        warn(f"w2stree: passed over {chosen.num_repeated} tasks that open as another one does")
     return chosen.task_ids
 
 
@@ -198,14 +195,12 @@ def describe(progress: Progress) -> str:
 
 def _say_what_was_repaired(journal: Journal) -> None:
     if journal.num_torn_bytes:
-        print(
+        warn(
             f"w2stree: {journal.path}: cut off a torn last frame of {journal.num_torn_bytes} "
-            "bytes; it was never acknowledged",
-            file=sys.stderr,
+            "bytes; it was never acknowledged"
         )
     if journal.num_damaged:
-        print(
+        warn(
             f"w2stree: {journal.path}: went on without {journal.num_damaged} damaged places; the "
-            f"original is beside it as {journal.path.name}.damaged",
-            file=sys.stderr,
+            f"original is beside it as {journal.path.name}.damaged"
         )

@@ -11,6 +11,7 @@ from w2stree.cli.before_models import before_models
 from w2stree.cli.extra import needs
 from w2stree.cli.parameters import Overrides, RunDir
 from w2stree.cli.progress import Bars
+from w2stree.cli.say import say
 
 
 def run(
@@ -43,10 +44,10 @@ def run(
             announce=_announce,
             bar=bars,
         )
-    print((report / "report.md").read_text(encoding="utf-8"))
-    print(f"report: {report / 'report.html'}")
+    say((report / "report.md").read_text(encoding="utf-8"))
+    say(f"report: {report / 'report.html'}")
     return 0
 
 
 def _announce(stage: str, what: str) -> None:
-    print(f"{stage:<24} {what}", flush=True)
+    say(f"{stage:<24} {what}")

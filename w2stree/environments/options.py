@@ -22,10 +22,12 @@ from w2stree.environments.scienceworld import ScienceWorld
 from w2stree.environments.textworld_express import FOLD_SIZE, TextWorldExpress, refuse_unknown_game
 from w2stree.environments.webshop import WebShop
 from w2stree.errors import InvalidInput
+from w2stree.shorten import quoted, shorten
 from w2stree.trajectories.field_types import check_field_types
 from w2stree.turns.decoding import Decoding
 
 _MAX_MEMORY_MB = 2048
+_SHOWN_COLUMNS = 500  # of code that is named: all of it, unless somebody means to hide it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +59,12 @@ class Options:
     def pool(self) -> EnvironmentPool:
         """The processes, for the caller to close."""
         return EnvironmentPool(self.factory(), self.num_processes, self.limits)
+
+    @property
+    def code(self) -> str:
+        """What code they name, in words of one line: playing runs it. "": they name none, and
+        whoever wrote them can choose tasks and settings, no code."""
+        return ""
 
     def refuse_too_many(self, num_tasks: int) -> None:
         """Raises `InvalidInput` if a fold is known to have fewer tasks than that."""
@@ -193,6 +201,13 @@ class AlfworldOptions(Options):
         return functools.partial(Alfworld, self.data, expert=self.expert, max_steps=self.max_steps)
 
     @property
+    def code(self) -> str:
+        if self.data is None:
+            return ""  # the user's own $ALFWORLD_DATA
+        games = quoted(str(self.data), _SHOWN_COLUMNS)
+        return f"the games in {games}, whose grammars hold expressions for Python's eval"
+
+    @property
     def splits(self) -> tuple[str, ...]:
         return tuple(SPLITS)
 
@@ -268,6 +283,14 @@ class GymnasiumOptions(Options):
             score_range=self.score_range,
             action_names=self.action_names,
             multi_line=self.multi_line,
+        )
+
+    @property
+    def code(self) -> str:
+        options = shorten(repr(self.options), _SHOWN_COLUMNS)
+        return (
+            f"make: {quoted(self.make, _SHOWN_COLUMNS)}, imported (from the working directory "
+            f"too) and called with options {options}"
         )
 
     @property

@@ -29,7 +29,7 @@ from w2stree.policies.protocol import AsyncPolicy, ModelName, Policy, Sampling
 from w2stree.rollouts.cut_returns import CutReturnCount
 from w2stree.rollouts.rollout import EpisodePlan, rollout
 from w2stree.rollouts.tally import TaskTally, num_sampled_tokens, own_steps
-from w2stree.shorten import quoted
+from w2stree.shorten import quoted, visible
 from w2stree.trajectories.field_types import check_field_types
 from w2stree.trajectories.group_commit import GroupCommit
 from w2stree.trajectories.journal import Journal, key_of
@@ -279,8 +279,8 @@ class Exploration:
         if alike:
             warnings.warn(
                 f"all runs of {len(alike)} of {len(self.tallies)} tasks took the same actions "
-                f"(first: {alike[0]}): they teach nothing; is every sampling greedy, or ignored "
-                "by the server?",
+                f"(first: {visible(alike[0])}): they teach nothing; is every sampling greedy, or "
+                "ignored by the server?",
                 IdenticalTrajectories,
                 stacklevel=3,
             )
@@ -302,7 +302,7 @@ class Exploration:
         if num_cut_short:
             warnings.warn(
                 f"{num_cut_short} of {self._num_episodes} episodes ended, as truncated, where the "
-                f"model could read no further (the first one: {self._truncated_by})",
+                f"model could read no further (the first one: {visible(self._truncated_by or '')})",
                 EpisodesCutShort,
                 stacklevel=3,
             )
