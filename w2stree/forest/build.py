@@ -233,7 +233,7 @@ def open_forest(
     Raises `ForestFileError` naming the byte and the section where a file is torn, altered or of
     another format; `InvalidInput` naming the index where `trajectories` are others, and where
     `merging` is no `Merging` or not the stored rule; `OSError` where the file cannot be read.
-    Pipes and devices are refused, at once. O(bytes): some 15 ms a million nodes.
+    Pipes and devices are refused, at once. O(bytes): some 8 ms a million nodes.
 
     The forest lives in the bytes that were read, and needs the file no longer: one that is
     replaced, overwritten or cut short leaves open forests as they were, and is a `ForestFileError`
