@@ -245,9 +245,13 @@ def _from_core(forest: Forest, pairs: _core.Pairs) -> PreferencePairs:
 def _checked_number(name: str, given: float) -> float:
     """A finite number as a float; Python's and NumPy's."""
     is_number = isinstance(given, Real) and not isinstance(given, bool)
-    if not is_number or not math.isfinite(given):
+    try:
+        number = float(given) if is_number else math.nan
+    except OverflowError:  # of an int beyond the floats
+        number = math.inf
+    if not math.isfinite(number):
         raise InvalidInput(f"{name}={given!r}; expected a finite number, for example 0.1")
-    return float(given)
+    return number
 
 
 def _checked_int(name: str, given: SupportsIndex) -> int:
