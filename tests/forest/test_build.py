@@ -24,6 +24,7 @@ from w2stree.forest import (
     build_forest_from_texts,
     open_forest,
 )
+from w2stree.forest.build import _memory
 from w2stree.forest.texts import NumberedTexts, TextColumn
 
 TEXTS: dict[str, Any] = columns_of([episode("ab", 1, "x"), episode("ac", 0, "x")])
@@ -359,6 +360,14 @@ def test_ids_with_gaps_are_fine() -> None:
     [
         (2**31, InvalidInput, "num_trees=2147483648; expected 0 to 2,147,483,647"),
         (-1, InvalidInput, "num_trees=-1; expected 0 to"),
+        pytest.param(
+            2**31 - 1,
+            InvalidInput,
+            r"num_trees=2,147,483,647 need 171\.8 GB without any trajectory; this machine has",
+            marks=pytest.mark.skipif(
+                (_memory() or 2**62) > 171e9, reason="needs a machine that has less"
+            ),
+        ),
         ("3", TypeError, "num_trees is str; expected int"),
         (1.0, TypeError, "num_trees is float; expected int"),
         (True, TypeError, "num_trees is bool; expected int"),

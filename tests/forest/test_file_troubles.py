@@ -85,6 +85,13 @@ def test_a_file_that_is_cut_while_it_is_read(tmp_path: Path) -> None:
     assert num_refused >= 20
 
 
+def test_no_more_is_read_of_a_file_than_tells_that_it_is_no_forest(tmp_path: Path) -> None:
+    (tmp_path / "zeros").touch()
+    os.truncate(tmp_path / "zeros", 2**40)  # a terabyte that is not there
+    with pytest.raises(ForestFileError, match="byte 0: expected the mark of a forest file"):
+        open_forest(tmp_path / "zeros")
+
+
 @pytest.mark.parametrize("name", ["x" * 250, "x" * 255, "ü" * 127])
 def test_names_as_long_as_the_system_allows(tmp_path: Path, forest: Forest, name: str) -> None:
     forest.save(tmp_path / name)

@@ -173,7 +173,7 @@ def test_what_nobody_could_enumerate_can_be_counted_streamed_and_drawn_from() ->
 
 
 @pytest.mark.parametrize(
-    "given", ["0.1", True, None, [0.1], 1j, np.bool_(True), math.nan, math.inf]
+    "given", ["0.1", True, None, [0.1], 1j, 10**400, np.bool_(True), math.nan, math.inf]
 )
 def test_thresholds_are_numbers(given: Any) -> None:
     forest = build_forest([episode("a", 1.0), episode("b", 0.5)])

@@ -41,12 +41,22 @@ def test_arrays_are_read_only() -> None:
     [
         ({"num_simulations": 0}, "num_simulations=0; expected at least 1"),
         ({"exploration": -0.5}, "exploration=-0.5; expected a finite number >= 0"),
-        ({"exploration": float("nan")}, "exploration=nan; expected a finite number >= 0"),
+        ({"exploration": float("nan")}, "exploration=nan; expected a finite number"),
         ({"num_threads": 0}, "num_threads=0; expected at least 1"),
         ({"backup": "median"}, "backup='median'; expected 'mean' or 'max'"),
         ({"min_visits": -1}, "min_visits=-1; expected at least 0"),
         ({"num_paths": 0}, "num_paths=0; expected at least 1"),
         ({"patience": 0}, "patience=0; expected at least 1"),
+        ({"num_simulations": "10"}, "num_simulations='10'; expected a whole number"),
+        ({"num_simulations": True}, "num_simulations=True; expected a whole number"),
+        ({"min_visits": 1.0}, "min_visits=1.0; expected a whole number"),
+        ({"num_paths": None}, "num_paths=None; expected a whole number"),
+        ({"patience": "9"}, "patience='9'; expected a whole number"),
+        ({"exploration": "1"}, "exploration='1'; expected a finite number"),
+        ({"exploration": True}, "exploration=True; expected a finite number"),
+        ({"stop_arm": "no"}, "stop_arm='no'; expected True or False"),
+        ({"backup": ["mean"]}, r"backup=\['mean'\]; expected 'mean' or 'max'"),
+        ({"num_threads": "2"}, "num_threads='2'; expected a whole number"),
     ],
 )
 def test_refuses_bad_options(options: dict, message: str) -> None:

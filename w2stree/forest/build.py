@@ -35,7 +35,7 @@ from w2stree.trajectories.trajectory import Trajectory
 _FEW = 100_000  # ids that may be as sparse as they like
 _MOST = 2**31 - 1  # that the core can count
 _SPARSEST = 100  # ids in the range for each in use, beyond that
-_TREE_BYTES = 52  # of a tree without trajectories, in the core's columns
+_TREE_BYTES = 80  # of a tree without trajectories while it is built; 52 afterwards
 
 
 class ArrowStream(Protocol):
@@ -233,7 +233,7 @@ def open_forest(
     Raises `ForestFileError` naming the byte and the section where a file is torn, altered or of
     another format; `InvalidInput` naming the index where `trajectories` are others, and where
     `merging` is no `Merging` or not the stored rule; `OSError` where the file cannot be read.
-    Pipes and devices are refused, at once. O(bytes): some 15 ms a million nodes.
+    Pipes and devices are refused, at once. O(bytes): some 8 ms a million nodes.
 
     The forest lives in the bytes that were read, and needs the file no longer: one that is
     replaced, overwritten or cut short leaves open forests as they were, and is a `ForestFileError`
@@ -283,6 +283,20 @@ def _check_num_trees(num_trees: object) -> None:
         raise TypeError(f"num_trees is {type(num_trees).__name__}; expected int")
     if not 0 <= num_trees <= _MOST:
         raise InvalidInput(f"num_trees={num_trees}; expected 0 to {_MOST:,}")
+    needed, there = int(num_trees) * _TREE_BYTES, _memory()
+    if there is not None and needed > there:
+        raise InvalidInput(
+            f"num_trees={num_trees:,} need {needed / 1e9:.1f} GB without any trajectory; "
+            f"this machine has {there / 1e9:.1f}"
+        )
+
+
+def _memory() -> int | None:
+    """Bytes of this machine's memory, where the system tells."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError):  # Windows, and names that a system does not know
+        return None
 
 
 def _num_ids(ids: NDArray[np.int32]) -> int:
@@ -345,6 +359,8 @@ def _read_texts(
     used, first, place = np.unique(ids, return_index=True, return_inverse=True)
     if len(used) and used[0] < 0:  # before it counts texts from the end
         raise InvalidInput(f"observation_id[{first[0]}]={used[0]} is negative")
+    if len(used) and used[-1] >= len(texts):
+        raise InvalidInput("observation_id was changed while it was read")
     number: dict[str, int] = {}
     new = np.empty_like(used)
     for i in np.argsort(first):

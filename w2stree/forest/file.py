@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from w2stree.forest.forest import Forest
 
 
+_MARK = b"\x89W2ST\r\n\x1a"  # how forest files begin
 _PIECE = 1 << 24  # bytes read at once: Ctrl-C waits for milliseconds
 _AT_ONCE = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
@@ -85,7 +86,7 @@ def content_of(forest: Forest) -> _core.ForestFileBytes:
 def is_forest_file(path: Path) -> bool:
     """Whether the file begins as forest files do."""
     with path.open("rb") as file:
-        return file.read(8) == b"\x89W2ST\r\n\x1a"
+        return file.read(len(_MARK)) == _MARK
 
 
 def packed(texts: Sequence[str]) -> TextColumn:
@@ -136,6 +137,10 @@ def _read(path: Path) -> NDArray[np.uint8]:
     with os.fdopen(os.open(path, os.O_RDONLY | _AT_ONCE), "rb", buffering=0) as file:
         status = os.fstat(file.fileno())
         _check_regular(path, status)
+        mark = file.read(len(_MARK))
+        if mark != _MARK:  # no forest, and perhaps terabytes of it
+            return np.frombuffer(mark, np.uint8)
+        file.seek(0)
         content = np.empty(status.st_size, np.uint8)
         size = 0
         while read := file.readinto(content[size : size + _PIECE].data):

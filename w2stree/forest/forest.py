@@ -181,8 +181,8 @@ class Forest(NodeColumns, Mapping[str, Tree]):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the forest to one file, for `open_forest`: all or nothing, equal bytes for equal
         forests. Prompts and responses are not in it, and training rows need them: keep the
-        trajectories (`open_forest`). Raises `OSError` where the file cannot be written; what was
-        at `path` before is untouched then."""
+        trajectories (`open_forest`). A symbolic link is followed. Raises `OSError` where the file
+        cannot be written; what was at `path` before is untouched then."""
         save_forest(self, path)
 
     def count_pairs(

@@ -7,12 +7,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from numbers import Real
-from operator import index
 from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, get_args, overload
 
 import numpy as np
@@ -20,6 +17,7 @@ from numpy.typing import NDArray
 
 from w2stree import _core
 from w2stree.errors import InvalidInput
+from w2stree.forest.arguments import finite, int64, whole
 from w2stree.forest.ranges import check_range_of
 from w2stree.forest.threads import num_threads_or_all
 from w2stree.trajectories.returns import ReturnRange, threshold_in
@@ -168,12 +166,12 @@ def pair_rule(
     """The core's rule, of a threshold in returns. Raises `InvalidInput` for thresholds that are no
     numbers (text and booleans are none), and for a return outside the range where a threshold is a
     share of it."""
-    min_gap = _checked_number("min_gap", min_gap)
+    min_gap = finite("min_gap", min_gap)
     if success_threshold is None and return_range is None:
         return _core.PairRule(min_gap, None)
     low, high = check_range_of(forest, return_range)
     if success_threshold is not None:
-        success_threshold = _checked_number("success_threshold", success_threshold)
+        success_threshold = finite("success_threshold", success_threshold)
         success_threshold = threshold_in((low, high), success_threshold)
     return _core.PairRule(min_gap, success_threshold)
 
@@ -242,31 +240,17 @@ def _from_core(forest: Forest, pairs: _core.Pairs) -> PreferencePairs:
     return PreferencePairs(forest, pairs.divergence, pairs.chosen, pairs.rejected)
 
 
-def _checked_number(name: str, given: float) -> float:
-    """A finite number as a float; Python's and NumPy's."""
-    is_number = isinstance(given, Real) and not isinstance(given, bool)
-    if not is_number or not math.isfinite(given):
-        raise InvalidInput(f"{name}={given!r}; expected a finite number, for example 0.1")
-    return float(given)
-
-
-def _checked_int(name: str, given: SupportsIndex) -> int:
-    if isinstance(given, bool) or not isinstance(given, SupportsIndex):
-        raise InvalidInput(f"{name}={given!r}; expected a whole number")
-    return index(given)
-
-
 @overload
 def _int64(name: str, limit: int) -> int: ...
 @overload
 def _int64(name: str, limit: None) -> None: ...
 def _int64(name: str, limit: int | None) -> int | None:
     """A limit as the core can take it: no forest has more pairs than that."""
-    return None if limit is None else max(-(2**63), min(_checked_int(name, limit), 2**63 - 1))
+    return None if limit is None else int64(name, limit)
 
 
 def _checked_seed(seed: int) -> int:
-    seed = _checked_int("seed", seed)
+    seed = whole("seed", seed)
     if not 0 <= seed < 2**64:
         raise InvalidInput(f"seed={seed}; expected 0 <= seed < 2**64")
     return seed

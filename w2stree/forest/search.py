@@ -8,13 +8,14 @@ a descent:                  root ─ argmax ─ argmax ─ … ─ STOP or a lea
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from w2stree import _core
 from w2stree.errors import InvalidInput
+from w2stree.forest.arguments import finite, int64
 from w2stree.forest.columns import Columns
 from w2stree.forest.ranges import check_range_of
 from w2stree.forest.threads import num_threads_or_all
@@ -23,6 +24,8 @@ from w2stree.trajectories.trajectory import Trajectory
 
 if TYPE_CHECKING:
     from w2stree.forest.forest import Forest
+
+Backup = Literal["mean", "max"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +172,7 @@ def search(
     exploration: float = 1.41,
     return_range: ReturnRange | None = None,
     stop_arm: bool = True,
-    backup: Literal["mean", "max"] = "mean",
+    backup: Backup = "mean",
     min_visits: int = 0,
     num_paths: int = 1,
     patience: int | None = None,
@@ -216,6 +219,10 @@ def search(
     backup. O(num_simulations x branching nodes on the path) a tree;
     decisions among hundreds of arms cost more, O(arms).
     """
+    if backup not in get_args(Backup):
+        raise InvalidInput(f"backup={backup!r}; expected 'mean' or 'max'")
+    if not isinstance(stop_arm, bool):
+        raise InvalidInput(f"stop_arm={stop_arm!r}; expected True or False")
     if resume is not None and resume.forest is not forest:
         raise InvalidInput("resume is the result of another forest")
     low, high = check_range_of(forest, return_range)
@@ -225,14 +232,14 @@ def search(
         )
     core = _core.search(
         forest.core,
-        num_simulations=num_simulations,
-        exploration=exploration,
+        num_simulations=int64("num_simulations", num_simulations),
+        exploration=finite("exploration", exploration),
         return_scale=high - low,
         stop_arm=stop_arm,
         backup=backup,
-        min_visits=min_visits,
-        num_paths=num_paths,
-        patience=patience,
+        min_visits=int64("min_visits", min_visits),
+        num_paths=int64("num_paths", num_paths),
+        patience=None if patience is None else int64("patience", patience),
         resume=None if resume is None else resume.core,
         num_threads=num_threads_or_all(num_threads),
     )
