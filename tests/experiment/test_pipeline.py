@@ -17,6 +17,7 @@ pytest.importorskip("trl")
 pytest.importorskip("textworld_express")
 pytest.importorskip("matplotlib")
 
+from w2stree.experiment.kept_config import held_run
 from w2stree.trajectories.files import read_trajectories
 from w2stree.trajectories.journal import read_journal
 
@@ -119,6 +120,15 @@ def test_another_configuration_is_refused_in_the_same_directory(finished: Path) 
     assert refused.returncode == 2
     assert refused.stderr.startswith("w2stree: runs/miniature was made by another configuration")
     assert "seed: 0 there, 1 now" in refused.stderr
+
+
+def test_a_second_process_is_refused_before_an_environment_starts(tmp_path: Path) -> None:
+    with held_run(tmp_path / "run", {"seed": 5}):
+        before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+        refused = w2stree("run", "miniature", "--run-dir", "run", cwd=tmp_path)
+        assert {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir()} == before
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("w2stree: run is in use by process ")
 
 
 def test_the_tree_command_reads_what_explore_wrote(finished: Path) -> None:
