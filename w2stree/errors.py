@@ -27,12 +27,14 @@ __all__ = [
     "EpisodesCutShort",
     "Error",
     "ExplorationFailure",
+    "FilesPassedOver",
     "ForestFileError",
     "IdenticalTrajectories",
     "InvalidInput",
     "JournalError",
     "MissingDependency",
     "ModelFailure",
+    "RepeatedTrajectories",
     "RowWarning",
     "RowsTooLong",
     "RunDirectoryError",
@@ -100,6 +102,14 @@ class IdenticalTrajectories(UserWarning):
 
 class EpisodesCutShort(UserWarning):
     """Episodes ended, as truncated, where the model could read no further."""
+
+
+class FilesPassedOver(UserWarning):
+    """A folder has files that were not read: what was, may be a part."""
+
+
+class RepeatedTrajectories(UserWarning):
+    """Trajectories were read that had been read before, or may have been."""
 
 
 class RowWarning(UserWarning):

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import unicodedata
+import warnings
 from pathlib import Path
 
 import pytest
@@ -16,13 +17,13 @@ import pytest
 pytest.importorskip("pydantic")
 pytest.importorskip("yaml")
 
-from w2stree import build_forest
+from w2stree import IdenticalTrajectories, build_forest
 from w2stree.trajectories.files import read_trajectories
 
 # Title, clear, colour, C1's CSI and OSC, backspace, DEL, bidirectional, zero width; rich's markup.
 CODES = "\x1b]0;title\x07\x1b[2J\x1b[31m\x9b31m\x9d0;x\x9c\x08\x7f\u202egnp\u2066\u200b\ufeff"
 MARKUP = "[red]mark[/red][link=https://example.org]link[/link]"
-LINES = "\x85\u2028\u2029\r"  # other line breaks than "\n"
+LINES = "\x85\u2028\u2029\r\nforged"  # and a line that would look like one of ours
 
 GAME = f"""
 import os, sys
@@ -38,7 +39,7 @@ class Game:
 
     def step(self, action):
         self.steps += 1
-        if "fail" in action:
+        if "fail" in action and self.steps == 1:
             print(f"stderr {{CODES}} {{MARKUP}}", file=sys.stderr, flush=True)
             raise RuntimeError(f"failed {{CODES}} {{MARKUP}} {{LINES}}")
         said = f"Seen {{os.environ.get('OTHER', '')}} {{CODES}} {{MARKUP}} {{LINES}}"
@@ -53,7 +54,7 @@ name: hostile
 environment: {name: gymnasium, make: "hostile_game:Game", num_processes: 1, score_range: [0, 2]}
 policy: {name: random}
 tasks: {split: train, count: 2, distinct: false}
-samplings: [{}, {}, {}]
+samplings: [{}, {}, {}, {}]
 max_attempts: 2
 """
 RUN = "run \x1b[2J\u202e[red]"
@@ -81,6 +82,7 @@ def w2stree(folder: Path, *arguments: str, **variables: str) -> subprocess.Compl
     assert "Traceback" not in told.stderr, told.stderr
     refuse_hidden(told.stdout)
     refuse_hidden(told.stderr)
+    assert "forged" not in told.stdout.splitlines() + told.stderr.splitlines()
     return told
 
 
@@ -103,7 +105,8 @@ def test_trees_and_tables(played: Path) -> None:
     assert w2stree(played, "tree", RUN).returncode == 0
     drawn = w2stree(played, "tree", RUN, "--task", task)
     assert drawn.returncode == 0 and r"go \x1b]0;title\x07\x1b[2J" in drawn.stdout
-    build_forest(read_trajectories(played / RUN)).save(played / "a.forest")
+    with warnings.catch_warnings(action="ignore", category=IdenticalTrajectories):
+        build_forest(read_trajectories(played / RUN)).save(played / "a.forest")
     assert w2stree(played, "tree", "a.forest", "--task", task).stdout == drawn.stdout
     assert w2stree(played, "tree", RUN, "--task", f"other{task}").returncode == 2
     assert w2stree(played, "tree", f"none{RUN}").returncode == 2
@@ -142,6 +145,17 @@ def test_refusals_of_files_and_words(played: Path) -> None:
     (config.parent / "trajectories.jsonl").write_text("")
     assert w2stree(played, "verify", "torn").returncode == 2
     assert w2stree(played, "envs").returncode == 0
+
+
+def test_an_unexpected_error_and_a_warning(tmp_path: Path) -> None:
+    program = (
+        "import warnings\nfrom w2stree.cli.app import main\nmain(['envs'])\n"
+        f"warnings.warn({CODES!r})\nraise ValueError({CODES!r})"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, cwd=tmp_path)
+    told = ran.stderr.decode()
+    refuse_hidden(told)
+    assert r"warning: \x1b]0;title" in told and r"ValueError: \x1b]0;title" in told
 
 
 def test_a_live_terminal_is_not_commanded_either(played: Path) -> None:

@@ -6,8 +6,6 @@ import functools
 import os
 import re
 import signal
-import subprocess
-import sys
 import threading
 from itertools import cycle, islice
 from typing import Any

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from w2stree.errors import InvalidInput, MissingDependency
 from w2stree.experiment.config.exploration import ExplorationConfig
-from w2stree.experiment.config.policy import ModelPolicySection, PolicySection
+from w2stree.experiment.config.policy import ModelPolicySection, PolicySection, TransformersSection
 from w2stree.experiment.config.reading import read_config
 from w2stree.policies.protocol import ModelName
 from w2stree.turns.decoding import Decoding
@@ -157,3 +157,62 @@ def test_a_model_s_template_can_be_named(model_dir: Path) -> None:
               "template_arguments": {"enable_thinking": False}})  # fmt: skip
     with pytest.raises(ValidationError, match="give tokenizer"):
         make({"name": "openai", "model": "weak", "chat_template": "plain"})
+
+
+@pytest.mark.parametrize(
+    ("base_url", "message"),
+    [
+        ("localhost:8000/v1", "begin with http"),
+        ("ftp://host/v1", "begin with http"),
+        ("https:///v1", "names no host"),
+        ("https://me:sk-SECRET@host/v1", "a name or a password before its host"),
+        ("https://sk-SECRET@host/v1", "a name or a password before its host"),
+        ("https://host/v1?api_key=sk-SECRET", "a query or a fragment"),
+        ("https://host/v1#sk-SECRET", "a query or a fragment"),
+        ("https://host:80000/v1", "is no address"),
+        ("http://[::1/v1", "is no address"),
+        ("http://ho st/v1", "a space"),
+        ("http://host/v1\\n", "a space, a line break"),
+    ],
+)
+def test_what_is_no_address_or_holds_a_key_is_refused_unrepeated(
+    base_url: str, message: str
+) -> None:
+    policy = f'policy={{name: openai, model: m, base_url: "{base_url}"}}'
+    with pytest.raises(InvalidInput, match=message) as refused:
+        read_config(ExplorationConfig, "textworld_random", [policy, "samplings=[{}]"])
+    assert "SECRET" not in str(refused.value)
+    assert "policy.base_url: " in str(refused.value)
+
+
+def test_a_key_in_place_of_its_variable_s_name_is_refused_unrepeated(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def read(name: str) -> None:
+        policy = f'policy={{name: openai, model: m, api_key_env: "{name}"}}'
+        config = read_config(ExplorationConfig, "textworld_random", [policy, "samplings=[{}]"])
+        config.policy.refuse_absent_models()
+
+    for key in ("sk-SECRET", "hf_SECRET", "SECRET with spaces", "SECRET="):
+        with pytest.raises(InvalidInput, match="api_key_env") as refused:
+            read(key)
+        assert "SECRET" not in str(refused.value)
+    monkeypatch.setenv("MY_KEY", "sk-SECRET\r\n")
+    read("MY_KEY")
+    monkeypatch.setenv("MY_KEY", "sk-\nSECRET")
+    with pytest.raises(InvalidInput, match=r"\$MY_KEY has a line break.*character 4 of 10"):
+        read("MY_KEY")
+
+
+def test_home_is_found_and_a_tokenizer_is_looked_for_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    policy = "policy={name: openai, model: m, tokenizer: ~/tokenizer}"
+    served = read_config(ExplorationConfig, "textworld_random", [policy, "samplings=[{}]"]).policy
+    with pytest.raises(InvalidInput, match=f"{tmp_path}/tokenizer has no tokenizer_config"):
+        served.refuse_absent_models()
+    policy = "policy={name: transformers, model: ~/model, chat_template: ~/t.jinja}"
+    local = read_config(ExplorationConfig, "textworld_random", [policy, "samplings=[{}]"]).policy
+    assert isinstance(local, TransformersSection)
+    assert (local.model, local.chat_template) == (tmp_path / "model", f"{tmp_path}/t.jinja")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import sys
+import traceback
 import warnings
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -56,6 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):  # what a terminal cannot show is no reason to end
             stream.reconfigure(errors="backslashreplace")
     warnings.formatwarning = _one_warning
+    sys.excepthook = _show_traceback
     try:
         # A command returns its status; typer returns 130 for Ctrl-C.
         status = int(
@@ -85,6 +87,11 @@ def _where_to_look(error: typer.TyperException) -> str:
 def _fail(message: object, status: int) -> int:
     warn(f"w2stree: {message}")
     return status
+
+
+def _show_traceback(*error: Any) -> None:
+    """An error of ours that nobody expected may hold text from outside as well."""
+    warn("".join(traceback.format_exception(*error)).rstrip())
 
 
 def _one_warning(message: Warning | str, *_: object, **__: object) -> str:

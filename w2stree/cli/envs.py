@@ -19,6 +19,7 @@ from w2stree.environments.hosting.process import EnvironmentProcess
 from w2stree.environments.java import java_home_bin
 from w2stree.environments.options import Options
 from w2stree.errors import InvalidInput, MissingDependency
+from w2stree.shorten import visible
 
 # Generating a solution can take the engine long; what is tested is whether it is right.
 _LIMITS = Limits(deadline_s=300.0)
@@ -90,7 +91,7 @@ def _check(options: Options, num_tasks: int, least_score: float) -> list[bool]:
                 continue
             for task_id in _spread(task_ids, num_tasks):
                 wrong, what = _replay(process, task_id, least_score)
-                say(f"{'WRONG' if wrong else 'ok':<6} {split:<6} {task_id}: {what}")
+                say(f"{'WRONG' if wrong else 'ok':<6} {split:<6} {visible(task_id)}: {what}")
                 rights.append(not wrong)
             if not task_ids:
                 say(f"{'none':<6} {split:<6} no tasks")

@@ -99,7 +99,7 @@ class Bars:
     def _log(self, what: str, done: int, total: int, words: str) -> None:
         if done == total or self._clock() >= self._next_line:
             self._next_line = self._clock() + _LOG_S
-            warn(f"{done}/{total} {what}  {words}")
+            warn(visible(f"{done}/{total} {what}  {words}"))
 
 
 def _live() -> Progress:

@@ -17,7 +17,8 @@ def tree(
         Path,
         typer.Argument(
             metavar="TRAJECTORIES",
-            help="a .jsonl or .journal file, a directory of them, or a saved forest",
+            help="a .jsonl or .journal file, a directory of them (also .ndjson, .jsonl.gz, "
+            ".jsonl.zst), or a saved forest",
         ),
     ],
     task: Annotated[str | None, typer.Option(metavar="TASK", help="draw this task's tree")] = None,
@@ -38,6 +39,9 @@ def tree(
     normalize: Annotated[
         str | None, typer.Option(metavar="NAME", help="merge what it makes equal: sort_words")
     ] = None,
+    recursive: Annotated[
+        bool, typer.Option("--recursive", help="read the directory's directories too")
+    ] = False,
     guard: Annotated[
         bool, typer.Option(help="keep similar texts apart whose numbers or opposites differ")
     ] = True,
@@ -48,9 +52,11 @@ def tree(
 ) -> int:
     """Summarise trajectories as a forest, or draw one tree.
 
-    Equal observations are merged; --min-similarity and --normalize merge more. A saved forest
-    keeps the rule it was built by: another one is refused. Texts are shortened, and what a
-    terminal would obey is shown: --raw prints them as they are, and is for a file or a pager.
+    Files of a directory that are not read are named on standard error, and so are trajectories
+    that were read twice. Equal observations are merged; --min-similarity and --normalize merge
+    more. A saved forest keeps the rule it was built by: another one is refused. Texts are
+    shortened, and what a terminal would obey is shown: --raw prints them as they are, and is for
+    a file or a pager.
     """
     from w2stree.forest.build import build_forest, open_forest
     from w2stree.forest.file import is_forest_file
@@ -80,7 +86,7 @@ def tree(
                 "told apart again: build from its trajectories"
             )
     else:
-        forest = build_forest(read_trajectories(trajectories), merging=rule)
+        forest = build_forest(read_trajectories(trajectories, recursive=recursive), merging=rule)
     if task is None:
         say(forest.summary())
     elif task in forest.task_ids:

@@ -14,7 +14,7 @@ from w2stree.cli.parameters import whole_number
 from w2stree.cli.progress import Bars
 from w2stree.cli.say import say, warn
 from w2stree.errors import InvalidInput
-from w2stree.shorten import quoted, where_they_part
+from w2stree.shorten import quoted, visible, where_they_part
 from w2stree.trajectories.trajectory import Trajectory
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def _describe(difference: Difference) -> str:
     recorded, replayed = difference.recorded, difference.replayed
     start = where_they_part(recorded, replayed)
     return (
-        f"{difference.task_id}, sample {difference.sample_index}, step {difference.step}: "
+        f"{visible(difference.task_id)}, sample {difference.sample_index}, step {difference.step}: "
         f"{difference.what} differs{f' from character {start} on' if start else ''}\n"
         f"  recorded {quoted(recorded[start:], _SHOWN_COLUMNS)}\n"
         f"  replayed {quoted(replayed[start:], _SHOWN_COLUMNS)}"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import platform
 import resource
 import sys
 from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from w2stree.environments.kinds import KINDS
@@ -44,7 +46,8 @@ def is_manifest(record: Any) -> bool:
             return False
 
 
-def versions() -> dict[str, str]:
+@functools.cache
+def versions() -> Mapping[str, str]:
     """Python's and those of the packages that a result may depend on."""
     found = {"python": platform.python_version()}
     for name in (*_PACKAGES, *(kind.package for kind in KINDS)):
@@ -52,7 +55,7 @@ def versions() -> dict[str, str]:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return MappingProxyType(found)
 
 
 def other_versions(manifest: Mapping[str, Any]) -> str:

@@ -75,8 +75,8 @@ class RunDirectory:
             return
         with held_run(self.path, self._config, may_change=self._may_change, read=self._read):
             self._hashes = Hashes(self.path / KEPT)
-            self._is_held = True
             try:
+                self._is_held = True
                 yield
             finally:
                 self._is_held = False
@@ -173,7 +173,7 @@ class RunDirectory:
                         "metrics": writer.metrics,
                         "seed": seed,
                         "inputs": inputs,
-                        "versions": versions(),
+                        "versions": dict(versions()),
                         "config": self._config,
                         "outlived": [str(p.relative_to(self.path)) for p in writer.outlived],
                     }

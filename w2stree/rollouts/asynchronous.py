@@ -89,7 +89,10 @@ class _Players:
         exchange = running.begin(with_expert=self._policy.needs_expert)
         try:
             while (status := await self._environment(running.slot, exchange)) is None:
-                exchange = running.advance(await self._policy.turn(running.episode))
+                turn = running.hear(await self._policy.turn(running.episode))
+                if isinstance(turn, ModelFailure):
+                    raise turn
+                exchange = running.advance(turn)
         except ModelFailure as failure:
             return running.fail(failure)
         except EnvironmentFailure as failure:

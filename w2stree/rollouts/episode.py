@@ -18,12 +18,15 @@ from w2stree.errors import (
     ContextExceeded,
     EnvironmentFailure,
     EnvironmentNotStarted,
+    InvalidInput,
     ModelFailure,
     ServerUnreachable,
 )
 from w2stree.policies.protocol import AsyncPolicy, Episode, Policy, Sampling
+from w2stree.shorten import excerpt
+from w2stree.trajectories import fields
 from w2stree.trajectories.origin import Origin
-from w2stree.trajectories.returns import at_least
+from w2stree.trajectories.tool_call import ToolCall
 from w2stree.trajectories.trajectory import Message, Status, Step, Trajectory
 from w2stree.turns.react import UNPARSED
 from w2stree.turns.turn import AgentTurn
@@ -63,7 +66,7 @@ class EpisodePlan:
         return replace(self, prefix=prefix, prefix_tokenizer=tokenizer)
 
     def rng(self) -> np.random.Generator:
-        name = f"{self.seed}/{self.task_id}/{self.sample_index}".encode()
+        name = f"{self.seed}/{self.task_id}/{self.sample_index}".encode("utf-8", "surrogatepass")
         return np.random.default_rng(list(hashlib.sha256(name).digest()))
 
 
@@ -116,6 +119,34 @@ class RunningEpisode:
         episode.multi_line = info.get("multi_line", False)
         return None
 
+    def hear(self, turn: object) -> AgentTurn | ModelFailure:
+        """The policy's answer, as it may be played and written down.
+
+        What no step can hold (ids that are no integers, NaN as a log-probability, other numbers
+        of both) came from a model or its server, and fails this episode. Raises `InvalidInput`
+        for what is neither a turn nor a failure: such a policy has no right answer to any.
+        """
+        if isinstance(turn, ModelFailure):
+            return turn
+        if not isinstance(turn, AgentTurn):
+            raise InvalidInput(
+                f"the policy answered {fields.shown(turn)}; expected an AgentTurn or a ModelFailure"
+            )
+        count = turn.num_tokens
+        try:
+            said = Step("", "", turn.response, turn.token_ids, turn.logprobs, is_cut=turn.is_cut)
+            return replace(
+                turn,
+                response=said.response,
+                token_ids=said.token_ids,
+                logprobs=said.logprobs,
+                tool_calls=fields.items(turn.tool_calls, "tool_calls", ToolCall),
+                is_cut=said.is_cut,
+                num_tokens=None if count is None else fields.integer(count, "num_tokens"),
+            )
+        except InvalidInput as error:
+            return ModelFailure(f"the policy's turn cannot be kept: {error}")
+
     def advance(self, turn: AgentTurn) -> Exchange:
         """Play the turn. One without an action costs a step and is told so."""
         self._counts.append(turn.num_tokens if turn.token_ids is None else len(turn.token_ids))
@@ -148,20 +179,15 @@ class RunningEpisode:
         """There is no next turn, or no answer to one. What was played before the model's last
         position counts."""
         if isinstance(failure, ContextExceeded):
-            self._truncated_by = str(failure)
+            self._truncated_by = excerpt(str(failure))
             return "truncated"
         if isinstance(failure, EnvironmentNotStarted | ServerUnreachable):
             self._absent = failure
-        self.error = str(failure)
+        self.error = excerpt(str(failure))
         return "error"
 
     def _score_by(self, info: Info) -> None:
-        score = info["score"]
-        if not (at_least(score, 0.0) and at_least(1.0, score)):
-            raise EnvironmentFailure(
-                f"the environment's score is {score:g}; an adapter puts it on [0, 1]"
-            )
-        self._score, self._raw_score = score, info.get("raw_score")
+        self._score, self._raw_score = info["score"], info.get("raw_score")
 
     def ended(self, status: Status, policy: Policy | AsyncPolicy) -> Trajectory | Unplayed:
         """What came of it."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from w2stree.environments.hosting.pool import EnvironmentPool
-from w2stree.errors import EnvironmentFailure, ModelFailure
+from w2stree.errors import EnvironmentFailure, InvalidInput, ModelFailure
 from w2stree.policies.protocol import Policy
 from w2stree.rollouts.episode import Ended, EpisodePlan, Exchange, RunningEpisode, Unplayed
 from w2stree.trajectories.trajectory import Status, Trajectory
@@ -41,9 +41,15 @@ class _Wave:
         yield from self._exchange([r.begin(with_expert=with_expert) for r in self._running])
         while self._running:
             turns = self._policy.act([r.episode for r in self._running])
+            if len(turns) != len(self._running):
+                raise InvalidInput(
+                    f"{self._policy.name} gave {len(turns)} turns for {len(self._running)} "
+                    "episodes; a policy answers each, in order"
+                )
             answered = []
             failed = []
-            for running, turn in zip(self._running, turns, strict=True):
+            for running, said in zip(self._running, turns, strict=True):
+                turn = running.hear(said)
                 if isinstance(turn, ModelFailure):
                     failed.append(self._end(running, running.fail(turn)))
                 else:

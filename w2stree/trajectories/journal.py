@@ -161,7 +161,7 @@ class Journal:
         end = 0
         for piece in read_frames(self.path, salvage=salvage):
             if isinstance(piece, Frame):
-                end = piece.offset + len(encode_frame(piece.payload))
+                end = piece.end
                 self._add_recorded(piece)
             elif piece.is_torn:
                 self.num_torn_bytes = piece.size

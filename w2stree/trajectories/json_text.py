@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 import sys
@@ -41,6 +42,38 @@ def parse_json(text: str | bytes, where: str) -> Any:
         raise InvalidInput(f"{where}: has a number of more than {limit} digits") from None
 
 
+def is_cut(data: bytes) -> bool:
+    """Whether a line is the beginning of a JSON object and no more, as an interrupted write leaves
+    it: nothing in it is wrong, and it is not whole. Zeros after it, which a power cut may leave,
+    are no part of it."""
+    try:
+        # One character may be cut too.
+        text = codecs.getincrementaldecoder("utf-8-sig")().decode(data.rstrip(b"\0 \t\r\n"))
+        _DECODER.decode(text)
+    except json.JSONDecodeError as error:
+        return text.lstrip().startswith("{") and _is_at_end(text, error)
+    except (_Refused, ValueError, RecursionError):
+        return False
+    return False
+
+
+def _is_at_end(text: str, error: json.JSONDecodeError) -> bool:
+    for begin, rest in _CUT_AT.items():
+        if error.msg.startswith(begin):
+            return rest.fullmatch(text, error.pos) is not None
+    return error.pos >= len(text)
+
+
+def num_lines_of_first(data: bytes) -> int:
+    """Over how many lines the first JSON value is spread; 0 where there is none."""
+    text = data.decode("utf-8", errors="replace").removeprefix("\ufeff").lstrip()
+    try:
+        _, end = _DECODER.raw_decode(text)
+    except (_Refused, ValueError, RecursionError):
+        return 0
+    return text.count("\n", 0, end) + 1
+
+
 class _Refused(Exception):  # noqa: N818 (no error of ours: it becomes one)
     """Seen by a hook of the decoder, which does not know where it stands."""
 
@@ -60,6 +93,20 @@ def _no_constant(name: str) -> Any:
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_without_twins, parse_constant=_no_constant)
+
+_CUT_AT = {
+    "Unterminated string": re.compile(".*", re.DOTALL),
+    "Invalid \\uXXXX escape": re.compile(r"\\?u?[0-9a-fA-F]{0,4}"),
+    "Expecting value": re.compile("|t|tr|tru|f|fa|fal|fals|n|nu|nul|-"),
+    "Expecting ',' delimiter": re.compile(r"|(?<=[0-9])(\.|[eE][+-]?)"),  # within a number
+}
+"""By what the decoder says: what may stand from there on where a text was cut; else nothing may."""
+
+_TOKEN = re.compile(
+    r"|t|tr|tru|f|fa|fal|fals|n|nu|nul|-|\.[0-9]*|[eE][+-]?"  # of true, false, null, a number
+    r"|\\u[0-9a-fA-F]{0,3}|u?[0-9a-fA-F]{0,3}"  # of an escape
+)
+"""What may stand where a text was cut and the decoder went no further."""
 
 _TOKEN = re.compile(
     r"""(?P<text>"[^"\\]*(?:\\.[^"\\]*)*")(?P<is_key>[ \t\r\n]*:)?"""

@@ -19,15 +19,15 @@ def decode_utf8(data: bytes, where: str) -> str:
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        other = _other_encoding(data)
+        other = other_encoding(data)
         raise InvalidInput(f"{where}: {other or _first_bad_byte(data, error)}") from None
-    if "\0" in text[:4] and (other := _other_encoding(data)):
+    if "\0" in text[:4] and (other := other_encoding(data)):
         raise InvalidInput(f"{where}: {other}")
     return text.removeprefix("\ufeff")
 
 
-def _other_encoding(data: bytes) -> str | None:
-    """What to do with UTF-16 or UTF-32; None for what is neither."""
+def other_encoding(data: bytes) -> str | None:
+    """What to do with what begins so, where it is UTF-16 or UTF-32; else None."""
     name = json.detect_encoding(data)
     if name.startswith("utf-8"):
         return None
@@ -42,7 +42,8 @@ def _first_bad_byte(data: bytes, error: UnicodeDecodeError) -> str:
     before = data[: error.start].decode("utf-8")
     line = before.count("\n") + 1
     column = len(before) - before.rfind("\n")
-    place = f"column {column}" if "\n" not in before else f"line {line}, column {column}"
+    has_lines = b"\n" in data.rstrip()
+    place = f"line {line}, column {column}" if has_lines else f"column {column}"
     return (
         f"not UTF-8 at {place} (byte 0x{data[error.start]:02x}): convert it to UTF-8, from "
         "Latin-1 for example with iconv -f WINDOWS-1252 -t UTF-8"

@@ -26,14 +26,15 @@ SPLIT_SIZE = 1_000
 
 
 class GymnasiumEnvironment:
-    """The environment that `make` names, behind `w2stree.environments.protocol.Environment`.
+    """The environment that `make` makes, behind `w2stree.environments.protocol.Environment`.
 
-    `make` is `module:callable`, looked up in the working directory too; `options` are its keyword
-    arguments. `score_range`: what the sum of an episode's rewards can be, worst and best, put on
-    [0, 1]; sums beyond are cut, and told as `raw_score`. `action_names` name the actions of a
-    Discrete space in its order. `multi_line`: an action may have several lines. `expert`, a
-    `module:callable` too, is called with the task (its seed, or the id where the object has its
-    own) and `options`, and returns the actions of a solution, or (thought, action) pairs.
+    `make` is a callable or its name, `module:callable`, looked up in the working directory too;
+    `options` are its keyword arguments. `score_range`: what the sum of an episode's rewards can
+    be, worst and best, put on [0, 1]; sums beyond are cut, and told as `raw_score`. `action_names`
+    name the actions of a Discrete space in its order. `multi_line`: an action may have several
+    lines. `expert`, a `module:callable` too, is called with the task (its seed, or the id where
+    the object has its own) and `options`, and returns the actions of a solution, or (thought,
+    action) pairs.
 
     A task is a seed, `<name>/<split>/<seed>`, unless the object has `tasks(split)`: then those
     are the ids, and a reset gets `options={"task": id}`. Raises `InvalidInput` for what cannot
@@ -43,7 +44,7 @@ class GymnasiumEnvironment:
 
     def __init__(
         self,
-        make: str,
+        make: str | Callable[..., Any],
         options: Mapping[str, Any] | None = None,
         *,
         max_steps: int = 50,
@@ -57,8 +58,10 @@ class GymnasiumEnvironment:
         if not -float("inf") < score_range[0] < score_range[1] < float("inf"):
             raise InvalidInput(f"score_range is {score_range}; give worst, then best")
         arguments = dict(options or {})
-        self._name = str(arguments.get("id", make.partition(":")[2]))
-        self._game = _game(make, arguments, action_names)
+        name = make if isinstance(make, str) else getattr(make, "__name__", type(make).__name__)
+        self._name = str(arguments.get("id", name.rpartition(":")[2]))
+        found = _find(make) if isinstance(make, str) else make
+        self._game = _game(name, found, arguments, action_names)
         self._max_steps = max_steps
         self._score_range = score_range
         self._multi_line = multi_line
@@ -169,13 +172,14 @@ def _find(make: str, key: str = "make") -> Callable[..., Any]:
     return found  # type: ignore[no-any-return]
 
 
-def _game(make: str, options: dict[str, Any], names: Sequence[str]) -> Game:
-    callable_ = _find(make)
-    if inspect.isgeneratorfunction(callable_):
-        _refuse_unknown_options(make, callable_, (0,), options)
-        return TalkedGame(callable_, options)
-    _refuse_unknown_options(make, callable_, (), options)
-    return SteppedGame(callable_(**options), names)
+def _game(
+    name: str, make: Callable[..., Any], options: dict[str, Any], action_names: Sequence[str]
+) -> Game:
+    if inspect.isgeneratorfunction(make):
+        _refuse_unknown_options(name, make, (0,), options)
+        return TalkedGame(make, options)
+    _refuse_unknown_options(name, make, (), options)
+    return SteppedGame(make(**options), action_names)
 
 
 def _refuse_unknown_options(

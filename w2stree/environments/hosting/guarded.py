@@ -60,21 +60,21 @@ class GuardedGroup:
     ) -> None:
         self._is_ended = False
         self._heard, self._last_words = b"", LastWords()
-        with _forks_wait:
-            self._lifeline, guardians = pair()
-            _groups.add(self)
         # An interrupt in here leaves nothing behind: the lifeline closes with this object, and
         # what has been started ends by that.
-        with guardians:
-            try:
-                self._guardian = _start_guardian(
-                    guardians.fileno(), list(inherited), memory_limit_mb, list(command)
-                )
-            except BaseException as error:
-                self._lifeline.close()
-                if isinstance(error, OSError):
-                    raise EnvironmentFailure(f"no process can be started: {error}") from None
-                raise
+        with forks_wait:
+            self._lifeline, guardians = pair()
+            _groups.add(self)
+            with guardians:
+                try:
+                    self._guardian = _start_guardian(
+                        guardians.fileno(), list(inherited), memory_limit_mb, list(command)
+                    )
+                except BaseException as error:
+                    self._lifeline.close()
+                    if isinstance(error, OSError):
+                        raise EnvironmentFailure(f"no process can be started: {error}") from None
+                    raise
 
     @property
     def pid(self) -> int:
@@ -181,19 +181,20 @@ def _start_guardian(
 
 
 # A fork of the driver without exec would hold the lifelines open as long as it lives: it closes
-# its copies first of all. No fork comes between the making of one and its entry here.
+# its copies first of all. And it waits while a process is started, whose other ends of pipes it
+# would copy: neither Popen nor we would ever see those close.
+forks_wait = threading.RLock()
 _groups: weakref.WeakSet[GuardedGroup] = weakref.WeakSet()
-_forks_wait = threading.RLock()
 
 
 def _forget_all() -> None:
-    _forks_wait.release()
+    forks_wait.release()
     for group in list(_groups):
         group.forget()
 
 
 os.register_at_fork(
-    before=_forks_wait.acquire,
-    after_in_parent=_forks_wait.release,
+    before=forks_wait.acquire,
+    after_in_parent=forks_wait.release,
     after_in_child=_forget_all,
 )

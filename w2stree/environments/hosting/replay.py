@@ -46,7 +46,8 @@ class Replayable:
     def step(self, action: str) -> tuple[str, float, bool, bool, Info]:
         answer = self._environment.step(action)
         self._actions.append(action)
-        self._observations.append(answer[0])
+        # What is no answer to a step, the driver refuses: there is no going on from it.
+        self._observations.append(answer[0] if answer and isinstance(answer, tuple | list) else "")
         return answer
 
     def expert(self) -> list[ExpertTurn]:

@@ -6,17 +6,28 @@ A policy is one model; `Sampling.model` says of each episode which one plays it:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from w2stree.environments.options import Options
 from w2stree.errors import InvalidInput
-from w2stree.experiment.section import Fraction, Positive, Section, Whole, laid_over
+from w2stree.experiment.section import (
+    Fraction,
+    NameOrFile,
+    Positive,
+    Section,
+    UserPath,
+    Whole,
+    laid_over,
+)
 from w2stree.policies.expert import ExpertPolicy
 from w2stree.policies.protocol import AsyncPolicy, ModelName, Policy
 from w2stree.policies.random import RandomPolicy
+from w2stree.policies.served.address import checked_address
+from w2stree.policies.served.key import read_key, refuse_no_variable
 from w2stree.turns.decoding import Decoding
 from w2stree.turns.template import TemplateArgument
 
@@ -38,7 +49,8 @@ class AnyPolicySection(Section):
         raise NotImplementedError
 
     def refuse_absent_models(self) -> None:
-        """Raises `InvalidInput` for a directory without a model, before an environment starts."""
+        """Raises `InvalidInput` for a directory without a model or tokenizer and for a key that
+        cannot be read, before anything is written and an environment starts."""
 
     @property
     def has_base_model(self) -> bool:
@@ -67,8 +79,8 @@ class ModelPolicySection(AnyPolicySection):
     `chat_template` and `template_arguments` as in an experiment's model sections.
     """
 
-    base_model: Path | str | None = None
-    chat_template: str | None = None
+    base_model: UserPath | str | None = None
+    chat_template: NameOrFile | None = None
     template_arguments: dict[str, TemplateArgument] = Field(default_factory=dict)
     decoding: Decoding = Decoding()
 
@@ -90,8 +102,8 @@ class TransformersSection(ModelPolicySection):
     """A model directory, in process."""
 
     name: Literal["transformers"]
-    model: Path
-    base_model: Path | None = None
+    model: UserPath
+    base_model: UserPath | None = None
 
     def refuse_absent_models(self) -> None:
         _refuse_absent(self.model, self.base_model)
@@ -115,8 +127,10 @@ class OpenAISection(ModelPolicySection):
 
     `tokenizer`: the directory of the served models' tokenizer; with it, vLLM is sent token ids, and
     its template is the one that counts. Without it the server renders chats by its own.
-    `api_key_env` names the environment variable with the key, where the server wants one.
-    Admissible decoding needs the tokenizer.
+    `base_url` is the server's address, without a key or a password in it. `api_key_env` names the
+    environment variable with the key, where the server wants one. Admissible decoding needs the
+    tokenizer. `timeout_s` bounds one whole attempt, from connecting to the last byte; up to
+    `max_retries` more follow.
     """
 
     may_change: ClassVar[tuple[str, ...]] = (
@@ -131,10 +145,23 @@ class OpenAISection(ModelPolicySection):
     model: str
     base_model: str | None = None
     api_key_env: str | None = None
-    tokenizer: Path | None = None
-    timeout_s: Annotated[float, Field(gt=0)] = 120.0
+    tokenizer: UserPath | None = None
+    timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 120.0
     max_retries: Whole = 5
     decoding: Decoding = _SERVED
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_an_address(cls, base_url: str) -> str:
+        _named_by_its_key(checked_address, base_url, "base_url ")
+        return base_url
+
+    @field_validator("api_key_env")
+    @classmethod
+    def _is_a_variable(cls, name: str | None) -> str | None:
+        if name is not None:
+            _named_by_its_key(refuse_no_variable, name, "api_key_env ")
+        return name
 
     @model_validator(mode="after")
     def _template_is_used(self) -> OpenAISection:
@@ -155,6 +182,7 @@ class OpenAISection(ModelPolicySection):
         return self
 
     def refuse_absent_models(self) -> None:
+        read_key(self.api_key_env)
         if self.tokenizer is not None:
             self._check_tokenizer(self.tokenizer)
 
@@ -191,8 +219,8 @@ class VllmSection(ModelPolicySection):
     may_change: ClassVar[tuple[str, ...]] = ("memory_fraction",)
 
     name: Literal["vllm"]
-    model: Path
-    base_model: Path | None = None
+    model: UserPath
+    base_model: UserPath | None = None
     max_length: Positive | None = None
     memory_fraction: Annotated[Fraction, Field(gt=0)] = 0.9
 
@@ -262,7 +290,15 @@ def decoded_for(environment: Options, policy: Any) -> Any:
     return {**policy, "decoding": laid_over(default, policy.get("decoding", {}))}
 
 
-def _refuse_absent(*directories: Path | None) -> None:
+def _named_by_its_key(check: Callable[[str], object], value: str, subject: str) -> None:
+    """Run a check whose message begins with the key, which a configuration's says already."""
+    try:
+        check(value)
+    except InvalidInput as error:
+        raise ValueError(str(error).removeprefix(subject)) from None
+
+
+def _refuse_absent(*directories: UserPath | None) -> None:
     from w2stree.training.models import refuse_no_model
 
     for directory in directories:

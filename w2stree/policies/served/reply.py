@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from w2stree.errors import InvalidInput
-from w2stree.shorten import quoted
+from w2stree.shorten import quoted, shorten
 from w2stree.trajectories.tool_call import ToolCall
 from w2stree.turns.turn import AgentTurn
 
@@ -202,6 +202,6 @@ def _shown(value: Any) -> str:
     if isinstance(value, str):
         return quoted(_without_halves(value), 200)
     try:
-        return quoted(repr(value), 200)
+        return shorten(repr(value), 200)
     except RecursionError:
         return f"a {type(value).__name__} nested without end"

@@ -30,6 +30,7 @@ from w2stree.policies.served.address import checked_address, is_loopback
 from w2stree.policies.served.key import Redaction
 from w2stree.policies.served.refusal import Refused, refusal_in, refusal_of
 from w2stree.policies.served.reply import MalformedReply
+from w2stree.shorten import excerpt
 
 try:
     import httpx2
@@ -43,8 +44,6 @@ _LONGEST_ASKED_WAIT_S = 120.0
 _MAX_REDIRECTS = 5
 _MAX_REFUSAL_BYTES = 1 << 16
 """Of the body of an answer that is no reply; the rest is not read."""
-_MAX_TOLD = 4000
-"""Characters of an error's text; the middle of a longer one is left out."""
 _PASSING = (408, 409, 425, 429)
 
 
@@ -116,8 +115,8 @@ class ModelServer:
         raise AssertionError  # for mypy: the loop has no end
 
     def failure(self, kind: Callable[[str], Error], text: str) -> Error:
-        """An error of this server: named, without keys, no longer than `_MAX_TOLD`."""
-        return kind(f"{self.base_url}: {_cut(self._redacted(text))}")
+        """An error of this server: named, without keys, an `excerpt` where it is long."""
+        return kind(f"{self.base_url}: {excerpt(self._redacted(text))}")
 
     async def close(self) -> None:
         if self._client is not None:
@@ -126,17 +125,20 @@ class ModelServer:
 
     async def _attempt(self, path: str, content: bytes) -> _Answer:
         """A good answer; raises `_Passing`, `Refused`, `InvalidInput` or `MalformedReply`."""
+        client = self._connected()  # reads certificates, which takes a moment
         was_reached = False
+        opened: list[Any] = []
 
         async def note(event: str, info: Mapping[str, Any]) -> None:
-            # A proxy is asked by CONNECT first.
             nonlocal was_reached
-            if event == "http11.send_request_headers.started":
+            if event == "http11.send_request_headers.started":  # a proxy is asked by CONNECT first
                 was_reached |= info["request"].method == b"POST"
+            elif event == "connection.connect_tcp.complete":
+                opened.append(info["return_value"])
 
         try:
             async with asyncio.timeout(self._timeout_s):
-                answer = await self._followed(path, content, {"trace": note})
+                answer = await self._followed(client, path, content, {"trace": note})
         except TimeoutError:
             what = "no whole answer" if was_reached else "no connection"
             cause = f"{what} within {self._timeout_s:g} s (timeout_s)"
@@ -144,6 +146,9 @@ class ModelServer:
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
             lost = "the connection was lost" if was_reached else "no connection"
             raise _Passing(f"{lost}: {_cause(error)}", was_reached=was_reached) from None
+        finally:
+            for stream in opened:  # the client leaves one open whose handshake is cut short
+                await stream.aclose()
         if 200 <= answer.status < 300:
             return answer
         refusal = refusal_in(answer.status, answer.body)
@@ -155,11 +160,15 @@ class ModelServer:
             raise _Passing(f"answers {answer.status}{later}: {refusal.message}", wait_s=asked)
         raise Refused(refusal)
 
-    async def _followed(self, path: str, content: bytes, extensions: dict[str, Any]) -> _Answer:
+    async def _followed(
+        self, client: httpx2.AsyncClient, path: str, content: bytes, extensions: dict[str, Any]
+    ) -> _Answer:
         """The answer, be it at another address of the same server."""
         url = httpx2.URL(f"{self.base_url}{path}")
         for _ in range(_MAX_REDIRECTS + 1):
-            answer = await self._answer(url, content, extensions)
+            asked = client.stream("POST", url, content=content, extensions=extensions)
+            async with asked as response:
+                answer = await self._answer(response)
             if not 300 <= answer.status < 400 or not answer.headers.get("location"):
                 return answer
             url = self._next(url, answer)
@@ -179,22 +188,19 @@ class ModelServer:
             )
         return target
 
-    async def _answer(self, url: httpx2.URL, content: bytes, extensions: dict[str, Any]) -> _Answer:
-        asked = self._connected().stream("POST", url, content=content, extensions=extensions)
-        async with asked as response:
-            is_reply = 200 <= response.status_code < 300
-            limit = self._max_reply_bytes if is_reply else _MAX_REFUSAL_BYTES
-            parts, num_bytes = [], 0
-            async with contextlib.aclosing(response.aiter_bytes()) as read:
-                async for part in read:
-                    parts.append(part)
-                    num_bytes += len(part)
-                    if num_bytes > limit:
-                        break
-            if is_reply and num_bytes > limit:
-                raise MalformedReply(f"the reply is longer than {limit:,} bytes, and not read on")
-            body = b"".join(parts)[:limit]
-            return _Answer(response.status_code, response.headers, body)
+    async def _answer(self, response: httpx2.Response) -> _Answer:
+        """A response and its body, read up to a limit: as it is unpacked, piece by piece."""
+        is_reply = 200 <= response.status_code < 300
+        limit = self._max_reply_bytes if is_reply else _MAX_REFUSAL_BYTES
+        body = bytearray()
+        async with contextlib.aclosing(response.aiter_bytes()) as parts:
+            async for part in parts:
+                body += part
+                if len(body) > limit:
+                    break
+        if is_reply and len(body) > limit:
+            raise MalformedReply(f"the reply is longer than {limit:,} bytes, and not read on")
+        return _Answer(response.status_code, response.headers, bytes(body[:limit]))
 
     def _connected(self) -> httpx2.AsyncClient:
         """The client; made within the event loop that its connections are bound to."""
@@ -267,10 +273,3 @@ def _cause(error: BaseException) -> str:
         if str(error) and str(error) not in told:
             told.append(str(error))
     return told[0] if len(told) == 1 else f"{told[0]} ({told[-1]})"
-
-
-def _cut(text: str) -> str:
-    if len(text) <= _MAX_TOLD:
-        return text
-    head = tail = _MAX_TOLD // 2
-    return f"{text[:head]} … {len(text) - head - tail:,} characters … {text[-tail:]}"
