@@ -116,7 +116,8 @@ class ModelServer:
 
     def failure(self, kind: Callable[[str], Error], text: str) -> Error:
         """An error of this server: named, without keys, an `excerpt` where it is long."""
-        return kind(f"{self.base_url}: {excerpt(self._redacted(text))}")
+        told = excerpt(self._redacted(excerpt(text, _MAX_REFUSAL_BYTES)))
+        return kind(f"{self.base_url}: {told}")
 
     async def close(self) -> None:
         if self._client is not None:
