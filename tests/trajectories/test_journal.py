@@ -257,3 +257,15 @@ def test_a_journal_behind_a_link_is_salvaged_where_it_is(path: Path, tmp_path: P
     assert link.is_symlink()
     assert len(read_journal(path).trajectories) == len(EPISODES)
     assert path.with_name(f"{path.name}.damaged").is_file()
+
+
+def test_files_are_made_with_the_users_umask(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        with Journal(tmp_path / "j.journal") as journal:
+            journal.append(EPISODES[0])
+            journal.commit()
+            modes = {p.name: p.stat().st_mode & 0o777 for p in tmp_path.iterdir()}
+    finally:
+        os.umask(before)
+    assert modes == {"j.journal": 0o640, ".j.journal.owner": 0o640}
