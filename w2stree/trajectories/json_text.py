@@ -18,19 +18,20 @@ from w2stree.errors import InvalidInput
 from w2stree.trajectories.utf8 import decode_utf8
 
 
-def parse_json(text: str | bytes, where: str) -> Any:
+def parse_json(text: str | bytes, where: str, *, with_nan: bool = False) -> Any:
     """The value that one JSON text is; bytes are UTF-8. A byte order mark before it is no part.
 
     Raises `InvalidInput`, beginning with `where` and naming line and column (of a text on one
     line the column), for another encoding, for anything that is not JSON (NaN and Infinity among
     it), for a key given twice in one object, with both places, and for numbers and nesting beyond
-    what can be read. Numbers beyond the floats (1e999) are infinite, as Python reads them. Cost:
-    that of `json.loads` and a call for each object.
+    what can be read. Numbers beyond the floats (1e999) are infinite, as Python reads them. With
+    `with_nan` NaN and Infinity are read: figures of a training that diverged. Cost: that of
+    `json.loads` and a call for each object.
     """
     text = decode_utf8(text, where) if isinstance(text, bytes) else text.removeprefix("\ufeff")
     text = text.rstrip(" \t\r\n")
     try:
-        return _DECODER.decode(text)
+        return (_DECODER_WITH_NAN if with_nan else _DECODER).decode(text)
     except json.JSONDecodeError as error:
         raise InvalidInput(f"{where}: {_not_json(text, error)}") from None
     except _Refused as error:
@@ -93,6 +94,7 @@ def _no_constant(name: str) -> Any:
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_without_twins, parse_constant=_no_constant)
+_DECODER_WITH_NAN = json.JSONDecoder(object_pairs_hook=_without_twins)
 
 _CUT_AT = {
     "Unterminated string": re.compile(".*", re.DOTALL),
