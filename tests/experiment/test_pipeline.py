@@ -34,6 +34,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     ran = w2stree("run", "miniature", cwd=cwd)
     assert ran.returncode == 0, ran.stderr
     assert "(`mcts_sft`) |" in ran.stdout
+    assert "\r" not in ran.stdout + ran.stderr, "this is a log"
     yield cwd / "runs" / "miniature"
 
 
@@ -123,7 +124,6 @@ def test_a_rerun_does_nothing_and_force_redoes_one_stage(finished: Path) -> None
     ]
     assert forced.returncode == 1
     assert "2 samples of the exploration ended in errors alone" in forced.stderr
-    assert "\r" not in forced.stdout + forced.stderr
     manifest.write_text(json.dumps(explored))
 
 

@@ -84,9 +84,10 @@ def explore(
             exploration = _exploration(read, journal, pool, show)
             _play(read, exploration, journal, pool, folder / TASKS)
     except KeyboardInterrupt:
-        if exploration is not None:
-            num_kept = exploration.outcome().num_attempts
-            warn(f"w2stree: {num_kept:,} episodes are kept in {path}")
+        if path.is_file():
+            # One frame an episode, a line each; what is counted in memory may be one behind.
+            with path.open("rb") as frames:
+                warn(f"w2stree: {sum(1 for _ in frames):,} episodes are kept in {path}")
         raise
     except ExplorationFailure:
         if exploration is not None:
