@@ -169,7 +169,7 @@ def _tasks(
 
     if is_begun and file.is_file():
         remedy = "put it back from a copy, or delete this file alone: tasks are chosen again"
-        return Chosen(**read_json(file, remedy=remedy)).task_ids
+        return Chosen.from_record(read_json(file, remedy=remedy), str(file)).task_ids
     tasks = config.tasks
     choice = TaskChoice(
         pool,
