@@ -82,7 +82,7 @@ def test_the_core_raises_them(tmp_path: Path) -> None:
 def test_the_command_line_ends_with_the_errors_status(
     kind: type[Exception], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fail(path: Path) -> None:
+    def fail(path: Path, *, recursive: bool) -> None:
         raise kind("samplings[0]: [bold]no[/bold] :smile:")
 
     monkeypatch.setattr("w2stree.trajectories.files.read_trajectories", fail)

@@ -147,3 +147,29 @@ def test_half_an_emoji_can_be_sent(tokenizer: Any) -> None:
         assert server.requests[0]["messages"][0]["content"] == half
     with serving(completes(tokenizer("Action: go")["input_ids"])) as server:
         ask(policy(server, tokenizer=tokenizer), half)
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "cause"),
+    [
+        (
+            422,
+            {"detail": [{"loc": ["body", "allowed_token_ids"], "msg": "Extra inputs"}]},
+            "no all",
+        ),
+        (400, {"error": {"message": "unknown field `stop_token_ids`"}}, "no stop_token_ids"),
+        (404, {"error": {"message": "not found"}}, "no model 'm', or no completions"),
+    ],
+)
+def test_a_server_that_takes_no_ids_ends_the_run(
+    tokenizer: Any, status: int, error: Any, cause: str
+) -> None:
+    def refuses(handler: Handler, body: dict[str, Any]) -> None:
+        handler.send(json.dumps(error).encode(), status)
+
+    with (
+        serving(refuses) as server,
+        pytest.raises(InvalidInput, match=f"{cause}.*leave out `tokenizer`"),
+    ):
+        ask(policy(server, tokenizer=tokenizer))
+    assert len(server.requests) == 1

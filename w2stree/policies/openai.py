@@ -16,7 +16,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from w2stree.errors import ContextExceeded, InvalidInput, ModelFailure
+from w2stree.errors import ContextExceeded, Error, InvalidInput, ModelFailure
 from w2stree.policies.protocol import Episode
 from w2stree.policies.question import eos_ids_in, hear, question
 from w2stree.policies.served.dialect import EXTRAS, Dialect
@@ -40,6 +40,8 @@ _SET_BY = {
     "max_completion_tokens": "decoding.max_new_tokens",
 }
 """The key of a configuration that sets a parameter of the samples."""
+_OF_VLLM = ("allowed_token_ids", "stop_token_ids", "return_token_ids")
+"""Parameters that the OpenAI protocol does not have, and token ids need."""
 
 
 class OpenAIPolicy:
@@ -191,28 +193,31 @@ class OpenAIPolicy:
 
     def _end(self, refusal: Refusal) -> Exception:
         """The error that a refusal is, which nothing we may change would mend."""
-        why = f"{refusal.message} ({refusal.status})"
-        failure = self._server.failure
+        kind, what = self._meaning(refusal)
+        return self._server.failure(kind, f"{what}: {refusal.message} ({refusal.status})")
+
+    def _meaning(self, refusal: Refusal) -> tuple[type[Error], str]:
+        """What kind of error it is, and in which words the user can mend it."""
+        name, status, model = refusal.parameter, refusal.status, f"model {self._model!r}"
         if refusal.is_too_long:
-            return failure(ContextExceeded, why)
+            return ContextExceeded, "can read no further"
         if refusal.is_unpaid:
-            return failure(InvalidInput, f"nothing is left to pay it with: {why}")
-        if (name := refusal.parameter) in _SET_BY:
-            return failure(
-                InvalidInput,
-                f"does not take this {name} of model {self._model!r}, and without it the samples "
-                f"would be others; change {_SET_BY[name]}, or the model: {why}",
-            )
-        if refusal.status in (401, 403):
+            return InvalidInput, "nothing is left to pay it with"
+        if self._chat is not None and (name in _OF_VLLM or status in (404, 405)):
+            lacks = f"no {name}" if name in _OF_VLLM else f"no {model}, or no completions"
+            mend = "leave out `tokenizer` for a server that is not vLLM"
+            return InvalidInput, f"has {lacks} of token ids; {mend}"
+        if name in _SET_BY:
+            mend = f"change {_SET_BY[name]}, or the model"
+            lost = "without it the samples would be others"
+            return InvalidInput, f"does not take this {name} of {model}, and {lost}; {mend}"
+        if status in (401, 403):
             source = f"${self._key_env}" if self._key_env else "no key: set api_key_env"
-            return failure(InvalidInput, f"refuses us ({source}): {why}")
-        if refusal.status in (404, 405):
-            return failure(
-                InvalidInput,
-                f"has no model {self._model!r}, or base_url is not all of its address (most end in "
-                f"/v1): {why}",
-            )
-        return failure(ModelFailure, f"refuses the request: {why}")
+            return InvalidInput, f"refuses us ({source})"
+        if status in (404, 405):
+            mend = "or base_url is not all of its address (most end in /v1)"
+            return InvalidInput, f"has no {model}, {mend}"
+        return ModelFailure, "refuses the request"
 
 
 def _is_clear(refused: Refused) -> bool:

@@ -40,7 +40,7 @@ TabbyAPI; behind gateways Anthropic, Bedrock, Gemini, xAI."""
 
 PARAMETERS = (
     *("max_tokens", "max_completion_tokens", "temperature", "top_p", "seed"),
-    *("logprobs", "return_token_ids"),
+    *("logprobs", "return_token_ids", "allowed_token_ids", "stop_token_ids"),
 )
 _NAMED = re.compile(rf"\b({'|'.join(PARAMETERS)})\b")
 _NOT_TAKEN = re.compile(

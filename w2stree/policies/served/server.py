@@ -41,6 +41,8 @@ T = TypeVar("T")
 
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 8.0
 _LONGEST_ASKED_WAIT_S = 120.0
+_APART = random.Random()
+"""Episodes that failed together are not to ask again together."""
 _MAX_REDIRECTS = 5
 _MAX_REFUSAL_BYTES = 1 << 16
 """Of the body of an answer that is no reply; the rest is not read."""
@@ -100,7 +102,8 @@ class ModelServer:
         """
         content = json.dumps(question, allow_nan=False).encode()  # halves of pairs stay escaped
         for num_retries in itertools.count():
-            wait_s = min(_FIRST_WAIT_S * 2**num_retries, _LONGEST_WAIT_S) * random.uniform(0.75, 1)
+            wait_s = min(_FIRST_WAIT_S * 2 ** min(num_retries, 9), _LONGEST_WAIT_S)
+            wait_s *= _APART.uniform(0.75, 1)
             try:
                 return read(_read(await self._attempt(path, content)))
             except MalformedReply as error:
