@@ -22,11 +22,11 @@ LATE_IMPORTS = {
     # `w2stree --help` and shell completion wait for nothing but the command line.
     "cli/explore.py": {
         "experiment.config.exploration", "experiment.config.reading",
-        "experiment.listed_actions", "experiment.run_directory",
+        "experiment.kept_config", "experiment.listed_actions", "experiment.run_json",
         "rollouts.branching", "rollouts.exploration", "rollouts.task_choice",
         "trajectories.journal",
     },
-    "cli/run.py": {"experiment.config", "experiment.pipeline"},
+    "cli/run.py": {"experiment.config", "experiment.manifest", "experiment.pipeline"},
     "cli/tree.py": {"forest.build", "forest.file", "forest.merging", "trajectories.files"},
     "cli/verify.py": {"experiment.recorded_run", "rollouts.verification"},
 }  # fmt: skip

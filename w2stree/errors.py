@@ -7,6 +7,7 @@ Error                        exit_status 2: the user can mend it
 ├── JournalError
 ├── RunDirectoryError
 ├── EnvironmentFailure       exit_status 1: something outside failed
+│   └── EnvironmentNotStarted  nothing was played: it says nothing about a sample
 ├── ExplorationFailure       exit_status 1
 └── ModelFailure             exit_status 1
     ├── ContextExceeded      ends the episode as truncated
@@ -22,18 +23,22 @@ __all__ = [
     "ContextExceeded",
     "CutReturns",
     "EnvironmentFailure",
+    "EnvironmentNotStarted",
     "EpisodesCutShort",
     "Error",
     "ExplorationFailure",
+    "FilesPassedOver",
     "ForestFileError",
     "IdenticalTrajectories",
     "InvalidInput",
     "JournalError",
     "MissingDependency",
     "ModelFailure",
+    "RepeatedTrajectories",
     "RowWarning",
     "RowsTooLong",
     "RunDirectoryError",
+    "SamplesUnfinished",
     "ServerUnreachable",
     "TurnsWithoutAction",
 ]
@@ -49,8 +54,13 @@ class EnvironmentFailure(Error, RuntimeError):  # noqa: N818 (agreed name)
     exit_status = 1
 
 
+class EnvironmentNotStarted(EnvironmentFailure):
+    """An environment's process did not come up: its constructor raises, or takes too long. Nothing
+    was played, so that nothing is known of the sample either."""
+
+
 class ExplorationFailure(Error, RuntimeError):  # noqa: N818 (as EnvironmentFailure)
-    """One episode after the other ends in an error: playing on would only use up attempts."""
+    """One episode after the other ends in an error, or none can begin: playing on is of no use."""
 
     exit_status = 1
 
@@ -94,6 +104,14 @@ class EpisodesCutShort(UserWarning):
     """Episodes ended, as truncated, where the model could read no further."""
 
 
+class FilesPassedOver(UserWarning):
+    """A folder has files that were not read: what was, may be a part."""
+
+
+class RepeatedTrajectories(UserWarning):
+    """Trajectories were read that had been read before, or may have been."""
+
+
 class RowWarning(UserWarning):
     """Rows for a trainer are fewer than one might think, or it would train on more than the
     agent's turns."""
@@ -101,6 +119,10 @@ class RowWarning(UserWarning):
 
 class RowsTooLong(UserWarning):
     """Rows exceed `max_length` tokens and are left out of training: mostly long runs, failures."""
+
+
+class SamplesUnfinished(UserWarning):
+    """Samples of an exploration ended in errors alone: the others teach, these are not there."""
 
 
 class TurnsWithoutAction(UserWarning):

@@ -19,7 +19,17 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.faults import damage, disk, environments, kills, starts
+from bench.faults import (
+    bad_answers,
+    bad_replies,
+    damage,
+    disk,
+    environments,
+    kills,
+    run_directories,
+    servers,
+    starts,
+)
 from bench.faults.row import Row
 
 MEGABYTE = 1 << 20
@@ -138,12 +148,27 @@ def _environments(folder: Path, options: argparse.Namespace) -> list[Row]:
     ]
 
 
+def _answers(folder: Path, options: argparse.Namespace) -> list[Row]:
+    return [*bad_answers.rows(folder), *bad_replies.rows(folder)]
+
+
+def _servers(folder: Path, options: argparse.Namespace) -> list[Row]:
+    return servers.rows(folder)
+
+
+def _run_directories(folder: Path, options: argparse.Namespace) -> list[Row]:
+    return list(run_directories.rows(folder))
+
+
 JOBS: dict[str, Callable[[Path, argparse.Namespace], list[Row]]] = {
     "kills": _kills,
     "truncation": _truncation,
     "bits": _bits,
     "disk": _disk,
     "environments": _environments,
+    "answers": _answers,
+    "servers": _servers,
+    "run_directories": _run_directories,
 }
 
 

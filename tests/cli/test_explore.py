@@ -63,7 +63,7 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_run_has_its_configuration_and_its_journal(run_dir: Path) -> None:
     names = ["config.json", "episodes.journal", "tasks.json"]
-    assert sorted(p.name for p in run_dir.iterdir()) == names
+    assert sorted(p.name for p in run_dir.iterdir()) == [".lock", *names]
     config = json.loads((run_dir / "config.json").read_text())
     assert config["budget"]["episodes"] == 100
     assert len(config["samplings"]) == 6
@@ -162,6 +162,7 @@ def test_ctrl_c_leaves_a_run_that_goes_on(tmp_path: Path) -> None:
     assert contents.num_torn_bytes == 0
     num_recorded = len(contents.trajectories)
     assert num_recorded > 0
+    assert f"w2stree: {num_recorded} episodes are kept in {journal}\n" in errors
     more = w2stree(*command[3:], f"budget.episodes={num_recorded + 3}")
     assert more.returncode == 0, more.stderr
     assert read_journal(journal).trajectories[:num_recorded] == contents.trajectories

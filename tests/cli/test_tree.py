@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from w2stree import Merging, Step, Trajectory, build_forest, write_trajectories
 from w2stree.cli.app import main
+from w2stree.errors import FilesPassedOver
 
 
 @pytest.fixture
@@ -76,6 +80,36 @@ def test_of_a_run_the_stages_with_trajectories_are_named(
             (run / stage / "trajectories.jsonl").write_bytes(log.read_bytes())
     assert main(["tree", str(run)]) == 2
     told = capsys.readouterr().err
-    assert told.endswith("journal files; read one of its folders: evaluate_sft, explore\n")
+    assert told.endswith(
+        "journal files; read one of its folders: evaluate_sft, explore; or all of them "
+        "(--recursive)\n"
+    )
     assert main(["tree", str(run / "sft")]) == 2
     assert capsys.readouterr().err.endswith("no *.jsonl or *.journal files\n")
+
+
+@pytest.mark.filterwarnings("ignore::w2stree.IdenticalTrajectories")
+def test_a_directory_is_read_whole_or_what_is_not_is_said(
+    log: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = log.parent
+    (folder / "within").mkdir()
+    third = Trajectory("t", (), (Step("look", "a door"),), 0.0, "done")
+    write_trajectories(folder / "within" / "more.ndjson", [third])
+    (folder / "\x1b[2J.csv").write_text("task,return\n")
+    with pytest.warns(FilesPassedOver, match=r": passed over within \(a folder: .* \\x1b\[2J\.csv"):
+        assert main(["tree", str(folder)]) == 0
+    assert re.search(r"^trajectories +2$", capsys.readouterr().out, re.MULTILINE)
+    with pytest.warns(FilesPassedOver):
+        assert main(["tree", str(folder), "--recursive"]) == 0
+    assert re.search(r"^trajectories +3$", capsys.readouterr().out, re.MULTILINE)
+
+
+def test_a_reader_that_leaves_early_is_no_error(log: Path) -> None:
+    """As `w2stree tree LOG | head`."""
+    command = [sys.executable, "-m", "w2stree", "tree", str(log), "--task", "t"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        assert b"roken" not in process.stderr.read()
+    assert process.returncode == 1

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("pydantic")
 
+import yaml
+
 from w2stree.environments.options import TextWorldExpressOptions
 from w2stree.errors import InvalidInput
 from w2stree.experiment.config import load_config, shipped_configs
 from w2stree.experiment.config.reading import recorded_today
 from w2stree.experiment.config.tasks import Panel, TasksSection
+from w2stree.experiment.config.yaml_text import parse_yaml
 from w2stree.forest.merging import Merging
 from w2stree.rollouts.exploration import PAPER_SAMPLINGS
 from w2stree.turns.decoding import Decoding
@@ -118,7 +122,7 @@ def test_the_merge_rule_is_a_section() -> None:
         ("merge.guard=os:remove", r"merge: .*guard='os:remove' is not known; .*'distinctions'"),
         ("merge.xi=0.9", r"merge.xi: "),
         ("seed.x=1", r"override 'seed.x=1': 'seed' is a value, not a section"),
-        ("seed=[", r"override 'seed=\[': not a YAML value"),
+        ("seed=[", r"override 'seed=\[': not valid YAML: .* at column 2"),
     ],
 )
 def test_bad_keys_and_values_are_named(override: str, message: str) -> None:
@@ -227,6 +231,111 @@ def test_files_that_are_not_configurations_are_refused(tmp_path: Path) -> None:
         load_config(file)
     with pytest.raises(InvalidInput, match=r"no such file, and no shipped .*quickstart"):
         load_config(tmp_path / "absent.yaml")
+
+
+SMALL = "name: x\nseed: 1\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (SMALL + "seed: 2\n", "the key 'seed' is given twice, in lines 2 and 3"),
+        ("a: {b: 1, 'b': 2}", "the key 'b' is given twice, in columns 5 and 11"),
+        ("<<: {a: 1}\n<<: {b: 1}", "the key '<<' is given twice, in lines 1 and 2"),
+        ("a:\n  - &b [*b]", "the anchor at line 2, column 5 holds itself"),
+        ("[" * 100_000, "nested deeper than 64 at column 65"),
+        ("- " * 500 + "x", "nested deeper than 64 at column 129"),
+        (
+            "a: &a [1]\n"
+            + "".join(
+                f"{c}: &{c} [{', '.join(['*' + b] * 20)}]\n"
+                for b, c in ("ab", "bc", "cd", "de", "ef", "fg", "gh")
+            ),
+            "more than 100000 values at line 5, column 4, with every anchor written out",
+        ),
+        ("a:\n\tb: 1", r"found character .*t' that cannot .* \(indent with spaces\) at line 2"),
+        ("a: 1\n---\nb: 2", "but found another document at line 2, column 1"),
+        ("a: 2026-02-30", "'2026-02-30' at column 4 is no timestamp that can be read; a text goes"),
+        ("a: !!python/object/apply:os.getcwd []", "not valid YAML: could not determine a constr"),
+        ("a: " + "1" * 5_000, "is no int that can be read"),
+        ("a: '\0'", r"the character U\+0000 at column 5; write it as an escape in double quotes"),
+        ("? [a]\n: 1", "the key at line 1, column 3 is no plain value"),
+    ],
+)
+def test_yaml_is_read_strictly(content: str, told: str, tmp_path: Path) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text(content, encoding="utf-8")
+    with pytest.raises(InvalidInput, match=rf"run\.yaml: .*{told}"):
+        load_config(file)
+
+
+def test_encodings_of_yaml_are_read_or_named(tmp_path: Path) -> None:
+    file = tmp_path / "run.yaml"
+    for encoding, told in (
+        ("utf-16", "this is UTF-16: convert it with iconv -f UTF-16 -t UTF-8"),
+        ("latin-1", r"not UTF-8 at line 1, column 7 \(byte 0xe9\)"),
+    ):
+        file.write_bytes("name: é\nseed: 1\n".encode(encoding))
+        with pytest.raises(InvalidInput, match=rf"run\.yaml: {told}"):
+            load_config(file)
+    whole = (resources.files("w2stree.experiment") / "configs/miniature.yaml").read_text()
+    file.write_bytes(whole.replace("\n", "\r\n").encode("utf-8-sig"))
+    assert load_config(file) == load_config("miniature")
+
+
+def test_merge_keys_and_anchors_are_right() -> None:
+    text = "a: &x {k: 1, j: 2}\nb: {<<: *x, k: 5}\nc: {<<: [*x, {z: 1}]}\nd: {<<: {<<: *x, k: 9}}\n"
+    read = parse_yaml(text, "x")
+    assert read == yaml.safe_load(text)
+    assert read["b"] == {"k": 5, "j": 2}
+
+
+def test_what_anchors_share_is_a_copy_at_each_place() -> None:
+    shared = parse_yaml("a: &x {k: 1}\nb: *x", "x")
+    shared["a"]["k"] = 2
+    assert shared["b"] == {"k": 1}
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("search.exploration=.inf", r"search\.exploration: is inf; give a finite number"),
+        ("search.exploration=inf", r"search\.exploration: is inf; give a finite number"),
+        ("search.exploration=.nan", r"search\.exploration: is nan; give "),
+        ("tree_dpo.min_gap=.inf", r"tree_dpo.*is inf; give a finite number"),
+        ("weak.sft.learning_rate=.inf", r"weak\.sft: learning_rate is inf; give a number"),
+        ("weak.sft.num_epochs=.inf", r"weak\.sft.*is inf; give a "),
+        ("environment.limits.deadline_s=.inf", r"deadline_s: is inf; give a finite number"),
+        ('prompt.instruction="\\ud800 cook"', r"is '\\ud800 cook', with half a character"),
+        ("seed=2026-13-01", "'2026-13-01' at column 1 is no timestamp"),
+        ("search={min_visits: 1, min_visits: 2}", "given twice, in columns 2 and 17"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_when_it_is_read(override: str, told: str) -> None:
+    with pytest.raises(InvalidInput, match=told):
+        load_config("miniature", [override])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (["seed=1", "seed=2"], "override 'seed=2': 'seed=1' is given too"),
+        (["search.min_visits=1", "search={}"], "override 'search={}': 'search.min_visits=1' is"),
+    ],
+)
+def test_an_override_that_another_would_undo_is_refused(overrides: list[str], told: str) -> None:
+    with pytest.raises(InvalidInput, match=told):
+        load_config("miniature", overrides)
+    config = load_config("miniature", ["search={num_paths: 2}", "search.min_visits=1"])
+    assert (config.search.num_paths, config.search.min_visits) == (2, 1)
+
+
+def test_a_recorded_configuration_that_is_nested_without_end_is_refused() -> None:
+    record: object = []
+    for _ in range(900):
+        record = [record]
+    with pytest.raises(InvalidInput, match="nested"):
+        recorded_today(load_config("miniature"))({"name": record})
 
 
 def test_a_panel_has_a_name() -> None:

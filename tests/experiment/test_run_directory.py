@@ -58,7 +58,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(kitchen: Kitchen) -> None:
     with pytest.raises(KeyboardInterrupt):
         kitchen.run()
     names = sorted(p.name for p in kitchen.directory.path.iterdir())
-    assert names == ["a", "config.json"], "nothing of b is left"
+    assert names == [".lock", "a", "config.json"], "nothing of b is left"
     kitchen.breaks = ""
     assert kitchen.run() == ["b", "c"]
 
@@ -99,7 +99,7 @@ def test_a_directory_of_something_else_is_left_alone(tmp_path: Path) -> None:
 def test_a_torn_manifest_is_named(kitchen: Kitchen) -> None:
     kitchen.run()
     (kitchen.directory.stage("a") / "manifest.json").write_text('{"stage": "a"')
-    with pytest.raises(RunDirectoryError, match=r"a/manifest.json: not valid JSON.*delete"):
+    with pytest.raises(RunDirectoryError, match=r"a/manifest.json: not valid JSON.*--force a"):
         kitchen.run()
     (kitchen.directory.stage("a") / "manifest.json").write_text('{"stage": "a"}')
     with pytest.raises(RunDirectoryError, match=r"a/manifest.json: not a manifest"):
@@ -141,14 +141,16 @@ def test_an_older_layout_is_compared_as_it_would_be_recorded_today(kitchen: Kitc
 
 
 def test_one_process_holds_a_run(kitchen: Kitchen) -> None:
-    with (
-        kitchen.directory.lock(),
-        pytest.raises(RunDirectoryError, match="in use by another run"),
-        kitchen.directory.lock(),
-    ):
-        pass
+    path = kitchen.directory.path
+    before = (path / "config.json").read_text()
     with kitchen.directory.lock():
-        pass
+        for config in ({"seed": 1}, {"seed": 2}):
+            with pytest.raises(RunDirectoryError, match=rf"in use by process {os.getpid()} on "):
+                RunDirectory(path, config)
+        assert (path / "config.json").read_text() == before, "no result is there yet"
+    assert RunDirectory(path, {"seed": 2})
+    with kitchen.directory.lock():
+        assert (path / "config.json").read_text() == before, "whoever runs writes its own"
 
 
 def test_a_changed_external_file_makes_a_stage_run_again(tmp_path: Path) -> None:

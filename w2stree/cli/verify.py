@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
@@ -13,8 +12,9 @@ import typer
 from w2stree.cli.extra import needs
 from w2stree.cli.parameters import whole_number
 from w2stree.cli.progress import Bars
+from w2stree.cli.say import say, warn
 from w2stree.errors import InvalidInput
-from w2stree.shorten import quoted, where_they_part
+from w2stree.shorten import quoted, visible, where_they_part
 from w2stree.trajectories.trajectory import Trajectory
 
 if TYPE_CHECKING:
@@ -40,17 +40,23 @@ def verify(
     seed: Annotated[
         int, typer.Option(parser=whole_number(), metavar="SEED", help="of the sample")
     ] = 0,
+    trust: Annotated[
+        bool,
+        typer.Option("--trust", help="run the code that the directory's config.json names"),
+    ] = False,
 ) -> int:
     """Replay recorded actions; report what differs.
 
-    The exit status is 1 where anything differs.
+    The exit status is 1 where anything differs. A directory may come from anybody: one whose
+    environment is code of its own (gymnasium's make) is refused without --trust, with what it
+    would run.
     """
     with needs("explore"):
         from w2stree.experiment.recorded_run import read_run
         from w2stree.rollouts.verification import verify as replay
-    recorded = read_run(run)
+    recorded = read_run(run, trust=trust)
     for file in recorded.skipped:
-        print(f"not replayed (games with settings of their own): {file}", file=sys.stderr)
+        warn(f"not replayed (games with settings of their own): {file}")
     played = [t for t in recorded.trajectories if t.status != "error"]
     num_errors = len(recorded.trajectories) - len(played)
     played = _sample(played, sample, seed)
@@ -63,9 +69,9 @@ def verify(
             differing += bool(differences)
             for difference in differences[: _SHOWN_DIFFERENCES - shown]:
                 shown += 1
-                print(_describe(difference))
+                say(_describe(difference))
     num_steps = sum(len(t.steps) for t in played)
-    print(
+    say(
         f"{len(played)} trajectories of {num_steps} steps replayed; {differing} differ; "
         f"{num_errors} error rows skipped"
     )
@@ -76,7 +82,7 @@ def _describe(difference: Difference) -> str:
     recorded, replayed = difference.recorded, difference.replayed
     start = where_they_part(recorded, replayed)
     return (
-        f"{difference.task_id}, sample {difference.sample_index}, step {difference.step}: "
+        f"{visible(difference.task_id)}, sample {difference.sample_index}, step {difference.step}: "
         f"{difference.what} differs{f' from character {start} on' if start else ''}\n"
         f"  recorded {quoted(recorded[start:], _SHOWN_COLUMNS)}\n"
         f"  replayed {quoted(replayed[start:], _SHOWN_COLUMNS)}"

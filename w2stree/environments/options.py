@@ -22,10 +22,12 @@ from w2stree.environments.scienceworld import ScienceWorld
 from w2stree.environments.textworld_express import FOLD_SIZE, TextWorldExpress, refuse_unknown_game
 from w2stree.environments.webshop import WebShop
 from w2stree.errors import InvalidInput
+from w2stree.shorten import quoted, shorten
 from w2stree.trajectories.field_types import check_field_types
 from w2stree.turns.decoding import Decoding
 
 _MAX_MEMORY_MB = 2048
+_SHOWN_COLUMNS = 500  # of code that is named: all of it, unless somebody means to hide it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +39,8 @@ class Options:
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
+    may_change: ClassVar[tuple[str, ...]] = ("num_processes", "limits")
+    """Keys that no answer depends on: a resumed run may set them anew."""
 
     name: str
     num_processes: int = 4
@@ -57,6 +61,12 @@ class Options:
     def pool(self) -> EnvironmentPool:
         """The processes, for the caller to close."""
         return EnvironmentPool(self.factory(), self.num_processes, self.limits)
+
+    @property
+    def code(self) -> str:
+        """What code they name, in words of one line: playing runs it. "": they name none, and
+        whoever wrote them can choose tasks and settings, no code."""
+        return ""
 
     def refuse_too_many(self, num_tasks: int) -> None:
         """Raises `InvalidInput` if a fold is known to have fewer tasks than that."""
@@ -98,6 +108,11 @@ class Options:
     @property
     def lists_actions(self) -> bool:
         """Whether it says which actions can be taken: what random play chooses from."""
+        return True
+
+    @property
+    def has_expert(self) -> bool:
+        """Whether it can demonstrate its tasks."""
         return True
 
     @property
@@ -193,6 +208,13 @@ class AlfworldOptions(Options):
         return functools.partial(Alfworld, self.data, expert=self.expert, max_steps=self.max_steps)
 
     @property
+    def code(self) -> str:
+        if self.data is None:
+            return ""  # the user's own $ALFWORLD_DATA
+        games = quoted(str(self.data), _SHOWN_COLUMNS)
+        return f"the games in {games}, whose grammars hold expressions for Python's eval"
+
+    @property
     def splits(self) -> tuple[str, ...]:
         return tuple(SPLITS)
 
@@ -247,7 +269,8 @@ class GymnasiumOptions(Options):
 
     `options` are its arguments; `score_range` the worst and best sum of rewards; `action_names`
     the names of a Discrete space's actions; `list_actions`: false says that the environment lists
-    none, and is taken at its word; `multi_line`: an action may have several lines.
+    none, and is taken at its word; `multi_line`: an action may have several lines; `expert`:
+    `module:callable` that solves a task (`GymnasiumEnvironment`).
     """
 
     name: Literal["gymnasium"] = "gymnasium"
@@ -257,6 +280,7 @@ class GymnasiumOptions(Options):
     action_names: tuple[str, ...] = ()
     list_actions: bool = True
     multi_line: bool = False
+    expert: str | None = None
     max_steps: int = 50
 
     def factory(self) -> Callable[[], Environment]:
@@ -268,6 +292,17 @@ class GymnasiumOptions(Options):
             score_range=self.score_range,
             action_names=self.action_names,
             multi_line=self.multi_line,
+            expert=self.expert,
+        )
+
+    @property
+    def code(self) -> str:
+        options = shorten(repr(self.options), _SHOWN_COLUMNS)
+        made = quoted(self.make, _SHOWN_COLUMNS)
+        solved = "" if self.expert is None else f", expert: {quoted(self.expert, _SHOWN_COLUMNS)}"
+        return (
+            f"make: {made}{solved}, imported (from the working directory too) and called with "
+            f"options {options}"
         )
 
     @property
@@ -285,6 +320,10 @@ class GymnasiumOptions(Options):
     @property
     def lists_actions(self) -> bool:
         return self.list_actions
+
+    @property
+    def has_expert(self) -> bool:
+        return self.expert is not None
 
     def _own(self) -> list[str]:
         given = ", ".join(f"{name} {value}" for name, value in self.options.items())

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from w2stree.environments.java import small_jvm
+from w2stree.environments.java import small_jvm, token_guarded
 from w2stree.environments.protocol import ExpertTurn, Info
 from w2stree.errors import EnvironmentFailure, InvalidInput, MissingDependency
 
@@ -128,14 +128,14 @@ def refuse_unknown_game(game: str) -> None:
 
 def _start_engine() -> Any:
     try:
-        import textworld_express
+        from textworld_express import textworld_express as engine
     except ModuleNotFoundError:
         raise MissingDependency(
             "TextWorldExpress is not installed: pip install 'w2stree[textworld-express]'"
         ) from None
-    with small_jvm(heap="128m", is_quick=True):
+    with small_jvm(heap="128m", is_quick=True), token_guarded(engine):
         # The engine's own limit is one step late; ours is the one that counts.
-        return textworld_express.TextWorldExpressEnv(envStepLimit=1_000_000)
+        return engine.TextWorldExpressEnv(envStepLimit=1_000_000)
 
 
 def _info(infos: Mapping[str, Any]) -> Info:

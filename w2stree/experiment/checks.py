@@ -11,9 +11,9 @@ from w2stree.environments.kinds import kind_of
 from w2stree.errors import InvalidInput
 from w2stree.experiment.config import Config
 from w2stree.experiment.config.model import ModelSection
+from w2stree.experiment.hashes import MANIFEST
 from w2stree.experiment.listed_actions import refuse_unlisted, unlisted
 from w2stree.experiment.methods import sft
-from w2stree.experiment.run_directory import MANIFEST
 from w2stree.experiment.stages.context import Context
 from w2stree.report.charts import require_matplotlib
 from w2stree.report.templates import require_jinja2
@@ -102,12 +102,13 @@ def _check_decoding(config: Config) -> None:
 
 
 def _check_demonstrations(context: Context) -> None:
-    kind = kind_of(context.config.environment)
-    if context.demonstrated() is None and not kind.has_expert:
+    environment = context.config.environment
+    if context.demonstrated() is None and not environment.has_expert:
         raise InvalidInput(
-            f"environment: {kind.name} has no expert to demonstrate tasks: set "
-            "tasks.demonstrations_from to a file of successful trajectories, or explore without "
-            "demonstrations (`w2stree explore`)"
+            f"environment: {environment.title} has no expert to demonstrate tasks: set "
+            "environment.expert to a module:callable that returns a task's actions "
+            "(docs/environments.md), or tasks.demonstrations_from to a file of successful "
+            "trajectories, or explore without demonstrations (`w2stree explore`)"
         )
 
 

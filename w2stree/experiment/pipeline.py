@@ -57,14 +57,16 @@ def run_experiment(
     `MissingDependency` before any stage runs where that can be known.
     """
     context = Context(config, run_dir, bar or Silent(), chooses_anew="tasks" in force)
-    with contextlib.closing(context):
+    with contextlib.closing(context), contextlib.ExitStack() as held:
         listed = stages(context)
         _check_forced(force, [spec.name for spec, _ in listed])
-        check(context)
+        if run_dir.is_dir():  # refused before an environment is started
+            held.enter_context(context.directory().lock())
+            context.directory().recover(spec for spec, _ in listed)
+        check(context)  # a run that cannot go on makes no folder
         directory = context.directory()
         learn.use_threads(config.num_threads)
-        with directory.lock():
-            run_stages(directory, listed, seed=config.seed, force=force, announce=announce)
+        run_stages(directory, listed, seed=config.seed, force=force, announce=announce)
     return directory.stage("report")
 
 

@@ -1,8 +1,11 @@
-"""A recorded run read back: which environment it was played in, and what was played."""
+"""A recorded run read back: which environment it was played in, and what was played.
+
+A run directory may come from anybody: all in it is data. An environment's options may name code
+(`Options.code`); it is run for those alone who trust the directory.
+"""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +16,7 @@ from w2stree.experiment.config.layouts import todays_layout
 from w2stree.experiment.config.reading import check
 from w2stree.experiment.section import Section
 from w2stree.trajectories.files import read_trajectories
+from w2stree.trajectories.json_text import parse_json
 from w2stree.trajectories.trajectory import Trajectory
 
 # Other games than the run's own environment, with settings of their own.
@@ -34,15 +38,22 @@ class RecordedRun:
     skipped: list[Path]
 
 
-def read_run(path: Path) -> RecordedRun:
+def read_run(path: Path, *, trust: bool = False) -> RecordedRun:
     """Trajectories of a run directory, of one stage of it, or of one of its files.
 
     The environment is the `environment` of the `config.json` there or up to two folders above.
-    Raises `InvalidInput` where there is none, `FileNotFoundError` without trajectories.
+    Raises `InvalidInput` where there is none, or where it names code and `trust` is false, and
+    `FileNotFoundError` without trajectories. Nothing is run here either way.
     """
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such run directory or file")
-    environment = _environment(path)
+    file = _config_file(path)
+    environment = _environment(file)
+    if environment.code and not trust:
+        raise InvalidInput(
+            f"{file} names code, which replaying would run as you: {environment.code}. Nothing "
+            "was run. If you trust whoever made this directory, give --trust (trust=True)"
+        )
     files = _trajectory_files(path)
     skipped = [file for file in files if file.parent.name in _OTHER_ENVIRONMENTS]
     read = [read_trajectories(file) for file in files if file not in skipped]
@@ -51,20 +62,19 @@ def read_run(path: Path) -> RecordedRun:
     return RecordedRun(environment, [t for trajectories in read for t in trajectories], skipped)
 
 
-def _environment(path: Path) -> Options:
+def _config_file(path: Path) -> Path:
     for folder in (path, *path.resolve().parents[:2]):
         file = folder / "config.json"
         if file.is_file():
-            break
-    else:
-        raise InvalidInput(
-            f"{path}: no config.json there or in the two folders above; give a directory that "
-            "`w2stree run` or `w2stree explore` made, or a file in it"
-        )
-    try:
-        record = todays_layout(json.loads(file.read_text(encoding="utf-8")))
-    except json.JSONDecodeError as error:
-        raise InvalidInput(f"{file}: not readable as JSON ({error})") from None
+            return file
+    raise InvalidInput(
+        f"{path}: no config.json there or in the two folders above; give a directory that "
+        "`w2stree run` or `w2stree explore` made, or a file in it"
+    )
+
+
+def _environment(file: Path) -> Options:
+    record = todays_layout(parse_json(file.read_bytes(), str(file)))
     if not isinstance(record, dict) or "environment" not in record:
         raise InvalidInput(f"{file}: has no `environment` to play in")
     known = {"environment": record["environment"]}

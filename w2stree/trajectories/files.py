@@ -1,51 +1,107 @@
-"""Trajectories in files: JSON lines, and journals, whose lines carry a checksum too."""
+"""Trajectories in files: JSON lines, and journals, whose lines carry a checksum too.
+
+a.jsonl  b.jsonl.gz  c.journal  notes.txt
+   └─────────┴──────────┘           └ passed over, with the reason
+       read, and looked at for what was read before (`repeats`)
+"""
 
 from __future__ import annotations
 
-import json
 import os
+import warnings
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain, groupby, islice
 from pathlib import Path
 
-from w2stree.errors import InvalidInput
-from w2stree.shorten import quoted
+from w2stree.errors import FilesPassedOver, InvalidInput, RepeatedTrajectories
+from w2stree.shorten import quoted, visible
+from w2stree.trajectories.folder import PassedOver, entries, holds_trajectories
 from w2stree.trajectories.frames import Frame, read_frames
+from w2stree.trajectories.json_text import is_cut, num_lines_of_first
+from w2stree.trajectories.lines import read_lines
+from w2stree.trajectories.repeats import Repeats
 from w2stree.trajectories.replacing import replacing
 from w2stree.trajectories.trajectory import Trajectory
+from w2stree.trajectories.utf8 import decode_utf8
 
 _SHOWN_COLUMNS = 40  # of a line that is no record
+_SHOWN_NAMES = 3  # of files that were passed over for one reason
+_LOOKED_AT = 10_000  # lines that one record may be spread over, to be told so
 
 
-def read_trajectories(path: str | os.PathLike[str]) -> list[Trajectory]:
-    """Read a JSON-lines file, a `.journal`, or every `*.jsonl` and `*.journal` of a directory in
-    name order.
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was read at a path, and what was not.
 
-    A journal's attempts at one sample count once: the last that did not end in an error, else the
-    last one. A torn end, never acknowledged, is passed over. Raises `InvalidInput` naming
-    file:line, the field and the fix at the first bad record; `JournalError` for a damaged
-    journal; `FileNotFoundError` where there is nothing to read, naming the folders in a directory
-    that have something.
+    `files`: each file that was read, with the number of its trajectories that count.
+    `passed_over`: everything else in the folder. `num_repeated` trajectories had been read before,
+    and were left out; `num_alike` equal an earlier one and have no seed and sample to tell whether
+    they are that one: they count. `repeated`, `alike`: the first such place, and the one before it.
+    """
+
+    trajectories: list[Trajectory]
+    files: dict[Path, int]
+    passed_over: tuple[PassedOver, ...] = ()
+    num_repeated: int = 0
+    repeated: tuple[str, str] | None = None
+    num_alike: int = 0
+    alike: tuple[str, str] | None = None
+
+
+def read_trajectories(path: str | os.PathLike[str], *, recursive: bool = False) -> list[Trajectory]:
+    """Read a file of JSON lines, a `.journal`, or all such files of a folder in name order.
+
+    JSON lines are `.jsonl` or `.ndjson`, as they are or packed (`.gz`, and `.zst` with the `zst`
+    extra); line ends may be those of Windows, and a byte order mark may stand before them.
+    `recursive` reads the folder's folders too. A journal's attempts at one sample count once: the
+    last that did not end in an error, else the last one. A torn end, never acknowledged, is
+    passed over. A trajectory that was read before, with one task, seed, sample, attempt and player
+    and equal in everything, counts once.
+
+    Warns `FilesPassedOver` naming what a folder has that was not read, and why;
+    `RepeatedTrajectories` with the count and a place. `read_files` gives both as values.
+    Raises `InvalidInput` naming file:line, the field and the fix at the first bad record, and both
+    places where two trajectories differ that should be one; `JournalError` for a damaged journal;
+    `MissingDependency`; `FileNotFoundError` where there is nothing to read, naming the folders in
+    a directory that have something.
+    """
+    reading = read_files(path, recursive=recursive)
+    for message, kind in _warnings(Path(path), reading):
+        warnings.warn(message, kind, stacklevel=2)
+    return reading.trajectories
+
+
+def read_files(path: str | os.PathLike[str], *, recursive: bool = False) -> Reading:
+    """`read_trajectories`, with an account of the files and of what was there before; no warnings.
+
+    Memory beside the trajectories: some 300 bytes for each.
     """
     root = Path(path)
     if not root.exists():
         raise FileNotFoundError(f"{root}: no such file or directory")
-    if root.is_dir():
-        files = _files_in(root)
-        if not files:
-            raise FileNotFoundError(f"{root}: no *.jsonl or *.journal files{_where_they_are(root)}")
-    else:
-        files = [root]
-    return [trajectory for file in files for trajectory in _read_file(file)]
+    found = list(entries(root, recursive=recursive)) if root.is_dir() else [root]
+    passed_over = tuple(entry for entry in found if isinstance(entry, PassedOver))
+    files = [entry for entry in found if not isinstance(entry, PassedOver)]
+    if not files:
+        raise FileNotFoundError(f"{root}: no *.jsonl or *.journal files{_hint(root, passed_over)}")
+    repeats = Repeats()
+    by_file = {file: _read_file(file, repeats) for file in files}
+    return Reading(
+        list(chain.from_iterable(by_file.values())),
+        {file: len(trajectories) for file, trajectories in by_file.items()},
+        passed_over,
+        repeats.repeated.count,
+        repeats.repeated.first if repeats.repeated.count else None,
+        repeats.alike.count,
+        repeats.alike.first if repeats.alike.count else None,
+    )
 
 
 def parse_frame(file: Path, frame: Frame) -> Trajectory:
     """The trajectory in a journal's frame."""
     where = f"{file}: byte {frame.offset}"
-    try:
-        text = frame.payload.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise InvalidInput(f"{where}: not UTF-8 at byte {error.start} of the frame") from None
-    return Trajectory.from_json(text, where=where)
+    return Trajectory.from_json(decode_utf8(frame.payload, where), where=where)
 
 
 def write_trajectories(path: str | os.PathLike[str], trajectories: Iterable[Trajectory]) -> None:
@@ -55,67 +111,126 @@ def write_trajectories(path: str | os.PathLike[str], trajectories: Iterable[Traj
             file.write(trajectory.to_json() + "\n")
 
 
-def _files_in(folder: Path) -> list[Path]:
-    return sorted(f for f in folder.iterdir() if f.suffix in (".jsonl", ".journal"))
+def _read_file(file: Path, repeats: Repeats) -> list[Trajectory]:
+    if file.suffix.lower() == ".journal":
+        return list(_last_attempts(_of_journal(file, repeats)))
+    return [t for t, where in _of_lines(file) if repeats.is_new(t, where)]
 
 
-def _where_they_are(root: Path) -> str:
-    """The folders in `root` that have such files, as a run's stages do; hidden ones aside."""
-    folders = sorted(f for f in root.iterdir() if f.is_dir() and not f.name.startswith("."))
-    with_files = [f.name for f in folders if _files_in(f)]
-    return f"; read one of its folders: {', '.join(with_files)}" if with_files else ""
+def _of_journal(file: Path, repeats: Repeats) -> Iterator[Trajectory]:
+    for piece in read_frames(file):
+        if isinstance(piece, Frame):
+            trajectory = parse_frame(file, piece)
+            where = f"{file}: byte {piece.offset}"
+            if repeats.is_new(trajectory, where, journal=str(file)):
+                yield trajectory
 
 
-def _read_file(file: Path) -> Iterator[Trajectory]:
-    if file.suffix == ".journal":
-        frames = (piece for piece in read_frames(file) if isinstance(piece, Frame))
-        yield from _last_attempts(parse_frame(file, frame) for frame in frames)
-        return
-    with file.open("rb") as stream:
-        lines = ((f"{file}:{n}", line) for n, line in enumerate(stream, start=1) if line.strip())
-        for i, (where, line) in enumerate(lines):
-            if i == 0:
-                _refuse_other_files(line, where)
-            yield _parse_line(line, where)
+def _of_lines(file: Path) -> Iterator[tuple[Trajectory, str]]:
+    is_first = True
+    lines = read_lines(file)
+    for number, line in lines:
+        if not line.strip():
+            continue
+        where = f"{file}:{number}"
+        if is_first:
+            _refuse_other_files(line, where)
+            is_first = False
+        yield _parse_line(line, where, lines), where
 
 
 def _refuse_other_files(first_line: bytes, where: str) -> None:
-    if not first_line.lstrip().startswith(b"{"):
-        begins = quoted(first_line.decode("utf-8", errors="replace").strip(), _SHOWN_COLUMNS)
-        raise InvalidInput(
-            f"{where}: no JSON-lines file of trajectories: it begins with {begins}; "
-            "expected one JSON object a line"
+    begin = first_line.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if begin.startswith(b"{"):
+        return
+    text = decode_utf8(first_line, where) if first_line[:1] in b"\xff\xfe\0" else ""
+    begins = quoted(text or begin.decode("utf-8", errors="replace").strip(), _SHOWN_COLUMNS)
+    raise InvalidInput(
+        f"{where}: no JSON-lines file of trajectories: it begins with {begins}; "
+        f"expected one JSON object a line{_other_form(begin)}"
+    )
+
+
+def _other_form(begin: bytes) -> str:
+    if begin.startswith(b"["):
+        return " (of an array: jq -c '.[]' FILE > NEW.jsonl)"
+    return " (a journal is named .journal)" if begin.startswith(b"w2s1 ") else ""
+
+
+def _parse_line(line: bytes, where: str, rest: Iterator[tuple[int, bytes]]) -> Trajectory:
+    try:
+        return Trajectory.from_json(decode_utf8(line, where), where=where)
+    except InvalidInput as error:
+        if not is_cut(line):
+            raise
+        raise InvalidInput(_of_cut(line, where, rest) or str(error)) from None
+
+
+def _of_cut(line: bytes, where: str, rest: Iterator[tuple[int, bytes]]) -> str | None:
+    """What to do about a line that has the beginning of a record, and no more."""
+    if not line.endswith(b"\n"):
+        return f"{where}: torn by an interrupted write; delete this line"
+    following = b"".join(line for _, line in islice(rest, _LOOKED_AT))
+    if num_lines := num_lines_of_first(line + following):
+        return (
+            f"{where}: one JSON object spread over {num_lines} lines; expected one a line, as "
+            "jq -c . FILE > NEW.jsonl writes them"
         )
-
-
-def _parse_line(line: bytes, where: str) -> Trajectory:
-    if _is_torn(line):
-        raise InvalidInput(f"{where}: torn by an interrupted write; delete this line")
-    try:
-        text = line.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise InvalidInput(f"{where}: not UTF-8 at byte {error.start}") from None
-    return Trajectory.from_json(text, where=where)
-
-
-def _is_torn(line: bytes) -> bool:
-    """The beginning of a record, and no more, at the end of its file."""
-    if line.endswith(b"\n") or not line.lstrip().startswith(b"{"):
-        return False
-    try:
-        json.loads(line.decode("utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError):
-        return True
-    except (ValueError, RecursionError):
-        pass  # too much for the parser, torn or not; reading it says so
-    return False
+    return None
 
 
 def _last_attempts(attempts: Iterable[Trajectory]) -> Iterable[Trajectory]:
-    """One trajectory a sample, in order of first attempts."""
-    counted: dict[tuple[str, int | None], Trajectory] = {}
-    for trajectory in attempts:
-        sample = (trajectory.task_id, trajectory.origin.sample_index)
-        if trajectory.status != "error" or counted.get(sample, trajectory).status == "error":
-            counted[sample] = trajectory
+    """One trajectory a sample, in order of first attempts; all of those that name no sample."""
+    counted: dict[object, Trajectory] = {}
+    for number, trajectory in enumerate(attempts):
+        origin = trajectory.origin
+        sample = (trajectory.task_id, origin.seed, origin.sample_index)
+        key = number if origin.sample_index is None else sample
+        if trajectory.status != "error" or counted.get(key, trajectory).status == "error":
+            counted[key] = trajectory
     return counted.values()
+
+
+def _hint(root: Path, passed_over: Iterable[PassedOver]) -> str:
+    """What there is instead: folders that have such files, as a run's stages do; or what was
+    passed over."""
+    folders = [e.path for e in passed_over if e.path.is_dir() and not e.path.name.startswith(".")]
+    if with_files := [visible(f.name) for f in folders if holds_trajectories(f)]:
+        return f"; read one of its folders: {', '.join(with_files)}; or all of them (--recursive)"
+    told = _told(entry for entry in passed_over if entry.path not in folders)
+    return f"; passed over: {told}" if told else ""
+
+
+def _warnings(root: Path, reading: Reading) -> Iterator[tuple[str, type[UserWarning]]]:
+    if told := _told(entry for entry in reading.passed_over if not entry.is_of_a_run):
+        yield f"{visible(str(root))}: passed over {told}", FilesPassedOver
+    if reading.repeated:
+        one, before = (visible(place) for place in reading.repeated)
+        yield (
+            f"{_trajectories(reading.num_repeated)} twice and once counted: one task, seed, sample "
+            f"and attempt, equal in everything ({one} is {before})",
+            RepeatedTrajectories,
+        )
+    if reading.alike:
+        one, before = (visible(place) for place in reading.alike)
+        yield (
+            f"{_trajectories(reading.num_alike)} equal to an earlier one in everything, without a "
+            f"seed and sample to tell whether it is that one: all count ({one} equals {before})",
+            RepeatedTrajectories,
+        )
+
+
+def _trajectories(count: int) -> str:
+    return "1 trajectory is" if count == 1 else f"{count} trajectories are"
+
+
+def _told(passed_over: Iterable[PassedOver]) -> str:
+    """By reason: a.csv, b.csv and 7 more (no …), .c.jsonl (hidden)."""
+    by_reason = sorted(passed_over, key=lambda entry: entry.reason)
+    groups = []
+    for reason, group in groupby(by_reason, key=lambda entry: entry.reason):
+        names = [visible(entry.path.name) for entry in group]
+        more = len(names) - _SHOWN_NAMES
+        shown = ", ".join(names[:_SHOWN_NAMES]) + (f" and {more} more" if more > 0 else "")
+        groups.append(f"{shown} ({visible(reason)})")
+    return ", ".join(groups)

@@ -8,18 +8,22 @@
 
 A file of frames is text: `head`, `tail`, `grep` and `cut -d' ' -f4-` work on it. Every altered
 bit is noticed: in the payload by its checksum, elsewhere because the line no longer has this form.
+What editors and version control do to text is no damage: line ends of Windows (\\r\\n) and a byte
+order mark before the first frame.
 """
 
 from __future__ import annotations
 
 import re
 import zlib
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from w2stree.errors import JournalError
+from w2stree.trajectories.utf8 import other_encoding
 
 _MAGIC = b"w2s1 "
 _HEADER = re.compile(rb"w2s1 ([0-9]{10}) ([0-9a-f]{8}) ")
@@ -28,9 +32,10 @@ _EMPTY_HEADER = b"w2s1 0000000000 00000000 "
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A whole frame; `offset` is where its line begins, in bytes."""
+    """A whole frame; its line begins at `offset` and ends before `end`, in bytes."""
 
     offset: int
+    end: int
     payload: bytes
 
 
@@ -53,12 +58,19 @@ def read_frames(path: Path, *, salvage: bool = False) -> Iterator[Frame | Damage
     with path.open("rb") as file:
         for number, piece in enumerate(scan(file), start=1):
             if isinstance(piece, Damage) and not piece.is_torn and not salvage:
+                if piece.offset == 0 and (other := other_encoding(_begin(path))):
+                    raise JournalError(f"{path}: {other}")
                 raise JournalError(
                     f"{path}: damaged at byte {piece.offset}, frame {number} ({piece.size} bytes "
                     "that are no frame); --salvage keeps every frame that checks and sets the "
                     "original aside"
                 )
             yield piece
+
+
+def _begin(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(64)
 
 
 def scan(file: BinaryIO) -> Iterator[Frame | Damage]:
@@ -72,6 +84,10 @@ def scan(file: BinaryIO) -> Iterator[Frame | Damage]:
     position = 0
     damage: int | None = None  # where the damage being passed over began
     for line in file:
+        if position == 0 and line.startswith(BOM_UTF8):
+            position, line = len(BOM_UTF8), line[len(BOM_UTF8) :]
+            if not line:
+                return
         start = _frame_start(line)
         is_torn = start is None and _is_torn(line)
         if start != 0 and not is_torn and damage is None:
@@ -80,7 +96,8 @@ def scan(file: BinaryIO) -> Iterator[Frame | Damage]:
             yield Damage(damage, position + (start or 0) - damage)
             damage = None
         if start is not None:
-            yield Frame(position + start, line[start + len(_EMPTY_HEADER) : -1])
+            payload = line[start + len(_EMPTY_HEADER) : -_line_end(line)]
+            yield Frame(position + start, position + len(line), payload)
         elif is_torn:
             yield Damage(position, len(line), is_torn=True)
         position += len(line)
@@ -100,13 +117,19 @@ def _frame_start(line: bytes) -> int | None:
 
 def _is_whole(line: bytes, start: int) -> bool:
     header = _HEADER.match(line, start)
-    if header is None or len(line) != header.end() + int(header[1]) + 1 or line[-1:] != b"\n":
+    line_end = _line_end(line)
+    if header is None or not line_end or len(line) != header.end() + int(header[1]) + line_end:
         return False
-    return zlib.crc32(memoryview(line)[header.end() : -1]) == int(header[2], 16)
+    return zlib.crc32(memoryview(line)[header.end() : -line_end]) == int(header[2], 16)
+
+
+def _line_end(line: bytes) -> int:
+    r"""Bytes of it: of \n one, of \r\n two. JSON has no \r, so none belongs to the payload."""
+    return line.endswith(b"\n") + line.endswith(b"\r\n")
 
 
 def _is_torn(line: bytes) -> bool:
-    written = line.rstrip(b"\0")
+    written = line.rstrip(b"\0").removesuffix(b"\r")
     header = _HEADER.match(written + _EMPTY_HEADER[len(written) :])
     if header is None or line.endswith(b"\n"):
         return False

@@ -26,7 +26,7 @@ from pathlib import Path
 from w2stree.errors import InvalidInput, JournalError
 from w2stree.trajectories.files import parse_frame
 from w2stree.trajectories.frames import Frame, encode_frame, read_frames
-from w2stree.trajectories.replacing import sync_directory
+from w2stree.trajectories.replacing import replacing, sync_directory
 from w2stree.trajectories.trajectory import Trajectory
 
 Key = tuple[str, int, int]
@@ -161,7 +161,7 @@ class Journal:
         end = 0
         for piece in read_frames(self.path, salvage=salvage):
             if isinstance(piece, Frame):
-                end = piece.offset + len(encode_frame(piece.payload))
+                end = piece.end
                 self._add_recorded(piece)
             elif piece.is_torn:
                 self.num_torn_bytes = piece.size
@@ -217,7 +217,9 @@ def _open_locked(path: Path, owner: Path) -> FileIO:
             raise BlockingIOError
         since = datetime.now(UTC).isoformat(timespec="seconds")
         record = {"pid": os.getpid(), "host": socket.gethostname(), "since": since}
-        owner.write_text(json.dumps(record) + "\n", encoding="utf-8")
+        # A new file: a link that somebody laid there would be written through.
+        with replacing(owner) as told:
+            told.write(f"{json.dumps(record)}\n")
         if is_new:
             sync_directory(path.parent)
     except BlockingIOError:
@@ -240,10 +242,12 @@ def _describe(owner: Path) -> str:
 
 
 def _without_damage(path: Path, damaged: FileIO) -> FileIO:
-    """Put a file of the whole frames, locked, in the path's place; the original stays beside."""
+    """Put a file of the whole frames, locked, in the path's place; the original stays beside. Of
+    a link, in the place of the file that it leads to."""
+    path = path.resolve()
     partial = path.with_name(f".{path.name}.salvaged")
     partial.unlink(missing_ok=True)
-    salvaged = FileIO(partial, "ab")
+    salvaged = FileIO(partial, "ab", opener=lambda p, flags: os.open(p, flags | os.O_EXCL, 0o666))
     fcntl.flock(salvaged, fcntl.LOCK_EX | fcntl.LOCK_NB)
     with BufferedWriter(FileIO(os.dup(salvaged.fileno()), "ab")) as out:
         for piece in read_frames(path, salvage=True):

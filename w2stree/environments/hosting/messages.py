@@ -5,7 +5,8 @@
            <──["error", "InvalidInput", "split is 'tset'; …"]──────────────
 
 A message is its length, 8 bytes, then MessagePack, by msgspec: what JSON could not say (NaN, bytes)
-arrives as what it is, so that the driver can name it, and a thousand actions pass faster than by
+arrives as what it is, so that the driver can name it (half a surrogate pair too, which UTF-8 has
+not: such a text is an extension), and a thousand actions pass faster than by
 pickle, which would run a game's code in the driver. The driver reads at most `MAX_BYTES` of a
 message; decoded, each is 80 bytes of memory at most.
 """
@@ -17,10 +18,11 @@ import socket
 import struct
 import sys
 from collections.abc import Iterable
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 from msgspec import DecodeError
-from msgspec.msgpack import Decoder, Encoder
+from msgspec.msgpack import Decoder, Encoder, Ext
 
 from w2stree.environments.hosting.guarded import wait_for
 from w2stree.errors import Error, InvalidInput, MissingDependency
@@ -33,6 +35,7 @@ USER_ERRORS: dict[str, type[Error]] = {
     "MissingDependency": MissingDependency,
 }
 
+_HALVES = 1  # the type of that extension
 _HEAD = struct.Struct(">Q")
 _CHUNK = 2**16
 
@@ -93,7 +96,10 @@ def encode(message: list[Any]) -> bytes:
     and of which type, and for one longer than `MAX_BYTES`. NumPy's numbers go as Python's; sets as
     sorted lists; `ExpertTurn` and `Snapshot` as dicts of their fields."""
     try:
-        payload = _encoder.encode(message)
+        try:
+            payload = _encoder.encode(message)
+        except UnicodeEncodeError:
+            payload = _encoder.encode(_with_halves(message))
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise MalformedMessage(f"{_odd_place(message[-1])}: {_why(error)}") from None
     if len(payload) > MAX_BYTES:
@@ -128,9 +134,36 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{name} is no data: none of text, number, truth, None, list, tuple, dict")
 
 
+def _with_halves(value: Any) -> Any:
+    """The same with every text that UTF-8 cannot write as an extension."""
+    if is_dataclass(value) and not isinstance(value, type):
+        value = {field.name: getattr(value, field.name) for field in fields(value)}
+    if isinstance(value, str) and not _is_utf8(value):
+        return Ext(_HALVES, value.encode("utf-8", "surrogatepass"))
+    if isinstance(value, dict):
+        return {key: _with_halves(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_halves(part) for part in value]
+    return value
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _extension(code: int, data: memoryview) -> str:
+    if code != _HALVES:
+        raise ValueError(f"an extension of type {code}, which is none of ours")
+    return bytes(data).decode("utf-8", "surrogatepass")
+
+
 def _why(error: Exception) -> str:
     if isinstance(error, UnicodeEncodeError):
-        return "half a surrogate pair, which no text can be written with"
+        return "half a surrogate pair in a key"
     if "Only dicts with str keys" in str(error):  # an option of the encoder, which nobody knows
         return "a dict with keys that are no text"
     return str(error)
@@ -158,4 +191,4 @@ def _too_long(size: int) -> str:
 
 
 _encoder = Encoder(enc_hook=_plain, order="deterministic")
-_decoder = Decoder()
+_decoder = Decoder(ext_hook=_extension)

@@ -21,6 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from w2stree.environments.answers import checked
 from w2stree.environments.hosting import child
 from w2stree.environments.hosting.factory import name_of, pickled
 from w2stree.environments.hosting.guarded import GuardedGroup, LastWords, forks_wait, pair
@@ -33,10 +34,12 @@ from w2stree.environments.hosting.messages import (
     decode,
     encode,
 )
-from w2stree.environments.protocol import Environment, ExpertTurn, Snapshot
-from w2stree.errors import EnvironmentFailure
+from w2stree.environments.protocol import Environment
+from w2stree.errors import EnvironmentFailure, EnvironmentNotStarted
 from w2stree.shorten import excerpt, visible
 
+# What goes wrong in these is the agent's doing or the game's: no mistake of a configuration.
+_PLAYING = ("step", "restore")
 _GRACE_S = 5.0  # to close a JVM, once asked to
 # For what comes at once unless the machine is busy: the guardian's answer, an exit status.
 _LAST_WORDS_S = 60.0
@@ -51,11 +54,13 @@ class EnvironmentProcess:
 
     `send` and `receive` are the two halves of `call`, so that many children can work at once.
     Every environment has `snapshot` and `restore` here (`Replayable`). Arguments and results are
-    data (`messages`): tuples come as lists. Raises `EnvironmentFailure` when the child dies,
-    answers with an exception or with what is no data, is not up within `limits.start_deadline_s`
-    of its start, does not answer within `limits.deadline_s` of the request, or when its group's
-    resident memory exceeds `limits.memory_limit_mb` (sampled four times a second); the child is
-    then killed with everything it started.
+    data (`messages`), and every answer is checked (`answers`). Raises `EnvironmentFailure` when the
+    child dies, answers with an exception or with what `answers` refuses, is not up within
+    `limits.start_deadline_s` of its start, does not answer within `limits.deadline_s` of the
+    request, or when its group's resident memory exceeds `limits.memory_limit_mb` (sampled four
+    times a second); the child is then killed with everything it started. Until the child is up it
+    is `EnvironmentNotStarted`. `InvalidInput` and `MissingDependency` of the child are raised as
+    themselves: the user's mistakes; but not of a step, whose action is the agent's.
 
     A fresh child replaces it at the reset after `limits.max_episodes` resets: some engines leak.
     """
@@ -101,10 +106,17 @@ class EnvironmentProcess:
     def receive(self) -> Any:
         if not self._is_ready:
             # The first answer is the constructor's: its error names the user's mistake.
-            self._answer(self._start_due, self._limits.start_deadline_s)
+            try:
+                self._answer(self._start_due, self._limits.start_deadline_s)
+            except EnvironmentFailure as failure:
+                raise EnvironmentNotStarted(str(failure)) from None
             self._is_ready = True
             self._due = time.monotonic() + self._limits.deadline_s
-        return _typed(self._asked, self._answer(self._due, self._limits.deadline_s))
+        answer = self._answer(self._due, self._limits.deadline_s)
+        try:
+            return checked(self._asked, answer)
+        except EnvironmentFailure as failure:
+            raise self._failure(excerpt(str(failure))) from None
 
     def hang_up(self) -> None:
         """Ask the child to end, without waiting for it; `close` does both."""
@@ -156,10 +168,11 @@ class EnvironmentProcess:
         except (EOFError, OSError):
             words = self._group.wait(_LAST_WORDS_S)
             raise self._failure(f"its process ended{_how(words)}", words) from None
+        is_playing = self._is_ready and self._asked in _PLAYING
         match answer:
             case ["ok", value]:
                 return value
-            case ["error", str(kind), str(text)] if kind in USER_ERRORS:
+            case ["error", str(kind), str(text)] if kind in USER_ERRORS and not is_playing:
                 raise USER_ERRORS[kind](excerpt(text))
             case ["error", str(), str(text)]:
                 raise self._failure(excerpt(text))
@@ -199,15 +212,3 @@ def _how(words: LastWords) -> str:
             return f" (killed by {signal.Signals(-status).name})"
         case status:
             return f" (exit status {status})"
-
-
-def _typed(method: str, answer: Any) -> Any:
-    match method:
-        case "expert":
-            return [ExpertTurn(**turn) for turn in answer]
-        case "snapshot":
-            return Snapshot(
-                answer["task_id"], tuple(answer["actions"]), tuple(answer["observations"])
-            )
-        case _:
-            return answer

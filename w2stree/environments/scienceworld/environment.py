@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from w2stree.environments.java import small_jvm
+from w2stree.environments.java import small_jvm, token_guarded
 from w2stree.environments.protocol import ExpertTurn, Info
 from w2stree.environments.scienceworld.tasks import (
     DEFAULT_MAX_STEPS,
@@ -147,13 +147,13 @@ class ScienceWorld:
 
 def _start_engine() -> Any:
     try:
-        from scienceworld import ScienceWorldEnv
+        from scienceworld import scienceworld as engine
     except ModuleNotFoundError:
         raise MissingDependency(
             "ScienceWorld is not installed: pip install 'w2stree[scienceworld]'"
         ) from None
-    with small_jvm(heap="256m", required=_DETERMINISTIC):
-        return ScienceWorldEnv()
+    with small_jvm(heap="256m", required=_DETERMINISTIC), token_guarded(engine):
+        return engine.ScienceWorldEnv()
 
 
 def _refuse_unknown_simplification(simplification: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+from w2stree.errors import InvalidInput
+
 _LIMITS = ("deadline_s", "start_deadline_s", "memory_limit_mb", "max_episodes")
 
 MOVED = {
@@ -22,9 +24,13 @@ def todays_layout(record: Any) -> Any:
     """A recorded configuration with every key where it stands today; not yet checked.
 
     A value that is no record, or that stands where a moved key should go, is left as it is. A
-    guard that is gone goes where it did nothing, in a rule without similarity.
+    guard that is gone goes where it did nothing, in a rule without similarity. Raises
+    `InvalidInput` for nesting that no configuration has.
     """
-    record = copy.deepcopy(record)
+    try:
+        record = copy.deepcopy(record)
+    except RecursionError:
+        raise InvalidInput("the configuration is nested too deep to be one") from None
     for before, now in MOVED.items():
         *section, name = before.split(".")
         place = _descend(record, section)

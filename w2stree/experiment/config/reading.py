@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import ValidationError
 
 from w2stree.errors import InvalidInput
 from w2stree.experiment.config.complaints import complaints
 from w2stree.experiment.config.layouts import todays_layout
+from w2stree.experiment.config.yaml_text import DEEPEST, parse_yaml
 from w2stree.experiment.section import Section
+from w2stree.shorten import quoted
 
 Kind = TypeVar("Kind", bound=Section)
 
@@ -32,24 +34,25 @@ def read_config(kind: type[Kind], source: str | Path, overrides: Sequence[str] =
     Raises `InvalidInput` naming the file, the key and what it should be.
     """
     file = _locate(kind, source)
-    try:
-        record = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise InvalidInput(f"{source}: not valid YAML: {_one_line(error)}") from None
+    record = parse_yaml(file.read_bytes(), str(source))
     if not isinstance(record, dict):
         raise InvalidInput(f"{source}: expected keys and values, found {type(record).__name__}")
-    for override in overrides:
-        _apply(record, override)
+    _apply_all(record, overrides)
     return check(kind, record, str(source))
 
 
 def check(kind: type[Kind], record: Any, source: str) -> Kind:
     """The configuration that a record from `source` is; raises as `read_config`."""
+    if _is_deep(record):
+        raise InvalidInput(f"{source}: nested deeper than {DEEPEST}")
     try:
-        return kind.model_validate(record)
+        config = kind.model_validate(record)
     except ValidationError as error:
         lines = [f"{source}: {complaint}" for complaint in complaints(error, kind)]
         raise InvalidInput("\n".join(lines)) from None
+    if unwritable := list(_unwritable(config.model_dump())):
+        raise InvalidInput("\n".join(f"{source}: {complaint}" for complaint in unwritable))
+    return config
 
 
 def recorded_today(config: Section) -> Callable[[Any], dict[str, Any]]:
@@ -77,20 +80,52 @@ def _locate(kind: type[Section], source: str | Path) -> Path:
     )
 
 
-def _apply(record: dict[str, Any], override: str) -> None:
-    key, equals, value = override.partition("=")
-    if not equals or not key:
-        raise InvalidInput(f"override {override!r}: write key.path=value")
+def _is_deep(record: Any) -> bool:
+    level = [record]
+    for _ in range(DEEPEST):
+        level = [
+            inner
+            for value in level
+            if isinstance(value, dict | list)
+            for inner in (value.values() if isinstance(value, dict) else value)
+        ]
+    return bool(level)
+
+
+def _unwritable(value: Any, key: str = "") -> Iterator[str]:
+    """What a run could not record, or nothing can be done with, by key: `.inf` and `.nan`, and
+    halves of characters."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _unwritable(inner, f"{key}.{name}".removeprefix("."))
+    elif isinstance(value, list | tuple):
+        for i, inner in enumerate(value):
+            yield from _unwritable(inner, f"{key}[{i}]")
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield f"{key}: is {value}; give a finite number"
+    elif isinstance(value, str) and any("\ud800" <= c <= "\udfff" for c in value):
+        yield f"{key}: is {quoted(value, 60)}, with half a character; give whole ones"
+
+
+def _apply_all(record: dict[str, Any], overrides: Sequence[str]) -> None:
+    given: dict[str, str] = {}
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        if not equals or not key:
+            raise InvalidInput(f"override {override!r}: write key.path=value")
+        for before in given:
+            if f"{before}.".startswith(f"{key}."):
+                raise InvalidInput(
+                    f"override {override!r}: {given[before]!r} is given too, and it would be lost"
+                )
+        given[key] = override
+        _apply(record, key, value, override)
+
+
+def _apply(record: dict[str, Any], key: str, value: str, override: str) -> None:
     *parents, last = key.split(".")
     for parent in parents:
         record = record.setdefault(parent, {})
         if not isinstance(record, dict):
             raise InvalidInput(f"override {override!r}: {parent!r} is a value, not a section")
-    try:
-        record[last] = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise InvalidInput(f"override {override!r}: not a YAML value: {_one_line(error)}") from None
-
-
-def _one_line(error: yaml.YAMLError) -> str:
-    return " ".join(str(error).split())
+    record[last] = parse_yaml(value, f"override {override!r}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from w2stree.experiment.run_directory import StageWriter, write_json
+from w2stree.experiment.run_directory import StageWriter
+from w2stree.experiment.run_json import write_json
 from w2stree.experiment.stages.context import TASKS_FILE, Context
 
 FILES = (TASKS_FILE,)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ from w2stree.evaluation import compare
 from w2stree.experiment.config import Config
 from w2stree.experiment.methods import ceiling, sft
 from w2stree.experiment.run_directory import RunDirectory, StageWriter
+from w2stree.experiment.run_json import read_json
 from w2stree.experiment.stages.context import Context
 from w2stree.forest.tree import Tree
 from w2stree.report.report import write_report
@@ -57,7 +57,7 @@ def report(context: Context, out: StageWriter) -> None:
             num_demonstrations=num_shown,
             panels=panels,
             dev=dev,
-            forest=json.loads((directory.stage("tree") / "forest.json").read_text()),
+            forest=read_json(directory.stage("tree") / "forest.json"),
             stages=[_figures(manifest) for manifest in manifests],
             versions=manifests[-1]["versions"],
             trees=_pictures(context),
@@ -139,8 +139,8 @@ def _finished_stages(
 
     def visit(stage: str) -> None:
         manifest = directory.manifest(stage)
-        if stage in found or manifest is None:
-            return
+        if stage in found or manifest is None or manifest["stage"] != stage:
+            return  # a folder outside the run may have a manifest too, of its own run
         for needed in manifest["inputs"]:
             visit(needed)
         found[stage] = manifest

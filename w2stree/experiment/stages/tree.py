@@ -8,7 +8,8 @@ from typing import Any
 
 from w2stree.errors import InvalidInput
 from w2stree.experiment.methods.method import Explored
-from w2stree.experiment.run_directory import StageWriter, write_json
+from w2stree.experiment.run_directory import StageWriter
+from w2stree.experiment.run_json import write_json
 from w2stree.experiment.stages.context import FOREST_FILE, Context
 from w2stree.forest.build import build_forest
 from w2stree.forest.forest import Forest

@@ -1,0 +1,176 @@
+"""The configuration that a run's directory keeps: one run, one configuration, one process.
+
+free, or a run's? ──> take its lock ──> still? ──> compare ──> write config.json
+ └ no: nothing made     └ another's: nothing changed └ differs, with results: nothing changed
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from w2stree.errors import InvalidInput, RunDirectoryError
+from w2stree.experiment.hashes import MANIFEST, absence
+from w2stree.experiment.run_json import read_json, write_json
+from w2stree.experiment.run_lock import holding
+from w2stree.shorten import visible
+from w2stree.trajectories.replacing import sync_directory
+
+CONFIG = "config.json"
+
+# What a start that was killed before its configuration was written leaves.
+_OURS = re.compile(r"\.lock|\.hashes\.json|\.(config|\.hashes)\.json(\.[0-9a-f]+)?\.partial")
+
+
+@contextmanager
+def held_run(
+    path: Path,
+    config: Mapping[str, Any],
+    *,
+    may_change: Collection[str] = (),
+    read: Callable[[Any], Any] = lambda recorded: recorded,
+) -> Iterator[None]:
+    """Hold a run's folder for this process, with this configuration in its `config.json`.
+
+    The folder is made where it is missing. Without results, a finished stage or a recorded
+    episode, another configuration is replaced. With results a difference anywhere but in the keys
+    of `may_change` ("budget", "environment.num_processes") and below raises `RunDirectoryError`,
+    as does a folder with other things in it, one that another process holds, and one that cannot
+    be written to. Whatever is refused stays as it is, and `config.json` is written, all or
+    nothing, only by who holds the folder.
+
+    `read` gives a recorded configuration as it would be recorded today, so that a run of an
+    older version is compared by what it says; its `InvalidInput` is the reason to refuse it.
+    """
+    _refuse_other_things(path)
+    try:
+        _make_folder(path)
+    except OSError as error:
+        reason = absence(path) if path.is_symlink() else error.strerror or error
+        raise RunDirectoryError(
+            f"{visible(str(path))}: the run's folder cannot be made ({reason}); choose another "
+            "--run-dir"
+        ) from None
+    with holding(path):
+        _refuse_other_things(path)
+        _keep(path, json.loads(json.dumps(config, default=str)), may_change, read)
+        yield
+
+
+def _keep(path: Path, config: Any, may_change: Collection[str], read: Callable[[Any], Any]) -> None:
+    stored = path / CONFIG
+    if stored.is_file() and has_results(path):
+        recorded = _recorded(path)
+        _refuse_other_config(path, _today(stored, recorded, read), config, may_change)
+        if recorded == config:
+            return
+    for leftover in path.glob(f".{CONFIG}*.partial"):
+        leftover.unlink()
+    try:
+        write_json(stored, config)
+    except OSError as error:
+        raise RunDirectoryError(
+            f"{visible(str(stored))}: cannot be written ({error.strerror or error}); nothing was "
+            "changed"
+        ) from None
+
+
+def _make_folder(path: Path) -> None:
+    """With its parents, on the disk when this returns."""
+    if path.is_dir():
+        return
+    if not path.parent.is_dir():
+        _make_folder(path.parent)
+    path.mkdir(exist_ok=True)
+    sync_directory(path.parent)
+
+
+def _refuse_other_things(path: Path) -> None:
+    """Nothing is written into a folder that no run made."""
+    if (path / CONFIG).is_file() or not path.is_dir():
+        return
+    if all(_OURS.fullmatch(entry.name) for entry in list(path.iterdir())):
+        return
+    if has_results(path):
+        raise RunDirectoryError(
+            f"{visible(str(path))} has results but no {CONFIG}: which configuration made them "
+            f"is not known. They are untouched. {_how_to_put_back(path)}. If this is no run "
+            "directory, choose another --run-dir"
+        )
+    raise RunDirectoryError(
+        f"{visible(str(path))} is not empty and has no {CONFIG}: it is not a run directory; "
+        "choose another with --run-dir"
+    )
+
+
+def has_results(path: Path) -> bool:
+    """Of any command: one must not take over what another has made. A stage that was moved to a
+    disk that is not there now counts."""
+    return any(_is_result(entry) for entry in list(path.iterdir()))
+
+
+def _is_result(entry: Path) -> bool:
+    if entry.suffix == ".journal":
+        return entry.is_file() and entry.stat().st_size > 0
+    return (entry / MANIFEST).is_file() or (entry.is_symlink() and not entry.exists())
+
+
+def _recorded(path: Path) -> Any:
+    recorded = read_json(
+        path / CONFIG, remedy=f"the results beside it are untouched. {_how_to_put_back(path)}"
+    )
+    if not isinstance(recorded, dict):
+        raise RunDirectoryError(
+            f"{visible(str(path / CONFIG))}: not a configuration; the results beside it are "
+            f"untouched. {_how_to_put_back(path)}"
+        )
+    return recorded
+
+
+def _how_to_put_back(path: Path) -> str:
+    for manifest in sorted(path.glob(f"*/{MANIFEST}")):
+        return (
+            f'Put {CONFIG} back from a copy, or write into it what stands under "config" in '
+            f"{visible(str(manifest))}"
+        )
+    return (
+        f"Put {CONFIG} back from a copy; or, if you know the command that made them, run it with "
+        f"a new --run-dir, stop it once it plays, and copy the {CONFIG} it wrote here"
+    )
+
+
+def _today(file: Path, recorded: Any, read: Callable[[Any], Any]) -> Any:
+    try:
+        return read(recorded)
+    except InvalidInput as error:
+        raise RunDirectoryError(
+            f"{visible(str(file))} is of another version, whose configuration is not read here "
+            f"({'; '.join(str(error).splitlines()[:3])}), or of another command; choose another "
+            "--run-dir, or go on with what made it"
+        ) from None
+
+
+def _refuse_other_config(path: Path, stored: Any, given: Any, may_change: Collection[str]) -> None:
+    differing = list(_differences(stored, given, may_change))
+    if differing:
+        raise RunDirectoryError(
+            f"{visible(str(path))} was made by another configuration "
+            f"({'; '.join(differing[:3])}); choose another --run-dir"
+        )
+
+
+def _differences(
+    stored: Any, given: Any, may_change: Collection[str], key: str = ""
+) -> Iterator[str]:
+    if key in may_change:
+        return
+    if isinstance(stored, dict) and isinstance(given, dict):
+        for name in sorted({*stored, *given}):
+            inner = f"{key}.{name}".lstrip(".")
+            yield from _differences(stored.get(name), given.get(name), may_change, inner)
+    elif stored != given and json.dumps(stored) != json.dumps(given):  # NaN is NaN
+        yield visible(f"{key}: {stored!r} there, {given!r} now")

@@ -1,0 +1,79 @@
+"""One process at a time in a run's directory: whoever holds `.lock` writes, nobody else does.
+
+    RUN_DIR/.lock    {"pid": 4242, "host": "gpu7", "since": "2026-11-26T08:00:00+00:00"}
+
+The lock is the system's (`flock`) and ends with its process, however that ends; what the file says
+is for the message of who comes second.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from io import FileIO
+from pathlib import Path
+
+from w2stree.errors import RunDirectoryError
+from w2stree.shorten import visible
+
+LOCK = ".lock"
+
+_MOST_BYTES = 1000
+
+
+@contextmanager
+def holding(path: Path) -> Iterator[None]:
+    """Hold the run in a folder, which must be there, for this process.
+
+    Raises `RunDirectoryError` where another process or another thread holds it, and where the
+    folder cannot be written to.
+    """
+    file = path / LOCK
+    try:
+        # Neither through a link nor waiting for a FIFO's other end.
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        descriptor = os.open(file, flags, 0o666)
+    except OSError as error:
+        raise _cannot(file, error) from None
+    with FileIO(descriptor, "r+b") as lock:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise RunDirectoryError(f"{visible(str(file))}: is no file; move it away")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunDirectoryError(
+                f"{visible(str(path))} is in use by {_owner(lock.read(_MOST_BYTES))}; wait for "
+                "it, or use another --run-dir"
+            ) from None
+        except OSError as error:
+            raise _cannot(file, error) from None
+        try:
+            since = datetime.now(UTC).isoformat(timespec="seconds")
+            record = {"pid": os.getpid(), "host": socket.gethostname(), "since": since}
+            lock.truncate(0)
+            lock.write(json.dumps(record).encode() + b"\n")
+        except OSError:
+            pass  # a full disk: whoever comes second is not told who was first
+        yield
+
+
+def _cannot(file: Path, error: OSError) -> RunDirectoryError:
+    return RunDirectoryError(
+        f"{visible(str(file))}: the run cannot be locked ({error.strerror or error}); choose a "
+        "--run-dir that can be written to"
+    )
+
+
+def _owner(text: bytes) -> str:
+    try:
+        record = json.loads(text)
+        owner = f"process {record['pid']} on {record['host']} since {record['since']}"
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return "another run"
+    return visible(owner)

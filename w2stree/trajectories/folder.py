@@ -1,0 +1,76 @@
+"""Which files of a folder hold trajectories, and why the others are passed over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+SUFFIXES = tuple(
+    ending + packing for ending in (".jsonl", ".ndjson") for packing in ("", ".gz", ".zst")
+)
+"""Of JSON lines, in small letters or capitals; a journal's is `.journal`."""
+
+_PACKED = (".gz", ".zst", ".bz2", ".xz", ".zip", ".tar", ".tgz", ".7z")
+_OF_A_RUN = ("config.json", "manifest.json", "tasks.json")
+
+
+@dataclass(frozen=True, slots=True)
+class PassedOver:
+    """Something in a folder that was not read. `is_of_a_run`: as every run directory has it, its
+    configuration for one, so that nobody need be told."""
+
+    path: Path
+    reason: str
+    is_of_a_run: bool = False
+
+
+def entries(folder: Path, *, recursive: bool) -> Iterator[Path | PassedOver]:
+    """The files of a folder that hold trajectories, in name order, and everything else.
+
+    `recursive` goes into folders, at their place in that order; not into hidden ones and not
+    through links. Of a file with several names (links) the first counts.
+    """
+    names: dict[tuple[int, int], Path] = {}
+    waiting = [folder]
+    while waiting:
+        here = waiting.pop()
+        if here != folder and not here.is_dir():
+            yield _classified(here, names)
+        elif here == folder or (recursive and (reason := _why_not_within(here)) is None):
+            waiting += sorted(here.iterdir(), reverse=True)
+        else:
+            reason = _why_not_within(here)
+            yield PassedOver(here, reason or "a folder: read with recursive (--recursive)")
+
+
+def holds_trajectories(folder: Path) -> bool:
+    """Whether there is a file to read in the folder itself."""
+    return any(isinstance(entry, Path) for entry in entries(folder, recursive=False))
+
+
+def _why_not_within(folder: Path) -> str | None:
+    if folder.name.startswith("."):
+        return "a hidden folder"
+    return "a link to a folder" if folder.is_symlink() else None
+
+
+def _classified(path: Path, names: dict[tuple[int, int], Path]) -> Path | PassedOver:
+    name = path.name.lower()
+    if name.startswith("."):
+        return PassedOver(path, "hidden", name == ".lock" or name.endswith(".owner"))
+    if ".journal.damaged" in name:
+        return PassedOver(path, "set aside when its journal was salvaged", is_of_a_run=True)
+    if not path.is_file():
+        return PassedOver(path, "no file" if path.exists() else "a link to nothing")
+    if not name.endswith((".journal", *SUFFIXES)):
+        return PassedOver(path, _why_not(name), name in _OF_A_RUN)
+    status = path.stat()
+    first = names.setdefault((status.st_dev, status.st_ino), path)
+    return path if first is path else PassedOver(path, f"the same file as {first.name}")
+
+
+def _why_not(name: str) -> str:
+    if name.endswith(_PACKED):
+        return "packed, and not as .jsonl.gz or .jsonl.zst"
+    return "neither JSON lines (.jsonl, .ndjson, also .gz or .zst) nor a .journal"

@@ -1,0 +1,115 @@
+"""The lines of a file, unpacked where it is packed.
+
+runs.jsonl      ┐
+runs.jsonl.gz   ├──> (1, b'{"task_id": …}\\n'), (2, …), …
+runs.jsonl.zst  ┘    told by its first bytes, whatever its name
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from w2stree.errors import InvalidInput, MissingDependency
+from w2stree.shorten import visible
+
+LONGEST_LINE = 1 << 28
+"""Bytes of a line that are read: 256 MiB, far beyond any record. A few kilobytes of a packed file
+may hold more."""
+
+_GZIP = b"\x1f\x8b"
+_ZSTANDARD = b"\x28\xb5\x2f\xfd"
+_CHUNK = 1 << 12  # of a Zstandard file: 128 MiB unpacked at worst
+
+
+def read_lines(file: Path) -> Iterator[tuple[int, bytes]]:
+    """Each line with its number, from 1, as it is in the file or in what is packed there.
+
+    Raises `InvalidInput` naming file and line where packed data are damaged or end too early, and
+    for lines longer than `LONGEST_LINE`; `MissingDependency` where Zstandard's package is absent;
+    `OSError`. Memory: one line.
+    """
+    with file.open("rb") as raw:
+        lines = _unpacked(raw, file)
+        number = 1
+        while line := _next(lines, f"{visible(str(file))}:{number}"):
+            yield number, line
+            number += 1
+
+
+def _next(lines: BinaryIO, where: str) -> bytes:
+    try:
+        line = lines.readline(LONGEST_LINE + 1)
+    except _Damage as error:
+        raise InvalidInput(f"{where}: here {error}") from None
+    except EOFError:
+        raise InvalidInput(
+            f"{where}: here the packed data end too early, as after an interrupted copy"
+        ) from None
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise InvalidInput(f"{where}: here the packed data are damaged ({error})") from None
+    if len(line) > LONGEST_LINE:
+        raise InvalidInput(f"{where}: a line of more than {LONGEST_LINE >> 20} MiB; none is read")
+    return line
+
+
+def _unpacked(raw: io.BufferedReader, file: Path) -> Any:
+    begin = raw.peek(len(_ZSTANDARD))
+    if begin.startswith(_GZIP):
+        return gzip.GzipFile(fileobj=raw)
+    if begin.startswith(_ZSTANDARD):
+        return io.BufferedReader(_Zstandard(raw, file), buffer_size=1 << 16)
+    return raw
+
+
+class _Damage(Exception):  # noqa: N818 (no error of ours: it becomes one)
+    """Of a Zstandard file, in words."""
+
+
+class _Zstandard(io.RawIOBase):
+    """One frame after the other. The package's own reader takes a file that was cut short for a
+    whole one."""
+
+    def __init__(self, packed: BinaryIO, file: Path) -> None:
+        try:
+            import zstandard
+        except ModuleNotFoundError:
+            raise MissingDependency(
+                f"{visible(str(file))} is packed with Zstandard: pip install 'w2stree[zst]', or "
+                "unpack it with zstd -d"
+            ) from None
+        self._zstandard = zstandard
+        self._packed = packed
+        self._frame: Any = None
+        self._unpacked = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._unpacked:
+            if not (chunk := self._packed.read(_CHUNK)):
+                if self._frame is not None:
+                    raise EOFError
+                return 0
+            try:
+                self._unpacked = memoryview(b"".join(self._unpack(chunk)))
+            except self._zstandard.ZstdError as error:
+                raise _Damage(f"the packed data are damaged ({error})") from None
+        size = min(len(buffer), len(self._unpacked))
+        buffer[:size] = self._unpacked[:size]
+        self._unpacked = self._unpacked[size:]
+        return size
+
+    def _unpack(self, chunk: bytes) -> Iterator[bytes]:
+        while chunk:
+            if self._frame is None:
+                self._frame = self._zstandard.ZstdDecompressor().decompressobj()
+            yield self._frame.decompress(chunk)
+            chunk = b""
+            if self._frame.eof:
+                chunk, self._frame = self._frame.unused_data, None

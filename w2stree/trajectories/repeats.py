@@ -1,0 +1,90 @@
+"""Trajectories that were read before: in a copy, or in a journal and in what was made of it.
+
+seed, task, sample, attempt, who played and how     one before?   equal?
+─────────────────────────────────────────────────   ───────────   ──────
+known                                               no                     counts
+                                                    yes           yes      is the one before
+                                                    yes           no       refused
+not known                                           cannot tell   yes      counts, and is said
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+
+from w2stree.errors import InvalidInput
+from w2stree.trajectories.trajectory import Trajectory
+
+
+@dataclass(slots=True)
+class Pairs:
+    """How often it happened, and where first: the place read, and the one before it."""
+
+    count: int = 0
+    first: tuple[str, str] = ("", "")
+
+    def add(self, where: str, before: str) -> None:
+        self.first = self.first if self.count else (where, before)
+        self.count += 1
+
+
+@dataclass(slots=True)
+class Repeats:
+    """What was read so far, by key; in memory two references and a place for each trajectory."""
+
+    repeated: Pairs = field(default_factory=Pairs)
+    alike: Pairs = field(default_factory=Pairs)
+    _keyed: dict[Hashable, tuple[Trajectory, str]] = field(default_factory=dict)
+    _others: dict[int, tuple[Trajectory, str]] = field(default_factory=dict)
+
+    def is_new(self, trajectory: Trajectory, where: str, *, journal: str | None = None) -> bool:
+        """Whether it counts: it is not one that was read before.
+
+        Without seed and sample in its origin nobody can tell: two runs may be equal, so it counts.
+        A `journal` (its name) numbers samples itself, also without a seed. Raises `InvalidInput`
+        with both places where another trajectory has the same key.
+        """
+        key = _key(trajectory, journal)
+        if key is None:
+            self._compare(trajectory, where)
+            return True
+        before, place = self._keyed.setdefault(key, (trajectory, where))
+        if before is trajectory:
+            return True
+        if before != trajectory:
+            raise InvalidInput(
+                f"{where}: another trajectory than that of {place} has its {_named(trajectory)}, "
+                "and one of them is wrong; read them apart, or number one of them anew "
+                "(origin.seed, origin.sample_index)"
+            )
+        self.repeated.add(where, place)
+        return False
+
+    def _compare(self, trajectory: Trajectory, where: str) -> None:
+        before, place = self._others.setdefault(_gist(trajectory), (trajectory, where))
+        if before is not trajectory and before == trajectory:
+            self.alike.add(where, place)
+
+
+def _key(trajectory: Trajectory, journal: str | None) -> Hashable | None:
+    origin = trajectory.origin
+    if origin.sample_index is None or (origin.seed is None and journal is None):
+        return None
+    plan = (trajectory.task_id, origin.seed, origin.sample_index, origin.attempt)
+    played = (origin.policy, origin.model, origin.temperature, origin.top_p)
+    return (*plan, *played, journal if origin.seed is None else None)
+
+
+def _gist(trajectory: Trajectory) -> int:
+    """Of equal trajectories equal, of others hardly ever; far cheaper than a hash of everything."""
+    said = [part for step in trajectory.steps for part in (step.action, step.observation)]
+    return hash((trajectory.task_id, trajectory.total_return, *said))
+
+
+def _named(trajectory: Trajectory) -> str:
+    origin = trajectory.origin
+    seed = "" if origin.seed is None else f"seed {origin.seed}, "
+    return (
+        f"task {trajectory.task_id!r}, {seed}sample {origin.sample_index}, attempt {origin.attempt}"
+    )
