@@ -10,7 +10,7 @@ RUN_DIR ?= runs/quickstart
 # cmake finds ninja, and the tests the linters, where they were installed.
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: quickstart test lint cpp-test cpp-bench sanitize python-test wheel-test clean
+.PHONY: quickstart test lint cpp-test cpp-bench sanitize python-test wheel-test lock clean
 
 quickstart: $(VENV)/installed
 	$(BIN)/w2stree run quickstart --run-dir $(RUN_DIR)
@@ -67,6 +67,12 @@ python-test: $(VENV)/installed
 # The wheel, alone in a fresh environment, imported from an empty directory.
 wheel-test: $(VENV)/installed
 	bash .ci/wheel-test $(BIN)/python
+
+# The development environment's versions and hashes, found anew: needs uv (`pip install uv`).
+lock:
+	uv pip compile pyproject.toml --extra dev --constraint constraints.txt --upgrade --universal \
+	  --python-version 3.11 --generate-hashes --no-emit-index-url --quiet \
+	  --custom-compile-command "make lock" --output-file requirements-dev.txt
 
 clean:
 	rm -rf $(VENV) build dist runs

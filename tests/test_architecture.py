@@ -16,6 +16,8 @@ LATE_IMPORTS = {
     "experiment/config/policy.py": {
         "policies.openai", "policies.transformers", "policies.vllm", "training.models"
     },
+    # The package is found by the path that the driver sends first.
+    "environments/hosting/child.py": {"environments.hosting.serving"},
     # Commands load what they need when they are called: configurations and games are extras, and
     # `w2stree --help` and shell completion wait for nothing but the command line.
     "cli/explore.py": {
@@ -24,7 +26,7 @@ LATE_IMPORTS = {
         "rollouts.branching", "rollouts.exploration", "rollouts.task_choice",
         "trajectories.journal",
     },
-    "cli/run.py": {"experiment.config", "experiment.pipeline"},
+    "cli/run.py": {"experiment.config", "experiment.manifest", "experiment.pipeline"},
     "cli/tree.py": {"forest.build", "forest.file", "forest.merging", "trajectories.files"},
     "cli/verify.py": {"experiment.recorded_run", "rollouts.verification"},
 }  # fmt: skip

@@ -14,6 +14,7 @@ from w2stree.errors import (
     ContextExceeded,
     CutReturns,
     EnvironmentFailure,
+    EnvironmentNotStarted,
     Error,
     ExplorationFailure,
     ForestFileError,
@@ -23,6 +24,7 @@ from w2stree.errors import (
     MissingDependency,
     ModelFailure,
     RunDirectoryError,
+    ServerUnreachable,
 )
 
 EXIT_STATUS = {
@@ -33,9 +35,11 @@ EXIT_STATUS = {
     JournalError: 2,
     RunDirectoryError: 2,
     EnvironmentFailure: 1,
+    EnvironmentNotStarted: 1,
     ExplorationFailure: 1,
     ModelFailure: 1,
     ContextExceeded: 1,
+    ServerUnreachable: 1,
 }
 
 
@@ -78,7 +82,7 @@ def test_the_core_raises_them(tmp_path: Path) -> None:
 def test_the_command_line_ends_with_the_errors_status(
     kind: type[Exception], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fail(path: Path) -> None:
+    def fail(path: Path, *, recursive: bool) -> None:
         raise kind("samplings[0]: [bold]no[/bold] :smile:")
 
     monkeypatch.setattr("w2stree.trajectories.files.read_trajectories", fail)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.strategies import episode
+from support.strategies import episode, forged
 
 from w2stree import InvalidInput, Trajectory
 from w2stree.evaluation import (
@@ -70,7 +70,11 @@ def test_success_is_counted_run_by_run_at_the_threshold() -> None:
     ("run", "tasks", "message"),
     [
         ([episode("a", 1.0, "q")], ["x"], r"trajectories\[0\] of task 'q': this task is not"),
-        ([episode("a", math.nan, "x")], ["x"], r"trajectories\[0\] of task 'x': total_return is"),
+        (
+            [forged(episode("a", 1.0, "x"), total_return=math.nan)],
+            ["x"],
+            r"trajectories\[0\] of task 'x': total_return is",
+        ),
         ([], ["x", "x"], "2 task ids, 1 of them distinct"),
         ([], [], "0 task ids"),
     ],

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from w2stree.shorten import num_columns, quoted, shorten, visible, where_they_part
+from w2stree.shorten import excerpt, num_columns, quoted, shorten, visible, where_they_part
 
 
 @pytest.mark.parametrize(
@@ -81,3 +81,12 @@ def test_nothing_shown_moves_a_cursor_or_is_out_of_sight(text: str) -> None:
         assert not hidden
         assert shown.encode().decode() == shown  # no half of a pair is left
     assert visible(visible(text)) == visible(text)
+
+
+def test_an_excerpt_has_both_ends_and_says_what_lies_between() -> None:
+    text = "the cause\n" + "x" * 30_000_000 + "\nthe place"
+    shown = excerpt(text)
+    assert shown.startswith("the cause\nxx") and shown.endswith("xx\nthe place")
+    assert "… [29,996,020 characters left out] …" in shown
+    assert len(shown) < 4_100
+    assert excerpt("x" * 4_000) == "x" * 4_000

@@ -7,9 +7,11 @@ Error                        exit_status 2: the user can mend it
 ├── JournalError
 ├── RunDirectoryError
 ├── EnvironmentFailure       exit_status 1: something outside failed
+│   └── EnvironmentNotStarted  nothing was played: it says nothing about a sample
 ├── ExplorationFailure       exit_status 1
 └── ModelFailure             exit_status 1
-    └── ContextExceeded      ends the episode as truncated
+    ├── ContextExceeded      ends the episode as truncated
+    └── ServerUnreachable    nothing was asked: it says nothing about a sample
 
 `exit_status` is what the command line ends with. The first three classes are the core's own:
 C++ and Python raise the same ones.
@@ -21,6 +23,7 @@ __all__ = [
     "ContextExceeded",
     "CutReturns",
     "EnvironmentFailure",
+    "EnvironmentNotStarted",
     "EpisodesCutShort",
     "Error",
     "ExplorationFailure",
@@ -35,6 +38,8 @@ __all__ = [
     "RowWarning",
     "RowsTooLong",
     "RunDirectoryError",
+    "SamplesUnfinished",
+    "ServerUnreachable",
     "TurnsWithoutAction",
 ]
 
@@ -49,8 +54,13 @@ class EnvironmentFailure(Error, RuntimeError):  # noqa: N818 (agreed name)
     exit_status = 1
 
 
+class EnvironmentNotStarted(EnvironmentFailure):
+    """An environment's process did not come up: its constructor raises, or takes too long. Nothing
+    was played, so that nothing is known of the sample either."""
+
+
 class ExplorationFailure(Error, RuntimeError):  # noqa: N818 (as EnvironmentFailure)
-    """One episode after the other ends in an error: playing on would only use up attempts."""
+    """One episode after the other ends in an error, or none can begin: playing on is of no use."""
 
     exit_status = 1
 
@@ -64,6 +74,11 @@ class ModelFailure(Error, RuntimeError):  # noqa: N818 (as EnvironmentFailure)
 class ContextExceeded(ModelFailure):
     """The next turn does not fit the model's positions. It ends the episode as truncated: what
     was played counts."""
+
+
+class ServerUnreachable(ModelFailure):
+    """No connection to the model's server could be made: refused, no such host, no way to it, or
+    no TLS between us. Nothing was asked, so that nothing is known of the sample either."""
 
 
 class JournalError(Error, RuntimeError):
@@ -104,6 +119,10 @@ class RowWarning(UserWarning):
 
 class RowsTooLong(UserWarning):
     """Rows exceed `max_length` tokens and are left out of training: mostly long runs, failures."""
+
+
+class SamplesUnfinished(UserWarning):
+    """Samples ended in errors alone: what is played teaches or measures without them."""
 
 
 class TurnsWithoutAction(UserWarning):

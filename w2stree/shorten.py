@@ -26,24 +26,34 @@ def visible(text: str, *, keep_lines: bool = False) -> str:
 
     `keep_lines` leaves line feeds (and these alone) as they are. The result is one line without
     it, and can be encoded as UTF-8 either way."""
+    if keep_lines:
+        return "\n".join(map(visible, text.split("\n")))
     if text.isprintable():
         return text
-    return "".join(
-        _escaped(c) if unicodedata.category(c) in _HIDDEN and not (keep_lines and c == "\n") else c
-        for c in text
-    )
+    return "".join(_escaped(c) if unicodedata.category(c) in _HIDDEN else c for c in text)
 
 
 def shorten(text: str, width: int) -> str:
     """On one line, white space as single spaces, the rest `visible`; at most `width` columns,
     "…" where it is cut."""
-    return _cut(visible(" ".join(text.split())), width)
+    line = " ".join(text.split())
+    return _cut(visible(line[: width + 1]), width)  # no character becomes less than one
 
 
 def quoted(text: str, width: int) -> str:
     """In quotes, at most `width` columns of it; every space and line break stays visible, and
     so does whatever `visible` shows."""
     return repr(_cut(text, width))
+
+
+def excerpt(text: str, most: int = 4_000) -> str:
+    """Head and tail of a text longer than `most` characters, and how much is left out between
+    them: what failed is told in the first lines of an error, or in the last."""
+    if len(text) <= most:
+        return text
+    head, tail = most - most // 4, most // 4
+    left_out = len(text) - head - tail
+    return f"{text[:head]} … [{left_out:,} characters left out] … {text[-tail:]}"
 
 
 def where_they_part(one: str, other: str, *, before: int = 30) -> int:

@@ -10,6 +10,7 @@ at full scale. Needs Java and textworld-express for the kills.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -18,7 +19,17 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.faults import damage, disk, environments, kills, run_directories
+from bench.faults import (
+    bad_answers,
+    bad_replies,
+    damage,
+    disk,
+    environments,
+    kills,
+    run_directories,
+    servers,
+    starts,
+)
 from bench.faults.row import Row
 
 MEGABYTE = 1 << 20
@@ -50,7 +61,26 @@ def _kills(folder: Path, options: argparse.Namespace) -> list[Row]:
         f"{counts.num_before_first} before the first episode, {counts.num_torn} left a torn frame; "
         f"{counts.num_acknowledged} acknowledged episodes checked in {counts.num_runs} runs"
     )
-    return [Row("kill -9 of the driver", counts.num_kills, wrong, note)]
+    return [
+        Row("kill -9 of the driver", counts.num_kills, wrong, note),
+        *_starts(folder, options),
+    ]
+
+
+def _starts(folder: Path, options: argparse.Namespace) -> list[Row]:
+    """As many `kill -9` while environments start, and a tenth of that of each polite end."""
+    numbers = {signal.SIGKILL: options.kills}
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        numbers[number] = max(1, options.kills // 10)
+    rows = []
+    for number, num_ends in numbers.items():
+        counts = starts.end_while_starting(
+            folder, num_ends=num_ends, seed=options.seed, number=number
+        )
+        wrong = {"orphan processes": counts.num_orphans}
+        note = f"{counts.num_before_ready} before the environments were ready"
+        rows.append(Row(f"{number.name} while environments start", num_ends, wrong, note))
+    return rows
 
 
 def _truncation(folder: Path, options: argparse.Namespace) -> list[Row]:
@@ -118,6 +148,14 @@ def _environments(folder: Path, options: argparse.Namespace) -> list[Row]:
     ]
 
 
+def _answers(folder: Path, options: argparse.Namespace) -> list[Row]:
+    return [*bad_answers.rows(folder), *bad_replies.rows(folder)]
+
+
+def _servers(folder: Path, options: argparse.Namespace) -> list[Row]:
+    return servers.rows(folder)
+
+
 def _run_directories(folder: Path, options: argparse.Namespace) -> list[Row]:
     return list(run_directories.rows(folder))
 
@@ -128,6 +166,8 @@ JOBS: dict[str, Callable[[Path, argparse.Namespace], list[Row]]] = {
     "bits": _bits,
     "disk": _disk,
     "environments": _environments,
+    "answers": _answers,
+    "servers": _servers,
     "run_directories": _run_directories,
 }
 

@@ -174,6 +174,7 @@ def test_ctrl_c_leaves_a_run_that_goes_on(tmp_path: Path) -> None:
     assert contents.num_torn_bytes == 0
     num_recorded = len(contents.trajectories)
     assert num_recorded > 0
+    assert f"w2stree: {num_recorded} episodes are kept in {journal}\n" in errors
     more = w2stree(*command[3:], f"budget.episodes={num_recorded + 3}")
     assert more.returncode == 0, more.stderr
     assert read_journal(journal).trajectories[:num_recorded] == contents.trajectories

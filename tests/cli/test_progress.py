@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from support.lock import Lock
 
 from w2stree.cli.explore import describe
 from w2stree.cli.progress import Bars, print_table
-from w2stree.rollouts.exploration import Progress
+from w2stree.cli.summary import print_summary
+from w2stree.environments.hosting.pool import EnvironmentPool
+from w2stree.policies.random import RandomPolicy
+from w2stree.rollouts.exploration import Exploration, Progress
 from w2stree.rollouts.tally import TaskTally
-from w2stree.trajectories.trajectory import Trajectory
+from w2stree.trajectories.journal import Journal
+from w2stree.trajectories.origin import Origin
+from w2stree.trajectories.trajectory import Status, Trajectory
 
 
 class Clock:
@@ -108,11 +116,11 @@ print_table(("task", "n"), [("[red]a", "1")])
 """
 
 
-def on_a_terminal(**variables: str) -> tuple[str, str]:
-    """What the program writes to standard output, a pipe, and to a terminal's standard error."""
+def on_a_terminal(program: str = PROGRAM, **variables: str) -> tuple[str, str]:
+    """What a program writes to standard output, a pipe, and to a terminal's standard error."""
     leader, follower = pty.openpty()
     running = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM],
+        [sys.executable, "-c", program],
         stdout=subprocess.PIPE,
         stderr=follower,
         text=True,
@@ -148,3 +156,47 @@ def test_no_color_is_respected() -> None:
     _, shown = on_a_terminal(NO_COLOR="1")
     assert "play [x] episodes" in shown
     assert "\x1b[3" not in shown
+
+
+LONG = """
+import time
+from w2stree.cli.progress import Bars
+with Bars() as bars, bars.line("episodes") as show:
+    for i in range(4):
+        show(i, 4, "success 0.31  " + "pick_clean_then_place-Fork-None-Drawer-11/trial_T2019" * 4)
+        time.sleep(0.25)
+print("done", flush=True)
+"""
+
+
+@pytest.mark.parametrize("num_columns", [40, 80])
+def test_words_wider_than_the_terminal_leave_nothing_behind(num_columns: int) -> None:
+    _, shown = on_a_terminal(LONG, COLUMNS=str(num_columns))
+    assert "\n" not in shown.partition("done")[0]  # a line that wraps or scrolls stays
+    assert "episodes" in shown and "3/4" in shown and "…" in shown
+    frames = re.split(r"\r\x1b\[2K", re.sub(r"\x1b\[[0-9;?]*[mhl]", "", shown))
+    assert max(map(len, frames)) <= num_columns
+
+
+def test_a_table_of_many_tasks_shows_the_worst(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Journal(tmp_path / "episodes.journal") as journal, EnvironmentPool(Lock, 1) as pool:
+        for i in range(2000):
+            for sample in range(2):
+                score = 0.0 if i == 77 or sample == 0 else 1.0
+                status: Status = "error" if i == 1500 else "done"
+                origin = Origin(sample_index=sample)
+                journal.append(Trajectory(f"task {i}", (), (), score, status, origin))
+        journal.commit()
+        exploration = Exploration(journal, pool, lambda _: RandomPolicy())
+        print_summary(exploration, every_task=False)
+        bounded = capsys.readouterr().out.splitlines()
+        print_summary(exploration, every_task=True)
+        assert len(capsys.readouterr().out.splitlines()) == len(bounded) + 2000 - 21
+    header, *rows, more, total = bounded[:23]
+    assert header.split()[0] == "task"
+    assert [row.split()[1:3] for row in rows[:3]] == [["1500", "-"], ["77", "0/2"], ["0", "1/2"]]
+    assert more.split() == ["(1,980", "more:", "--every-task)"]
+    assert total.split()[:3] == ["all", "1998/3998", "0.50"]
+    assert bounded[23:] == ["2 of 4000 attempts ended in an error:", "     2  no cause is recorded"]

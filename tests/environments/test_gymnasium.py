@@ -17,6 +17,7 @@ from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.environments.hosting.process import EnvironmentProcess
 from w2stree.environments.options import GymnasiumOptions
 from w2stree.errors import EnvironmentFailure, InvalidInput, MissingDependency, ModelFailure
+from w2stree.policies.expert import ExpertPolicy
 from w2stree.policies.protocol import Episode, Sampling
 from w2stree.policies.random import RandomPolicy
 from w2stree.rollouts.rollout import EpisodePlan, rollout
@@ -289,3 +290,33 @@ def test_an_action_has_as_many_lines_as_the_environment_takes(
         (played,) = rollout(pool, Writer(), [plan], instruction="")
     assert [step.action for step in played.steps] == [written]
     assert played.total_return == float(multi_line)
+
+
+@pytest.mark.parametrize("game", ["Doors", "Named"])
+def test_an_expert_of_one_s_own_solves_seeds_and_own_tasks(game: str) -> None:
+    options = GymnasiumOptions(
+        make=f"support.games:{game}", expert="support.games:opens_all", score_range=(0.0, 10.0)
+    )
+    assert options.has_expert
+    assert "expert: 'support.games:opens_all', imported" in options.code
+    with options.pool() as pool:
+        tasks = pool[0].call("tasks", "train")[:2]
+        plans = [EpisodePlan(task, 0, Sampling(), 0) for task in tasks]
+        played = list(rollout(pool, ExpertPolicy(), plans, instruction=""))
+    assert {t.status for t in played} == {"done"}
+    assert {t.steps[0].response for t in played} == {"Thought: They open outwards.\nAction: open"}
+
+
+def test_an_expert_that_is_not_there_or_says_no_actions_is_named() -> None:
+    without = GymnasiumEnvironment("support.games:Doors")
+    assert not GymnasiumOptions(make="support.games:Doors").has_expert
+    with pytest.raises(InvalidInput, match=r"support.games:Doors has no expert: set environment.e"):
+        without.expert()
+    with pytest.raises(InvalidInput, match=r"expert is 'support.games:nobody': .* has no nobody"):
+        GymnasiumEnvironment("support.games:Doors", expert="support.games:nobody")
+    numbers = GymnasiumEnvironment("support.games:Doors", expert="builtins:range")
+    with pytest.raises(EnvironmentFailure, match="no task is loaded"):
+        numbers.expert()
+    numbers.reset("Doors/train/3")
+    with pytest.raises(EnvironmentFailure, match=r"says 0; expected an action, or \(thought, act"):
+        numbers.expert()

@@ -40,7 +40,7 @@ def test_a_row_is_whole(kind: Kind) -> None:
     assert options.settings[-1].endswith(("steps an episode", "own step limit"))
     assert options.decoding.actions in ("admissible", "free")
     assert pickle.loads(pickle.dumps(options.factory())).func is options.factory().func
-    assert bool(kind.checks) == kind.has_expert
+    assert bool(kind.checks) == options.has_expert
     assert all(isinstance(check, kind.options) for check in kind.checks)
 
 

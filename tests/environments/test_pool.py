@@ -49,7 +49,7 @@ def test_a_pool_of_hung_processes_closes_side_by_side(monkeypatch: pytest.Monkey
     told: list[list[bool]] = []
 
     def note(process: EnvironmentProcess) -> None:
-        told.append([each._pipe.closed for each in processes])
+        told.append([each._is_hung_up for each in processes])
         close(process)
 
     monkeypatch.setattr(EnvironmentProcess, "close", note)

@@ -31,7 +31,8 @@ DOORS = {"name": "gymnasium", "make": "support.games:Doors", "options": {"admiss
     [
         (
             {"shown": None},
-            r"gymnasium has no expert .*: set tasks.demonstrations_from to a file .*or explore",
+            r"treasure has no expert .*: set environment.expert to .*or tasks.demonstrations_from "
+            r"to a file .*or explore",
         ),
         (
             {"shown": hunts([1])},

@@ -305,7 +305,7 @@ def test_what_anchors_share_is_a_copy_at_each_place() -> None:
         ("tree_dpo.min_gap=.inf", r"tree_dpo.*is inf; give a finite number"),
         ("weak.sft.learning_rate=.inf", r"weak\.sft: learning_rate is inf; give a number"),
         ("weak.sft.num_epochs=.inf", r"weak\.sft.*is inf; give a "),
-        ("environment.limits.deadline_s=.inf", r"deadline_s: is inf; give a finite number"),
+        ("environment.limits.deadline_s=.inf", r"deadline_s is inf; give a finite number"),
         ('prompt.instruction="\\ud800 cook"', r"is '\\ud800 cook', with half a character"),
         ("seed=2026-13-01", "'2026-13-01' at column 1 is no timestamp"),
         ("search={min_visits: 1, min_visits: 2}", "given twice, in columns 2 and 17"),

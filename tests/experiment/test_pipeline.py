@@ -35,6 +35,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     ran = w2stree("run", "miniature", cwd=cwd)
     assert ran.returncode == 0, ran.stderr
     assert "(`mcts_sft`) |" in ran.stdout
+    assert "\r" not in ran.stdout + ran.stderr, "this is a log"
     yield cwd / "runs" / "miniature"
 
 
@@ -106,13 +107,25 @@ def test_every_step_of_a_training_is_kept(finished: Path) -> None:
 
 def test_a_rerun_does_nothing_and_force_redoes_one_stage(finished: Path) -> None:
     cwd = finished.parent.parent
-    again = w2stree("run", "miniature", cwd=cwd)
+    patience = ("environment.limits.deadline_s=77", "explore.max_attempts=5")
+    again = w2stree("run", "miniature", *patience, cwd=cwd)
     assert again.returncode == 0
     assert "running" not in again.stdout
+    recorded = json.loads((finished / "config.json").read_text())
+    assert recorded["environment"]["limits"]["deadline_s"] == 77
+    assert recorded["explore"]["max_attempts"] == 5
+    # What an exploration is known to lack is said by every later call, too.
+    manifest = finished / "explore" / "manifest.json"
+    explored = json.loads(manifest.read_text())
+    assert explored["metrics"]["num_failed"] == 0
+    manifest.write_text(json.dumps(explored | {"metrics": {"num_failed": 2}}))
     forced = w2stree("run", "miniature", "--force", "report", cwd=cwd)
     assert [line.split()[0] for line in forced.stdout.splitlines() if "running" in line] == [
         "report"
     ]
+    assert forced.returncode == 1
+    assert "2 samples of the exploration ended in errors alone" in forced.stderr
+    manifest.write_text(json.dumps(explored))
 
 
 def test_another_configuration_is_refused_in_the_same_directory(finished: Path) -> None:

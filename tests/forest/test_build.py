@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from support.columns import columns_of, facts, ids_of
-from support.strategies import episode, trajectory_lists
+from support.strategies import episode, forged, trajectory_lists
 
 from w2stree import IdenticalTrajectories, InvalidInput, Step, Trajectory, build_forest
+from w2stree.errors import TurnsWithoutAction
 from w2stree.forest import (
     build_forest_from_arrow,
     build_forest_from_ids,
@@ -81,6 +82,20 @@ def test_every_way_warns_of_identical_trajectories(way: str) -> None:
     assert caught[0].filename == __file__
 
 
+@pytest.mark.parametrize("actions", [("", ""), ("a", "", "")], ids=["none", "few"])
+def test_trajectories_alike_for_want_of_actions_are_named_so(actions: tuple[str, ...]) -> None:
+    steps = tuple(Step(action, "Say it as 'Action: …'", "Sure!") for action in actions)
+    twins = [Trajectory("mute", (), steps, score, "done") for score in (0.0, 1.0)]
+    greedy = [replace(episode("ab", score), task_id="greedy") for score in (0, 1)]
+    with pytest.warns(TurnsWithoutAction, match="^1 of 1 tasks, the first 'mute', .* no action"):
+        build_forest(twins)
+    with (
+        pytest.warns(TurnsWithoutAction, match="^1 of 2 tasks, the first 'mute'"),
+        pytest.warns(IdenticalTrajectories, match="^1 of 2 tasks, the first 'greedy'"),
+    ):
+        build_forest([*greedy, *twins])
+
+
 def test_does_not_warn_of_one_sequence_that_is_longer() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -99,18 +114,18 @@ def test_does_not_warn_of_one_sequence_that_is_longer() -> None:
         ({"steps": "ab"}, r"trajectories\[1\].steps is str; expected a sequence of Step"),
         ({"steps": ("ab",)}, r"trajectories\[1\].steps\[0\] is str; expected Step"),
         (
-            {"steps": (Step("a", "o"), Step(3, "o"))},  # type: ignore[arg-type]
+            {"steps": (Step("a", "o"), forged(Step("a", "o"), action=3))},
             r"trajectories\[1\].steps\[1\].action is int; expected str",
         ),
         (
-            {"steps": (Step("a", b"o"),)},  # type: ignore[arg-type]
+            {"steps": (forged(Step("a", "o"), observation=b"o"),)},
             r"trajectories\[1\].steps\[0\].observation is bytes; expected str",
         ),
     ],
 )
 def test_refuses_objects_naming_the_place(change: dict[str, Any], message: str) -> None:
     with pytest.raises(TypeError, match=message):
-        build_forest([episode("a", 1), replace(episode("a", 1), **change)])
+        build_forest([episode("a", 1), forged(episode("a", 1), **change)])
 
 
 def test_reads_subclasses_and_generators() -> None:
@@ -127,7 +142,7 @@ def test_reads_subclasses_and_generators() -> None:
 
     steps = [Thought("a", "usual"), Loud.__new__(Loud)]
     object.__setattr__(steps[1], "observation", "usual")
-    lists = replace(episode("", 1), steps=steps)  # type: ignore[arg-type]
+    lists = forged(episode("", 1), steps=steps)
     forest = build_forest(t for t in [lists])
     assert forest.actions == ("a", "LOUD") and forest.trajectories == (lists,)
 

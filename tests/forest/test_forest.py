@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.strategies import episode
+from support.strategies import episode, forged
 
 from w2stree import IdenticalTrajectories, InvalidInput, Message, Step, build_forest, open_forest
 
@@ -76,7 +76,7 @@ def test_refuses_nothing() -> None:
 
 def test_refuses_returns_that_are_not_finite() -> None:
     with pytest.raises(InvalidInput, match=r"trajectories\[1\]: total_return is nan"):
-        build_forest([episode("a", 1), episode("b", float("nan"))])
+        build_forest([episode("a", 1), forged(episode("b", 0), total_return=float("nan"))])
 
 
 def test_refuses_what_is_no_trajectory() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("openai")
+pytest.importorskip("httpx2")
 
 from support.asynchronous import HANG_S
 from support.chat_server import (
@@ -173,8 +173,8 @@ def test_the_key_comes_from_the_named_variable_alone(monkeypatch: pytest.MonkeyP
     with serving(notes_key) as server:
         ask(policy(server))
         ask(policy(server, api_key_env="MY_KEY"))
-    assert seen == ["Bearer none", "Bearer secret"]
-    with pytest.raises(InvalidInput, match="NO_KEY is not set"):
+    assert seen == [None, "Bearer secret"]
+    with pytest.raises(InvalidInput, match="is not set"):
         policy("http://127.0.0.1", api_key_env="NO_KEY")
 
 
@@ -247,3 +247,14 @@ def test_a_rollout_closed_early_asks_no_more() -> None:
     assert first.task_id == "task-0"
     assert again == first
     assert len(server.requests) == 3 + 1 + 3, "one of another task was asked when it was closed"
+
+
+def test_an_episode_keeps_the_server_s_count_where_there_are_no_ids() -> None:
+    counted = json.loads(reply()) | {"usage": {"completion_tokens": 50, "prompt_tokens": 9}}
+    with serving(sends(json.dumps(counted).encode())) as server:
+        (counted_run,) = play(server, 1, 1)
+    assert counted_run.origin.num_tokens == 50 * len(counted_run.steps)
+    with serving(good) as server:
+        assert play(server, 1, 1)[0].origin.num_tokens is None, "nobody said"
+    with serving(says("Action: east", token_ids=[7, 8])) as server:
+        assert play(server, 1, 1)[0].origin.num_tokens is None, "the ids say it"

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("openai")
+pytest.importorskip("httpx2")
 
-from support.chat_server import Answer, Handler, ask, episode, good, policy, serving
+from support.chat_server import Answer, Handler, ask, episode, good, policy, sends, serving
 from support.tokenizers import byte_level
 
-from w2stree.errors import InvalidInput
+from w2stree.errors import InvalidInput, ModelFailure
 from w2stree.policies.protocol import Sampling
 from w2stree.turns.decoding import Decoding
 
@@ -100,3 +100,76 @@ def test_scores_are_kept_whole_or_not_at_all_and_greedy_ones_are_certain(tokeniz
         greedy = replace(episode(), sampling=Sampling(temperature=0.0))
         turn = asyncio.run(policy(server, tokenizer=tokenizer).turn(greedy))
         assert turn.logprobs == (0.0,) * len(said)
+
+
+@pytest.mark.parametrize(
+    ("ids", "cause"),
+    [
+        (["a"], "are no ids"),
+        ([1.5], "are no ids"),
+        ([-7], "are no ids"),
+        ([10**40], "are no ids"),
+        ({"0": 1}, "are no ids"),
+        ([2**30], "the served model's"),
+    ],
+)
+def test_what_is_no_id_of_the_tokenizer_is_a_failure(tokenizer: Any, ids: Any, cause: str) -> None:
+    choice = {"index": 0, "text": "", "finish_reason": "stop", "token_ids": ids}
+    with (
+        serving(sends(json.dumps({"choices": [choice]}).encode())) as server,
+        pytest.raises(ModelFailure, match=cause),
+    ):
+        ask(policy(server, tokenizer=tokenizer, max_retries=0))
+
+
+def test_fewer_scores_than_ids_are_none(tokenizer: Any) -> None:
+    said = tokenizer("Action: go")["input_ids"]
+    scores = {"token_logprobs": [-0.1]}
+    choice = {"text": "", "finish_reason": "stop", "token_ids": said, "logprobs": scores}
+    with serving(sends(json.dumps({"choices": [choice]}).encode())) as server:
+        (turn,) = ask(policy(server, tokenizer=tokenizer))
+    assert turn.response == "Action: go"
+    assert turn.logprobs is None
+
+
+def test_a_server_without_ids_ends_the_run(tokenizer: Any) -> None:
+    with (
+        serving(sends(json.dumps({"choices": [{"text": "Action: go"}]}).encode())) as server,
+        pytest.raises(InvalidInput, match="returns no token ids; leave out `tokenizer`"),
+    ):
+        ask(policy(server, tokenizer=tokenizer))
+
+
+def test_half_an_emoji_can_be_sent(tokenizer: Any) -> None:
+    half = "A sign: \ud83d"
+    with serving(good) as server:
+        ask(policy(server), half)
+        assert server.requests[0]["messages"][0]["content"] == half
+    with serving(completes(tokenizer("Action: go")["input_ids"])) as server:
+        ask(policy(server, tokenizer=tokenizer), half)
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "cause"),
+    [
+        (
+            422,
+            {"detail": [{"loc": ["body", "allowed_token_ids"], "msg": "Extra inputs"}]},
+            "no all",
+        ),
+        (400, {"error": {"message": "unknown field `stop_token_ids`"}}, "no stop_token_ids"),
+        (404, {"error": {"message": "not found"}}, "no model 'm', or no completions"),
+    ],
+)
+def test_a_server_that_takes_no_ids_ends_the_run(
+    tokenizer: Any, status: int, error: Any, cause: str
+) -> None:
+    def refuses(handler: Handler, body: dict[str, Any]) -> None:
+        handler.send(json.dumps(error).encode(), status)
+
+    with (
+        serving(refuses) as server,
+        pytest.raises(InvalidInput, match=f"{cause}.*leave out `tokenizer`"),
+    ):
+        ask(policy(server, tokenizer=tokenizer))
+    assert len(server.requests) == 1

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("openai")
+pytest.importorskip("httpx2")
 pytest.importorskip("textworld_express")
 pytest.importorskip("torch")
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 import sys
+import unicodedata
 from pathlib import Path
 
 import jinja2
@@ -47,9 +49,21 @@ def hostile(field: str) -> str:
     return f"{HOSTILE} in {field}"
 
 
+# A title for the window, colour, C1, bidirectional, zero width, line breaks, half an emoji.
+HIDDEN = "\x1b]0;t\x07\x1b[31m\x9b2J\x7f\u202egnp\u2066\u200b\u2028\ud83d"
+
+
 @pytest.fixture(scope="module")
 def attacked() -> Report:
+    return attacked_by(HOSTILE, LABEL)
+
+
+def attacked_by(text: str, label: str) -> Report:
     """A report with hostile text wherever text can come from outside."""
+
+    def hostile(field: str) -> str:
+        return f"{text} in {field}"
+
     forest = build_forest(
         [
             Trajectory(
@@ -64,7 +78,7 @@ def attacked() -> Report:
         "stage": hostile("stage"),
         "seconds": 1.0,
         "peak_memory_mb": 1.0,
-        "metrics": {"metric": [f"{HOSTILE} in metrics".replace('"', "'")]},
+        "metrics": {"metric": [hostile("metrics").replace('"', "'")]},
     }
     config = {**small_report().config, "name": hostile("config").replace('"', "'")}
     method = hostile("method")
@@ -75,7 +89,7 @@ def attacked() -> Report:
         noun=hostile("noun"),
         methods={
             **small_report().methods,
-            method: MethodText(LABEL, hostile("explanation"), True),
+            method: MethodText(label, hostile("explanation"), True),
         },
         config=config,
         rows=[
@@ -102,6 +116,20 @@ def test_the_page_shows_hostile_text_as_it_was_written(attacked: Report) -> None
     for field in ("metrics", "config"):  # inside JSON, where a quote has a backslash
         assert f"{HOSTILE} in {field}".replace('"', "'") in text, field
     assert "49" not in re.sub(r"<svg.*?</svg>", "", source, flags=re.DOTALL)
+
+
+def test_nothing_in_a_report_is_out_of_sight(tmp_path: Path) -> None:
+    attacked = attacked_by(HIDDEN, "\x1b[2J\u202e\ud83d")
+    panels = [dataclasses.replace(attacked.panels[0], name=f"{HIDDEN} {i}") for i in range(2)]
+    attacked = dataclasses.replace(attacked, panels=panels)
+    write_report(tmp_path, attacked)
+    for name in ("report.html", "report.md"):
+        text = (tmp_path / name).read_text(encoding="utf-8")
+        hidden = {c for c in text if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp")}
+        assert hidden == {"\n"}, (name, hidden)
+        assert r"\x1b]0;t\x07\x1b[31m\x9b2J\x7f\u202egnp\u2066\u200b" in text
+    record = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert record["config"]["name"] == f"{HIDDEN} in config"
 
 
 def test_a_name_cannot_leave_its_attribute() -> None:

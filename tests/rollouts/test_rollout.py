@@ -249,7 +249,7 @@ if __name__ == "__main__":
     with EnvironmentPool(functools.partial(Sleepy, is_asleep), 2) as pool:
         for slot in range(2):
             pool[slot].call("tasks", "train")
-        print(*(pool[slot]._process.pid for slot in range(2)), flush=True)
+        print(*(pool[slot].pid for slot in range(2)), flush=True)
         try:
             list(rollout(pool, Slow(RandomPolicy(), is_asleep), plans, instruction=""))
         except KeyboardInterrupt:

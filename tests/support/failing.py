@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from typing import Any
 
@@ -46,3 +47,36 @@ class LeaksOnTask1(Leaks):
         if self._task_id == "task 1":
             return super().step("endless")
         return "end", 1.0, True, False, {"score": 1.0, "admissible_actions": []}
+
+
+class Asks(Fine):
+    """Answers a reset with the value of the task id, a Python expression, as Python writes it."""
+
+    def reset(self, task_id: str) -> Any:
+        names = {"os": os, "signal": signal, "sys": sys}
+        return repr(eval(task_id, names)), {"score": 0.0, "admissible_actions": []}
+
+
+class Returns(Fine):
+    """Answers a reset with this."""
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def reset(self, task_id: str) -> Any:
+        return self._value
+
+
+class WritesBytes(Fine):
+    """Writes this into the pipe itself, as a hostile game can, and waits; nothing: it ends."""
+
+    def __init__(self, sent: bytes, said: str = "") -> None:
+        self._sent, self._said = sent, said
+
+    def reset(self, task_id: str) -> Any:
+        print(self._said, end="", file=sys.stderr, flush=True)
+        if not self._sent:
+            os._exit(0)
+        os.set_blocking(int(sys.argv[1]), True)
+        os.write(int(sys.argv[1]), self._sent)
+        time.sleep(600)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -92,6 +93,29 @@ class Bare(Buttons):
 
     def reset(self, *, seed: int | None = None) -> Any:
         return super().reset(seed=seed)[0]
+
+
+def opens_all(task: int | str, *, admissible: str = "") -> list[str | tuple[str, str]]:
+    """The expert of `Doors` and of `Named`, with a thought before its first action."""
+    left = 5 * str(task).endswith("long") if isinstance(task, str) else task % 10
+    return [("They open outwards.", "open"), *["open"] * left]
+
+
+class Jammed(Doors):
+    """Its doors do not move while the file `jam` is there, those of every `nth` seed at least."""
+
+    def __init__(self, jam: str, *, nth: int = 1) -> None:
+        super().__init__()
+        self.jam, self.nth = Path(jam), nth
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[str, dict[str, Any]]:
+        self.is_jammed = (seed or 0) % self.nth == 0
+        return super().reset(seed=seed, options=options)
+
+    def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
+        if self.is_jammed and self.jam.exists():
+            raise RuntimeError("the doors are jammed")
+        return super().step(action)
 
 
 class Named(Doors):

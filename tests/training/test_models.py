@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import json
+import re
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,10 +15,13 @@ pytest.importorskip("trl")
 
 import torch
 from support.tiny_models import GOOD, tiny_model, tiny_tokenizer
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
 
+import w2stree
 from w2stree.errors import InvalidInput
-from w2stree.training.models import load_model, save_model, train_tokenizer
+from w2stree.policies.question import eos_ids_in
+from w2stree.training.directory import check_model_directory
+from w2stree.training.models import load_model, load_tokenizer, save_model, train_tokenizer
 from w2stree.training.optimisation import Optimisation
 from w2stree.training.rows import tokenize_sft
 from w2stree.training.trainers import train_sft
@@ -96,3 +103,89 @@ def test_a_model_whose_turns_end_in_words_is_not_saved(tmp_path: Path) -> None:
 def test_a_directory_without_a_model_is_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match=r"no config.json; give the directory of a causal LM"):
         load_model(tmp_path)
+
+
+CODE = """
+import pathlib
+pathlib.Path({ran!r}).write_text("the directory's code ran")
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+class Own(LlamaConfig):
+    model_type = "own"
+class OwnModel(LlamaForCausalLM):
+    config_class = Own
+class OwnTokenizer(PreTrainedTokenizerFast):
+    pass
+"""
+
+
+@pytest.fixture
+def with_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A model's directory of a type that transformers does not know, with the code for it; on
+    standard input somebody says yes to everything."""
+    folder = tmp_path / "model"
+    tokenizer = tiny_tokenizer()
+    save_model(folder, tiny_model(tokenizer), tokenizer)
+    (folder / "own.py").write_text(CODE.format(ran=str(tmp_path / "ran")))
+    classes = {"AutoConfig": "own.Own", "AutoModelForCausalLM": "own.OwnModel"}
+    change(folder / "config.json", model_type="own", auto_map=classes)
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n" * 20))
+    return folder
+
+
+def change(file: Path, **keys: object) -> None:
+    file.write_text(json.dumps({**json.loads(file.read_text()), **keys}))
+
+
+def test_a_models_own_code_is_named_and_not_run(with_code: Path) -> None:
+    own = (
+        r"model: config\.json names Python code of its own \(auto_map: .*own\.OwnModel.*never runs"
+    )
+    with pytest.raises(InvalidInput, match=own):
+        load_model(with_code)
+    with pytest.raises(InvalidInput, match=own):
+        check_model_directory(with_code, max_length=8, optimisations=[])
+    with pytest.raises(InvalidInput, match=own):
+        (with_code / "generation_config.json").unlink()
+        eos_ids_in(with_code)
+    assert not (with_code.parent / "ran").exists()
+    assert sys.stdin.read() == "y\n" * 20, "it asked"
+
+
+def test_a_tokenizers_own_code_is_named_and_not_run(with_code: Path) -> None:
+    names = {"AutoTokenizer": ["own.OwnTokenizer", "own.OwnTokenizer"]}
+    change(with_code / "config.json", model_type="llama", auto_map={})
+    change(with_code / "tokenizer_config.json", tokenizer_class="OwnTokenizer", auto_map=names)
+    with pytest.raises(InvalidInput, match=r"tokenizer_config\.json names Python code of its own"):
+        load_tokenizer(with_code)
+    assert not (with_code.parent / "ran").exists()
+
+
+def test_a_models_own_way_to_generate_is_not_run(with_code: Path) -> None:
+    change(with_code / "config.json", model_type="llama", auto_map={})
+    (with_code / "custom_generate").mkdir()
+    (with_code / "own.py").rename(with_code / "custom_generate" / "generate.py")
+    load_model(with_code)
+    assert not (with_code.parent / "ran").exists()
+    assert sys.stdin.read() == "y\n" * 20, "it asked"
+
+
+def test_a_type_that_transformers_has_is_read_by_its_own_classes(with_code: Path) -> None:
+    change(with_code / "config.json", model_type="llama")
+    model, _ = load_model(with_code)
+    assert type(model) is LlamaForCausalLM
+    assert not (with_code.parent / "ran").exists()
+
+
+def test_transformers_reads_directories_in_one_place() -> None:
+    """`pretrained` sees to it that no code runs; a generation config is JSON alone."""
+    package = Path(w2stree.__file__).parent
+    calls = {
+        (file.relative_to(package).as_posix(), call)
+        for file in package.rglob("*.py")
+        for call in re.findall(r"(\w+)\.from_pretrained\([a-z\n]", file.read_text(encoding="utf-8"))
+    }
+    assert calls == {
+        ("policies/pretrained.py", "loader"),
+        ("policies/question.py", "GenerationConfig"),
+        ("training/directory.py", "GenerationConfig"),
+    }

@@ -30,6 +30,7 @@ FULL = Origin(
     "the server is down",
     "100 positions",
     raw_return=-3.5,
+    num_tokens=12,
 )
 
 integers = st.integers(-(2**70), 2**70)
@@ -48,6 +49,7 @@ origins = st.just(Origin()) | st.builds(
     error=st.none() | st.text(),
     truncated_by=st.none() | st.text(),
     raw_return=st.none() | numbers,
+    num_tokens=st.none() | integers,
 )
 # A user's own data may use our names for anything.
 names = st.sampled_from([*Origin.__dataclass_fields__, "origin", "served_model", "note"])
@@ -65,7 +67,12 @@ def test_round_trip_of_any(origin: Origin, info: dict[str, Any]) -> None:
 
 @given(
     st.builds(
-        replace, origins, sample_index=integers, truncated_by=st.none(), raw_return=st.none()
+        replace,
+        origins,
+        sample_index=integers,
+        truncated_by=st.none(),
+        raw_return=st.none(),
+        num_tokens=st.none(),
     ),
     st.dictionaries(st.text().filter(lambda n: n not in asdict(FULL)), values),
 )
@@ -155,7 +162,8 @@ OLD = (
 
 
 def test_files_of_0_1_0_are_read(tmp_path: Path) -> None:
-    since = {"truncated_by": None, "raw_return": None}  # which 0.1.0 did not know
+    # 0.1.0 did not know these.
+    since = {"truncated_by": None, "raw_return": None, "num_tokens": None}
     expected = replace(FULL, policy="openai", **since)
     (tmp_path / "trajectories.jsonl").write_text(f"{OLD}\n")
     (old,) = read_trajectories(tmp_path)

@@ -72,8 +72,10 @@ def test_nothing_to_read(tmp_path: Path) -> None:
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     file = tmp_path / "t.jsonl"
     write_trajectories(file, [FULL])
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        write_trajectories(file, [episode("a", 0), episode("b", float("nan"))])
+    written_into = replace(FULL, info={"note": 1})
+    written_into.info["note"] = float("nan")  # type: ignore[index]
+    with pytest.raises(InvalidInput, match=r"info\['note'\]: nan is no number of JSON"):
+        write_trajectories(file, [episode("a", 0), written_into])
     assert read_trajectories(file) == [FULL]
     assert [path.name for path in tmp_path.iterdir()] == ["t.jsonl"]
 
@@ -151,7 +153,7 @@ STEP = {"action": "go", "observation": "ok"}
         ({"total_return": True}, "total_return is True; expected a finite number"),
         ({"total_return": float("nan")}, r"NaN at column \d+ is no number of JSON"),
         ({"status": "success"}, "status is 'success'; use one of"),
-        ({"status": ["done"]}, "status is .* use one of"),
+        ({"status": ["done"]}, "status is list; expected a string"),
         ({"prompt": "hi"}, "prompt is str; expected an array"),
         ({"prompt": ["hi"]}, r"prompt\[0\] is str; expected an object"),
         ({"prompt": [{"role": "user"}]}, r"prompt\[0\]: content is NoneType; expected a string"),
@@ -160,8 +162,11 @@ STEP = {"action": "go", "observation": "ok"}
         ({"steps": [STEP, {"action": "a"}]}, r"steps\[1\]: observation is NoneType"),
         ({"steps": [{**STEP, "prize": 1}]}, r"steps\[0\]: unknown field 'prize'; fields are"),
         ({"steps": [{**STEP, "reward": "all"}]}, r"steps\[0\]: reward is 'all'; expected a finite"),
-        ({"steps": [{**STEP, "token_ids": [1.5]}]}, r"token_ids\[0\] is 1.5; expected int"),
-        ({"steps": [{**STEP, "logprobs": ["x"]}]}, r"logprobs\[0\] is 'x'; expected float"),
+        ({"steps": [{**STEP, "token_ids": [1.5]}]}, r"token_ids\[0\] is 1.5; expected an integer"),
+        (
+            {"steps": [{**STEP, "logprobs": ["x"]}]},
+            r"logprobs\[0\] is 'x'; expected a finite number",
+        ),
         (
             {"steps": [{**STEP, "token_ids": [1, 2], "logprobs": [-1]}]},
             r"steps\[0\]: 2 token_ids but 1 logprobs; give one for each",
@@ -219,7 +224,7 @@ def test_messages_of_other_kinds_are_refused(message: dict[str, object], told: s
 
 
 def test_a_message_of_another_role_cannot_be_made() -> None:
-    with pytest.raises(InvalidInput, match="message: role is 'human'; use one of system"):
+    with pytest.raises(InvalidInput, match=r"^role is 'human'; use one of system"):
         Message("human", "Fry.")
 
 

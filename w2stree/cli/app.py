@@ -4,24 +4,45 @@ from __future__ import annotations
 
 import io
 import sys
+import traceback
 import warnings
 from collections.abc import Sequence
+from typing import Annotated, Any
 
 import typer
 
+import w2stree
 from w2stree.cli import envs
 from w2stree.cli.explore import explore
 from w2stree.cli.run import run
+from w2stree.cli.say import say, warn
 from w2stree.cli.tree import tree
 from w2stree.cli.verify import verify
 from w2stree.errors import Error
+from w2stree.shorten import visible
+
+
+def _version(is_asked: bool) -> None:
+    if is_asked:
+        say(f"w2stree {w2stree.__version__}")
+        raise typer.Exit
+
+
+def whole(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """What stands before a command."""
+
 
 app = typer.Typer(
-    help="Trajectory trees and weak-to-strong training from agent runs.",
     # Help and messages hold brackets of their own (`samplings=[...]`): no markup.
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.callback(help="Trajectory trees and weak-to-strong training from agent runs.")(whole)
 for command in (run, explore, tree, verify):
     app.command()(command)
 app.add_typer(envs.app, name="envs")
@@ -35,26 +56,46 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # what a terminal cannot show is no reason to end
             stream.reconfigure(errors="backslashreplace")
-    warnings.formatwarning = lambda message, *_, **__: f"w2stree: warning: {message}\n"
+    warnings.formatwarning = _one_warning
+    sys.excepthook = _show_traceback
     try:
         # A command returns its status; typer returns 130 for Ctrl-C.
         status = int(
             typer.main.get_command(app).main(arguments, prog_name="w2stree", standalone_mode=False)
         )
     except typer.TyperException as error:
-        return _fail(f"{error.format_message()}\nTry 'w2stree COMMAND --help'.", 2)
+        return _fail(f"{error.format_message()}\n{_where_to_look(error)}", 2)
     except Error as error:
         return _fail(error, error.exit_status)
     except OSError as error:
         return _fail(error, 2)
     if status == _INTERRUPTED:
-        print("\nw2stree: interrupted; run the same command again to go on", file=sys.stderr)
+        warn("\nw2stree: interrupted; run the same command again to go on")
     return status
+
+
+def _where_to_look(error: typer.TyperException) -> str:
+    """The usage of the command that was called, as far as it is known which."""
+    context = getattr(error, "ctx", None)
+    if context is None:
+        return "Try 'w2stree --help'."
+    commands = getattr(context.command, "commands", {})
+    there_are = f"Commands: {', '.join(commands)}. " if commands else ""
+    return f"{there_are}Try '{context.command_path} --help'."
 
 
 def _fail(message: object, status: int) -> int:
-    print(f"w2stree: {message}", file=sys.stderr)
+    warn(f"w2stree: {message}")
     return status
+
+
+def _show_traceback(*error: Any) -> None:
+    """An error of ours that nobody expected may hold text from outside as well."""
+    warn("".join(traceback.format_exception(*error)).rstrip())
+
+
+def _one_warning(message: Warning | str, *_: object, **__: object) -> str:
+    return visible(f"w2stree: warning: {message}\n", keep_lines=True)
 
 
 if __name__ == "__main__":

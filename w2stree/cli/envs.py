@@ -12,12 +12,14 @@ from typing import Annotated, Any
 import typer
 
 from w2stree.cli.parameters import whole_number
+from w2stree.cli.say import say
 from w2stree.environments import kinds
 from w2stree.environments.hosting.limits import Limits
 from w2stree.environments.hosting.process import EnvironmentProcess
 from w2stree.environments.java import java_home_bin
 from w2stree.environments.options import Options
 from w2stree.errors import InvalidInput, MissingDependency
+from w2stree.shorten import visible
 
 # Generating a solution can take the engine long; what is tested is whether it is right.
 _LIMITS = Limits(deadline_s=300.0)
@@ -35,8 +37,8 @@ def show(context: typer.Context) -> int:
         version = kind.version()
         state = f"not installed: {kind.install}" if version is None else f"{kind.package} {version}"
         needs = f" (needs {kind.needs})" if kind.needs else ""
-        print(f"{kind.name:<18} {state}{needs}")
-    print(f"{'java':<18} {_java()}")
+        say(f"{kind.name:<18} {state}{needs}")
+    say(f"{'java':<18} {_java()}")
     return 0
 
 
@@ -71,7 +73,7 @@ def check(
         for is_right in _check(options, num_tasks, kind.least_score)
     ]
     num_wrong = checked.count(False)
-    print(f"{name}: {len(checked)} tasks checked, {num_wrong} wrong")
+    say(f"{name}: {len(checked)} tasks checked, {num_wrong} wrong")
     return 0 if checked and not num_wrong else 1
 
 
@@ -85,14 +87,14 @@ def _check(options: Options, num_tasks: int, least_score: float) -> list[bool]:
                 if split == "train":
                     raise
                 # The data at hand may lack a split, as ALFWorld's pack does.
-                print(f"{'none':<6} {split:<6} {error}")
+                say(f"{'none':<6} {split:<6} {error}")
                 continue
             for task_id in _spread(task_ids, num_tasks):
                 wrong, what = _replay(process, task_id, least_score)
-                print(f"{'WRONG' if wrong else 'ok':<6} {split:<6} {task_id}: {what}", flush=True)
+                say(f"{'WRONG' if wrong else 'ok':<6} {split:<6} {visible(task_id)}: {what}")
                 rights.append(not wrong)
             if not task_ids:
-                print(f"{'none':<6} {split:<6} no tasks")
+                say(f"{'none':<6} {split:<6} no tasks")
     return rights
 
 

@@ -1,14 +1,14 @@
 """`w2stree explore`: play what is missing of an exploration, watch it, sum it up.
 
-RUN_DIR/config.json         the configuration; another one is refused (but for MAY_CHANGE)
+RUN_DIR/config.json         the configuration; another one is refused (but for `may_change`)
 RUN_DIR/tasks.json          the tasks that are played, with their openings' hashes
 RUN_DIR/episodes.journal    every finished attempt; `w2stree tree RUN_DIR` reads it
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,21 +18,21 @@ import typer
 from w2stree.cli.before_models import before_models
 from w2stree.cli.extra import needs
 from w2stree.cli.parameters import Overrides, RunDir
-from w2stree.cli.progress import Bars, left, print_table
+from w2stree.cli.progress import Bars, left
+from w2stree.cli.say import say, warn
+from w2stree.cli.summary import MOST_ROWS, print_summary
+from w2stree.errors import ExplorationFailure, SamplesUnfinished
 
 if TYPE_CHECKING:
     from w2stree.environments.hosting.pool import EnvironmentPool
     from w2stree.experiment.config.exploration import ExplorationConfig
     from w2stree.rollouts.exploration import Exploration, Progress
-    from w2stree.rollouts.tally import TaskTally
     from w2stree.trajectories.journal import Journal
 
 JOURNAL = "episodes.journal"
 TASKS = "tasks.json"
-MAY_CHANGE = ("budget", "environment.num_processes", "max_attempts")
-"""What a resumed run may set anew: it changes how much is played, never what."""
 
-_HEADER = ("task", "success", "return", "errors", "truncated", "unparsed", "tokens", "diversity")
+_SHOWN_PLACES = 5  # of a salvaged journal
 
 
 def explore(
@@ -47,10 +47,17 @@ def explore(
     salvage: Annotated[
         bool, typer.Option("--salvage", help="go on without a damaged journal's damaged frames")
     ] = False,
+    every_task: Annotated[
+        bool,
+        typer.Option(
+            "--every-task", help=f"a row for every task at the end, not for the {MOST_ROWS} worst"
+        ),
+    ] = False,
 ) -> int:
     """Play tasks many times over into a journal.
 
-    The same command goes on with a run that was interrupted.
+    The same command goes on with a run that was interrupted. The exit status is 1 where nothing
+    was finished, or where samples ended in errors alone.
     """
     before_models()
     with needs("explore"):
@@ -66,78 +73,89 @@ def explore(
         read.merge.require()
     read.policy.refuse_absent_models()
     record, today = read.model_dump(mode="json"), recorded_today(read)
-    with (
-        held_run(folder, record, may_change=MAY_CHANGE, read=today),
-        Journal(path, salvage=salvage) as journal,
-    ):
-        _say_what_was_repaired(journal)
-        exploration = _play(read, journal, folder / TASKS)
-    print_table(_HEADER, _rows(exploration.tallies))
+    exploration: Exploration | None = None
+    try:
+        with (
+            held_run(folder, record, may_change=read.may_change(), read=today),
+            Journal(path, salvage=salvage) as journal,
+            read.environment.pool() as pool,
+            Bars() as bars,
+            bars.line("episodes") as show,
+        ):
+            _say_what_was_repaired(journal)
+            exploration = _exploration(read, journal, pool, show)
+            _play(read, exploration, journal, pool, folder / TASKS)
+    except KeyboardInterrupt:
+        if path.is_file():
+            # One frame an episode, a line each; what is counted in memory may be one behind.
+            with path.open("rb") as frames:
+                warn(f"w2stree: {sum(1 for _ in frames):,} episodes are kept in {path}")
+        raise
+    except ExplorationFailure:
+        if exploration is not None:
+            print_summary(exploration, every_task=every_task)
+        raise
+    print_summary(exploration, every_task=every_task)
     if reason := exploration.spent():
-        print(f"stopped: {reason}; the same command with a larger one goes on")
-    print(f"journal: {path}")
-    return 0
+        say(f"stopped: {reason}; the same command with a larger one goes on")
+    say(f"journal: {path}")
+    return 0 if exploration.outcome().is_well else 1
 
 
-def _rows(tallies: Mapping[str, TaskTally]) -> list[tuple[str, ...]]:
-    """A row for each task and one for all. Unparsed are turns without an action, of all turns;
-    diversity is distinct action sequences / runs."""
-    rows = [_row(task_id, (tally,)) for task_id, tally in tallies.items()]
-    if len(tallies) > 1:
-        rows.append(_row("all", tuple(tallies.values())))
-    return rows
+def _exploration(
+    config: ExplorationConfig,
+    journal: Journal,
+    pool: EnvironmentPool,
+    show: Callable[[int, int, str], None],
+) -> Exploration:
+    from w2stree.rollouts.exploration import Exploration
 
-
-def _row(name: str, tallies: Sequence[TaskTally]) -> tuple[str, ...]:
-    num_finished = sum(tally.num_finished for tally in tallies)
-    runs = max(1, num_finished)
-    return (
-        name,
-        f"{sum(tally.num_success for tally in tallies)}/{num_finished}",
-        f"{sum(tally.return_sum for tally in tallies) / runs:.2f}" if num_finished else "-",
-        f"{sum(tally.num_errors for tally in tallies)}",
-        f"{sum(tally.num_truncated for tally in tallies)}",
-        f"{sum(tally.num_unparsed for tally in tallies)}/{sum(t.num_turns for t in tallies)}",
-        f"{sum(tally.num_tokens for tally in tallies):,}",
-        f"{sum(tally.num_distinct for tally in tallies) / runs:.2f}" if num_finished else "-",
+    return Exploration(
+        journal,
+        pool,
+        config.policy.policy,
+        instruction=config.instruction,
+        budget=config.budget,
+        max_attempts=config.max_attempts,
+        success_threshold=config.success_threshold,
+        progress=lambda state: show(state.num_settled, state.num_planned, describe(state)),
     )
 
 
-def _play(config: ExplorationConfig, journal: Journal, tasks_file: Path) -> Exploration:
+def _play(
+    config: ExplorationConfig,
+    exploration: Exploration,
+    journal: Journal,
+    pool: EnvironmentPool,
+    tasks_file: Path,
+) -> None:
     """The plan from the roots, then, where there is one, the plan from the tree's nodes."""
     from w2stree.experiment.listed_actions import refuse_unlisted
     from w2stree.rollouts.branching import plan_branches
-    from w2stree.rollouts.exploration import Exploration, plan_episodes
+    from w2stree.rollouts.exploration import plan_episodes
 
     samplings = config.samplings
-    with config.environment.pool() as pool, Bars() as bars, bars.line("episodes") as show:
-        is_begun = next(journal.episodes(), None) is not None
-        task_ids = _tasks(config, pool, tasks_file, is_begun=is_begun)
-        if config.policy.chooser and task_ids:
-            refuse_unlisted(config.environment, pool, task_ids[0])
-        exploration = Exploration(
-            journal,
-            pool,
-            config.policy.policy,
-            instruction=config.instruction,
-            budget=config.budget,
-            max_attempts=config.max_attempts,
-            success_threshold=config.success_threshold,
-            progress=lambda state: show(state.num_settled, state.num_planned, describe(state)),
+    is_begun = next(journal.episodes(), None) is not None
+    task_ids = _tasks(config, pool, tasks_file, is_begun=is_begun)
+    if config.policy.chooser and task_ids:
+        refuse_unlisted(config.environment, pool, task_ids[0])
+    plans = plan_episodes(task_ids, samplings, seed=config.seed)
+    exploration.plan(plans)
+    for line in exploration.outcome().given_up():
+        warn(f"w2stree: {line}")
+    warnings.simplefilter("ignore", SamplesUnfinished)  # the summary says it
+    is_complete = exploration.play(plans)
+    if is_complete and config.branching:
+        from_roots = [t for t in journal.episodes() if not t.origin.prefix_length]
+        branches = plan_branches(
+            [t for t in from_roots if t.origin.sample_index in range(len(samplings))],
+            samplings,
+            episodes_per_task=config.branching.episodes_per_task,
+            criterion=config.branching.criterion,
+            seed=config.seed,
+            merging=config.merge,
         )
-        is_complete = exploration.play(plan_episodes(task_ids, samplings, seed=config.seed))
-        if is_complete and config.branching:
-            from_roots = [t for t in journal.episodes() if not t.origin.prefix_length]
-            branches = plan_branches(
-                [t for t in from_roots if t.origin.sample_index in range(len(samplings))],
-                samplings,
-                episodes_per_task=config.branching.episodes_per_task,
-                criterion=config.branching.criterion,
-                seed=config.seed,
-                merging=config.merge,
-            )
-            exploration.play(branches)
-    return exploration
+        exploration.play(branches)
 
 
 def _tasks(
@@ -164,28 +182,26 @@ def _tasks(
     chosen = choice.take("tasks", tasks.split, tasks.count)
     write_json(file, asdict(chosen))
     if chosen.num_repeated:
-        print(
-            f"w2stree: passed over {chosen.num_repeated} tasks that open as another one does",
-            file=sys.stderr,
-        )
+        what = "passed over" if tasks.distinct else "took"
+        warn(f"w2stree: {what} {chosen.num_repeated} tasks that open as another one does")
     return chosen.task_ids
 
 
 def describe(progress: Progress) -> str:
     """success 0.31  1 errors  3 turns without action  12.4/s  0:00:01 left  twc/train/6: 2/5
 
-    Success is over all tasks so far, and of the last episode's task. Turns without an action are
-    told of where there are any.
+    Success is over all tasks so far ("-" before any run is finished), and of the last episode's
+    task. Turns without an action are told of where there are any.
     """
     tallies = progress.tallies.values()
-    num_finished = max(1, sum(tally.num_finished for tally in tallies))
-    success = sum(tally.num_success for tally in tallies) / num_finished
+    num_finished = sum(tally.num_finished for tally in tallies)
+    num_success = sum(tally.num_success for tally in tallies)
     num_unparsed = sum(tally.num_unparsed for tally in tallies)
     task_id = progress.trajectory.task_id
     tally = progress.tallies[task_id]
     return "  ".join(
         [
-            f"success {success:.2f}",
+            f"success {num_success / num_finished:.2f}" if num_finished else "success -",
             f"{progress.num_errors} errors",
             *([f"{num_unparsed} turns without action"] if num_unparsed else []),
             f"{progress.episodes_per_s:.1f}/s",
@@ -197,14 +213,16 @@ def describe(progress: Progress) -> str:
 
 def _say_what_was_repaired(journal: Journal) -> None:
     if journal.num_torn_bytes:
-        print(
+        warn(
             f"w2stree: {journal.path}: cut off a torn last frame of {journal.num_torn_bytes} "
-            "bytes; it was never acknowledged",
-            file=sys.stderr,
+            "bytes; it was never acknowledged"
         )
     if journal.num_damaged:
-        print(
+        warn(
             f"w2stree: {journal.path}: went on without {journal.num_damaged} damaged places; the "
-            f"original is beside it as {journal.path.name}.damaged",
-            file=sys.stderr,
+            f"original is beside it as {journal.path.name}.damaged"
         )
+    for place in journal.damage[:_SHOWN_PLACES]:
+        warn(f"w2stree: byte {place.offset}: {place.reason or 'no frame'} ({place.size} bytes)")
+    if (more := journal.num_damaged - _SHOWN_PLACES) > 0:
+        warn(f"w2stree: and {more} more places")

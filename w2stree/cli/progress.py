@@ -22,6 +22,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Column, Table
 from rich.text import Text
 
+from w2stree.cli.say import say, warn
+from w2stree.shorten import visible
+
 T = TypeVar("T")
 
 _LOG_S = 10.0
@@ -85,10 +88,10 @@ class Bars:
         if live is None:
             yield functools.partial(self._log, what)
             return
-        task = live.add_task(what, total=None, words="")
+        task = live.add_task(visible(what), total=None, words="")
         try:
             yield lambda done, total, words: live.update(
-                task, completed=done, total=total, words=words
+                task, completed=done, total=total, words=visible(words)
             )
         finally:
             live.remove_task(task)
@@ -96,7 +99,7 @@ class Bars:
     def _log(self, what: str, done: int, total: int, words: str) -> None:
         if done == total or self._clock() >= self._next_line:
             self._next_line = self._clock() + _LOG_S
-            print(f"{done}/{total} {what}  {words}", file=sys.stderr, flush=True)
+            warn(visible(f"{done}/{total} {what}  {words}"))
 
 
 def _live() -> Progress:
@@ -107,8 +110,10 @@ def _live() -> Progress:
         TextColumn(
             "{task.fields[words]}",
             markup=False,
-            table_column=Column(no_wrap=True, overflow="ellipsis"),
+            # It takes what room the bar leaves: a task's id may be wider than the terminal.
+            table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1),
         ),
+        expand=True,
         console=Console(stderr=True),
         transient=True,
         refresh_per_second=5,
@@ -128,7 +133,9 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for i, name in enumerate(header):
         table.add_column(Text(name), justify="right" if i else "left", no_wrap=True)
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(visible(cell)) for cell in row))
     console = Console(width=_UNLIMITED)
     console.width = console.measure(table).maximum
-    console.print(table)
+    with console.capture() as drawn:
+        console.print(table)
+    say(drawn.get().removesuffix("\n"), raw=True)

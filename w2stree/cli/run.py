@@ -11,6 +11,7 @@ from w2stree.cli.before_models import before_models
 from w2stree.cli.extra import needs
 from w2stree.cli.parameters import Overrides, RunDir
 from w2stree.cli.progress import Bars
+from w2stree.cli.say import say, warn
 
 
 def run(
@@ -28,25 +29,39 @@ def run(
         typer.Option(metavar="STAGE", help="redo a finished stage; may be given again"),
     ] = None,
 ) -> int:
-    """Run an experiment, stage by stage, to its report."""
+    """Run an experiment, stage by stage, to its report.
+
+    The same command goes on with a run that was interrupted. The exit status is 1 where samples
+    of the exploration ended in errors alone.
+    """
     before_models()
     with needs("all"):
         from w2stree.experiment.config import load_config
 
         read = load_config(config, override or ())  # before torch is there: mistakes show at once
         from w2stree.experiment.pipeline import run_experiment
-    with Bars() as bars:
-        report = run_experiment(
-            read,
-            run_dir or Path("runs") / read.name,
-            force=force or (),
-            announce=_announce,
-            bar=bars,
+    from w2stree.experiment.manifest import read_manifest
+
+    folder = run_dir or Path("runs") / read.name
+    try:
+        with Bars() as bars:
+            report = run_experiment(read, folder, force=force or (), announce=_announce, bar=bars)
+    except KeyboardInterrupt:
+        warn(
+            f"w2stree: finished stages are kept in {folder}, and of an exploration every episode "
+            "that had ended"
         )
-    print((report / "report.md").read_text(encoding="utf-8"))
-    print(f"report: {report / 'report.html'}")
-    return 0
+        raise
+    say((report / "report.md").read_text(encoding="utf-8"))
+    say(f"report: {report / 'report.html'}")
+    explored = read_manifest(folder / "explore", "explore") or {}
+    if num_failed := explored.get("metrics", {}).get("num_failed", 0):
+        warn(
+            f"w2stree: {num_failed} samples of the exploration ended in errors alone; --force "
+            "explore plays all of it again"
+        )
+    return 1 if num_failed else 0
 
 
 def _announce(stage: str, what: str) -> None:
-    print(f"{stage:<24} {what}", flush=True)
+    say(f"{stage:<24} {what}")

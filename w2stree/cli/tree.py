@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from w2stree.cli.parameters import number_in_0_1
+from w2stree.cli.say import say
 from w2stree.errors import InvalidInput
 
 
@@ -44,12 +45,18 @@ def tree(
     guard: Annotated[
         bool, typer.Option(help="keep similar texts apart whose numbers or opposites differ")
     ] = True,
+    raw: Annotated[
+        bool,
+        typer.Option("--raw", help="texts whole and as they are, terminal codes too"),
+    ] = False,
 ) -> int:
     """Summarise trajectories as a forest, or draw one tree.
 
     Files of a directory that are not read are named on standard error, and so are trajectories
     that were read twice. Equal observations are merged; --min-similarity and --normalize merge
-    more. A saved forest keeps the rule it was built by: another one is refused.
+    more. A saved forest keeps the rule it was built by: another one is refused. Texts are
+    shortened, and what a terminal would obey is shown: --raw prints them as they are, and is for
+    a file or a pager.
     """
     from w2stree.forest.build import build_forest, open_forest
     from w2stree.forest.file import is_forest_file
@@ -63,6 +70,8 @@ def tree(
         )
     if min_similarity is None and (embed is not None or not guard):
         raise InvalidInput("--embed and --no-guard are of similar texts: give --min-similarity")
+    if raw and task is None:
+        raise InvalidInput("--raw is of one task's texts: give --task")
     rule = Merging(
         min_similarity=min_similarity,
         embed=None if min_similarity is None else embed or "all-MiniLM-L6-v2",
@@ -79,9 +88,9 @@ def tree(
     else:
         forest = build_forest(read_trajectories(trajectories, recursive=recursive), merging=rule)
     if task is None:
-        print(forest.summary())
+        say(forest.summary())
     elif task in forest.task_ids:
-        print(forest[task])
+        say(forest[task].drawn(raw=raw), raw=raw)
     else:
         raise InvalidInput(f"no task {task!r}; the first are {forest.task_ids[:3]}")
     return 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
@@ -13,8 +12,9 @@ import typer
 from w2stree.cli.extra import needs
 from w2stree.cli.parameters import whole_number
 from w2stree.cli.progress import Bars
+from w2stree.cli.say import say, warn
 from w2stree.errors import InvalidInput
-from w2stree.shorten import quoted, where_they_part
+from w2stree.shorten import quoted, visible, where_they_part
 from w2stree.trajectories.trajectory import Trajectory
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def verify(
         from w2stree.rollouts.verification import verify as replay
     recorded = read_run(run, trust=trust)
     for file in recorded.skipped:
-        print(f"not replayed (games with settings of their own): {file}", file=sys.stderr)
+        warn(f"not replayed (games with settings of their own): {file}")
     played = [t for t in recorded.trajectories if t.status != "error"]
     num_errors = len(recorded.trajectories) - len(played)
     played = _sample(played, sample, seed)
@@ -69,9 +69,9 @@ def verify(
             differing += bool(differences)
             for difference in differences[: _SHOWN_DIFFERENCES - shown]:
                 shown += 1
-                print(_describe(difference))
+                say(_describe(difference))
     num_steps = sum(len(t.steps) for t in played)
-    print(
+    say(
         f"{len(played)} trajectories of {num_steps} steps replayed; {differing} differ; "
         f"{num_errors} error rows skipped"
     )
@@ -82,7 +82,7 @@ def _describe(difference: Difference) -> str:
     recorded, replayed = difference.recorded, difference.replayed
     start = where_they_part(recorded, replayed)
     return (
-        f"{difference.task_id}, sample {difference.sample_index}, step {difference.step}: "
+        f"{visible(difference.task_id)}, sample {difference.sample_index}, step {difference.step}: "
         f"{difference.what} differs{f' from character {start} on' if start else ''}\n"
         f"  recorded {quoted(recorded[start:], _SHOWN_COLUMNS)}\n"
         f"  replayed {quoted(replayed[start:], _SHOWN_COLUMNS)}"

@@ -36,7 +36,6 @@ class Kind:
     extra: str
     needs: str = ""
     needs_java: bool = False
-    has_expert: bool = True
     checks: tuple[Options, ...] = ()
     least_score: float = 1.0
 
@@ -107,7 +106,6 @@ KINDS = (
         module="gymnasium",
         extra="gymnasium",
         needs="an environment of yours",
-        has_expert=False,
     ),
 )
 

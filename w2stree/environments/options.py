@@ -39,6 +39,8 @@ class Options:
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
+    may_change: ClassVar[tuple[str, ...]] = ("num_processes", "limits")
+    """Keys that no answer depends on: a resumed run may set them anew."""
 
     name: str
     num_processes: int = 4
@@ -106,6 +108,11 @@ class Options:
     @property
     def lists_actions(self) -> bool:
         """Whether it says which actions can be taken: what random play chooses from."""
+        return True
+
+    @property
+    def has_expert(self) -> bool:
+        """Whether it can demonstrate its tasks."""
         return True
 
     @property
@@ -262,7 +269,8 @@ class GymnasiumOptions(Options):
 
     `options` are its arguments; `score_range` the worst and best sum of rewards; `action_names`
     the names of a Discrete space's actions; `list_actions`: false says that the environment lists
-    none, and is taken at its word; `multi_line`: an action may have several lines.
+    none, and is taken at its word; `multi_line`: an action may have several lines; `expert`:
+    `module:callable` that solves a task (`GymnasiumEnvironment`).
     """
 
     name: Literal["gymnasium"] = "gymnasium"
@@ -272,6 +280,7 @@ class GymnasiumOptions(Options):
     action_names: tuple[str, ...] = ()
     list_actions: bool = True
     multi_line: bool = False
+    expert: str | None = None
     max_steps: int = 50
 
     def factory(self) -> Callable[[], Environment]:
@@ -283,14 +292,17 @@ class GymnasiumOptions(Options):
             score_range=self.score_range,
             action_names=self.action_names,
             multi_line=self.multi_line,
+            expert=self.expert,
         )
 
     @property
     def code(self) -> str:
         options = shorten(repr(self.options), _SHOWN_COLUMNS)
+        made = quoted(self.make, _SHOWN_COLUMNS)
+        solved = "" if self.expert is None else f", expert: {quoted(self.expert, _SHOWN_COLUMNS)}"
         return (
-            f"make: {quoted(self.make, _SHOWN_COLUMNS)}, imported (from the working directory "
-            f"too) and called with options {options}"
+            f"make: {made}{solved}, imported (from the working directory too) and called with "
+            f"options {options}"
         )
 
     @property
@@ -308,6 +320,10 @@ class GymnasiumOptions(Options):
     @property
     def lists_actions(self) -> bool:
         return self.list_actions
+
+    @property
+    def has_expert(self) -> bool:
+        return self.expert is not None
 
     def _own(self) -> list[str]:
         given = ", ".join(f"{name} {value}" for name, value in self.options.items())

@@ -102,12 +102,13 @@ def _check_decoding(config: Config) -> None:
 
 
 def _check_demonstrations(context: Context) -> None:
-    kind = kind_of(context.config.environment)
-    if context.demonstrated() is None and not kind.has_expert:
+    environment = context.config.environment
+    if context.demonstrated() is None and not environment.has_expert:
         raise InvalidInput(
-            f"environment: {kind.name} has no expert to demonstrate tasks: set "
-            "tasks.demonstrations_from to a file of successful trajectories, or explore without "
-            "demonstrations (`w2stree explore`)"
+            f"environment: {environment.title} has no expert to demonstrate tasks: set "
+            "environment.expert to a module:callable that returns a task's actions "
+            "(docs/environments.md), or tasks.demonstrations_from to a file of successful "
+            "trajectories, or explore without demonstrations (`w2stree explore`)"
         )
 
 

@@ -24,6 +24,6 @@ def refuse_unlisted(environment: Options, pool: EnvironmentPool, task_id: str) -
     if not info["admissible_actions"]:
         raise InvalidInput(
             f"environment: {environment.title} lists no actions at the start of {task_id}, which "
-            "random play and admissible decoding choose from: set environment.list_actions: "
+            "random play, noise and admissible decoding choose from: set environment.list_actions: "
             "false (turns are then decoded freely), or have the environment list them"
         )

@@ -6,14 +6,19 @@ which pydantic checks as it checks a `Section`: there is no second class to copy
 
 from __future__ import annotations
 
+import os.path
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Positive = Annotated[int, Field(gt=0, strict=True)]  # strict: `true` is no 1
 Whole = Annotated[int, Field(ge=0, strict=True)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+UserPath = Annotated[Path, AfterValidator(lambda path: Path(os.path.expanduser(path)))]  # noqa: PTH111
+"""A path, `~` in front of it the home directory: no shell has seen a configuration file."""
+NameOrFile = Annotated[str, AfterValidator(os.path.expanduser)]
 
 
 class Section(BaseModel):

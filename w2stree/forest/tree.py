@@ -64,16 +64,24 @@ class Tree:
         return f"Tree({self.task_id!r}, {count} trajectories, {self.num_nodes} nodes)"
 
     def __str__(self) -> str:
+        """As `drawn()`."""
+        return self.drawn()
+
+    def drawn(self, *, raw: bool = False) -> str:
         """One line for each run of steps without a branch or an ending:
 
         |- take key > open door  [n=4 r=0.60 *]  A dark hall with a chest and a …
+
+        Texts are shortened, and what a terminal obeys or does not show is written as escapes
+        (`shorten`); `raw`: texts are whole and as they are, line breaks and terminal codes too.
         """
-        lines = [f"{shorten(self.task_id, _OBSERVATION_WIDTH)}  [{self._label(self.root)}]"]
+        task = self.task_id if raw else shorten(self.task_id, _OBSERVATION_WIDTH)
+        lines = [f"{task}  [{self._label(self.root)}]"]
         pending = [("", child, last) for child, last in self._branches(self.root)]
         while pending:
             indent, node, is_last = pending.pop()
             chain = self._chain(node)
-            lines.append(f"{indent}{'`- ' if is_last else '|- '}{self._line(chain)}")
+            lines.append(f"{indent}{'`- ' if is_last else '|- '}{self._line(chain, raw=raw)}")
             indent += "   " if is_last else "|  "
             pending += [(indent, child, last) for child, last in self._branches(chain[-1])]
         return "\n".join([*lines, f"({_LEGEND})"])
@@ -90,16 +98,17 @@ class Tree:
             chain.append(chain[-1] + 1)
         return chain
 
-    def _line(self, chain: list[int]) -> str:
-        actions = [
-            shorten(self.forest.actions[self.forest.action_id[n]], _ACTION_WIDTH) or _NO_ACTION
-            for n in chain
-        ]
-        if len(actions) > 4:
-            actions[2:-1] = [f"({len(actions) - 3} steps)"]
-        observation = self.forest.observations[self.forest.observation_id[chain[-1]]]
-        end = shorten(observation, _OBSERVATION_WIDTH)
-        return f"{' > '.join(actions)}  [{self._label(chain[-1])}]  {end}".rstrip()
+    def _line(self, chain: list[int], *, raw: bool) -> str:
+        actions = [self.forest.actions[self.forest.action_id[n]] for n in chain]
+        end = self.forest.observations[self.forest.observation_id[chain[-1]]]
+        if not raw:
+            actions = [shorten(action, _ACTION_WIDTH) for action in actions]
+            end = shorten(end, _OBSERVATION_WIDTH)
+            if len(actions) > 4:
+                actions[2:-1] = [f"({len(actions) - 3} steps)"]
+        actions = [action or _NO_ACTION for action in actions]
+        line = f"{' > '.join(actions)}  [{self._label(chain[-1])}]  {end}"
+        return line if raw else line.rstrip()
 
     def _label(self, node: int) -> str:
         forest = self.forest

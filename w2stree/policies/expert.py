@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from w2stree.environments.protocol import ExpertTurn
 from w2stree.errors import InvalidInput, ModelFailure
 from w2stree.policies.protocol import Episode
-from w2stree.policies.random import random_turn
+from w2stree.policies.random import Listing, random_turn
 from w2stree.shorten import quoted
 from w2stree.turns.react import render_turn
 from w2stree.turns.turn import AgentTurn
@@ -22,6 +22,7 @@ class ExpertPolicy:
     A random action does not move the place in the solution, unless it happens to be the next
     one; when the solution is used up, play is random. So noise makes detours, and failures
     where a detour cannot be undone: trees with branches for the price of the environment alone.
+    Noise without actions to choose from is an error, as in `RandomPolicy`.
     """
 
     tokenizer: str | None = None
@@ -32,8 +33,12 @@ class ExpertPolicy:
             raise InvalidInput(f"noise is {noise}; give a probability")
         self.name = f"expert(noise={noise:g})"
         self._noise = noise
+        self._listing = Listing(self.name)
 
     def act(self, episodes: Sequence[Episode]) -> list[AgentTurn | ModelFailure]:
+        """Raises as `RandomPolicy.act` does, where there is noise."""
+        if self._noise:
+            self._listing.require(episodes)
         return [self._turn(episode) for episode in episodes]
 
     def forget(self, key: int) -> None:
@@ -43,7 +48,12 @@ class ExpertPolicy:
         expert = _next_expert_turn(episode)
         # Drawn every turn, so that where the solution ends does not shift what follows.
         is_noise = episode.rng.random() < self._noise
-        if expert is None or (is_noise and episode.admissible_actions):
+        if expert is None and not episode.admissible_actions:
+            return ModelFailure(
+                "the expert's solution is used up before the episode's end, and the environment "
+                "lists no actions to go on with at random"
+            )
+        if expert is None or is_noise:
             return random_turn(episode)
         turn = AgentTurn(render_turn(expert.thought, expert.action))
         if episode.action(turn) != expert.action:

@@ -11,55 +11,63 @@ server that caches prefixes reads it once.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import functools
 import math
-import os
-import re
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import asdict, replace
-from typing import Any, TypeVar
+from dataclasses import replace
+from typing import Any
 
-from w2stree.errors import ContextExceeded, InvalidInput, MissingDependency, ModelFailure
+from w2stree.errors import ContextExceeded, Error, InvalidInput, ModelFailure
 from w2stree.policies.protocol import Episode
 from w2stree.policies.question import eos_ids_in, hear, question
-from w2stree.shorten import quoted
-from w2stree.trajectories.tool_call import ToolCall
-from w2stree.trajectories.trajectory import Step, refuse_wordless
+from w2stree.policies.served.dialect import EXTRAS, Dialect
+from w2stree.policies.served.key import read_key
+from w2stree.policies.served.messages import messages_of
+from w2stree.policies.served.refusal import Refusal, Refused
+from w2stree.policies.served.reply import Completion, completion_in, turn_in
+from w2stree.policies.served.server import ModelServer
 from w2stree.turns.chat import ChatFormat
 from w2stree.turns.decoding import Decoding
 from w2stree.turns.grammar import TurnGrammar
 from w2stree.turns.turn import AgentTurn
 
-T = TypeVar("T")
-
 _MAX_SEED = 2**31
-_OF_VLLM = ("stop_token_ids", "allowed_token_ids")
-"""Settings that the OpenAI protocol does not have."""
-
-_TOO_LONG = re.compile(
-    r"context[ _](length|size|window)|maximum model length|max_model_len|`inputs` tokens",
-    re.IGNORECASE,
-)
-"""How servers (OpenAI, vLLM, SGLang, llama.cpp, TGI) say that a request exceeds the model."""
+_REPLY_BYTES, _BYTES_PER_TOKEN = 4 << 20, 1 << 10
+"""More than any reply has: words, id and log-probability of each token, the prompt's ids."""
+_SET_BY = {
+    "temperature": "samplings",
+    "top_p": "samplings",
+    "max_tokens": "decoding.max_new_tokens",
+    "max_completion_tokens": "decoding.max_new_tokens",
+}
+"""The key of a configuration that sets a parameter of the samples."""
+_OF_VLLM = ("allowed_token_ids", "stop_token_ids", "return_token_ids")
+"""Parameters that the OpenAI protocol does not have, and token ids need."""
 
 
 class OpenAIPolicy:
     """One model of one server: its name there is that of a base model or of a LoRA adapter.
 
-    Answers 429, 5xx, time-outs, lost connections and malformed replies are tried again
-    `max_retries` times, with a growing wait or the one the server asks for (Retry-After); then
-    the turn raises `ModelFailure`; where the server says that a history and its turn exceed the
-    model, `ContextExceeded`. A refused key or an unknown model raises `InvalidInput`.
+    `timeout_s` bounds one whole attempt, from connecting to the last byte. Attempts that are lost,
+    late, busy (429, 5xx) or malformed are repeated up to `max_retries` times (`ModelServer`); then
+    the turn raises `ModelFailure`, `ServerUnreachable` where no connection could be made. Where
+    the server says that a history and its turn exceed the model it is `ContextExceeded`.
+    `InvalidInput` is what no retry mends: a refused key, an unknown model, no quota left, a server
+    that sends us to another one, or one that does not take the sampling asked for.
+    What a server refuses and no sampling depends on (`seed`, log-probabilities, token ids) is not
+    asked for again, and `max_tokens` is then called `max_completion_tokens`.
+
     A reply cut off at `max_new_tokens` is a turn, and says that it was (`AgentTurn.is_cut`), be it
     empty because the model spent them on thinking that the server keeps to itself. Tools are not
     asked for; a reply that calls some is a turn of these calls.
 
-    Token ids and log-probabilities are asked for and kept where the server gives them. Only
+    Token ids and log-probabilities are asked for and kept where the server gives them; where it
+    does not, how many tokens it says there were (`AgentTurn.num_tokens`). Only
     with a `tokenizer` (the model's own, as transformers loads it) do trajectories name the
     tokenizer their ids are of, and only so can `decoding.actions` be "admissible" (`InvalidInput`
     otherwise): a choice is made token by token, among the ids that vLLM is told to allow.
+
+    Raises `InvalidInput` for a `base_url` with a key or password in it, or none, and for an
+    `api_key_env` that names no variable (`checked_address`, `read_key`).
     """
 
     needs_expert = False
@@ -75,15 +83,15 @@ class OpenAIPolicy:
         timeout_s: float = 120.0,
         max_retries: int = 5,
     ) -> None:
-        try:
-            import openai
-        except ImportError:
-            raise MissingDependency(
-                "openai is not installed: pip install 'w2stree[openai]'"
-            ) from None
-        self._openai = openai
-        self._model, self._base_url = model, base_url
-        self._key_env, self._key = api_key_env, _key(api_key_env)
+        self._model, self._key_env = model, api_key_env
+        self._server = ModelServer(
+            base_url,
+            key=read_key(api_key_env),
+            timeout_s=timeout_s,
+            max_retries=max_retries,
+            max_reply_bytes=_REPLY_BYTES + decoding.max_new_tokens * _BYTES_PER_TOKEN,
+        )
+        self._dialect = Dialect()
         if tokenizer is None and decoding.actions == "admissible":
             raise InvalidInput(
                 "admissible decoding through a server chooses token by token: give the served "
@@ -95,9 +103,7 @@ class OpenAIPolicy:
             self._chat = ChatFormat(tokenizer)
             own = eos_ids_in(tokenizer.name_or_path)
             self._grammar = TurnGrammar(self._chat, decoding, eos_ids=own)
-        self._timeout_s, self._max_retries = timeout_s, max_retries
-        self._wants_tokens = True
-        self._client: Any = None
+            self._read_completion = functools.partial(completion_in, num_ids=len(tokenizer))
         self.num_generated_tokens = 0
         self.name = f"openai(model={model})"
         self.tokenizer = None if self._chat is None else self._chat.fingerprint()
@@ -107,238 +113,112 @@ class OpenAIPolicy:
 
         Each request draws exactly one seed from the episode's generator.
         """
-        if self._chat is None or self._grammar is None:
-            settings = self._settings(episode)
-            return await self._retried(functools.partial(self._say, episode, settings))
-        turn = self._grammar.start(episode.admissible_actions)
-        history = self._chat.history_ids(episode.prompt, episode.steps)
+        try:
+            if self._chat is None or self._grammar is None:
+                return await self._say(episode)
+            return await self._choose(self._chat, self._grammar, episode)
+        except Refused as refused:
+            raise self._end(refused.refusal) from None
+
+    async def close(self) -> None:
+        await self._server.close()
+
+    async def _say(self, episode: Episode) -> AgentTurn:
+        """The reply to messages; with tokens where the server does not refuse to give them."""
+        settings = self._settings(episode)
+        try:
+            turn = await self._taken(settings)
+        except Refused as refused:
+            asked_extras = EXTRAS & self._dialect.form(settings).keys()
+            if not asked_extras or refused.refusal.status not in (400, 422) or _is_clear(refused):
+                raise
+            # It does not say what it refuses, and these few servers know.
+            turn = await self._taken({k: v for k, v in settings.items() if k not in EXTRAS})
+            self._dialect.leave_out_extras()
+        counted = turn.num_tokens or 0
+        self.num_generated_tokens += len(turn.token_ids) if turn.token_ids else counted
+        if turn.logprobs and settings["temperature"] == 0.0:  # certain, whatever the server says
+            return replace(turn, logprobs=(0.0,) * len(turn.logprobs))
+        return turn
+
+    async def _taken(self, settings: dict[str, Any]) -> AgentTurn:
+        """The turn, asked for as the server takes it."""
+        while True:
+            body = self._dialect.form(settings)
+            try:
+                return await self._server.ask("/chat/completions", body, turn_in)
+            except Refused as refused:
+                if refused.refusal.is_too_long or not self._dialect.learn(refused.refusal, body):
+                    raise
+
+    def _settings(self, episode: Episode) -> dict[str, Any]:
+        return {
+            "model": self._model,
+            "messages": messages_of(episode),
+            "temperature": episode.sampling.temperature,
+            "top_p": episode.sampling.top_p,
+            "max_tokens": self._decoding.max_new_tokens,
+            "seed": int(episode.rng.integers(_MAX_SEED)),
+            "logprobs": True,
+            "return_token_ids": True,
+        }
+
+    async def _choose(self, chat: ChatFormat, grammar: TurnGrammar, episode: Episode) -> AgentTurn:
+        """The turn in ids, part by part."""
+        turn = grammar.start(episode.admissible_actions)
+        history = chat.history_ids(episode.prompt, episode.steps)
         while not turn.is_done:
-            settings = question(self._grammar, turn, episode)
-            ask = functools.partial(self._complete, history + turn.ids, settings)
-            choice = await self._retried(ask)
+            said = await self._complete(history + turn.ids, question(grammar, turn, episode))
             hear(
                 turn,
-                choice.token_ids,
-                _scores(choice.token_ids, _of_tokens(choice)),
+                said.token_ids or (),
+                said.logprobs,
                 is_greedy=episode.sampling.temperature == 0.0,
-                has_stopped=getattr(choice, "finish_reason", None) == "stop",
-                engine=self._base_url,
+                has_stopped=said.has_stopped,
+                engine=self._server.base_url,
             )
         self.num_generated_tokens += len(turn.ids)
         has_all_scores = all(map(math.isfinite, turn.logprobs))
         return turn.said() if has_all_scores else replace(turn.said(), logprobs=None)
 
-    async def close(self) -> None:
-        if self._client is not None:
-            client, self._client = self._client, None
-            await client.close()
-
-    async def _retried(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """What `ask` returns, asked again where the reply is malformed."""
-        num_retries, wait_s = 0, 0.5
-        while True:
-            try:
-                with self._our_errors():
-                    return await ask()
-            except _MalformedReplyError as error:
-                if num_retries == self._max_retries:
-                    raise ModelFailure(f"{self._base_url}: {error}") from None
-            await asyncio.sleep(wait_s)
-            num_retries, wait_s = num_retries + 1, min(2 * wait_s, 8.0)
-
-    async def _complete(self, prompt: list[int], settings: dict[str, Any]) -> Any:
-        """The only choice of a reply to token ids, with its token ids."""
-        extra = {key: settings[key] for key in _OF_VLLM if key in settings}
-        reply = await self._connected().completions.create(
-            model=self._model,
-            prompt=prompt,
-            extra_body={**extra, "return_token_ids": True},
-            **{key: value for key, value in settings.items() if key not in extra},
-        )
-        choice = _only_choice(reply)
-        if getattr(choice, "token_ids", None) is None:
-            raise InvalidInput(
-                f"{self._base_url} returns no token ids; leave out `tokenizer` for this server"
+    async def _complete(self, prompt: list[int], settings: dict[str, Any]) -> Completion:
+        """What the server adds to token ids, in ids."""
+        body = {"model": self._model, "prompt": prompt, "return_token_ids": True, **settings}
+        said = await self._server.ask("/completions", body, self._read_completion)
+        if said.token_ids is None:
+            raise self._server.failure(
+                InvalidInput, "returns no token ids; leave out `tokenizer` for this server"
             )
-        return choice
+        return said
 
-    def _settings(self, episode: Episode) -> dict[str, Any]:
-        return {
-            "temperature": episode.sampling.temperature,
-            "top_p": episode.sampling.top_p,
-            "max_tokens": self._decoding.max_new_tokens,
-            "seed": int(episode.rng.integers(_MAX_SEED)),
-        }
+    def _end(self, refusal: Refusal) -> Exception:
+        """The error that a refusal is, which nothing we may change would mend."""
+        kind, what = self._meaning(refusal)
+        return self._server.failure(kind, f"{what}: {refusal.message} ({refusal.status})")
 
-    async def _say(self, episode: Episode, settings: dict[str, Any]) -> AgentTurn:
-        """The reply to messages; with tokens where the server does not refuse to give them."""
-        if self._wants_tokens:
-            with contextlib.suppress(
-                self._openai.BadRequestError, self._openai.UnprocessableEntityError
-            ):
-                turn = self._turn(await self._post(episode, settings, with_tokens=True))
-                is_greedy = settings["temperature"] == 0.0  # certain, whatever the server says
-                if turn.logprobs and is_greedy:
-                    turn = replace(turn, logprobs=(0.0,) * len(turn.logprobs))
-                return turn
-        reply = await self._post(episode, settings, with_tokens=False)
-        self._wants_tokens = False  # they were what it refused
-        return self._turn(reply)
-
-    @contextlib.contextmanager
-    def _our_errors(self) -> Iterator[None]:
-        """The client's errors, which come after its own retries, as the package's."""
-        openai = self._openai
-        try:
-            yield
-        except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
+    def _meaning(self, refusal: Refusal) -> tuple[type[Error], str]:
+        """What kind of error it is, and in which words the user can mend it."""
+        name, status, model = refusal.parameter, refusal.status, f"model {self._model!r}"
+        if refusal.is_too_long:
+            return ContextExceeded, "can read no further"
+        if refusal.is_unpaid:
+            return InvalidInput, "nothing is left to pay it with"
+        if self._chat is not None and (name in _OF_VLLM or status in (404, 405)):
+            lacks = f"no {name}" if name in _OF_VLLM else f"no {model}, or no completions"
+            mend = "leave out `tokenizer` for a server that is not vLLM"
+            return InvalidInput, f"has {lacks} of token ids; {mend}"
+        if name in _SET_BY:
+            mend = f"change {_SET_BY[name]}, or the model"
+            lost = "without it the samples would be others"
+            return InvalidInput, f"does not take this {name} of {model}, and {lost}; {mend}"
+        if status in (401, 403):
             source = f"${self._key_env}" if self._key_env else "no key: set api_key_env"
-            raise InvalidInput(f"{self._base_url} refuses us ({source}): {error}") from None
-        except openai.NotFoundError as error:
-            raise InvalidInput(f"{self._base_url} has no model {self._model!r}: {error}") from None
-        except openai.APIConnectionError as error:  # time-outs too
-            cause = f" ({error.__cause__})" if error.__cause__ else ""
-            raise ModelFailure(f"{self._base_url}: {error}{cause}") from None
-        except openai.APIResponseValidationError as error:
-            raise _MalformedReplyError(str(error)) from None
-        except openai.APIError as error:
-            kind = ContextExceeded if _TOO_LONG.search(str(error)) else ModelFailure
-            raise kind(f"{self._base_url}: {error}") from None
-        except ValueError as error:  # says it is JSON and is not
-            raise _MalformedReplyError(f"the reply is not JSON: {error}") from None
-
-    def _connected(self) -> Any:
-        """The client; made within the event loop that its connections are bound to."""
-        if self._client is None:
-            self._client = self._openai.AsyncOpenAI(
-                base_url=self._base_url,
-                api_key=self._key,
-                timeout=self._timeout_s,
-                max_retries=self._max_retries,
-                # A connection kept alive would take a response that a server or proxy sends
-                # twice for the next episode's.
-                default_headers={"Connection": "close"},
-            )
-        return self._client
-
-    async def _post(self, episode: Episode, settings: dict[str, Any], *, with_tokens: bool) -> Any:
-        tokens = {"logprobs": True, "extra_body": {"return_token_ids": True}} if with_tokens else {}
-        return await self._connected().chat.completions.create(
-            model=self._model,
-            messages=_messages(episode),
-            **tokens,
-            **settings,
-        )
-
-    def _turn(self, reply: Any) -> AgentTurn:
-        """What the reply says; raises `_MalformedReplyError` where it says nothing usable."""
-        choice = _only_choice(reply)
-        ids = getattr(choice, "token_ids", None)
-        message = getattr(choice, "message", None)
-        text = getattr(message, "content", None)
-        tool_calls = _tool_calls(message)
-        is_cut = getattr(choice, "finish_reason", None) == "length"
-        # With ids, the model did end its turn at once.
-        if not (text or ids or tool_calls or is_cut):
-            raise _MalformedReplyError("the reply's message is empty")
-        usage = getattr(reply, "usage", None)
-        counted = getattr(usage, "completion_tokens", None)
-        self.num_generated_tokens += len(ids) if ids else counted or 0
-        logprobs = getattr(choice, "logprobs", None)
-        given = [token.logprob for token in (logprobs and logprobs.content) or ()]
-        scores = _scores(ids or given, given)
-        fits = bool(scores) and all(map(math.isfinite, scores))
-        return AgentTurn(
-            text or "",
-            tuple(ids) if ids else None,
-            tuple(scores) if fits else None,
-            tool_calls,
-            is_cut=is_cut,
-        )
+            return InvalidInput, f"refuses us ({source})"
+        if status in (404, 405):
+            mend = "or base_url is not all of its address (most end in /v1)"
+            return InvalidInput, f"has no {model}, {mend}"
+        return ModelFailure, "refuses the request"
 
 
-class _MalformedReplyError(Exception):
-    """A reply that is no reply: worth asking again."""
-
-
-def _only_choice(reply: Any) -> Any:
-    choices = getattr(reply, "choices", None)
-    if not isinstance(choices, list) or not choices:
-        raise _MalformedReplyError(f"the reply has no choices: {quoted(str(reply), 200)}")
-    if len(choices) > 1:
-        raise _MalformedReplyError(f"the reply has {len(choices)} choices; one was asked for")
-    return choices[0]
-
-
-def _scores(ids: Sequence[Any], logprobs: Sequence[float | None] | None) -> list[float]:
-    """A log-probability for each id; NaN where the server gives none, or one that is no number."""
-    if not logprobs or len(logprobs) != len(ids):
-        return [math.nan] * len(ids)
-    return [math.nan if score is None else float(score) for score in logprobs]
-
-
-def _of_tokens(choice: Any) -> Any:
-    return getattr(getattr(choice, "logprobs", None), "token_logprobs", None)
-
-
-def _messages(episode: Episode) -> list[dict[str, Any]]:
-    refuse_wordless(episode.steps, "the history")
-    history: list[dict[str, Any]] = [asdict(message) for message in episode.prompt]
-    for step in episode.steps:
-        history += _exchange(step) if step.tool_calls else _said(step)
-    return history
-
-
-def _said(step: Step) -> list[dict[str, Any]]:
-    return [
-        {"role": "assistant", "content": step.response},
-        {"role": "user", "content": step.observation},
-    ]
-
-
-def _exchange(step: Step) -> list[dict[str, Any]]:
-    """Calls and their answers. Each call wants one; the environment answers all of a turn at once,
-    after the last."""
-    ids = [call.id or f"call_{i}" for i, call in enumerate(step.tool_calls)]
-    calls = [
-        {
-            "id": call_id,
-            "type": "function",
-            "function": {"name": call.name, "arguments": call.arguments},
-        }
-        for call_id, call in zip(ids, step.tool_calls, strict=True)
-    ]
-    contents = [""] * (len(ids) - 1) + [step.observation]
-    return [
-        {"role": "assistant", "content": step.response or None, "tool_calls": calls},
-        *(
-            {"role": "tool", "tool_call_id": call_id, "content": content}
-            for call_id, content in zip(ids, contents, strict=True)
-        ),
-    ]
-
-
-def _tool_calls(message: Any) -> tuple[ToolCall, ...]:
-    calls = []
-    for call in getattr(message, "tool_calls", None) or ():
-        function = getattr(call, "function", None)
-        try:
-            calls.append(
-                ToolCall(
-                    getattr(function, "name", ""),
-                    getattr(function, "arguments", None) or "{}",
-                    getattr(call, "id", None) or None,
-                )
-            )
-        except InvalidInput as error:
-            raise _MalformedReplyError(f"the reply calls a tool, but {error}") from None
-    return tuple(calls)
-
-
-def _key(api_key_env: str | None) -> str:
-    if api_key_env is None:
-        return "none"  # the client insists on one; $OPENAI_API_KEY is not for every server
-    key = os.environ.get(api_key_env)
-    if not key:
-        raise InvalidInput(f"the environment variable {api_key_env} is not set; it names the key")
-    return key
+def _is_clear(refused: Refused) -> bool:
+    return refused.refusal.parameter is not None or refused.refusal.is_too_long

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from w2stree.errors import InvalidInput, ModelFailure
+from w2stree.policies.pretrained import pretrained
 from w2stree.policies.protocol import Episode
 from w2stree.turns.grammar import Turn, TurnGrammar
 
@@ -83,5 +84,5 @@ def eos_ids_in(directory: str | Path) -> list[int]:
         return eos_ids(GenerationConfig.from_pretrained(directory, local_files_only=True))
     if not (Path(directory) / "config.json").is_file():
         return []
-    config = AutoConfig.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
+    config = pretrained(AutoConfig, directory)
     return eos_ids(GenerationConfig.from_model_config(config))

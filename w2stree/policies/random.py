@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from w2stree.errors import ModelFailure
+from w2stree.errors import InvalidInput, ModelFailure
 from w2stree.policies.protocol import Episode
 from w2stree.turns.react import render_turn
 from w2stree.turns.turn import AgentTurn
@@ -14,8 +14,8 @@ class RandomPolicy:
     """Plays at random among the admissible actions: reward-free play, and the floor of a table.
 
     `by_verb` draws the verb first (an action's first word), then the action: an environment
-    with forty things to examine and one to cook is then not all examining. The episode
-    fails (`ModelFailure`) if the engine lists no admissible actions.
+    with forty things to examine and one to cook is then not all examining. An episode
+    fails (`ModelFailure`) where the environment lists no admissible actions.
     """
 
     name = "random"
@@ -24,12 +24,31 @@ class RandomPolicy:
 
     def __init__(self, *, by_verb: bool = False) -> None:
         self._by_verb = by_verb
+        self._listing = Listing(self.name)
 
     def act(self, episodes: Sequence[Episode]) -> list[AgentTurn | ModelFailure]:
+        """Raises `InvalidInput` where no environment has ever listed an action."""
+        self._listing.require(episodes)
         return [random_turn(episode, by_verb=self._by_verb) for episode in episodes]
 
     def forget(self, key: int) -> None:
         pass
+
+
+class Listing:
+    """Whether the environments list their actions; known once one of them does."""
+
+    def __init__(self, policy: str) -> None:
+        self._policy, self._is_seen = policy, False
+
+    def require(self, episodes: Sequence[Episode]) -> None:
+        """Raises `InvalidInput` where none does, now or before: every episode would fail."""
+        self._is_seen = self._is_seen or any(e.admissible_actions for e in episodes)
+        if episodes and not self._is_seen:
+            raise InvalidInput(
+                f"{self._policy} chooses among the actions that the environment lists, and it "
+                "lists none: have it list them (ScienceWorld: list_actions), or use another policy"
+            )
 
 
 def random_turn(episode: Episode, *, by_verb: bool = False) -> AgentTurn | ModelFailure:
@@ -38,7 +57,11 @@ def random_turn(episode: Episode, *, by_verb: bool = False) -> AgentTurn | Model
     if not actions:
         return ModelFailure("the environment lists no admissible actions to choose from")
     if by_verb:
-        verbs = sorted({action.split()[0] for action in actions})
+        verbs = sorted({_verb(action) for action in actions})
         verb = verbs[int(episode.rng.integers(len(verbs)))]
-        actions = [action for action in actions if action.split()[0] == verb]
+        actions = [action for action in actions if _verb(action) == verb]
     return AgentTurn(render_turn("", actions[int(episode.rng.integers(len(actions)))]))
+
+
+def _verb(action: str) -> str:
+    return (action.split() or [""])[0]

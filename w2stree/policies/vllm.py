@@ -62,6 +62,7 @@ class VllmPolicy:
             enable_prefix_caching=True,
             logprobs_mode="processed_logprobs",
             generation_config="vllm",
+            trust_remote_code=False,
             **(on_cpu if current_platform.is_cpu() else {}),
         )
         self._max_length = int(self._engine.llm_engine.model_config.max_model_len)

@@ -13,6 +13,7 @@ from w2stree.report.charts import Bar, difference_chart, reward_chart
 from w2stree.report.templates import packaged, render
 from w2stree.report.text import Panel, Report
 from w2stree.report.tree_drawing import draw_legend
+from w2stree.shorten import visible
 from w2stree.trajectories.replacing import replacing
 
 
@@ -24,6 +25,8 @@ def write_report(folder: Path, report: Report) -> None:
     """
     page = html_page(report)
     record = json.dumps(json_record(report), indent=2, ensure_ascii=False, allow_nan=False)
+    # UTF-8 has no half of a surrogate pair; JSON's escape for one is the one that Python writes.
+    record = record.encode("utf-8", "backslashreplace").decode("utf-8")
     for name, content in (
         ("report.json", f"{record}\n"),
         ("report.md", markdown(report)),
@@ -80,10 +83,10 @@ def _charts(report: Report, panel: Panel) -> tuple[str, str]:
 
     def bar(row: MethodResult, estimate: Estimate) -> Bar:
         method = report.methods[row.method]
-        return Bar(method.label, estimate.mean, estimate.ci95, method.is_tested)
+        return Bar(visible(method.label), estimate.mean, estimate.ci95, method.is_tested)
 
     weak = report.weak
     rewards = [bar(row, Estimate(row.avg_reward, row.ci95)) for row in panel.rows]
     differences = [bar(row, row.differences[weak]) for row in panel.rows if row.method != weak]
-    name = "" if len(report.panels) == 1 else panel.name
+    name = "" if len(report.panels) == 1 else visible(panel.name)
     return reward_chart(rewards, of=name), difference_chart(differences, to=weak, of=name)

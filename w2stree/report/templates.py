@@ -2,7 +2,7 @@
 
 A template holds the words and tags; `text.py` and `caveats.py` have the sentences and numbers.
 Whatever a template prints is escaped unless it says `safe`: in HTML by jinja2, in Markdown by
-`plain`. Values are never read as templates.
+`plain`, and what a reader would not see (`visible`) in both. Values are never read as templates.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 
 from w2stree.errors import MissingDependency
 from w2stree.report import text
+from w2stree.shorten import visible
 
 
 def require_jinja2() -> Any:
@@ -37,7 +38,7 @@ def render(name: str, **values: Any) -> str:
         # As the style sheet is read: works in a wheel and in an editable install.
         loader=jinja2.FunctionLoader(packaged),
         autoescape=is_html,
-        finalize=None if is_html else plain,
+        finalize=shown if is_html else plain,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -52,9 +53,15 @@ def packaged(name: str) -> str:
     return resources.files("w2stree.report").joinpath(name).read_text(encoding="utf-8")
 
 
+def shown(value: object) -> object:
+    """For HTML, which escapes it afterwards: nothing in it turns the page's text around."""
+    is_ours = hasattr(value, "__html__")  # what a template calls safe
+    return visible(value, keep_lines=True) if isinstance(value, str) and not is_ours else value
+
+
 def plain(value: object) -> str:
-    """On one line, and no HTML where Markdown would let it through."""
-    return " ".join(str(value).split()).replace("&", "&amp;").replace("<", "&lt;")
+    """On one line, all of it to be seen, and no HTML where Markdown would let it through."""
+    return visible(" ".join(str(value).split())).replace("&", "&amp;").replace("<", "&lt;")
 
 
 def cell(value: str) -> str:

@@ -30,6 +30,7 @@ from w2stree.report.tree_layout import (
     lay_out,
     runs_text,
 )
+from w2stree.shorten import visible
 
 # Cividis: made to look alike with and without colour-blindness (Nuñez et al., PLoS ONE 2018).
 _SCALE = ((0, 34, 78), (66, 78, 108), (124, 123, 120), (187, 175, 113), (254, 232, 56))
@@ -76,7 +77,7 @@ def draw_tree(tree: Tree, best_end_node: int | None = None) -> str:
             labels.append(_draw_labels(drawn, child, is_best))
     edges.sort(key=lambda edge: edge[0])  # the bold path on top of what it shares a corner with
     width, height = f"{layout.width:.0f}", f"{layout.height:.0f}"
-    name = f"Tree of task {tree.task_id}: {tree!r}"
+    name = f"Tree of task {visible(tree.task_id)}: {tree!r}"
     return "\n".join(
         [
             f'<svg class="tree" xmlns="http://www.w3.org/2000/svg" width="{width}" '
@@ -130,7 +131,7 @@ def _draw_labels(parent: DrawnNode, child: DrawnNode, is_best: bool) -> str:
         f'<tspan x="{x:.1f}" y="{top + i * LINE_HEIGHT:.1f}">{escape(label)}</tspan>'
         for i, label in enumerate(child.labels)
     )
-    whole = escape(" > ".join(child.actions))
+    whole = escape(visible(" > ".join(child.actions)))
     kind = "action best" if is_best else "action"
     return f'<text class="{kind}"><title>{whole}</title>{lines}</text>'
 
@@ -161,7 +162,7 @@ def _hover(tree: Tree, node: int, mean: float) -> str:
     runs = runs_text(int(tree.forest.num_trajectories[node]))
     observation_id = int(tree.forest.observation_id[node])
     seen = tree.forest.observations[observation_id] if observation_id >= 0 else "the start"
-    return f"{runs}, mean return {mean:.3f}. {' '.join(seen.split())}"
+    return f"{runs}, mean return {mean:.3f}. {visible(' '.join(seen.split()))}"
 
 
 def _colour(value: float) -> tuple[int, int, int]:

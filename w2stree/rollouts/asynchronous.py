@@ -8,20 +8,20 @@ slot 1  [ reset ][ turn     ][ step ][ turn ][ step ][ turn ]…
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.environments.hosting.process import EnvironmentProcess
 from w2stree.errors import EnvironmentFailure, ModelFailure
 from w2stree.policies.protocol import AsyncPolicy
-from w2stree.rollouts.episode import EpisodePlan, Exchange, RunningEpisode
+from w2stree.rollouts.episode import Ended, EpisodePlan, Exchange, RunningEpisode, Unplayed
 from w2stree.trajectories.trajectory import Status, Trajectory
 
 
 def play_async(
     pool: EnvironmentPool, policy: AsyncPolicy, plans: Sequence[EpisodePlan], *, instruction: str
-) -> Iterator[Trajectory]:
+) -> Ended:
     """Play the plans, as many at once as the pool has environments.
 
     The event loop is this generator's own and runs while the consumer waits for the next
@@ -52,7 +52,7 @@ class _Players:
         self._size = min(len(pool), len(plans))
         self._plans = enumerate(plans)
         self._tasks: list[asyncio.Task[None]] = []
-        self._ended: asyncio.Queue[Trajectory | BaseException] = asyncio.Queue()
+        self._ended: asyncio.Queue[Trajectory | Unplayed | BaseException] = asyncio.Queue()
 
     async def start(self) -> None:
         if not self._size:
@@ -62,7 +62,7 @@ class _Players:
         asyncio.get_running_loop().set_default_executor(threads)
         self._tasks = [asyncio.create_task(self._play(slot)) for slot in range(self._size)]
 
-    async def next(self) -> Trajectory:
+    async def next(self) -> Trajectory | Unplayed:
         """The next trajectory to end; raises what is the user's mistake or ours."""
         ended = await self._ended.get()
         if isinstance(ended, BaseException):
@@ -80,7 +80,7 @@ class _Players:
             for key, plan in self._plans:
                 running = RunningEpisode(plan, slot=slot, key=key, instruction=self._instruction)
                 status = await self._status(running)
-                self._ended.put_nowait(running.trajectory(status, self._policy))
+                self._ended.put_nowait(running.ended(status, self._policy))
         except Exception as error:  # whoever waits for a trajectory is told
             self._ended.put_nowait(error)
 
@@ -89,13 +89,15 @@ class _Players:
         exchange = running.begin(with_expert=self._policy.needs_expert)
         try:
             while (status := await self._environment(running.slot, exchange)) is None:
-                exchange = running.advance(await self._policy.turn(running.episode))
+                turn = running.hear(await self._policy.turn(running.episode))
+                if isinstance(turn, ModelFailure):
+                    raise turn
+                exchange = running.advance(turn)
         except ModelFailure as failure:
             return running.fail(failure)
         except EnvironmentFailure as failure:
-            running.error = str(failure)
             self._pool.replace(running.slot)
-            return "error"
+            return running.fail(failure)
         return status
 
     async def _environment(self, slot: int, exchange: Exchange) -> Status | None:

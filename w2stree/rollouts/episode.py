@@ -1,6 +1,6 @@
 """One rollout from its plan to its trajectory, whoever drives its environment and its policy.
 
-plan ─ begin ─> episode ─┬─ policy's turn ─ advance ─┬─> status ─> trajectory
+plan ─ begin ─> episode ─┬─ policy's turn ─ advance ─┬─> status ─> trajectory, or Unplayed
                          └───────────<───────────────┘
 """
 
@@ -14,10 +14,19 @@ from typing import Any
 import numpy as np
 
 from w2stree.environments.protocol import Info, Snapshot
-from w2stree.errors import ContextExceeded, EnvironmentFailure, ModelFailure
+from w2stree.errors import (
+    ContextExceeded,
+    EnvironmentFailure,
+    EnvironmentNotStarted,
+    InvalidInput,
+    ModelFailure,
+    ServerUnreachable,
+)
 from w2stree.policies.protocol import AsyncPolicy, Episode, Policy, Sampling
+from w2stree.shorten import excerpt
+from w2stree.trajectories import fields
 from w2stree.trajectories.origin import Origin
-from w2stree.trajectories.returns import at_least
+from w2stree.trajectories.tool_call import ToolCall
 from w2stree.trajectories.trajectory import Message, Status, Step, Trajectory
 from w2stree.turns.react import UNPARSED
 from w2stree.turns.turn import AgentTurn
@@ -57,8 +66,21 @@ class EpisodePlan:
         return replace(self, prefix=prefix, prefix_tokenizer=tokenizer)
 
     def rng(self) -> np.random.Generator:
-        name = f"{self.seed}/{self.task_id}/{self.sample_index}".encode()
+        name = f"{self.seed}/{self.task_id}/{self.sample_index}".encode("utf-8", "surrogatepass")
         return np.random.default_rng(list(hashlib.sha256(name).digest()))
+
+
+@dataclass(frozen=True, slots=True)
+class Unplayed:
+    """An episode that the environment or the model's server was not there for: no attempt at its
+    sample. `trajectory` is the error row that it would be."""
+
+    trajectory: Trajectory
+    cause: EnvironmentNotStarted | ServerUnreachable
+
+
+Ended = Generator[Trajectory | Unplayed, None, None]
+"""Episodes as they end; closing it stops those that run."""
 
 
 class RunningEpisode:
@@ -67,11 +89,14 @@ class RunningEpisode:
     def __init__(self, plan: EpisodePlan, *, slot: int, key: int, instruction: str) -> None:
         self.slot = slot
         self.error: str | None = None
+        self._absent: EnvironmentNotStarted | ServerUnreachable | None = None
         self._truncated_by: str | None = None
         self._plan, self._instruction = plan, instruction
         self.episode = Episode(key, (), plan.sampling, plan.rng(), [], list(plan.prefix))
         self._score = 0.0
         self._raw_score: float | None = None
+        self._counts: list[int | None] = []  # tokens of each of its own turns
+        self._has_all_ids = True
 
     def begin(self, *, with_expert: bool) -> Exchange:
         """Reset, fetch the expert's turns where they are wanted, go to the prefix's end."""
@@ -94,8 +119,38 @@ class RunningEpisode:
         episode.multi_line = info.get("multi_line", False)
         return None
 
+    def hear(self, turn: object) -> AgentTurn | ModelFailure:
+        """The policy's answer, as it may be played and written down.
+
+        What no step can hold (ids that are no integers, NaN as a log-probability, other numbers
+        of both) came from a model or its server, and fails this episode. Raises `InvalidInput`
+        for what is neither a turn nor a failure: such a policy has no right answer to any.
+        """
+        if isinstance(turn, ModelFailure):
+            return turn
+        if not isinstance(turn, AgentTurn):
+            raise InvalidInput(
+                f"the policy answered {fields.shown(turn)}; expected an AgentTurn or a ModelFailure"
+            )
+        count = turn.num_tokens
+        try:
+            said = Step("", "", turn.response, turn.token_ids, turn.logprobs, is_cut=turn.is_cut)
+            return replace(
+                turn,
+                response=said.response,
+                token_ids=said.token_ids,
+                logprobs=said.logprobs,
+                tool_calls=fields.items(turn.tool_calls, "tool_calls", ToolCall),
+                is_cut=said.is_cut,
+                num_tokens=None if count is None else fields.integer(count, "num_tokens"),
+            )
+        except InvalidInput as error:
+            return ModelFailure(f"the policy's turn cannot be kept: {error}")
+
     def advance(self, turn: AgentTurn) -> Exchange:
         """Play the turn. One without an action costs a step and is told so."""
+        self._counts.append(turn.num_tokens if turn.token_ids is None else len(turn.token_ids))
+        self._has_all_ids &= turn.token_ids is not None
         action = self.episode.action(turn)
         observation, reward, terminated, truncated, info = yield "step", action or ""
         self.episode.steps.append(
@@ -114,23 +169,32 @@ class RunningEpisode:
         self._score_by(info)
         return "done" if terminated else "truncated" if truncated else None
 
-    def fail(self, failure: ModelFailure) -> Status:
-        """The model has no next turn. What was played before its last position counts."""
+    @property
+    def _num_tokens(self) -> int | None:
+        """Sampled tokens of its own turns; None where their ids say it, or nothing does."""
+        counts = [count for count in self._counts if count is not None]
+        return sum(counts) if not self._has_all_ids and len(counts) == len(self._counts) else None
+
+    def fail(self, failure: ModelFailure | EnvironmentFailure) -> Status:
+        """There is no next turn, or no answer to one. What was played before the model's last
+        position counts."""
         if isinstance(failure, ContextExceeded):
-            self._truncated_by = str(failure)
+            self._truncated_by = excerpt(str(failure))
             return "truncated"
-        self.error = str(failure)
+        if isinstance(failure, EnvironmentNotStarted | ServerUnreachable):
+            self._absent = failure
+        self.error = excerpt(str(failure))
         return "error"
 
     def _score_by(self, info: Info) -> None:
-        score = info["score"]
-        if not (at_least(score, 0.0) and at_least(1.0, score)):
-            raise EnvironmentFailure(
-                f"the environment's score is {score:g}; an adapter puts it on [0, 1]"
-            )
-        self._score, self._raw_score = score, info.get("raw_score")
+        self._score, self._raw_score = info["score"], info.get("raw_score")
 
-    def trajectory(self, status: Status, policy: Policy | AsyncPolicy) -> Trajectory:
+    def ended(self, status: Status, policy: Policy | AsyncPolicy) -> Trajectory | Unplayed:
+        """What came of it."""
+        trajectory = self._trajectory(status, policy)
+        return trajectory if self._absent is None else Unplayed(trajectory, self._absent)
+
+    def _trajectory(self, status: Status, policy: Policy | AsyncPolicy) -> Trajectory:
         """What was played; its origin names the plan, the policy and the cause of an end
         that the environment did not make."""
         plan, sampling = self._plan, self._plan.sampling
@@ -153,6 +217,7 @@ class RunningEpisode:
                 error=self.error,
                 truncated_by=self._truncated_by,
                 raw_return=self._raw_score,
+                num_tokens=self._num_tokens,
             ),
         )
 

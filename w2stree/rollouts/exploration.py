@@ -3,7 +3,8 @@
     tasks × samplings ── plan_episodes ──> plans (task, sample index, sampling, seed)
                                              │ without those the journal has finished
        journal <── fsync ── rollout <── tuned model's part, base model's part
-          └─> tallies ─> progress            │ errors: the same plan again, next attempt
+          └─> tallies, causes ─> progress    │ errors: the same plan again, next attempt
+              outcome                        │ nobody there: the same plan again, no attempt
 
 What is played depends on nothing but the plan: interrupted or not, whatever failed on the way.
 """
@@ -12,10 +13,10 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
-from typing import ClassVar, cast, get_args
+from dataclasses import dataclass
+from typing import ClassVar, get_args
 
 from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.errors import (
@@ -23,16 +24,22 @@ from w2stree.errors import (
     ExplorationFailure,
     IdenticalTrajectories,
     InvalidInput,
+    SamplesUnfinished,
+    ServerUnreachable,
     TurnsWithoutAction,
 )
 from w2stree.policies.protocol import AsyncPolicy, ModelName, Policy, Sampling
+from w2stree.rollouts.causes import Causes
+from w2stree.rollouts.counted import UNCOUNTED, counted
 from w2stree.rollouts.cut_returns import CutReturnCount
-from w2stree.rollouts.rollout import EpisodePlan, rollout
+from w2stree.rollouts.outcome import Outcome, causes_in_words
+from w2stree.rollouts.rollout import EpisodePlan, Unplayed, attempts
+from w2stree.rollouts.samples import Samples
 from w2stree.rollouts.tally import TaskTally, num_sampled_tokens, own_steps
-from w2stree.shorten import quoted
+from w2stree.shorten import quoted, visible
 from w2stree.trajectories.field_types import check_field_types
 from w2stree.trajectories.group_commit import GroupCommit
-from w2stree.trajectories.journal import Journal, key_of
+from w2stree.trajectories.journal import Journal
 from w2stree.trajectories.trajectory import Trajectory
 
 PAPER_SAMPLINGS = (
@@ -48,7 +55,9 @@ its fine-tuning."""
 
 _SHOWN_COLUMNS = 100
 MAX_ERRORS_IN_A_ROW = 50
-"""A server that is gone for good fails everything: better to stop than to use up all attempts."""
+"""What fails everything is better stopped than left to use up all attempts."""
+MAX_UNPLAYED_IN_A_ROW = 3
+"""Of episodes that nobody was there for. They cost nothing, but they are not played either."""
 
 
 def plan_episodes(
@@ -67,9 +76,9 @@ def plan_episodes(
 class Budget:
     """When to stop starting episodes; None is no limit.
 
-    `episodes` and `tokens` (sampled ids) count every attempt the journal holds, of earlier
-    sessions too; `wall_seconds` counts this session. Raises `InvalidInput` for a limit that is
-    not above 0.
+    `episodes` and `tokens` (sampled ids, else the server's own count) count every attempt the
+    journal holds, of earlier sessions too; `wall_seconds` counts this session. Raises
+    `InvalidInput` for a limit that is not above 0.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
@@ -109,7 +118,10 @@ class Exploration:
     `policy` gives the policy of a model when that model's part begins. An error of environment
     or model is recorded with its cause and the plan played again, with the same random stream,
     up to `max_attempts` times in all sessions together. What the journal holds already is
-    counted and not played again.
+    counted and not played again. An episode that nobody was there for, an environment's process
+    that does not start or a server that cannot be reached, is no attempt and leaves no row.
+
+    `outcome()` says at any time what failed, why, and what remains.
     """
 
     def __init__(
@@ -131,46 +143,55 @@ class Exploration:
         self._journal, self._pool, self._policy = journal, pool, policy
         self._instruction = instruction
         self._budget = budget or Budget()
-        self._max_attempts = max_attempts
+        self._samples = Samples(max_attempts)
         self._success_threshold = success_threshold
         self._progress = progress
         self._cut_returns = CutReturnCount()
-        self._num_attempts: dict[tuple[str, int], int] = {}
-        self._finished: set[tuple[str, int]] = set()
-        self._planned: set[tuple[str, int]] = set()
-        self._open: set[tuple[str, int]] = set()  # planned and not settled
-        self._num_episodes = self._num_errors = self._num_tokens = 0
+        self._causes = Causes()
+        self._num_episodes = self._num_tokens = self._num_uncounted = 0
         self._without_action: str | None = None  # the first turn that had none
         self._truncated_by: str | None = None  # the first cause but the step limit
         for trajectory in journal.episodes():
             self._count(trajectory)
         self._num_before = self._num_episodes
-        self._num_errors_in_a_row = 0
+        self._in_a_row = Causes()
+        self._num_unplayed_in_a_row = 0
         self._started = time.monotonic()
+
+    def plan(self, plans: Sequence[EpisodePlan]) -> None:
+        """Count these among the samples of `outcome`, before they are played; `play` does.
+
+        Raises `InvalidInput` where two of them are one sample's.
+        """
+        self._samples.plan(plans)
 
     def play(self, plans: Sequence[EpisodePlan]) -> bool:
         """Play what is missing of `plans`; False where the budget ended it (`spent` says which).
 
         Warns `IdenticalTrajectories` of tasks whose runs all took the same actions,
         `TurnsWithoutAction` where more than half of the turns had none, `EpisodesCutShort` of
-        episodes that came to the end of what the model can read, and `CutReturns` of returns
-        that did not fit [0, 1]. Raises
-        `JournalError` where the journal cannot be written and `ExplorationFailure` after
-        `MAX_ERRORS_IN_A_ROW`; what was acknowledged stays.
+        episodes that came to the end of what the model can read, `CutReturns` of returns
+        that did not fit [0, 1], and `SamplesUnfinished` of samples that ended in errors alone, with
+        their causes (`outcome`). Raises
+        `JournalError` where the journal cannot be written, `ExplorationFailure` after
+        `MAX_ERRORS_IN_A_ROW` or `MAX_UNPLAYED_IN_A_ROW`, and `InvalidInput` where a budget of
+        tokens cannot be counted or a sample is planned twice; what was acknowledged stays.
         """
-        self._num_errors_in_a_row = 0
-        samples = {(plan.task_id, plan.sample_index) for plan in plans}
-        self._planned |= samples
-        self._open |= {sample for sample in samples if not self._is_settled(sample)}
-        while (missing := self._missing(plans)) and self.spent() is None:
+        self._in_a_row, self._num_unplayed_in_a_row = Causes(), 0
+        self.plan(plans)
+        self._refuse_uncounted()
+        while (missing := self._samples.missing(plans)) and self.spent() is None:
             for model in get_args(ModelName):
                 part = [plan for plan in missing if plan.sampling.model == model]
                 if part and self.spent() is None:
-                    self._play_part(self._policy(model), part)
+                    policy = self._policy(model)
+                    is_counted = self._budget.tokens is not None
+                    self._play_part(counted(policy) if is_counted else policy, part)
         self._warn_of_one_sequence()
         self._warn_of_missing_actions()
         self._warn_of_episodes_cut_short()
         self._cut_returns.warn()
+        self._warn_of_unfinished_samples()
         return not missing
 
     def spent(self) -> str | None:
@@ -184,21 +205,24 @@ class Exploration:
             return f"this session's {budget.wall_seconds:g} seconds are over"
         return None
 
+    def outcome(self) -> Outcome:
+        """Where it stands: of what the journal holds, and of the samples planned so far."""
+        samples = self._samples
+        return Outcome(
+            num_attempts=self._num_episodes,
+            num_errors=self._causes.total,
+            causes=tuple(self._causes.commonest()),
+            num_planned=samples.num_planned,
+            num_finished=samples.num_finished,
+            failed=tuple(samples.failed()),
+            out_of_attempts=tuple(samples.out_of_attempts()),
+            num_open=samples.num_open,
+            next_max_attempts=samples.most_attempts() + 1,
+        )
+
     @property
     def _seconds(self) -> float:
         return time.monotonic() - self._started
-
-    def _missing(self, plans: Sequence[EpisodePlan]) -> list[EpisodePlan]:
-        """Plans of samples not settled yet, each with its next attempt's number."""
-        return [
-            replace(plan, attempt=self._num_attempts.get((plan.task_id, plan.sample_index), 0))
-            for plan in plans
-            if not self._is_settled((plan.task_id, plan.sample_index))
-        ]
-
-    def _is_settled(self, sample: tuple[str, int]) -> bool:
-        is_given_up = self._num_attempts.get(sample, 0) >= self._max_attempts
-        return sample in self._finished or is_given_up
 
     def _play_part(self, policy: Policy | AsyncPolicy, plans: Sequence[EpisodePlan]) -> None:
         for group in self._groups(plans):
@@ -207,17 +231,18 @@ class Exploration:
             if self._budget.episodes is not None:
                 group = group[: self._budget.episodes - self._num_episodes]
             # Closed on the way out of an interrupt too, before the environments are.
-            played = rollout(self._pool, policy, group, instruction=self._instruction)
-            with (
-                GroupCommit(self._journal) as committer,
-                closing(cast(Generator[Trajectory, None, None], played)) as episodes,
-            ):
-                for trajectory in episodes:
-                    committer.append(trajectory)
-                    # As they end: how soon the disk acknowledges them is the machine's affair.
-                    self._refuse_to_fail_on(trajectory)
-                    self._report(committer.acknowledged())
-            self._report(committer.acknowledged())
+            played = attempts(self._pool, policy, group, instruction=self._instruction)
+            committer = GroupCommit(self._journal)
+            try:
+                with committer, closing(played) as episodes:
+                    for episode in episodes:
+                        if not isinstance(episode, Unplayed):
+                            committer.append(episode)
+                        # As they end: how soon the disk acknowledges them is the machine's affair.
+                        self._refuse_to_fail_on(episode)
+                        self._report(committer.acknowledged())
+            finally:
+                self._report(committer.acknowledged())
 
     def _groups(self, plans: Sequence[EpisodePlan]) -> Iterator[Sequence[EpisodePlan]]:
         """All at once, or, where tokens or time are limited, as many as play side by side:
@@ -235,33 +260,54 @@ class Exploration:
                 Progress(
                     trajectory=trajectory,
                     tallies=self.tallies,
-                    num_planned=len(self._planned),
-                    num_settled=len(self._planned) - len(self._open),
-                    num_errors=self._num_errors,
+                    num_planned=self._samples.num_planned,
+                    num_settled=self._samples.num_planned - self._samples.num_open,
+                    num_errors=self._causes.total,
                     episodes_per_s=rate,
-                    seconds_left=len(self._open) / rate,
+                    seconds_left=self._samples.num_open / rate,
                 )
             )
 
-    def _refuse_to_fail_on(self, trajectory: Trajectory) -> None:
-        is_error = trajectory.status == "error"
-        self._num_errors_in_a_row = self._num_errors_in_a_row + 1 if is_error else 0
-        if self._num_errors_in_a_row >= MAX_ERRORS_IN_A_ROW:
+    def _refuse_to_fail_on(self, episode: Trajectory | Unplayed) -> None:
+        if isinstance(episode, Unplayed):
+            self._refuse_to_wait_for(episode)
+            return
+        self._num_unplayed_in_a_row = 0
+        if episode.status != "error":
+            self._in_a_row = Causes()
+            return
+        self._in_a_row.add(episode)
+        num_errors = self._in_a_row.total
+        if num_errors >= MAX_ERRORS_IN_A_ROW:
+            causes = causes_in_words(self._in_a_row.commonest(), num_errors)
             raise ExplorationFailure(
-                f"{self._num_errors_in_a_row} episodes in a row ended in an error, the last one: "
-                f"{trajectory.origin.error}; mend it and run the same command again to go on"
+                "\n".join([f"{num_errors} episodes in a row ended in an error:", *causes])
+                + "\nmend it and run the same command again to go on"
             )
 
+    def _refuse_to_wait_for(self, episode: Unplayed) -> None:
+        self._num_unplayed_in_a_row += 1
+        if self._num_unplayed_in_a_row >= MAX_UNPLAYED_IN_A_ROW:
+            is_server = isinstance(episode.cause, ServerUnreachable)
+            raise ExplorationFailure(
+                f"{episode.cause}\n{self._num_unplayed_in_a_row} episodes in a row could not be "
+                "played for this; they used up no attempt and nothing is recorded of them: "
+                f"{'start the server' if is_server else 'mend it'} and run the same command again"
+            ) from episode.cause
+
+    def _refuse_uncounted(self) -> None:
+        if self._budget.tokens is not None and self._num_uncounted:
+            recorded = f"{self._num_uncounted} of {self._num_episodes} recorded episodes"
+            raise InvalidInput(UNCOUNTED.format(what=f"{recorded} have turns"))
+
     def _count(self, trajectory: Trajectory) -> None:
-        sample = key_of(trajectory)[:2]
-        self._num_attempts[sample] = self._num_attempts.get(sample, 0) + 1
-        if trajectory.status != "error":
-            self._finished.add(sample)
-        if self._is_settled(sample):
-            self._open.discard(sample)
+        self._samples.count(trajectory)
         self._num_episodes += 1
-        self._num_errors += trajectory.status == "error"
-        self._num_tokens += num_sampled_tokens(trajectory)
+        if trajectory.status == "error":
+            self._causes.add(trajectory)
+        num_tokens = num_sampled_tokens(trajectory)
+        self._num_tokens += num_tokens or 0
+        self._num_uncounted += num_tokens is None
         tally = self.tallies.setdefault(trajectory.task_id, TaskTally())
         tally.add(trajectory, success_threshold=self._success_threshold)
         self._truncated_by = self._truncated_by or trajectory.origin.truncated_by
@@ -274,21 +320,30 @@ class Exploration:
         alike = [
             task
             for task, tally in self.tallies.items()
-            if tally.is_one_sequence and not tally.has_no_action
+            if tally.is_one_sequence and not tally.lacks_actions
         ]
         if alike:
             warnings.warn(
                 f"all runs of {len(alike)} of {len(self.tallies)} tasks took the same actions "
-                f"(first: {alike[0]}): they teach nothing; is every sampling greedy, or ignored "
-                "by the server?",
+                f"(first: {visible(alike[0])}): they teach nothing; is every sampling greedy, or "
+                "ignored by the server?",
                 IdenticalTrajectories,
                 stacklevel=3,
             )
 
+    def _warn_of_unfinished_samples(self) -> None:
+        outcome = self.outcome()
+        if outcome.failed:
+            warnings.warn("\n".join(outcome.in_words()), SamplesUnfinished, stacklevel=3)
+
     def _warn_of_missing_actions(self) -> None:
         num_turns = sum(tally.num_turns for tally in self.tallies.values())
         num_unparsed = sum(tally.num_unparsed for tally in self.tallies.values())
-        if 2 * num_unparsed > num_turns:
+        # Where runs are alike for want of actions, no other warning says why.
+        is_all_that_is_alike = any(
+            tally.is_one_sequence and tally.lacks_actions for tally in self.tallies.values()
+        )
+        if 2 * num_unparsed > num_turns or is_all_that_is_alike:
             warnings.warn(
                 f"{num_unparsed} of {num_turns} turns had no action (the first one: "
                 f"{quoted(self._without_action or '', _SHOWN_COLUMNS)}): an action is a line "
@@ -302,7 +357,7 @@ class Exploration:
         if num_cut_short:
             warnings.warn(
                 f"{num_cut_short} of {self._num_episodes} episodes ended, as truncated, where the "
-                f"model could read no further (the first one: {self._truncated_by})",
+                f"model could read no further (the first one: {visible(self._truncated_by or '')})",
                 EpisodesCutShort,
                 stacklevel=3,
             )

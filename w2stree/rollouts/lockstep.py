@@ -7,15 +7,15 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from w2stree.environments.hosting.pool import EnvironmentPool
-from w2stree.errors import EnvironmentFailure, ModelFailure
+from w2stree.errors import EnvironmentFailure, InvalidInput, ModelFailure
 from w2stree.policies.protocol import Policy
-from w2stree.rollouts.episode import EpisodePlan, Exchange, RunningEpisode
+from w2stree.rollouts.episode import Ended, EpisodePlan, Exchange, RunningEpisode, Unplayed
 from w2stree.trajectories.trajectory import Status, Trajectory
 
 
 def play_lockstep(
     pool: EnvironmentPool, policy: Policy, plans: Sequence[EpisodePlan], *, instruction: str
-) -> Iterator[Trajectory]:
+) -> Ended:
     """Play the plans in waves of the pool's size, each wave until its last episode ends."""
     key = 0
     remaining = iter(plans)
@@ -35,15 +35,21 @@ class _Wave:
     ) -> None:
         self._pool, self._policy, self._running = pool, policy, running
 
-    def play(self) -> Iterator[Trajectory]:
+    def play(self) -> Iterator[Trajectory | Unplayed]:
         self._pool.start(len(self._running))
         with_expert = self._policy.needs_expert
         yield from self._exchange([r.begin(with_expert=with_expert) for r in self._running])
         while self._running:
             turns = self._policy.act([r.episode for r in self._running])
+            if len(turns) != len(self._running):
+                raise InvalidInput(
+                    f"{self._policy.name} gave {len(turns)} turns for {len(self._running)} "
+                    "episodes; a policy answers each, in order"
+                )
             answered = []
             failed = []
-            for running, turn in zip(self._running, turns, strict=True):
+            for running, said in zip(self._running, turns, strict=True):
+                turn = running.hear(said)
                 if isinstance(turn, ModelFailure):
                     failed.append(self._end(running, running.fail(turn)))
                 else:
@@ -52,8 +58,22 @@ class _Wave:
             yield from failed
             yield from self._exchange([running.advance(turn) for running, turn in answered])
 
-    def _exchange(self, exchanges: Sequence[Exchange]) -> Iterator[Trajectory]:
+    def _exchange(self, exchanges: Sequence[Exchange]) -> Iterator[Trajectory | Unplayed]:
         """Carry the running episodes' exchanges out side by side; yields those that end."""
+        try:
+            status = self._carry_out(exchanges)
+        except BaseException:
+            # Answers may be unread, which the next to ask would take for its own.
+            self._pool.drop(running.slot for running in self._running)
+            raise
+        ended = [(r, s) for r in self._running if (s := status[r]) is not None]
+        self._running = [r for r in self._running if status[r] is None]
+        # Only now that every answer is read: whoever consumes this may stop in the middle.
+        for running, how in ended:
+            yield self._end(running, how)
+
+    def _carry_out(self, exchanges: Sequence[Exchange]) -> dict[RunningEpisode, Status | None]:
+        """Each running episode's status after its exchange."""
         status: dict[RunningEpisode, Status | None] = {}
         waiting = [(r, e, next(e)) for r, e in zip(self._running, exchanges, strict=True)]
         while waiting:
@@ -72,20 +92,16 @@ class _Wave:
                             status[running] = stop.value
                 if running.error is not None:
                     status[running] = "error"
-        ended = [(r, s) for r in self._running if (s := status[r]) is not None]
-        self._running = [r for r in self._running if status[r] is None]
-        # Only now that every answer is read: whoever consumes this may stop in the middle.
-        for running, how in ended:
-            yield self._end(running, how)
+        return status
 
-    def _end(self, running: RunningEpisode, status: Status) -> Trajectory:
+    def _end(self, running: RunningEpisode, status: Status) -> Trajectory | Unplayed:
         self._policy.forget(running.episode.key)
-        return running.trajectory(status, self._policy)
+        return running.ended(status, self._policy)
 
     @contextlib.contextmanager
     def _failing(self, running: RunningEpisode) -> Iterator[None]:
         try:
             yield
         except EnvironmentFailure as failure:
-            running.error = str(failure)
+            running.fail(failure)
             self._pool.replace(running.slot)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 
 from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.errors import InvalidInput
 from w2stree.policies.protocol import AsyncPolicy, Policy
 from w2stree.rollouts.asynchronous import play_async
-from w2stree.rollouts.episode import EpisodePlan, opening
+from w2stree.rollouts.episode import Ended, EpisodePlan, Unplayed, opening
 from w2stree.rollouts.lockstep import play_lockstep
 from w2stree.trajectories.trajectory import Trajectory, refuse_wordless
 
-__all__ = ["EpisodePlan", "opening", "rollout"]
+__all__ = ["EpisodePlan", "Unplayed", "attempts", "opening", "rollout"]
 
 
 def rollout(
@@ -34,6 +35,24 @@ def rollout(
     `InvalidInput` for a policy that lacks a part of its protocol, and for a plan that starts from
     steps whose words are not known (`Step.is_worded`), where a model is to read them.
     """
+    return _recorded(attempts(pool, policy, plans, instruction=instruction))
+
+
+def _recorded(attempts: Ended) -> Iterator[Trajectory]:
+    with closing(attempts):
+        for attempt in attempts:
+            yield attempt.trajectory if isinstance(attempt, Unplayed) else attempt
+
+
+def attempts(
+    pool: EnvironmentPool,
+    policy: Policy | AsyncPolicy,
+    plans: Sequence[EpisodePlan],
+    *,
+    instruction: str,
+) -> Ended:
+    """As `rollout`, and tells an episode that could not begin or go on because nobody was there, a
+    process that does not start or a server that cannot be reached, from an error."""
     if isinstance(policy, AsyncPolicy | Policy):
         for plan in plans if policy.tokenizer is not None else ():
             refuse_wordless(plan.prefix, f"task {plan.task_id!r}")

@@ -16,9 +16,9 @@ class TaskTally:
     count in `num_errors` and in `num_tokens` and nowhere else.
 
     `num_truncated` of the finished ones were ended by the step limit, or, `num_cut_short` of
-    them, by the length of what the model can read. `num_tokens` counts the
-    token ids that were sampled; a policy that gives none has none. `num_unparsed` of the finished
-    ones' `num_turns` had no action.
+    them, by the length of what the model can read. `num_tokens` counts what was sampled, as far as
+    it is known (`num_sampled_tokens`). `num_unparsed` of the finished ones' `num_turns` had no
+    action.
     """
 
     num_finished: int = 0
@@ -34,7 +34,7 @@ class TaskTally:
 
     def add(self, trajectory: Trajectory, *, success_threshold: float) -> None:
         """Count one attempt."""
-        self.num_tokens += num_sampled_tokens(trajectory)
+        self.num_tokens += num_sampled_tokens(trajectory) or 0
         if trajectory.status == "error":
             self.num_errors += 1
             return
@@ -59,9 +59,9 @@ class TaskTally:
         return self.num_finished >= 2 and len(self._sequences) == 1 and self.num_turns > 0
 
     @property
-    def has_no_action(self) -> bool:
-        """There were turns, and none had an action."""
-        return 0 < self.num_turns == self.num_unparsed
+    def lacks_actions(self) -> bool:
+        """More than half of the turns had none."""
+        return 2 * self.num_unparsed > self.num_turns
 
 
 def own_steps(trajectory: Trajectory) -> tuple[Step, ...]:
@@ -69,9 +69,17 @@ def own_steps(trajectory: Trajectory) -> tuple[Step, ...]:
     return trajectory.steps[trajectory.origin.prefix_length :]
 
 
-def num_sampled_tokens(trajectory: Trajectory) -> int:
-    """Token ids this episode sampled."""
-    return sum(len(step.token_ids or ()) for step in own_steps(trajectory))
+def num_sampled_tokens(trajectory: Trajectory) -> int | None:
+    """Tokens that this episode sampled: its ids, else as many as its server counted; None where
+    neither says it."""
+    if trajectory.origin.num_tokens is not None:
+        return trajectory.origin.num_tokens
+    num_tokens = 0
+    for step in own_steps(trajectory):
+        if step.token_ids is None:
+            return None
+        num_tokens += len(step.token_ids)
+    return num_tokens
 
 
 def num_unparsed(trajectory: Trajectory) -> int:

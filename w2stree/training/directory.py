@@ -16,6 +16,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
 
 from w2stree.errors import InvalidInput
+from w2stree.policies.pretrained import pretrained
 from w2stree.training.layers import refuse_absent_layers
 from w2stree.training.models import refuse_no_model
 from w2stree.training.optimisation import Optimisation
@@ -50,10 +51,7 @@ def check_model_directory(
 
 
 def _config(folder: Path) -> Any:
-    try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True)
-    except (ValueError, KeyError, TypeError, OSError) as error:
-        raise InvalidInput(f"{folder}/config.json: {error}") from error
+    config = pretrained(AutoConfig, folder, file="config.json")
     if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
         raise InvalidInput(
             f"{folder}: a model of type {config.model_type} is no causal LM that transformers knows"

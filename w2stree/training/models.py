@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from w2stree.errors import InvalidInput
+from w2stree.policies.pretrained import pretrained
 from w2stree.trajectories.field_types import check_field_types
 from w2stree.turns.chat import ChatFormat
 from w2stree.turns.template import TemplateArgument, set_template
@@ -152,12 +153,7 @@ def load_tokenizer(
     """
     from transformers import AutoTokenizer
 
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(
-            path, local_files_only=True, trust_remote_code=False
-        )
-    except (OSError, ValueError, ImportError) as error:
-        raise InvalidInput(f"{path}: no tokenizer that can be read: {error}") from None
+    tokenizer = pretrained(AutoTokenizer, path)
     set_template(tokenizer, chat_template, template_arguments)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -173,7 +169,8 @@ def load_model(
 
     The template as in `load_tokenizer`. On a GPU the weights keep the checkpoint's precision; on a
     CPU they become float32, since bfloat16 is several times slower there and loses small updates
-    in training. Raises `InvalidInput` where there is no model; nothing is fetched from a hub.
+    in training. Raises `InvalidInput` where there is no model, or one that needs code of its own
+    (`pretrained`); nothing is fetched from a hub.
     """
     import torch
     from transformers import AutoModelForCausalLM
@@ -182,7 +179,7 @@ def load_model(
     tokenizer = load_tokenizer(path, chat_template, template_arguments)
     device = best_device()
     dtype = torch.float32 if device == "cpu" else "auto"
-    model = AutoModelForCausalLM.from_pretrained(path, local_files_only=True, dtype=dtype)
+    model = pretrained(AutoModelForCausalLM, path, dtype=dtype)
     return model.to(device).eval(), tokenizer
 
 

@@ -3,7 +3,8 @@
 plan     sample_index attempt seed prefix_length
 sampling temperature top_p model                      ──> a trajectory
 policy   policy tokenizer              what ended it: error, truncated_by
-                                       and its score: raw_return
+                                       its score: raw_return
+                                       its length: num_tokens
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from w2stree.errors import InvalidInput
 from w2stree.trajectories import fields
 
 _READ: dict[str, Any] = {
@@ -26,8 +28,9 @@ _READ: dict[str, Any] = {
     "error": fields.text,
     "truncated_by": fields.text,
     "raw_return": fields.number,
+    "num_tokens": fields.integer,
 }
-_SINCE_0_1_0 = ("truncated_by", "raw_return")
+_SINCE_0_1_0 = ("truncated_by", "raw_return", "num_tokens")
 _NEVER_NONE = ("attempt", "prefix_length")
 
 
@@ -43,6 +46,8 @@ class Origin:
     `truncated_by`: what ended a truncated one, where it was not its step limit.
     `raw_return`: the environment's own score, only where its adapter cut it to get `total_return`
     into [0, 1].
+    `num_tokens`: how many tokens were sampled for its own steps, only where some of these have no
+    ids to count and the server said how many.
 
     Raises `InvalidInput` naming the field of another type.
     """
@@ -59,12 +64,16 @@ class Origin:
     error: str | None = None
     truncated_by: str | None = None
     raw_return: float | None = None
+    num_tokens: int | None = None
 
     def __post_init__(self) -> None:
         for name, read in _READ.items():
             value = getattr(self, name)
             if value is not None or name in _NEVER_NONE:
-                read({name: value}, name, "origin")
+                try:
+                    fields.keep(self, name, read)
+                except InvalidInput as error:
+                    raise InvalidInput(f"origin: {error}") from None
 
 
 UNKNOWN = Origin()
@@ -77,18 +86,16 @@ def record_of(origin: Origin) -> dict[str, Any]:
     return {name: v for name, v in values.items() if v != getattr(UNKNOWN, name)}
 
 
-def parse_origin(record: dict[str, Any], where: str) -> Origin:
+def parse_origin(record: dict[str, Any]) -> Origin:
     """Raises `InvalidInput` naming the field that is unknown or of another type."""
-    fields.refuse_unknown(record, Origin, where)
-    said = {
-        name: _READ[name](record, name, where)
-        for name, value in record.items()
-        if value is not None or name in _NEVER_NONE
-    }
-    return Origin(**said) if said else UNKNOWN
+    try:
+        fields.refuse_unknown(record, Origin)
+    except InvalidInput as error:
+        raise InvalidInput(f"origin: {error}") from None
+    return Origin(**record) if record else UNKNOWN
 
 
-def split_info(info: dict[str, Any], where: str) -> tuple[Origin, dict[str, Any]]:
+def split_info(info: dict[str, Any]) -> tuple[Origin, dict[str, Any]]:
     """The origin in a record's `info`, where 0.1.0 wrote it, and the rest of `info`.
 
     A rollout of ours always said which sample it was, a demonstration only who played, and a
@@ -99,4 +106,7 @@ def split_info(info: dict[str, Any], where: str) -> tuple[Origin, dict[str, Any]
     names = known if is_ours else {"tokenizer"} if isinstance(info.get("tokenizer"), str) else ()
     said = {name: value for name, value in info.items() if name in names}
     rest = {name: value for name, value in info.items() if name not in names}
-    return parse_origin(said, f"{where}: info (of a record without `origin`)"), rest
+    try:
+        return parse_origin(said), rest
+    except InvalidInput as error:
+        raise InvalidInput(f"info (of a record without `origin`): {error}") from None

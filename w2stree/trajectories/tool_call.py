@@ -40,10 +40,11 @@ class ToolCall:
     id: str | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or self.name.split() != [self.name]:
-            raise InvalidInput(f"a tool's name is {self.name!r}; give a text without white space")
-        if self.id is not None and not isinstance(self.id, str):
-            raise InvalidInput(f"a tool call's id is {self.id!r}; give a text or None")
+        fields.texts(self, "name", *(() if self.id is None else ("id",)))
+        if self.name.split() != [self.name]:
+            raise InvalidInput(
+                f"a tool's name is {fields.shown(self.name)}; give a text without white space"
+            )
         object.__setattr__(self, "arguments", _canonical(self.name, self.arguments))
 
 
@@ -59,28 +60,29 @@ def action_of(tool_calls: Sequence[ToolCall]) -> str:
 def records_of(tool_calls: Sequence[ToolCall]) -> list[dict[str, str]]:
     """The calls for JSON; an id that is not known is left out."""
     return [
-        {"name": call.name, "arguments": call.arguments} | ({"id": call.id} if call.id else {})
+        {"name": call.name, "arguments": call.arguments}
+        | ({} if call.id is None else {"id": call.id})
         for call in tool_calls
     ]
 
 
-def parse_tool_calls(record: fields.Record, where: str) -> tuple[ToolCall, ...]:
-    """Those of a step's record, none where it has no `tool_calls`; raises `InvalidInput`."""
-    if record.get("tool_calls") is None:
+def parse_tool_calls(listed: Any) -> tuple[ToolCall, ...]:
+    """Those of a step's record, none for None; raises `InvalidInput` naming the call."""
+    if listed is None:
         return ()
-    listed = fields.array(record, "tool_calls", where)
-    return tuple(_parse(call, f"{where}: tool_calls[{i}]") for i, call in enumerate(listed))
+    calls = []
+    for i, record in enumerate(fields.array(listed, "tool_calls")):
+        try:
+            calls.append(_parse(fields.mapping(record, "the call")))
+        except InvalidInput as error:
+            raise InvalidInput(f"tool_calls[{i}]: {error}") from None
+    return tuple(calls)
 
 
-def _parse(given: Any, where: str) -> ToolCall:
-    record = fields.mapping(given, where, "the call")
-    fields.refuse_unknown(record, ToolCall, where)
-    name, arguments = (fields.text(record, key, where) for key in ("name", "arguments"))
-    call_id = None if record.get("id") is None else fields.text(record, "id", where)
-    try:
-        return ToolCall(name, arguments, call_id)
-    except InvalidInput as error:
-        raise InvalidInput(f"{where}: {error}") from None
+def _parse(record: fields.Record) -> ToolCall:
+    fields.refuse_unknown(record, ToolCall)
+    name, arguments = (fields.text(record.get(key), key) for key in ("name", "arguments"))
+    return ToolCall(name, arguments, record.get("id"))
 
 
 def _canonical(name: str, arguments: str) -> str:
@@ -94,6 +96,7 @@ def _canonical(name: str, arguments: str) -> str:
             object_pairs_hook=_without_twins,
             parse_constant=_refuse_constant,
         )
+        value = fields.plain(value, "it")
         canonical = json.dumps(
             value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
         )

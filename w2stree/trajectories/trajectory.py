@@ -20,9 +20,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, get_args
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar, get_args
 
 from w2stree.errors import InvalidInput
 from w2stree.shorten import quoted
@@ -30,6 +30,8 @@ from w2stree.trajectories import fields
 from w2stree.trajectories.json_text import parse_json
 from w2stree.trajectories.origin import UNKNOWN, Origin, parse_origin, record_of, split_info
 from w2stree.trajectories.tool_call import ToolCall, action_of, parse_tool_calls, records_of
+
+T = TypeVar("T")
 
 Status = Literal["done", "truncated", "error"]
 """`done`: the environment ended the episode. `truncated`: a step limit did, or the length
@@ -42,13 +44,17 @@ Role = Literal["system", "user", "assistant"]
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One chat message of a prompt. Raises `InvalidInput` for a `role` that is no `Role`."""
+    """One chat message of a prompt. Raises `InvalidInput` for a `role` that is no `Role`, and for
+    a content that is no text."""
 
     role: str
     content: str
 
     def __post_init__(self) -> None:
-        _refuse_unknown_role(self.role, "message")
+        fields.texts(self, "role", "content")
+        if self.role not in _ROLES:
+            known = ", ".join(_ROLES)
+            raise InvalidInput(f"role is {fields.shown(self.role)}; use one of {known}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +71,9 @@ class Step:
     `is_cut`: the turn hit a limit on its length, so the model did not end it; the end-of-turn mark
     in its `token_ids` was put there.
 
-    Raises `InvalidInput` for tool calls that are no tuple of `ToolCall`, or of another action.
+    Raises `InvalidInput` for a field that cannot be written and read again equal
+    (`trajectories.fields` has the rules), for tool calls of another action, and for other numbers
+    of ids and log-probabilities.
     """
 
     action: str
@@ -78,8 +86,22 @@ class Step:
     is_cut: bool = False
 
     def __post_init__(self) -> None:
-        if self.tool_calls != ():
-            _check_tool_calls(self.tool_calls, self.action)
+        fields.texts(self, "action", "observation", "response")
+        # An episode has many steps, so each looks only at what it has.
+        if self.token_ids is not None:
+            fields.keep(self, "token_ids", fields.integers)
+        if self.logprobs is not None:
+            fields.keep(self, "logprobs", fields.numbers)
+            self._refuse_other_counts()
+        if self.reward is not None:
+            fields.keep(self, "reward", fields.number)
+        if type(self.tool_calls) is not tuple or self.tool_calls:
+            object.__setattr__(
+                self, "tool_calls", fields.items(self.tool_calls, "tool_calls", ToolCall)
+            )
+            self._refuse_other_action()
+        if self.is_cut is not False:
+            fields.keep(self, "is_cut", fields.truth)
 
     @property
     def is_worded(self) -> bool:
@@ -91,6 +113,22 @@ class Step:
             self.response or self.tool_calls or self.token_ids is not None or not self.action
         )
 
+    def _refuse_other_counts(self) -> None:
+        if self.token_ids is None or self.logprobs is None:
+            return
+        if len(self.token_ids) != len(self.logprobs):
+            raise InvalidInput(
+                f"{len(self.token_ids)} token_ids but {len(self.logprobs)} logprobs; "
+                "give one for each"
+            )
+
+    def _refuse_other_action(self) -> None:
+        if self.tool_calls and self.action != (called := action_of(self.tool_calls)):
+            raise InvalidInput(
+                f"action is {quoted(self.action, 60)}, but the step's tool calls make it "
+                f"{quoted(called, 60)} (action_of)"
+            )
+
 
 @dataclass(frozen=True, slots=True)
 class Trajectory:
@@ -99,7 +137,11 @@ class Trajectory:
     `total_return` is G, which environment adapters put on [0, 1]. From elsewhere it is any finite
     number; search and thresholds then ask for its `return_range`. Success is never stored: it is
     `at_least(total_return, threshold)` (`trajectories.returns`) wherever it is asked for.
-    `origin` is how the rollout was made; `info` is the user's own, any JSON, and never read.
+    `origin` is how the rollout was made; `info` is the user's own, any JSON, and never read: a
+    copy of what is given, not to be written into.
+
+    Whatever can be made can be written, and is read back equal. Raises `InvalidInput` for a field
+    of which that would not hold (`trajectories.fields` has the rules).
     """
 
     task_id: str
@@ -111,27 +153,53 @@ class Trajectory:
     info: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.origin, Origin):  # where `info` once stood
+        try:
+            self._keep_plain()
+        except InvalidInput as error:
+            raise InvalidInput(f"task {fields.shown(self.task_id)}: {error}") from None
+
+    def _keep_plain(self) -> None:
+        keep = object.__setattr__
+        fields.texts(self, "task_id", "status")
+        keep(self, "prompt", fields.items(self.prompt, "prompt", Message))
+        keep(self, "steps", fields.items(self.steps, "steps", Step))
+        keep(self, "total_return", fields.number(self.total_return, "total_return"))
+        if self.status not in _STATUSES:
+            raise InvalidInput(f"status is {fields.shown(self.status)}; use one of {_STATUSES}")
+        if type(self.origin) is not Origin:  # where `info` once stood
             raise InvalidInput(
-                f"task {self.task_id!r}: origin is {type(self.origin).__name__}; give an Origin, "
-                "and what else is known as info="
+                f"origin is {type(self.origin).__name__}; give an Origin, and what else is known "
+                "as info="
             )
+        if not isinstance(self.info, Mapping):
+            raise InvalidInput(f"info is {type(self.info).__name__}; expected an object")
+        keep(self, "info", fields.plain(self.info, "info"))
 
     def to_json(self) -> str:
-        """One JSON line without the newline; what is absent is left out, of `origin` too."""
-        record = {**asdict(self), "origin": record_of(self.origin)}
-        for step, own in zip(record["steps"], self.steps, strict=True):
-            step["tool_calls"] = records_of(own.tool_calls)
-            for key, absent in _ABSENT:
-                if step[key] == absent:
-                    del step[key]
+        """One JSON line without the newline; what is absent is left out, of `origin` too.
+
+        Raises `InvalidInput` where something was written into `info` that JSON does not know.
+        """
+        record = {
+            "task_id": self.task_id,
+            "prompt": [{"role": m.role, "content": m.content} for m in self.prompt],
+            "steps": [_step_record(step) for step in self.steps],
+            "total_return": self.total_return,
+            "status": self.status,
+            "origin": record_of(self.origin),
+            "info": fields.plain(self.info, "info"),
+        }
         line = json.dumps(record, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
         return _HALVES.sub(lambda half: f"\\u{ord(half[0]):04x}", line)
 
     @classmethod
     def from_json(cls, line: str, *, where: str = "record") -> Trajectory:
         """Parse one line of strict JSON; `where` (file:line) begins every `InvalidInput`."""
-        return _parse(parse_json(line, where), where)
+        record = parse_json(line, where)
+        try:
+            return _parse(record)
+        except InvalidInput as error:
+            raise InvalidInput(f"{where}: {error}") from None
 
 
 def refuse_wordless(steps: Sequence[Step], where: str) -> None:
@@ -147,97 +215,78 @@ def refuse_wordless(steps: Sequence[Step], where: str) -> None:
 _HALVES = re.compile("[\ud800-\udfff]")
 """Of surrogate pairs: some games and logs have them, UTF-8 has none, JSON has them escaped."""
 
-_ABSENT: tuple[tuple[str, object], ...] = (
-    *(("token_ids", None), ("logprobs", None), ("reward", None)),
-    *(("tool_calls", []), ("is_cut", False)),
-)
-"""Fields of a step, and the value with which they are left out of its record."""
+_STATUSES, _ROLES = get_args(Status), get_args(Role)
 
 
-def _parse(record: Any, where: str) -> Trajectory:
-    record = fields.mapping(record, where, "the record")
-    fields.refuse_unknown(record, Trajectory, where)
-    total_return = fields.number(record, "total_return", where)
-    status = record.get("status")
-    if status not in get_args(Status):
-        raise InvalidInput(f"{where}: status is {status!r}; use one of {get_args(Status)}")
-    prompt = [
-        fields.mapping(m, where, f"prompt[{i}]")
-        for i, m in enumerate(fields.array(record, "prompt", where))
-    ]
-    origin, info = _origin_and_info(record, where)
-    steps = [
-        fields.mapping(s, where, f"steps[{i}]")
-        for i, s in enumerate(fields.array(record, "steps", where))
-    ]
+def _step_record(step: Step) -> fields.Record:
+    record: fields.Record = {
+        "action": step.action,
+        "observation": step.observation,
+        "response": step.response,
+    }
+    if step.token_ids is not None:
+        record["token_ids"] = step.token_ids
+    if step.logprobs is not None:
+        record["logprobs"] = step.logprobs
+    if step.reward is not None:
+        record["reward"] = step.reward
+    if step.tool_calls:
+        record["tool_calls"] = records_of(step.tool_calls)
+    if step.is_cut:
+        record["is_cut"] = True
+    return record
+
+
+def _parse(given: Any) -> Trajectory:
+    record = fields.mapping(given, "the record")
+    fields.refuse_unknown(record, Trajectory)
+    task_id = fields.text(record.get("task_id"), "task_id")
+    prompt, steps = (fields.array(record.get(key), key) for key in ("prompt", "steps"))
+    origin, info = _origin_and_info(record)
     return Trajectory(
-        task_id=fields.text(record, "task_id", where),
-        prompt=tuple(_parse_message(m, f"{where}: prompt[{i}]") for i, m in enumerate(prompt)),
-        steps=tuple(_parse_step(s, f"{where}: steps[{i}]") for i, s in enumerate(steps)),
-        total_return=total_return,
-        status=status,
+        task_id=task_id,
+        prompt=tuple(_each(prompt, "prompt", _parse_message)),
+        steps=tuple(_each(steps, "steps", _parse_step)),
+        total_return=record.get("total_return"),  # type: ignore[arg-type]  # it looks itself
+        status=record.get("status"),  # type: ignore[arg-type]
         origin=origin,
         info=info,
     )
 
 
-def _origin_and_info(record: fields.Record, where: str) -> tuple[Origin, fields.Record]:
-    info = fields.mapping(record.get("info", {}), where, "info")
+def _each(listed: Sequence[Any], name: str, parse: Callable[[fields.Record], T]) -> Iterator[T]:
+    for i, given in enumerate(listed):
+        record = fields.mapping(given, f"{name}[{i}]")
+        try:
+            yield parse(record)
+        except InvalidInput as error:
+            raise InvalidInput(f"{name}[{i}]: {error}") from None
+
+
+def _origin_and_info(record: fields.Record) -> tuple[Origin, fields.Record]:
+    info = fields.mapping(record.get("info", {}), "info")
     if "origin" not in record:
-        return split_info(info, where)
-    origin = fields.mapping(record["origin"], where, "origin")
-    return parse_origin(origin, f"{where}: origin"), info
+        return split_info(info)
+    return parse_origin(fields.mapping(record["origin"], "origin")), info
 
 
-def _parse_message(record: fields.Record, where: str) -> Message:
-    role, content = (fields.text(record, key, where) for key in ("role", "content"))
-    _refuse_unknown_role(role, where)
-    fields.refuse_unknown(record, Message, where)
-    return Message(role, content)
+def _parse_message(record: fields.Record) -> Message:
+    fields.refuse_unknown(record, Message)
+    return Message(record.get("role"), record.get("content"))  # type: ignore[arg-type]
 
 
-def _parse_step(record: dict[str, Any], where: str) -> Step:
-    fields.refuse_unknown(record, Step, where)
-    token_ids = fields.optional_numbers(record, "token_ids", where, int)
-    logprobs = fields.optional_numbers(record, "logprobs", where, float)
-    if token_ids is not None and logprobs is not None and len(token_ids) != len(logprobs):
-        raise InvalidInput(
-            f"{where}: {len(token_ids)} token_ids but {len(logprobs)} logprobs; give one for each"
-        )
-    tool_calls = parse_tool_calls(record, where)
-    called = action_of(tool_calls) if tool_calls else None
-    action = fields.text(record, "action", where, default=called)
-    if called is not None and action != called:
-        raise InvalidInput(f"{where}: {_other_action(action, called)}")
+def _parse_step(record: fields.Record) -> Step:
+    fields.refuse_unknown(record, Step)
+    given = record.get
+    tool_calls = parse_tool_calls(given("tool_calls"))
+    is_cut = given("is_cut")
     return Step(
-        action=action,
-        observation=fields.text(record, "observation", where),
-        response=fields.text(record, "response", where, default=""),
-        token_ids=token_ids,
-        logprobs=logprobs,
-        reward=None if record.get("reward") is None else fields.number(record, "reward", where),
+        action=given("action", action_of(tool_calls) if tool_calls else None),  # type: ignore[arg-type]
+        observation=given("observation"),  # type: ignore[arg-type]
+        response=given("response", ""),
+        token_ids=given("token_ids"),
+        logprobs=given("logprobs"),
+        reward=given("reward"),
         tool_calls=tool_calls,
-        is_cut=fields.truth(record, "is_cut", where),
+        is_cut=False if is_cut is None else is_cut,
     )
-
-
-def _check_tool_calls(tool_calls: object, action: str) -> None:
-    if not isinstance(tool_calls, tuple) or not all(isinstance(c, ToolCall) for c in tool_calls):
-        raise InvalidInput(
-            f"tool_calls is {quoted(repr(tool_calls), 60)}; give a tuple of ToolCall"
-        )
-    if action != (called := action_of(tool_calls)):
-        raise InvalidInput(_other_action(action, called))
-
-
-def _other_action(action: str, called: str) -> str:
-    return (
-        f"action is {quoted(action, 60)}, but the step's tool calls make it {quoted(called, 60)} "
-        "(action_of)"
-    )
-
-
-def _refuse_unknown_role(role: str, where: str) -> None:
-    if role not in get_args(Role):
-        known = ", ".join(get_args(Role))
-        raise InvalidInput(f"{where}: role is {role!r}; use one of {known}")

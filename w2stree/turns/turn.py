@@ -14,7 +14,8 @@ class AgentTurn:
     """One agent turn: its text, the sampled ids and their log-probabilities when sampled.
 
     `tool_calls`, `is_cut` as in `Step`. `begins_in_thinking`: what it was asked with had opened a
-    block of thinking (`w2stree.turns.thinking`).
+    block of thinking (`w2stree.turns.thinking`). `num_tokens`: how many were sampled, as the server
+    counts them, where it gives no ids.
     """
 
     response: str
@@ -23,6 +24,7 @@ class AgentTurn:
     tool_calls: tuple[ToolCall, ...] = ()
     is_cut: bool = False
     begins_in_thinking: bool = False
+    num_tokens: int | None = None
 
 
 def sampled_turn(

@@ -1,54 +1,151 @@
 """The guardian of an environment process: nothing of its group outlives the driver.
 
-    driver ──requests──> child ──> JVM, parser, …        one process group
-      └─────lifeline───> guardian <──stderr── child, JVM, …
+    driver ──requests──> child ──> JVM, parser, …                 one process group,
+      └─────lifeline───> guardian <──stdout, stderr── child, JVM, …   led by the guardian
 
-It is a fork of the child, made before the engine starts, that sleeps on the lifeline: a socket
-whose other end only the driver holds, so the kernel closes it however the driver ends, SIGKILL
-included. The guardian then kills the group. The alternatives do less: a child that hangs (or
-holds the interpreter's lock in C) does not see its own pipe close, and Linux's PR_SET_PDEATHSIG
-is not passed on to a JVM, fires when the *thread* that started the child ends, and is Linux's
-only. While the guardian lives, the group's id cannot be given to another group.
+It is a program of its own: the driver starts the guardian, and the guardian the child. Run as a
+file, without `site` and the user's paths (`python -I -S guardian.py`), it needs a hundredth of a
+second and none of the user's code before it listens, so there is no moment in which a child
+could be left behind: whatever hangs while the child comes up has a guardian already.
 
-It also keeps what must be known when the child cannot tell any more: the last lines written to
-stderr, and whether the group's memory exceeded its cap. Escapes: a process that leaves the group
-(`setsid`); and a fork of the driver without exec keeps the lifeline open as long as it lives.
+The guardian sleeps on the lifeline: a socket whose other end only the driver holds, so the kernel
+closes it however the driver ends, SIGKILL included. The guardian then kills the group. The
+alternatives do less: a child that hangs (or holds the interpreter's lock in C) does not see its
+own pipe close, and Linux's PR_SET_PDEATHSIG is not passed on to a JVM, fires when the *thread*
+that started the child ends, and is Linux's only. While the guardian lives, the group's id cannot
+be given to another group.
+
+It also keeps what must be known when the child cannot tell any more: how it ended, the last lines
+it wrote, and whether the group's memory exceeded its cap. When the child ends, so does whatever
+it started. Escapes: a process that leaves the group (`setsid`), and whoever kills the guardian.
+
+    {"lifeline": 5, "inherited": [7], "memory_limit_mb": 512, "command": ["/usr/bin/python3", …]}
+
+is its only argument: the descriptors of the lifeline and of what is the child's alone, and the
+child's command. On the lifeline it answers any byte with a line, its last words:
+
+    {"cause": null, "status": null, "output": "the last 2,000 bytes that the group wrote"}
+
+and sends one unasked when the child has ended (`status`, negative for a signal) or when it kills
+the group for a `cause`.
 """
 
+# The standard library alone, and little of it: this file is run where nothing else can be found.
 from __future__ import annotations
 
 import contextlib
-import gc
+import json
 import os
 import resource
+import select
 import signal
-import subprocess
-from multiprocessing.connection import Connection, wait
-from pathlib import Path
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 _MEASURE_S = 0.25
 _TAIL_BYTES = 2000
 _MEBIBYTE = 2**20
+# Ignored by Python or by the guardian, and so by what they start unless it is told otherwise.
+_USUAL_AGAIN = (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ)
 
 
-def start_guardian(lifeline: Connection, memory_limit_mb: int | None) -> None:
-    """Fork the guardian of this process's group and give it this process's stderr to read.
+class Guardian:
+    """Starts the child and watches over its group, of which this process is the leader."""
 
-    Call it before anything starts a thread or a process. The guardian answers any message on
-    `lifeline` with the tail of stderr (bytes); when the group's resident memory exceeds the
-    cap, it sends the cause and kills the group.
-    """
-    reading, writing = os.pipe()
-    if os.fork() == 0:
+    def __init__(
+        self,
+        lifeline: int,
+        inherited: Sequence[int],
+        memory_limit_mb: int | None,
+        command: list[str],
+    ) -> None:
+        os.set_inheritable(lifeline, False)
+        self._lifeline, self._memory_limit_mb = lifeline, memory_limit_mb
+        self._tail = b""
+        self._hearing, writing = os.pipe()
+        self._signals, signalling = os.pipe()
+        for descriptor in (self._hearing, self._signals, signalling):
+            os.set_blocking(descriptor, False)
+        signal.set_wakeup_fd(signalling, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)  # told by the descriptor above
+        # The guardian outlives those it guards. SIGINT is ignored by them too: Ctrl-C is the
+        # driver's to handle.
+        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
         try:
-            _keep_only(lifeline.fileno(), reading)
-            _guard(lifeline, reading, memory_limit_mb)
-        finally:
-            os._exit(1)
-    os.dup2(writing, 2)
-    for descriptor in (reading, writing):
-        os.close(descriptor)
-    lifeline.close()
+            self._child = _spawn(command, output=writing)
+        except OSError as error:
+            self._tell(cause=f"{command[0]} cannot be started: {error}")
+            raise
+        signal.signal(signal.SIGTERM, lambda *_: self._pass_on(signal.SIGTERM))
+        for descriptor in (writing, *inherited):
+            os.close(descriptor)
+
+    def watch(self) -> None:
+        """Until the driver is gone, the child has ended, or the group takes too much memory."""
+        ready = select.poll()
+        for descriptor in (self._lifeline, self._hearing, self._signals):
+            ready.register(descriptor, select.POLLIN)
+        pause_s = None if self._memory_limit_mb is None else _MEASURE_S
+        while True:
+            events = {descriptor for descriptor, _ in ready.poll(pause_s and 1000 * pause_s)}
+            if self._hearing in events and not self._hear():
+                ready.unregister(self._hearing)
+            if self._signals in events and (status := self._status()) is not None:
+                self._hear()
+                return self._tell(status=status)
+            if self._lifeline in events:
+                if not os.read(self._lifeline, 64):
+                    return None
+                self._tell()
+            if self._memory_limit_mb is not None:
+                before_s = _computed_s()
+                memory_mb = group_memory_mb(os.getpgrp())
+                # On a machine with very many processes measuring takes longer: at most 0.5 % of a
+                # core. Not by the clock, or a busy machine would be measured minutes apart.
+                pause_s = max(_MEASURE_S, 200 * (_computed_s() - before_s))
+                if memory_mb > self._memory_limit_mb:
+                    cap = f"memory_limit_mb is {self._memory_limit_mb}"
+                    return self._tell(cause=f"it uses {memory_mb:.0f} MiB; {cap}")
+
+    def _status(self) -> int | None:
+        """How the child ended; None while it runs."""
+        os.read(self._signals, 4096)
+        pid, status = os.waitpid(self._child, os.WNOHANG)
+        return os.waitstatus_to_exitcode(status) if pid else None
+
+    def _hear(self) -> bool:
+        """Read what was written since; False when nothing can come any more."""
+        with contextlib.suppress(BlockingIOError):
+            while chunk := os.read(self._hearing, 65536):
+                self._tail = (self._tail + chunk)[-_TAIL_BYTES:]
+            return False
+        return True
+
+    def _tell(self, *, cause: str | None = None, status: int | None = None) -> None:
+        output = self._tail.decode(errors="replace")
+        line = json.dumps({"cause": cause, "status": status, "output": output})
+        os.write(self._lifeline, f"{line}\n".encode())
+
+    def _pass_on(self, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._child, number)
+
+
+def _spawn(command: list[str], *, output: int) -> int:
+    return os.posix_spawn(
+        command[0],
+        command,
+        os.environ,
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_DUP2, output, 1),
+            (os.POSIX_SPAWN_DUP2, output, 2),
+        ],
+        setsigmask=(),
+        setsigdef=_USUAL_AGAIN,
+    )
 
 
 def group_memory_mb(group: int) -> float:
@@ -58,7 +155,8 @@ def group_memory_mb(group: int) -> float:
     (RLIMIT_AS) would refuse the reservations every JVM makes and never touches. Cost: on Linux
     a system call for each process of the machine; elsewhere one run of `ps`.
     """
-    return _memory_by_proc(group) if Path("/proc/self/statm").exists() else _memory_by_ps(group)
+    proc = os.path.exists("/proc/self/statm")  # noqa: PTH110 (pathlib takes longer than the rest)
+    return _memory_by_proc(group) if proc else _memory_by_ps(group)
 
 
 def _memory_by_proc(group: int) -> float:
@@ -67,13 +165,16 @@ def _memory_by_proc(group: int) -> float:
         if name.isdigit() and int(name) != own:
             try:
                 if os.getpgid(int(name)) == group:
-                    pages += int(Path(f"/proc/{name}/statm").read_text().split()[1])
+                    with open(f"/proc/{name}/statm", "rb") as statm:  # noqa: PTH123
+                        pages += int(statm.read().split()[1])
             except OSError:  # it ended meanwhile
                 continue
     return pages * os.sysconf("SC_PAGE_SIZE") / _MEBIBYTE
 
 
 def _memory_by_ps(group: int) -> float:
+    import subprocess  # as long to load as the rest together, and not for Linux
+
     columns = ["ps", "-axo", "pid=,pgid=,rss="]
     listed = subprocess.run(columns, capture_output=True, text=True, check=True).stdout
     rows = ([int(word) for word in line.split()] for line in listed.splitlines())
@@ -82,65 +183,23 @@ def _memory_by_ps(group: int) -> float:
     return kibibytes / 1024
 
 
-def _guard(lifeline: Connection, stderr: int, memory_limit_mb: int | None) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # it outlives those it guards
-    gc.disable()  # a collection would copy the pages that are shared with the child
-    group, tail = os.getpgrp(), b""
-    os.set_blocking(stderr, False)
-    sources: list[Connection | int] = [lifeline, stderr]
-    pause_s = None if memory_limit_mb is None else _MEASURE_S
-    while True:
-        ready = wait(sources, pause_s)
-        if stderr in sources:
-            written = _read(stderr)
-            if written == b"":
-                sources.remove(stderr)
-            tail = (tail + (written or b""))[-_TAIL_BYTES:]
-        if lifeline in ready:
-            try:
-                lifeline.recv_bytes()
-                lifeline.send((None, tail))
-            except (EOFError, OSError):
-                break
-        if memory_limit_mb is not None:
-            before_s = _computed_s()
-            memory_mb = group_memory_mb(group)
-            # On a machine with very many processes measuring takes longer: at most 0.5 % of a
-            # core. Not by the clock, or a busy machine would be measured minutes apart.
-            pause_s = max(_MEASURE_S, 200 * (_computed_s() - before_s))
-            if memory_mb > memory_limit_mb:
-                cause = f"it uses {memory_mb:.0f} MiB; memory_limit_mb is {memory_limit_mb}"
-                lifeline.send((cause, tail))
-                break
-    os.killpg(group, signal.SIGKILL)
-
-
 def _computed_s() -> float:
     """Seconds of processor time of this process and of the runs of `ps` it waited for."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
-def _read(descriptor: int) -> bytes | None:
-    """All there is to read now: b"" at the end of the file, None if there is nothing yet."""
-    read = None
-    while True:
-        try:
-            chunk = os.read(descriptor, 65536)
-        except BlockingIOError:
-            return read
-        if not chunk:
-            return read or b""
-        read = ((read or b"") + chunk)[-_TAIL_BYTES:]
+def main() -> None:
+    if os.getpgrp() != os.getpid():
+        sys.exit("the guardian kills its group: it is started by w2stree, in one of its own")
+    given: Mapping[str, Any] = json.loads(sys.argv[1])
+    try:
+        Guardian(**given).watch()
+    except OSError:
+        pass  # the driver is gone in the middle of a word, or was told why there is no child
+    finally:
+        os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
-def _keep_only(*kept: int) -> None:
-    """Close every other descriptor: above all the child's end of the request pipe."""
-    for name in os.listdir("/dev/fd"):  # noqa: PTH208 (the limit on their number may be a billion)
-        if int(name) not in kept:
-            with contextlib.suppress(OSError):  # the one that listed them
-                os.close(int(name))
-    for standard in range(3):
-        if standard not in kept:
-            os.dup2(os.open(os.devnull, os.O_RDWR), standard)
+if __name__ == "__main__":
+    main()

@@ -11,7 +11,8 @@ from w2stree.trajectories.field_types import check_field_types
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """`deadline_s` and `start_deadline_s`: seconds to answer a request and to come up, above 0.
+    """`deadline_s` and `start_deadline_s`: seconds to answer a request and to come up, finite and
+    above 0.
 
     `memory_limit_mb`: MiB of resident memory of the process with all it starts, a JVM included.
     `max_episodes`: episodes before a fresh process takes its place. Both at least 1; None: no
@@ -29,8 +30,8 @@ class Limits:
         check_field_types(self)
         for name in ("deadline_s", "start_deadline_s"):
             seconds = getattr(self, name)
-            if not seconds > 0:
-                raise InvalidInput(f"{name} is {seconds}; give a number above 0")
+            if not 0 < seconds < float("inf"):
+                raise InvalidInput(f"{name} is {seconds}; give a finite number above 0")
         for name in ("memory_limit_mb", "max_episodes"):
             count = getattr(self, name)
             if count is not None and count < 1:

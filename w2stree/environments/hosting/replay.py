@@ -12,7 +12,7 @@ from w2stree.environments.protocol import (
     Snapshot,
     SnapshotEnvironment,
 )
-from w2stree.errors import EnvironmentFailure
+from w2stree.errors import EnvironmentFailure, InvalidInput
 from w2stree.shorten import quoted
 from w2stree.turns.react import UNPARSED
 
@@ -46,10 +46,16 @@ class Replayable:
     def step(self, action: str) -> tuple[str, float, bool, bool, Info]:
         answer = self._environment.step(action)
         self._actions.append(action)
-        self._observations.append(answer[0])
+        # What is no answer to a step, the driver refuses: there is no going on from it.
+        self._observations.append(answer[0] if answer and isinstance(answer, tuple | list) else "")
         return answer
 
     def expert(self) -> list[ExpertTurn]:
+        if not hasattr(self._environment, "expert"):
+            raise InvalidInput(
+                f"{type(self._environment).__name__} has no expert: give it a method `expert` "
+                "(docs/environments.md), or play it by another policy"
+            )
         turns = cast(ExpertEnvironment, self._environment).expert()
         self._forget()  # it leaves the task at its start
         return turns

@@ -33,6 +33,7 @@ class ExploreSection(Section):
     """One trajectory of each task for each sampling configuration (M of them)."""
 
     samplings: Annotated[Samplings, Field(min_length=2)]
+    max_attempts: Positive = 3  # for episodes that end in an error
 
 
 class SearchSection(Section):
@@ -102,6 +103,12 @@ class Config(Section):
         for key in (method.settings_at or method.name).split("."):
             value = getattr(value, key)
         return value
+
+    def may_change(self) -> tuple[str, ...]:
+        """Keys that a run that goes on may set anew, beside `read_late`: no result depends on
+        them, and nothing is redone for them."""
+        environment = (f"environment.{key}" for key in self.environment.may_change)
+        return (*environment, "explore.max_attempts")
 
     def read_late(self) -> tuple[str, ...]:
         """Keys that only some of the last stages read: a finished run goes on with other values,

@@ -53,6 +53,17 @@ class ExplorationConfig(Section):
     branching: BranchingSection | None = None
     merge: Merging = Merging()  # of the trees that branching looks at
 
+    def may_change(self) -> tuple[str, ...]:
+        """What a resumed run may set anew: how much is played, how long is waited, by which way a
+        server is reached, what counts as success in what is shown. Never what is played."""
+        return (
+            "budget",
+            "max_attempts",
+            "success_threshold",
+            *(f"environment.{key}" for key in self.environment.may_change),
+            *(f"policy.{key}" for key in self.policy.may_change),
+        )
+
     @field_validator("policy", mode="before")
     @classmethod
     def _decodes_as_the_environment_allows(cls, given: Any, info: ValidationInfo) -> Any:
@@ -68,19 +79,28 @@ class ExplorationConfig(Section):
         return self
 
     @model_validator(mode="after")
-    def _has_actions_to_choose_from(self) -> ExplorationConfig:
-        if self.policy.chooser and not self.environment.lists_actions:
+    def _has_an_expert(self) -> ExplorationConfig:
+        if self.policy.needs_expert and not self.environment.has_expert:
             raise ValueError(
-                f"{unlisted(self.environment, self.policy.chooser)}, or another policy or decoding"
+                f"policy: expert plays the environment's own solution, and {self.environment.title}"
+                " has none: set environment.expert to a module:callable that returns a task's "
+                "actions (docs/environments.md), or another policy"
             )
         return self
 
     @model_validator(mode="after")
+    def _has_actions_to_choose_from(self) -> ExplorationConfig:
+        if self.policy.chooser and not self.environment.lists_actions:
+            other = "policy.noise: 0" if self.policy.needs_expert else "another policy or decoding"
+            raise ValueError(f"{unlisted(self.environment, self.policy.chooser)}, or {other}")
+        return self
+
+    @model_validator(mode="after")
     def _can_count_its_tokens(self) -> ExplorationConfig:
-        if self.budget.tokens is not None and not self.policy.has_token_ids:
+        if self.budget.tokens is not None and not self.policy.samples_tokens:
             raise ValueError(
-                f"budget.tokens counts token ids, and turns of policy: {self.policy.name} have "
-                "none here: set policy.tokenizer (a vLLM server), or budget.episodes"
+                f"budget.tokens counts what a model samples, and policy: {self.policy.name} is "
+                "none: set budget.episodes"
             )
         return self
 

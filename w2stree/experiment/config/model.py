@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, model_validator
 
 from w2stree.environments.options import TextWorldExpressOptions
-from w2stree.experiment.section import Positive, Section
+from w2stree.experiment.section import NameOrFile, Positive, Section, UserPath
 from w2stree.training.models import Architecture
 from w2stree.training.optimisation import Optimisation
 from w2stree.turns.template import TemplateArgument
@@ -59,9 +58,9 @@ class ModelSection(Section):
     its variables, as `{enable_thinking: false}`; see docs/models.md.
     """
 
-    path: Path | None = None
+    path: UserPath | None = None
     architecture: Architecture | None = None
-    chat_template: str | None = None
+    chat_template: NameOrFile | None = None
     template_arguments: dict[str, TemplateArgument] = Field(default_factory=dict)
     sft: Optimisation
 

@@ -6,17 +6,28 @@ A policy is one model; `Sampling.model` says of each episode which one plays it:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from w2stree.environments.options import Options
 from w2stree.errors import InvalidInput
-from w2stree.experiment.section import Fraction, Positive, Section, Whole, laid_over
+from w2stree.experiment.section import (
+    Fraction,
+    NameOrFile,
+    Positive,
+    Section,
+    UserPath,
+    Whole,
+    laid_over,
+)
 from w2stree.policies.expert import ExpertPolicy
 from w2stree.policies.protocol import AsyncPolicy, ModelName, Policy
 from w2stree.policies.random import RandomPolicy
+from w2stree.policies.served.address import checked_address
+from w2stree.policies.served.key import read_key, refuse_no_variable
 from w2stree.turns.decoding import Decoding
 from w2stree.turns.template import TemplateArgument
 
@@ -29,12 +40,17 @@ _SERVED = Decoding(actions="free", max_new_tokens=256)
 class AnyPolicySection(Section):
     """What every policy has; as it stands here, one policy for all models: random, scripted."""
 
+    may_change: ClassVar[tuple[str, ...]] = ()
+    """Keys that say how a model is reached, not what it is asked: a resumed run may set them
+    anew."""
+
     def policy(self, model: ModelName) -> Policy | AsyncPolicy:
         """The policy of that model."""
         raise NotImplementedError
 
     def refuse_absent_models(self) -> None:
-        """Raises `InvalidInput` for a directory without a model, before an environment starts."""
+        """Raises `InvalidInput` for a directory without a model or tokenizer and for a key that
+        cannot be read, before anything is written and an environment starts."""
 
     @property
     def has_base_model(self) -> bool:
@@ -42,8 +58,13 @@ class AnyPolicySection(Section):
         return True
 
     @property
-    def has_token_ids(self) -> bool:
-        """Whether its turns are known to have ids, by which tokens are counted."""
+    def samples_tokens(self) -> bool:
+        """Whether its turns are sampled token by token: what can be counted, if it is told."""
+        return False
+
+    @property
+    def needs_expert(self) -> bool:
+        """Whether it plays the environment's own solution."""
         return False
 
     @property
@@ -58,8 +79,8 @@ class ModelPolicySection(AnyPolicySection):
     `chat_template` and `template_arguments` as in an experiment's model sections.
     """
 
-    base_model: Path | str | None = None
-    chat_template: str | None = None
+    base_model: UserPath | str | None = None
+    chat_template: NameOrFile | None = None
     template_arguments: dict[str, TemplateArgument] = Field(default_factory=dict)
     decoding: Decoding = Decoding()
 
@@ -68,7 +89,7 @@ class ModelPolicySection(AnyPolicySection):
         return self.base_model is not None
 
     @property
-    def has_token_ids(self) -> bool:
+    def samples_tokens(self) -> bool:
         return True
 
     @property
@@ -81,8 +102,8 @@ class TransformersSection(ModelPolicySection):
     """A model directory, in process."""
 
     name: Literal["transformers"]
-    model: Path
-    base_model: Path | None = None
+    model: UserPath
+    base_model: UserPath | None = None
 
     def refuse_absent_models(self) -> None:
         _refuse_absent(self.model, self.base_model)
@@ -106,19 +127,41 @@ class OpenAISection(ModelPolicySection):
 
     `tokenizer`: the directory of the served models' tokenizer; with it, vLLM is sent token ids, and
     its template is the one that counts. Without it the server renders chats by its own.
-    `api_key_env` names the environment variable with the key, where the server wants one.
-    Admissible decoding needs the tokenizer.
+    `base_url` is the server's address, without a key or a password in it. `api_key_env` names the
+    environment variable with the key, where the server wants one. Admissible decoding needs the
+    tokenizer. `timeout_s` bounds one whole attempt, from connecting to the last byte; up to
+    `max_retries` more follow.
     """
+
+    may_change: ClassVar[tuple[str, ...]] = (
+        "base_url",
+        "api_key_env",
+        "timeout_s",
+        "max_retries",
+    )
 
     name: Literal["openai"]
     base_url: str = "http://localhost:8000/v1"
     model: str
     base_model: str | None = None
     api_key_env: str | None = None
-    tokenizer: Path | None = None
-    timeout_s: Annotated[float, Field(gt=0)] = 120.0
+    tokenizer: UserPath | None = None
+    timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 120.0
     max_retries: Whole = 5
     decoding: Decoding = _SERVED
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_an_address(cls, base_url: str) -> str:
+        _named_by_its_key(checked_address, base_url, "base_url ")
+        return base_url
+
+    @field_validator("api_key_env")
+    @classmethod
+    def _is_a_variable(cls, name: str | None) -> str | None:
+        if name is not None:
+            _named_by_its_key(refuse_no_variable, name, "api_key_env ")
+        return name
 
     @model_validator(mode="after")
     def _template_is_used(self) -> OpenAISection:
@@ -138,9 +181,10 @@ class OpenAISection(ModelPolicySection):
             )
         return self
 
-    @property
-    def has_token_ids(self) -> bool:
-        return self.tokenizer is not None
+    def refuse_absent_models(self) -> None:
+        read_key(self.api_key_env)
+        if self.tokenizer is not None:
+            self._check_tokenizer(self.tokenizer)
 
     def policy(self, model: ModelName) -> AsyncPolicy:
         from w2stree.policies.openai import OpenAIPolicy
@@ -160,17 +204,23 @@ class OpenAISection(ModelPolicySection):
 
         if self.tokenizer is None:
             return None
-        if not (self.tokenizer / "tokenizer_config.json").is_file():
-            raise InvalidInput(f"policy.tokenizer: {self.tokenizer} has no tokenizer_config.json")
+        self._check_tokenizer(self.tokenizer)
         return load_tokenizer(self.tokenizer, self.chat_template, self.template_arguments)
+
+    @staticmethod
+    def _check_tokenizer(directory: Path) -> None:
+        if not (directory / "tokenizer_config.json").is_file():
+            raise InvalidInput(f"policy.tokenizer: {directory} has no tokenizer_config.json")
 
 
 class VllmSection(ModelPolicySection):
     """A model directory with vLLM in process; see `VllmPolicy`."""
 
+    may_change: ClassVar[tuple[str, ...]] = ("memory_fraction",)
+
     name: Literal["vllm"]
-    model: Path
-    base_model: Path | None = None
+    model: UserPath
+    base_model: UserPath | None = None
     max_length: Positive | None = None
     memory_fraction: Annotated[Fraction, Field(gt=0)] = 0.9
 
@@ -210,6 +260,14 @@ class ExpertSection(AnyPolicySection):
     name: Literal["expert"]
     noise: Fraction = 0.0
 
+    @property
+    def needs_expert(self) -> bool:
+        return True
+
+    @property
+    def chooser(self) -> str | None:
+        return f"policy: expert with noise: {self.noise:g}" if self.noise else None
+
     def policy(self, model: ModelName) -> Policy:
         return ExpertPolicy(noise=self.noise)
 
@@ -232,7 +290,15 @@ def decoded_for(environment: Options, policy: Any) -> Any:
     return {**policy, "decoding": laid_over(default, policy.get("decoding", {}))}
 
 
-def _refuse_absent(*directories: Path | None) -> None:
+def _named_by_its_key(check: Callable[[str], object], value: str, subject: str) -> None:
+    """Run a check whose message begins with the key, which a configuration's says already."""
+    try:
+        check(value)
+    except InvalidInput as error:
+        raise ValueError(str(error).removeprefix(subject)) from None
+
+
+def _refuse_absent(*directories: UserPath | None) -> None:
     from w2stree.training.models import refuse_no_model
 
     for directory in directories:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
 from w2stree.errors import InvalidInput
-from w2stree.experiment.section import Positive, Section, Whole
+from w2stree.experiment.section import Positive, Section, UserPath, Whole
 
 
 class Panel(Section):
@@ -39,7 +38,7 @@ class TasksSection(Section):
     """
 
     demonstrations: Positive
-    demonstrations_from: Path | None = None
+    demonstrations_from: UserPath | None = None
     explore: Positive
     test: Annotated[dict[Annotated[str, Field(min_length=1)], Panel], Field(min_length=1)]
     test_split: str | None = Field(default=None, exclude=True)

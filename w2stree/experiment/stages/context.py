@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from w2stree.environments.hosting.pool import EnvironmentPool
+from w2stree.errors import ExplorationFailure, SamplesUnfinished
 from w2stree.experiment.config import Config
 from w2stree.experiment.config.reading import recorded_today
 from w2stree.experiment.demonstrated import Demonstrated, read_demonstrated
@@ -22,7 +24,9 @@ from w2stree.experiment.stages.bar import Bar, Silent
 from w2stree.forest.build import open_forest
 from w2stree.forest.forest import Forest
 from w2stree.policies.protocol import Policy
+from w2stree.rollouts.causes import Causes
 from w2stree.rollouts.cut_returns import CutReturnCount
+from w2stree.rollouts.outcome import causes_in_words
 from w2stree.rollouts.rollout import EpisodePlan, rollout
 from w2stree.shorten import visible
 from w2stree.trajectories.files import read_trajectories
@@ -58,7 +62,7 @@ class Context:
             self._directory = RunDirectory(
                 self.run_dir,
                 config.model_dump(mode="json"),
-                may_change=config.read_late(),
+                may_change=(*config.read_late(), *config.may_change()),
                 read=recorded_today(config),
             )
         return self._directory
@@ -152,12 +156,30 @@ class Context:
         episodes = rollout(pool, policy, plans, instruction=self.config.prompt.instruction)
         played = list(self.bar(episodes, total=len(plans), what=f"{stage} episodes"))
         cut_returns = CutReturnCount()
+        causes = Causes()
         for trajectory in played:
             cut_returns.add(trajectory)
+            if trajectory.status == "error":
+                causes.add(trajectory)
         cut_returns.warn()
+        if causes.total:
+            _say_what_failed(stage, causes, len(played))
         return played
 
     def close(self) -> None:
         """Stop the environment processes."""
         self._resources.close()
         self._pool = None
+
+
+def _say_what_failed(stage: str, causes: Causes, num_played: int) -> None:
+    """Raises `ExplorationFailure` where all did: nothing was measured, and 0 is no measurement."""
+    words = "\n".join(
+        [
+            f"{stage}: {causes.total} of {num_played} episodes ended in an error:",
+            *causes_in_words(causes.commonest(), causes.total),
+        ]
+    )
+    if causes.total == num_played:
+        raise ExplorationFailure(f"{words}\nmend it and run the same command again to go on")
+    warnings.warn(words, SamplesUnfinished, stacklevel=3)

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from w2stree.errors import IdenticalTrajectories
+from w2stree.errors import ExplorationFailure, IdenticalTrajectories, SamplesUnfinished
 from w2stree.experiment.hashes import hash_files
 from w2stree.experiment.methods import sft
 from w2stree.experiment.methods.method import Method
@@ -20,6 +20,7 @@ from w2stree.policies.protocol import ModelName, Sampling
 from w2stree.policies.random import RandomPolicy
 from w2stree.policies.transformers import TransformersPolicy
 from w2stree.rollouts.exploration import Exploration, plan_episodes
+from w2stree.rollouts.outcome import Outcome
 from w2stree.rollouts.rollout import EpisodePlan
 from w2stree.rollouts.tally import num_unparsed
 from w2stree.rollouts.task_choice import TaskChoice
@@ -73,21 +74,36 @@ def explore(context: Context, out: StageWriter) -> None:
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore", IdenticalTrajectories)  # the tree stage tells of them
-        Exploration(
+        warnings.simplefilter("ignore", SamplesUnfinished)  # told below, by this stage's words
+        exploration = Exploration(
             journal,
             context.pool(),
             weak.policy,
             instruction=context.config.prompt.instruction,
+            max_attempts=context.config.explore.max_attempts,
             progress=lambda state: update(
                 state.num_settled,
                 state.num_planned,
                 {"num_unparsed": sum(tally.num_unparsed for tally in state.tallies.values())},
             ),
-        ).play(wanted)
+        )
+        exploration.play(wanted)
     seconds = time.perf_counter() - started
+    outcome = exploration.outcome()
+    if not outcome.is_well:
+        _say_what_failed(outcome)
     record(out, read_trajectories(path))
+    out.metrics["num_failed"] = len(outcome.failed)
     out.metrics["generated_tokens_per_s"] = weak.num_generated_tokens / seconds
     out.outlived.append(path)
+
+
+def _say_what_failed(outcome: Outcome) -> None:
+    """Raises `ExplorationFailure` where nothing was finished: there is nothing to learn from."""
+    words = "\n".join(["explore:", *outcome.in_words("explore.max_attempts")])
+    if not outcome.num_finished:
+        raise ExplorationFailure(f"{words}\nno sample was finished: mend the cause first")
+    warnings.warn(words, SamplesUnfinished, stacklevel=2)
 
 
 def evaluate(context: Context, out: StageWriter, method: Method) -> None:

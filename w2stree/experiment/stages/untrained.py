@@ -8,6 +8,7 @@ from transformers import AutoTokenizer
 
 from w2stree.experiment.config.model import ModelSection
 from w2stree.experiment.stages.context import Context
+from w2stree.policies.pretrained import pretrained
 from w2stree.training.models import build_model, load_model
 
 
@@ -21,5 +22,5 @@ def untrained_model(context: Context, role: str) -> tuple[Any, Any]:
     if section.path is not None:
         return load_model(section.path, section.chat_template, section.template_arguments)
     assert section.architecture is not None
-    tokenizer = AutoTokenizer.from_pretrained(context.model_dir("tokenizer"))
+    tokenizer = pretrained(AutoTokenizer, context.model_dir("tokenizer"))
     return build_model(section.architecture, tokenizer, seed=context.seed(role)), tokenizer

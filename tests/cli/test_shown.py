@@ -1,0 +1,183 @@
+"""Nothing that a game, a file or its name says is obeyed by the terminal, in any command."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+import unicodedata
+import warnings
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("pydantic")
+pytest.importorskip("yaml")
+
+from w2stree import IdenticalTrajectories, build_forest
+from w2stree.trajectories.files import read_trajectories
+
+# Title, clear, colour, C1's CSI and OSC, backspace, DEL, bidirectional, zero width; rich's markup.
+CODES = "\x1b]0;title\x07\x1b[2J\x1b[31m\x9b31m\x9d0;x\x9c\x08\x7f\u202egnp\u2066\u200b\ufeff"
+MARKUP = "[red]mark[/red][link=https://example.org]link[/link]"
+LINES = "\x85\u2028\u2029\r\nforged"  # and a line that would look like one of ours
+
+GAME = f"""
+import os, sys
+CODES, MARKUP, LINES = {CODES!r}, {MARKUP!r}, {LINES!r}
+
+class Game:
+    def tasks(self, split):
+        return [f"{{split}}{{i}} {{CODES}} {{MARKUP}}{{LINES}}" for i in range(2)]
+
+    def reset(self, *, options):
+        self.steps = 0
+        return f"Start. {{CODES}} {{MARKUP}} {{LINES}}", self.info()
+
+    def step(self, action):
+        self.steps += 1
+        if "fail" in action and self.steps == 1:
+            print(f"stderr {{CODES}} {{MARKUP}}", file=sys.stderr, flush=True)
+            raise RuntimeError(f"failed {{CODES}} {{MARKUP}} {{LINES}}")
+        said = f"Seen {{os.environ.get('OTHER', '')}} {{CODES}} {{MARKUP}} {{LINES}}"
+        return said, 1.0, self.steps == 2, False, self.info()
+
+    def info(self):
+        actions = [f"{{verb}} {{CODES}} {{MARKUP}}" for verb in ("go", "fail")]
+        return {{"admissible_actions": actions}}
+"""
+CONFIG = """
+name: hostile
+environment: {name: gymnasium, make: "hostile_game:Game", num_processes: 1, score_range: [0, 2]}
+policy: {name: random}
+tasks: {split: train, count: 2, distinct: false}
+samplings: [{}, {}, {}, {}]
+max_attempts: 2
+"""
+RUN = "run \x1b[2J\u202e[red]"
+
+
+def refuse_hidden(text: str) -> None:
+    hidden = {
+        c for c in text if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") and c != "\n"
+    }
+    assert not hidden, (hidden, text)
+
+
+def w2stree(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """A command in the folder; what it writes was looked through."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "w2stree", *arguments],
+        cwd=folder,
+        capture_output=True,
+        timeout=120,
+        env={**os.environ, "PYTHONIOENCODING": "utf-8", **variables},
+    )
+    told = subprocess.CompletedProcess(
+        ran.args, ran.returncode, ran.stdout.decode(), ran.stderr.decode()
+    )
+    assert "Traceback" not in told.stderr, told.stderr
+    refuse_hidden(told.stdout)
+    refuse_hidden(told.stderr)
+    assert "forged" not in told.stdout.splitlines() + told.stderr.splitlines()
+    return told
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the game, its configuration and a run of it."""
+    folder = tmp_path_factory.mktemp("hostile")
+    (folder / "hostile_game.py").write_text(GAME, encoding="utf-8")
+    (folder / "hostile.yaml").write_text(CONFIG)
+    ran = w2stree(folder, "explore", "hostile.yaml", "--run-dir", RUN)
+    assert ran.returncode in (0, 1), ran.stderr
+    assert r"train0 \x1b]0;title\x07" in ran.stdout and MARKUP in ran.stdout
+    assert r"run \x1b[2J\u202e[red]" in ran.stdout
+    assert {t.status for t in read_trajectories(folder / RUN)} == {"done", "error"}
+    return folder
+
+
+def test_trees_and_tables(played: Path) -> None:
+    task = next(iter(read_trajectories(played / RUN))).task_id
+    assert w2stree(played, "tree", RUN).returncode == 0
+    drawn = w2stree(played, "tree", RUN, "--task", task)
+    assert drawn.returncode == 0 and r"go \x1b]0;title\x07\x1b[2J" in drawn.stdout
+    with warnings.catch_warnings(action="ignore", category=IdenticalTrajectories):
+        build_forest(read_trajectories(played / RUN)).save(played / "a.forest")
+    assert w2stree(played, "tree", "a.forest", "--task", task).stdout == drawn.stdout
+    assert w2stree(played, "tree", RUN, "--task", f"other{task}").returncode == 2
+    assert w2stree(played, "tree", f"none{RUN}").returncode == 2
+    assert w2stree(played, f"{RUN}").returncode == 2
+
+
+def test_whole_texts_are_printed_as_they_are_when_asked_for(played: Path) -> None:
+    (one, *_) = (t for t in read_trajectories(played / RUN) if t.status == "done")
+    command = [sys.executable, "-m", "w2stree", "tree", RUN, "--task", one.task_id, "--raw"]
+    drawn = subprocess.run(command, cwd=played, capture_output=True, check=True).stdout.decode()
+    assert f" > {one.steps[1].action}  [" in drawn
+    assert one.steps[1].observation in drawn
+    assert w2stree(played, "tree", RUN, "--raw").returncode == 2
+
+
+def test_differences_of_a_replay(played: Path) -> None:
+    refused = w2stree(played, "verify", RUN)
+    assert refused.returncode == 2 and "'hostile_game:Game'" in refused.stderr
+    assert w2stree(played, "verify", RUN, "--trust").returncode == 0
+    differing = w2stree(played, "verify", RUN, "--trust", OTHER=f"other {CODES[0]}{MARKUP}")
+    assert differing.returncode == 1 and MARKUP in differing.stdout
+
+
+def test_refusals_of_files_and_words(played: Path) -> None:
+    name = f"bad{CODES.replace('/', '')}.jsonl"
+    (played / name).write_text('{"task_id": "\\u001b[2J", "\\u202e": 1}\n')
+    assert w2stree(played, "tree", name).returncode == 2
+    (played / "bad.yaml").write_text(f'{CONFIG}\n"key \\e[2J \\u202e": 1\n')
+    assert w2stree(played, "explore", "bad.yaml").returncode == 2
+    assert w2stree(played, "explore", "hostile.yaml", f"policy.name={CODES}").returncode == 2
+    assert w2stree(played, "run", f"{CODES}{MARKUP}").returncode == 2
+    assert w2stree(played, "envs", "check", CODES).returncode == 2
+    config = played / "torn" / "config.json"
+    config.parent.mkdir()
+    config.write_text(json.dumps({"environment": {"name": f"other {CODES}"}}))
+    (config.parent / "trajectories.jsonl").write_text("")
+    assert w2stree(played, "verify", "torn").returncode == 2
+    assert w2stree(played, "envs").returncode == 0
+
+
+def test_an_unexpected_error_and_a_warning(tmp_path: Path) -> None:
+    program = (
+        "import warnings\nfrom w2stree.cli.app import main\nmain(['envs'])\n"
+        f"warnings.warn({CODES!r})\nraise ValueError({CODES!r})"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, cwd=tmp_path)
+    told = ran.stderr.decode()
+    refuse_hidden(told)
+    assert r"warning: \x1b]0;title" in told and r"ValueError: \x1b]0;title" in told
+
+
+def test_a_live_terminal_is_not_commanded_either(played: Path) -> None:
+    """Rich draws there, by codes of its own: none of the game's is among them."""
+    leader, follower = pty.openpty()
+    command = [sys.executable, "-m", "w2stree", "explore", "hostile.yaml", "--run-dir", "live"]
+    running = subprocess.Popen(
+        command,
+        cwd=played,
+        stdout=follower,
+        stderr=follower,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "200"},
+    )
+    os.close(follower)
+    pieces = []
+    try:
+        while piece := os.read(leader, 65536):
+            pieces.append(piece)
+    except OSError:  # Linux: the other end is closed
+        pass
+    os.close(leader)
+    assert running.wait(timeout=60) in (0, 1)
+    shown = b"".join(pieces).decode()
+    assert r"train0 \x1b]0;title\x07" in shown and MARKUP in shown
+    assert not re.search("[\x07\x7f-\x9f\u200b\u2028-\u202e\u2066\ufeff]|\x1b]|\x1b\\[2J", shown)

@@ -1,0 +1,31 @@
+"""What a command prints: nothing in it is obeyed by the terminal, wherever it comes from."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+import typer
+
+from w2stree.shorten import visible
+
+
+def say(text: object, *, raw: bool = False) -> None:
+    """A result, on standard output; line breaks stay, other control characters are shown, but for
+    `raw`.
+
+    Every command prints by this and by `warn`: task ids, file names, messages and reports hold
+    what games, models and files say. Where nobody reads on (`| head`), the command ends without a
+    word, with the status of a program that the system ends for it.
+    """
+    try:
+        print(text if raw else visible(str(text), keep_lines=True), flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at the end
+        raise typer.Exit(128 + signal.SIGPIPE) from None
+
+
+def warn(text: object) -> None:
+    """The same on standard error, for what is no result."""
+    print(visible(str(text), keep_lines=True), file=sys.stderr, flush=True)
