@@ -7,9 +7,9 @@ the actions that can be taken, and is sent an action. In a configuration:
 
     environment: {name: gymnasium, make: "own_environment:treasure", max_steps: 12}
 
-`w2stree run` needs demonstrations too. A game of one's own has no expert: they come from a file of
-trajectories (one JSON object a line, or a journal of `w2stree explore`), of which the successful
-ones count:
+`w2stree run` needs demonstrations too: from a function that solves a task (`environment.expert`),
+or from a file of trajectories (one JSON object a line, or a journal of `w2stree explore`), of which
+the successful ones count:
 
     tasks: {demonstrations: 20, demonstrations_from: hunts.jsonl, explore: 40, test: 40}
 

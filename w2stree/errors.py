@@ -122,7 +122,7 @@ class RowsTooLong(UserWarning):
 
 
 class SamplesUnfinished(UserWarning):
-    """Samples of an exploration ended in errors alone: the others teach, these are not there."""
+    """Samples ended in errors alone: what is played teaches or measures without them."""
 
 
 class TurnsWithoutAction(UserWarning):

@@ -5,9 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.faults import run_disk, run_interrupts
+from bench.faults import run_disk, run_interrupts, states_of_records, states_of_results
 from bench.faults.row import Row
-from bench.faults.run_states import states, try_state
+from bench.faults.run_states import State, try_state
+
+
+def states() -> dict[str, State]:
+    """Every state, by name."""
+    records, results = states_of_records, states_of_results
+    return {
+        **dict(records.configurations()),
+        **dict(records.manifests()),
+        **dict(records.leftovers()),
+        **dict(results.results()),
+        **dict(results.links()),
+        **dict(results.outside()),
+        **dict(results.names()),
+    }
 
 
 def rows(

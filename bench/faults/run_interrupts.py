@@ -22,6 +22,7 @@ from typing import Any
 import w2stree
 from bench.faults.small_run import NAMES, SmallRun
 from w2stree.errors import RunDirectoryError
+from w2stree.experiment import hashes
 from w2stree.experiment.manifest import read_manifest
 
 _PACKAGE = str(Path(w2stree.__file__).parent)
@@ -96,6 +97,7 @@ def kill_at_every_operation(folder: Path, *, every: int = 1) -> InterruptCounts:
 def _killed(small: SmallRun, force: tuple[str, ...], moment: int) -> bool:
     child = os.fork()
     if child == 0:
+        hashes.TICK_NS = -1  # what was seen is written down at once, so that is interrupted too
         _kill_before_operation(str(small.path), moment)
         small.go(force)
         os._exit(0)

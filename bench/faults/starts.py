@@ -23,7 +23,9 @@ from pathlib import Path
 from bench.faults.failing_environments import Fine, HasChild
 from w2stree.environments.hosting.process import EnvironmentProcess
 
-_MARK = "W2STREE_STARTED_BY"
+MARK = "W2STREE_STARTED_BY"
+"""A variable that everything which a program starts inherits, whatever group it is in."""
+
 _SITE = "import time; time.sleep(600)"
 
 
@@ -95,11 +97,8 @@ class _Driver:
         said, _ = self._process.communicate(timeout=120)
         return said == "ready\n"
 
-    def left(self, *, within_s: float = 120.0) -> list[int]:
-        until = time.monotonic() + within_s
-        while (left := _marked(self._mark)) and time.monotonic() < until:
-            time.sleep(0.01)
-        return left
+    def left(self) -> list[int]:
+        return left(self._mark)
 
 
 def _start(folder: Path, kind: str) -> _Driver:
@@ -108,7 +107,7 @@ def _start(folder: Path, kind: str) -> _Driver:
     process = subprocess.Popen(
         [sys.executable, "-m", "bench.faults.starts", kind, str(folder)],
         cwd=Path(__file__).parents[2],
-        env={**os.environ, _MARK: mark},
+        env={**os.environ, MARK: mark},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -120,9 +119,16 @@ def _start(folder: Path, kind: str) -> _Driver:
     return _Driver(process, mark)
 
 
+def left(mark: str, *, within_s: float = 120.0) -> list[int]:
+    """The processes with this mark that still run after waiting at most so long for their end."""
+    until = time.monotonic() + within_s
+    while (pids := _marked(mark)) and time.monotonic() < until:
+        time.sleep(0.01)
+    return pids
+
+
 def _marked(mark: str) -> list[int]:
-    """Processes that have inherited the mark: everything a driver started, whatever its group."""
-    entry, found = f"{_MARK}={mark}".encode(), []
+    entry, found = f"{MARK}={mark}".encode(), []
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
             with contextlib.suppress(OSError):  # it ended meanwhile, or is another user's

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from w2stree.errors import InvalidInput
 from w2stree.experiment.config import shipped_configs
 from w2stree.experiment.config.exploration import ExplorationConfig
 from w2stree.experiment.config.reading import read_config
+from w2stree.experiment.kept_config import held_run
 from w2stree.rollouts import branching
 from w2stree.trajectories.files import read_trajectories
 from w2stree.trajectories.journal import read_journal
@@ -102,6 +104,16 @@ def test_another_configuration_is_refused(run_dir: Path) -> None:
     assert refused.returncode == 2
     assert "was made by another configuration (" in refused.stderr
     assert "seed: 0 there, 1 now" in refused.stderr
+
+
+def test_a_second_process_is_refused_and_changes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with held_run(tmp_path / "run", {"seed": 5}):
+        before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+        assert main(["explore", "textworld_random", "--run-dir", str(tmp_path / "run")]) == 2
+        assert {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir()} == before
+    assert f"run is in use by process {os.getpid()} on " in capsys.readouterr().err
 
 
 def test_tasks_are_chosen_anew_until_one_is_played(tmp_path: Path) -> None:

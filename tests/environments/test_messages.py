@@ -30,6 +30,10 @@ class Text(str):
     pass
 
 
+def opening(text: str) -> Any:
+    return text, {"score": 0.0, "admissible_actions": []}
+
+
 CIRCLE: list[Any] = []
 CIRCLE.append(CIRCLE)
 
@@ -46,6 +50,7 @@ CIRCLE.append(CIRCLE)
         ([np.float64(0.1), np.float32(0.5), np.int64(3)], [0.1, 0.5, 3]),
         (np.bool_(True), True),
         (np.str_("text"), "text"),
+        (["a", ("\ud83d", {"b": "\udc00"})], ["a", ["\ud83d", {"b": "\udc00"}]]),
         (ExpertTurn("why", "what"), {"thought": "why", "action": "what"}),
         (Snapshot("t"), {"task_id": "t", "actions": [], "observations": []}),
     ],
@@ -61,7 +66,7 @@ def test_what_is_data_comes_as_it_is(value: Any, came: Any) -> None:
     [
         (object(), "it: object is no data"),
         ({"a": [0, {"b": np.zeros(3)}]}, r"it\['a'\]\[1\]\['b'\]: numpy.ndarray is no data"),
-        (["a", "\ud83d"], r"it\[1\]: half a surrogate pair"),
+        ({"\ud83d": 1}, r"it: half a surrogate pair in a key"),
         ({"a": {1: 2}}, r"it\['a'\]: a dict with keys that are no text"),
         (2**70, "it: can't serialize ints"),
         (np.longdouble(1), r"it: numpy\.longdouble is no data"),
@@ -128,8 +133,8 @@ def test_half_an_answer_is_waited_for_until_the_deadline_and_no_longer() -> None
 
 
 def test_deadlines_may_be_as_long_as_floats_are() -> None:
-    with EnvironmentProcess(lambda: Returns(7), Limits(1e300, 1e300)) as process:
-        assert process.call("reset", "task") == 7
+    with EnvironmentProcess(lambda: Returns(opening("on")), Limits(1e300, 1e300)) as process:
+        assert process.call("reset", "task")[0] == "on"
 
 
 def test_a_user_s_mistake_is_raised_as_itself_and_its_text_has_a_limit() -> None:
@@ -145,10 +150,10 @@ def test_a_user_s_mistake_is_raised_as_itself_and_its_text_has_a_limit() -> None
 
 
 def test_what_is_asked_and_cannot_be_sent_is_a_failure_of_the_episode() -> None:
-    with EnvironmentProcess(lambda: Returns(7)) as process:
-        with pytest.raises(EnvironmentFailure, match=r"step.* it\[0\]: half a surrogate pair"):
-            process.call("step", "go \ud83d")
-        assert process.call("reset", "task") == 7
+    with EnvironmentProcess(lambda: Returns(opening("on"))) as process:
+        with pytest.raises(EnvironmentFailure, match=r"step cannot be asked .*: it\[0\]: object"):
+            process.call("step", object())
+        assert process.call("reset", "task")[0] == "on"
 
 
 def test_messages_longer_than_a_socket_holds_pass_whole() -> None:
@@ -159,9 +164,9 @@ def test_messages_longer_than_a_socket_holds_pass_whole() -> None:
             sender.send(bytes(MAX_BYTES), time.monotonic() + 0.1)  # nobody reads
         assert sys.getsizeof(receiver._received) < 1000
     text = "long " * 3_000_000
-    with EnvironmentProcess(lambda: Returns(text)) as process:
-        assert process.call("reset", "task") == text
-        assert process.call("reset", text) == text
+    with EnvironmentProcess(lambda: Returns(opening(text))) as process:
+        assert process.call("reset", "task")[0] == text
+        assert process.call("reset", text)[0] == text
     assert len(text) < messages.MAX_BYTES
 
 

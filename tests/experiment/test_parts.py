@@ -16,10 +16,12 @@ pytest.importorskip("matplotlib")
 from support.demonstrated import doors, experiment
 from support.treasure_hunters import hunts
 
+from w2stree.errors import InvalidInput
 from w2stree.experiment.checks import check
 from w2stree.experiment.parts import Parts
 from w2stree.experiment.run_directory import StageWriter
 from w2stree.experiment.stages import choose
+from w2stree.rollouts.task_choice import Chosen
 
 pytestmark = [pytest.mark.train, pytest.mark.usefixtures("the_example_s_folder")]
 
@@ -51,10 +53,20 @@ def test_tasks_are_the_tasks_seed_s_alone(tmp_path: Path) -> None:
     assert more.test == drawn().test, "whatever is learned from, the same is tested"
 
 
+@pytest.mark.parametrize(
+    "record", [None, [], {}, {"demonstrations": 1, "explore": {}, "test": {}}, {"test": []}]
+)
+def test_what_is_no_record_of_tasks_is_named(record: Any) -> None:
+    with pytest.raises(InvalidInput, match=r"^tasks\.json: not a record of chosen tasks"):
+        Parts.from_record(record, "tasks.json")
+    with pytest.raises(InvalidInput, match=r"^tasks\.json: not a record of chosen tasks"):
+        Chosen.from_record(record, "tasks.json")
+
+
 def test_dev_tasks_are_kept_apart_too(tmp_path: Path) -> None:
     with experiment(tmp_path, hunts(range(9)), tasks={"dev": 3}) as context:
         parts = context.parts()
-        assert Parts.from_record(json.loads(json.dumps(context.parts_record()))) == parts
+        assert Parts.from_record(json.loads(json.dumps(context.parts_record())), "") == parts
     assert parts.dev is not None
     assert all(10_000 <= number < 20_000 for number in numbers(parts.dev.task_ids))
     assert parts.evaluated[-3:] == parts.dev.task_ids

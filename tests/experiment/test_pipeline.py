@@ -17,6 +17,7 @@ pytest.importorskip("trl")
 pytest.importorskip("textworld_express")
 pytest.importorskip("matplotlib")
 
+from w2stree.experiment.kept_config import held_run
 from w2stree.trajectories.files import read_trajectories
 from w2stree.trajectories.journal import read_journal
 
@@ -34,6 +35,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     ran = w2stree("run", "miniature", cwd=cwd)
     assert ran.returncode == 0, ran.stderr
     assert "(`mcts_sft`) |" in ran.stdout
+    assert "\r" not in ran.stdout + ran.stderr, "this is a log"
     yield cwd / "runs" / "miniature"
 
 
@@ -123,7 +125,6 @@ def test_a_rerun_does_nothing_and_force_redoes_one_stage(finished: Path) -> None
     ]
     assert forced.returncode == 1
     assert "2 samples of the exploration ended in errors alone" in forced.stderr
-    assert "\r" not in forced.stdout + forced.stderr
     manifest.write_text(json.dumps(explored))
 
 
@@ -132,6 +133,15 @@ def test_another_configuration_is_refused_in_the_same_directory(finished: Path) 
     assert refused.returncode == 2
     assert refused.stderr.startswith("w2stree: runs/miniature was made by another configuration")
     assert "seed: 0 there, 1 now" in refused.stderr
+
+
+def test_a_second_process_is_refused_before_an_environment_starts(tmp_path: Path) -> None:
+    with held_run(tmp_path / "run", {"seed": 5}):
+        before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+        refused = w2stree("run", "miniature", "--run-dir", "run", cwd=tmp_path)
+        assert {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir()} == before
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("w2stree: run is in use by process ")
 
 
 def test_the_tree_command_reads_what_explore_wrote(finished: Path) -> None:

@@ -246,3 +246,84 @@ def test_a_result_that_was_lost_is_made_again(kitchen: Kitchen) -> None:
     kitchen.run()
     (kitchen.directory.stage("b") / "result.txt").unlink()
     assert kitchen.run() == ["b"]
+
+
+def test_a_setting_may_change_and_the_newest_is_kept(tmp_path: Path) -> None:
+    def opened(budget: int) -> None:
+        RunDirectory(tmp_path, {"seed": 1, "budget": budget}, may_change=("budget",))
+        assert json.loads((tmp_path / "config.json").read_text())["budget"] == budget
+
+    opened(1)
+    (tmp_path / "episodes.journal").write_text("played")
+    opened(2)
+    with pytest.raises(RunDirectoryError, match="seed: 1 there, 0 now"):
+        RunDirectory(tmp_path, {"seed": 0, "budget": 3}, may_change=("budget",))
+    assert json.loads((tmp_path / "config.json").read_text()) == {"seed": 1, "budget": 2}
+
+
+def test_a_configuration_that_is_the_same_is_not_written_again(kitchen: Kitchen) -> None:
+    kitchen.run()
+    config = kitchen.directory.path / "config.json"
+    before = config.stat().st_mtime_ns
+    assert RunDirectory(kitchen.directory.path, {"seed": 1})
+    assert config.stat().st_mtime_ns == before
+
+
+def test_forcing_keeps_the_old_result_until_there_is_a_new_one(kitchen: Kitchen) -> None:
+    kitchen.run()
+    kitchen.breaks = "a"
+    with pytest.raises(KeyboardInterrupt):
+        kitchen.run("a")
+    assert (kitchen.directory.stage("a") / "result.txt").read_text() == "a same"
+    kitchen.breaks = ""
+    assert kitchen.run() == [], "the run is as it was"
+
+
+def test_other_versions_are_said(kitchen: Kitchen) -> None:
+    kitchen.run()
+    file = kitchen.directory.stage("b") / "manifest.json"
+    manifest = json.loads(file.read_text())
+    manifest["versions"]["numpy"] = "0.1"
+    file.write_text(json.dumps(manifest))
+    said: list[str] = []
+    specs = [StageSpec("a", ()), StageSpec("b", ("a",))]
+    run_stages(
+        kitchen.directory,
+        [(spec, lambda _: None) for spec in specs],
+        seed=1,
+        announce=lambda stage, what: said.append(f"{stage} {what}"),
+    )
+    assert said[0] == "a done before"
+    assert said[1].startswith("b done before, with numpy 0.1 (here ")
+
+
+def test_what_is_read_is_what_is_written_down(tmp_path: Path) -> None:
+    outside = tmp_path / "words"
+    outside.write_text("one")
+    directory = RunDirectory(tmp_path / "run", {})
+    with (
+        pytest.raises(RunDirectoryError, match=r"/words was changed while the stage a read it"),
+        directory.write(StageSpec("a", (), external=(outside,)), 0),
+    ):
+        outside.write_text("two")
+    assert directory.manifest("a") is None
+
+
+def test_files_outlived_go_once_the_result_is_whole(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path / "run", {})
+    journal = directory.path / ".explore.journal"
+    journal.write_text("played")
+    with directory.write(StageSpec("a", ()), 0) as out:
+        out.outlived.append(journal)
+        assert journal.exists()
+    assert not journal.exists()
+
+
+def test_figures_of_a_diverged_training_are_read_again(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path / "run", {})
+    with directory.write(StageSpec("a", ()), 0) as out:
+        out.metrics.update(loss=float("nan"), text="half \ud83d")
+    manifest = directory.manifest("a")
+    assert manifest is not None
+    assert manifest["metrics"]["loss"] != manifest["metrics"]["loss"]
+    assert manifest["metrics"]["text"] == "half \ud83d"

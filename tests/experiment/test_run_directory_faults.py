@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from bench.faults import run_disk, run_interrupts
-from bench.faults.run_states import State, states, try_state
+from bench.faults.run_directories import states
+from bench.faults.run_states import State, try_state
 
 
 @pytest.mark.parametrize("state", list(states().values())[::3], ids=list(states())[::3])

@@ -18,6 +18,7 @@ from support.columns import columns_of, facts, ids_of
 from support.strategies import episode, forged, trajectory_lists
 
 from w2stree import IdenticalTrajectories, InvalidInput, Step, Trajectory, build_forest
+from w2stree.errors import TurnsWithoutAction
 from w2stree.forest import (
     build_forest_from_arrow,
     build_forest_from_ids,
@@ -80,6 +81,20 @@ def test_every_way_warns_of_identical_trajectories(way: str) -> None:
         else:
             build_forest_from_ids(**ids_of(twins))
     assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize("actions", [("", ""), ("a", "", "")], ids=["none", "few"])
+def test_trajectories_alike_for_want_of_actions_are_named_so(actions: tuple[str, ...]) -> None:
+    steps = tuple(Step(action, "Say it as 'Action: …'", "Sure!") for action in actions)
+    twins = [Trajectory("mute", (), steps, score, "done") for score in (0.0, 1.0)]
+    greedy = [replace(episode("ab", score), task_id="greedy") for score in (0, 1)]
+    with pytest.warns(TurnsWithoutAction, match="^1 of 1 tasks, the first 'mute', .* no action"):
+        build_forest(twins)
+    with (
+        pytest.warns(TurnsWithoutAction, match="^1 of 2 tasks, the first 'mute'"),
+        pytest.warns(IdenticalTrajectories, match="^1 of 2 tasks, the first 'greedy'"),
+    ):
+        build_forest([*greedy, *twins])
 
 
 def test_does_not_warn_of_one_sequence_that_is_longer() -> None:

@@ -179,3 +179,11 @@ def test_a_budget_of_tokens_that_are_not_told_stops_at_once(
             with pytest.raises(InvalidInput, match=r"cannot be counted: turns of random come"):
                 exploration.play(PLANS)
     assert rows(path) == []
+
+
+def test_two_plans_of_one_sample_are_refused(path: Path, pool: EnvironmentPool) -> None:
+    with Journal(path) as journal:
+        exploration = Exploration(journal, pool, lambda _: RandomPolicy())
+        with pytest.raises(InvalidInput, match=r"two plans are of sample 1 of task 'lock/0': name"):
+            exploration.play([*PLANS, PLANS[1]])
+    assert rows(path) == []

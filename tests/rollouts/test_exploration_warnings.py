@@ -93,6 +93,28 @@ def test_turns_without_an_action_are_counted_and_told_of(pool: EnvironmentPool, 
     assert play_again(path, pool) == exploration.tallies, "counted from the journal, too"
 
 
+def test_runs_alike_for_want_of_actions_are_not_called_greedy(
+    pool: EnvironmentPool, path: Path
+) -> None:
+    """Of two tasks one is played; of the other the first turn alone has an action."""
+
+    class Fading(RandomPolicy):
+        def act(self, episodes: Sequence[Episode]) -> Any:
+            turns = super().act(episodes)
+            for i, episode in enumerate(episodes):
+                if episode.prompt[0].content.startswith("lock/1"):
+                    turns[i] = AgentTurn("Hm." if episode.steps else "Action: wait")
+            return turns
+
+    with Journal(path) as journal:
+        exploration = Exploration(journal, pool, lambda _: Fading())
+        with pytest.warns(UserWarning) as told:
+            exploration.play(PLANS[:6])
+    (warning,) = told
+    assert warning.category is TurnsWithoutAction
+    assert str(warning.message).startswith("6 of 18 turns had no action (the first one: 'Hm.')")
+
+
 def play_again(path: Path, pool: EnvironmentPool) -> dict[str, TaskTally]:
     with pytest.warns(TurnsWithoutAction):
         return play(path, pool).tallies

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 from w2stree import Message, Step, Trajectory
+from w2stree.trajectories.origin import Origin
 
 FOODS = ("green hot pepper", "yellow bell pepper", "raw white tuna", "some flour", "carrot")
 
@@ -37,4 +39,8 @@ def cook(task_id: str, rng: random.Random, skill: float) -> Trajectory:
 
 def play(tasks: list[str], skill: float, *, num_runs: int, seed: int) -> list[Trajectory]:
     rng = random.Random(seed)
-    return [cook(task, rng, skill) for task in tasks for _ in range(num_runs)]
+    return [
+        replace(cook(task, rng, skill), origin=Origin(seed=seed, sample_index=sample))
+        for task in tasks
+        for sample in range(num_runs)
+    ]

@@ -50,11 +50,11 @@ class LeaksOnTask1(Leaks):
 
 
 class Asks(Fine):
-    """Answers a reset with the value of the task id, a Python expression."""
+    """Answers a reset with the value of the task id, a Python expression, as Python writes it."""
 
     def reset(self, task_id: str) -> Any:
         names = {"os": os, "signal": signal, "sys": sys}
-        return eval(task_id, names), {"score": 0.0, "admissible_actions": []}
+        return repr(eval(task_id, names)), {"score": 0.0, "admissible_actions": []}
 
 
 class Returns(Fine):

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 JOURNAL = "episodes.journal"
 TASKS = "tasks.json"
 
+_SHOWN_PLACES = 5  # of a salvaged journal
+
 
 def explore(
     config: Annotated[
@@ -84,9 +86,10 @@ def explore(
             exploration = _exploration(read, journal, pool, show)
             _play(read, exploration, journal, pool, folder / TASKS)
     except KeyboardInterrupt:
-        if exploration is not None:
-            num_kept = exploration.outcome().num_attempts
-            warn(f"w2stree: {num_kept:,} episodes are kept in {path}")
+        if path.is_file():
+            # One frame an episode, a line each; what is counted in memory may be one behind.
+            with path.open("rb") as frames:
+                warn(f"w2stree: {sum(1 for _ in frames):,} episodes are kept in {path}")
         raise
     except ExplorationFailure:
         if exploration is not None:
@@ -168,7 +171,7 @@ def _tasks(
 
     if is_begun and file.is_file():
         remedy = "put it back from a copy, or delete this file alone: tasks are chosen again"
-        return Chosen(**read_json(file, remedy=remedy)).task_ids
+        return Chosen.from_record(read_json(file, remedy=remedy), str(file)).task_ids
     tasks = config.tasks
     choice = TaskChoice(
         pool,
@@ -219,3 +222,7 @@ def _say_what_was_repaired(journal: Journal) -> None:
             f"w2stree: {journal.path}: went on without {journal.num_damaged} damaged places; the "
             f"original is beside it as {journal.path.name}.damaged"
         )
+    for place in journal.damage[:_SHOWN_PLACES]:
+        warn(f"w2stree: byte {place.offset}: {place.reason or 'no frame'} ({place.size} bytes)")
+    if (more := journal.num_damaged - _SHOWN_PLACES) > 0:
+        warn(f"w2stree: and {more} more places")

@@ -29,7 +29,7 @@ from w2stree.trajectories.replacing import replacing
 KEPT = ".hashes.json"
 MANIFEST = "manifest.json"
 
-_TICK_NS = 2 * 10**9
+TICK_NS = 2 * 10**9
 
 Seen = tuple[int, int, int]
 """Size, modification time, change time."""
@@ -52,7 +52,7 @@ class Hashes:
             if known is not None and known[0] == seen:
                 return known[1]
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
-            is_settled = now - before.st_ctime_ns > _TICK_NS
+            is_settled = now - before.st_ctime_ns > TICK_NS
             if is_settled and _seen(os.fstat(stream.fileno())) == seen:
                 self._known[key] = seen, digest
                 self._is_changed = True

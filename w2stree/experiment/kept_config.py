@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from w2stree.errors import InvalidInput, RunDirectoryError
-from w2stree.experiment.hashes import MANIFEST, absence
+from w2stree.experiment.hashes import KEPT, MANIFEST, absence
 from w2stree.experiment.run_json import read_json, write_json
-from w2stree.experiment.run_lock import holding
+from w2stree.experiment.run_lock import LOCK, holding
 from w2stree.shorten import visible
 from w2stree.trajectories.replacing import sync_directory
 
 CONFIG = "config.json"
 
-# What a start that was killed before its configuration was written leaves.
-_OURS = re.compile(r"\.lock|\.hashes\.json|\.(config|\.hashes)\.json(\.[0-9a-f]+)?\.partial")
+_HALF_WRITTEN = re.compile(r"\.(config|tasks|\.hashes)\.json(\.[0-9a-f]+)?\.partial")
+"""What a process leaves that was killed while it wrote a file of the run (`replacing`)."""
 
 
 @contextmanager
@@ -63,13 +63,14 @@ def held_run(
 
 def _keep(path: Path, config: Any, may_change: Collection[str], read: Callable[[Any], Any]) -> None:
     stored = path / CONFIG
+    is_kept = False
     if stored.is_file() and has_results(path):
         recorded = _recorded(path)
         _refuse_other_config(path, _today(stored, recorded, read), config, may_change)
-        if recorded == config:
-            return
-    for leftover in path.glob(f".{CONFIG}*.partial"):
-        leftover.unlink()
+        is_kept = recorded == config
+    _remove_half_written(path)
+    if is_kept:
+        return
     try:
         write_json(stored, config)
     except OSError as error:
@@ -77,6 +78,12 @@ def _keep(path: Path, config: Any, may_change: Collection[str], read: Callable[[
             f"{visible(str(stored))}: cannot be written ({error.strerror or error}); nothing was "
             "changed"
         ) from None
+
+
+def _remove_half_written(path: Path) -> None:
+    for entry in list(path.iterdir()):
+        if _HALF_WRITTEN.fullmatch(entry.name):
+            entry.unlink()
 
 
 def _make_folder(path: Path) -> None:
@@ -93,7 +100,7 @@ def _refuse_other_things(path: Path) -> None:
     """Nothing is written into a folder that no run made."""
     if (path / CONFIG).is_file() or not path.is_dir():
         return
-    if all(_OURS.fullmatch(entry.name) for entry in list(path.iterdir())):
+    if all(_is_of_a_start(entry.name) for entry in list(path.iterdir())):
         return
     if has_results(path):
         raise RunDirectoryError(
@@ -105,6 +112,11 @@ def _refuse_other_things(path: Path) -> None:
         f"{visible(str(path))} is not empty and has no {CONFIG}: it is not a run directory; "
         "choose another with --run-dir"
     )
+
+
+def _is_of_a_start(name: str) -> bool:
+    """Whether that is all a start leaves which was killed before its configuration was written."""
+    return name in (LOCK, KEPT) or _HALF_WRITTEN.fullmatch(name) is not None
 
 
 def has_results(path: Path) -> bool:

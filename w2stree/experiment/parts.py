@@ -66,14 +66,18 @@ class Parts:
         return asdict(self)
 
     @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> Parts:
-        """What `to_record` gave."""
-        return cls(
-            Chosen(**record["demonstrations"]),
-            Chosen(**record["explore"]),
-            {name: Chosen(**chosen) for name, chosen in record["test"].items()},
-            Chosen(**record["dev"]) if record.get("dev") else None,
-        )
+    def from_record(cls, record: Any, where: str) -> Parts:
+        """What `to_record` gave, read back from the file `where`; `InvalidInput` for anything
+        else."""
+        match record:
+            case {"demonstrations": demonstrations, "explore": explore, "test": dict(test)}:
+                return cls(
+                    Chosen.from_record(demonstrations, where),
+                    Chosen.from_record(explore, where),
+                    {name: Chosen.from_record(chosen, where) for name, chosen in test.items()},
+                    Chosen.from_record(record["dev"], where) if record.get("dev") else None,
+                )
+        raise InvalidInput(f"{where}: not a record of chosen tasks; put it back from a copy")
 
 
 def choose_parts(

@@ -239,11 +239,14 @@ def run_stages(
                 announce(spec.name, f"done before{f', with {other}' if other else ''}")
                 continue
             announce(spec.name, "running")
+            folder = directory.stage(spec.name)
+            link = folder.readlink() if folder.is_symlink() else None
             with directory.write(spec, seed) as writer:
                 run(writer)
             manifest = directory.manifest(spec.name)
             assert manifest is not None
-            announce(spec.name, f"finished in {manifest['seconds']:.0f} s")
+            done = f"finished in {manifest['seconds']:.0f} s"
+            announce(spec.name, f"{done}; {visible(str(link))} stays as it was" if link else done)
 
 
 def _missing(spec: StageSpec, outputs: Collection[str]) -> list[str]:

@@ -22,13 +22,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2stree import _core
-from w2stree.errors import IdenticalTrajectories, InvalidInput
+from w2stree.errors import IdenticalTrajectories, InvalidInput, TurnsWithoutAction
 from w2stree.forest.batch import Batch, batch_of
 from w2stree.forest.file import read_forest
 from w2stree.forest.forest import Forest
 from w2stree.forest.growth import grow, merge
 from w2stree.forest.merging import EQUALITY, Merging, check_merging
-from w2stree.forest.texts import NumberedTexts, TextColumn
+from w2stree.forest.texts import NumberedTexts, TextColumn, empty_texts
 from w2stree.forest.threads import num_threads_or_all
 from w2stree.trajectories.trajectory import Trajectory
 
@@ -72,7 +72,8 @@ def build_forest(
     Raises `InvalidInput` when the prompts of one task differ, when a return is not finite, when
     `embed` gives no vectors, when nothing is left, or (as all builders do) when `merging` is no
     `Merging`; `TypeError` for anything but trajectories. Warns `IdenticalTrajectories` once when
-    all M >= 2 trajectories of a task took the same actions. Results never depend on
+    all M >= 2 trajectories of a task took the same actions, or `TurnsWithoutAction` where most of
+    their turns had none. Results never depend on
     `num_threads` (None: the available cores). O(steps) expected, similarity aside.
     """
     check_merging(merging)
@@ -379,13 +380,30 @@ def _check_table(name: str, texts: Sequence[str]) -> None:
 
 
 def _warn_of_identical(forest: Forest) -> None:
+    """Of tasks whose trajectories took the same actions, be it that their turns have none."""
     identical = _core.trees_of_one_action_sequence(forest.core)
+    if not len(identical):
+        return
     task_ids = forest.task_ids
-    if len(identical):
+    root = forest.root[identical]
+    end = forest.subtree_end[root]
+    is_empty = np.isin(forest.action_id, empty_texts(forest.actions))
+    num_empty = np.concatenate([[0], np.cumsum(is_empty)])
+    is_silent = 2 * (num_empty[end] - num_empty[root + 1]) > end - root - 1
+    greedy, silent = identical[~is_silent], identical[is_silent]
+    if len(greedy):
         warnings.warn(
-            f"{len(identical)} of {len(task_ids)} tasks, the first {task_ids[identical[0]]!r}, "
+            f"{len(greedy)} of {len(task_ids)} tasks, the first {task_ids[greedy[0]]!r}, "
             "have identical actions in all their trajectories and yield no pairs; "
             "was the policy sampled greedily (temperature 0 or top_p 0)?",
             IdenticalTrajectories,
+            stacklevel=4,
+        )
+    if len(silent):
+        warnings.warn(
+            f"{len(silent)} of {len(task_ids)} tasks, the first {task_ids[silent[0]]!r}, have "
+            "trajectories that are alike because most of their turns have no action: they yield "
+            "no pairs; was the model told the form of an action?",
+            TurnsWithoutAction,
             stacklevel=4,
         )

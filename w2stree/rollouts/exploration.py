@@ -159,7 +159,10 @@ class Exploration:
         self._started = time.monotonic()
 
     def plan(self, plans: Sequence[EpisodePlan]) -> None:
-        """Count these among the samples of `outcome`, before they are played; `play` does."""
+        """Count these among the samples of `outcome`, before they are played; `play` does.
+
+        Raises `InvalidInput` where two of them are one sample's.
+        """
         self._samples.plan(plans)
 
     def play(self, plans: Sequence[EpisodePlan]) -> bool:
@@ -172,7 +175,7 @@ class Exploration:
         their causes (`outcome`). Raises
         `JournalError` where the journal cannot be written, `ExplorationFailure` after
         `MAX_ERRORS_IN_A_ROW` or `MAX_UNPLAYED_IN_A_ROW`, and `InvalidInput` where a budget of
-        tokens cannot be counted; what was acknowledged stays.
+        tokens cannot be counted or a sample is planned twice; what was acknowledged stays.
         """
         self._in_a_row, self._num_unplayed_in_a_row = Causes(), 0
         self.plan(plans)

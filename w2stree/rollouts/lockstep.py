@@ -64,10 +64,7 @@ class _Wave:
             status = self._carry_out(exchanges)
         except BaseException:
             # Answers may be unread, which the next to ask would take for its own.
-            for running in self._running:
-                self._pool[running.slot].hang_up()
-            for running in self._running:
-                self._pool.replace(running.slot)
+            self._pool.drop(running.slot for running in self._running)
             raise
         ended = [(r, s) for r in self._running if (s := status[r]) is not None]
         self._running = [r for r in self._running if status[r] is None]

@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from w2stree.errors import InvalidInput
 from w2stree.rollouts.episode import EpisodePlan
+from w2stree.shorten import quoted
 from w2stree.trajectories.journal import key_of
 from w2stree.trajectories.trajectory import Trajectory
 
@@ -29,8 +31,16 @@ class Samples:
         self._open: set[Sample] = set()
 
     def plan(self, plans: Iterable[EpisodePlan]) -> None:
-        """These are to be played."""
-        samples = dict.fromkeys((plan.task_id, plan.sample_index) for plan in plans)
+        """These are to be played. Raises `InvalidInput` where two are of one sample."""
+        samples: dict[Sample, None] = {}
+        for plan in plans:
+            sample = plan.task_id, plan.sample_index
+            if sample in samples:
+                raise InvalidInput(
+                    f"two plans are of sample {sample[1]} of task {quoted(sample[0], 200)}: name "
+                    "each task once, and number its samples"
+                )
+            samples[sample] = None
         self._planned |= samples
         self._open |= {sample for sample in samples if not self._is_settled(sample)}
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice, zip_longest
+from typing import Any
 
 from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.errors import EnvironmentFailure, InvalidInput
@@ -38,6 +39,16 @@ class Chosen:
     @property
     def task_ids(self) -> list[str]:
         return list(self.openings)
+
+    @classmethod
+    def from_record(cls, record: Any, where: str) -> Chosen:
+        """What `asdict` gave, read back from the file `where`; `InvalidInput` for anything else."""
+        match record:
+            case {"openings": dict(openings), "num_repeated": int(num_repeated)} if all(
+                isinstance(opening, str) for opening in openings.values()
+            ):
+                return cls(openings, num_repeated)
+        raise InvalidInput(f"{where}: not a record of chosen tasks; put it back from a copy")
 
 
 class TaskChoice:

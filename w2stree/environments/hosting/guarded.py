@@ -58,7 +58,7 @@ class GuardedGroup:
         inherited: Sequence[int] = (),
         memory_limit_mb: int | None = None,
     ) -> None:
-        self._is_ended = False
+        self._is_ended = self._is_deaf = False
         self._heard, self._last_words = b"", LastWords()
         # An interrupt in here leaves nothing behind: the lifeline closes with this object, and
         # what has been started ends by that.
@@ -96,6 +96,11 @@ class GuardedGroup:
         """The last words of all, once the program has ended; what is known at the deadline."""
         return self._hear(timeout_s, is_enough=lambda: False)
 
+    def has_ended(self, timeout_s: float) -> bool:
+        """Whether the program ended within that time: its guardian is gone then."""
+        self.wait(timeout_s)
+        return self._is_deaf
+
     def terminate(self) -> None:
         """Ask the whole group to end, politely."""
         if not self._is_ended:
@@ -125,6 +130,7 @@ class GuardedGroup:
                 if not wait_for(self._lifeline, select.POLLIN, due):
                     break
                 if not (chunk := self._lifeline.recv(65536)):
+                    self._is_deaf = True
                     break
                 self._heard += chunk
         *lines, self._heard = self._heard.split(b"\n")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from w2stree.environments.hosting.limits import Limits
 from w2stree.environments.hosting.process import EnvironmentProcess
@@ -44,6 +44,16 @@ class EnvironmentPool:
         if process is not None:
             process.close()
 
+    def drop(self, slots: Iterable[int]) -> None:
+        """`replace` many: they end side by side."""
+        slots = tuple(slots)
+        for slot in slots:
+            if (process := self._processes[slot]) is not None:
+                process.hang_up()
+        for slot in slots:
+            with contextlib.suppress(EnvironmentFailure):
+                self.replace(slot)
+
     def start(self, size: int) -> None:
         """Start `size` processes at once: their start-up times overlap."""
         for slot in range(min(size, len(self))):
@@ -53,9 +63,4 @@ class EnvironmentPool:
         return self
 
     def __exit__(self, *error: object) -> None:
-        for process in self._processes:
-            if process is not None:
-                process.hang_up()  # all at once: they end side by side
-        for slot in range(len(self)):
-            with contextlib.suppress(EnvironmentFailure):
-                self.replace(slot)
+        self.drop(range(len(self)))

@@ -28,6 +28,7 @@ from w2stree.rollouts.causes import Causes
 from w2stree.rollouts.cut_returns import CutReturnCount
 from w2stree.rollouts.outcome import causes_in_words
 from w2stree.rollouts.rollout import EpisodePlan, rollout
+from w2stree.shorten import visible
 from w2stree.trajectories.files import read_trajectories
 from w2stree.trajectories.trajectory import Trajectory
 
@@ -102,9 +103,13 @@ class Context:
         """
         if self._parts is None:
             file = self.run_dir / "tasks" / TASKS_FILE
-            record = read_json(file) if file.is_file() and not self.chooses_anew else {}
-            is_of_this = record.get("demonstrations_from") == self._hash_of_demonstrated()
-            self._parts = Parts.from_record(record) if record and is_of_this else self._choose()
+            recorded = None
+            if file.is_file() and not self.chooses_anew:
+                record = read_json(file, remedy="put it back, or redo the stage with --force tasks")
+                recorded = Parts.from_record(record, visible(str(file)))
+                if record.get("demonstrations_from") != self._hash_of_demonstrated():
+                    recorded = None
+            self._parts = recorded or self._choose()
         return self._parts
 
     def parts_record(self) -> dict[str, Any]:
