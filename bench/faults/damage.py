@@ -43,9 +43,9 @@ def episodes(seed: int = 0) -> Iterator[Trajectory]:
 def write_sample(path: Path, *, num_bytes: int) -> Path:
     """A journal of at least so many bytes."""
     with Journal(path) as journal:
-        for trajectory in episodes():
+        for number, trajectory in enumerate(episodes(), start=1):
             journal.append(trajectory)
-            if len(journal.keys) % 16 == 0:
+            if number % 16 == 0:
                 journal.commit()
                 if path.stat().st_size >= num_bytes:
                     return path

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import errno
+import io
+import json
 import os
+import re
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +19,7 @@ import pytest
 from bench.faults import damage, disk
 from w2stree.errors import InvalidInput, JournalError
 from w2stree.trajectories.files import read_trajectories
-from w2stree.trajectories.frames import encode_frame
+from w2stree.trajectories.frames import Damage, Frame, encode_frame, scan
 from w2stree.trajectories.journal import Contents, Journal, read_journal
 from w2stree.trajectories.origin import Origin
 from w2stree.trajectories.trajectory import Message, Status, Step, Trajectory
@@ -185,11 +190,127 @@ def test_two_journals_in_one_file_are_refused(path: Path) -> None:
         Journal(path)
 
 
-def test_a_frame_that_is_no_episode_is_named(path: Path) -> None:
+# As 0.1.0 wrote what a server answered: the checksum holds, no trajectory can be read from it.
+UNREADABLE = [
+    (
+        b'{"task_id":"t","prompt":[],"steps":[{"action":"a","observation":"o","token_ids":["a","b"]}'
+        b'],"total_return":1.0,"status":"done","info":{"sample_index":0}}',
+        r"byte \d+: steps\[0\]: token_ids\[0\] is 'a'; expected an integer",
+    ),
+    (
+        b'{"task_id":"t","prompt":[],"steps":[],"total_return":1.0,"status":"done",'
+        b'"info":{"sample_index":[]}}',
+        r"byte \d+: info \(of a record without `origin`\): origin: sample_index is \[\]; expected",
+    ),
+    (b'{"task_id":"t"}', r"byte \d+: prompt is NoneType; expected an array"),
+    (b"\xff\xfe", r"byte \d+: .*UTF-"),
+    (
+        EPISODES[0].to_json().encode(),
+        "task 't', sample 0, attempt 0 is recorded twice; was the file",
+    ),
+    (
+        b'{"task_id":"t","prompt":[],"steps":[],"total_return":1.0,"status":"done"}',
+        "t: the origin has no sample_index; explored episodes need one",
+    ),
+]
+
+
+def test_frames_that_are_no_episodes_are_named_and_salvage_goes_on_without_them(path: Path) -> None:
+    whole = path.read_bytes()
+    for payload, told in UNREADABLE:
+        frame = encode_frame(payload)
+        first = whole.splitlines(keepends=True)[0]
+        # In the middle: what stands behind it is as good as before.
+        path.write_bytes(first + frame + whole.removeprefix(first))
+        with pytest.raises(JournalError, match=rf"episodes.journal: .*{told}.*--salvage"):
+            Journal(path)
+        with Journal(path, salvage=True) as journal:
+            (damage,) = journal.damage
+            assert (damage.offset, damage.size) == (len(first), len(frame))
+            assert re.search(told.removeprefix(r"byte \d+: "), damage.reason)
+        assert path.read_bytes() == whole
+    originals = list(path.parent.glob("episodes.journal.damaged*"))
+    assert len(originals) == len(UNREADABLE), "each original is kept"
+
+
+def test_readers_name_such_a_frame_and_the_way_on(path: Path) -> None:
     with path.open("ab") as file:
-        file.write(encode_frame(b'{"task_id":"t"}'))
-    with pytest.raises(InvalidInput, match=r"episodes.journal: byte \d+: "):
-        Journal(path)
+        file.write(encode_frame(UNREADABLE[0][0]))
+    for read in (read_journal, read_trajectories):
+        with pytest.raises(JournalError, match=r"token_ids\[0\] is 'a'.*w2stree explore --salvage"):
+            read(path)
+    contents = read_journal(path, salvage=True)
+    assert (contents.trajectories, contents.num_damaged) == (tuple(EPISODES), 1)
+
+
+def test_what_would_not_be_read_back_is_not_appended(tmp_path: Path) -> None:
+    written_into = replace(episode("u"), info={"note": 1})
+    written_into.info["note"] = (1, 2)  # type: ignore[index]
+    with Journal(tmp_path / "j.journal") as journal:
+        with pytest.raises(InvalidInput, match=r"task 'u', sample 0, .* info was written into"):
+            journal.append(written_into)
+        journal.append(episode("u"))  # its key is not taken by what was refused
+    assert read_journal(journal.path).trajectories == (episode("u"),)
+
+
+def test_a_key_is_recorded_once_it_is_on_the_disk(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j.journal") as journal:
+        journal.append(episode("u"))
+        assert journal.keys == set()
+        with pytest.raises(JournalError, match="is recorded already"):
+            journal.append(episode("u"))
+        journal.commit()
+        assert journal.keys == {("u", 0, 0)}
+
+
+def test_a_closed_journal_takes_no_more(path: Path) -> None:
+    journal = Journal(path)
+    journal.close()
+    for write in (lambda: journal.append(episode("v")), journal.commit):
+        with pytest.raises(JournalError, match="the journal is closed; open it again to write"):
+            write()
+    assert read_journal(path).trajectories == tuple(EPISODES)
+
+
+def test_a_pipe_is_no_journal(tmp_path: Path) -> None:
+    """Nobody waits for a writer that never comes."""
+    pipe = tmp_path / "p.journal"
+    os.mkfifo(pipe)
+    for read in (Journal, read_journal):
+        with pytest.raises(JournalError, match=r"p\.journal is no regular file"):
+            read(pipe)
+
+
+def test_who_writes_is_read_from_a_small_file_alone(path: Path) -> None:
+    """What somebody else laid there, a pipe or control sequences, is neither waited for nor
+    obeyed."""
+    owner = path.with_name(f".{path.name}.owner")
+    with Journal(path):
+        for lay in (
+            lambda: os.mkfifo(owner),
+            lambda: owner.symlink_to("/dev/zero"),
+            lambda: owner.write_text("[" * 100_000),
+            lambda: owner.write_text('{"pid": 3}'),
+        ):
+            owner.unlink()
+            lay()
+            with pytest.raises(JournalError, match="written by another process"):
+                Journal(path)
+        owner.write_text(json.dumps({"pid": "\x1b[2J", "host": "h", "since": "now"}))
+        with pytest.raises(JournalError, match=r"written by process \\x1b\[2J on h since now"):
+            Journal(path)
+
+
+def test_a_line_of_forged_heads_is_scanned_in_linear_time() -> None:
+    """Each head's length fits the line, so that each would be summed up to its end."""
+    num_heads, size = 40_000, len(b"w2s1 0000000000 00000000 ")
+    ends = range(num_heads - 1, -1, -1)
+    line = b"".join(b"w2s1 %010d 00000000 " % (size * after + 4) for after in ends) + b"{ }x\n"
+    began = time.process_time()
+    assert list(scan(io.BytesIO(b"x" + line))) == [Damage(0, len(line) + 1)]
+    assert time.process_time() - began < 2.0, "of five seconds' work: it is 0.1"
+    lost_line_break = b"half a frame" + encode_frame(b'{"text":"w2s1 0000000001 00000000 x"}')
+    assert [type(piece) for piece in scan(io.BytesIO(lost_line_break))] == [Damage, Frame]
 
 
 def test_a_full_disk_loses_nothing_acknowledged(tmp_path: Path) -> None:

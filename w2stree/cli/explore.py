@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 JOURNAL = "episodes.journal"
 TASKS = "tasks.json"
 
+_SHOWN_PLACES = 5  # of a salvaged journal
+
 
 def explore(
     config: Annotated[
@@ -219,3 +221,7 @@ def _say_what_was_repaired(journal: Journal) -> None:
             f"w2stree: {journal.path}: went on without {journal.num_damaged} damaged places; the "
             f"original is beside it as {journal.path.name}.damaged"
         )
+    for place in journal.damage[:_SHOWN_PLACES]:
+        warn(f"w2stree: byte {place.offset}: {place.reason or 'no frame'} ({place.size} bytes)")
+    if (more := journal.num_damaged - _SHOWN_PLACES) > 0:
+        warn(f"w2stree: and {more} more places")

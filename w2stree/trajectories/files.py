@@ -16,8 +16,8 @@ from pathlib import Path
 
 from w2stree.errors import FilesPassedOver, InvalidInput, RepeatedTrajectories
 from w2stree.shorten import quoted, visible
+from w2stree.trajectories.episodes import Episode, read_episodes
 from w2stree.trajectories.folder import PassedOver, entries, holds_trajectories
-from w2stree.trajectories.frames import Frame, read_frames
 from w2stree.trajectories.json_text import is_cut, num_lines_of_first
 from w2stree.trajectories.lines import read_lines
 from w2stree.trajectories.repeats import Repeats
@@ -98,12 +98,6 @@ def read_files(path: str | os.PathLike[str], *, recursive: bool = False) -> Read
     )
 
 
-def parse_frame(file: Path, frame: Frame) -> Trajectory:
-    """The trajectory in a journal's frame."""
-    where = f"{file}: byte {frame.offset}"
-    return Trajectory.from_json(decode_utf8(frame.payload, where), where=where)
-
-
 def write_trajectories(path: str | os.PathLike[str], trajectories: Iterable[Trajectory]) -> None:
     """Write JSON lines, all or nothing (`replacing`)."""
     with replacing(path) as file:
@@ -118,12 +112,11 @@ def _read_file(file: Path, repeats: Repeats) -> list[Trajectory]:
 
 
 def _of_journal(file: Path, repeats: Repeats) -> Iterator[Trajectory]:
-    for piece in read_frames(file):
-        if isinstance(piece, Frame):
-            trajectory = parse_frame(file, piece)
-            where = f"{file}: byte {piece.offset}"
-            if repeats.is_new(trajectory, where, journal=str(file)):
-                yield trajectory
+    for piece in read_episodes(file):
+        if isinstance(piece, Episode):
+            where = f"{file}: byte {piece.frame.offset}"
+            if repeats.is_new(piece.trajectory, where, journal=str(file)):
+                yield piece.trajectory
 
 
 def _of_lines(file: Path) -> Iterator[tuple[Trajectory, str]]:

@@ -28,6 +28,9 @@ from w2stree.trajectories.utf8 import other_encoding
 _MAGIC = b"w2s1 "
 _HEADER = re.compile(rb"w2s1 ([0-9]{10}) ([0-9a-f]{8}) ")
 _EMPTY_HEADER = b"w2s1 0000000000 00000000 "
+_MOST_SUMMED = 16
+"""Heads of one line whose payload is summed up: a line has one, or, joined to what was damaged
+before it, a few. A game's text can have ten thousand, each of which would be summed to its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +44,13 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """Bytes between whole frames that are none. `is_torn`: a last frame not written to its end."""
+    """Bytes between whole frames that are none. `is_torn`: a last frame not written to its end.
+    `reason`: of a whole frame (`trajectories.episodes`), why no episode can be read from it."""
 
     offset: int
     size: int
     is_torn: bool = False
+    reason: str = ""
 
 
 def encode_frame(payload: bytes) -> bytes:
@@ -55,6 +60,8 @@ def encode_frame(payload: bytes) -> bytes:
 
 def read_frames(path: Path, *, salvage: bool = False) -> Iterator[Frame | Damage]:
     """`scan` of a file; damage that is no torn end raises `JournalError` unless `salvage`."""
+    if path.exists() and not path.is_file():
+        raise JournalError(f"{path} is no regular file; a journal is one")
     with path.open("rb") as file:
         for number, piece in enumerate(scan(file), start=1):
             if isinstance(piece, Damage) and not piece.is_torn and not salvage:
@@ -107,20 +114,17 @@ def scan(file: BinaryIO) -> Iterator[Frame | Damage]:
 
 def _frame_start(line: bytes) -> int | None:
     """The offset in a line of the frame that ends it: 0 if undamaged, None without a frame."""
-    start = line.find(_MAGIC)
-    while start != -1:
-        if _is_whole(line, start):
-            return start
+    line_end = _line_end(line)
+    start = line.find(_MAGIC) if line_end else -1
+    num_summed = 0
+    while start != -1 and num_summed < _MOST_SUMMED:
+        header = _HEADER.match(line, start)
+        if header and len(line) == header.end() + int(header[1]) + line_end:
+            if zlib.crc32(memoryview(line)[header.end() : -line_end]) == int(header[2], 16):
+                return start
+            num_summed += 1
         start = line.find(_MAGIC, start + 1)
     return None
-
-
-def _is_whole(line: bytes, start: int) -> bool:
-    header = _HEADER.match(line, start)
-    line_end = _line_end(line)
-    if header is None or not line_end or len(line) != header.end() + int(header[1]) + line_end:
-        return False
-    return zlib.crc32(memoryview(line)[header.end() : -line_end]) == int(header[2], 16)
 
 
 def _line_end(line: bytes) -> int:

@@ -16,7 +16,7 @@ import fcntl
 import json
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BufferedWriter, FileIO
@@ -24,13 +24,18 @@ from itertools import chain, count
 from pathlib import Path
 
 from w2stree.errors import InvalidInput, JournalError
-from w2stree.trajectories.files import parse_frame
-from w2stree.trajectories.frames import Frame, encode_frame, read_frames
+from w2stree.shorten import quoted, shorten
+from w2stree.trajectories.episodes import Episode, damaged, read_episodes
+from w2stree.trajectories.frames import Damage, Frame, encode_frame, read_frames
+from w2stree.trajectories.json_text import parse_json
 from w2stree.trajectories.replacing import replacing, sync_directory
 from w2stree.trajectories.trajectory import Trajectory
 
 Key = tuple[str, int, int]
 """(task_id, sample_index, attempt)."""
+
+_SHOWN_COLUMNS = 200
+_MOST_OF_OWNER = 4096  # bytes that are read of who the writer is
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +43,8 @@ class Contents:
     """What a journal holds: every recorded attempt, in order, and what could not be read.
 
     `num_torn_bytes`: a last frame that was never acknowledged. `num_damaged` places, of one
-    frame or several in a row, with `num_damaged_bytes` together, were passed over (`salvage`).
+    frame or several in a row, with `num_damaged_bytes` together, were passed over (`salvage`):
+    those that are no frame, and frames that no trajectory can be read from.
     """
 
     trajectories: tuple[Trajectory, ...]
@@ -60,15 +66,14 @@ def key_of(trajectory: Trajectory) -> Key:
 def read_journal(path: str | os.PathLike[str], *, salvage: bool = False) -> Contents:
     """Every attempt of a journal, also of one being written; the file stays as it is.
 
-    Raises `JournalError` naming file, byte and frame at damage that is no torn end, unless
-    `salvage`; `FileNotFoundError`; `InvalidInput` for a frame that is no episode.
+    Raises `JournalError` naming file, byte and frame at damage that is no torn end, and at a
+    frame that no trajectory can be read from, unless `salvage`; `FileNotFoundError`.
     """
-    source = Path(path)
     trajectories: list[Trajectory] = []
     torn, lost = 0, []
-    for piece in read_frames(source, salvage=salvage):
-        if isinstance(piece, Frame):
-            trajectories.append(parse_frame(source, piece))
+    for piece in read_episodes(Path(path), salvage=salvage):
+        if isinstance(piece, Episode):
+            trajectories.append(piece.trajectory)
         elif piece.is_torn:
             torn = piece.size
         else:
@@ -80,18 +85,21 @@ class Journal:
     """A journal open for appending, by one process at a time; use it with `with`.
 
     Opening creates the file, locks it, cuts a torn end off (`num_torn_bytes` says how much) and
-    reads all keys. Damage before the end raises `JournalError` naming byte and frame; with
-    `salvage` the frames that check are kept, `num_damaged` places are counted and the original
-    stays beside it as `NAME.damaged`. Another writer raises `JournalError` naming its process.
-    The lock is the system's (`flock`) and ends with the process, however it ends.
+    reads all keys. Damage before the end raises `JournalError` naming byte and frame, and so does
+    a frame that is no episode, or one that was recorded before; with `salvage` the others are
+    kept, `damage` says what was not, and the original stays beside it as `NAME.damaged`. Another
+    writer raises `JournalError` naming its process. The lock is the system's (`flock`) and ends
+    with the process, however it ends.
+
+    `keys` are of what is on the disk.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, salvage: bool = False) -> None:
         self.path = Path(path)
         self.num_torn_bytes = 0
-        self.num_damaged = 0
+        self.damage: list[Damage] = []
         self.keys: set[Key] = set()
-        self._pending: list[tuple[Key, bytes]] = []
+        self._pending: dict[Key, bytes] = {}
         self._failure: str | None = None
         self._owner = self.path.with_name(f".{self.path.name}.owner")
         try:
@@ -104,20 +112,34 @@ class Journal:
         except OSError as error:
             raise JournalError(f"{self.path}: cannot be opened ({error})") from None
 
+    @property
+    def num_damaged(self) -> int:
+        """Places that `salvage` passed over."""
+        return len(self.damage)
+
     def episodes(self) -> Iterator[Trajectory]:
         """Every committed attempt, in order, read back one at a time."""
-        for piece in read_frames(self.path):
-            assert isinstance(piece, Frame)  # repaired at opening, written by nobody else since
-            yield parse_frame(self.path, piece)
+        for piece in read_episodes(self.path):
+            assert isinstance(piece, Episode)  # repaired at opening, written by nobody else since
+            yield piece.trajectory
 
     def append(self, trajectory: Trajectory) -> None:
-        """Queue an episode for the next `commit`; a key that was used raises `JournalError`."""
-        self._refuse_after_failure()
+        """Queue an episode for the next `commit`; a key that was used raises `JournalError`.
+
+        Raises `InvalidInput` for what would not be read back equal: an episode of which `info`
+        was written into. A journal with one such frame would be of no use to anybody.
+        """
+        self._refuse_when_closed()
         key = key_of(trajectory)
-        if key in self.keys:
+        if key in self.keys or key in self._pending:
             raise JournalError(f"{self.path}: {_named(key)} is recorded already")
-        self.keys.add(key)
-        self._pending.append((key, encode_frame(trajectory.to_json().encode("utf-8"))))
+        line = trajectory.to_json()
+        if Trajectory.from_json(line, where=_named(key)) != trajectory:
+            raise InvalidInput(
+                f"{_named(key)}: would be read back as something else; its info was written into "
+                "after it was made"
+            )
+        self._pending[key] = encode_frame(line.encode("utf-8"))
 
     def commit(self) -> None:
         """Write what was appended and wait until it is on the disk: one write, one fsync.
@@ -125,19 +147,19 @@ class Journal:
         Raises `JournalError` if the disk is full or fails: the file is then cut back to what was
         acknowledged, and the journal takes no more.
         """
-        self._refuse_after_failure()
+        self._refuse_when_closed()
         if not self._pending:
             return
         try:
-            self._write(b"".join(frame for _, frame in self._pending))
+            self._write(b"".join(self._pending.values()))
         except OSError as error:
             self._failure = error.strerror or str(error)
-            self.keys -= {key for key, _ in self._pending}
             raise JournalError(
                 f"{self.path}: {len(self._pending)} episodes could not be written "
                 f"({self._failure}); everything acknowledged before is in the file: make room, "
                 "then run the same command again"
             ) from None
+        self.keys |= self._pending.keys()
         self._pending.clear()
 
     def close(self) -> None:
@@ -158,30 +180,40 @@ class Journal:
 
     def _take_over(self, *, salvage: bool) -> None:
         """Check every frame, collect the keys, repair what may be repaired."""
-        end = 0
-        for piece in read_frames(self.path, salvage=salvage):
-            if isinstance(piece, Frame):
-                end = piece.end
-                self._add_recorded(piece)
-            elif piece.is_torn:
-                self.num_torn_bytes = piece.size
+        end, kept = 0, set()
+        for piece in read_episodes(self.path, salvage=salvage):
+            if isinstance(piece, Damage):
+                if piece.is_torn:
+                    self.num_torn_bytes = piece.size
+                else:
+                    self.damage.append(piece)
+            elif reason := self._take(piece):
+                if not salvage:
+                    raise JournalError(
+                        f"{self.path}: byte {piece.frame.offset}: {reason}; --salvage goes on "
+                        "without it and sets the original aside"
+                    )
+                self.damage.append(damaged(piece.frame, reason))
             else:
-                self.num_damaged += 1
-        if self.num_damaged:
-            self._file = _without_damage(self.path, self._file)
+                kept.add(piece.frame.offset)
+                end = piece.frame.end
+        if self.damage:
+            self._file = _without_damage(self.path, self._file, kept)
         elif self.num_torn_bytes:
             os.ftruncate(self._file.fileno(), end)
             os.fsync(self._file.fileno())
         self._size = os.fstat(self._file.fileno()).st_size
 
-    def _add_recorded(self, frame: Frame) -> None:
-        key = key_of(parse_frame(self.path, frame))
+    def _take(self, episode: Episode) -> str | None:
+        """Its key, or why it has no place in a journal."""
+        try:
+            key = key_of(episode.trajectory)
+        except InvalidInput as error:
+            return str(error)
         if key in self.keys:
-            raise JournalError(
-                f"{self.path}: byte {frame.offset}: {_named(key)} is recorded twice; "
-                "was the file put together from two?"
-            )
+            return f"{_named(key)} is recorded twice; was the file put together from two?"
         self.keys.add(key)
+        return None
 
     def _write(self, data: bytes) -> None:
         descriptor = self._file.fileno()
@@ -197,7 +229,9 @@ class Journal:
             raise
         self._size += len(data)
 
-    def _refuse_after_failure(self) -> None:
+    def _refuse_when_closed(self) -> None:
+        if self._file.closed:
+            raise JournalError(f"{self.path}: the journal is closed; open it again to write")
         if self._failure is not None:
             raise JournalError(f"{self.path}: closed after a failed write ({self._failure})")
 
@@ -209,6 +243,8 @@ class Journal:
 def _open_locked(path: Path, owner: Path) -> FileIO:
     """The file, locked for this process, which `owner` then names."""
     is_new = not path.exists()
+    if not (is_new or path.is_file()):  # to open a pipe waits for whoever reads it
+        raise JournalError(f"{path} is no regular file; a journal is one")
     file = FileIO(path, "ab")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -234,16 +270,21 @@ def _open_locked(path: Path, owner: Path) -> FileIO:
 
 
 def _describe(owner: Path) -> str:
-    try:
-        record = json.loads(owner.read_text(encoding="utf-8"))
-        return f"process {record['pid']} on {record['host']} since {record['since']}"
-    except (OSError, ValueError, KeyError, TypeError):
+    """The writer as it describes itself, in a file of its own; anything else there is not read."""
+    if owner.is_symlink() or not owner.is_file():
         return "another process"
+    try:
+        with owner.open("rb") as file:
+            record = parse_json(file.read(_MOST_OF_OWNER), str(owner))
+        told = f"process {record['pid']} on {record['host']} since {record['since']}"
+    except (OSError, InvalidInput, KeyError, TypeError):
+        return "another process"
+    return shorten(told, _SHOWN_COLUMNS)
 
 
-def _without_damage(path: Path, damaged: FileIO) -> FileIO:
-    """Put a file of the whole frames, locked, in the path's place; the original stays beside. Of
-    a link, in the place of the file that it leads to."""
+def _without_damage(path: Path, original: FileIO, kept: Container[int]) -> FileIO:
+    """Put a file of the frames that begin at these bytes, locked, in the path's place; the
+    original stays beside. Of a link, in the place of the file that it leads to."""
     path = path.resolve()
     partial = path.with_name(f".{path.name}.salvaged")
     partial.unlink(missing_ok=True)
@@ -251,13 +292,13 @@ def _without_damage(path: Path, damaged: FileIO) -> FileIO:
     fcntl.flock(salvaged, fcntl.LOCK_EX | fcntl.LOCK_NB)
     with BufferedWriter(FileIO(os.dup(salvaged.fileno()), "ab")) as out:
         for piece in read_frames(path, salvage=True):
-            if isinstance(piece, Frame):
+            if isinstance(piece, Frame) and piece.offset in kept:
                 out.write(encode_frame(piece.payload))
     os.fsync(salvaged.fileno())
     os.link(path, _unused(path.with_name(f"{path.name}.damaged")))
     partial.replace(path)
     sync_directory(path.parent)
-    damaged.close()
+    original.close()
     return salvaged
 
 
@@ -269,4 +310,4 @@ def _unused(path: Path) -> Path:
 
 def _named(key: Key) -> str:
     task_id, sample_index, attempt = key
-    return f"task {task_id!r}, sample {sample_index}, attempt {attempt}"
+    return f"task {quoted(task_id, _SHOWN_COLUMNS)}, sample {sample_index}, attempt {attempt}"

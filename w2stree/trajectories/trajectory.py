@@ -95,7 +95,7 @@ class Step:
             self._refuse_other_counts()
         if self.reward is not None:
             fields.keep(self, "reward", fields.number)
-        if self.tool_calls != ():
+        if type(self.tool_calls) is not tuple or self.tool_calls:
             object.__setattr__(
                 self, "tool_calls", fields.items(self.tool_calls, "tool_calls", ToolCall)
             )
