@@ -65,6 +65,7 @@ class EnvironmentProcess:
     A fresh child replaces it at the reset after `limits.max_episodes` resets: some engines leak.
     """
 
+    # Of the current child:
     _group: GuardedGroup
     _pipe: socket.socket
     _channel: Channel
