@@ -138,6 +138,7 @@ def _marked(mark: str) -> list[int]:
 
 
 def _drive(kind: str, folder: Path) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored behind a shell's `&`
     if kind == "HangsInSite":
         (folder / "sitecustomize.py").write_text(_SITE, encoding="utf-8")
         os.environ["PYTHONPATH"] = str(folder)

@@ -96,6 +96,15 @@ def test_an_infinite_reward_is_no_success() -> None:
         game.step("everything")
 
 
+def test_texts_are_neither_truths_nor_lists() -> None:
+    game = GymnasiumEnvironment("support.games:Doors")
+    game.reset("Doors/train/0")
+    with pytest.raises(EnvironmentFailure, match="terminated is 'no'; expected true or false"):
+        game.step("no end")
+    with pytest.raises(EnvironmentFailure, match="the actions are 'open'; expected a list"):
+        game.step("say")
+
+
 @pytest.mark.parametrize("nested", [False, True])
 def test_arrays_are_written_out_whole_and_exact(nested: bool) -> None:
     game = GymnasiumEnvironment("support.games:Arrays", {"nested": nested})

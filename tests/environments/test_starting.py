@@ -243,6 +243,35 @@ def test_the_thread_that_started_a_process_may_end() -> None:
         assert process.call("reset", "task")[0] == "start"
 
 
+def test_a_system_that_starts_no_process_is_named(tmp_path: Path) -> None:
+    program = """
+import os, resource
+from bench.faults.failing_environments import Fine
+from w2stree.environments.hosting.process import EnvironmentProcess
+most = len(os.listdir("/dev/fd")) + 2
+resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+EnvironmentProcess(Fine)
+"""
+    ended = run(["-X", "dev", "-c", f"import sys; sys.path[:] = {sys.path!r}{program}"], tmp_path)
+    assert ended.stderr.splitlines()[-1] == (
+        "w2stree.errors.EnvironmentNotStarted: no process can be started for Fine: [Errno 24] Too "
+        "many open files"
+    )
+    assert "ResourceWarning" not in ended.stderr
+
+
+def test_a_driver_without_standard_streams_starts_them_too() -> None:
+    program = """
+import os
+os.closerange(0, 3)
+from bench.faults.failing_environments import Fine
+from w2stree.environments.hosting.process import EnvironmentProcess
+with EnvironmentProcess(Fine) as process:
+    os._exit(7 if process.call("reset", "task")[0] == "start" else 1)
+"""
+    assert subprocess.run([sys.executable, "-c", program], cwd=DOCS.parent).returncode == 7
+
+
 def test_a_factory_may_be_a_lambda() -> None:
     kind = functools.partial(Asks)
     with EnvironmentProcess(lambda: kind()) as process:

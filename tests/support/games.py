@@ -33,6 +33,10 @@ class Doors:
             return "inf", float("inf"), False, False, {}
         if action == "nothing":
             return "nan", float("nan"), False, False, {}
+        if action == "no end":
+            return "on", 0.0, "no", False, {}  # type: ignore[return-value]
+        if action == "say":
+            return "on", 0.0, False, False, {self.admissible: "open"}
         self.left -= action == "open"
         info = {self.admissible: ["open", "wait"]}
         return f"{self.left} doors.", float(action == "open"), self.left == 0, False, info

@@ -97,7 +97,13 @@ def _actions(given: Any) -> list[str]:
 
 
 def _texts(given: Any, name: str) -> list[str]:
-    return [fields.text(text, f"{name}[{i}]") for i, text in enumerate(fields.array(given, name))]
+    texts = list(fields.array(given, name))
+    try:
+        if "".join(texts).isascii():  # what a thousand actions are: nothing to name or to mend
+            return texts
+    except TypeError:
+        pass
+    return [fields.text(text, f"{name}[{i}]") for i, text in enumerate(texts)]
 
 
 def _expert(answer: Any) -> list[ExpertTurn]:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from operator import countOf
 from typing import Any, TypeVar
 
 import numpy as np
@@ -35,7 +36,6 @@ them, and this is well below it."""
 
 _MAX_BITS = 2_126  # of 640 digits: what every Python reads, however its own limit is set
 _SHOWN_COLUMNS = 60
-_SHORT = 1 << 63
 
 
 def mapping(value: Any, name: str) -> Record:
@@ -109,14 +109,14 @@ def number(value: Any, name: str) -> float:
 def integers(values: Any, name: str) -> tuple[int, ...]:
     """Many of them at little cost: those that are as they should be are not looked at singly."""
     given = values if type(values) is tuple else tuple(array(values, name))
-    if _are_all(int, given) and sum(map(abs, given)) < _SHORT:
+    if _are_usual(int, given):
         return given
     return tuple(integer(value, f"{name}[{i}]") for i, value in enumerate(given))
 
 
 def numbers(values: Any, name: str) -> tuple[float, ...]:
     given = values if type(values) is tuple else tuple(array(values, name))
-    if _are_all(float, given) and math.isfinite(sum(given)):
+    if _are_usual(float, given):
         return given
     return tuple(number(value, f"{name}[{i}]") for i, value in enumerate(given))
 
@@ -156,8 +156,12 @@ def shown(value: Any) -> str:
         return visible(f"a {type(value).__name__}")
 
 
-def _are_all(kind: type, values: Sequence[Any]) -> bool:
-    return list(map(type, values)).count(kind) == len(values)
+def _are_usual(kind: type, values: Sequence[Any]) -> bool:
+    """Whether all are of this type, and of a size that floats have: two passes in C."""
+    try:
+        return countOf(map(type, values), kind) == len(values) and math.isfinite(sum(values, 0.0))
+    except OverflowError:
+        return False
 
 
 class _Unwritable(Exception):  # noqa: N818 (told as InvalidInput)

@@ -22,6 +22,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any, Literal, TypeVar, get_args
 
 from w2stree.errors import InvalidInput
@@ -86,14 +87,21 @@ class Step:
     is_cut: bool = False
 
     def __post_init__(self) -> None:
-        fields.texts(self, "action", "observation", "response")
-        # An episode has many steps, so each looks only at what it has.
+        # An episode has many steps, so what is usual is seen here and asked nobody.
+        action, observation, response = self.action, self.observation, self.response
+        if not (
+            type(action) is type(observation) is type(response) is str
+            and action.isascii()
+            and observation.isascii()
+            and response.isascii()
+        ):
+            fields.texts(self, "action", "observation", "response")
         if self.token_ids is not None:
             fields.keep(self, "token_ids", fields.integers)
         if self.logprobs is not None:
             fields.keep(self, "logprobs", fields.numbers)
             self._refuse_other_counts()
-        if self.reward is not None:
+        if self.reward is not None and not (type(self.reward) is float and isfinite(self.reward)):
             fields.keep(self, "reward", fields.number)
         if type(self.tool_calls) is not tuple or self.tool_calls:
             object.__setattr__(

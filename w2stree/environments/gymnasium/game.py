@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from w2stree.environments.gymnasium.observations import text_of
 from w2stree.errors import EnvironmentFailure, InvalidInput
+from w2stree.trajectories.fields import shown
 
 # Where environments put what can be done now: TextWorld and ALFWorld, ours, ScienceWorld.
 _ACTION_KEYS = ("admissible_commands", "admissible_actions", "valid_actions")
@@ -86,8 +87,8 @@ class SteppedGame:
             self._text(observation),
             last.total + float(reward),
             self._actions(info),
-            bool(terminated),
-            bool(truncated),
+            _truth(terminated, "terminated"),
+            _truth(truncated, "truncated"),
         )
         return self._last
 
@@ -126,7 +127,7 @@ class SteppedGame:
     def _actions(self, info: Mapping[str, Any]) -> Sequence[str]:
         for key in _ACTION_KEYS:
             if info.get(key) is not None:
-                return [str(action) for action in info[key]]
+                return _listed(info[key])
         names = list(self._values)
         mask = info.get("action_mask")
         return names if mask is None else [n for n, is_on in zip(names, mask, strict=True) if is_on]
@@ -168,7 +169,20 @@ class TalkedGame:
                     f"the game returned {end.value!r}; expected (observation, score)"
                 ) from None
             return Answer(text_of(end.value[0]), float(end.value[1]), (), is_terminated=True)
-        return Answer(text_of(observation), float(score), [str(action) for action in actions])
+        return Answer(text_of(observation), float(score), _listed(actions))
+
+
+def _listed(actions: Any) -> list[str]:
+    if isinstance(actions, str | bytes):  # would be taken for its letters
+        raise EnvironmentFailure(f"the actions are {shown(actions)}; expected a list of texts")
+    return [str(action) for action in actions]
+
+
+def _truth(value: Any, name: str) -> bool:
+    """Whatever Python counts as true or false, but for what would be the wrong way round: "no"."""
+    if value is None or isinstance(value, str | bytes):
+        raise EnvironmentFailure(f"{name} is {shown(value)}; expected true or false")
+    return bool(value)
 
 
 def _has_info(reply: Any) -> bool:

@@ -25,7 +25,6 @@ from fcntl import F_DUPFD_CLOEXEC, fcntl
 from pathlib import Path
 
 from w2stree.environments.hosting import guardian
-from w2stree.errors import EnvironmentFailure
 
 _DAY_MS = 86_400_000.0
 _DEATH_S = 5.0  # for the kernel, to take a killed group away
@@ -48,7 +47,7 @@ class GuardedGroup:
 
     `command[0]` is a path. `inherited`: descriptors for the program; the caller closes its own.
     stdin is empty; stdout and stderr go to the guardian, which keeps their end. Raises
-    `EnvironmentFailure` where no process can be started.
+    `OSError` where no process can be started.
     """
 
     def __init__(
@@ -58,7 +57,7 @@ class GuardedGroup:
         inherited: Sequence[int] = (),
         memory_limit_mb: int | None = None,
     ) -> None:
-        self._is_ended = self._is_deaf = False
+        self._is_ended = self._guardian_is_gone = False
         self._heard, self._last_words = b"", LastWords()
         # An interrupt in here leaves nothing behind: the lifeline closes with this object, and
         # what has been started ends by that.
@@ -70,10 +69,8 @@ class GuardedGroup:
                     self._guardian = _start_guardian(
                         guardians.fileno(), list(inherited), memory_limit_mb, list(command)
                     )
-                except BaseException as error:
+                except BaseException:
                     self._lifeline.close()
-                    if isinstance(error, OSError):
-                        raise EnvironmentFailure(f"no process can be started: {error}") from None
                     raise
 
     @property
@@ -99,7 +96,7 @@ class GuardedGroup:
     def has_ended(self, timeout_s: float) -> bool:
         """Whether the program ended within that time: its guardian is gone then."""
         self.wait(timeout_s)
-        return self._is_deaf
+        return self._guardian_is_gone
 
     def terminate(self) -> None:
         """Ask the whole group to end, politely."""
@@ -130,7 +127,7 @@ class GuardedGroup:
                 if not wait_for(self._lifeline, select.POLLIN, due):
                     break
                 if not (chunk := self._lifeline.recv(65536)):
-                    self._is_deaf = True
+                    self._guardian_is_gone = True
                     break
                 self._heard += chunk
         *lines, self._heard = self._heard.split(b"\n")

@@ -65,6 +65,7 @@ class EnvironmentProcess:
     A fresh child replaces it at the reset after `limits.max_episodes` resets: some engines leak.
     """
 
+    # Of the current child:
     _group: GuardedGroup
     _pipe: socket.socket
     _channel: Channel
@@ -143,18 +144,30 @@ class EnvironmentProcess:
         self._start_due = time.monotonic() + self._limits.start_deadline_s
         self._is_ready = self._is_hung_up = False
         self._num_episodes, self._task_id, self._asked = 0, "", ""
-        with forks_wait:
-            self._pipe, childs = pair()
-            with childs:
-                self._group = GuardedGroup(
-                    _command(childs.fileno()),
-                    inherited=[childs.fileno()],
-                    memory_limit_mb=self._limits.memory_limit_mb,
-                )
+        try:
+            self._pipe, self._group = self._child()
+        except OSError as error:
+            raise EnvironmentNotStarted(
+                f"no process can be started for {self._name}: {error}"
+            ) from None
         self._channel = Channel(self._pipe, MAX_BYTES)
         with contextlib.suppress(OSError):  # as `send`
             self._channel.send(json.dumps(_import_path()).encode("ascii"), self._start_due)
             self._channel.send(self._factory, self._start_due)
+
+    def _child(self) -> tuple[socket.socket, GuardedGroup]:
+        with forks_wait:
+            pipe, childs = pair()
+            with childs:
+                try:
+                    return pipe, GuardedGroup(
+                        _command(childs.fileno()),
+                        inherited=[childs.fileno()],
+                        memory_limit_mb=self._limits.memory_limit_mb,
+                    )
+                except BaseException:
+                    pipe.close()
+                    raise
 
     def _answer(self, due: float, deadline_s: float) -> Any:
         if self._is_hung_up:
