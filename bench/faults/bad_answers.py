@@ -33,7 +33,7 @@ from bench.faults.row import Row
 from w2stree.environments.hosting.limits import Limits
 from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.environments.protocol import ExpertTurn
-from w2stree.errors import EnvironmentFailure, InvalidInput
+from w2stree.errors import EnvironmentFailure, InvalidInput, ModelFailure
 from w2stree.policies.expert import ExpertPolicy
 from w2stree.policies.protocol import AsyncPolicy, Episode, Policy, Sampling
 from w2stree.policies.random import RandomPolicy
@@ -109,7 +109,8 @@ class Patient:
     async def turn(self, episode: Episode) -> AgentTurn:
         await asyncio.sleep(0)
         (turn,) = RandomPolicy().act([episode])
-        assert isinstance(turn, AgentTurn)
+        if isinstance(turn, ModelFailure):
+            raise turn
         return turn
 
     async def close(self) -> None:
