@@ -117,9 +117,11 @@ def test_a_second_process_is_refused_and_changes_nothing(
 
 
 def test_tasks_are_chosen_anew_until_one_is_played(tmp_path: Path) -> None:
+    command = ("explore", "textworld_random", "--run-dir", tmp_path / "run", *SMALL[1:])
     for count in (3, 2):
-        ran = explore(tmp_path / "run", f"tasks.count={count}", "budget.wall_seconds=1e-9")
-        assert ran.returncode == 0, ran.stderr
+        ran = w2stree(*command, f"tasks.count={count}", "budget.wall_seconds=1e-9")
+        assert ran.returncode == 1, "nothing was finished"
+        assert f"{6 * count} of {6 * count} samples remain to be played" in ran.stdout
         assert not read_journal(tmp_path / "run" / "episodes.journal").trajectories
         kept = json.loads((tmp_path / "run" / "tasks.json").read_text())["openings"]
         assert len(kept) == count

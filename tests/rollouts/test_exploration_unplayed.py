@@ -141,7 +141,8 @@ def test_play_at_random_without_actions_is_the_user_s_mistake(path: Path, policy
         exploration = Exploration(journal, pool, lambda _: policy)
         with pytest.raises(InvalidInput, match=r"chooses among the actions .* it lists none: have"):
             exploration.play(PLANS)
-    assert rows(path) == []
+    # It may be one task of many that has none: that is told by the third one.
+    assert {t.task_id for t in read_journal(path).trajectories} <= {"lock/0", "lock/1"}
 
 
 def test_actions_that_end_in_the_middle_fail_the_episode_and_are_told_of(path: Path) -> None:
