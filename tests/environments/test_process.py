@@ -11,7 +11,7 @@ from itertools import cycle, islice
 from typing import Any
 
 import pytest
-from support.failing import Killed, NeverUp
+from support.failing import Floods, Killed, NeverUp
 
 from bench.faults.failing_environments import (
     Dies,
@@ -68,6 +68,15 @@ def test_the_failure_tells_the_last_words_on_stderr() -> None:
         with pytest.raises(EnvironmentFailure, match=message):
             process.call("step", "go")
         assert survivors([process.pid]) == []
+
+
+def test_output_without_end_does_not_keep_the_guardian_from_its_watch() -> None:
+    with EnvironmentProcess(Floods) as process:
+        process.call("reset", "task")
+        process.call("step", "go")
+        for _ in range(20):
+            assert process._group.ask(60).output.endswith("x")
+    assert survivors([process.pid]) == []
 
 
 def test_a_child_killed_in_the_middle_of_a_step_is_a_failure() -> None:
@@ -130,6 +139,25 @@ def test_closing_twice_and_using_a_closed_one_are_harmless() -> None:
     assert survivors([pid]) == []
     with pytest.raises(EnvironmentFailure, match="is closed"):
         process.call("reset", "task")
+
+
+def test_an_answer_that_nobody_received_is_not_taken_for_the_next_one() -> None:
+    with EnvironmentProcess(Sleeps) as process:
+        process.call("reset", "task")
+        process.send("step", "go")
+        threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+        with pytest.raises(KeyboardInterrupt):
+            process.receive()
+        interrupted = process.pid
+        for _ in range(2):
+            with pytest.raises(EnvironmentFailure, match=r"answer to step was not received .* rese"):
+                process.call("snapshot")
+        assert process.call("reset", "another")[0] == "start"
+        assert process.pid != interrupted
+        assert survivors([interrupted]) == []
+    process.send("reset", "task")
+    with pytest.raises(EnvironmentFailure, match="is closed"):
+        process.receive()
 
 
 def test_a_factory_that_cannot_be_sent_is_named() -> None:

@@ -272,6 +272,20 @@ with EnvironmentProcess(Fine) as process:
     assert subprocess.run([sys.executable, "-c", program], cwd=DOCS.parent).returncode == 7
 
 
+def test_the_working_directory_may_be_gone(tmp_path: Path) -> None:
+    program = f"""
+import os, sys
+sys.path[:] = ["", *{sys.path!r}]
+os.rmdir(os.getcwd())
+from support.failing import Asks
+from w2stree.environments.hosting.process import EnvironmentProcess
+with EnvironmentProcess(Asks) as process:
+    print(process.call("reset", "sys.path")[0] == repr(sys.path[1:]))
+"""
+    ended = run(["-c", program], tmp_path)
+    assert (ended.stdout, ended.stderr) == ("True\n", "")
+
+
 def test_a_factory_may_be_a_lambda() -> None:
     kind = functools.partial(Asks)
     with EnvironmentProcess(lambda: kind()) as process:

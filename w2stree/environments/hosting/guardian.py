@@ -45,6 +45,7 @@ from typing import Any
 
 _MEASURE_S = 0.25
 _TAIL_BYTES = 2000
+_PIPE_BYTES = 2**20  # more than any holds unless it is told to
 _MEBIBYTE = 2**20
 # Ignored by Python or by the guardian, and so by what they start unless it is told otherwise.
 _USUAL_AGAIN = (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ)
@@ -116,12 +117,14 @@ class Guardian:
         return os.waitstatus_to_exitcode(status) if pid else None
 
     def _hear(self) -> bool:
-        """Read what was written since; False when nothing can come any more."""
-        with contextlib.suppress(BlockingIOError):
-            while chunk := os.read(self._hearing, 65536):
-                self._tail = (self._tail + chunk)[-_TAIL_BYTES:]
-            return False
-        return True
+        """Read what the pipe holds; False when nothing can come any more. Once, not until it is
+        empty: a group that writes without end would keep us from the lifeline."""
+        try:
+            chunk = os.read(self._hearing, _PIPE_BYTES)
+        except BlockingIOError:
+            return True
+        self._tail = (self._tail + chunk)[-_TAIL_BYTES:]
+        return bool(chunk)
 
     def _tell(self, *, cause: str | None = None, status: int | None = None) -> None:
         output = self._tail.decode(errors="replace")
