@@ -150,7 +150,7 @@ def test_an_answer_that_nobody_received_is_not_taken_for_the_next_one() -> None:
             process.receive()
         interrupted = process.pid
         for _ in range(2):
-            with pytest.raises(EnvironmentFailure, match=r"answer to step was not received .* rese"):
+            with pytest.raises(EnvironmentFailure, match="answer to step was not received"):
                 process.call("snapshot")
         assert process.call("reset", "another")[0] == "start"
         assert process.pid != interrupted
