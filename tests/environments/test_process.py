@@ -8,6 +8,7 @@ import re
 import signal
 import threading
 from itertools import cycle, islice
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -195,3 +196,13 @@ def test_the_cap_counts_the_jvm_and_a_killed_jvm_is_a_failure() -> None:
     ):
         for seed in islice(cycle(range(1000)), MANY):
             process.call("reset", f"coin/train/{seed}")
+
+
+def test_memory_that_cannot_be_measured_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ps").write_text("#!/bin/sh\necho mount /proc >&2; exit 47\n", encoding="utf-8")
+    (tmp_path / "ps").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(OSError, match=r"^ps ended with status 47: mount /proc$"):
+        guardian._memory_by_ps(os.getpgrp())

@@ -102,7 +102,11 @@ class Guardian:
                 self._tell()
             if self._memory_limit_mb is not None:
                 before_s = _computed_s()
-                memory_mb = group_memory_mb(os.getpgrp())
+                try:
+                    memory_mb = group_memory_mb(os.getpgrp())
+                except OSError as error:
+                    what = f"its memory cannot be measured ({error})"
+                    return self._tell(cause=f"{what}; memory_limit_mb: null asks for no limit")
                 # On a machine with very many processes measuring takes longer: at most 0.5 % of a
                 # core. Not by the clock, or a busy machine would be measured minutes apart.
                 pause_s = max(_MEASURE_S, 200 * (_computed_s() - before_s))
@@ -156,7 +160,8 @@ def group_memory_mb(group: int) -> float:
 
     A page shared by two processes counts twice. RSS, because a cap on address space
     (RLIMIT_AS) would refuse the reservations every JVM makes and never touches. Cost: on Linux
-    a system call for each process of the machine; elsewhere one run of `ps`.
+    a system call for each process of the machine; elsewhere one run of `ps`. `OSError` where that
+    fails.
     """
     proc = os.path.exists("/proc/self/statm")  # noqa: PTH110 (pathlib takes longer than the rest)
     return _memory_by_proc(group) if proc else _memory_by_ps(group)
@@ -179,8 +184,10 @@ def _memory_by_ps(group: int) -> float:
     import subprocess  # as long to load as the rest together, and not for Linux
 
     columns = ["ps", "-axo", "pid=,pgid=,rss="]
-    listed = subprocess.run(columns, capture_output=True, text=True, check=True).stdout
-    rows = ([int(word) for word in line.split()] for line in listed.splitlines())
+    ended = subprocess.run(columns, capture_output=True, text=True)
+    if ended.returncode:
+        raise OSError(f"ps ended with status {ended.returncode}: {ended.stderr.strip()}")
+    rows = ([int(word) for word in line.split()] for line in ended.stdout.splitlines())
     own = os.getpid()
     kibibytes = sum(rss for pid, its_group, rss in rows if its_group == group and pid != own)
     return kibibytes / 1024
