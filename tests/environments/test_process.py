@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.failing import Floods, Killed, NeverUp
+from support.failing import Floods, Halves, Killed, NeverUp
 
 from bench.faults.failing_environments import (
     Dies,
@@ -129,6 +129,16 @@ def test_every_environment_has_snapshots() -> None:
         assert process.call("restore", snapshot)[0] == "on"
         with pytest.raises(EnvironmentFailure, match=r"step 1 .* answers 'on'; .* has 'off'"):
             process.call("restore", Snapshot("task", ("go",), ("off",)))
+
+
+def test_a_snapshot_with_halves_of_characters_leads_back() -> None:
+    with EnvironmentProcess(Halves) as process:
+        process.call("reset", "task")
+        answered = process.call("step", "\ude00")[0]
+        snapshot = process.call("snapshot")
+        assert snapshot == Snapshot("task", ("\ude00",), (answered,))
+        assert process.call("restore", snapshot)[0] == answered
+        assert process.call("snapshot") == snapshot
 
 
 def test_closing_twice_and_using_a_closed_one_are_harmless() -> None:

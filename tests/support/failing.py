@@ -91,3 +91,10 @@ class Floods(Fine):
                 while True:
                     os.write(1, b"x" * 2**16)
         return super().step(action)
+
+
+class Halves(Fine):
+    """Answers with halves of surrogate pairs: alone, and two that meet."""
+
+    def step(self, action: str) -> Any:
+        return ("\ud83d alone, \ud83d\ude00 together", *super().step(action)[1:])

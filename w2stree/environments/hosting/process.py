@@ -75,6 +75,7 @@ class EnvironmentProcess:
     _is_ready: bool
     _is_hung_up: bool
     _is_awaited: bool
+    _asked: str
 
     def __init__(self, factory: Callable[[], Environment], limits: Limits = Limits()) -> None:
         self._name, self._factory = name_of(factory), pickled(factory)
