@@ -25,8 +25,8 @@ from w2stree.errors import TurnsWithoutAction
 def check_seeds(seeds: Iterable[int]) -> None:
     """Raises of the first seed that differs, and says which."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", IdenticalTrajectories)
-        warnings.simplefilter("ignore", TurnsWithoutAction)
+        for kind in (IdenticalTrajectories, TurnsWithoutAction):
+            warnings.simplefilter("ignore", kind)
         for seed in seeds:
             try:
                 check(Random(seed))
