@@ -13,6 +13,7 @@ from support.comparisons import assert_forest_equals_oracle, assert_search_equal
 from support.strategies import DYADIC, episode, trajectory_lists
 
 from w2stree import Forest, IdenticalTrajectories, Trajectory, build_forest
+from w2stree.errors import TurnsWithoutAction
 
 SEARCHES = st.fixed_dictionaries(
     {
@@ -27,6 +28,7 @@ SEARCHES = st.fixed_dictionaries(
 def quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", IdenticalTrajectories)
+        warnings.simplefilter("ignore", TurnsWithoutAction)
         yield
 
 

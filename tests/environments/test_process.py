@@ -8,10 +8,11 @@ import re
 import signal
 import threading
 from itertools import cycle, islice
+from pathlib import Path
 from typing import Any
 
 import pytest
-from support.failing import Killed, NeverUp
+from support.failing import Floods, Halves, Killed, NeverUp
 
 from bench.faults.failing_environments import (
     Dies,
@@ -70,6 +71,15 @@ def test_the_failure_tells_the_last_words_on_stderr() -> None:
         assert survivors([process.pid]) == []
 
 
+def test_output_without_end_does_not_keep_the_guardian_from_its_watch() -> None:
+    with EnvironmentProcess(Floods) as process:
+        process.call("reset", "task")
+        process.call("step", "go")
+        for _ in range(20):
+            assert process._group.ask(60).output.endswith("x")
+    assert survivors([process.pid]) == []
+
+
 def test_a_child_killed_in_the_middle_of_a_step_is_a_failure() -> None:
     with EnvironmentProcess(Killed) as process:
         process.call("reset", "task")
@@ -121,6 +131,16 @@ def test_every_environment_has_snapshots() -> None:
             process.call("restore", Snapshot("task", ("go",), ("off",)))
 
 
+def test_a_snapshot_with_halves_of_characters_leads_back() -> None:
+    with EnvironmentProcess(Halves) as process:
+        process.call("reset", "task")
+        answered = process.call("step", "\ude00")[0]
+        snapshot = process.call("snapshot")
+        assert snapshot == Snapshot("task", ("\ude00",), (answered,))
+        assert process.call("restore", snapshot)[0] == answered
+        assert process.call("snapshot") == snapshot
+
+
 def test_closing_twice_and_using_a_closed_one_are_harmless() -> None:
     process = EnvironmentProcess(Fine)
     process.call("reset", "task")
@@ -130,6 +150,25 @@ def test_closing_twice_and_using_a_closed_one_are_harmless() -> None:
     assert survivors([pid]) == []
     with pytest.raises(EnvironmentFailure, match="is closed"):
         process.call("reset", "task")
+
+
+def test_an_answer_that_nobody_received_is_not_taken_for_the_next_one() -> None:
+    with EnvironmentProcess(Sleeps) as process:
+        process.call("reset", "task")
+        process.send("step", "go")
+        threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+        with pytest.raises(KeyboardInterrupt):
+            process.receive()
+        interrupted = process.pid
+        for _ in range(2):
+            with pytest.raises(EnvironmentFailure, match="answer to step was not received"):
+                process.call("snapshot")
+        assert process.call("reset", "another")[0] == "start"
+        assert process.pid != interrupted
+        assert survivors([interrupted]) == []
+    process.send("reset", "task")
+    with pytest.raises(EnvironmentFailure, match="is closed"):
+        process.receive()
 
 
 def test_a_factory_that_cannot_be_sent_is_named() -> None:
@@ -167,3 +206,13 @@ def test_the_cap_counts_the_jvm_and_a_killed_jvm_is_a_failure() -> None:
     ):
         for seed in islice(cycle(range(1000)), MANY):
             process.call("reset", f"coin/train/{seed}")
+
+
+def test_memory_that_cannot_be_measured_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ps").write_text("#!/bin/sh\necho mount /proc >&2; exit 47\n", encoding="utf-8")
+    (tmp_path / "ps").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(OSError, match=r"^ps ended with status 47: mount /proc$"):
+        guardian._memory_by_ps(os.getpgrp())

@@ -6,6 +6,7 @@ import ast
 import functools
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -270,6 +271,40 @@ with EnvironmentProcess(Fine) as process:
     os._exit(7 if process.call("reset", "task")[0] == "start" else 1)
 """
     assert subprocess.run([sys.executable, "-c", program], cwd=DOCS.parent).returncode == 7
+
+
+def test_the_first_process_of_a_container_leaves_no_zombies() -> None:
+    container = ["unshare", "--pid", "--fork", "--mount-proc"]
+    if shutil.which("unshare") is None or subprocess.run([*container, "true"]).returncode:
+        pytest.skip("needs a container of its own")
+    program = """
+import os
+from pathlib import Path
+from bench.faults.failing_environments import HasChild
+from w2stree.environments.hosting.process import EnvironmentProcess
+with EnvironmentProcess(HasChild) as process:
+    process.call("reset", "task")
+    process._kill()
+print([line for file in Path("/proc").glob("[0-9]*/stat") if " Z " in (line := file.read_text())])
+"""
+    ended = subprocess.run(
+        [*container, sys.executable, "-c", program], cwd=DOCS.parent, capture_output=True, text=True
+    )
+    assert (ended.stdout, ended.stderr) == ("[]\n", "")
+
+
+def test_the_working_directory_may_be_gone(tmp_path: Path) -> None:
+    program = f"""
+import os, sys
+sys.path[:] = ["", *{sys.path!r}]
+os.rmdir(os.getcwd())
+from support.failing import Asks
+from w2stree.environments.hosting.process import EnvironmentProcess
+with EnvironmentProcess(Asks) as process:
+    print(process.call("reset", "sys.path")[0] == repr(sys.path[1:]))
+"""
+    ended = run(["-c", program], tmp_path)
+    assert (ended.stdout, ended.stderr) == ("True\n", "")
 
 
 def test_a_factory_may_be_a_lambda() -> None:

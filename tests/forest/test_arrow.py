@@ -20,6 +20,7 @@ from support.columns import columns_of, facts
 from support.strategies import episode, trajectory_lists
 
 from w2stree import IdenticalTrajectories, InvalidInput, Trajectory, _core, build_forest
+from w2stree.errors import TurnsWithoutAction
 from w2stree.forest import build_forest_from_arrow
 from w2stree.forest.texts import TextColumn
 
@@ -39,6 +40,7 @@ EPISODES = [
 def quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", IdenticalTrajectories)
+        warnings.simplefilter("ignore", TurnsWithoutAction)
         yield
 
 

@@ -36,6 +36,7 @@ IDS: dict[str, Any] = ids_of([episode("ab", 1, "x"), episode("ac", 0, "x")])
 def quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", IdenticalTrajectories)
+        warnings.simplefilter("ignore", TurnsWithoutAction)
         yield
 
 

@@ -17,7 +17,10 @@ from w2stree.forest.parts import ForestParts
 from w2stree.forest.texts import TextColumn
 from w2stree.trajectories.origin import Origin
 
-pytestmark = pytest.mark.filterwarnings("ignore::w2stree.IdenticalTrajectories")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::w2stree.IdenticalTrajectories"),
+    pytest.mark.filterwarnings("ignore::w2stree.errors.TurnsWithoutAction"),
+]
 
 # Every platform must reproduce these: a change breaks every digest anyone has written down.
 GOLDEN = {

@@ -31,7 +31,10 @@ from w2stree.forest.build import build_forest_from_ids, build_forest_from_texts
 from w2stree.forest.parts import ForestParts
 from w2stree.forest.texts import TextColumn
 
-pytestmark = pytest.mark.filterwarnings("ignore::w2stree.IdenticalTrajectories")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::w2stree.IdenticalTrajectories"),
+    pytest.mark.filterwarnings("ignore::w2stree.errors.TurnsWithoutAction"),
+]
 
 
 @pytest.fixture

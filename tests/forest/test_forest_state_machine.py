@@ -40,6 +40,7 @@ from w2stree import (
     merge_forests,
     open_forest,
 )
+from w2stree.errors import TurnsWithoutAction
 from w2stree.forest import build_forest_from_texts
 
 SMALL = 20  # trajectories: the oracle, slow, is asked about no more
@@ -71,6 +72,7 @@ class ForestMachine(RuleBasedStateMachine):
         self.quiet = warnings.catch_warnings()
         self.quiet.__enter__()
         warnings.simplefilter("ignore", IdenticalTrajectories)
+        warnings.simplefilter("ignore", TurnsWithoutAction)
         self.folder = tempfile.TemporaryDirectory()
         self.num_shards = 0
         self.model = trajectories

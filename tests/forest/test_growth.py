@@ -20,12 +20,14 @@ from w2stree import (
     build_forest,
     merge_forests,
 )
+from w2stree.errors import TurnsWithoutAction
 
 
 @pytest.fixture(autouse=True)
 def quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", IdenticalTrajectories)
+        warnings.simplefilter("ignore", TurnsWithoutAction)
         yield
 
 

@@ -24,6 +24,7 @@ from w2stree import (
     build_forest,
     merge_forests,
 )
+from w2stree.errors import TurnsWithoutAction
 from w2stree.forest import build_forest_from_arrow, build_forest_from_ids, build_forest_from_texts
 from w2stree.forest.distinctions import distinctions
 from w2stree.forest.embedding import embed_sentences
@@ -34,6 +35,7 @@ from w2stree.forest.merging import Merging, sort_words
 def quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", IdenticalTrajectories)
+        warnings.simplefilter("ignore", TurnsWithoutAction)
         yield
 
 

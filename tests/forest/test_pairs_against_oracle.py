@@ -14,6 +14,7 @@ from support.comparisons import expected_rows, is_subsequence, rows
 from support.strategies import PAIR_RULES, RETURNS, episode, trajectory_lists
 
 from w2stree import IdenticalTrajectories, InvalidInput, Trajectory, build_forest
+from w2stree.errors import TurnsWithoutAction
 
 # Next to the usual returns: gaps that are rounding, and that are just more or less.
 NOISE = [*RETURNS, 1e-20, 5e-324, 1.0 - 2**-53, 0.9e-9, 1e-9, 1.1e-9, -0.9e-9, -1.1e-9]
@@ -27,6 +28,7 @@ TRAJECTORIES = RETURN_LISTS.flatmap(trajectory_lists)
 def quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", IdenticalTrajectories)
+        warnings.simplefilter("ignore", TurnsWithoutAction)
         yield
 
 

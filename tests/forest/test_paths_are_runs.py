@@ -15,7 +15,10 @@ from w2stree.forest.build import build_forest
 from w2stree.forest.merging import Merging
 from w2stree.trajectories.trajectory import Trajectory
 
-pytestmark = pytest.mark.filterwarnings("ignore::w2stree.errors.IdenticalTrajectories")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::w2stree.errors.IdenticalTrajectories"),
+    pytest.mark.filterwarnings("ignore::w2stree.errors.TurnsWithoutAction"),
+]
 
 
 def _all_alike(texts: list[str]) -> np.ndarray:

@@ -24,12 +24,14 @@ from w2stree import (
     _core,
     build_forest,
 )
+from w2stree.errors import TurnsWithoutAction
 
 
 @pytest.fixture(autouse=True)
 def quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", IdenticalTrajectories)
+        warnings.simplefilter("ignore", TurnsWithoutAction)
         yield
 
 

@@ -20,7 +20,10 @@ from w2stree.forest.merging import Merging
 from w2stree.forest.stored_rule import StoredRule
 from w2stree.shorten import quoted
 
-pytestmark = pytest.mark.filterwarnings("ignore::w2stree.IdenticalTrajectories")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::w2stree.IdenticalTrajectories"),
+    pytest.mark.filterwarnings("ignore::w2stree.errors.TurnsWithoutAction"),
+]
 
 
 def answered(*observations: str, task_id: str = "task") -> list[Trajectory]:

@@ -80,3 +80,21 @@ class WritesBytes(Fine):
         os.set_blocking(int(sys.argv[1]), True)
         os.write(int(sys.argv[1]), self._sent)
         time.sleep(600)
+
+
+class Floods(Fine):
+    """Its step leaves processes behind that write without end."""
+
+    def step(self, action: str) -> Any:
+        for _ in range(4):
+            if os.fork() == 0:
+                while True:
+                    os.write(1, b"x" * 2**16)
+        return super().step(action)
+
+
+class Halves(Fine):
+    """Answers with halves of surrogate pairs: alone, and two that meet."""
+
+    def step(self, action: str) -> Any:
+        return ("\ud83d alone, \ud83d\ude00 together", *super().step(action)[1:])

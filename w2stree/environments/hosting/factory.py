@@ -29,7 +29,10 @@ def pickled(factory: Callable[[], Any]) -> bytes:
     try:
         return bytes(cloudpickle.dumps(factory))
     except Exception as error:  # whatever the pickling of some object raises
-        raise InvalidInput(f"{name_of(factory)} cannot be sent to a process ({error})") from None
+        raise InvalidInput(
+            f"{name_of(factory)} cannot be sent to a process ({error}); put it into a module of "
+            "its own and import it from there, or make what it holds inside it"
+        ) from None
 
 
 def _by_name(factory: Callable[[], Any]) -> bytes:

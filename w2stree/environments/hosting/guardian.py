@@ -45,6 +45,7 @@ from typing import Any
 
 _MEASURE_S = 0.25
 _TAIL_BYTES = 2000
+_PIPE_BYTES = 2**20  # more than any holds unless it is told to
 _MEBIBYTE = 2**20
 # Ignored by Python or by the guardian, and so by what they start unless it is told otherwise.
 _USUAL_AGAIN = (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ)
@@ -101,7 +102,11 @@ class Guardian:
                 self._tell()
             if self._memory_limit_mb is not None:
                 before_s = _computed_s()
-                memory_mb = group_memory_mb(os.getpgrp())
+                try:
+                    memory_mb = group_memory_mb(os.getpgrp())
+                except OSError as error:
+                    what = f"its memory cannot be measured ({error})"
+                    return self._tell(cause=f"{what}; memory_limit_mb: null asks for no limit")
                 # On a machine with very many processes measuring takes longer: at most 0.5 % of a
                 # core. Not by the clock, or a busy machine would be measured minutes apart.
                 pause_s = max(_MEASURE_S, 200 * (_computed_s() - before_s))
@@ -116,12 +121,14 @@ class Guardian:
         return os.waitstatus_to_exitcode(status) if pid else None
 
     def _hear(self) -> bool:
-        """Read what was written since; False when nothing can come any more."""
-        with contextlib.suppress(BlockingIOError):
-            while chunk := os.read(self._hearing, 65536):
-                self._tail = (self._tail + chunk)[-_TAIL_BYTES:]
-            return False
-        return True
+        """Read what the pipe holds; False when nothing can come any more. Once, not until it is
+        empty: a group that writes without end would keep us from the lifeline."""
+        try:
+            chunk = os.read(self._hearing, _PIPE_BYTES)
+        except BlockingIOError:
+            return True
+        self._tail = (self._tail + chunk)[-_TAIL_BYTES:]
+        return bool(chunk)
 
     def _tell(self, *, cause: str | None = None, status: int | None = None) -> None:
         output = self._tail.decode(errors="replace")
@@ -153,7 +160,8 @@ def group_memory_mb(group: int) -> float:
 
     A page shared by two processes counts twice. RSS, because a cap on address space
     (RLIMIT_AS) would refuse the reservations every JVM makes and never touches. Cost: on Linux
-    a system call for each process of the machine; elsewhere one run of `ps`.
+    a system call for each process of the machine; elsewhere one run of `ps`. `OSError` where that
+    fails.
     """
     proc = os.path.exists("/proc/self/statm")  # noqa: PTH110 (pathlib takes longer than the rest)
     return _memory_by_proc(group) if proc else _memory_by_ps(group)
@@ -176,8 +184,10 @@ def _memory_by_ps(group: int) -> float:
     import subprocess  # as long to load as the rest together, and not for Linux
 
     columns = ["ps", "-axo", "pid=,pgid=,rss="]
-    listed = subprocess.run(columns, capture_output=True, text=True, check=True).stdout
-    rows = ([int(word) for word in line.split()] for line in listed.splitlines())
+    ended = subprocess.run(columns, capture_output=True, text=True)
+    if ended.returncode:
+        raise OSError(f"ps ended with status {ended.returncode}: {ended.stderr.strip()}")
+    rows = ([int(word) for word in line.split()] for line in ended.stdout.splitlines())
     own = os.getpid()
     kibibytes = sum(rss for pid, its_group, rss in rows if its_group == group and pid != own)
     return kibibytes / 1024

@@ -62,7 +62,9 @@ class EnvironmentProcess:
     is `EnvironmentNotStarted`. `InvalidInput` and `MissingDependency` of the child are raised as
     themselves: the user's mistakes; but not of a step, whose action is the agent's.
 
-    A fresh child replaces it at the reset after `limits.max_episodes` resets: some engines leak.
+    A fresh child replaces it at the reset after `limits.max_episodes` resets: some engines leak;
+    and at the reset after a request whose answer nobody received (Ctrl-C in a notebook). Until that
+    reset everything else raises `EnvironmentFailure`: the next answer would be the last request's.
     """
 
     # Of the current child:
@@ -72,6 +74,8 @@ class EnvironmentProcess:
     _num_episodes: int
     _is_ready: bool
     _is_hung_up: bool
+    _is_awaited: bool
+    _asked: str
 
     def __init__(self, factory: Callable[[], Environment], limits: Limits = Limits()) -> None:
         self._name, self._factory = name_of(factory), pickled(factory)
@@ -93,31 +97,29 @@ class EnvironmentProcess:
         except MalformedMessage as error:
             raise EnvironmentFailure(f"{method} cannot be asked of {self._name}: {error}") from None
         if method == "reset":
-            if self._num_episodes == self._limits.max_episodes:
-                self.close()
-                self._start()
+            if not self._is_hung_up:
+                self._replace_if_due()
             self._num_episodes += 1
             self._task_id = args[0]
-        self._asked = method
+        elif self._is_awaited:
+            raise self._failure(
+                f"the answer to {self._asked} was not received (an interrupt?); reset starts a "
+                "fresh process"
+            )
+        self._asked, self._is_awaited = method, True
         self._due = time.monotonic() + self._limits.deadline_s
         # A dead child makes this fail; `receive` then raises, with the end of what it wrote.
         with contextlib.suppress(OSError):
             self._channel.send(request, self._due)
 
     def receive(self) -> Any:
-        if not self._is_ready:
-            # The first answer is the constructor's: its error names the user's mistake.
-            try:
-                self._answer(self._start_due, self._limits.start_deadline_s)
-            except EnvironmentFailure as failure:
-                raise EnvironmentNotStarted(str(failure)) from None
-            self._is_ready = True
-            self._due = time.monotonic() + self._limits.deadline_s
-        answer = self._answer(self._due, self._limits.deadline_s)
         try:
-            return checked(self._asked, answer)
-        except EnvironmentFailure as failure:
-            raise self._failure(excerpt(str(failure))) from None
+            answer = self._received()
+        except Exception:  # not an interrupt
+            self._is_awaited = False
+            raise
+        self._is_awaited = False
+        return answer
 
     def hang_up(self) -> None:
         """Ask the child to end, without waiting for it; `close` does both."""
@@ -142,7 +144,7 @@ class EnvironmentProcess:
 
     def _start(self) -> None:
         self._start_due = time.monotonic() + self._limits.start_deadline_s
-        self._is_ready = self._is_hung_up = False
+        self._is_ready = self._is_hung_up = self._is_awaited = False
         self._num_episodes, self._task_id, self._asked = 0, "", ""
         try:
             self._pipe, self._group = self._child()
@@ -151,9 +153,18 @@ class EnvironmentProcess:
                 f"no process can be started for {self._name}: {error}"
             ) from None
         self._channel = Channel(self._pipe, MAX_BYTES)
+        path = json.dumps(_import_path()).encode("ascii")
         with contextlib.suppress(OSError):  # as `send`
-            self._channel.send(json.dumps(_import_path()).encode("ascii"), self._start_due)
+            self._channel.send(path, self._start_due)
             self._channel.send(self._factory, self._start_due)
+
+    def _replace_if_due(self) -> None:
+        if self._is_awaited:
+            self._kill()  # it may be busy
+            self._start()
+        elif self._num_episodes == self._limits.max_episodes:
+            self.close()
+            self._start()
 
     def _child(self) -> tuple[socket.socket, GuardedGroup]:
         with forks_wait:
@@ -168,6 +179,21 @@ class EnvironmentProcess:
                 except BaseException:
                     pipe.close()
                     raise
+
+    def _received(self) -> Any:
+        if not self._is_ready:
+            # The first answer is the constructor's: its error names the user's mistake.
+            try:
+                self._answer(self._start_due, self._limits.start_deadline_s)
+            except EnvironmentFailure as failure:
+                raise EnvironmentNotStarted(str(failure)) from None
+            self._is_ready = True
+            self._due = time.monotonic() + self._limits.deadline_s
+        answer = self._answer(self._due, self._limits.deadline_s)
+        try:
+            return checked(self._asked, answer)
+        except EnvironmentFailure as failure:
+            raise self._failure(excerpt(str(failure))) from None
 
     def _answer(self, due: float, deadline_s: float) -> Any:
         if self._is_hung_up:
@@ -213,8 +239,13 @@ def _command(descriptor: int) -> list[str]:
 
 
 def _import_path() -> list[str]:
-    """The driver's, where "" is the working directory: that of the child's start."""
-    return [place or str(Path.cwd()) for place in sys.path if isinstance(place, str)]
+    """The driver's, where "" is the working directory: that of the child's start, if it is there
+    still."""
+    places = [place for place in sys.path if isinstance(place, str)]
+    try:
+        return [place or str(Path.cwd()) for place in places]
+    except FileNotFoundError:
+        return [place for place in places if place]
 
 
 def _how(words: LastWords) -> str:

@@ -56,8 +56,9 @@ def _made(pickled: bytes) -> SnapshotEnvironment:
 
 def _answer(environment: SnapshotEnvironment, method: str, arguments: list[Any]) -> bytes:
     if method == "restore":
-        task_id, actions, observations = arguments[0].values()
-        arguments = [Snapshot(task_id, tuple(actions), tuple(observations))]
+        given = arguments[0]
+        actions, observations = tuple(given["actions"]), tuple(given["observations"])
+        arguments = [Snapshot(given["task_id"], actions, observations)]
     try:
         answer = getattr(environment, method)(*arguments)
     except Exception as error:
