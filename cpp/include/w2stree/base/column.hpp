@@ -42,7 +42,7 @@ class Buffer {
 };
 
 /// A read-only array that shares its memory: copies are cheap. The memory is its own (moved in)
-/// or someone else's, kept alive by `owner` (a mapped file, a NumPy array).
+/// or someone else's, kept alive by `owner` (a file's bytes, a NumPy array).
 template <class T>
 class Column {
  public:
