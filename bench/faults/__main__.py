@@ -20,11 +20,11 @@ from pathlib import Path
 import numpy as np
 
 from bench.faults import (
-    bad_answers,
     bad_replies,
     damage,
     disk,
     environments,
+    games,
     kills,
     run_directories,
     servers,
@@ -149,7 +149,7 @@ def _environments(folder: Path, options: argparse.Namespace) -> list[Row]:
 
 
 def _answers(folder: Path, options: argparse.Namespace) -> list[Row]:
-    return [*bad_answers.rows(folder), *bad_replies.rows(folder)]
+    return [*games.rows(folder), *bad_replies.rows(folder)]
 
 
 def _servers(folder: Path, options: argparse.Namespace) -> list[Row]:

@@ -1,47 +1,26 @@
-"""Games that answer what no game should: each costs its own episodes, and nothing else.
+"""What no game should answer: a table, and a game that answers it.
 
-    tasks   fair/0   foul/0   fair/1   foul/1   …
-            as it    answers, at one moment, the 0th, 1st, … of the things below
-            should
-
-`play` explores them with real processes and a journal, and then comes back to the run for more of
-the fair tasks. Right is: a foul task's attempt is an error row that says why (or, where the odd
-answer is as good as a usual one, it is played), the fair ones' are whole, the journal can be read,
-and the second session goes on.
+tasks   fair/0   foul/0   fair/1   foul/1   …
+        as it    answers, at one moment, the 0th, 1st, … of the things below
+        should
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import math
 import os
-import re
 import sys
 import types
-import warnings
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from bench.faults.row import Row
-from w2stree.environments.hosting.limits import Limits
-from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.environments.protocol import ExpertTurn
-from w2stree.errors import EnvironmentFailure, InvalidInput, ModelFailure
-from w2stree.policies.expert import ExpertPolicy
-from w2stree.policies.protocol import AsyncPolicy, Episode, Policy, Sampling
-from w2stree.policies.random import RandomPolicy
-from w2stree.rollouts.exploration import Exploration, plan_episodes
-from w2stree.rollouts.rollout import EpisodePlan
-from w2stree.trajectories.journal import Journal, read_journal
-from w2stree.trajectories.trajectory import Trajectory
-from w2stree.turns.turn import AgentTurn
+from w2stree.errors import EnvironmentFailure, InvalidInput
 
 Moment = Literal["reset", "step", "expert"]
 HALF = "half an emoji: \ud83d"
@@ -97,27 +76,6 @@ class Foul:
     def _at(self, moment: Moment) -> Any:
         """The bad answer, if it is due; not what is false in itself, which no answer is here."""
         return self._bad.answer() if self._bad and self._bad.moment == moment else None
-
-
-class Patient:
-    """The same play at random for a policy whose turns are awaited one by one."""
-
-    name = "patient"
-    tokenizer: str | None = None
-    needs_expert = False
-
-    def __init__(self) -> None:
-        self._random = RandomPolicy()
-
-    async def turn(self, episode: Episode) -> AgentTurn:
-        await asyncio.sleep(0)
-        (turn,) = self._random.act([episode])
-        if isinstance(turn, ModelFailure):
-            raise turn
-        return turn
-
-    async def close(self) -> None:
-        pass
 
 
 def _step(**change: Any) -> tuple[Any, ...]:
@@ -183,8 +141,7 @@ def _recursion() -> Any:
     return _recursion()
 
 
-def _bad_answers() -> Iterator[BadAnswer]:
-    # Texts
+def _of_texts() -> Iterator[BadAnswer]:
     for name, value, told in (
         ("bytes", b"end", "observation is bytes; expected a string"),
         ("int", 5, "observation is int"),
@@ -206,7 +163,9 @@ def _bad_answers() -> Iterator[BadAnswer]:
         if name in ("int", "bytes", "half a surrogate pair"):
             told = told and told.replace("observation", "statement")
             yield BadAnswer(f"statement: {name}", "reset", lambda v=value: (v, INFO), told)  # type: ignore[misc]
-    # Numbers
+
+
+def _of_numbers() -> Iterator[BadAnswer]:
     for name, value, told in (
         ("NaN", math.nan, "is nan; expected a finite number"),
         ("infinity", math.inf, "is inf; expected a finite number"),
@@ -233,7 +192,9 @@ def _bad_answers() -> Iterator[BadAnswer]:
         ("a Decimal", Decimal("0.5"), r"info\['score'\] is '0.5'; expected a finite number"),
     ):
         yield BadAnswer(f"score: {name}", "step", lambda v=value: _info(score=v), told)  # type: ignore[misc]
-    # Ends
+
+
+def _of_ends() -> Iterator[BadAnswer]:
     for name, value, told in (
         ("1", 1, "terminated is 1; expected true or false"),
         ("text", "yes", "terminated is 'yes'; expected true or false"),
@@ -243,7 +204,9 @@ def _bad_answers() -> Iterator[BadAnswer]:
         yield BadAnswer(f"terminated: {name}", "step", lambda v=value: _step(ended=v), told)  # type: ignore[misc]
     yield BadAnswer("truncated: 0", "step", lambda: _step(truncated=0), "truncated is 0; expected")
     yield BadAnswer("both ends at once", "step", lambda: _step(truncated=True), None)
-    # Shapes
+
+
+def _of_shapes() -> Iterator[BadAnswer]:
     for name, moment, answer, told in (
         ("four values", "step", ("end", 1.0, True, INFO), "answered 4 values; expected observ"),
         ("six values", "step", (*_step(), 1), "answered 6 values; expected observation, reward,"),
@@ -254,7 +217,9 @@ def _bad_answers() -> Iterator[BadAnswer]:
         ("three values", "reset", ("start", 0.0, INFO), "answered 3 values; expected statement"),
     ):
         yield BadAnswer(f"{moment}: {name}", moment, lambda a=answer: a, told)  # type: ignore[arg-type,misc]
-    # What is said beside
+
+
+def _of_info() -> Iterator[BadAnswer]:
     for name, change, told in (
         ("no score", {"score": _GONE}, "info has no 'score'"),
         ("no actions", {"admissible_actions": _GONE}, "info has no 'admissible_actions'"),
@@ -286,6 +251,9 @@ def _bad_answers() -> Iterator[BadAnswer]:
         "info: None", "step", lambda: _step(info=None), "info is NoneType; expected a d"
     )
     yield BadAnswer("info: a list", "reset", lambda: ("start", []), "info is list; expected a dict")
+
+
+def _of_actions() -> Iterator[BadAnswer]:
     for name, actions, told in (
         ("None", None, r"info\['admissible_actions'\] is NoneType; expected an array"),
         ("a text", "go", r"info\['admissible_actions'\] is str; expected an array"),
@@ -308,7 +276,9 @@ def _bad_answers() -> Iterator[BadAnswer]:
             lambda a=actions: ("start", {**INFO, "admissible_actions": a}),  # type: ignore[misc]
             told,
         )
-    # Errors
+
+
+def _errors() -> Iterator[BadAnswer]:
     for name, raise_it, told in (
         ("30 MB of text", lambda: _raise(ValueError("x" * 30_000_000)), "characters left out"),
         ("half a surrogate pair", lambda: _raise(ValueError(HALF)), "ValueError: half an emoji"),
@@ -324,7 +294,9 @@ def _bad_answers() -> Iterator[BadAnswer]:
         ("every descriptor closed", _close_all, "its process ended"),
     ):
         yield BadAnswer(f"error: {name}", "step", raise_it, told)
-    # Solutions
+
+
+def _solutions() -> Iterator[BadAnswer]:
     for name, solution, told in (
         ("None in it", [None], "turn 0 is None; expected an ExpertTurn"),
         ("actions alone", ["go"], "turn 0 is 'go'; expected an ExpertTurn"),
@@ -337,82 +309,13 @@ def _bad_answers() -> Iterator[BadAnswer]:
         yield BadAnswer(f"expert: {name}", "expert", lambda s=solution: s, told)  # type: ignore[misc]
 
 
-BAD_ANSWERS: tuple[BadAnswer, ...] = tuple(_bad_answers())
-
-
-def play(folder: Path, numbers: Sequence[int], *, is_async: bool = False) -> dict[str, str]:
-    """Explore with these bad answers, in two sessions; what went wrong, by name."""
-    path = folder / f"{'async' if is_async else 'lockstep'}.journal"
-    wrong: dict[str, str] = {}
-    with EnvironmentPool(Foul, 2, Limits(deadline_s=120.0)) as pool:
-        for policy, part in _parts(numbers, is_async):
-            tasks = [f"{kind}/{number}" for number in part for kind in ("fair", "foul")]
-            try:
-                _explore(path, pool, policy, plan_episodes(tasks, [Sampling()], seed=0))
-                again = plan_episodes(tasks[::2], [Sampling()] * 2, seed=0)
-                _explore(path, pool, policy, again)
-            except Exception as error:  # whichever it was: the run has ended, which none may do
-                wrong[f"the run of {len(part)}"] = f"{type(error).__name__}: {error}"[:300]
-    rows: dict[str, list[Trajectory]] = defaultdict(list)
-    for trajectory in read_journal(path).trajectories:
-        rows[trajectory.task_id].append(trajectory)
-    for number in numbers:
-        bad = BAD_ANSWERS[number]
-        what = _wrong_with(bad, rows[f"foul/{number}"], rows[f"fair/{number}"])
-        if what is not None:
-            wrong[bad.name] = what
-    return wrong
-
-
-def _parts(
-    numbers: Sequence[int], is_async: bool
-) -> Iterator[tuple[Policy | AsyncPolicy, Sequence[int]]]:
-    """Solutions are asked for where somebody follows them."""
-    shown = [number for number in numbers if BAD_ANSWERS[number].moment == "expert"]
-    others = [number for number in numbers if number not in shown]
-    yield Patient() if is_async else RandomPolicy(), others
-    if shown and not is_async:
-        yield ExpertPolicy(), shown
-
-
-def _explore(
-    path: Path, pool: EnvironmentPool, policy: Policy | AsyncPolicy, plans: Sequence[EpisodePlan]
-) -> None:
-    with Journal(path) as journal, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of what ended in errors, as it should
-        Exploration(journal, pool, lambda _: policy, max_attempts=1).play(plans)
-
-
-def _wrong_with(
-    bad: BadAnswer, foul: Sequence[Trajectory], fair: Sequence[Trajectory]
-) -> str | None:
-    """None where everything is as it should be."""
-    if [t.status for t in fair] != ["done", "done"]:
-        return f"the fair task: {[str(t.origin.error)[:200] for t in fair]}"
-    if len(foul) != 1:
-        return f"{len(foul)} rows"
-    (row,) = foul
-    if bad.told is None:
-        return None if row.status == "done" else f"not played: {row.origin.error}"
-    if row.status != "error" or not re.search(bad.told, str(row.origin.error)):
-        return f"not told: {row.status}, {row.origin.error}"
-    return None if len(str(row.origin.error)) < 4_500 else "told at too great length"
-
-
-def rows(folder: Path) -> list[Row]:
-    """All of them, in lockstep and then where each episode proceeds on its own."""
-    numbers = range(len(BAD_ANSWERS))
-    awaited = [number for number in numbers if BAD_ANSWERS[number].moment != "expert"]
-    played = {
-        "bad answers of a game": (numbers, play(folder, numbers)),
-        "the same, episodes on their own": (awaited, play(folder, awaited, is_async=True)),
-    }
-    return [
-        Row(
-            name,
-            len(tried),
-            {"wrong": len(wrong)},
-            "; ".join(f"{n}: {w}" for n, w in wrong.items()),
-        )
-        for name, (tried, wrong) in played.items()
-    ]
+BAD_ANSWERS: tuple[BadAnswer, ...] = (
+    *_of_texts(),
+    *_of_numbers(),
+    *_of_ends(),
+    *_of_shapes(),
+    *_of_info(),
+    *_of_actions(),
+    *_errors(),
+    *_solutions(),
+)

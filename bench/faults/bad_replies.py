@@ -218,7 +218,7 @@ REPLIES: dict[str, Reply] = {
     "tool call without name": _bad(reply(**_calls(_function(arguments="{}"))), "a tool's name"),
     "tool call of a number": _bad(reply(**_calls(_function(name=5))), "calls a tool"),
     "tool call with half of its arguments": _bad(
-        reply(**_calls(_function(name="go", arguments='{"to": '))), "give JSON"
+        reply(**_calls(_function(name="go", arguments='{"to": '))), "not valid JSON"
     ),
     "tool call with a list": _bad(
         reply(**_calls(_function(name="go", arguments="[]"))), "text of an object"
@@ -229,7 +229,7 @@ REPLIES: dict[str, Reply] = {
         reply(**_calls(_function(name="go", arguments='{"a":"\\ud83d"}'))), "give JSON"
     ),
     "tool call nested without end": _bad(
-        reply(**_calls(_function(name="go", arguments='{"a":' * _DEEP))), "give JSON"
+        reply(**_calls(_function(name="go", arguments='{"a":' * _DEEP))), "nested deeper"
     ),
     "tool call read already": _says("", **_calls(_function(name="go", arguments={"to": "east"}))),
     "tool call without arguments": _says("", **_calls(_function(name="go"))),

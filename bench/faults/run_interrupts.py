@@ -29,6 +29,9 @@ _PACKAGE = str(Path(w2stree.__file__).parent)
 _LINES_OF = tuple(f"{_PACKAGE}/{room}" for room in ("experiment/", "trajectories/replacing"))
 
 
+Stopped = Callable[[SmallRun, tuple[str, ...], int], bool]
+
+
 @dataclass(slots=True)
 class InterruptCounts:
     """`num_lost`: a result was neither the old one nor the new one afterwards; `num_stuck`: the
@@ -82,16 +85,21 @@ def _scenes(folder: Path) -> Iterator[_Scene]:
         yield _Scene(folder, prepare)
 
 
-def kill_at_every_operation(folder: Path, *, every: int = 1) -> InterruptCounts:
-    """SIGKILL before every n-th operation on a file of the run, in a process of its own."""
+def _at_every_moment(folder: Path, every: int, stopped: Stopped) -> InterruptCounts:
+    """`stopped` says whether the run got as far as that moment: if not, there are no more."""
     counts = InterruptCounts()
     for scene in _scenes(folder):
         for moment in count(1, every):
             small = scene.begin()
-            if not _killed(small, scene.force, moment):
+            if not stopped(small, scene.force, moment):
                 break
             _judge(small, scene, counts)
     return counts
+
+
+def kill_at_every_operation(folder: Path, *, every: int = 1) -> InterruptCounts:
+    """SIGKILL before every n-th operation on a file of the run, in a process of its own."""
+    return _at_every_moment(folder, every, _killed)
 
 
 def _killed(small: SmallRun, force: tuple[str, ...], moment: int) -> bool:
@@ -122,14 +130,7 @@ def _kill_before_operation(below: str, moment: int) -> None:
 
 def interrupt_at_every_line(folder: Path, *, every: int = 1) -> InterruptCounts:
     """KeyboardInterrupt at every n-th line that is run of what handles the directory."""
-    counts = InterruptCounts()
-    for scene in _scenes(folder):
-        for moment in count(1, every):
-            small = scene.begin()
-            if not _interrupted(small, scene.force, moment):
-                break
-            _judge(small, scene, counts)
-    return counts
+    return _at_every_moment(folder, every, _interrupted)
 
 
 def _interrupted(small: SmallRun, force: tuple[str, ...], moment: int) -> bool:

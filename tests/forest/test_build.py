@@ -25,7 +25,7 @@ from w2stree.forest import (
     build_forest_from_texts,
     open_forest,
 )
-from w2stree.forest.build import _memory
+from w2stree.forest.id_tables import _memory
 from w2stree.forest.texts import NumberedTexts, TextColumn
 
 TEXTS: dict[str, Any] = columns_of([episode("ab", 1, "x"), episode("ac", 0, "x")])

@@ -38,12 +38,6 @@ def forest() -> Forest:
     return with_rule(build_forest(EPISODES))
 
 
-@pytest.fixture
-def saved(forest: Forest, tmp_path: Path) -> Path:
-    forest.save(tmp_path / "saved.forest")
-    return tmp_path / "saved.forest"
-
-
 def test_golden_files() -> None:
     """What this version writes, on every platform; also the fuzz target's corpus."""
     folder = Path(__file__).parents[2] / "cpp" / "fuzz"

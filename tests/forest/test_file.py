@@ -37,17 +37,6 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
-def forest() -> Forest:
-    return build_forest(EPISODES)
-
-
-@pytest.fixture
-def saved(forest: Forest, tmp_path: Path) -> Path:
-    forest.save(tmp_path / "saved.forest")
-    return tmp_path / "saved.forest"
-
-
 def test_opens_what_was_saved(forest: Forest, saved: Path) -> None:
     opened = open_forest(saved)
     assert_same_forest(forest, opened)

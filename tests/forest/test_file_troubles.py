@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 from support.comparisons import assert_same_forest
-from support.forest_files import EPISODES
 
-from w2stree import Forest, build_forest, open_forest
+from w2stree import Forest, open_forest
 from w2stree.errors import ForestFileError
 from w2stree.forest import build_forest_from_texts
 
@@ -18,17 +17,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::w2stree.IdenticalTrajectories"),
     pytest.mark.skipif(os.name != "posix", reason="pipes, links and truncation as on POSIX"),
 ]
-
-
-@pytest.fixture
-def forest() -> Forest:
-    return build_forest(EPISODES)
-
-
-@pytest.fixture
-def saved(forest: Forest, tmp_path: Path) -> Path:
-    forest.save(tmp_path / "saved.forest")
-    return tmp_path / "saved.forest"
 
 
 def test_a_pipe_is_refused_at_once(tmp_path: Path) -> None:

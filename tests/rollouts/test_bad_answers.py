@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from support.lock import Lock
 
-from bench.faults import bad_answers
+from bench.faults import bad_answers, games
 from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.errors import InvalidInput, ModelFailure
 from w2stree.policies.protocol import Episode, Sampling
@@ -31,17 +31,17 @@ def test_there_are_many_of_them_each_by_its_name() -> None:
 
 
 def test_a_bad_answer_costs_its_own_episode_and_the_run_goes_on(tmp_path: Path) -> None:
-    assert bad_answers.play(tmp_path, SOME) == {}
+    assert games.play(tmp_path, SOME) == {}
 
 
 def test_so_it_does_where_episodes_proceed_on_their_own(tmp_path: Path) -> None:
     awaited = [number for number in SOME if ANSWERS[number].moment != "expert"]
-    assert bad_answers.play(tmp_path, awaited[::2], is_async=True) == {}
+    assert games.play(tmp_path, awaited[::2], is_async=True) == {}
 
 
 @pytest.mark.slow  # pytest -m slow tests/rollouts/test_bad_answers.py: two minutes
 def test_all_of_them(tmp_path: Path) -> None:
-    assert [row.note for row in bad_answers.rows(tmp_path)] == ["", ""]
+    assert [row.note for row in games.rows(tmp_path)] == ["", ""]
 
 
 def number_of(name: str) -> int:

@@ -29,6 +29,7 @@ def causes_of(*errors: str | None, task_id: str = "shop/red shoes") -> list[Caus
         ("request req_8f3a91 timed out", "request req_77b0ce timed out"),
         ("<Game object at 0x7f149f07ba50> is closed", "<Game object at 0x7f149fd8a990> is closed"),
         ("id 3f2b8c1e-77aa-4a0b-9c1d-001122334455: gone", "id 1-2-3-4-5: gone"),
+        ("it ended; it last wrote: cheese", "it ended; it last wrote: wine and\nbread"),
         ("it ended; it last wrote to stderr: cheese", "it ended; it last wrote to stderr: wine"),
         ("2026-11-26T08:22:13: full", "2026-11-27T09:00:00: full"),
     ],

@@ -106,7 +106,7 @@ def test_what_is_not_read_is_named_with_the_reason(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(as_lines(RUNS))
     for name in ("a.csv", "b.parquet", "c.json", "d.txt", "e.jsonl.bz2", ".b.jsonl"):
         (tmp_path / name).write_bytes(b"?")
-    for name in ("config.json", "manifest.json", ".lock"):  # as every run has them
+    for name in ("config.json", "manifest.json", ".lock", ".hashes.json"):  # as every run has them
         (tmp_path / name).write_bytes(b"?")
     (tmp_path / "within").mkdir()
     (tmp_path / "within" / "z.jsonl").write_bytes(as_lines([run(7)]))

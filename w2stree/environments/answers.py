@@ -22,8 +22,6 @@ from w2stree.errors import EnvironmentFailure, InvalidInput
 from w2stree.trajectories import fields
 from w2stree.trajectories.returns import at_least
 
-Step = tuple[str, float, bool, bool, Info]
-
 _STEP = ("observation", "reward", "terminated", "truncated", "info")
 
 
@@ -46,7 +44,7 @@ def _opening(answer: Any, first: str) -> tuple[str, Info]:
     return fields.text(text, first), _info(info)
 
 
-def _step(answer: Any) -> Step:
+def _step(answer: Any) -> tuple[str, float, bool, bool, Info]:
     observation, reward, terminated, truncated, info = _values(answer, _STEP)
     return (
         fields.text(observation, "observation"),

@@ -9,22 +9,18 @@ is for the message of who comes second.
 from __future__ import annotations
 
 import fcntl
-import json
 import os
-import socket
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
 
 from w2stree.errors import RunDirectoryError
 from w2stree.shorten import visible
+from w2stree.trajectories.owner import MAX_BYTES, described, this_process
 
 LOCK = ".lock"
-
-_MOST_BYTES = 1000
 
 
 @contextmanager
@@ -48,16 +44,14 @@ def holding(path: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise RunDirectoryError(
-                f"{visible(str(path))} is in use by {_owner(lock.read(_MOST_BYTES))}; wait for "
+                f"{visible(str(path))} is in use by {described(lock.read(MAX_BYTES))}; wait for "
                 "it, or use another --run-dir"
             ) from None
         except OSError as error:
             raise _cannot(file, error) from None
         try:
-            since = datetime.now(UTC).isoformat(timespec="seconds")
-            record = {"pid": os.getpid(), "host": socket.gethostname(), "since": since}
             lock.truncate(0)
-            lock.write(json.dumps(record).encode() + b"\n")
+            lock.write(this_process().encode())
         except OSError:
             pass  # a full disk: whoever comes second is not told who was first
         yield
@@ -68,12 +62,3 @@ def _cannot(file: Path, error: OSError) -> RunDirectoryError:
         f"{visible(str(file))}: the run cannot be locked ({error.strerror or error}); choose a "
         "--run-dir that can be written to"
     )
-
-
-def _owner(text: bytes) -> str:
-    try:
-        record = json.loads(text)
-        owner = f"process {record['pid']} on {record['host']} since {record['since']}"
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return "another run"
-    return visible(owner)

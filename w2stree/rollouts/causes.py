@@ -17,7 +17,8 @@ _MOST_KINDS = 1_000
 _WORD = re.compile(r"[\w.-]+")
 _CODE = re.compile(r"(code|status|HTTP|answers)\W{1,3}$")
 _CODE_COLUMNS = 10
-_STDERR = "; it last wrote to stderr:"
+_LAST_WROTE = re.compile(r"; it last wrote( to stderr)?:.*", re.DOTALL)
+"""What a failed process happened to say; 0.1.0 named stderr."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +47,15 @@ class Causes:
         elif len(self._by_kind) < _MOST_KINDS:
             self._by_kind[kind] = Cause(1, error)
 
-    def commonest(self, count: int | None = None) -> list[Cause]:
+    def commonest(self) -> list[Cause]:
         """The causes, the most frequent first; of equals the one seen first."""
-        return sorted(self._by_kind.values(), key=lambda cause: -cause.count)[:count]
+        return sorted(self._by_kind.values(), key=lambda cause: -cause.count)
 
 
 def _kind(error: str, task_id: str) -> str:
     """The error without what changes from one to the next: its task, words with a digit in them
     (numbers, ids, addresses; not a status code), what a process happened to write last."""
-    text = error.partition(_STDERR)[0]
+    text = _LAST_WROTE.sub("", error, count=1)
     if task_id:
         text = text.replace(task_id, "#")
     return _WORD.sub(lambda found: _without_details(text, found), text)

@@ -1,6 +1,6 @@
 """The episodes in a journal's frames.
 
-whole frame, readable          Episode
+whole frame, readable          FramedEpisode
 whole frame, no trajectory     Damage, with the reason: 0.1.0 wrote what it could not read
 no frame                       Damage
 """
@@ -18,14 +18,14 @@ from w2stree.trajectories.utf8 import decode_utf8
 
 
 @dataclass(frozen=True, slots=True)
-class Episode:
+class FramedEpisode:
     """A trajectory and the frame that it was read from."""
 
     trajectory: Trajectory
     frame: Frame
 
 
-def read_episodes(path: Path, *, salvage: bool = False) -> Iterator[Episode | Damage]:
+def read_episodes(path: Path, *, salvage: bool = False) -> Iterator[FramedEpisode | Damage]:
     """Everything in a journal, in order; the file stays as it is.
 
     Raises `JournalError` naming file, byte and frame where there is damage that is no torn end,
@@ -36,7 +36,7 @@ def read_episodes(path: Path, *, salvage: bool = False) -> Iterator[Episode | Da
             yield piece
             continue
         try:
-            trajectory = parse_frame(path, piece)
+            trajectory = _parsed(path, piece)
         except InvalidInput as error:
             if not salvage:
                 raise JournalError(
@@ -46,10 +46,10 @@ def read_episodes(path: Path, *, salvage: bool = False) -> Iterator[Episode | Da
                 ) from None
             yield damaged(piece, str(error).removeprefix(f"{_place(path, piece)}: "))
         else:
-            yield Episode(trajectory, piece)
+            yield FramedEpisode(trajectory, piece)
 
 
-def parse_frame(path: Path, frame: Frame) -> Trajectory:
+def _parsed(path: Path, frame: Frame) -> Trajectory:
     """The trajectory in a frame; raises `InvalidInput` naming file and byte."""
     where = _place(path, frame)
     return Trajectory.from_json(decode_utf8(frame.payload, where), where=where)

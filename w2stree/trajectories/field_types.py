@@ -14,9 +14,8 @@ from dataclasses import fields, is_dataclass
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from w2stree.errors import InvalidInput
-from w2stree.shorten import quoted, shorten
+from w2stree.trajectories.fields import shown
 
-_SHOWN_COLUMNS = 60
 _WANTED = {
     int: "a whole number",
     float: "a number",
@@ -37,12 +36,12 @@ def check_field_types(given: Any) -> None:
     for name, kinds in _declared(given.__class__):
         value = getattr(given, name)
         if type(value) not in kinds and not _is_one(value, kinds):
-            told = quoted(value, _SHOWN_COLUMNS) if isinstance(value, str) else _shown(value)
-            raise InvalidInput(f"{name} is {told}; give {' or '.join(map(_wanted, kinds))}")
+            wanted = " or ".join(map(_wanted, kinds))
+            raise InvalidInput(f"{name} is {shown(value)}; give {wanted}")
         if isinstance(value, tuple | list):
             for i, text in enumerate(value):
                 if not isinstance(text, str):
-                    raise InvalidInput(f"{name}[{i}] is {_shown(text)}; give a text")
+                    raise InvalidInput(f"{name}[{i}] is {shown(text)}; give a text")
 
 
 @functools.cache
@@ -70,7 +69,3 @@ def _is_one(value: object, kinds: tuple[type, ...]) -> bool:
 
 def _wanted(kind: type) -> str:
     return _WANTED.get(kind) or f"a {kind.__name__}"
-
-
-def _shown(value: object) -> str:
-    return shorten(repr(value), _SHOWN_COLUMNS)

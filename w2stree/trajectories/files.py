@@ -16,7 +16,7 @@ from pathlib import Path
 
 from w2stree.errors import FilesPassedOver, InvalidInput, RepeatedTrajectories
 from w2stree.shorten import quoted, visible
-from w2stree.trajectories.episodes import Episode, read_episodes
+from w2stree.trajectories.episodes import FramedEpisode, read_episodes
 from w2stree.trajectories.folder import PassedOver, entries, holds_trajectories
 from w2stree.trajectories.json_text import is_cut, num_lines_of_first
 from w2stree.trajectories.lines import read_lines
@@ -113,7 +113,7 @@ def _read_file(file: Path, repeats: Repeats) -> list[Trajectory]:
 
 def _of_journal(file: Path, repeats: Repeats) -> Iterator[Trajectory]:
     for piece in read_episodes(file):
-        if isinstance(piece, Episode):
+        if isinstance(piece, FramedEpisode):
             where = f"{file}: byte {piece.frame.offset}"
             if repeats.is_new(piece.trajectory, where, journal=str(file)):
                 yield piece.trajectory

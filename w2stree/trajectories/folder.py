@@ -12,7 +12,7 @@ SUFFIXES = tuple(
 """Of JSON lines, in small letters or capitals; a journal's is `.journal`."""
 
 _PACKED = (".gz", ".zst", ".bz2", ".xz", ".zip", ".tar", ".tgz", ".7z")
-_OF_A_RUN = ("config.json", "manifest.json", "tasks.json")
+_OF_A_RUN = ("config.json", "manifest.json", "tasks.json", ".hashes.json", ".lock")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def _why_not_within(folder: Path) -> str | None:
 def _classified(path: Path, names: dict[tuple[int, int], Path]) -> Path | PassedOver:
     name = path.name.lower()
     if name.startswith("."):
-        return PassedOver(path, "hidden", name == ".lock" or name.endswith(".owner"))
+        return PassedOver(path, "hidden", name in _OF_A_RUN or name.endswith(".owner"))
     if ".journal.damaged" in name:
         return PassedOver(path, "set aside when its journal was salvaged", is_of_a_run=True)
     if not path.is_file():

@@ -13,21 +13,18 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
-import socket
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from io import BufferedWriter, FileIO
 from itertools import chain, count
 from pathlib import Path
 
 from w2stree.errors import InvalidInput, JournalError
-from w2stree.shorten import quoted, shorten
-from w2stree.trajectories.episodes import Episode, damaged, read_episodes
+from w2stree.shorten import quoted
+from w2stree.trajectories.episodes import FramedEpisode, damaged, read_episodes
 from w2stree.trajectories.frames import Damage, Frame, encode_frame, read_frames
-from w2stree.trajectories.json_text import parse_json
+from w2stree.trajectories.owner import MAX_BYTES, described, this_process
 from w2stree.trajectories.replacing import replacing, sync_directory
 from w2stree.trajectories.trajectory import Trajectory
 
@@ -35,7 +32,6 @@ Key = tuple[str, int, int]
 """(task_id, sample_index, attempt)."""
 
 _SHOWN_COLUMNS = 200
-_MOST_OF_OWNER = 4096  # bytes that are read of who the writer is
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +68,7 @@ def read_journal(path: str | os.PathLike[str], *, salvage: bool = False) -> Cont
     trajectories: list[Trajectory] = []
     torn, lost = 0, []
     for piece in read_episodes(Path(path), salvage=salvage):
-        if isinstance(piece, Episode):
+        if isinstance(piece, FramedEpisode):
             trajectories.append(piece.trajectory)
         elif piece.is_torn:
             torn = piece.size
@@ -120,7 +116,9 @@ class Journal:
     def episodes(self) -> Iterator[Trajectory]:
         """Every committed attempt, in order, read back one at a time."""
         for piece in read_episodes(self.path):
-            assert isinstance(piece, Episode)  # repaired at opening, written by nobody else since
+            assert isinstance(
+                piece, FramedEpisode
+            )  # repaired at opening, written by nobody else since
             yield piece.trajectory
 
     def append(self, trajectory: Trajectory) -> None:
@@ -204,7 +202,7 @@ class Journal:
             os.fsync(self._file.fileno())
         self._size = os.fstat(self._file.fileno()).st_size
 
-    def _take(self, episode: Episode) -> str | None:
+    def _take(self, episode: FramedEpisode) -> str | None:
         """Its key, or why it has no place in a journal."""
         try:
             key = key_of(episode.trajectory)
@@ -251,11 +249,9 @@ def _open_locked(path: Path, owner: Path) -> FileIO:
         # Salvaging puts another file into the path: the one opened may no longer be there.
         if not os.path.samestat(os.fstat(file.fileno()), path.stat()):
             raise BlockingIOError
-        since = datetime.now(UTC).isoformat(timespec="seconds")
-        record = {"pid": os.getpid(), "host": socket.gethostname(), "since": since}
         # A new file: a link that somebody laid there would be written through.
         with replacing(owner) as told:
-            told.write(f"{json.dumps(record)}\n")
+            told.write(this_process())
         if is_new:
             sync_directory(path.parent)
     except BlockingIOError:
@@ -275,11 +271,9 @@ def _describe(owner: Path) -> str:
         return "another process"
     try:
         with owner.open("rb") as file:
-            record = parse_json(file.read(_MOST_OF_OWNER), str(owner))
-        told = f"process {record['pid']} on {record['host']} since {record['since']}"
-    except (OSError, InvalidInput, KeyError, TypeError):
+            return described(file.read(MAX_BYTES))
+    except OSError:
         return "another process"
-    return shorten(told, _SHOWN_COLUMNS)
 
 
 def _without_damage(path: Path, original: FileIO, kept: Container[int]) -> FileIO:

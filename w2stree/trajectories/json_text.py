@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from w2stree.errors import InvalidInput
+from w2stree.trajectories.place import place, places
 from w2stree.trajectories.utf8 import decode_utf8
 
 
@@ -105,12 +106,6 @@ _CUT_AT = {
 """By what the decoder says: what may stand from there on where a text was cut; else nothing may."""
 
 _TOKEN = re.compile(
-    r"|t|tr|tru|f|fa|fal|fals|n|nu|nul|-|\.[0-9]*|[eE][+-]?"  # of true, false, null, a number
-    r"|\\u[0-9a-fA-F]{0,3}|u?[0-9a-fA-F]{0,3}"  # of an escape
-)
-"""What may stand where a text was cut and the decoder went no further."""
-
-_TOKEN = re.compile(
     r"""(?P<text>"[^"\\]*(?:\\.[^"\\]*)*")(?P<is_key>[ \t\r\n]*:)?"""
     r"""|(?P<begin>\{)|(?P<end>\})|(?P<constant>-?Infinity|NaN)"""
 )
@@ -127,52 +122,32 @@ def _twins(text: str) -> str:
         elif token["is_key"]:
             key = json.loads(token["text"])
             if key in objects[-1]:
-                places = _both(text, objects[-1][key], token.start())
-                return f"the key {key!r} is given twice in one object, {places}"
+                both = places(text, objects[-1][key], token.start())
+                return f"the key {key!r} is given twice in one object, {both}"
             objects[-1][key] = token.start()
     return "a key is given twice in one object"  # not reached: the decoder saw it
 
 
 def _first_constant(text: str) -> str:
     found = (token.start() for token in _TOKEN.finditer(text) if token["constant"])
-    return _place(text, next(found, 0))
+    return place(text, next(found, 0))
 
 
 def _not_json(text: str, error: json.JSONDecodeError) -> str:
-    place = _place(text, error.pos)
+    where = place(text, error.pos)
     if not text:
         return "empty; expected JSON"
     if error.msg.startswith("Invalid control character"):
         character = text[error.pos]
         name = "a NUL byte" if character == "\0" else f"the control character {character!r}"
-        return f"not valid JSON ({place}: {name} in a text; JSON writes it as an escape)"
+        return f"not valid JSON ({where}: {name} in a text; JSON writes it as an escape)"
     if text[error.pos : error.pos + 1] == "\0":
-        return f"not valid JSON ({place}: NUL bytes, which a crash or a sparse copy leaves behind)"
+        return f"not valid JSON ({where}: NUL bytes, which a crash or a sparse copy leaves behind)"
     if error.msg == "Extra data":
         if "\r" in text[: error.pos].rpartition("\n")[2]:
             return (
-                f"not valid JSON ({place}: another value): its lines end with a lone "
+                f"not valid JSON ({where}: another value): its lines end with a lone "
                 r"carriage return: convert it with tr '\r' '\n'"
             )
-        return f"not valid JSON ({place}: another value begins where the text should end)"
-    return f"not valid JSON ({place}: {error.msg})"
-
-
-def _both(text: str, first: int, second: int) -> str:
-    one, other = _line_column(text, first), _line_column(text, second)
-    if "\n" not in text:
-        return f"in columns {one[1]} and {other[1]}"
-    if one[0] == other[0]:
-        return f"in line {one[0]}, columns {one[1]} and {other[1]}"
-    return f"in lines {one[0]} and {other[0]}"
-
-
-def _place(text: str, position: int) -> str:
-    line, column = _line_column(text, position)
-    return f"line {line}, column {column}" if "\n" in text else f"column {column}"
-
-
-def _line_column(text: str, position: int) -> tuple[int, int]:
-    """Both from 1; columns are characters."""
-    before = text[:position]
-    return before.count("\n") + 1, position - before.rfind("\n")
+        return f"not valid JSON ({where}: another value begins where the text should end)"
+    return f"not valid JSON ({where}: {error.msg})"

@@ -18,6 +18,7 @@ from typing import Any
 from w2stree.errors import InvalidInput
 from w2stree.shorten import quoted
 from w2stree.trajectories import fields
+from w2stree.trajectories.json_text import parse_json
 
 _SHOWN_COLUMNS = 60
 
@@ -90,33 +91,15 @@ def _canonical(name: str, arguments: str) -> str:
         raise InvalidInput(
             f"{name}: arguments are {type(arguments).__name__}; give the JSON text of an object"
         )
+    where = f"{name}: arguments are {quoted(arguments, _SHOWN_COLUMNS)}"
+    value = parse_json(arguments, where)
+    if not isinstance(value, dict):
+        raise InvalidInput(f"{where}; give the JSON text of an object")
     try:
-        value = json.loads(
-            arguments,
-            object_pairs_hook=_without_twins,
-            parse_constant=_refuse_constant,
-        )
-        value = fields.plain(value, "it")
         canonical = json.dumps(
-            value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
+            fields.plain(value, "it"), ensure_ascii=False, sort_keys=True, separators=(",", ":")
         )
         canonical.encode("utf-8")
-    except (ValueError, RecursionError) as error:
-        shown = quoted(arguments, _SHOWN_COLUMNS)
-        raise InvalidInput(f"{name}: arguments are {shown}: {error}; give JSON") from None
-    if not isinstance(value, dict):
-        shown = quoted(arguments, _SHOWN_COLUMNS)
-        raise InvalidInput(f"{name}: arguments are {shown}; give the JSON text of an object")
+    except ValueError as error:  # infinite, endless digits, too deep, half a surrogate pair
+        raise InvalidInput(f"{where}: {error}; give JSON") from None
     return canonical
-
-
-def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    record = dict(pairs)
-    if len(record) < len(pairs):
-        twins = sorted({key for key, _ in pairs if [k for k, _ in pairs].count(key) > 1})
-        raise ValueError(f"the key {twins[0]!r} stands there twice")
-    return record
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no number of JSON")

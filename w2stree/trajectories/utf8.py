@@ -6,6 +6,7 @@ import codecs
 import json
 
 from w2stree.errors import InvalidInput
+from w2stree.trajectories.place import line_column
 
 _LOOKED_AT = 64  # bytes that show what the text is encoded in; whole characters of UTF-32
 
@@ -40,8 +41,7 @@ def other_encoding(data: bytes) -> str | None:
 
 def _first_bad_byte(data: bytes, error: UnicodeDecodeError) -> str:
     before = data[: error.start].decode("utf-8")
-    line = before.count("\n") + 1
-    column = len(before) - before.rfind("\n")
+    line, column = line_column(before, len(before))
     has_lines = b"\n" in data.rstrip()
     place = f"line {line}, column {column}" if has_lines else f"column {column}"
     return (

@@ -5,10 +5,10 @@
            <──["error", "InvalidInput", "split is 'tset'; …"]──────────────
 
 A message is its length, 8 bytes, then MessagePack, by msgspec: what JSON could not say (NaN, bytes)
-arrives as what it is, so that the driver can name it (half a surrogate pair too, which UTF-8 has
-not: such a text is an extension), and a thousand actions pass faster than by
-pickle, which would run a game's code in the driver. The driver reads at most `MAX_BYTES` of a
-message; decoded, each is 80 bytes of memory at most.
+arrives as what it is, so that the driver can name it; so does half a surrogate pair, which UTF-8
+has not: such a text is an extension. A thousand actions pass faster than by pickle, which would
+run a game's code in the driver. The driver reads at most `MAX_BYTES` of a message; decoded, each
+of them takes 80 bytes of memory at most.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from w2stree.errors import InvalidInput
+from w2stree.trajectories.place import place, places
 from w2stree.trajectories.utf8 import decode_utf8
 
 DEEPEST = 64
@@ -40,10 +41,9 @@ def parse_yaml(text: str | bytes, where: str) -> Any:
         told += " (indent with spaces)" if "'\\t'" in told else ""
         raise InvalidInput(f"{where}: not valid YAML: {told}{_at(error, text)}") from None
     except yaml.reader.ReaderError as error:
-        place = _place(yaml.Mark("", 0, *_line_column(text, error.position), None, 0), text)
         raise InvalidInput(
-            f"{where}: not valid YAML: the character U+{error.character:04X} at {place}; write it "
-            "as an escape in double quotes"
+            f"{where}: not valid YAML: the character U+{error.character:04X} at "
+            f"{place(text, error.position)}; write it as an escape in double quotes"
         ) from None
 
 
@@ -65,11 +65,11 @@ class _Loader(yaml.SafeLoader):
         mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
         self._depth += 1
         if self._depth > DEEPEST:
-            raise _Refused(f"nested deeper than {DEEPEST} at {_place(mark, self._text)}")
+            raise _Refused(f"nested deeper than {DEEPEST} at {self._place(mark)}")
         node: Any = super().compose_node(parent, index)
         self._depth -= 1
         if is_alias and id(node) not in self._num_values:
-            raise _Refused(f"the anchor at {_place(node.start_mark, self._text)} holds itself")
+            raise _Refused(f"the anchor at {self._place(node.start_mark)} holds itself")
         self._count(node, mark)
         return node
 
@@ -78,13 +78,13 @@ class _Loader(yaml.SafeLoader):
         first: dict[Hashable, Any] = {}
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
-                raise _Refused(f"the key at {_place(key.start_mark, self._text)} is no plain value")
+                raise _Refused(f"the key at {self._place(key.start_mark)} is no plain value")
             is_merge = key.tag == "tag:yaml.org,2002:merge"
             value = key.value if is_merge else self.construct_object(key)
             before = first.setdefault((is_merge, value), key)
             if before is not key:
-                places = _places(before.start_mark, key.start_mark, self._text)
-                raise _Refused(f"the key {key.value!r} is given twice, {places}")
+                both = places(self._text, before.start_mark.index, key.start_mark.index)
+                raise _Refused(f"the key {key.value!r} is given twice, {both}")
         return node
 
     def construct_object(self, node: Any, deep: bool = False) -> Any:
@@ -97,9 +97,12 @@ class _Loader(yaml.SafeLoader):
             value = node.value if isinstance(node, yaml.ScalarNode) else node.id
             kind = node.tag.rpartition(":")[2]
             raise _Refused(
-                f"{value[:40]!r} at {_place(node.start_mark, self._text)} is no {kind} that can be "
+                f"{value[:40]!r} at {self._place(node.start_mark)} is no {kind} that can be "
                 "read; a text goes in quotes"
             ) from None
+
+    def _place(self, mark: yaml.Mark) -> str:
+        return place(self._text, mark.index)
 
     def _count(self, node: Any, mark: Any) -> None:
         if id(node) not in self._num_values:
@@ -109,7 +112,7 @@ class _Loader(yaml.SafeLoader):
             self._num_values[id(node)] = 1 + sum(self._num_values[id(part)] for part in parts)
         if self._num_values[id(node)] > _MOST_VALUES:
             raise _Refused(
-                f"more than {_MOST_VALUES} values at {_place(mark, self._text)}, with every anchor "
+                f"more than {_MOST_VALUES} values at {self._place(mark)}, with every anchor "
                 "written out"
             )
 
@@ -121,21 +124,4 @@ def _unshared(value: Any) -> Any:
 
 
 def _at(error: yaml.MarkedYAMLError, text: str) -> str:
-    return f" at {_place(error.problem_mark, text)}" if error.problem_mark else ""
-
-
-def _line_column(text: str, position: int) -> tuple[int, int]:
-    before = text[:position]
-    return before.count("\n"), position - before.rfind("\n") - 1
-
-
-def _place(mark: yaml.Mark, text: str) -> str:
-    column = f"column {mark.column + 1}"
-    return f"line {mark.line + 1}, {column}" if "\n" in text else column
-
-
-def _places(one: yaml.Mark, other: yaml.Mark, text: str) -> str:
-    if one.line == other.line:
-        columns = f"columns {one.column + 1} and {other.column + 1}"
-        return f"in line {one.line + 1}, {columns}" if "\n" in text else f"in {columns}"
-    return f"in lines {one.line + 1} and {other.line + 1}"
+    return f" at {place(text, error.problem_mark.index)}" if error.problem_mark else ""

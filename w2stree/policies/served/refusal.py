@@ -17,12 +17,12 @@ from typing import Any
 
 _TOO_LONG_CODES = frozenset(
     {
-        *("context_length_exceeded", "context_window_exceeded", "exceed_context_size_error"),
-        *(
-            "contextwindowexceedederror",
-            "context_limit_exceeded",
-            "model_max_prompt_tokens_exceeded",
-        ),
+        "context_length_exceeded",
+        "context_window_exceeded",
+        "contextwindowexceedederror",
+        "context_limit_exceeded",
+        "exceed_context_size_error",
+        "model_max_prompt_tokens_exceeded",
     }
 )
 _TOO_LONG = re.compile(

@@ -4,8 +4,8 @@
              │  ▲    ├─ another status, another server ───────> Refused, InvalidInput
              │  wait └─ lost, late, busy, malformed ─┐
              │  └────────────────────────────────────┤ max_retries times
-             └─ timeout_s, from the first byte       └──────────> ModelFailure, ServerUnreachable
-                to the last
+             └─ timeout_s, from connecting           └──────────> ModelFailure, ServerUnreachable
+                to the last byte
 
 Nothing but the proxies and certificates that the environment names is read from it: what it has of
 other services (OPENAI_API_KEY, OPENAI_ORG_ID, OPENAI_CUSTOM_HEADERS, …) goes nowhere.
@@ -38,6 +38,7 @@ except ImportError:
     raise MissingDependency("httpx2 is not installed: pip install 'w2stree[openai]'") from None
 
 T = TypeVar("T")
+Error = TypeVar("Error", bound=Exception)
 
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 8.0
 _LONGEST_ASKED_WAIT_S = 120.0
@@ -235,9 +236,6 @@ class ModelServer:
                     f"HTTP_PROXY, ALL_PROXY, SSL_CERT_FILE) cannot be used: {error}",
                 ) from None
         return self._client
-
-
-Error = TypeVar("Error", bound=Exception)
 
 
 def _read(answer: _Answer) -> Any:
