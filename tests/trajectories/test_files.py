@@ -6,6 +6,7 @@ import codecs
 import gzip
 import json
 import os
+import re
 import shutil
 import warnings
 from collections.abc import Callable
@@ -183,18 +184,46 @@ def test_a_run_read_twice_counts_once(tmp_path: Path) -> None:
     )  # fmt: skip
 
 
-def test_one_run_with_two_contents_is_refused_with_both_places(tmp_path: Path) -> None:
+def test_one_key_with_two_contents_counts_twice_and_is_said(tmp_path: Path) -> None:
+    """A server asked again answers otherwise, and test episodes do not say which model played."""
     (tmp_path / "a.jsonl").write_bytes(as_lines(RUNS))
-    (tmp_path / "b.jsonl").write_bytes(as_lines([run(4), run(1, total=0.0)]))
+    other = [run(1, total=0.0), run(1, total=0.5)]
+    (tmp_path / "b.jsonl").write_bytes(as_lines([run(4), *other]))
+    (tmp_path / "c.journal").write_bytes(as_journal([run(0, total=0.5), run(1, total=0.0)]))
     told = (
-        r"b\.jsonl:2: another trajectory than that of .*a\.jsonl:2 has its task 'task', seed 0, "
-        "sample 1, attempt 0, and one of them is wrong"
+        r"^3 trajectories have the task, seed, sample and attempt of an earlier one, and other "
+        r"contents: all count.* \(.*b\.jsonl:2, and before it .*a\.jsonl:2\)$"
+    )
+    with pytest.warns(RepeatedTrajectories) as warned:
+        assert read_trajectories(tmp_path) == [*RUNS, run(4), *other, run(0, total=0.5)]
+    assert [bool(re.match(told, str(w.message))) for w in warned] == [False, True]
+
+
+def test_one_key_with_two_contents_in_a_journal_is_refused_with_both_places(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(as_lines([run(1, total=0.5)]))
+    (tmp_path / "b.journal").write_bytes(as_journal([run(1), run(1, total=0.0)]))
+    told = (
+        r"b\.journal: byte \d+: another trajectory than that of .*b\.journal: byte 0 has its task "
+        "'task', seed 0, sample 1, attempt 0, which a journal has once"
     )
     with pytest.raises(InvalidInput, match=told):
         read_trajectories(tmp_path)
-    (tmp_path / "a.journal").write_bytes(as_journal([run(1), run(1, total=0.0)]))
-    with pytest.raises(InvalidInput, match=r"a\.journal: byte \d+: another .*a\.journal: byte 0"):
-        read_trajectories(tmp_path / "a.journal")
+
+
+def test_every_stage_of_a_run_is_read(tmp_path: Path) -> None:
+    """As the advice says that names a run's folders: of training there are no trajectories."""
+    for stage, name in [("sft_weak", "losses.jsonl"), ("explore", "trajectories.jsonl")]:
+        (tmp_path / stage).mkdir()
+        (tmp_path / stage / "manifest.json").write_text("{}")
+        content = b'{"step":1,"loss":0.5}\n' if name == "losses.jsonl" else as_lines(RUNS)
+        (tmp_path / stage / name).write_bytes(content)
+    with pytest.raises(FileNotFoundError, match="read one of its folders: explore; or all"):
+        read_trajectories(tmp_path)
+    assert read_trajectories(tmp_path, recursive=True) == RUNS
+    (tmp_path / "wins.jsonl").write_bytes(as_lines(RUNS[:1]))
+    (tmp_path / "losses.jsonl").write_bytes(as_lines([run(9)]))
+    with pytest.warns(FilesPassedOver):
+        assert read_trajectories(tmp_path) == [run(9), RUNS[0]], "the user's own by that name"
 
 
 def test_other_seeds_players_and_attempts_are_other_runs(tmp_path: Path) -> None:

@@ -37,7 +37,8 @@ class Reading:
     `files`: each file that was read, with the number of its trajectories that count.
     `passed_over`: everything else in the folder. `num_repeated` trajectories had been read before,
     and were left out; `num_alike` equal an earlier one and have no seed and sample to tell whether
-    they are that one: they count. `repeated`, `alike`: the first such place, and the one before it.
+    they are that one, `num_differing` have those of an earlier one and differ from it: these count.
+    `repeated`, `alike`, `differing`: the first such place, and the one before it.
     """
 
     trajectories: list[Trajectory]
@@ -47,6 +48,8 @@ class Reading:
     repeated: tuple[str, str] | None = None
     num_alike: int = 0
     alike: tuple[str, str] | None = None
+    num_differing: int = 0
+    differing: tuple[str, str] | None = None
 
 
 def read_trajectories(path: str | os.PathLike[str], *, recursive: bool = False) -> list[Trajectory]:
@@ -57,12 +60,13 @@ def read_trajectories(path: str | os.PathLike[str], *, recursive: bool = False) 
     `recursive` reads the folder's folders too. A journal's attempts at one sample count once: the
     last that did not end in an error, else the last one. A torn end, never acknowledged, is
     passed over. A trajectory that was read before, with one task, seed, sample, attempt and player
-    and equal in everything, counts once.
+    and equal in everything, counts once; one with those of another and with other contents is
+    counted beside it, except within one journal.
 
     Warns `FilesPassedOver` naming what a folder has that was not read, and why;
     `RepeatedTrajectories` with the count and a place. `read_files` gives both as values.
     Raises `InvalidInput` naming file:line, the field and the fix at the first bad record, and both
-    places where two trajectories differ that should be one; `JournalError` for a damaged journal;
+    places where two trajectories of one journal differ that should be one; `JournalError` for a damaged journal;
     `MissingDependency`; `FileNotFoundError` where there is nothing to read, naming the folders in
     a directory that have something.
     """
@@ -75,7 +79,7 @@ def read_trajectories(path: str | os.PathLike[str], *, recursive: bool = False) 
 def read_files(path: str | os.PathLike[str], *, recursive: bool = False) -> Reading:
     """`read_trajectories`, with an account of the files and of what was there before; no warnings.
 
-    Memory beside the trajectories: some 300 bytes for each.
+    Memory beside the trajectories: some 500 bytes for each.
     """
     root = Path(path)
     if not root.exists():
@@ -92,9 +96,11 @@ def read_files(path: str | os.PathLike[str], *, recursive: bool = False) -> Read
         {file: len(trajectories) for file, trajectories in by_file.items()},
         passed_over,
         repeats.repeated.count,
-        repeats.repeated.first if repeats.repeated.count else None,
+        repeats.repeated.first,
         repeats.alike.count,
-        repeats.alike.first if repeats.alike.count else None,
+        repeats.alike.first,
+        repeats.differing.count,
+        repeats.differing.first,
     )
 
 
@@ -211,10 +217,23 @@ def _warnings(root: Path, reading: Reading) -> Iterator[tuple[str, type[UserWarn
             f"seed and sample to tell whether it is that one: all count ({one} equals {before})",
             RepeatedTrajectories,
         )
+    if reading.differing:
+        one, before = (visible(place) for place in reading.differing)
+        whose = "has" if reading.num_differing == 1 else "have"
+        yield (
+            f"{_counted(reading.num_differing)} {whose} the task, seed, sample and attempt of an "
+            f"earlier one, and other contents: all count, as of runs that were played again or by "
+            f"another model ({one}, and before it {before})",
+            RepeatedTrajectories,
+        )
 
 
 def _trajectories(count: int) -> str:
-    return "1 trajectory is" if count == 1 else f"{count} trajectories are"
+    return f"{_counted(count)} {'is' if count == 1 else 'are'}"
+
+
+def _counted(count: int) -> str:
+    return "1 trajectory" if count == 1 else f"{count} trajectories"
 
 
 def _told(passed_over: Iterable[PassedOver]) -> str:
