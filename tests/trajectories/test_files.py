@@ -184,6 +184,16 @@ def test_a_run_read_twice_counts_once(tmp_path: Path) -> None:
     )  # fmt: skip
 
 
+def test_failed_attempts_do_not_come_back_where_the_last_was_read_elsewhere(tmp_path: Path) -> None:
+    failed = replace(run(0), status="error", total_return=0.0)
+    attempts = [failed, run(1), run(0, attempt=1)]
+    (tmp_path / "b.journal").write_bytes(as_journal(attempts))
+    assert read_trajectories(tmp_path) == [run(0, attempt=1), run(1)]
+    (tmp_path / "a.jsonl").write_bytes(as_lines([run(0, attempt=1), run(1)]))
+    with pytest.warns(RepeatedTrajectories, match=r"^2 trajectories are twice"):
+        assert read_trajectories(tmp_path) == [run(0, attempt=1), run(1)]
+
+
 def test_one_key_with_two_contents_counts_twice_and_is_said(tmp_path: Path) -> None:
     """A server asked again answers otherwise, and test episodes do not say which model played."""
     (tmp_path / "a.jsonl").write_bytes(as_lines(RUNS))
@@ -211,13 +221,13 @@ def test_one_key_with_two_contents_in_a_journal_is_refused_with_both_places(tmp_
 
 
 def test_every_stage_of_a_run_is_read(tmp_path: Path) -> None:
-    """As the advice says that names a run's folders: of training there are no trajectories."""
+    """Of training there are no trajectories, and the advice is to read one of the others."""
     for stage, name in [("sft_weak", "losses.jsonl"), ("explore", "trajectories.jsonl")]:
         (tmp_path / stage).mkdir()
         (tmp_path / stage / "manifest.json").write_text("{}")
         content = b'{"step":1,"loss":0.5}\n' if name == "losses.jsonl" else as_lines(RUNS)
         (tmp_path / stage / name).write_bytes(content)
-    with pytest.raises(FileNotFoundError, match="read one of its folders: explore; or all"):
+    with pytest.raises(FileNotFoundError, match="read one of its folders: explore$"):
         read_trajectories(tmp_path)
     assert read_trajectories(tmp_path, recursive=True) == RUNS
     (tmp_path / "wins.jsonl").write_bytes(as_lines(RUNS[:1]))

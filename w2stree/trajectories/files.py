@@ -113,16 +113,16 @@ def write_trajectories(path: str | os.PathLike[str], trajectories: Iterable[Traj
 
 def _read_file(file: Path, repeats: Repeats) -> list[Trajectory]:
     if file.suffix.lower() == ".journal":
-        return list(_last_attempts(_of_journal(file, repeats)))
+        return _last_attempts(_of_journal(file, repeats))
     return [t for t, where in _of_lines(file) if repeats.is_new(t, where)]
 
 
-def _of_journal(file: Path, repeats: Repeats) -> Iterator[Trajectory]:
+def _of_journal(file: Path, repeats: Repeats) -> Iterator[tuple[Trajectory, bool]]:
+    """Each with whether it is new."""
     for piece in read_episodes(file):
         if isinstance(piece, Episode):
             where = f"{file}: byte {piece.frame.offset}"
-            if repeats.is_new(piece.trajectory, where, journal=str(file)):
-                yield piece.trajectory
+            yield piece.trajectory, repeats.is_new(piece.trajectory, where, journal=str(file))
 
 
 def _of_lines(file: Path) -> Iterator[tuple[Trajectory, str]]:
@@ -178,24 +178,31 @@ def _of_cut(line: bytes, where: str, rest: Iterator[tuple[int, bytes]]) -> str |
     return None
 
 
-def _last_attempts(attempts: Iterable[Trajectory]) -> Iterable[Trajectory]:
-    """One trajectory a sample, in order of first attempts; all of those that name no sample."""
-    counted: dict[object, Trajectory] = {}
-    for number, trajectory in enumerate(attempts):
+def _last_attempts(attempts: Iterable[tuple[Trajectory, bool]]) -> list[Trajectory]:
+    """One trajectory a sample, in order of first attempts, and all of those that name no sample;
+    of these the new ones: an attempt that was read elsewhere still stands for its sample."""
+    counted: dict[object, tuple[Trajectory, bool]] = {}
+    for number, (trajectory, is_new) in enumerate(attempts):
         origin = trajectory.origin
         sample = (trajectory.task_id, origin.seed, origin.sample_index)
         key = number if origin.sample_index is None else sample
-        if trajectory.status != "error" or counted.get(key, trajectory).status == "error":
-            counted[key] = trajectory
-    return counted.values()
+        before, _ = counted.get(key, (None, False))
+        if before is None or before.status == "error" or trajectory.status != "error":
+            if before != trajectory:
+                counted[key] = (trajectory, is_new)
+    return [trajectory for trajectory, is_new in counted.values() if is_new]
 
 
 def _hint(root: Path, passed_over: Iterable[PassedOver]) -> str:
     """What there is instead: folders that have such files, as a run's stages do; or what was
     passed over."""
     folders = [e.path for e in passed_over if e.path.is_dir() and not e.path.name.startswith(".")]
-    if with_files := [visible(f.name) for f in folders if holds_trajectories(f)]:
-        return f"; read one of its folders: {', '.join(with_files)}; or all of them (--recursive)"
+    if with_files := [f for f in folders if holds_trajectories(f)]:
+        # A run's stages play the same tasks, some with other instructions: no forest of all.
+        is_run = any((folder / "manifest.json").exists() for folder in with_files)
+        all_of_them = "" if is_run else "; or all of them (--recursive)"
+        names = ", ".join(visible(folder.name) for folder in with_files)
+        return f"; read one of its folders: {names}{all_of_them}"
     told = _told(entry for entry in passed_over if entry.path not in folders)
     return f"; passed over: {told}" if told else ""
 
