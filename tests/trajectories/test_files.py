@@ -227,7 +227,7 @@ def test_every_stage_of_a_run_is_read(tmp_path: Path) -> None:
         (tmp_path / stage / "manifest.json").write_text("{}")
         content = b'{"step":1,"loss":0.5}\n' if name == "losses.jsonl" else as_lines(RUNS)
         (tmp_path / stage / name).write_bytes(content)
-    with pytest.raises(FileNotFoundError, match="read one of its folders: explore$"):
+    with pytest.raises(FileNotFoundError, match=r"read one of its folders: explore$"):
         read_trajectories(tmp_path)
     assert read_trajectories(tmp_path, recursive=True) == RUNS
     (tmp_path / "wins.jsonl").write_bytes(as_lines(RUNS[:1]))

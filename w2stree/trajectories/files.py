@@ -66,8 +66,8 @@ def read_trajectories(path: str | os.PathLike[str], *, recursive: bool = False) 
     Warns `FilesPassedOver` naming what a folder has that was not read, and why;
     `RepeatedTrajectories` with the count and a place. `read_files` gives both as values.
     Raises `InvalidInput` naming file:line, the field and the fix at the first bad record, and both
-    places where two trajectories of one journal differ that should be one; `JournalError` for a damaged journal;
-    `MissingDependency`; `FileNotFoundError` where there is nothing to read, naming the folders in
+    places where two trajectories of one journal differ that should be one; `JournalError` for a
+    damaged journal; `MissingDependency`; `FileNotFoundError` where there is nothing to read, naming the folders in
     a directory that have something.
     """
     reading = read_files(path, recursive=recursive)
@@ -187,9 +187,9 @@ def _last_attempts(attempts: Iterable[tuple[Trajectory, bool]]) -> list[Trajecto
         sample = (trajectory.task_id, origin.seed, origin.sample_index)
         key = number if origin.sample_index is None else sample
         before, _ = counted.get(key, (None, False))
-        if before is None or before.status == "error" or trajectory.status != "error":
-            if before != trajectory:
-                counted[key] = (trajectory, is_new)
+        replaces = before is None or before.status == "error" or trajectory.status != "error"
+        if replaces and before != trajectory:
+            counted[key] = (trajectory, is_new)
     return [trajectory for trajectory, is_new in counted.values() if is_new]
 
 

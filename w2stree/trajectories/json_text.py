@@ -105,12 +105,6 @@ _CUT_AT = {
 """By what the decoder says: what may stand from there on where a text was cut; else nothing may."""
 
 _TOKEN = re.compile(
-    r"|t|tr|tru|f|fa|fal|fals|n|nu|nul|-|\.[0-9]*|[eE][+-]?"  # of true, false, null, a number
-    r"|\\u[0-9a-fA-F]{0,3}|u?[0-9a-fA-F]{0,3}"  # of an escape
-)
-"""What may stand where a text was cut and the decoder went no further."""
-
-_TOKEN = re.compile(
     r"""(?P<text>"[^"\\]*(?:\\.[^"\\]*)*")(?P<is_key>[ \t\r\n]*:)?"""
     r"""|(?P<begin>\{)|(?P<end>\})|(?P<constant>-?Infinity|NaN)"""
 )
