@@ -155,7 +155,7 @@ def _of_lines(file: Path) -> Iterator[tuple[Trajectory, str]]:
 
 
 def _refuse_other_files(first_line: bytes, where: str) -> None:
-    begin = first_first_line.removeprefix(BOM_UTF8).lstrip()
+    begin = first_line.removeprefix(BOM_UTF8).lstrip()
     if begin.startswith(b"{"):
         return
     text = decode_utf8(first_line, where) if first_line[:1] in b"\xff\xfe\0" else ""
