@@ -216,7 +216,10 @@ REFUSED: list[tuple[Callable[..., Any], Any, str]] = [
     (Step, {**STEP, "observation": 5}, "observation is int; expected a string"),
     (Step, {**STEP, "response": None}, "response is NoneType; expected a string"),
     (Step, {**STEP, "token_ids": "12"}, "token_ids is str; expected an array"),
-    (Step, {**STEP, "token_ids": np.array([1])}, "token_ids is ndarray; expected an array"),
+    (Step, {**STEP, "token_ids": np.array([[1]])}, "token_ids has 2 dimensions; expected one"),
+    (Step, {**STEP, "token_ids": np.array([1.0])}, r"token_ids\[0\] is 1.0; expected an integer"),
+    (Step, {**STEP, "token_ids": np.array([1], "m8[ns]")}, "token_ids is ndarray; expected an"),
+    (Step, {**STEP, "logprobs": np.array([np.nan])}, r"logprobs\[0\] is nan; expected a finite"),
     (Step, {**STEP, "token_ids": (True,)}, r"token_ids\[0\] is True; expected an integer"),
     (Step, {**STEP, "token_ids": (1, 2.0)}, r"token_ids\[1\] is 2.0; expected an integer"),
     (Step, {**STEP, "token_ids": (10**640,)}, r"token_ids\[0\] has 2127 bits; .* 640 digits"),
@@ -252,6 +255,12 @@ def test_what_could_not_be_read_back_is_refused_when_made(
 ) -> None:
     with pytest.raises(InvalidInput, match=message):
         kind(**values)
+
+
+def test_arrays_of_a_sampler_are_their_numbers() -> None:
+    step = Step("a", "b", "", np.arange(3, dtype=np.int32), np.float32([-0.1, -2.0, 0.0]))  # type: ignore[arg-type]
+    assert step == Step("a", "b", "", (0, 1, 2), (float(np.float32(-0.1)), -2.0, 0.0))
+    assert all(type(value) is int for value in step.token_ids or ())
 
 
 def test_info_is_a_copy_made_of_what_json_knows() -> None:

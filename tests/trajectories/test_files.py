@@ -6,6 +6,7 @@ import codecs
 import gzip
 import json
 import os
+import re
 import shutil
 import warnings
 from collections.abc import Callable
@@ -96,6 +97,11 @@ def test_a_journal_with_other_line_ends_goes_on(tmp_path: Path) -> None:
         assert list(journal.episodes()) == [*RUNS, run(3)]
 
 
+def test_a_mark_may_stand_on_a_blank_line(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(codecs.BOM_UTF8 + b"\r\n" + as_lines(RUNS))
+    assert read_trajectories(tmp_path) == RUNS
+
+
 def test_an_utf_16_journal_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.journal").write_bytes(as_journal(RUNS).decode().encode("utf-16"))
     with pytest.raises(JournalError, match=r"a\.journal: this is UTF-16: convert it with iconv"):
@@ -183,18 +189,56 @@ def test_a_run_read_twice_counts_once(tmp_path: Path) -> None:
     )  # fmt: skip
 
 
-def test_one_run_with_two_contents_is_refused_with_both_places(tmp_path: Path) -> None:
+def test_failed_attempts_do_not_come_back_where_the_last_was_read_elsewhere(tmp_path: Path) -> None:
+    failed = replace(run(0), status="error", total_return=0.0)
+    attempts = [failed, run(1), run(0, attempt=1)]
+    (tmp_path / "b.journal").write_bytes(as_journal(attempts))
+    assert read_trajectories(tmp_path) == [run(0, attempt=1), run(1)]
+    (tmp_path / "a.jsonl").write_bytes(as_lines([run(0, attempt=1), run(1)]))
+    with pytest.warns(RepeatedTrajectories, match=r"^2 trajectories are twice"):
+        assert read_trajectories(tmp_path) == [run(0, attempt=1), run(1)]
+
+
+def test_one_key_with_two_contents_counts_twice_and_is_said(tmp_path: Path) -> None:
+    """A server asked again answers otherwise, and test episodes do not say which model played."""
     (tmp_path / "a.jsonl").write_bytes(as_lines(RUNS))
-    (tmp_path / "b.jsonl").write_bytes(as_lines([run(4), run(1, total=0.0)]))
+    other = [run(1, total=0.0), run(1, total=0.5)]
+    (tmp_path / "b.jsonl").write_bytes(as_lines([run(4), *other]))
+    (tmp_path / "c.journal").write_bytes(as_journal([run(0, total=0.5), run(1, total=0.0)]))
     told = (
-        r"b\.jsonl:2: another trajectory than that of .*a\.jsonl:2 has its task 'task', seed 0, "
-        "sample 1, attempt 0, and one of them is wrong"
+        r"^3 trajectories have the task, seed, sample and attempt of an earlier one, and other "
+        r"contents: all count.* \(.*b\.jsonl:2, and before it .*a\.jsonl:2\)$"
+    )
+    with pytest.warns(RepeatedTrajectories) as warned:
+        assert read_trajectories(tmp_path) == [*RUNS, run(4), *other, run(0, total=0.5)]
+    assert [bool(re.match(told, str(w.message))) for w in warned] == [False, True]
+
+
+def test_one_key_with_two_contents_in_a_journal_is_refused_with_both_places(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(as_lines([run(1, total=0.5)]))
+    (tmp_path / "b.journal").write_bytes(as_journal([run(1), run(1, total=0.0)]))
+    told = (
+        r"b\.journal: byte \d+: another trajectory than that of .*b\.journal: byte 0 has its task "
+        "'task', seed 0, sample 1, attempt 0, which a journal has once"
     )
     with pytest.raises(InvalidInput, match=told):
         read_trajectories(tmp_path)
-    (tmp_path / "a.journal").write_bytes(as_journal([run(1), run(1, total=0.0)]))
-    with pytest.raises(InvalidInput, match=r"a\.journal: byte \d+: another .*a\.journal: byte 0"):
-        read_trajectories(tmp_path / "a.journal")
+
+
+def test_every_stage_of_a_run_is_read(tmp_path: Path) -> None:
+    """Of training there are no trajectories, and the advice is to read one of the others."""
+    for stage, name in [("sft_weak", "losses.jsonl"), ("explore", "trajectories.jsonl")]:
+        (tmp_path / stage).mkdir()
+        (tmp_path / stage / "manifest.json").write_text("{}")
+        content = b'{"step":1,"loss":0.5}\n' if name == "losses.jsonl" else as_lines(RUNS)
+        (tmp_path / stage / name).write_bytes(content)
+    with pytest.raises(FileNotFoundError, match=r"read one of its folders: explore$"):
+        read_trajectories(tmp_path)
+    assert read_trajectories(tmp_path, recursive=True) == RUNS
+    (tmp_path / "wins.jsonl").write_bytes(as_lines(RUNS[:1]))
+    (tmp_path / "losses.jsonl").write_bytes(as_lines([run(9)]))
+    with pytest.warns(FilesPassedOver):
+        assert read_trajectories(tmp_path) == [run(9), RUNS[0]], "the user's own by that name"
 
 
 def test_other_seeds_players_and_attempts_are_other_runs(tmp_path: Path) -> None:
@@ -202,6 +246,21 @@ def test_other_seeds_players_and_attempts_are_other_runs(tmp_path: Path) -> None
     several = [run(1), run(1, seed=1, total=0.0), run(1, attempt=1, total=0.5), other]
     (tmp_path / "a.jsonl").write_bytes(as_lines(several))
     assert read_trajectories(tmp_path) == several
+
+
+def test_a_damaged_journal_is_read_where_it_is(tmp_path: Path) -> None:
+    """One that 0.1.0 wrote, ids that are texts among its frames, in a run that cannot go on."""
+    bad = RUNS[0].to_json().replace('"response"', '"token_ids":["a"],"response"', 1)
+    frames = [as_journal(RUNS[:1]), encode_frame(bad.encode()), b"w2s1 x\n", as_journal(RUNS[1:])]
+    data = b"".join(frames) + as_journal(RUNS)[:40]
+    (tmp_path / "episodes.journal").write_bytes(data)
+    with pytest.raises(JournalError, match=r"token_ids\[0\] is 'a'.* tree --salvage"):
+        read_trajectories(tmp_path)
+    told = r"went on without 2 damaged places: .*byte \d+: .*token_ids\[0\] is 'a'.*; .* 7 bytes"
+    with pytest.warns(FilesPassedOver, match=told):
+        assert read_trajectories(tmp_path, salvage=True) == RUNS
+    assert (tmp_path / "episodes.journal").read_bytes() == data
+    assert len(read_files(tmp_path, salvage=True).damage) == 2
 
 
 def test_journals_put_together_keep_both_seeds(tmp_path: Path) -> None:

@@ -119,7 +119,6 @@ WRONG = [
     ("sample_index", "0", "sample_index is '0'; expected an integer"),
     ("sample_index", True, "sample_index is True; expected an integer"),
     ("attempt", 1.0, r"attempt is 1\.0; expected an integer"),
-    ("attempt", None, "attempt is None; expected an integer"),
     ("seed", [], r"seed is \[\]; expected an integer"),
     ("prefix_length", "2", "prefix_length is '2'; expected an integer"),
     ("temperature", "hot", "temperature is 'hot'; expected a finite number"),

@@ -12,7 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.strategies import episode, trajectory_lists
 
-from w2stree import InvalidInput, Message, Step, Trajectory, read_trajectories, write_trajectories
+from w2stree import (
+    InvalidInput,
+    Message,
+    Origin,
+    Step,
+    Trajectory,
+    read_trajectories,
+    write_trajectories,
+)
 
 FULL = Trajectory(
     task_id="coin/3",
@@ -193,6 +201,18 @@ def test_json_beyond_the_parser(line: str) -> None:
 def test_records_that_are_no_objects(line: str) -> None:
     with pytest.raises(InvalidInput, match=r"the record is .*; expected an object"):
         Trajectory.from_json(line)
+
+
+def test_null_is_what_is_left_out() -> None:
+    """Tables have every column in every row; a row without it is null there."""
+    step = {"action": "a", "observation": "b", "response": None, "token_ids": None}
+    step |= {"logprobs": None, "reward": None, "tool_calls": None, "is_cut": None}
+    bare = {"task_id": "t", "prompt": [], "steps": [step], "total_return": 1, "status": "done"}
+    expected = Trajectory("t", (), (Step("a", "b"),), 1.0, "done")
+    for origin in (None, {}, dict.fromkeys(Origin.__dataclass_fields__)):
+        assert (
+            Trajectory.from_json(json.dumps({**bare, "origin": origin, "info": None})) == expected
+        )
 
 
 def test_missing_fields_are_named() -> None:

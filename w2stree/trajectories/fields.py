@@ -5,7 +5,7 @@
     number   float, int, NumPy's scalars; finite            float        bool, NaN, infinity, text
     integer  int, NumPy's; at most 640 digits               int          bool, 1.0, text
     truth    bool, NumPy's                                  bool         0, 1, None, text
-    array    tuple, list                                    tuple        NumPy's arrays, sets, …
+    array    tuple, list; NumPy's of numbers, one dimension tuple        sets, generators, …
     plain    whatever JSON knows, made of these; objects    dict, list   keys that are no text, more
              by text; at most 200 levels                                 than that
 
@@ -108,14 +108,14 @@ def number(value: Any, name: str) -> float:
 
 def integers(values: Any, name: str) -> tuple[int, ...]:
     """Many of them at little cost: those that are as they should be are not looked at singly."""
-    given = values if type(values) is tuple else tuple(array(values, name))
+    given = _listed(values, name)
     if _are_usual(int, given):
         return given
     return tuple(integer(value, f"{name}[{i}]") for i, value in enumerate(given))
 
 
 def numbers(values: Any, name: str) -> tuple[float, ...]:
-    given = values if type(values) is tuple else tuple(array(values, name))
+    given = _listed(values, name)
     if _are_usual(float, given):
         return given
     return tuple(number(value, f"{name}[{i}]") for i, value in enumerate(given))
@@ -154,6 +154,16 @@ def shown(value: Any) -> str:
         return shorten(repr(value), _SHOWN_COLUMNS)
     except Exception:  # endless digits or nesting, or a class whose text fails
         return visible(f"a {type(value).__name__}")
+
+
+def _listed(values: Any, name: str) -> tuple[Any, ...]:
+    if type(values) is tuple:
+        return values
+    if isinstance(values, np.ndarray) and values.dtype.kind in "iuf":  # as samplers give ids
+        if values.ndim != 1:
+            raise InvalidInput(f"{name} has {values.ndim} dimensions; expected one")
+        return tuple(values.tolist())
+    return tuple(array(values, name))
 
 
 def _are_usual(kind: type, values: Sequence[Any]) -> bool:

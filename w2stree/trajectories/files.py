@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, groupby, islice
@@ -26,7 +27,7 @@ from w2stree.trajectories.trajectory import Trajectory
 from w2stree.trajectories.utf8 import decode_utf8
 
 _SHOWN_COLUMNS = 40  # of a line that is no record
-_SHOWN_NAMES = 3  # of files that were passed over for one reason
+_SHOWN_NAMES = 3  # of files that were passed over for one reason, of damaged places
 _LOOKED_AT = 10_000  # lines that one record may be spread over, to be told so
 
 
@@ -37,7 +38,9 @@ class Reading:
     `files`: each file that was read, with the number of its trajectories that count.
     `passed_over`: everything else in the folder. `num_repeated` trajectories had been read before,
     and were left out; `num_alike` equal an earlier one and have no seed and sample to tell whether
-    they are that one: they count. `repeated`, `alike`: the first such place, and the one before it.
+    they are that one, `num_differing` have those of an earlier one and differ from it: these count.
+    `repeated`, `alike`, `differing`: the first such place, and the one before it. `damage`: each
+    damaged place of the journals that were salvaged, and what is wrong there.
     """
 
     trajectories: list[Trajectory]
@@ -47,9 +50,14 @@ class Reading:
     repeated: tuple[str, str] | None = None
     num_alike: int = 0
     alike: tuple[str, str] | None = None
+    num_differing: int = 0
+    differing: tuple[str, str] | None = None
+    damage: tuple[str, ...] = ()
 
 
-def read_trajectories(path: str | os.PathLike[str], *, recursive: bool = False) -> list[Trajectory]:
+def read_trajectories(
+    path: str | os.PathLike[str], *, recursive: bool = False, salvage: bool = False
+) -> list[Trajectory]:
     """Read a file of JSON lines, a `.journal`, or all such files of a folder in name order.
 
     JSON lines are `.jsonl` or `.ndjson`, as they are or packed (`.gz`, and `.zst` with the `zst`
@@ -57,25 +65,30 @@ def read_trajectories(path: str | os.PathLike[str], *, recursive: bool = False) 
     `recursive` reads the folder's folders too. A journal's attempts at one sample count once: the
     last that did not end in an error, else the last one. A torn end, never acknowledged, is
     passed over. A trajectory that was read before, with one task, seed, sample, attempt and player
-    and equal in everything, counts once.
+    and equal in everything, counts once; one with those of another and with other contents is
+    counted beside it, except within one journal.
 
     Warns `FilesPassedOver` naming what a folder has that was not read, and why;
     `RepeatedTrajectories` with the count and a place. `read_files` gives both as values.
     Raises `InvalidInput` naming file:line, the field and the fix at the first bad record, and both
-    places where two trajectories differ that should be one; `JournalError` for a damaged journal;
-    `MissingDependency`; `FileNotFoundError` where there is nothing to read, naming the folders in
-    a directory that have something.
+    places where two trajectories of one journal differ that should be one; `JournalError` for a
+    damaged journal; `MissingDependency`; `FileNotFoundError` where there is nothing to read, naming
+    the folders in a directory that have something.
+    With `salvage` a damaged journal's other frames are read, and the warning `FilesPassedOver`
+    names the damaged ones and what is wrong in them; the file stays as it is.
     """
-    reading = read_files(path, recursive=recursive)
+    reading = read_files(path, recursive=recursive, salvage=salvage)
     for message, kind in _warnings(Path(path), reading):
         warnings.warn(message, kind, stacklevel=2)
     return reading.trajectories
 
 
-def read_files(path: str | os.PathLike[str], *, recursive: bool = False) -> Reading:
+def read_files(
+    path: str | os.PathLike[str], *, recursive: bool = False, salvage: bool = False
+) -> Reading:
     """`read_trajectories`, with an account of the files and of what was there before; no warnings.
 
-    Memory beside the trajectories: some 300 bytes for each.
+    Memory beside the trajectories: some 500 bytes for each.
     """
     root = Path(path)
     if not root.exists():
@@ -86,15 +99,19 @@ def read_files(path: str | os.PathLike[str], *, recursive: bool = False) -> Read
     if not files:
         raise FileNotFoundError(f"{root}: no *.jsonl or *.journal files{_hint(root, passed_over)}")
     repeats = Repeats()
-    by_file = {file: _read_file(file, repeats) for file in files}
+    damage: list[str] | None = [] if salvage else None
+    by_file = {file: _read_file(file, repeats, damage) for file in files}
     return Reading(
         list(chain.from_iterable(by_file.values())),
         {file: len(trajectories) for file, trajectories in by_file.items()},
         passed_over,
         repeats.repeated.count,
-        repeats.repeated.first if repeats.repeated.count else None,
+        repeats.repeated.first,
         repeats.alike.count,
-        repeats.alike.first if repeats.alike.count else None,
+        repeats.alike.first,
+        repeats.differing.count,
+        repeats.differing.first,
+        tuple(damage or ()),
     )
 
 
@@ -105,25 +122,30 @@ def write_trajectories(path: str | os.PathLike[str], trajectories: Iterable[Traj
             file.write(trajectory.to_json() + "\n")
 
 
-def _read_file(file: Path, repeats: Repeats) -> list[Trajectory]:
+def _read_file(file: Path, repeats: Repeats, damage: list[str] | None) -> list[Trajectory]:
     if file.suffix.lower() == ".journal":
-        return list(_last_attempts(_of_journal(file, repeats)))
+        return _last_attempts(_of_journal(file, repeats, damage))
     return [t for t, where in _of_lines(file) if repeats.is_new(t, where)]
 
 
-def _of_journal(file: Path, repeats: Repeats) -> Iterator[Trajectory]:
-    for piece in read_episodes(file):
+def _of_journal(
+    file: Path, repeats: Repeats, damage: list[str] | None
+) -> Iterator[tuple[Trajectory, bool]]:
+    """Each with whether it is new; what is damaged goes into the list, or is refused without."""
+    for piece in read_episodes(file, salvage=damage is not None):
         if isinstance(piece, FramedEpisode):
             where = f"{file}: byte {piece.frame.offset}"
-            if repeats.is_new(piece.trajectory, where, journal=str(file)):
-                yield piece.trajectory
+            yield piece.trajectory, repeats.is_new(piece.trajectory, where, journal=str(file))
+        elif damage is not None and not piece.is_torn:
+            reason = piece.reason or f"{piece.size} bytes that are no frame"
+            damage.append(f"{file}: byte {piece.offset}: {reason}")
 
 
 def _of_lines(file: Path) -> Iterator[tuple[Trajectory, str]]:
     is_first = True
     lines = read_lines(file)
     for number, line in lines:
-        if not line.strip():
+        if not line.removeprefix(BOM_UTF8).strip():
             continue
         where = f"{file}:{number}"
         if is_first:
@@ -133,7 +155,7 @@ def _of_lines(file: Path) -> Iterator[tuple[Trajectory, str]]:
 
 
 def _refuse_other_files(first_line: bytes, where: str) -> None:
-    begin = first_line.removeprefix(b"\xef\xbb\xbf").lstrip()
+    begin = first_line.removeprefix(BOM_UTF8).lstrip()
     if begin.startswith(b"{"):
         return
     text = decode_utf8(first_line, where) if first_line[:1] in b"\xff\xfe\0" else ""
@@ -172,24 +194,31 @@ def _of_cut(line: bytes, where: str, rest: Iterator[tuple[int, bytes]]) -> str |
     return None
 
 
-def _last_attempts(attempts: Iterable[Trajectory]) -> Iterable[Trajectory]:
-    """One trajectory a sample, in order of first attempts; all of those that name no sample."""
-    counted: dict[object, Trajectory] = {}
-    for number, trajectory in enumerate(attempts):
+def _last_attempts(attempts: Iterable[tuple[Trajectory, bool]]) -> list[Trajectory]:
+    """One trajectory a sample, in order of first attempts, and all of those that name no sample;
+    of these the new ones: an attempt that was read elsewhere still stands for its sample."""
+    counted: dict[object, tuple[Trajectory, bool]] = {}
+    for number, (trajectory, is_new) in enumerate(attempts):
         origin = trajectory.origin
         sample = (trajectory.task_id, origin.seed, origin.sample_index)
         key = number if origin.sample_index is None else sample
-        if trajectory.status != "error" or counted.get(key, trajectory).status == "error":
-            counted[key] = trajectory
-    return counted.values()
+        before, _ = counted.get(key, (None, False))
+        replaces = before is None or before.status == "error" or trajectory.status != "error"
+        if replaces and before != trajectory:
+            counted[key] = (trajectory, is_new)
+    return [trajectory for trajectory, is_new in counted.values() if is_new]
 
 
 def _hint(root: Path, passed_over: Iterable[PassedOver]) -> str:
     """What there is instead: folders that have such files, as a run's stages do; or what was
     passed over."""
     folders = [e.path for e in passed_over if e.path.is_dir() and not e.path.name.startswith(".")]
-    if with_files := [visible(f.name) for f in folders if holds_trajectories(f)]:
-        return f"; read one of its folders: {', '.join(with_files)}; or all of them (--recursive)"
+    if with_files := [f for f in folders if holds_trajectories(f)]:
+        # A run's stages play the same tasks, some with other instructions: no forest of all.
+        is_run = any((folder / "manifest.json").exists() for folder in with_files)
+        all_of_them = "" if is_run else "; or all of them (--recursive)"
+        names = ", ".join(visible(folder.name) for folder in with_files)
+        return f"; read one of its folders: {names}{all_of_them}"
     told = _told(entry for entry in passed_over if entry.path not in folders)
     return f"; passed over: {told}" if told else ""
 
@@ -197,6 +226,16 @@ def _hint(root: Path, passed_over: Iterable[PassedOver]) -> str:
 def _warnings(root: Path, reading: Reading) -> Iterator[tuple[str, type[UserWarning]]]:
     if told := _told(entry for entry in reading.passed_over if not entry.is_of_a_run):
         yield f"{visible(str(root))}: passed over {told}", FilesPassedOver
+    if reading.damage:
+        more = len(reading.damage) - _SHOWN_NAMES
+        places = "; ".join(map(visible, reading.damage[:_SHOWN_NAMES]))
+        yield (
+            (
+                f"went on without {len(reading.damage)} damaged places: {places}"
+                f"{f'; and {more} more' if more > 0 else ''}"
+            ),
+            FilesPassedOver,
+        )
     if reading.repeated:
         one, before = (visible(place) for place in reading.repeated)
         yield (
@@ -211,10 +250,23 @@ def _warnings(root: Path, reading: Reading) -> Iterator[tuple[str, type[UserWarn
             f"seed and sample to tell whether it is that one: all count ({one} equals {before})",
             RepeatedTrajectories,
         )
+    if reading.differing:
+        one, before = (visible(place) for place in reading.differing)
+        whose = "has" if reading.num_differing == 1 else "have"
+        yield (
+            f"{_counted(reading.num_differing)} {whose} the task, seed, sample and attempt of an "
+            f"earlier one, and other contents: all count, as of runs that were played again or by "
+            f"another model ({one}, and before it {before})",
+            RepeatedTrajectories,
+        )
 
 
 def _trajectories(count: int) -> str:
-    return "1 trajectory is" if count == 1 else f"{count} trajectories are"
+    return f"{_counted(count)} {'is' if count == 1 else 'are'}"
+
+
+def _counted(count: int) -> str:
+    return "1 trajectory" if count == 1 else f"{count} trajectories"
 
 
 def _told(passed_over: Iterable[PassedOver]) -> str:

@@ -65,6 +65,8 @@ def _classified(path: Path, names: dict[tuple[int, int], Path]) -> Path | Passed
         return PassedOver(path, "no file" if path.exists() else "a link to nothing")
     if not name.endswith((".journal", *SUFFIXES)):
         return PassedOver(path, _why_not(name), name in _OF_A_RUN)
+    if name == "losses.jsonl" and path.with_name("manifest.json").exists():
+        return PassedOver(path, "what a training logged", is_of_a_run=True)
     status = path.stat()
     first = names.setdefault((status.st_dev, status.st_ino), path)
     return path if first is path else PassedOver(path, f"the same file as {first.name}")

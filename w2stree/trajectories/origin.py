@@ -87,12 +87,14 @@ def record_of(origin: Origin) -> dict[str, Any]:
 
 
 def parse_origin(record: dict[str, Any]) -> Origin:
-    """Raises `InvalidInput` naming the field that is unknown or of another type."""
+    """What is null is not known. Raises `InvalidInput` naming the field that is unknown or of
+    another type."""
     try:
         fields.refuse_unknown(record, Origin)
     except InvalidInput as error:
         raise InvalidInput(f"origin: {error}") from None
-    return Origin(**record) if record else UNKNOWN
+    known = {name: value for name, value in record.items() if value is not None}
+    return Origin(**known) if known else UNKNOWN
 
 
 def split_info(info: dict[str, Any]) -> tuple[Origin, dict[str, Any]]:

@@ -4,8 +4,12 @@ seed, task, sample, attempt, who played and how     one before?   equal?
 ─────────────────────────────────────────────────   ───────────   ──────
 known                                               no                     counts
                                                     yes           yes      is the one before
-                                                    yes           no       refused
+                                                    yes           no       counts, and is said
 not known                                           cannot tell   yes      counts, and is said
+
+Two with one key and different contents may both be right: a server asked the same again answers
+something else, and two trained models play a test under one name. Not so within one journal,
+which numbers its episodes itself.
 """
 
 from __future__ import annotations
@@ -22,10 +26,10 @@ class Pairs:
     """How often it happened, and where first: the place read, and the one before it."""
 
     count: int = 0
-    first: tuple[str, str] = ("", "")
+    first: tuple[str, str] | None = None
 
     def add(self, where: str, before: str) -> None:
-        self.first = self.first if self.count else (where, before)
+        self.first = self.first or (where, before)
         self.count += 1
 
 
@@ -35,7 +39,9 @@ class Repeats:
 
     repeated: Pairs = field(default_factory=Pairs)
     alike: Pairs = field(default_factory=Pairs)
-    _keyed: dict[Hashable, tuple[Trajectory, str]] = field(default_factory=dict)
+    differing: Pairs = field(default_factory=Pairs)
+    _keyed: dict[Hashable, list[tuple[Trajectory, str]]] = field(default_factory=dict)
+    _first: dict[Hashable, str] = field(default_factory=dict)
     _others: dict[int, tuple[Trajectory, str]] = field(default_factory=dict)
 
     def is_new(self, trajectory: Trajectory, where: str, *, journal: str | None = None) -> bool:
@@ -43,23 +49,30 @@ class Repeats:
 
         Without seed and sample in its origin nobody can tell: two runs may be equal, so it counts.
         A `journal` (its name) numbers samples itself, also without a seed. Raises `InvalidInput`
-        with both places where another trajectory has the same key.
+        with both places where another trajectory of that journal has the same key.
         """
         key = _key(trajectory, journal)
         if key is None:
             self._compare(trajectory, where)
             return True
-        before, place = self._keyed.setdefault(key, (trajectory, where))
-        if before is trajectory:
-            return True
-        if before != trajectory:
+        known = self._keyed.setdefault((key, _gist(trajectory)), [])
+        for before, place in known:
+            if before == trajectory:
+                self.repeated.add(where, place)
+                return False
+        known.append((trajectory, where))
+        if journal is not None:
+            self._refuse_another(trajectory, where, (journal, key))
+        if (place := self._first.setdefault(key, where)) is not where:
+            self.differing.add(where, place)
+        return True
+
+    def _refuse_another(self, trajectory: Trajectory, where: str, key: Hashable) -> None:
+        if (place := self._first.setdefault(key, where)) is not where:
             raise InvalidInput(
                 f"{where}: another trajectory than that of {place} has its {_named(trajectory)}, "
-                "and one of them is wrong; read them apart, or number one of them anew "
-                "(origin.seed, origin.sample_index)"
+                "which a journal has once; was the file put together from two? read them apart"
             )
-        self.repeated.add(where, place)
-        return False
 
     def _compare(self, trajectory: Trajectory, where: str) -> None:
         before, place = self._others.setdefault(_gist(trajectory), (trajectory, where))

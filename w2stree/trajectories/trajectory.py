@@ -12,8 +12,9 @@ a checksum too (`w2stree.trajectories.journal`).
      "origin":{"sample_index":0,"seed":7,"policy":"random"},"info":{}}
 
 The fields are those of `Trajectory`, `Message`, `Step`, `ToolCall` and `Origin`; those with a
-default may be left out, and so may the action of a step with tool calls. A record without `origin`
-is read as 0.1.0 wrote it: what `info` has under the names of `Origin`'s fields is the origin.
+default may be left out or null (as tables write them), and so may the action of a step with tool
+calls. A record without `origin` is read as 0.1.0 wrote it: what `info` has under the names of
+`Origin`'s fields is the origin.
 """
 
 from __future__ import annotations
@@ -272,8 +273,8 @@ def _each(listed: Sequence[Any], name: str, parse: Callable[[fields.Record], T])
 
 
 def _origin_and_info(record: fields.Record) -> tuple[Origin, fields.Record]:
-    info = fields.mapping(record.get("info", {}), "info")
-    if "origin" not in record:
+    info = {} if record.get("info") is None else fields.mapping(record["info"], "info")
+    if record.get("origin") is None:
         return split_info(info)
     return parse_origin(fields.mapping(record["origin"], "origin")), info
 
@@ -287,11 +288,11 @@ def _parse_step(record: fields.Record) -> Step:
     fields.refuse_unknown(record, Step)
     given = record.get
     tool_calls = parse_tool_calls(given("tool_calls"))
-    is_cut = given("is_cut")
+    action, response, is_cut = given("action"), given("response"), given("is_cut")
     return Step(
-        action=given("action", action_of(tool_calls) if tool_calls else None),  # type: ignore[arg-type]
+        action=action_of(tool_calls) if tool_calls and action is None else action,  # type: ignore[arg-type]
         observation=given("observation"),  # type: ignore[arg-type]
-        response=given("response", ""),
+        response="" if response is None else response,
         token_ids=given("token_ids"),
         logprobs=given("logprobs"),
         reward=given("reward"),
