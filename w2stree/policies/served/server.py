@@ -228,13 +228,21 @@ class ModelServer:
                     limits=httpx2.Limits(max_connections=None, max_keepalive_connections=0),
                     mounts={direct: None} if is_loopback(host) else None,
                 )
-            except (ValueError, ImportError, OSError) as error:
-                raise self.failure(
-                    InvalidInput,
-                    "what the environment says of proxies or certificates (HTTPS_PROXY, "
-                    f"HTTP_PROXY, ALL_PROXY, SSL_CERT_FILE) cannot be used: {error}",
+            except (ImportError, OSError) as error:
+                raise self._unusable(str(error)) from None
+            except (ValueError, httpx2.InvalidURL):
+                raise self._unusable(
+                    "a proxy is no address (it is not repeated here, since it may hold a password): "
+                    "give http://host:port"
                 ) from None
         return self._client
+
+    def _unusable(self, why: str) -> InvalidInput:
+        return self.failure(
+            InvalidInput,
+            "what the environment says of proxies or certificates (HTTPS_PROXY, HTTP_PROXY, "
+            f"ALL_PROXY, NO_PROXY, SSL_CERT_FILE, SSL_CERT_DIR) cannot be used: {why}",
+        )
 
 
 Error = TypeVar("Error", bound=Exception)
