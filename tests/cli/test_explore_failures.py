@@ -74,7 +74,7 @@ def test_a_server_that_is_not_there_costs_nothing(
     told = capsys.readouterr()
     assert f"127.0.0.1:{port}" in told.err
     assert "used up no attempt and nothing is recorded" in told.err
-    assert "start the server and run the same command again" in told.err
+    assert "mend it (start the server; wait, where it asks for it) and run the same" in told.err
     assert "8 of 8 samples remain to be played" in told.out
     assert attempts(folder) == []
     command = [sys.executable, "-m", "w2stree", "explore", "doors.yaml", "--run-dir", "run"]
@@ -90,6 +90,19 @@ def test_a_server_that_is_not_there_costs_nothing(
     assert played.returncode == 0, played.stderr
     assert len(attempts(folder)) == 8
     assert "\r" not in played.stdout + played.stderr
+
+
+def test_a_server_that_sends_us_away_for_long_costs_nothing(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with serving(status(429, Retry_After="3600")) as server:
+        assert explore(folder, server, "policy.max_retries=5", "max_attempts=1") == 1
+        assert len(server.requests) < 8
+    assert "answers 429, and asks to wait 3600 s: no\n3 episodes in" in capsys.readouterr().err
+    assert attempts(folder) == []
+    with serving(OPENS) as server:
+        assert explore(folder, server, "max_attempts=1") == 0
+    assert len(attempts(folder)) == 8
 
 
 def test_errors_are_told_by_cause_and_a_resume_says_how_to_go_on(

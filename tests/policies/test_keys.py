@@ -125,7 +125,7 @@ def test_a_proxy_that_is_no_address_is_named_without_its_password(
 ) -> None:
     for name in ("http_proxy", "HTTP_PROXY"):
         monkeypatch.setenv(name, address)
-    with pytest.raises(InvalidInput, match="HTTP_PROXY.* no address") as refused:
+    with pytest.raises(InvalidInput, match=r"HTTP_PROXY.* no address") as refused:
         ask(policy("http://far.invalid/v1"))
     assert "pass" not in str(refused.value).replace("password", "")
 
