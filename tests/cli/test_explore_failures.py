@@ -170,8 +170,12 @@ def test_tokens_are_counted_by_the_server_s_own_count(
 def test_a_budget_that_nobody_can_count_stops_at_the_first_turn(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    one = "environment.num_processes=1"
+    with serving(counts(0)) as server:  # some fill `usage` with zeros
+        assert explore(folder, server, "budget.tokens=200", one) == 2
+        assert len(server.requests) == 1
+    assert "budget.tokens cannot be counted" in capsys.readouterr().err
     with serving(OPENS) as server:
-        one = "environment.num_processes=1"
         assert explore(folder, server, "budget.tokens=200", one) == 2
         assert len(server.requests) == 1
         assert (
