@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import os
 import signal
@@ -334,3 +335,18 @@ def test_ids_of_another_tokenizer_are_not_those_of_a_prefix() -> None:
     played = play(Reading(), [theirs, own, unknown])
     wordy = replace(east, token_ids=None, logprobs=None)
     assert [played["task-0", i].steps[0] for i in range(3)] == [wordy, east, wordy]
+
+
+def test_a_thread_with_an_event_loop_of_its_own_is_told_of_another() -> None:
+    wanted = plans("task-1", num_samples=1)
+    with EnvironmentPool(Corridor, 1) as pool:
+
+        def played() -> list[Trajectory]:
+            return list(rollout(pool, Asynchronous(RandomPolicy()), wanted, instruction=""))
+
+        async def in_a_notebook() -> list[Trajectory]:
+            with pytest.raises(InvalidInput, match="event loop runs in this thread .*to_thread"):
+                played()
+            return await asyncio.to_thread(played)
+
+        assert [t.task_id for t in asyncio.run(in_a_notebook())] == ["task-1"]
