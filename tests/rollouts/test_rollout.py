@@ -345,7 +345,7 @@ def test_a_thread_with_an_event_loop_of_its_own_is_told_of_another() -> None:
             return list(rollout(pool, Asynchronous(RandomPolicy()), wanted, instruction=""))
 
         async def in_a_notebook() -> list[Trajectory]:
-            with pytest.raises(InvalidInput, match="event loop runs in this thread .*to_thread"):
+            with pytest.raises(InvalidInput, match=r"event loop runs in this thread .*to_thread"):
                 played()
             return await asyncio.to_thread(played)
 
