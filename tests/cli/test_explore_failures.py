@@ -155,6 +155,26 @@ def test_some_samples_that_never_finished_are_a_status_of_1(
     assert f"{num_failed} of 8 samples are out of attempts: Doors/train/" in told
 
 
+def test_openings_that_no_model_can_read_are_a_status_of_1(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def reads(num_messages: int) -> Answer:
+        too_long = b'{"error": {"code": "context_length_exceeded", "message": "no"}}'
+        return lambda handler, body: (
+            handler.send(too_long, 400)
+            if len(body["messages"]) > num_messages
+            else OPENS(handler, body)
+        )
+
+    with serving(reads(0)) as server, pytest.warns(match="8 of 8 episodes ended, as truncated"):
+        assert explore(folder, server) == 1
+    assert "8 episodes ended before their first turn: with what a turn" in capsys.readouterr().out
+    with serving(reads(1)) as server, pytest.warns(match="episodes ended, as truncated"):
+        other = ["--run-dir", str(folder / "other"), f"policy.base_url={server.url}"]
+        assert main(["explore", str(folder / "doors.yaml"), *other]) == 0
+    assert "first turn" not in capsys.readouterr().out
+
+
 def test_tokens_are_counted_by_the_server_s_own_count(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -214,6 +214,7 @@ class Exploration:
             causes=tuple(self._causes.commonest()),
             num_planned=samples.num_planned,
             num_finished=samples.num_finished,
+            num_unbegun=sum(tally.num_unbegun for tally in self.tallies.values()),
             failed=tuple(samples.failed()),
             out_of_attempts=tuple(samples.out_of_attempts()),
             num_open=samples.num_open,
