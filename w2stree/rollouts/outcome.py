@@ -46,8 +46,8 @@ class Outcome:
         return self.num_finished <= self.num_unbegun
 
     def in_words(self, key: str = "max_attempts") -> list[str]:
-        """Lines, none where nothing failed, all was played and nothing remains; `key` is the setting
-        that allows more attempts."""
+        """Lines, none where nothing failed, all was played and nothing remains; `key` is the
+        setting that allows more attempts."""
         lines: list[str] = []
         if self.num_errors:
             lines += [
