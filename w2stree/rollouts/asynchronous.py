@@ -65,6 +65,9 @@ class _Players:
         self._size = min(len(pool), len(plans))
         self._plans = enumerate(plans)
         self._tasks: list[asyncio.Task[None]] = []
+        self._interrupted: list[
+            int
+        ] = []  # slots whose environments were in the middle of an answer
         self._ended: asyncio.Queue[Trajectory | Unplayed | BaseException] = asyncio.Queue()
 
     async def start(self) -> None:
@@ -86,6 +89,7 @@ class _Players:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._pool.drop(self._interrupted)
         await self._policy.close()
 
     async def _play(self, slot: int) -> None:
@@ -114,11 +118,14 @@ class _Players:
         return status
 
     async def _environment(self, slot: int, exchange: Exchange) -> Status | None:
+        process = self._pool[slot]
         try:
-            return await asyncio.to_thread(_carry_out, self._pool[slot], exchange)
+            return await asyncio.to_thread(_carry_out, process, exchange)
         except asyncio.CancelledError:
-            # The thread still waits for an answer that nobody wants: this ends its wait.
-            self._pool.replace(slot)
+            # The thread still waits for an answer that nobody wants: this ends its wait. The end of
+            # the process is waited for later, of all of them side by side.
+            process.hang_up()
+            self._interrupted.append(slot)
             raise
 
 
