@@ -150,6 +150,8 @@ def test_some_samples_that_never_finished_are_a_status_of_1(
     with serving(refuses_one) as server:
         assert explore(folder, server, "max_attempts=1") == 1
     told = capsys.readouterr().out
+    (line,) = [line for line in told.splitlines() if line.startswith("all ")]
+    assert line.split()[6] == "-", "tokens that nobody counted are not none"
     num_failed = sum(t.status == "error" for t in attempts(folder))
     assert 0 < num_failed < 8
     assert f"{num_failed} of 8 samples are out of attempts: Doors/train/" in told
