@@ -11,7 +11,7 @@ Error                        exit_status 2: the user can mend it
 ├── ExplorationFailure       exit_status 1
 └── ModelFailure             exit_status 1
     ├── ContextExceeded      ends the episode as truncated
-    └── ServerUnreachable    nothing was asked: it says nothing about a sample
+    └── ServerUnreachable    nothing was said: it says nothing about a sample
 
 `exit_status` is what the command line ends with. The first three classes are the core's own:
 C++ and Python raise the same ones.
@@ -78,7 +78,8 @@ class ContextExceeded(ModelFailure):
 
 class ServerUnreachable(ModelFailure):
     """No connection to the model's server could be made: refused, no such host, no way to it, or
-    no TLS between us. Nothing was asked, so that nothing is known of the sample either."""
+    no TLS between us; or it sends us away for longer than is waited. Nothing was said, so that
+    nothing is known of the sample either."""
 
 
 class JournalError(Error, RuntimeError):

@@ -237,10 +237,10 @@ CASES: dict[str, Case] = {
     "Retry-After twice": _later(_busy("Retry-After: 0.05", "Retry-After: 7")),
     "retry-after-ms 50": _later(_busy("retry-after-ms: 50")),
     "Retry-After 3600": replace(
-        _status("429 No", "failure: .*asks to wait 3600 s", "Retry-After: 3600"), max_retries=9
+        _status("429 No", "unreachable: .*asks to wait 3600 s", "Retry-After: 3600"), max_retries=9
     ),
     "Retry-After 1e300": replace(
-        _status("429 No", "failure: .*asks to wait 1e", "Retry-After: 1e300"), max_retries=9
+        _status("429 No", "unreachable: .*asks to wait 1e", "Retry-After: 1e300"), max_retries=9
     ),
     # Never.
     "silence": _never(lambda talk: talk.hang()),

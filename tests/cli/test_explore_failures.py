@@ -74,7 +74,7 @@ def test_a_server_that_is_not_there_costs_nothing(
     told = capsys.readouterr()
     assert f"127.0.0.1:{port}" in told.err
     assert "used up no attempt and nothing is recorded" in told.err
-    assert "start the server and run the same command again" in told.err
+    assert "mend it (start the server; wait, where it asks for it) and run the same" in told.err
     assert "8 of 8 samples remain to be played" in told.out
     assert attempts(folder) == []
     command = [sys.executable, "-m", "w2stree", "explore", "doors.yaml", "--run-dir", "run"]
@@ -90,6 +90,19 @@ def test_a_server_that_is_not_there_costs_nothing(
     assert played.returncode == 0, played.stderr
     assert len(attempts(folder)) == 8
     assert "\r" not in played.stdout + played.stderr
+
+
+def test_a_server_that_sends_us_away_for_long_costs_nothing(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with serving(status(429, Retry_After="3600")) as server:
+        assert explore(folder, server, "policy.max_retries=5", "max_attempts=1") == 1
+        assert len(server.requests) < 8
+    assert "answers 429, and asks to wait 3600 s: no\n3 episodes in" in capsys.readouterr().err
+    assert attempts(folder) == []
+    with serving(OPENS) as server:
+        assert explore(folder, server, "max_attempts=1") == 0
+    assert len(attempts(folder)) == 8
 
 
 def test_errors_are_told_by_cause_and_a_resume_says_how_to_go_on(
@@ -137,9 +150,31 @@ def test_some_samples_that_never_finished_are_a_status_of_1(
     with serving(refuses_one) as server:
         assert explore(folder, server, "max_attempts=1") == 1
     told = capsys.readouterr().out
+    (line,) = [line for line in told.splitlines() if line.startswith("all ")]
+    assert line.split()[6] == "-", "tokens that nobody counted are not none"
     num_failed = sum(t.status == "error" for t in attempts(folder))
     assert 0 < num_failed < 8
     assert f"{num_failed} of 8 samples are out of attempts: Doors/train/" in told
+
+
+def test_openings_that_no_model_can_read_are_a_status_of_1(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def reads(num_messages: int) -> Answer:
+        too_long = b'{"error": {"code": "context_length_exceeded", "message": "no"}}'
+        return lambda handler, body: (
+            handler.send(too_long, 400)
+            if len(body["messages"]) > num_messages
+            else OPENS(handler, body)
+        )
+
+    with serving(reads(0)) as server, pytest.warns(match="8 of 8 episodes ended, as truncated"):
+        assert explore(folder, server) == 1
+    assert "8 episodes ended before their first turn: with what a turn" in capsys.readouterr().out
+    with serving(reads(1)) as server, pytest.warns(match="episodes ended, as truncated"):
+        other = ["--run-dir", str(folder / "other"), f"policy.base_url={server.url}"]
+        assert main(["explore", str(folder / "doors.yaml"), *other]) == 0
+    assert "first turn" not in capsys.readouterr().out
 
 
 def test_tokens_are_counted_by_the_server_s_own_count(
@@ -157,8 +192,12 @@ def test_tokens_are_counted_by_the_server_s_own_count(
 def test_a_budget_that_nobody_can_count_stops_at_the_first_turn(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    one = "environment.num_processes=1"
+    with serving(counts(0)) as server:  # some fill `usage` with zeros
+        assert explore(folder, server, "budget.tokens=200", one) == 2
+        assert len(server.requests) == 1
+    assert "budget.tokens cannot be counted" in capsys.readouterr().err
     with serving(OPENS) as server:
-        one = "environment.num_processes=1"
         assert explore(folder, server, "budget.tokens=200", one) == 2
         assert len(server.requests) == 1
         assert (

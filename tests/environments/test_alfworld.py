@@ -23,7 +23,7 @@ from w2stree.environments.alfworld.engine import keep_work, publish_work
 from w2stree.environments.alfworld.environment import entity_names
 from w2stree.environments.alfworld.games import GamePack, open_games
 from w2stree.environments.hosting.process import EnvironmentProcess
-from w2stree.errors import EnvironmentFailure, InvalidInput
+from w2stree.errors import EnvironmentFailure
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "alfworld"
 DATA = Path(os.environ.get("ALFWORLD_DATA", SHARED))
@@ -161,7 +161,7 @@ def test_the_planner_solves_what_records_no_demonstration(pack: GamePack) -> Non
     assert task_id in pack.ids("dev")
     stored = Alfworld(DATA)
     stored.reset(task_id)
-    with pytest.raises(InvalidInput, match="records no demonstration; use expert='planner'"):
+    with pytest.raises(EnvironmentFailure, match="records no demonstration; use expert='planner'"):
         stored.expert()
     stored.close()
     assert_planner_wins(Alfworld(DATA, expert="planner"), [task_id])

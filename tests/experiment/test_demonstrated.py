@@ -158,6 +158,27 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, name: str) -> None:
         read_demonstrated(tmp_path / name, 1.0)
 
 
+def test_a_task_that_the_expert_cannot_show_costs_this_task_alone(tmp_path: Path) -> None:
+    doors = {
+        "name": "gymnasium",
+        "make": "support.games:Doors",
+        "expert": "support.games:knows_even",
+        "score_range": [0, 10],
+        "max_steps": 11,
+    }
+    often = {"evaluate": {"num_bootstrap": 100, "success_threshold": 0.1}}
+    with (
+        experiment(tmp_path, None, doors, {"demonstrations": 6}, **often) as context,
+        pytest.warns(match=r"not finish \d of 6 tasks; .* \d failed \(the first one: .*is known"),
+    ):
+        asked = context.parts().demonstrations.task_ids
+        demonstrate.demonstrations(context, StageWriter(tmp_path))
+    known = [task for task in asked if int(task.rpartition("/")[2]) % 2 == 0]
+    assert 0 < len(known) < 6
+    shown = read_trajectories(tmp_path / "trajectories.jsonl")
+    assert sorted(t.task_id for t in shown) == sorted(known)
+
+
 def test_runs_that_call_tools_are_no_demonstrations(tmp_path: Path) -> None:
     """Shown again they would be the words `Action: dig {…}`, which nobody said."""
     calls = (ToolCall("dig", '{"where":"here"}'),)

@@ -114,10 +114,20 @@ def test_a_proxy_is_used_for_other_machines_and_not_for_this_one(
         ask(policy("http://far.invalid/v1"))
         ask(policy(near))
     assert (len(proxy.requests), len(near.requests)) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["nonsense://u:pass-word@proxy", "http://u:pass/word@proxy", "http://u:pass-word@[::1"],
+)
+def test_a_proxy_that_is_no_address_is_named_without_its_password(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("http_proxy", "HTTP_PROXY"):
-        monkeypatch.setenv(name, "nonsense://proxy")
-    with pytest.raises(InvalidInput, match="HTTP_PROXY"):
+        monkeypatch.setenv(name, address)
+    with pytest.raises(InvalidInput, match=r"HTTP_PROXY.* no address") as refused:
         ask(policy("http://far.invalid/v1"))
+    assert "pass" not in str(refused.value).replace("password", "")
 
 
 def test_this_machine_has_many_names() -> None:

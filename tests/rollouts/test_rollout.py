@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from support.corridor import LENGTH, MAX_STEPS, Corridor, Sleepy
 
 from w2stree.environments.hosting.limits import Limits
 from w2stree.environments.hosting.pool import EnvironmentPool
-from w2stree.environments.protocol import ExpertTurn
+from w2stree.environments.protocol import ExpertTurn, Info
 from w2stree.errors import ContextExceeded, InvalidInput, ModelFailure
 from w2stree.policies.expert import ExpertPolicy
 from w2stree.policies.protocol import Episode, Sampling
@@ -230,7 +232,7 @@ import asyncio, functools, pathlib, sys
 from support.asynchronous import AwaitsFile
 from support.corridor import Sleepy
 from w2stree.environments.hosting.pool import EnvironmentPool
-from w2stree.environments.protocol import ExpertTurn
+from w2stree.environments.protocol import ExpertTurn, Info
 from w2stree.policies.protocol import Sampling
 from w2stree.policies.random import RandomPolicy
 from w2stree.rollouts.rollout import EpisodePlan, rollout
@@ -334,3 +336,52 @@ def test_ids_of_another_tokenizer_are_not_those_of_a_prefix() -> None:
     played = play(Reading(), [theirs, own, unknown])
     wordy = replace(east, token_ids=None, logprobs=None)
     assert [played["task-0", i].steps[0] for i in range(3)] == [wordy, east, wordy]
+
+
+class Drops(EnvironmentPool):
+    """Says which environments it was told to end together."""
+
+    def drop(self, slots: Iterable[int]) -> None:
+        self.dropped = sorted(slots)
+        super().drop(self.dropped)
+
+
+class Stuck(Corridor):
+    """All hang but `task-0`, which is at its end once they all do."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def step(self, action: str) -> tuple[str, float, bool, bool, Info]:
+        if self._task_id != "task-0":
+            (self._folder / self._task_id).touch()
+            time.sleep(600)
+        while len(list(self._folder.iterdir())) < 3:
+            time.sleep(0.01)
+        return super().step(action)
+
+
+def test_environments_that_are_interrupted_end_side_by_side(tmp_path: Path) -> None:
+    wanted = plans(*(f"task-{i}" for i in range(4)), num_samples=1)
+    with Drops(functools.partial(Stuck, tmp_path), 4, Limits(deadline_s=600)) as pool:
+        with closing(
+            rollout(pool, Asynchronous(RandomPolicy()), wanted, instruction="")
+        ) as episodes:
+            first = next(episodes)
+        assert first.task_id == "task-0"
+        assert pool.dropped == [1, 2, 3]
+
+
+def test_a_thread_with_an_event_loop_of_its_own_is_told_of_another() -> None:
+    wanted = plans("task-1", num_samples=1)
+    with EnvironmentPool(Corridor, 1) as pool:
+
+        def played() -> list[Trajectory]:
+            return list(rollout(pool, Asynchronous(RandomPolicy()), wanted, instruction=""))
+
+        async def in_a_notebook() -> list[Trajectory]:
+            with pytest.raises(InvalidInput, match=r"event loop runs in this thread .*to_thread"):
+                played()
+            return await asyncio.to_thread(played)
+
+        assert [t.task_id for t in asyncio.run(in_a_notebook())] == ["task-1"]

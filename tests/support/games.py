@@ -105,6 +105,13 @@ def opens_all(task: int | str, *, admissible: str = "") -> list[str | tuple[str,
     return [("They open outwards.", "open"), *["open"] * left]
 
 
+def knows_even(seed: int) -> list[str]:
+    """The solution of every other task: the others come without one."""
+    if seed % 2:
+        raise LookupError("no solution is known")
+    return ["open"] * (seed % 10 + 1)
+
+
 class Jammed(Doors):
     """Its doors do not move while the file `jam` is there, those of every `nth` seed at least."""
 

@@ -57,7 +57,7 @@ def explore(
     """Play tasks many times over into a journal.
 
     The same command goes on with a run that was interrupted. The exit status is 1 where nothing
-    was finished, or where samples ended in errors alone.
+    was played to its end, or where samples ended in errors alone.
     """
     before_models()
     with needs("explore"):

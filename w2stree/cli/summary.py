@@ -53,6 +53,7 @@ def _merit(tally: TaskTally) -> tuple[float, ...]:
 def _row(name: str, tallies: Sequence[TaskTally]) -> tuple[str, ...]:
     num_finished = sum(tally.num_finished for tally in tallies)
     runs = max(1, num_finished)
+    num_tokens = sum(t.num_tokens for t in tallies)
     return (
         name,
         f"{sum(t.num_success for t in tallies)}/{num_finished}" if num_finished else "-",
@@ -60,6 +61,6 @@ def _row(name: str, tallies: Sequence[TaskTally]) -> tuple[str, ...]:
         f"{sum(t.num_errors for t in tallies)}",
         f"{sum(t.num_truncated for t in tallies)}",
         f"{sum(t.num_unparsed for t in tallies)}/{sum(t.num_turns for t in tallies)}",
-        f"{sum(t.num_tokens for t in tallies):,}",
+        f"{num_tokens:,}" if num_tokens else "-",  # no ids, and no count by the server
         f"{sum(t.num_distinct for t in tallies) / runs:.2f}" if num_finished else "-",
     )

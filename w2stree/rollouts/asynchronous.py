@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.environments.hosting.process import EnvironmentProcess
-from w2stree.errors import EnvironmentFailure, ModelFailure
+from w2stree.errors import EnvironmentFailure, InvalidInput, ModelFailure
 from w2stree.policies.protocol import AsyncPolicy
 from w2stree.rollouts.episode import Ended, EpisodePlan, Exchange, RunningEpisode, Unplayed
 from w2stree.trajectories.trajectory import Status, Trajectory
@@ -26,8 +26,10 @@ def play_async(
 
     The event loop is this generator's own and runs while the consumer waits for the next
     trajectory. Closing the generator, or Ctrl-C, cancels what is asked of the model and
-    replaces the environments that were in the middle of an answer.
+    replaces the environments that were in the middle of an answer. Raises `InvalidInput` where the
+    thread runs another loop, as a notebook's does: it would stand still meanwhile.
     """
+    _refuse_another_loop()
     with asyncio.Runner() as runner:
         players = _Players(pool, policy, plans, instruction)
         runner.run(players.start())
@@ -36,6 +38,17 @@ def play_async(
                 yield runner.run(players.next())
         finally:
             runner.run(players.stop())
+
+
+def _refuse_another_loop() -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise InvalidInput(
+        "an event loop runs in this thread (a notebook has one), which episodes would stop: play "
+        "in a thread of their own, `await asyncio.to_thread(function_that_plays)`"
+    )
 
 
 class _Players:
@@ -52,6 +65,9 @@ class _Players:
         self._size = min(len(pool), len(plans))
         self._plans = enumerate(plans)
         self._tasks: list[asyncio.Task[None]] = []
+        self._interrupted: list[
+            int
+        ] = []  # slots whose environments were in the middle of an answer
         self._ended: asyncio.Queue[Trajectory | Unplayed | BaseException] = asyncio.Queue()
 
     async def start(self) -> None:
@@ -73,6 +89,7 @@ class _Players:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._pool.drop(self._interrupted)
         await self._policy.close()
 
     async def _play(self, slot: int) -> None:
@@ -101,11 +118,14 @@ class _Players:
         return status
 
     async def _environment(self, slot: int, exchange: Exchange) -> Status | None:
+        process = self._pool[slot]
         try:
-            return await asyncio.to_thread(_carry_out, self._pool[slot], exchange)
+            return await asyncio.to_thread(_carry_out, process, exchange)
         except asyncio.CancelledError:
-            # The thread still waits for an answer that nobody wants: this ends its wait.
-            self._pool.replace(slot)
+            # The thread still waits for an answer that nobody wants: this ends its wait. The end of
+            # the process is waited for later, of all of them side by side.
+            process.hang_up()
+            self._interrupted.append(slot)
             raise
 
 

@@ -214,6 +214,7 @@ class Exploration:
             causes=tuple(self._causes.commonest()),
             num_planned=samples.num_planned,
             num_finished=samples.num_finished,
+            num_unbegun=sum(tally.num_unbegun for tally in self.tallies.values()),
             failed=tuple(samples.failed()),
             out_of_attempts=tuple(samples.out_of_attempts()),
             num_open=samples.num_open,
@@ -289,10 +290,11 @@ class Exploration:
         self._num_unplayed_in_a_row += 1
         if self._num_unplayed_in_a_row >= MAX_UNPLAYED_IN_A_ROW:
             is_server = isinstance(episode.cause, ServerUnreachable)
+            how = " (start the server; wait, where it asks for it)" if is_server else ""
             raise ExplorationFailure(
                 f"{episode.cause}\n{self._num_unplayed_in_a_row} episodes in a row could not be "
                 "played for this; they used up no attempt and nothing is recorded of them: "
-                f"{'start the server' if is_server else 'mend it'} and run the same command again"
+                f"mend it{how} and run the same command again"
             ) from episode.cause
 
     def _refuse_uncounted(self) -> None:

@@ -18,7 +18,8 @@ _SHOWN_COLUMNS = 400
 class Outcome:
     """`num_errors` of the journal's `num_attempts` were errors, by `causes`, the commonest first.
 
-    Of the `num_planned` samples `num_finished` are finished; `failed` were tried and never
+    Of the `num_planned` samples `num_finished` are finished; `num_unbegun` episodes were before
+    their first turn, since the model could not read their opening. `failed` were tried and never
     finished, `out_of_attempts` of these are not tried again; `num_open` are to be played yet.
     `next_max_attempts` would try all that failed once more.
     """
@@ -28,6 +29,7 @@ class Outcome:
     causes: tuple[Cause, ...]
     num_planned: int
     num_finished: int
+    num_unbegun: int
     failed: tuple[Sample, ...]
     out_of_attempts: tuple[Sample, ...]
     num_open: int
@@ -35,18 +37,28 @@ class Outcome:
 
     @property
     def is_well(self) -> bool:
-        """Something was finished, and no errors remain."""
-        return not self.failed and (self.num_finished > 0 or self.num_planned == 0)
+        """Something was played to its end, and no errors remain."""
+        return not self.failed and not (self.is_empty and self.num_planned)
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing was played to its end."""
+        return self.num_finished <= self.num_unbegun
 
     def in_words(self, key: str = "max_attempts") -> list[str]:
-        """Lines, none where nothing failed and nothing remains; `key` is the setting that allows
-        more attempts."""
+        """Lines, none where nothing failed, all was played and nothing remains; `key` is the
+        setting that allows more attempts."""
         lines: list[str] = []
         if self.num_errors:
             lines += [
                 f"{self.num_errors} of {self.num_attempts} attempts ended in an error:",
                 *causes_in_words(self.causes, self.num_errors),
             ]
+        if self.num_unbegun:
+            lines.append(
+                f"{self.num_unbegun} episodes ended before their first turn: with what a turn may "
+                "take, their opening is longer than the model can read; they are not played again"
+            )
         lines += self.given_up(key)
         if self.num_open:
             num_tried = len(self.failed) - len(self.out_of_attempts)

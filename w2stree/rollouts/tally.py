@@ -16,7 +16,8 @@ class TaskTally:
     count in `num_errors` and in `num_tokens` and nowhere else.
 
     `num_truncated` of the finished ones were ended by the step limit, or, `num_cut_short` of
-    them, by the length of what the model can read. `num_tokens` counts what was sampled, as far as
+    them, by the length of what the model can read, `num_unbegun` of these before their first turn.
+    `num_tokens` counts what was sampled, as far as
     it is known (`num_sampled_tokens`). `num_unparsed` of the finished ones' `num_turns` had no
     action.
     """
@@ -25,6 +26,7 @@ class TaskTally:
     num_success: int = 0
     num_truncated: int = 0
     num_cut_short: int = 0
+    num_unbegun: int = 0
     num_errors: int = 0
     num_tokens: int = 0
     num_turns: int = 0
@@ -40,7 +42,9 @@ class TaskTally:
             return
         self.num_finished += 1
         self.num_truncated += trajectory.status == "truncated"
-        self.num_cut_short += trajectory.origin.truncated_by is not None
+        is_cut_short = trajectory.origin.truncated_by is not None
+        self.num_cut_short += is_cut_short
+        self.num_unbegun += is_cut_short and not own_steps(trajectory)
         self.num_success += at_least(trajectory.total_return, success_threshold)
         self.return_sum += trajectory.total_return
         self.num_turns += len(own_steps(trajectory))

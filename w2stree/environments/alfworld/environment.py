@@ -82,7 +82,7 @@ class Alfworld:
     def expert(self) -> list[ExpertTurn]:
         """The current task's solution; its turns have no thoughts. May exceed `max_steps`.
 
-        Raises `InvalidInput` where the stored expert is asked for a game that records none.
+        Raises `EnvironmentFailure` for a game without one: it costs this game, and not the run.
         """
         if self._task_id is None:
             raise EnvironmentFailure("no task is loaded; call reset(task_id) first")
@@ -118,7 +118,7 @@ class Alfworld:
 
     def _stored(self, task_id: str) -> tuple[str, ...]:
         if self._demonstration is None:
-            raise InvalidInput(f"{task_id} records no demonstration; use expert='planner'")
+            raise EnvironmentFailure(f"{task_id} records no demonstration; use expert='planner'")
         return self._demonstration
 
 

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 
 from w2stree.environments.protocol import ExpertTurn
-from w2stree.errors import EnvironmentFailure, InvalidInput
+from w2stree.errors import EnvironmentFailure, EnvironmentNotStarted, InvalidInput
 from w2stree.experiment.run_directory import StageWriter
 from w2stree.experiment.stages.context import Context
 from w2stree.experiment.stages.play import record
@@ -36,14 +36,20 @@ def _demonstrate(context: Context, stage: str, tasks: Sequence[str]) -> list[Tra
 
 def _by_expert(context: Context, stage: str, tasks: Sequence[str]) -> list[Trajectory]:
     least = context.config.evaluate.success_threshold
-    environment = context.pool()[0]
-    shown = []
+    shown: list[Trajectory] = []
+    failures: list[EnvironmentFailure] = []
     for task_id in context.bar(tasks, total=len(tasks), what=f"{stage} episodes"):
-        statement, _ = environment.call("reset", task_id)
-        turns = environment.call("expert")
-        shown.append(_played(context, task_id, statement, turns, Origin(policy="expert")))
+        try:
+            shown.append(_shown(context, task_id))
+        except EnvironmentNotStarted:
+            raise
+        except EnvironmentFailure as failure:  # a game without a solution, or whose engine fails
+            failures.append(failure)
+            context.pool().replace(0)
     whole = [t for t in shown if t.status == "done" and at_least(t.total_return, least)]
     advice = "raise environment.max_steps, or lower evaluate.success_threshold, for more"
+    if failures:
+        advice += f"; {len(failures)} failed (the first one: {failures[0]})"
     if not whole:
         raise EnvironmentFailure(f"the expert finishes none of {len(tasks)} tasks; {advice}")
     if len(whole) < len(tasks):
@@ -53,6 +59,13 @@ def _by_expert(context: Context, stage: str, tasks: Sequence[str]) -> list[Traje
             stacklevel=2,
         )
     return whole
+
+
+def _shown(context: Context, task_id: str) -> Trajectory:
+    environment = context.pool()[0]
+    statement, _ = environment.call("reset", task_id)
+    turns = environment.call("expert")
+    return _played(context, task_id, statement, turns, Origin(policy="expert"))
 
 
 def _from_file(context: Context, stage: str, tasks: Sequence[str]) -> list[Trajectory]:

@@ -101,8 +101,8 @@ def explore(context: Context, out: StageWriter) -> None:
 def _say_what_failed(outcome: Outcome) -> None:
     """Raises `ExplorationFailure` where nothing was finished: there is nothing to learn from."""
     words = "\n".join(["explore:", *outcome.in_words("explore.max_attempts")])
-    if not outcome.num_finished:
-        raise ExplorationFailure(f"{words}\nno sample was finished: mend the cause first")
+    if outcome.is_empty:
+        raise ExplorationFailure(f"{words}\nno sample was played to its end: mend the cause first")
     warnings.warn(words, SamplesUnfinished, stacklevel=2)
 
 

@@ -191,9 +191,11 @@ def _number(value: Any) -> float:
 
 
 def _count(reply: dict[str, Any]) -> int | None:
+    """Tokens as the server counts them; None for no number, and for 0, which no turn has: some
+    servers fill `usage` with zeros."""
     usage = reply.get("usage")
     count = usage.get("completion_tokens") if isinstance(usage, dict) else None
-    return count if type(count) is int and 0 <= count < 2**53 else None
+    return count if type(count) is int and 0 < count < 2**53 else None
 
 
 def _reason(choice: dict[str, Any]) -> str:

@@ -20,6 +20,7 @@ import itertools
 import json
 import math
 import random
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -48,6 +49,8 @@ _MAX_REDIRECTS = 5
 _MAX_REFUSAL_BYTES = 1 << 16
 """Of the body of an answer that is no reply; the rest is not read."""
 _PASSING = (408, 409, 425, 429)
+_NOT_VOUCHED_FOR = (18, 19, 20, 21)
+"""What OpenSSL calls a certificate that is signed by itself, or by nobody we know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,8 @@ class _Passing(Exception):  # noqa: N818 (as those of its kind)
         self, cause: str, *, wait_s: float | None = None, was_reached: bool = True
     ) -> None:
         super().__init__(cause)
-        self.wait_s, self.was_reached = wait_s, was_reached
+        self.wait_s = wait_s
+        self.is_away = not was_reached or (wait_s or 0.0) > _LONGEST_ASKED_WAIT_S
 
 
 class ModelServer:
@@ -73,8 +77,8 @@ class ModelServer:
     An attempt has `timeout_s` seconds for all of it: connecting, asking and the last byte of the
     answer, redirects included. It is repeated up to `max_retries` times where it was lost, late,
     cut short, malformed, or answered with 408, 409, 425, 429 or 5xx: after a growing wait, or the
-    one that `Retry-After` asks for up to two minutes; of a longer one nothing is waited for. A
-    reply is read up to `max_reply_bytes`, as they are when unpacked.
+    one that `Retry-After` asks for up to two minutes. A longer one is not waited for: the server
+    is not there for us. A reply is read up to `max_reply_bytes`, as they are when unpacked.
 
     Raises `InvalidInput` for a `base_url` that is none (`checked_address`).
     """
@@ -99,7 +103,8 @@ class ModelServer:
 
         `read` raises `MalformedReply` for what is no answer. Raises `Refused` where the server
         will not answer it, `InvalidInput` where it sends us to another server, else as the class
-        says: `ServerUnreachable` where the last attempt found no server, or `ModelFailure`.
+        says: `ServerUnreachable` where the last attempt found no server, or one that is not there
+        for us, or `ModelFailure`.
         """
         content = json.dumps(question, allow_nan=False).encode()  # halves of pairs stay escaped
         for num_retries in itertools.count():
@@ -110,7 +115,7 @@ class ModelServer:
             except MalformedReply as error:
                 failure = self.failure(ModelFailure, str(error))
             except _Passing as passing:
-                kind = ModelFailure if passing.was_reached else ServerUnreachable
+                kind = ServerUnreachable if passing.is_away else ModelFailure
                 failure = self.failure(kind, str(passing))
                 wait_s = wait_s if passing.wait_s is None else passing.wait_s
             if num_retries >= self._max_retries or wait_s > _LONGEST_ASKED_WAIT_S:
@@ -229,13 +234,21 @@ class ModelServer:
                     limits=httpx2.Limits(max_connections=None, max_keepalive_connections=0),
                     mounts={direct: None} if is_loopback(host) else None,
                 )
-            except (ValueError, ImportError, OSError) as error:
-                raise self.failure(
-                    InvalidInput,
-                    "what the environment says of proxies or certificates (HTTPS_PROXY, "
-                    f"HTTP_PROXY, ALL_PROXY, SSL_CERT_FILE) cannot be used: {error}",
+            except (ImportError, OSError) as error:
+                raise self._unusable(str(error)) from None
+            except (ValueError, httpx2.InvalidURL):
+                raise self._unusable(
+                    "a proxy is no address (it is not repeated here, since it may hold a "
+                    "password): give http://host:port"
                 ) from None
         return self._client
+
+    def _unusable(self, why: str) -> InvalidInput:
+        return self.failure(
+            InvalidInput,
+            "what the environment says of proxies or certificates (HTTPS_PROXY, HTTP_PROXY, "
+            f"ALL_PROXY, NO_PROXY, SSL_CERT_FILE, SSL_CERT_DIR) cannot be used: {why}",
+        )
 
 
 def _read(answer: _Answer) -> Any:
@@ -270,8 +283,14 @@ def _asked_wait(headers: Mapping[str, str]) -> float | None:
 def _cause(error: BaseException) -> str:
     """What the system said first: a client's own words are few."""
     told = [str(error) or type(error).__name__]
+    mend = ""
     while (inner := error.__cause__ or error.__context__) is not None:
         error = inner
+        if (
+            isinstance(error, ssl.SSLCertVerificationError)
+            and error.verify_code in _NOT_VOUCHED_FOR
+        ):
+            mend = "; SSL_CERT_FILE=… can name the file of the certificate to trust"
         if str(error) and str(error) not in told:
             told.append(str(error))
-    return told[0] if len(told) == 1 else f"{told[0]} ({told[-1]})"
+    return (told[0] if len(told) == 1 else f"{told[0]} ({told[-1]})") + mend
