@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
+from w2stree.environments.hosting.process import LAST_WROTE
 from w2stree.trajectories.trajectory import Trajectory
 
 _MOST_KINDS = 1_000
@@ -17,7 +18,6 @@ _MOST_KINDS = 1_000
 _WORD = re.compile(r"[\w.-]+")
 _CODE = re.compile(r"(code|status|HTTP|answers)\W{1,3}$")
 _CODE_COLUMNS = 10
-_STDERR = "; it last wrote to stderr:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Causes:
 def _kind(error: str, task_id: str) -> str:
     """The error without what changes from one to the next: its task, words with a digit in them
     (numbers, ids, addresses; not a status code), what a process happened to write last."""
-    text = error.partition(_STDERR)[0]
+    text = error.partition(LAST_WROTE)[0]
     if task_id:
         text = text.replace(task_id, "#")
     return _WORD.sub(lambda found: _without_details(text, found), text)
