@@ -152,7 +152,9 @@ class TaskChoice:
                 self._failures[task_id] = opening
                 self._num_failures_in_a_row += 1
                 if self._num_failures_in_a_row == _MOST_FAILURES:
-                    raise opening
+                    raise EnvironmentFailure(
+                        f"{_MOST_FAILURES} tasks in a row cannot be reset, the last: {opening}"
+                    )
 
     def _warn_of_failures(
         self, name: str, split: str, failures: Sequence[EnvironmentFailure]
