@@ -40,6 +40,7 @@ __all__ = [
     "RunDirectoryError",
     "SamplesUnfinished",
     "ServerUnreachable",
+    "TasksPassedOver",
     "TurnsWithoutAction",
 ]
 
@@ -124,6 +125,10 @@ class RowsTooLong(UserWarning):
 
 class SamplesUnfinished(UserWarning):
     """Samples ended in errors alone: what is played teaches or measures without them."""
+
+
+class TasksPassedOver(UserWarning):
+    """Tasks cannot be reset: others are played in their place."""
 
 
 class TurnsWithoutAction(UserWarning):

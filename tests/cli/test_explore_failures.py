@@ -215,7 +215,8 @@ def test_a_budget_that_nobody_can_count_stops_at_the_first_turn(
     [
         (
             ["policy={name: expert}"],
-            "policy: expert plays the environment's own solution, and support.games:Doors has none",
+            "doors.yaml: policy: expert plays the environment's own solution, and "
+            "support.games:Doors has none",
         ),
         (["policy={name: random}", "budget.tokens=9"], "policy: random is none: set budget.epis"),
         (

@@ -12,6 +12,7 @@ import pytest
 from w2stree import Merging, Step, Trajectory, build_forest, write_trajectories
 from w2stree.cli.app import main
 from w2stree.errors import FilesPassedOver
+from w2stree.trajectories.origin import Origin
 
 
 @pytest.fixture
@@ -38,6 +39,25 @@ def test_the_rule_of_merging_is_an_option(log: Path, capsys: pytest.CaptureFixtu
     assert nodes(capsys) == 5
     assert main(["tree", str(log), "--normalize", "sort_words"]) == 0
     assert nodes(capsys) == 3
+
+
+def test_where_nothing_was_played_the_path_is_named_and_the_cause(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "log.jsonl"
+    for runs, message in [
+        ([], "there are no trajectories in it"),
+        (
+            [
+                Trajectory("t", (), (), 0.0, "error", Origin(sample_index=i, seed=0, error=error))
+                for i, error in enumerate(("the shop is closed", "and the mall"))
+            ],
+            "all of its 2 trajectories are error rows; the first: the shop is closed",
+        ),
+    ]:
+        write_trajectories(log, runs)
+        assert main(["tree", str(log)]) == 2
+        assert f"{log}: {message}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -130,6 +130,13 @@ def test_refuses_objects_naming_the_place(change: dict[str, Any], message: str) 
         build_forest([episode("a", 1), forged(episode("a", 1), **change)])
 
 
+@pytest.mark.parametrize("given", [episode("a", 1), 7, None])
+def test_refuses_what_holds_no_trajectories(given: Any) -> None:
+    what = re.escape(f"trajectories is {type(given).__name__}; expected an iterable of Trajectory")
+    with pytest.raises(TypeError, match=what):
+        build_forest(given)
+
+
 def test_reads_subclasses_and_generators() -> None:
     @dataclass(frozen=True)
     class Thought(Step):

@@ -11,7 +11,7 @@ import pytest
 from support.twins import NUM_HOUSES, NUM_TASKS, Twins, house
 
 from w2stree.environments.hosting.pool import EnvironmentPool
-from w2stree.errors import EnvironmentFailure, InvalidInput
+from w2stree.errors import EnvironmentFailure, InvalidInput, TasksPassedOver
 from w2stree.rollouts.task_choice import TaskChoice, hash_opening, look_up_openings, seeded_order
 
 
@@ -48,8 +48,8 @@ def test_a_fold_with_too_few_is_refused_with_the_counts(pool: EnvironmentPool) -
         "tasks.explore: 10 distinct tasks of train are asked for; its 24 tasks open in 10 ways, "
         f"of which {num_left} are left for tasks.explore, the others are taken by tasks.test.test. "
         "Tasks that open alike count as one: ask for fewer, or choose another split or other "
-        "settings of the environment; where only what is hidden tells tasks apart, set distinct: "
-        "false"
+        "settings of the environment; where only what is hidden tells tasks apart, set "
+        "tasks.distinct: false"
     )
     with pytest.raises(InvalidInput, match=r"^x: 25 tasks of train are asked for; it has 24$"):
         choice.take("x", "train", 25)
@@ -100,12 +100,34 @@ def test_more_processes_choose_the_same(pool: EnvironmentPool) -> None:
     ]
 
 
-def test_a_task_that_cannot_be_reset_is_named() -> None:
+def test_a_task_that_cannot_be_reset_costs_itself() -> None:
+    order = seeded_order([f"train/{i}" for i in range(NUM_TASKS)], seed=0)
+    broken = order[1]
     with (
-        EnvironmentPool(functools.partial(Twins, None, "train/7"), 1) as pool,
-        pytest.raises(EnvironmentFailure, match="train/7"),
+        EnvironmentPool(functools.partial(Twins, None, (broken,)), 1) as pool,
+        pytest.warns(TasksPassedOver, match=f"^x: passed over 1 of the tasks .*{broken}"),
     ):
-        TaskChoice(pool, seed=0).take("x", "train", 10)
+        chosen = TaskChoice(pool, seed=0, distinct=False).take("x", "train", 5)
+    assert chosen.task_ids == [order[0], *order[2:6]]
+
+
+def test_too_few_that_can_be_reset_are_counted() -> None:
+    broken = tuple(f"train/{i}" for i in range(0, NUM_TASKS, 4))
+    with (
+        EnvironmentPool(functools.partial(Twins, None, broken), 1) as pool,
+        pytest.warns(TasksPassedOver, match="passed over 6"),
+        pytest.raises(InvalidInput, match=r"24 tasks open in \d+ ways \(6 cannot be reset\)"),
+    ):
+        TaskChoice(pool, seed=0).take("x", "train", 11)
+
+
+def test_where_no_task_can_be_reset_the_choice_ends_with_the_cause() -> None:
+    broken = tuple(f"train/{i}" for i in range(NUM_TASKS))
+    with (
+        EnvironmentPool(functools.partial(Twins, None, broken), 1) as pool,
+        pytest.raises(EnvironmentFailure, match=r"^10 tasks in a row cannot be reset, .*train/"),
+    ):
+        TaskChoice(pool, seed=0).take("x", "train", 3)
 
 
 def test_the_order_is_the_seed_s_and_the_ids_alone() -> None:

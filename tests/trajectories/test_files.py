@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -337,3 +338,10 @@ def test_any_bytes_are_read_or_refused_by_file_and_place(pieces: list[bytes]) ->
 def test_a_written_folder_reads_without_a_word(tmp_path: Path) -> None:
     write_trajectories(tmp_path / "a.jsonl", RUNS)
     assert read_files(tmp_path).passed_over == ()
+
+
+def test_what_is_no_trajectory_is_not_written(tmp_path: Path) -> None:
+    wrong: Any = [RUNS[0], {"task_id": "t"}]
+    with pytest.raises(TypeError, match=r"trajectories\[1\] is dict; expected Trajectory"):
+        write_trajectories(tmp_path / "a.jsonl", wrong)
+    assert not (tmp_path / "a.jsonl").exists()

@@ -51,8 +51,9 @@ _INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit status: an error's own, 2 for bad usage or files, 130 for
-    an interrupt. An error is one message on standard error."""
+    """Run a command; returns the exit status (docs/reliability.md): an error's own, 2 for bad usage
+    or files, 130 for an interrupt, 141 where nobody reads on (`say`). An error is one message on
+    standard error."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # what a terminal cannot show is no reason to end
             stream.reconfigure(errors="backslashreplace")

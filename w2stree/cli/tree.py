@@ -9,6 +9,7 @@ import typer
 
 from w2stree.cli.parameters import number_in_0_1
 from w2stree.cli.say import say
+from w2stree.cli.summary import nothing_played
 from w2stree.errors import InvalidInput
 
 
@@ -89,8 +90,10 @@ def tree(
                 "told apart again: build from its trajectories"
             )
     else:
-        given = read_trajectories(trajectories, recursive=recursive, salvage=salvage)
-        forest = build_forest(given, merging=rule)
+        read = read_trajectories(trajectories, recursive=recursive, salvage=salvage)
+        if all(trajectory.status == "error" for trajectory in read):
+            raise InvalidInput(f"{trajectories}: {nothing_played(read)}")
+        forest = build_forest(read, merging=rule)
     if task is None:
         say(forest.summary())
     elif task in forest.task_ids:

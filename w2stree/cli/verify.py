@@ -13,6 +13,7 @@ from w2stree.cli.extra import needs
 from w2stree.cli.parameters import whole_number
 from w2stree.cli.progress import Bars
 from w2stree.cli.say import say, warn
+from w2stree.cli.summary import nothing_played
 from w2stree.errors import InvalidInput
 from w2stree.shorten import quoted, visible, where_they_part
 from w2stree.trajectories.trajectory import Trajectory
@@ -61,7 +62,7 @@ def verify(
     num_errors = len(recorded.trajectories) - len(played)
     played = _sample(played, sample, seed)
     if not played:
-        raise InvalidInput(f"{run}: all {num_errors} trajectories are error rows")
+        raise InvalidInput(f"{run}: {nothing_played(recorded.trajectories)}")
     differing, shown = 0, 0
     with recorded.environment.pool() as pool, Bars() as bars:
         replayed = bars(replay(pool, played), total=len(played), what="verify episodes")

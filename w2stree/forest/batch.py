@@ -32,5 +32,11 @@ class Batch:
 
 def batch_of(trajectories: Iterable[Trajectory]) -> Batch:
     """Trajectories as columns. Raises as `build_forest` does, but none left is fine."""
+    try:
+        iter(trajectories)
+    except TypeError:
+        raise TypeError(
+            f"trajectories is {type(trajectories).__name__}; expected an iterable of Trajectory"
+        ) from None
     kept, num_errors, ids, texts = _core.intern_trajectories(trajectories, Trajectory, Step)
     return Batch(*ids, *texts, trajectories=kept, num_errors=num_errors)

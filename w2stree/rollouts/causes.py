@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
+from w2stree.environments.hosting.process import LAST_WROTE
 from w2stree.trajectories.trajectory import Trajectory
 
 _MOST_KINDS = 1_000
@@ -17,8 +18,6 @@ _MOST_KINDS = 1_000
 _WORD = re.compile(r"[\w.-]+")
 _CODE = re.compile(r"(code|status|HTTP|answers)\W{1,3}$")
 _CODE_COLUMNS = 10
-_LAST_WROTE = re.compile(r"; it last wrote( to stderr)?:.*", re.DOTALL)
-"""What a failed process happened to say; 0.1.0 named stderr."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +54,7 @@ class Causes:
 def _kind(error: str, task_id: str) -> str:
     """The error without what changes from one to the next: its task, words with a digit in them
     (numbers, ids, addresses; not a status code), what a process happened to write last."""
-    text = _LAST_WROTE.sub("", error, count=1)
+    text = error.partition(LAST_WROTE)[0]
     if task_id:
         text = text.replace(task_id, "#")
     return _WORD.sub(lambda found: _without_details(text, found), text)

@@ -327,8 +327,9 @@ class Exploration:
         if alike:
             warnings.warn(
                 f"all runs of {len(alike)} of {len(self.tallies)} tasks took the same actions "
-                f"(first: {visible(alike[0])}): they teach nothing; is every sampling greedy, or "
-                "ignored by the server?",
+                f"(first: {visible(alike[0])}): they teach nothing. Usually every sampling is "
+                "greedy, the server ignores temperature, an expert plays without noise, or there "
+                "is little to choose",
                 IdenticalTrajectories,
                 stacklevel=3,
             )

@@ -5,24 +5,36 @@
     two are asked for          taken      taken
     another two by others                            repeat     taken
 
-Games repeat under other seeds: then a test task with a number of its own is a training task.
+Games repeat under other seeds: then a test task with a number of its own is a training task. A task
+that cannot be reset is passed over too, with a warning: one broken level costs itself.
 """
 
 from __future__ import annotations
 
 import hashlib
 import queue
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice, zip_longest
 from typing import Any
 
 from w2stree.environments.hosting.pool import EnvironmentPool
-from w2stree.errors import EnvironmentFailure, InvalidInput
+from w2stree.errors import (
+    EnvironmentFailure,
+    EnvironmentNotStarted,
+    InvalidInput,
+    TasksPassedOver,
+)
+from w2stree.shorten import visible
 
 _PER_PROCESS = 32
 """Openings worth the start of another process: a small game shows hundreds a second."""
+
+_MOST_FAILURES = 10
+"""In a row: then it is no matter of single tasks, and each costs the start of two processes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +71,9 @@ class TaskChoice:
     how many tasks are taken, of all calls together. With `distinct` false ids alone tell tasks
     apart: tasks that open alike are taken, and counted.
 
+    Tasks that fail to reset, in a fresh process too, are passed over: `TasksPassedOver` says how
+    many, and why the first.
+
     Cost: a reset of each candidate, in as many processes as there is work for.
     """
 
@@ -77,13 +92,15 @@ class TaskChoice:
         self._taken_by = dict(taken or {})  # opening -> what took it
         self._used: set[str] = set()  # ids that were taken or found to be a repeat
         self._openings: dict[str, str] = {}
+        self._failures: dict[str, EnvironmentFailure] = {}  # of tasks that have no opening
+        self._num_failures_in_a_row = 0
         self._num_taken = 0
 
     def take(self, name: str, split: str, count: int) -> Chosen:
         """The next `count` distinct tasks of a fold, for what is called `name`.
 
         Raises `InvalidInput` with the counts if the fold has fewer that nothing else has taken,
-        and `EnvironmentFailure` for a task that cannot be reset.
+        and `EnvironmentFailure` where ten tasks in a row cannot be reset.
         """
         num_there = len(self._fold(split))
         if num_there < count:  # known without a look at any
@@ -102,11 +119,13 @@ class TaskChoice:
         candidates = (t for t in self._fold(split) if among is None or t in among)
         fresh = (t for t in candidates if t not in self._used)
         openings: dict[str, str] = {}
-        num_repeated = 0
+        num_repeated, num_failures = 0, len(self._failures)
         while group := list(islice(fresh, count - len(openings))):
             self._look_up(group)
             for task_id in group:
                 self._used.add(task_id)
+                if task_id in self._failures:
+                    continue
                 opening = self._openings[task_id]
                 is_repeat = opening in self._taken_by
                 num_repeated += is_repeat
@@ -115,6 +134,7 @@ class TaskChoice:
                     self._taken_by.setdefault(opening, name)
             self._progress(self._num_taken + len(openings))
         self._num_taken += len(openings)
+        self._warn_of_failures(name, split, list(self._failures.values())[num_failures:])
         return Chosen(openings, num_repeated)
 
     def _fold(self, split: str) -> list[str]:
@@ -123,27 +143,56 @@ class TaskChoice:
 
     def _look_up(self, task_ids: Sequence[str]) -> None:
         unknown = [task_id for task_id in task_ids if task_id not in self._openings]
-        self._openings.update(zip(unknown, look_up_openings(self._pool, unknown), strict=True))
+        with closing(look_up_openings(self._pool, unknown)) as found:
+            for task_id, opening in zip(unknown, found, strict=True):
+                if isinstance(opening, str):
+                    self._openings[task_id] = opening
+                    self._num_failures_in_a_row = 0
+                    continue
+                self._failures[task_id] = opening
+                self._num_failures_in_a_row += 1
+                if self._num_failures_in_a_row == _MOST_FAILURES:
+                    raise EnvironmentFailure(
+                        f"{_MOST_FAILURES} tasks in a row cannot be reset, the last: {opening}"
+                    )
+
+    def _warn_of_failures(
+        self, name: str, split: str, failures: Sequence[EnvironmentFailure]
+    ) -> None:
+        if failures:
+            warnings.warn(
+                f"{name}: passed over {len(failures)} of the tasks of {split} that were looked at: "
+                f"they cannot be reset. The first: {visible(str(failures[0]))}",
+                TasksPassedOver,
+                stacklevel=3,
+            )
 
     def _too_few(self, name: str, split: str, count: int, num_left: int) -> str:
         fold = self._fold(split)  # all of it was looked at: there is no more
         if not self._distinct:
             return f"{name}: {count} tasks of {split} are asked for; {num_left} are left for {name}"
-        openings = {self._openings[task_id] for task_id in fold}
+        failed = sum(task_id in self._failures for task_id in fold)
+        openings = {self._openings[task_id] for task_id in fold if task_id in self._openings}
         others = sorted({self._taken_by[opening] for opening in openings} - {name})
         whose = f", the others are taken by {', '.join(others)}" if others else ""
+        broken = f" ({failed} cannot be reset)" if failed else ""
+        ways = "1 way" if len(openings) == 1 else f"{len(openings)} ways"
         return (
             f"{name}: {count} distinct tasks of {split} are asked for; its {len(fold)} tasks open "
-            f"in {len(openings)} ways, of which {num_left} are left for {name}{whose}. Tasks that "
+            f"in {ways}{broken}, of which {num_left} are left for {name}{whose}. Tasks that "
             "open alike count as one: ask for fewer, or choose another split or other settings of "
-            "the environment; where only what is hidden tells tasks apart, set distinct: false"
+            "the environment; where only what is hidden tells tasks apart, set "
+            "tasks.distinct: false"
         )
 
 
-def look_up_openings(pool: EnvironmentPool, task_ids: Sequence[str]) -> Iterator[str]:
+def look_up_openings(
+    pool: EnvironmentPool, task_ids: Sequence[str]
+) -> Generator[str | EnvironmentFailure]:
     """The identity of each task in the order given: a hash of the text that its reset shows.
 
-    A process that fails is replaced and asked once more. Raises `EnvironmentFailure` after that.
+    A process that fails is replaced and asked once more. What fails again is given as it is; raises
+    `EnvironmentNotStarted`, for it says nothing about a task.
     """
     free: queue.SimpleQueue[int] = queue.SimpleQueue()
     num_processes = min(len(pool), 1 + len(task_ids) // _PER_PROCESS)
@@ -151,13 +200,19 @@ def look_up_openings(pool: EnvironmentPool, task_ids: Sequence[str]) -> Iterator
     for slot in range(num_processes):
         free.put(slot)
 
-    def opening(task_id: str) -> str:
+    def opening(task_id: str) -> str | EnvironmentFailure:
         slot = free.get()
         try:
             statement, _ = pool[slot].call("reset", task_id)
         except EnvironmentFailure:
             pool.replace(slot)
-            statement, _ = pool[slot].call("reset", task_id)
+            try:
+                statement, _ = pool[slot].call("reset", task_id)
+            except EnvironmentNotStarted:
+                raise
+            except EnvironmentFailure as failure:
+                pool.replace(slot)
+                return failure
         finally:
             free.put(slot)
         return hash_opening(statement)

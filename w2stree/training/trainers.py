@@ -121,7 +121,9 @@ def train_dpo(
     differ although they must not.
     """
     if not rows:
-        raise InvalidInput("no preference rows to train on; lower min_gap or explore more")
+        raise InvalidInput(
+            "no preference rows to train on: lower min_gap, raise max_length, or explore more"
+        )
     for i, row in enumerate(rows):
         for side in ("chosen", "rejected"):
             if not any(row[f"{side}_mask"]):

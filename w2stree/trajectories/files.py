@@ -116,9 +116,13 @@ def read_files(
 
 
 def write_trajectories(path: str | os.PathLike[str], trajectories: Iterable[Trajectory]) -> None:
-    """Write JSON lines, all or nothing (`replacing`)."""
+    """Write JSON lines, all or nothing (`replacing`); `TypeError` for anything but trajectories."""
     with replacing(path) as file:
-        for trajectory in trajectories:
+        for i, trajectory in enumerate(trajectories):
+            if not isinstance(trajectory, Trajectory):
+                raise TypeError(
+                    f"trajectories[{i}] is {type(trajectory).__name__}; expected Trajectory"
+                )
             file.write(trajectory.to_json() + "\n")
 
 

@@ -44,6 +44,9 @@ _GRACE_S = 5.0  # to close a JVM, once asked to
 # For what comes at once unless the machine is busy: the guardian's answer, an exit status.
 _LAST_WORDS_S = 60.0
 
+LAST_WROTE = "; it last wrote"
+"""What stands before a process's own words in a failure; they are not its cause."""
+
 
 class EnvironmentProcess:
     """A proxy: `call` runs a method of the environment in the child and returns its result.
@@ -222,7 +225,7 @@ class EnvironmentProcess:
         self._kill()
         doing = f"{self._name}, {self._task_id}" if self._task_id else self._name
         output = visible(" | ".join(words.output.split("\n")).strip(" |"))
-        wrote = f"; it last wrote: {output}" if output else ""
+        wrote = f"{LAST_WROTE}: {output}" if output else ""
         return EnvironmentFailure(
             f"environment process {self.pid} ({doing}): {words.cause or reason}{wrote}"
         )

@@ -80,6 +80,8 @@ def _complaint(mistake: Mapping[str, Any], section: type[BaseModel]) -> str:
         known = [str(value) for cls in classes for value in get_args(_fields(cls)[tag])]
         told = given.get(tag) if isinstance(given, dict) else given
         return f"{'.'.join([*keys, tag])}: {_not_one_of(told, known)}"
+    if kind == "value_error" and not keys:  # of how sections go together: it names their keys
+        return str(context["error"])
     where = ".".join(keys) or "the file"
     if kind == "value_error":
         return f"{where}: {context['error']}"
