@@ -147,7 +147,9 @@ def test_an_environment_of_one_s_own_with_demonstrations_from_a_file(tmp_path: P
     (first, *_) = read_trajectories(run_dir / "demonstrations" / "trajectories.jsonl")
     assert first.steps[0].response.startswith("Thought: The key first.\nAction: go ")
 
-    verified = w2stree("verify", str(run_dir), cwd=tmp_path)
+    refused = w2stree("verify", str(run_dir), cwd=tmp_path)
+    assert refused.returncode == 2, refused.stdout
+    verified = w2stree("verify", str(run_dir), "--trust", cwd=tmp_path)
     assert verified.returncode == 0, verified.stdout
     assert " replayed; 0 differ; 0 error rows skipped" in verified.stdout
 
