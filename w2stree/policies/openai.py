@@ -215,7 +215,9 @@ class OpenAIPolicy:
             source = f"${self._key_env}" if self._key_env else "no key: set api_key_env"
             return InvalidInput, f"refuses us ({source})"
         if status in (404, 405):
-            mend = "or base_url is not all of its address (most end in /v1)"
+            mend = (
+                "or base_url is not all of its address (most end in /v1), or more (without /chat/…)"
+            )
             return InvalidInput, f"has no {model}, {mend}"
         return ModelFailure, "refuses the request"
 
