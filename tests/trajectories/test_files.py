@@ -97,6 +97,11 @@ def test_a_journal_with_other_line_ends_goes_on(tmp_path: Path) -> None:
         assert list(journal.episodes()) == [*RUNS, run(3)]
 
 
+def test_a_mark_may_stand_on_a_blank_line(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(codecs.BOM_UTF8 + b"\r\n" + as_lines(RUNS))
+    assert read_trajectories(tmp_path) == RUNS
+
+
 def test_an_utf_16_journal_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.journal").write_bytes(as_journal(RUNS).decode().encode("utf-16"))
     with pytest.raises(JournalError, match=r"a\.journal: this is UTF-16: convert it with iconv"):
@@ -241,6 +246,21 @@ def test_other_seeds_players_and_attempts_are_other_runs(tmp_path: Path) -> None
     several = [run(1), run(1, seed=1, total=0.0), run(1, attempt=1, total=0.5), other]
     (tmp_path / "a.jsonl").write_bytes(as_lines(several))
     assert read_trajectories(tmp_path) == several
+
+
+def test_a_damaged_journal_is_read_where_it_is(tmp_path: Path) -> None:
+    """One that 0.1.0 wrote, ids that are texts among its frames, in a run that cannot go on."""
+    bad = RUNS[0].to_json().replace('"response"', '"token_ids":["a"],"response"', 1)
+    frames = [as_journal(RUNS[:1]), encode_frame(bad.encode()), b"w2s1 x\n", as_journal(RUNS[1:])]
+    data = b"".join(frames) + as_journal(RUNS)[:40]
+    (tmp_path / "episodes.journal").write_bytes(data)
+    with pytest.raises(JournalError, match=r"token_ids\[0\] is 'a'.* tree --salvage"):
+        read_trajectories(tmp_path)
+    told = r"went on without 2 damaged places: .*byte \d+: .*token_ids\[0\] is 'a'.*; .* 7 bytes"
+    with pytest.warns(FilesPassedOver, match=told):
+        assert read_trajectories(tmp_path, salvage=True) == RUNS
+    assert (tmp_path / "episodes.journal").read_bytes() == data
+    assert len(read_files(tmp_path, salvage=True).damage) == 2
 
 
 def test_journals_put_together_keep_both_seeds(tmp_path: Path) -> None:

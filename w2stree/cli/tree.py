@@ -42,6 +42,9 @@ def tree(
     recursive: Annotated[
         bool, typer.Option("--recursive", help="read the directory's directories too")
     ] = False,
+    salvage: Annotated[
+        bool, typer.Option("--salvage", help="read a damaged journal's other frames")
+    ] = False,
     guard: Annotated[
         bool, typer.Option(help="keep similar texts apart whose numbers or opposites differ")
     ] = True,
@@ -86,7 +89,8 @@ def tree(
                 "told apart again: build from its trajectories"
             )
     else:
-        forest = build_forest(read_trajectories(trajectories, recursive=recursive), merging=rule)
+        given = read_trajectories(trajectories, recursive=recursive, salvage=salvage)
+        forest = build_forest(given, merging=rule)
     if task is None:
         say(forest.summary())
     elif task in forest.task_ids:

@@ -42,7 +42,7 @@ def read_episodes(path: Path, *, salvage: bool = False) -> Iterator[Episode | Da
                 raise JournalError(
                     f"{error}; the frame's checksum holds, so it was written like this: "
                     "w2stree explore --salvage keeps every frame that can be read and sets the "
-                    "original aside"
+                    "original aside, w2stree tree --salvage only reads them"
                 ) from None
             yield damaged(piece, str(error).removeprefix(f"{_place(path, piece)}: "))
         else:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, groupby, islice
@@ -26,7 +27,7 @@ from w2stree.trajectories.trajectory import Trajectory
 from w2stree.trajectories.utf8 import decode_utf8
 
 _SHOWN_COLUMNS = 40  # of a line that is no record
-_SHOWN_NAMES = 3  # of files that were passed over for one reason
+_SHOWN_NAMES = 3  # of files that were passed over for one reason, of damaged places
 _LOOKED_AT = 10_000  # lines that one record may be spread over, to be told so
 
 
@@ -38,7 +39,8 @@ class Reading:
     `passed_over`: everything else in the folder. `num_repeated` trajectories had been read before,
     and were left out; `num_alike` equal an earlier one and have no seed and sample to tell whether
     they are that one, `num_differing` have those of an earlier one and differ from it: these count.
-    `repeated`, `alike`, `differing`: the first such place, and the one before it.
+    `repeated`, `alike`, `differing`: the first such place, and the one before it. `damage`: each
+    damaged place of the journals that were salvaged, and what is wrong there.
     """
 
     trajectories: list[Trajectory]
@@ -50,9 +52,12 @@ class Reading:
     alike: tuple[str, str] | None = None
     num_differing: int = 0
     differing: tuple[str, str] | None = None
+    damage: tuple[str, ...] = ()
 
 
-def read_trajectories(path: str | os.PathLike[str], *, recursive: bool = False) -> list[Trajectory]:
+def read_trajectories(
+    path: str | os.PathLike[str], *, recursive: bool = False, salvage: bool = False
+) -> list[Trajectory]:
     """Read a file of JSON lines, a `.journal`, or all such files of a folder in name order.
 
     JSON lines are `.jsonl` or `.ndjson`, as they are or packed (`.gz`, and `.zst` with the `zst`
@@ -67,16 +72,20 @@ def read_trajectories(path: str | os.PathLike[str], *, recursive: bool = False) 
     `RepeatedTrajectories` with the count and a place. `read_files` gives both as values.
     Raises `InvalidInput` naming file:line, the field and the fix at the first bad record, and both
     places where two trajectories of one journal differ that should be one; `JournalError` for a
-    damaged journal; `MissingDependency`; `FileNotFoundError` where there is nothing to read, naming the folders in
-    a directory that have something.
+    damaged journal; `MissingDependency`; `FileNotFoundError` where there is nothing to read, naming
+    the folders in a directory that have something.
+    With `salvage` a damaged journal's other frames are read, and the warning `FilesPassedOver`
+    names the damaged ones and what is wrong in them; the file stays as it is.
     """
-    reading = read_files(path, recursive=recursive)
+    reading = read_files(path, recursive=recursive, salvage=salvage)
     for message, kind in _warnings(Path(path), reading):
         warnings.warn(message, kind, stacklevel=2)
     return reading.trajectories
 
 
-def read_files(path: str | os.PathLike[str], *, recursive: bool = False) -> Reading:
+def read_files(
+    path: str | os.PathLike[str], *, recursive: bool = False, salvage: bool = False
+) -> Reading:
     """`read_trajectories`, with an account of the files and of what was there before; no warnings.
 
     Memory beside the trajectories: some 500 bytes for each.
@@ -90,7 +99,8 @@ def read_files(path: str | os.PathLike[str], *, recursive: bool = False) -> Read
     if not files:
         raise FileNotFoundError(f"{root}: no *.jsonl or *.journal files{_hint(root, passed_over)}")
     repeats = Repeats()
-    by_file = {file: _read_file(file, repeats) for file in files}
+    damage: list[str] | None = [] if salvage else None
+    by_file = {file: _read_file(file, repeats, damage) for file in files}
     return Reading(
         list(chain.from_iterable(by_file.values())),
         {file: len(trajectories) for file, trajectories in by_file.items()},
@@ -101,6 +111,7 @@ def read_files(path: str | os.PathLike[str], *, recursive: bool = False) -> Read
         repeats.alike.first,
         repeats.differing.count,
         repeats.differing.first,
+        tuple(damage or ()),
     )
 
 
@@ -111,25 +122,30 @@ def write_trajectories(path: str | os.PathLike[str], trajectories: Iterable[Traj
             file.write(trajectory.to_json() + "\n")
 
 
-def _read_file(file: Path, repeats: Repeats) -> list[Trajectory]:
+def _read_file(file: Path, repeats: Repeats, damage: list[str] | None) -> list[Trajectory]:
     if file.suffix.lower() == ".journal":
-        return _last_attempts(_of_journal(file, repeats))
+        return _last_attempts(_of_journal(file, repeats, damage))
     return [t for t, where in _of_lines(file) if repeats.is_new(t, where)]
 
 
-def _of_journal(file: Path, repeats: Repeats) -> Iterator[tuple[Trajectory, bool]]:
-    """Each with whether it is new."""
-    for piece in read_episodes(file):
+def _of_journal(
+    file: Path, repeats: Repeats, damage: list[str] | None
+) -> Iterator[tuple[Trajectory, bool]]:
+    """Each with whether it is new; what is damaged goes into the list, or is refused without."""
+    for piece in read_episodes(file, salvage=damage is not None):
         if isinstance(piece, Episode):
             where = f"{file}: byte {piece.frame.offset}"
             yield piece.trajectory, repeats.is_new(piece.trajectory, where, journal=str(file))
+        elif damage is not None and not piece.is_torn:
+            reason = piece.reason or f"{piece.size} bytes that are no frame"
+            damage.append(f"{file}: byte {piece.offset}: {reason}")
 
 
 def _of_lines(file: Path) -> Iterator[tuple[Trajectory, str]]:
     is_first = True
     lines = read_lines(file)
     for number, line in lines:
-        if not line.strip():
+        if not line.removeprefix(BOM_UTF8).strip():
             continue
         where = f"{file}:{number}"
         if is_first:
@@ -139,7 +155,7 @@ def _of_lines(file: Path) -> Iterator[tuple[Trajectory, str]]:
 
 
 def _refuse_other_files(first_line: bytes, where: str) -> None:
-    begin = first_line.removeprefix(b"\xef\xbb\xbf").lstrip()
+    begin = first_line.removeprefix(BOM_UTF8).lstrip()
     if begin.startswith(b"{"):
         return
     text = decode_utf8(first_line, where) if first_line[:1] in b"\xff\xfe\0" else ""
@@ -210,6 +226,16 @@ def _hint(root: Path, passed_over: Iterable[PassedOver]) -> str:
 def _warnings(root: Path, reading: Reading) -> Iterator[tuple[str, type[UserWarning]]]:
     if told := _told(entry for entry in reading.passed_over if not entry.is_of_a_run):
         yield f"{visible(str(root))}: passed over {told}", FilesPassedOver
+    if reading.damage:
+        more = len(reading.damage) - _SHOWN_NAMES
+        places = "; ".join(map(visible, reading.damage[:_SHOWN_NAMES]))
+        yield (
+            (
+                f"went on without {len(reading.damage)} damaged places: {places}"
+                f"{f'; and {more} more' if more > 0 else ''}"
+            ),
+            FilesPassedOver,
+        )
     if reading.repeated:
         one, before = (visible(place) for place in reading.repeated)
         yield (

@@ -69,8 +69,8 @@ def read_frames(path: Path, *, salvage: bool = False) -> Iterator[Frame | Damage
                     raise JournalError(f"{path}: {other}")
                 raise JournalError(
                     f"{path}: damaged at byte {piece.offset}, frame {number} ({piece.size} bytes "
-                    "that are no frame); --salvage keeps every frame that checks and sets the "
-                    "original aside"
+                    "that are no frame); w2stree explore --salvage keeps every frame that checks "
+                    "and sets the original aside, w2stree tree --salvage only reads them"
                 )
             yield piece
 
