@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import resource
 import subprocess
 import sys
 import time
@@ -378,6 +379,19 @@ def test_a_journal_behind_a_link_is_salvaged_where_it_is(path: Path, tmp_path: P
     assert link.is_symlink()
     assert len(read_journal(path).trajectories) == len(EPISODES)
     assert path.with_name(f"{path.name}.damaged").is_file()
+
+
+def test_salvaging_on_a_full_disk_leaves_all_as_it_was(path: Path) -> None:
+    path.write_bytes(path.read_bytes().replace(b"knife", b"knive", 1))
+    data, before = path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(data) // 2, before[1]))
+    try:
+        with pytest.raises(JournalError, match="cannot be opened"):
+            Journal(path, salvage=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+    assert path.read_bytes() == data
 
 
 def test_files_are_made_with_the_users_umask(tmp_path: Path) -> None:

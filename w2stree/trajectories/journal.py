@@ -289,14 +289,19 @@ def _without_damage(path: Path, original: FileIO, kept: Container[int]) -> FileI
     partial = path.with_name(f".{path.name}.salvaged")
     partial.unlink(missing_ok=True)
     salvaged = FileIO(partial, "ab", opener=lambda p, flags: os.open(p, flags | os.O_EXCL, 0o666))
-    fcntl.flock(salvaged, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    with BufferedWriter(FileIO(os.dup(salvaged.fileno()), "ab")) as out:
-        for piece in read_frames(path, salvage=True):
-            if isinstance(piece, Frame) and piece.offset in kept:
-                out.write(encode_frame(piece.payload))
-    os.fsync(salvaged.fileno())
-    os.link(path, _unused(path.with_name(f"{path.name}.damaged")))
-    partial.replace(path)
+    try:
+        fcntl.flock(salvaged, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with BufferedWriter(FileIO(os.dup(salvaged.fileno()), "ab")) as out:
+            for piece in read_frames(path, salvage=True):
+                if isinstance(piece, Frame) and piece.offset in kept:
+                    out.write(encode_frame(piece.payload))
+        os.fsync(salvaged.fileno())
+        os.link(path, _unused(path.with_name(f"{path.name}.damaged")))
+        partial.replace(path)
+    except BaseException:  # a full disk has no room for half a copy
+        partial.unlink(missing_ok=True)
+        salvaged.close()
+        raise
     sync_directory(path.parent)
     original.close()
     return salvaged
