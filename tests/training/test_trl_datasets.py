@@ -14,7 +14,15 @@ pytest.importorskip("trl")
 from support.tiny_models import BAD, GOOD, WORSE, tiny_model, tiny_tokenizer, trajectory
 from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
-from w2stree import Merging, Step, ToolCall, Trajectory, preference_dataset, sft_dataset
+from w2stree import (
+    Merging,
+    Message,
+    Step,
+    ToolCall,
+    Trajectory,
+    preference_dataset,
+    sft_dataset,
+)
 from w2stree.errors import InvalidInput, RowWarning
 from w2stree.forest.build import build_forest, build_forest_from_texts, open_forest
 from w2stree.training.rows import tokenize_sft
@@ -239,6 +247,25 @@ def test_chat_rows_say_which_ends_nobody_said() -> None:
     with pytest.warns(RowWarning, match="1 turns were cut off"):
         preference_dataset(build_forest([cut, BAD]).pairs(), "suffix")
     assert len(preference_dataset(build_forest([cut, BAD]).pairs())) == 1, "not in what is compared"
+
+
+@pytest.mark.filterwarnings("ignore::w2stree.errors.RowWarning")
+def test_half_a_character_is_written_as_a_tokenizer_reads_it() -> None:
+    """A game cut an emoji in two: a trajectory holds that, Arrow does not."""
+    one, other = (
+        Trajectory("t\ud83d", (Message("user", "go \ud83d"),), steps, total, "done")
+        for steps, total in [
+            ((Step("a", "\ude00", "say \ud83d"), Step("b", "o", "say b")), 1.0),
+            ((Step("a", "\ude00", "say \ud83d"), Step("c", "o", "say c")), 0.0),
+        ]
+    )
+    said = ["go \ufffd", "say \ufffd", "\ufffd", "say b"]
+    row = sft_dataset([one])[0]
+    assert [message["content"] for message in row["messages"]] == said
+    assert row["task_id"] == "t\ufffd"
+    forest = build_forest([one, other])
+    pair = preference_dataset(forest.pairs(), completion="step")[0]
+    assert [message["content"] for message in pair["prompt"] + pair["chosen"]] == said
 
 
 def test_tool_calls_are_not_written_as_somebody_s_text() -> None:

@@ -12,9 +12,9 @@ form (`w2stree.training.fitting`).
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from w2stree.errors import InvalidInput, MissingDependency, RowWarning
@@ -164,7 +164,7 @@ def sft_dataset(
         f"(return below {success:g})"
     )
     rows = [
-        {**record, "task_id": t.task_id, "total_return": t.total_return}
+        {**record, "task_id": _whole(t.task_id), "total_return": t.total_return}
         for record, t in zip(records, found, strict=True)
     ]
     _tell(notes)
@@ -220,7 +220,7 @@ def _preference_record(row: PreferenceRow) -> dict[str, Any]:
         "prompt": _dicts([*row.chosen.prompt, *_messages(row.history)]),
         "chosen": _dicts(_messages(row.turns(row.chosen))[:-1]),
         "rejected": _dicts(_messages(row.turns(row.rejected))[:-1]),
-        "task_id": row.task_id,
+        "task_id": _whole(row.task_id),
         "divergence": row.divergence,
         "depth": row.begin,
         "gap": row.gap,
@@ -264,7 +264,15 @@ def _messages(steps: Sequence[Step]) -> list[Message]:
 
 
 def _dicts(messages: Iterable[Message]) -> list[dict[str, str]]:
-    return [asdict(message) for message in messages]
+    return [{"role": m.role, "content": _whole(m.content)} for m in messages]
+
+
+def _whole(text: str) -> str:
+    """Halves of surrogate pairs, which Arrow does not write, replaced as for a tokenizer."""
+    return _HALVES.sub("\ufffd", text)
+
+
+_HALVES = re.compile("[\ud800-\udfff]")
 
 
 def _tell(notes: Sequence[str]) -> None:
