@@ -202,6 +202,8 @@ def test_columns_take_the_trajectories_they_are_of(route: str, forest: Forest) -
     assert whole.digest() == forest.digest()
     with pytest.raises(InvalidInput, match=r"trajectories\[0\].steps\[0\]: action is 'b'"):
         bare.with_trajectories([episode("bb", 1.0, "x"), *EPISODES[1:]])
+    with pytest.raises(TypeError, match=r"trajectories\[1\] is dict; expected Trajectory"):
+        bare.with_trajectories([EPISODES[0], {}])  # type: ignore[list-item]
 
 
 def test_observations_are_compared_as_the_rule_merges_them() -> None:

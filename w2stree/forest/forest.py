@@ -157,9 +157,9 @@ class Forest(NodeColumns, Mapping[str, Tree]):
         Their tasks, returns, actions and prompts are compared with the forest's, and their
         observations where only equal ones were merged, or those that the rule's normaliser makes
         equal; of similar ones the forest keeps one. Raises `InvalidInput` naming the first place
-        that differs. O(steps).
+        that differs; `TypeError` for anything but trajectories. O(steps).
         """
-        kept = tuple(t for t in trajectories if t.status != "error")
+        kept = tuple(_finished(trajectories))
         check_trajectories(self, kept)
         return Forest(replace(self.parts, trajectories=kept))
 
@@ -295,3 +295,13 @@ class Forest(NodeColumns, Mapping[str, Tree]):
             resume=resume,
             num_threads=num_threads,
         )
+
+
+def _finished(trajectories: Iterable[Trajectory]) -> Iterator[Trajectory]:
+    for i, trajectory in enumerate(trajectories):
+        if not isinstance(trajectory, Trajectory):
+            raise TypeError(
+                f"trajectories[{i}] is {type(trajectory).__name__}; expected Trajectory"
+            )
+        if trajectory.status != "error":
+            yield trajectory
