@@ -18,8 +18,8 @@
 
 namespace w2stree {
 
-/// Both halves of a 128-bit product, folded: every bit of the inputs reaches every bit of the
-/// result.
+/// Both halves of a 128-bit product, folded: every bit of the inputs reaches the result. Multiples
+/// of one factor may lie close together: an even one shifts them.
 inline std::uint64_t fold(std::uint64_t left, std::uint64_t right) {
 #if defined(_MSC_VER) && !defined(__clang__)
   std::uint64_t high = 0;
@@ -35,8 +35,10 @@ inline std::uint64_t fold(std::uint64_t left, std::uint64_t right) {
 /// Odd and random, drawn when the library is loaded.
 extern const std::array<std::uint64_t, 8> kHashKey;
 
+/// Folded twice: of a column in which one word hardly changes, the key alone would decide whether
+/// the first fold spreads the other.
 inline std::uint64_t hash_words(std::uint64_t left, std::uint64_t right) {
-  return fold(left ^ kHashKey[0], right ^ kHashKey[1]);
+  return fold(fold(left ^ kHashKey[0], right ^ kHashKey[1]) ^ kHashKey[2], kHashKey[3]);
 }
 
 }  // namespace w2stree

@@ -26,7 +26,11 @@ void spreads_words() {
   static_assert(kInverse * 0x9e3779b97f4a7c15u == 1);
   CHECK(num_spread([](std::uint64_t i) { return hash_words(i, 0); }) > 14'000);
   CHECK(num_spread([](std::uint64_t i) { return hash_words(i << 48, 0); }) > 14'000);
-  CHECK(num_spread([](std::uint64_t i) { return hash_words(7, i); }) > 14'000);
+  // Each word beside them makes another factor: no key may be a bad one.
+  for (std::uint64_t other = 0; other < 64; ++other) {
+    CHECK(num_spread([=](std::uint64_t i) { return hash_words(other, i); }) > 14'000);
+    CHECK(num_spread([=](std::uint64_t i) { return hash_words(i, other); }) > 14'000);
+  }
   // Products that are small numbers under Fibonacci hashing, where all would share a slot.
   CHECK(num_spread([](std::uint64_t i) { return hash_words(i * kInverse, 0); }) > 14'000);
 }
