@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import gc
 import runpy
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,11 +14,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.arrow_structs import Array, Producer, Schema, Stream, in_capsule
+from support.arrow_structs import Array, Producer, Schema
 from support.columns import columns_of, facts
 from support.strategies import episode, trajectory_lists
 
-from w2stree import IdenticalTrajectories, InvalidInput, Trajectory, _core, build_forest
+from w2stree import IdenticalTrajectories, InvalidInput, Trajectory, build_forest
 from w2stree.errors import TurnsWithoutAction
 from w2stree.forest import build_forest_from_arrow
 from w2stree.forest.texts import TextColumn
@@ -314,72 +313,6 @@ def test_nothing_leaks() -> None:
 
 
 # Out
-
-
-def test_forests_pairs_and_searches_are_tables() -> None:
-    forest = build_forest(EPISODES)
-    pairs, result = forest.pairs(), forest.search(num_simulations=5)
-    nodes = pa.table(forest)
-    assert nodes.column_names[:3] == ["parent", "action_id", "observation_id"]
-    for name in nodes.column_names:
-        array = getattr(forest, name)
-        assert np.array_equal(nodes[name].to_numpy(), array)
-        assert nodes[name].type == pa.from_numpy_dtype(array.dtype)
-        address = nodes[name].chunk(0).buffers()[1].address
-        assert address == array.__array_interface__["data"][0]  # nothing was copied
-    assert pa.table(pairs).to_pydict() == {
-        name: getattr(pairs, name).tolist() for name in ("divergence", "chosen", "rejected", "gap")
-    }
-    assert pa.table(result)["visit_count"].to_pylist() == result.visit_count.tolist()
-    pa.table(nodes).validate(full=True)
-
-
-def test_polars_reads_forests() -> None:
-    polars = pytest.importorskip("polars")
-    forest = build_forest(EPISODES)
-    frame = polars.DataFrame(forest)
-    assert frame["parent"].to_list() == forest.parent.tolist()
-    assert frame["return_sum"].dtype == polars.Float64
-    assert len(polars.DataFrame(build_forest(EPISODES[:1]).pairs())) == 0
-
-
-def test_tables_outlive_what_they_came_from() -> None:
-    forest = build_forest(EPISODES)
-    expected = forest.return_sum.tolist()
-    table = pa.table(forest)
-    column = table["return_sum"]
-    del forest, table
-    gc.collect()
-    assert column.to_pylist() == expected
-
-
-def test_streams_end_after_their_batch_and_are_released_once() -> None:
-    for consumed in (False, True):
-        column = np.arange(3.0)
-        capsule = _core.export_arrow({"x": column})
-        count = sys.getrefcount(column)
-        if consumed:
-            reader = pa.RecordBatchReader._import_from_c_capsule(capsule)
-            assert [batch.to_pydict() for batch in reader] == [{"x": [0.0, 1.0, 2.0]}]
-            reader.close()
-            assert not in_capsule(capsule, b"arrow_array_stream", Stream).release
-            del reader
-        del capsule
-        gc.collect()
-        assert sys.getrefcount(column) == count - 1
-
-
-def test_columns_of_an_export_agree() -> None:
-    with pytest.raises(InvalidInput, match="column y has 2 rows; expected 3"):
-        _core.export_arrow({"x": np.zeros(3), "y": np.zeros(2)})
-    with pytest.raises(TypeError, match="column x has dtype float32; expected int32, int64 or fl"):
-        _core.export_arrow({"x": np.zeros(3, np.float32)})
-    with pytest.raises(TypeError, match="column x is no 1-D array"):
-        _core.export_arrow({"x": np.zeros((3, 1))})
-    strided = pa.RecordBatchReader._import_from_c_capsule(
-        _core.export_arrow({"x": np.arange(6)[::2]})
-    )
-    assert strided.read_all().to_pydict() == {"x": [0, 2, 4]}
 
 
 def test_bytes_that_are_no_utf8_are_shown_in_the_error() -> None:

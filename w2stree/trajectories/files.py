@@ -97,7 +97,7 @@ def read_files(
     passed_over = tuple(entry for entry in found if isinstance(entry, PassedOver))
     files = [entry for entry in found if not isinstance(entry, PassedOver)]
     if not files:
-        raise FileNotFoundError(f"{root}: no *.jsonl or *.journal files{_hint(root, passed_over)}")
+        raise FileNotFoundError(f"{root}: no *.jsonl or *.journal files{_hint(passed_over)}")
     repeats = Repeats()
     damage: list[str] | None = [] if salvage else None
     by_file = {file: _read_file(file, repeats, damage) for file in files}
@@ -213,7 +213,7 @@ def _last_attempts(attempts: Iterable[tuple[Trajectory, bool]]) -> list[Trajecto
     return [trajectory for trajectory, is_new in counted.values() if is_new]
 
 
-def _hint(root: Path, passed_over: Iterable[PassedOver]) -> str:
+def _hint(passed_over: Iterable[PassedOver]) -> str:
     """What there is instead: folders that have such files, as a run's stages do; or what was
     passed over."""
     folders = [e.path for e in passed_over if e.path.is_dir() and not e.path.name.startswith(".")]
@@ -231,13 +231,11 @@ def _warnings(root: Path, reading: Reading) -> Iterator[tuple[str, type[UserWarn
     if told := _told(entry for entry in reading.passed_over if not entry.is_of_a_run):
         yield f"{visible(str(root))}: passed over {told}", FilesPassedOver
     if reading.damage:
-        more = len(reading.damage) - _SHOWN_NAMES
+        num_more = len(reading.damage) - _SHOWN_NAMES
         places = "; ".join(map(visible, reading.damage[:_SHOWN_NAMES]))
+        more = f"; and {num_more} more" if num_more > 0 else ""
         yield (
-            (
-                f"went on without {len(reading.damage)} damaged places: {places}"
-                f"{f'; and {more} more' if more > 0 else ''}"
-            ),
+            f"went on without {len(reading.damage)} damaged places: {places}{more}",
             FilesPassedOver,
         )
     if reading.repeated:
