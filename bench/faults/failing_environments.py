@@ -20,6 +20,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from bench.faults.endings import WITHIN_S, end, left
 from w2stree.environments.hosting.process import EnvironmentProcess
 
 Ending = Literal["return", "exception", "SIGTERM", "SIGINT", "SIGKILL"]
@@ -129,12 +130,9 @@ def living(groups: Sequence[int]) -> list[str]:
     ]
 
 
-def survivors(groups: Sequence[int], *, within_s: float = 120.0) -> list[str]:
+def survivors(groups: Sequence[int], *, within_s: float = WITHIN_S) -> list[str]:
     """What still runs of these groups after waiting at most so long for it to end."""
-    until = time.monotonic() + within_s
-    while (left := living(groups)) and time.monotonic() < until:
-        time.sleep(0.05)
-    return left
+    return left(lambda: living(groups), within_s=within_s)
 
 
 def end_driver(kind: str, ending: Ending) -> tuple[list[str], list[str], str]:
@@ -159,10 +157,8 @@ def end_driver(kind: str, ending: Ending) -> tuple[list[str], list[str], str]:
     if ending in ("return", "exception"):
         driver.stdin.write("end\n")
         driver.stdin.flush()
-    elif ending == "SIGINT":  # Ctrl-C: the whole foreground group gets it
-        os.killpg(driver.pid, signal.SIGINT)
     else:
-        driver.send_signal(signal.Signals[ending])
+        end(driver, signal.Signals[ending])
     try:
         _, stderr = driver.communicate(timeout=300)
     finally:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
+from bench.faults.endings import left
 from w2stree.trajectories.journal import read_journal
 
 # More tasks than the small game has distinct ones: what is lost is counted, nothing is learned.
@@ -90,7 +91,7 @@ def _one_run(
             counts.num_kills += 1
             counts.num_acknowledged += len(acknowledged)
             counts.num_torn += bool(journal.exists() and read_journal(journal).num_torn_bytes)
-            counts.num_orphans += _num_outliving(children)
+            counts.num_orphans += len(_outliving(children))
             if counts.num_kills % 20 == 0:
                 print(f"  {counts}", file=sys.stderr, flush=True)
         counts.num_lost += _num_missing(acknowledged, _frames(journal))
@@ -144,11 +145,8 @@ def _children(pid: int) -> Iterator[int]:
                 yield from _children(int(child))
 
 
-def _num_outliving(pids: list[int], *, seconds: float = 120.0) -> int:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and any(map(_is_alive, pids)):
-        time.sleep(0.05)
-    return sum(map(_is_alive, pids))
+def _outliving(pids: list[int]) -> list[int]:
+    return left(lambda: [pid for pid in pids if _is_alive(pid)])
 
 
 def _is_alive(pid: int) -> bool:

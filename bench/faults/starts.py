@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.faults.endings import WITHIN_S, end, left
 from bench.faults.failing_environments import Fine, HasChild
 from w2stree.environments.hosting.process import EnvironmentProcess
 
@@ -90,15 +91,12 @@ class _Driver:
 
     def end(self, number: signal.Signals) -> bool:
         """Whether its environments were ready by then."""
-        if number == signal.SIGINT:  # Ctrl-C: the whole foreground group gets it
-            os.killpg(self._process.pid, number)
-        else:
-            self._process.send_signal(number)
+        end(self._process, number)
         said, _ = self._process.communicate(timeout=120)
         return said == "ready\n"
 
     def left(self) -> list[int]:
-        return left(self._mark)
+        return marked_left(self._mark)
 
 
 def _start(folder: Path, kind: str) -> _Driver:
@@ -119,12 +117,9 @@ def _start(folder: Path, kind: str) -> _Driver:
     return _Driver(process, mark)
 
 
-def left(mark: str, *, within_s: float = 120.0) -> list[int]:
+def marked_left(mark: str, *, within_s: float = WITHIN_S) -> list[int]:
     """The processes with this mark that still run after waiting at most so long for their end."""
-    until = time.monotonic() + within_s
-    while (pids := _marked(mark)) and time.monotonic() < until:
-        time.sleep(0.01)
-    return pids
+    return left(lambda: _marked(mark), within_s=within_s)
 
 
 def _marked(mark: str) -> list[int]:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.faults.starts import MARK, left
+from bench.faults.starts import MARK, marked_left
 
 STAND_IN = f"""#!{sys.executable}
 import http.server, os, pathlib, signal, subprocess, sys
@@ -78,10 +78,10 @@ def test_the_end_of_the_wrapper_is_the_server_s(number: signal.Signals, tmp_path
     with wrapper(tmp_path, "deaf") as (process, mark):
         assert process.stdout
         assert "serves deaf" in process.stdout.readline()
-        assert len(left(mark, within_s=0.0)) >= 5  # wrapper, guardian, server, two workers
+        assert len(marked_left(mark, within_s=0.0)) >= 5  # wrapper, guardian, server, two workers
         process.send_signal(number)
         process.wait(timeout=120)
-        assert left(mark) == []
+        assert marked_left(mark) == []
         expected = {signal.SIGINT: 0, signal.SIGKILL: -signal.SIGKILL}
         assert process.returncode == expected.get(number, 128 + number)
 
@@ -89,11 +89,11 @@ def test_the_end_of_the_wrapper_is_the_server_s(number: signal.Signals, tmp_path
 def test_the_wrapper_may_be_killed_while_the_server_starts(tmp_path: Path) -> None:
     with wrapper(tmp_path, "never") as (process, mark):
         until = time.monotonic() + 120
-        while len(left(mark, within_s=0.0)) < 5 and time.monotonic() < until:
+        while len(marked_left(mark, within_s=0.0)) < 5 and time.monotonic() < until:
             time.sleep(0.01)
         process.kill()
         process.wait()
-        assert left(mark) == []
+        assert marked_left(mark) == []
 
 
 @pytest.mark.parametrize(
@@ -111,4 +111,4 @@ def test_a_server_that_is_dead_ends_the_wrapper_with_its_cause(
         _, stderr = process.communicate(timeout=120)
         assert process.returncode == 1
         assert re.match(said, stderr, re.DOTALL), stderr
-        assert left(mark) == []
+        assert marked_left(mark) == []
