@@ -23,11 +23,13 @@ class PackTensors:
     """`[num_scored]` which of `origins` each of them is predicted from."""
     origins: torch.Tensor
     """`[num_origins]` their distinct parents."""
-    sequence: torch.Tensor
+    entry_score: torch.Tensor
     entry: torch.Tensor
     """`[num_entries]` which of `scored` each entry weighs."""
     weight: torch.Tensor
-    num_sequences: int
+    score: torch.Tensor
+    """`[num_sequences]` which of the distinct scores is each sequence's."""
+    num_scores: int
 
     @classmethod
     def of(cls, pack: Pack, device: Any = "cpu") -> PackTensors:
@@ -41,13 +43,14 @@ class PackTensors:
             "scored": scored,
             "origin": origin,
             "origins": origins,
-            "sequence": torch.from_numpy(pack.sequence),
+            "entry_score": torch.from_numpy(pack.entry_score),
             "entry": entry,
             "weight": torch.from_numpy(pack.weight),
+            "score": torch.from_numpy(pack.score),
         }
         return cls(
             **{name: t.to(device) for name, t in tensors.items()},
-            num_sequences=pack.num_sequences,
+            num_scores=pack.num_scores,
         )
 
 
@@ -74,6 +77,7 @@ def node_logprobs(model: Any, pack: PackTensors) -> torch.Tensor:
 def scores(model: Any, pack: PackTensors) -> torch.Tensor:
     """`[num_sequences]` each sequence's score (`ScoredIds`); differentiable."""
     logprobs = node_logprobs(model, pack)
-    return logprobs.new_zeros(pack.num_sequences).index_add(
-        0, pack.sequence, pack.weight.to(logprobs.dtype) * logprobs[pack.entry]
+    distinct = logprobs.new_zeros(pack.num_scores).index_add(
+        0, pack.entry_score, pack.weight.to(logprobs.dtype) * logprobs[pack.entry]
     )
+    return distinct[pack.score]
