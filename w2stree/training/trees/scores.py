@@ -21,11 +21,13 @@ class PackTensors:
     end: torch.Tensor
     wanted: Wanted
     """The distinct nodes with an entry, by the parent that predicts them."""
-    sequence: torch.Tensor
+    entry_score: torch.Tensor
     entry: torch.Tensor
     """`[num_entries]` which of the `wanted` tokens each entry weighs."""
     weight: torch.Tensor
-    num_sequences: int
+    score: torch.Tensor
+    """`[num_sequences]` which of the distinct scores is each sequence's."""
+    num_scores: int
 
     @classmethod
     def of(cls, pack: Pack, device: Any = "cpu") -> PackTensors:
@@ -48,10 +50,11 @@ class PackTensors:
                 token=there(pack.token[scored[order]]),
                 first=[0, *np.cumsum(count).tolist()],
             ),
-            sequence=there(pack.sequence),
+            entry_score=there(pack.entry_score),
             entry=there(np.argsort(order)[entry]),
             weight=there(pack.weight),
-            num_sequences=pack.num_sequences,
+            score=there(pack.score),
+            num_scores=pack.num_scores,
         )
 
 
@@ -94,10 +97,10 @@ def scored(model: Any, pack: PackTensors, *, max_logits: int = MAX_LOGITS) -> Sc
     found = of_nodes(model, pack, max_logits=max_logits)
     assert found.logprob is not None and found.is_top1 is not None and found.entropy is not None
     wide = widest(pack.token.device)
-    zeros = torch.zeros(pack.num_sequences, dtype=wide, device=pack.token.device)
+    zeros = torch.zeros(pack.num_scores, dtype=wide, device=pack.token.device)
 
     def sums(of_entries: torch.Tensor) -> torch.Tensor:
-        return zeros.index_add(0, pack.sequence, of_entries)
+        return zeros.index_add(0, pack.entry_score, of_entries)[pack.score]
 
     return Scored(
         score=sums(pack.weight.to(wide) * found.logprob.to(wide)[pack.entry]),
