@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from w2stree.training.trees.attention.forward import forward_arguments
 from w2stree.training.trees.pack import Pack
 
 
@@ -51,29 +52,26 @@ class PackTensors:
         )
 
 
-def ancestor_mask(pack: PackTensors) -> torch.Tensor:
-    """`[1, 1, num_nodes, num_nodes]` bool: whether query q sees key k, its ancestor or itself."""
-    i = torch.arange(len(pack.token), device=pack.token.device)
-    return ((i[None] <= i[:, None]) & (i[:, None] < pack.end[None]))[None, None]
+def node_logprobs(model: Any, pack: PackTensors, attention: str = "auto") -> torch.Tensor:
+    """`[num_scored]` log p(token | its ancestors) of each scored node.
 
-
-def node_logprobs(model: Any, pack: PackTensors) -> torch.Tensor:
-    """`[num_scored]` log p(token | its ancestors) of each scored node."""
+    `attention`: a backend of `forward_arguments`.
+    """
     logits = model(
         input_ids=pack.token[None],
         position_ids=pack.position[None],
-        attention_mask=ancestor_mask(pack),
         logits_to_keep=pack.origins,
         use_cache=False,
+        **forward_arguments(model, pack, attention),
     ).logits[0]
     wide = logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
     found: torch.Tensor = wide.log_softmax(-1)[pack.origin, pack.token[pack.scored]]
     return found
 
 
-def scores(model: Any, pack: PackTensors) -> torch.Tensor:
+def scores(model: Any, pack: PackTensors, attention: str = "auto") -> torch.Tensor:
     """`[num_sequences]` each sequence's score (`ScoredIds`); differentiable."""
-    logprobs = node_logprobs(model, pack)
+    logprobs = node_logprobs(model, pack, attention)
     return logprobs.new_zeros(pack.num_sequences).index_add(
         0, pack.sequence, pack.weight.to(logprobs.dtype) * logprobs[pack.entry]
     )
