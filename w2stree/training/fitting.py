@@ -14,7 +14,7 @@ from w2stree.training.rows import PreferenceRow, tokenize_preferences, tokenize_
 from w2stree.training.unshared.dpo import train_dpo
 from w2stree.training.unshared.scoring import sequence_logprobs
 from w2stree.training.unshared.sft import train_sft
-from w2stree.training.unshared.training import Progress
+from w2stree.training.stage import Progress
 from w2stree.trajectories.returns import at_least
 from w2stree.trajectories.trajectory import Trajectory
 from w2stree.turns.chat import ChatFormat

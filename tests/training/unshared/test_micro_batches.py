@@ -20,7 +20,7 @@ from w2stree.training.rows import preference_rows, tokenize_preferences, tokeniz
 from w2stree.training.unshared.dpo import train_dpo
 from w2stree.training.unshared.scoring import sequence_logprobs
 from w2stree.training.unshared.sft import train_sft
-from w2stree.training.unshared.training import TrainedWeights
+from w2stree.training.stage import TrainedWeights
 from w2stree.turns.chat import ChatFormat
 
 pytestmark = pytest.mark.train

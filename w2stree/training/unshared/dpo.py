@@ -23,7 +23,7 @@ from w2stree.training.precision import Precision, training_precision
 from w2stree.training.unshared.agreement import check_dpo, told_of_trl
 from w2stree.training.unshared.collator import PreferenceCollator
 from w2stree.training.unshared.scoring import score
-from w2stree.training.unshared.training import (
+from w2stree.training.stage import (
     Log,
     Progress,
     Stage,
