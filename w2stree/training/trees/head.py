@@ -130,7 +130,7 @@ def _tile(
     figures: list[Found] = []
 
     def logprob_of(hidden: torch.Tensor) -> torch.Tensor:
-        with _replaced(inner.base_model, _answering(answer(last_hidden_state=hidden[None]))):
+        with _replaced(_layers(inner), _answering(answer(last_hidden_state=hidden[None]))):
             logits = own(input_ids=token[None, :1], use_cache=False).logits
         is_again = bool(figures)  # for the gradient
         read = _read(_checked(inner, logits, len(hidden)), origin, token, figures=not is_again)
@@ -164,6 +164,14 @@ def _rows(hidden: torch.Tensor) -> torch.Tensor:
     return hidden.flatten(0, 1)
 
 
+def _layers(inner: Any) -> Any:
+    """What gives the last hidden states; OPT's base model holds it, and is not called."""
+    layers = inner.get_decoder() if hasattr(inner, "get_decoder") else None
+    if layers is None or layers is inner:
+        raise _other_head(inner, "it names no base model")
+    return layers
+
+
 def _answering(output: ModelOutput) -> Callable[..., ModelOutput]:
     return lambda *args, **kwargs: output
 
@@ -183,9 +191,7 @@ def _layers_give(
         output.last_hidden_state = chosen(output.last_hidden_state)
         return output
 
-    if inner.base_model is inner:
-        raise _other_head(inner, "it names no base model")
-    hook = inner.base_model.register_forward_hook(choose)
+    hook = _layers(inner).register_forward_hook(choose)
     try:
         yield answers
     finally:
