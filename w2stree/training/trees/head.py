@@ -40,7 +40,7 @@ class Wanted:
     """
 
     origins: torch.Tensor
-    """`[num_origins]` ascending: indices of packed tokens."""
+    """`[num_origins]` ascending: indices of packed tokens (of a batch's, row after row)."""
     origin: torch.Tensor
     """`[num_scored]` ascending: which of `origins` a token comes after."""
     token: torch.Tensor
@@ -63,7 +63,7 @@ class Found(ModelOutput):  # type: ignore[misc]
 def through_the_head(
     model: Any, wanted: Wanted, *, max_logits: int = MAX_LOGITS, **arguments: Any
 ) -> Found:
-    """One call of `model(**arguments)`, whose batch is one row; differentiable in `logprob`.
+    """One call of `model(**arguments)`; differentiable in `logprob`.
 
     Raises `InvalidInput` for a model whose logits are no function of its layers' last hidden
     states.
@@ -96,14 +96,14 @@ def _tiled(
     size = max(1, max_logits // int(inner.config.get_text_config().vocab_size))
     num_origins = len(wanted.origins)
     if num_origins <= size:
-        with _layers_give(inner, lambda hidden: hidden[:, wanted.origins]):
+        with _layers_give(inner, lambda hidden: _rows(hidden)[None, wanted.origins]):
             logits = own(*args, **kwargs).logits
         return _read(_checked(inner, logits, num_origins), wanted.origin, wanted.token)
     kept: list[torch.Tensor] = []
 
     def keep(hidden: torch.Tensor) -> torch.Tensor:
-        kept.append(hidden[0, wanted.origins])
-        return hidden[:, :1]
+        kept.append(_rows(hidden)[wanted.origins])
+        return hidden[:1, :1]
 
     with _layers_give(inner, keep):
         own(*args, **kwargs)
@@ -152,6 +152,10 @@ def _read(
         is_top1 = logprob >= logprobs.amax(-1)[origin]
         entropy = torch.special.entr(logprobs.exp()).sum(-1)[origin]
     return Found(logprob, is_top1, entropy)
+
+
+def _rows(hidden: torch.Tensor) -> torch.Tensor:
+    return hidden.flatten(0, 1)
 
 
 def _answering(hidden: torch.Tensor) -> Callable[..., Any]:

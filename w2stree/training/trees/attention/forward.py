@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from accelerate.utils import extract_model_from_parallel
 from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
@@ -20,6 +19,7 @@ from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 from w2stree.errors import InvalidInput
 from w2stree.training.trees.attention import dense, gather
 from w2stree.training.trees.attention.paths import Paths
+from w2stree.training.trees.head import plain
 
 BACKENDS = ("auto", "dense", "gather")
 
@@ -77,12 +77,6 @@ def forward_arguments(model: Any, pack: Any, backend: str = "auto") -> dict[str,
 def gathers(paths: Paths) -> bool:
     """Whether gathering is cheaper than one mask."""
     return False
-
-
-def plain(model: Any) -> Any:
-    """The transformers model within DDP's, a compiled one and PEFT's."""
-    model = extract_model_from_parallel(model)
-    return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
 def implementation(model: Any) -> str:

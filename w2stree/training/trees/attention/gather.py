@@ -51,7 +51,7 @@ class Gather:
 
         Options: `scaling` as SDPA's `scale`, `window` as `arguments` makes it.
         """
-        found: torch.Tensor = _Attention.apply(
+        found: torch.Tensor = _Attention.apply(  # type: ignore[no-untyped-call]
             query, key, value, self.runs, options["window"][0, 0], options["scaling"]
         )
         return found
