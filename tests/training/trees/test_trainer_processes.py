@@ -72,7 +72,7 @@ def test_a_killed_training_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None
 @pytest.mark.slow
 def test_two_processes_train_as_one(tmp_path: Path) -> None:
     """Eleven examples: at the end of an epoch the second process has none. Packs are cut too."""
-    launcher = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "0"]
+    launcher = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--standalone"]
     out = tmp_path / "two"
     out.mkdir()
     _run(*launcher, out=out, max_pack_tokens=40, gradient_accumulation_steps=1)
