@@ -162,7 +162,6 @@ def test_a_model_whose_head_is_elsewhere_is_refused() -> None:
     class Bare(torch.nn.Module):
         config = family("llama").config
 
-        def __init__(self) -> None:
         def forward(self, **arguments: Any) -> Any:
             raise AssertionError("it is refused before")
 
