@@ -13,6 +13,7 @@ import datasets
 import numpy as np
 import torch
 from torch.nn.functional import logsigmoid
+from transformers import PrinterCallback
 from trl import DPOConfig, SFTConfig
 
 from bench.equality import DifferentResultsError
@@ -46,12 +47,14 @@ class Trained:
 def tree(work: Workload, folder: Path) -> Trained:
     model, _ = load_model(work.model)
     trainer = TreeTrainer(model, _config(work, model, folder), _examples(work))
+    trainer.remove_callback(PrinterCallback)
     seconds = _timed(trainer.train)
     return Trained(seconds, round(work.num_tokens / trainer.shared_ratio))
 
 
 def trl(work: Workload, folder: Path) -> Trained:
     trainer = _trl(work, folder)
+    trainer.remove_callback(PrinterCallback)
     return Trained(_timed(trainer.train), work.num_tokens)
 
 
