@@ -22,6 +22,7 @@ from w2stree.training.models import load_model
 from w2stree.training.optimisation import Optimisation
 from w2stree.training.precision import training_precision
 from w2stree.training.rows import IGNORED
+from w2stree.training.stage import arguments, quiet
 from w2stree.training.trees.examples import Example, ExampleTensors
 from w2stree.training.trees.objectives import Dpo, Sft
 from w2stree.training.trees.passes import Part, backward
@@ -31,7 +32,6 @@ from w2stree.training.unshared.collator import PreferenceCollator
 from w2stree.training.unshared.dpo import StepDPOTrainer
 from w2stree.training.unshared.scoring import batch_logprobs
 from w2stree.training.unshared.sft import StepSFTTrainer
-from w2stree.training.unshared.training import arguments, quiet
 
 _BETA = 0.1
 _RATE = 1e-12

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 torch = pytest.importorskip("torch")
-pytest.importorskip("trl")
+pytest.importorskip("peft")
 import numpy as np  # noqa: E402
 from accelerate import Accelerator  # noqa: E402
 from peft import LoraConfig, get_peft_model  # noqa: E402
@@ -162,7 +162,6 @@ def test_a_model_whose_head_is_elsewhere_is_refused() -> None:
     class Bare(torch.nn.Module):
         config = family("llama").config
 
-        def __init__(self) -> None:
         def forward(self, **arguments: Any) -> Any:
             raise AssertionError("it is refused before")
 
