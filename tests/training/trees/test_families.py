@@ -361,6 +361,7 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
             "num_layers": 2,
             "num_heads": 2,
             "attention_types": [[["global", "local"], 1]],
+            "window_size": 5,
             "bos_token_id": None,
             "eos_token_id": None,
         },

@@ -62,7 +62,7 @@ def check_scores(model: Any, *, longest: int | None = None, attention: str = "au
 def _sequences(inner: Any, longest: int | None) -> list[ScoredIds]:
     config = inner.config.get_text_config()
     num_shared = _NUM_SHARED
-    for name in ("sliding_window", "attention_chunk_size"):
+    for name in ("sliding_window", "attention_chunk_size", "window_size"):
         window = getattr(config, name, None)
         if window and (longest is None or longest > window):
             num_shared = max(num_shared, window + _NUM_SCORED)
