@@ -40,7 +40,7 @@ class Wanted:
     """
 
     origins: torch.Tensor
-    """`[num_origins]` ascending: indices of packed tokens."""
+    """`[num_origins]` ascending: indices of packed tokens (of a batch's, row after row)."""
     origin: torch.Tensor
     """`[num_scored]` ascending: which of `origins` a token comes after."""
     token: torch.Tensor
@@ -63,7 +63,7 @@ class Found(ModelOutput):  # type: ignore[misc]
 def through_the_head(
     model: Any, wanted: Wanted, *, max_logits: int = MAX_LOGITS, **arguments: Any
 ) -> Found:
-    """One call of `model(**arguments)`, whose batch is one row; differentiable in `logprob`.
+    """One call of `model(**arguments)`; differentiable in `logprob`.
 
     Raises `InvalidInput` for a model whose logits are no function of its layers' last hidden
     states.
@@ -96,14 +96,14 @@ def _tiled(
     size = max(1, max_logits // int(inner.config.get_text_config().vocab_size))
     num_origins = len(wanted.origins)
     if num_origins <= size:
-        with _layers_give(inner, lambda hidden: hidden[:, wanted.origins]):
+        with _layers_give(inner, lambda hidden: _rows(hidden)[None, wanted.origins]):
             logits = own(*args, **kwargs).logits
         return _read(_checked(inner, logits, num_origins), wanted.origin, wanted.token)
     kept: list[torch.Tensor] = []
 
     def keep(hidden: torch.Tensor) -> torch.Tensor:
-        kept.append(hidden[0, wanted.origins])
-        return hidden[:, :1]
+        kept.append(_rows(hidden)[wanted.origins])
+        return hidden[:1, :1]
 
     with _layers_give(inner, keep):
         own(*args, **kwargs)
@@ -125,7 +125,7 @@ def _tile(
     figures: list[Found] = []
 
     def logprob_of(hidden: torch.Tensor) -> torch.Tensor:
-        with _replaced(inner.base_model, _answering(hidden[None])):
+        with _replaced(inner.get_decoder(), _answering(hidden[None])):
             logits = own(input_ids=token[None, :1], use_cache=False).logits
         is_again = bool(figures)  # for the gradient
         read = _read(_checked(inner, logits, len(hidden)), origin, token, figures=not is_again)
@@ -154,6 +154,10 @@ def _read(
     return Found(logprob, is_top1, entropy)
 
 
+def _rows(hidden: torch.Tensor) -> torch.Tensor:
+    return hidden.flatten(0, 1)
+
+
 def _answering(hidden: torch.Tensor) -> Callable[..., Any]:
     return lambda *args, **kwargs: BaseModelOutputWithPast(last_hidden_state=hidden)
 
@@ -168,9 +172,10 @@ def _layers_give(inner: Any, chosen: Callable[[torch.Tensor], torch.Tensor]) -> 
         output.last_hidden_state = chosen(output.last_hidden_state)
         return output
 
-    if inner.base_model is inner:
+    layers = inner.get_decoder()  # OPT's base model holds them, and is not called
+    if layers is inner:
         raise _other_head(inner, "it names no base model")
-    hook = inner.base_model.register_forward_hook(choose)
+    hook = layers.register_forward_hook(choose)
     try:
         yield
     finally:
