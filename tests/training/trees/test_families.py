@@ -339,7 +339,7 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
     "jitter": (
         "Mixtral",
         GROUPED | {"num_local_experts": 2, "router_jitter_noise": 0.1},
-        r"router_jitter_noise is 0\.1",
+        r"jitter_noise is 0\.1",
     ),
     "auxiliary loss": (
         "Mixtral",
@@ -394,6 +394,16 @@ def test_encoders_are_refused() -> None:
 def test_dropout_of_adapters_is_refused() -> None:
     model = with_lora(model_of(*FAMILIES["llama"]), lora_dropout=0.05)
     assert "lora_dropout.default is 0.05" in str(why_unshared(model))
+
+
+def test_dropout_that_is_set_to_0_is_none() -> None:
+    model = model_of("GPT2", GPT2)
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    assert why_unshared(model) is None
+    model = model_of("Persimmon", SMALL | {"attention_dropout": 0.25, "hidden_dropout": 0.0})
+    assert "attention_dropout is 0.25" in str(why_unshared(model)), "its forward reads it"
 
 
 def test_adapters_of_own_tokens_are_refused() -> None:
