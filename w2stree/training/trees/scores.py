@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 
+from w2stree.training.trees.head import MAX_LOGITS, Found, Wanted, through_the_head
 from w2stree.training.trees.pack import Pack
 
 
@@ -17,38 +19,59 @@ class PackTensors:
     token: torch.Tensor
     position: torch.Tensor
     end: torch.Tensor
-    scored: torch.Tensor
-    """`[num_scored]` the nodes with an entry, ascending."""
-    origin: torch.Tensor
-    """`[num_scored]` which of `origins` each of them is predicted from."""
-    origins: torch.Tensor
-    """`[num_origins]` their distinct parents."""
-    sequence: torch.Tensor
+    wanted: Wanted
+    """The distinct nodes with an entry, by the parent that predicts them."""
+    entry_score: torch.Tensor
     entry: torch.Tensor
-    """`[num_entries]` which of `scored` each entry weighs."""
+    """`[num_entries]` which of the `wanted` tokens each entry weighs."""
     weight: torch.Tensor
-    num_sequences: int
+    score: torch.Tensor
+    """`[num_sequences]` which of the distinct scores is each sequence's."""
+    num_scores: int
 
     @classmethod
     def of(cls, pack: Pack, device: Any = "cpu") -> PackTensors:
-        token, parent, node = (torch.from_numpy(a) for a in (pack.token, pack.parent, pack.node))
-        scored, entry = torch.unique(node, return_inverse=True)
-        origins, origin = torch.unique(parent[scored], return_inverse=True)
-        tensors = {
-            "token": token,
-            "position": torch.from_numpy(pack.position),
-            "end": torch.from_numpy(pack.end),
-            "scored": scored,
-            "origin": origin,
-            "origins": origins,
-            "sequence": torch.from_numpy(pack.sequence),
-            "entry": entry,
-            "weight": torch.from_numpy(pack.weight),
-        }
-        return cls(
-            **{name: t.to(device) for name, t in tensors.items()},
-            num_sequences=pack.num_sequences,
+        scored, entry = np.unique(pack.node, return_inverse=True)
+        origins, origin, count = np.unique(
+            pack.parent[scored], return_inverse=True, return_counts=True
         )
+        order = np.argsort(origin, kind="stable")  # a later child comes after all of an earlier one
+
+        def there(array: np.ndarray[Any, Any]) -> torch.Tensor:
+            return torch.from_numpy(np.ascontiguousarray(array)).to(device)
+
+        return cls(
+            token=there(pack.token),
+            position=there(pack.position),
+            end=there(pack.end),
+            wanted=Wanted(
+                origins=there(origins),
+                origin=there(origin[order]),
+                token=there(pack.token[scored[order]]),
+                first=[0, *np.cumsum(count).tolist()],
+            ),
+            entry_score=there(pack.entry_score),
+            entry=there(np.argsort(order)[entry]),
+            weight=there(pack.weight),
+            score=there(pack.score),
+            num_scores=pack.num_scores,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scored:
+    """What a model says of each sequence, `[num_sequences]` each.
+
+    Sums are float64 where the device has it: a score is a sum of hundreds of numbers, and losses
+    are of differences of scores.
+    """
+
+    score: torch.Tensor
+    """`ScoredIds`; differentiable."""
+    num_top1: torch.Tensor
+    """How many of its scored tokens no other token is likelier than."""
+    entropy: torch.Tensor
+    """Sum over its scored tokens, in nats."""
 
 
 def ancestor_mask(pack: PackTensors) -> torch.Tensor:
@@ -57,23 +80,40 @@ def ancestor_mask(pack: PackTensors) -> torch.Tensor:
     return ((i[None] <= i[:, None]) & (i[:, None] < pack.end[None]))[None, None]
 
 
-def node_logprobs(model: Any, pack: PackTensors) -> torch.Tensor:
-    """`[num_scored]` log p(token | its ancestors) of each scored node."""
-    logits = model(
+def of_nodes(model: Any, pack: PackTensors, *, max_logits: int = MAX_LOGITS) -> Found:
+    """log p(token | its ancestors) of each of `pack.wanted`, and what else the head says there."""
+    return through_the_head(
+        model,
+        pack.wanted,
+        max_logits=max_logits,
         input_ids=pack.token[None],
         position_ids=pack.position[None],
         attention_mask=ancestor_mask(pack),
-        logits_to_keep=pack.origins,
-        use_cache=False,
-    ).logits[0]
-    wide = logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
-    found: torch.Tensor = wide.log_softmax(-1)[pack.origin, pack.token[pack.scored]]
-    return found
+    )
+
+
+def scored(model: Any, pack: PackTensors, *, max_logits: int = MAX_LOGITS) -> Scored:
+    """One forward pass; differentiable in `score`."""
+    found = of_nodes(model, pack, max_logits=max_logits)
+    assert found.logprob is not None and found.is_top1 is not None and found.entropy is not None
+    wide = widest(pack.token.device)
+    zeros = torch.zeros(pack.num_scores, dtype=wide, device=pack.token.device)
+
+    def sums(of_entries: torch.Tensor) -> torch.Tensor:
+        return zeros.index_add(0, pack.entry_score, of_entries)[pack.score]
+
+    return Scored(
+        score=sums(pack.weight.to(wide) * found.logprob.to(wide)[pack.entry]),
+        num_top1=sums(found.is_top1.to(wide)[pack.entry]),
+        entropy=sums(found.entropy.to(wide)[pack.entry]),
+    )
 
 
 def scores(model: Any, pack: PackTensors) -> torch.Tensor:
     """`[num_sequences]` each sequence's score (`ScoredIds`); differentiable."""
-    logprobs = node_logprobs(model, pack)
-    return logprobs.new_zeros(pack.num_sequences).index_add(
-        0, pack.sequence, pack.weight.to(logprobs.dtype) * logprobs[pack.entry]
-    )
+    return scored(model, pack).score
+
+
+def widest(device: torch.device) -> torch.dtype:
+    """What sums are made in: Apple's GPUs have no float64."""
+    return torch.float32 if device.type == "mps" else torch.float64

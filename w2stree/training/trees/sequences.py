@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from w2stree.errors import InvalidInput
 
+_GREATEST = np.iinfo(np.int32).max
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoredIds:
@@ -22,8 +24,8 @@ class ScoredIds:
     weight must be 0. `tree` says which sequences may share: equal beginnings of one tree are
     computed once, those of two trees apart.
 
-    Raises `InvalidInput` for another shape or dtype, no token, a first token that counts, or a
-    weight that is no number.
+    Raises `InvalidInput` for another shape or dtype, no token, a negative id, a first token that
+    counts, or a weight that is no finite number.
     """
 
     ids: NDArray[np.int32]
@@ -40,6 +42,9 @@ class ScoredIds:
                 f"ids of shape {self.ids.shape} with weights of shape {self.weight.shape}; give "
                 "one weight a token, and a token at least"
             )
+        if self.ids.min() < 0:
+            place = int(np.argmax(self.ids < 0))
+            raise InvalidInput(f"ids[{place}]={self.ids[place]} is negative: no token has that id")
         if self.weight[0]:
             raise InvalidInput("the first token's weight is not 0, but nothing comes before it")
         if not np.isfinite(self.weight).all():
@@ -47,5 +52,42 @@ class ScoredIds:
 
     @classmethod
     def of(cls, ids: Sequence[int], weight: Sequence[float], tree: int = 0) -> ScoredIds:
-        """From lists."""
-        return cls(np.asarray(ids, np.int32), np.asarray(weight, np.float32), tree)
+        """From lists, or arrays of other types. Raises `InvalidInput` also for ids that are no
+        whole numbers or not below 2^31."""
+        return cls(_int32(ids), np.asarray(weight, np.float32), tree)
+
+
+def _int32(ids: Sequence[int]) -> NDArray[np.int32]:
+    """Never wrapped around or cut off in silence."""
+    given = np.asarray(ids)
+    if not given.size:
+        return given.astype(np.int32)
+    if given.dtype.kind not in "iu":
+        raise InvalidInput(f"ids are {given.dtype}; give whole numbers below 2^31")
+    if given.max() > _GREATEST:
+        place = int(np.argmax(given > _GREATEST))
+        raise InvalidInput(f"ids[{place}]={given.flat[place]}; ids up to {_GREATEST:,} fit")
+    narrow: NDArray[np.int32] = np.maximum(given, -1).astype(np.int32)
+    return narrow
+
+
+def distinct(sequences: Sequence[ScoredIds]) -> tuple[list[ScoredIds], NDArray[np.int64]]:
+    """Each sequence once, in order of first appearance, and which of these every one is.
+
+    Two are the same if ids, weights and tree are. An object given again, as in all the pairs of a
+    run, costs a look-up; of others O(tokens) bytes are hashed.
+    """
+    by_object: dict[int, int] = {}
+    by_content: dict[tuple[int, bytes, bytes], int] = {}
+    kept: list[ScoredIds] = []
+    which = np.empty(len(sequences), np.int64)
+    for i, sequence in enumerate(sequences):
+        number = by_object.get(id(sequence))
+        if number is None:
+            content = (sequence.tree, sequence.ids.tobytes(), sequence.weight.tobytes())
+            number = by_content.setdefault(content, len(kept))
+            by_object[id(sequence)] = number
+            if number == len(kept):
+                kept.append(sequence)
+        which[i] = number
+    return kept, which
