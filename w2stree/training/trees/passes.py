@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from w2stree.errors import InvalidInput, ModelFailure
+from w2stree.training.trees.cut import parts as cut
 from w2stree.training.trees.examples import ExampleTensors
 from w2stree.training.trees.objectives import Figures, Objective
 from w2stree.training.trees.pack import pack
@@ -34,7 +35,7 @@ class Part:
 
     pack: PackTensors
     sequence: torch.Tensor
-    """`[pack.num_sequences]`"""
+    """`[num_sequences]` of the pack."""
 
     @classmethod
     def of(
@@ -43,6 +44,13 @@ class Part:
         """`sequences` are those of all examples, in their order."""
         chosen = pack([sequences[i] for i in which.tolist()])
         return cls(PackTensors.of(chosen, device), torch.from_numpy(which).to(device))
+
+    @classmethod
+    def all_of(
+        cls, sequences: Sequence[ScoredIds], max_tokens: int, device: Any = "cpu"
+    ) -> list[Part]:
+        """Of at most `max_tokens` distinct tokens each, but for longer sequences (`cut.parts`)."""
+        return [cls.of(sequences, which, device) for which in cut(sequences, max_tokens)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,12 +71,14 @@ def backward(
     examples: ExampleTensors,
     totals: torch.Tensor,
     *,
+    attention: str = "auto",
     to_backward: Callable[[torch.Tensor], object] = torch.Tensor.backward,
     no_sync: Callable[[], AbstractContextManager[Any]] = nullcontext,
 ) -> Loss:
     """Add the gradient of `objective.loss` to the model's weights.
 
-    Each of the examples' sequences is in one of `parts`. `to_backward` is called once a part, with
+    Each of the examples' sequences is in one of `parts`; `attention` is a backend
+    (`attention.forward`). `to_backward` is called once a part, with
     a scalar whose gradients add up to the loss's: `torch.Tensor.backward`, or accelerate's, whose
     scaling of losses is then that of the gradient. `no_sync` holds while all parts but the last are
     computed (`lambda: accelerator.no_sync(model)`): processes exchange gradients once.
@@ -83,10 +93,10 @@ def backward(
         slope = _slope(objective, found.scored.score, examples, totals)
     else:
         for part in others:
-            found.add(part, _without_gradient(model, part))
+            found.add(part, _without_gradient(model, part, attention))
     for part in (first, *others):
         with no_sync() if others and part is not others[-1] else nullcontext():
-            this = scored(model, part.pack)
+            this = scored(model, part.pack, attention)
             if part is first or objective.is_linear:
                 found.add(part, this)
             if part is first and not objective.is_linear:
@@ -101,12 +111,14 @@ def evaluate(
     objective: Objective,
     examples: ExampleTensors,
     totals: torch.Tensor,
+    *,
+    attention: str = "auto",
 ) -> Loss:
     """The loss alone, without gradient. Raises as `backward`."""
     _require_totals(totals)
     found = _Found(len(examples.example), examples.reference)
     for part in parts:
-        found.add(part, _without_gradient(model, part))
+        found.add(part, _without_gradient(model, part, attention))
     return _loss(found.scored, objective, examples, totals)
 
 
@@ -120,7 +132,7 @@ class _Found:
         """Raises `ModelFailure` for a score that is no finite number."""
         if num_wrong := int((~torch.isfinite(scored.score)).sum()):
             raise ModelFailure(
-                f"{num_wrong} of {part.pack.num_sequences} sequences have scores that are no "
+                f"{num_wrong} of {len(part.sequence)} sequences have scores that are no "
                 "finite numbers: lower the learning_rate or max_grad_norm, or raise warmup_ratio; "
                 "before the first step the model itself is damaged"
             )
@@ -129,8 +141,8 @@ class _Found:
 
 
 @torch.no_grad()
-def _without_gradient(model: Any, part: Part) -> Scored:
-    found = scored(model, part.pack)
+def _without_gradient(model: Any, part: Part, attention: str) -> Scored:
+    found = scored(model, part.pack, attention)
     torch.clear_autocast_cache()  # of an open one: its weights here have no gradient
     return found
 

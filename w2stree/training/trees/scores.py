@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from w2stree.training.trees.attention.forward import forward_arguments
 from w2stree.training.trees.head import MAX_LOGITS, Found, Wanted, through_the_head
 from w2stree.training.trees.pack import Pack
 
@@ -74,27 +75,28 @@ class Scored:
     """Sum over its scored tokens, in nats."""
 
 
-def ancestor_mask(pack: PackTensors) -> torch.Tensor:
-    """`[1, 1, num_nodes, num_nodes]` bool: whether query q sees key k, its ancestor or itself."""
-    i = torch.arange(len(pack.token), device=pack.token.device)
-    return ((i[None] <= i[:, None]) & (i[:, None] < pack.end[None]))[None, None]
+def of_nodes(
+    model: Any, pack: PackTensors, attention: str = "auto", *, max_logits: int = MAX_LOGITS
+) -> Found:
+    """log p(token | its ancestors) of each of `pack.wanted`, and what else the head says there.
 
-
-def of_nodes(model: Any, pack: PackTensors, *, max_logits: int = MAX_LOGITS) -> Found:
-    """log p(token | its ancestors) of each of `pack.wanted`, and what else the head says there."""
+    `attention`: a backend of `forward_arguments`.
+    """
     return through_the_head(
         model,
         pack.wanted,
         max_logits=max_logits,
         input_ids=pack.token[None],
         position_ids=pack.position[None],
-        attention_mask=ancestor_mask(pack),
+        **forward_arguments(model, pack, attention),
     )
 
 
-def scored(model: Any, pack: PackTensors, *, max_logits: int = MAX_LOGITS) -> Scored:
+def scored(
+    model: Any, pack: PackTensors, attention: str = "auto", *, max_logits: int = MAX_LOGITS
+) -> Scored:
     """One forward pass; differentiable in `score`."""
-    found = of_nodes(model, pack, max_logits=max_logits)
+    found = of_nodes(model, pack, attention, max_logits=max_logits)
     assert found.logprob is not None and found.is_top1 is not None and found.entropy is not None
     wide = widest(pack.token.device)
     zeros = torch.zeros(pack.num_scores, dtype=wide, device=pack.token.device)
@@ -109,9 +111,9 @@ def scored(model: Any, pack: PackTensors, *, max_logits: int = MAX_LOGITS) -> Sc
     )
 
 
-def scores(model: Any, pack: PackTensors) -> torch.Tensor:
+def scores(model: Any, pack: PackTensors, attention: str = "auto") -> torch.Tensor:
     """`[num_sequences]` each sequence's score (`ScoredIds`); differentiable."""
-    return scored(model, pack).score
+    return scored(model, pack, attention).score
 
 
 def widest(device: torch.device) -> torch.dtype:

@@ -1,0 +1,132 @@
+"""How a model attends to packs: the backends, the rule between them, and the way into the model.
+
+A backend that is not made of masks needs the model's attention layers to call it: within
+`tree_attention` they do, and call SDPA as ever in passes without a pack (an evaluation that
+generates, say). Afterwards the model has its own attention again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from accelerate.utils import extract_model_from_parallel
+from transformers import AttentionInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
+
+from w2stree.errors import InvalidInput
+from w2stree.training.trees.attention import dense, gather
+from w2stree.training.trees.attention.paths import Paths
+
+BACKENDS = ("auto", "dense", "gather")
+
+_TREE = "w2stree_tree"
+
+
+@contextmanager
+def tree_attention(model: Any) -> Iterator[None]:
+    """Within, the model's attention takes packs by every backend; afterwards it is its own again.
+
+    Forward passes and their backward passes belong inside: gradient checkpointing attends again.
+    """
+    inner = plain(model)
+    before = implementation(inner)
+    # Where the model takes no attention of others, or adds its masks, masks are the one way.
+    if before != "eager" and inner._supports_attention_backend:
+        _set(inner, _TREE)
+    elif before not in ("eager", "sdpa"):
+        _set(inner, "sdpa" if inner._supports_sdpa else "eager")
+    try:
+        yield
+    finally:
+        _set(inner, before)
+
+
+def forward_arguments(model: Any, pack: Any, backend: str = "auto") -> dict[str, Any]:
+    """What a forward pass over the pack needs beside its tokens and positions.
+
+    backend   runs on    where                                       memory
+    dense     anything   eager attention (capped logits), small      N² bytes a mask
+                         packs, bushy trees
+    gather    anything   large packs                                 the longest path
+
+    `auto` takes the cheaper by `gathers`. Raises `InvalidInput` for a backend that the model's
+    attention cannot take, and for another name.
+    """
+    inner = plain(model)
+    attention = implementation(inner)
+    if backend not in BACKENDS:
+        raise InvalidInput(f"attention {backend!r} is none of {', '.join(BACKENDS)}")
+    if attention == _TREE and backend != "dense":
+        paths = Paths.of(pack.position.cpu().numpy())
+        if backend == "gather" or gathers(paths):
+            return gather.arguments(inner, pack.position, paths)
+    if backend == "gather":
+        raise InvalidInput(
+            f"{type(inner).__name__} with {attention} attention takes no attention by gathering; "
+            "dense works, and gather in models that load with attn_implementation='sdpa'"
+        )
+    if attention not in ("eager", "sdpa", _TREE):
+        raise InvalidInput(f"packs are trained within `tree_attention`: {attention} takes no masks")
+    return dense.arguments(inner, pack.position, pack.end)
+
+
+def gathers(paths: Paths) -> bool:
+    """Whether gathering is cheaper than one mask."""
+    return False
+
+
+def plain(model: Any) -> Any:
+    """The transformers model within DDP's, a compiled one and PEFT's."""
+    model = extract_model_from_parallel(model)
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def implementation(model: Any) -> str:
+    """The attention that a plain model's text layers call."""
+    found: str = model.config.get_text_config()._attn_implementation
+    return found
+
+
+def _set(model: Any, attention: str) -> None:
+    if implementation(model) != attention:
+        model.set_attn_implementation(attention)
+
+
+def _attend(
+    module: Any,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    tree_attention: Any = None,
+    **options: Any,
+) -> Any:
+    if tree_attention is None:
+        return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
+    unknown = [o for o in ("softcap", "s_aux", "position_bias") if options.get(o) is not None]
+    if unknown or options.get("dropout"):
+        raise InvalidInput(
+            f"{type(module).__name__} attends with {', '.join(unknown) or 'dropout'}, which gather "
+            "does not compute"
+        )
+    query, key, value = _of_one_type(query, key, value)
+    found = tree_attention.attend(
+        query, key, value, window=attention_mask, scaling=options.get("scaling")
+    )
+    return found.transpose(1, 2).contiguous(), None
+
+
+def _of_one_type(*tensors: torch.Tensor) -> list[torch.Tensor]:
+    """As SDPA under autocast takes them."""
+    device = tensors[0].device.type
+    if not torch.is_autocast_enabled(device):
+        return list(tensors)
+    return [t.to(torch.get_autocast_dtype(device)) for t in tensors]
+
+
+AttentionInterface.register(_TREE, _attend)
+AttentionMaskInterface.register(_TREE, sdpa_mask)
