@@ -19,7 +19,6 @@ from w2stree.training.precision import has_bfloat16
 
 C = TypeVar("C")
 
-_OF_THE_CALL = ("output_dir", "seed", "max_length", "resume_from_checkpoint")
 _PLACES = ("output_dir", "logging_dir", "hub_token", "push_to_hub_token")
 
 
@@ -88,16 +87,9 @@ def with_folder(args: C, folder: Path, *, max_length: int) -> C:
 
 def changed_settings(args: Any) -> dict[str, Any]:
     """What differs from the defaults of its class, as plain values; no folders, no secrets."""
-    plain = args.to_dict()
-    fields = {f.name: f for f in dataclasses.fields(args) if f.init}
+    plain, usual = args.to_dict(), type(args)(output_dir="", use_cpu=args.use_cpu).to_dict()
     return {
-        name: plain[name]
-        for name, field in fields.items()
-        if name in plain and name not in _PLACES and plain[name] != _default(field)
+        name: value
+        for name, value in plain.items()
+        if name not in _PLACES and name in usual and value != usual[name]
     }
-
-
-def _default(field: dataclasses.Field[Any]) -> Any:
-    if field.default_factory is not dataclasses.MISSING:
-        return field.default_factory()
-    return field.default

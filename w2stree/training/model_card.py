@@ -102,7 +102,9 @@ def _table(head: str, figures: Mapping[str, Any]) -> list[str]:
 
 
 def _figure(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) and value != int(value) else f"{value}"
+    if not isinstance(value, float):
+        return f"{value}"
+    return f"{value:.0f}" if value.is_integer() else f"{value:.4g}"
 
 
 def _json(value: Any) -> str:
