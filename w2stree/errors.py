@@ -112,7 +112,7 @@ class FilesPassedOver(UserWarning):
 
 
 class LikelihoodDisplaced(UserWarning):
-    """Preference training made what it prefers less likely, and what it does not even less."""
+    """Preference training made the turns that it prefers less likely than they were."""
 
 
 class RepeatedTrajectories(UserWarning):

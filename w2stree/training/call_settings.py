@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import difflib
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -53,7 +54,9 @@ def settings(kind: type[C], given: Mapping[str, Any] | None = None) -> C:
         "dataloader_pin_memory": not on_cpu,
     }
     try:
-        return kind(output_dir="", **{**ours, **given})
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # of TRL's own defaults
+            return kind(output_dir="", **{**ours, **given})
     except (TypeError, ValueError) as error:
         raise InvalidInput(f"{kind.__name__}: {error}") from error
 
@@ -87,7 +90,10 @@ def with_folder(args: C, folder: Path, *, max_length: int) -> C:
 
 def changed_settings(args: Any) -> dict[str, Any]:
     """What differs from the defaults of its class, as plain values; no folders, no secrets."""
-    plain, usual = args.to_dict(), type(args)(output_dir="", use_cpu=args.use_cpu).to_dict()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of TRL's own defaults
+        usual = type(args)(output_dir="", use_cpu=args.use_cpu).to_dict()
+    plain = args.to_dict()
     return {
         name: value
         for name, value in plain.items()

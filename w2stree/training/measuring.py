@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from w2stree.training.precision import training_precision
+from w2stree.training.trees.attention.forward import tree_attention
 from w2stree.training.trees.cut import parts
 from w2stree.training.trees.examples import Example
 from w2stree.training.trees.passes import Part
@@ -31,7 +32,7 @@ def sums(model: Any, sequences: Sequence[ScoredIds]) -> NDArray[np.float64]:
     model.eval()
     found = np.zeros(len(sequences))
     try:
-        with training_precision(model, lora=True).autocast():
+        with tree_attention(model), training_precision(model, lora=True).autocast():
             for which in parts(sequences, _MAX_TOKENS):
                 part = Part.of(sequences, which, model.device)
                 found[which] = scores(model, part.pack).cpu().numpy()

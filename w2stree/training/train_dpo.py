@@ -254,9 +254,10 @@ def _warn_of_displacement(metrics: Mapping[str, float]) -> None:
             if after < before - _NATS:
                 warnings.warn(
                     f"the chosen sides of {rows.replace('_', ' ')} rows became less likely "
-                    f"({before:.2f} to {after:.2f} nats a row), as the rejected ones did: what is "
-                    "gained goes to turns that are in neither; an SFT term (loss_type: [sigmoid, "
-                    "sft]), a larger beta or a lower rate holds them",
+                    f"({before:.2f} to {after:.2f} nats a row): the loss asks for a difference, "
+                    "and both sides may lose to what is in neither (likelihood displacement); an "
+                    "SFT term (loss_type: [sigmoid, sft]), a larger beta or a lower learning_rate "
+                    "holds them",
                     LikelihoodDisplaced,
                     stacklevel=3,
                 )
