@@ -11,14 +11,17 @@ import dataclasses
 import difflib
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_type_hints
+
+from transformers import TrainingArguments
 
 from w2stree.errors import InvalidInput
 from w2stree.training.models import best_device
 from w2stree.training.precision import has_bfloat16
 
-C = TypeVar("C")
+C = TypeVar("C", bound=TrainingArguments)
 
 _PLACES = ("output_dir", "logging_dir", "hub_token", "push_to_hub_token")
 
@@ -32,7 +35,7 @@ def settings(kind: type[C], given: Mapping[str, Any] | None = None) -> C:
     that it refuses.
     """
     given = dict(given or {})
-    known = {f.name for f in dataclasses.fields(kind) if f.init}  # type: ignore[arg-type]
+    known = {f.name for f in dataclasses.fields(kind) if f.init}
     for name in given:
         if name not in known:
             like = difflib.get_close_matches(name, known, n=3)
@@ -40,8 +43,10 @@ def settings(kind: type[C], given: Mapping[str, Any] | None = None) -> C:
             raise InvalidInput(f"{kind.__name__} has no {name!r}{meant}")
     if "output_dir" in given:
         raise InvalidInput("output_dir is the call's own: give it there (--output)")
+    hints = get_type_hints(kind)
+    given = {name: _typed(name, value, hints[name]) for name, value in given.items()}
     on_cpu = best_device() == "cpu"
-    ours = {
+    ours: dict[str, Any] = {
         "max_length": None,
         "logging_steps": 1,
         "logging_nan_inf_filter": False,
@@ -56,15 +61,28 @@ def settings(kind: type[C], given: Mapping[str, Any] | None = None) -> C:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # of TRL's own defaults
-            return kind(output_dir="", **{**ours, **given})
+            made: C = kind(output_dir="", **{**ours, **given})
+            return made
     except (TypeError, ValueError) as error:
         raise InvalidInput(f"{kind.__name__}: {error}") from error
+
+
+def _typed(name: str, value: Any, hint: Any) -> Any:
+    """The value as its field declares it, which TRL does not look at; YAML reads 1e-5 as text."""
+    allowed = [a for a in get_args(hint) or (hint,) if a is not type(None)]
+    if value is None or type(value) in allowed or not set(allowed) <= {bool, int, float, str}:
+        return value
+    if float in allowed and isinstance(value, int | str) and not isinstance(value, bool):
+        with suppress(ValueError):
+            return float(value)
+    wanted = " or ".join(a.__name__ for a in allowed)
+    raise InvalidInput(f"{name} is {value!r}; give {wanted}")
 
 
 def call_args(kind: type[C], given: C | None, *, seed: int | None) -> C:
     """The configuration of a call, its own copy. Raises `InvalidInput` for another class's."""
     if given is None:
-        args: Any = settings(kind)
+        args = settings(kind)
     elif isinstance(given, kind):
         args = copy.copy(given)
     else:
@@ -83,7 +101,7 @@ def call_args(kind: type[C], given: C | None, *, seed: int | None) -> C:
 
 def with_folder(args: C, folder: Path, *, max_length: int) -> C:
     """A copy that keeps its checkpoints there, for rows of up to so many tokens."""
-    placed: Any = copy.copy(args)
+    placed = copy.copy(args)
     placed.output_dir, placed.max_length = str(folder), max_length
     return placed
 

@@ -51,7 +51,8 @@ def preference_row(record: Mapping[str, Any], where: str) -> PreferenceRow:
         if len(side.steps) == begin:
             raise InvalidInput(f"{where}: {name} has no turn of the assistant")
     return PreferenceRow(
-        *sides,
+        chosen=sides[0],
+        rejected=sides[1],
         begin=begin,
         end=None,
         divergence=int(_number(record, "divergence", 0)),

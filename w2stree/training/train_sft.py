@@ -173,10 +173,9 @@ def _token_rows(given: Sequence[Mapping[str, Any]], vocabulary: int) -> _Found:
     rows: list[dict[str, list[int]]] = []
     tasks: list[Hashable] = []
     for i, record in enumerate(given):
-        ids, labels = (record.get(name) for name in ("input_ids", "labels"))
-        if not _are_ids(ids) or not _are_ids(labels):
+        ids, labels = (_ids(record.get(name)) for name in ("input_ids", "labels"))
+        if ids is None or labels is None:
             raise InvalidInput(f"rows[{i}]: input_ids and labels are not two lists of integers")
-        ids, labels = list(ids), list(labels)
         if len(ids) != len(labels) or not ids:
             raise InvalidInput(f"rows[{i}]: {len(ids)} input_ids, but {len(labels)} labels")
         if not 0 <= min(ids) <= max(ids) < vocabulary:
@@ -198,5 +197,7 @@ def _token_rows(given: Sequence[Mapping[str, Any]], vocabulary: int) -> _Found:
     return _Found(rows, tasks)
 
 
-def _are_ids(given: Any) -> bool:
-    return isinstance(given, Sequence) and all(type(x) is int for x in given)
+def _ids(given: Any) -> list[int] | None:
+    if not isinstance(given, Sequence) or not all(type(x) is int for x in given):
+        return None
+    return list(given)
