@@ -2,68 +2,158 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import pytest
 
 torch = pytest.importorskip("torch")
+pytest.importorskip("trl")
 import numpy as np  # noqa: E402
-from transformers import LlamaConfig, LlamaForCausalLM  # noqa: E402
+from support.token_trees import (  # noqa: E402
+    Apart,
+    advantage_examples,
+    gradient,
+    groups,
+    norms_in_full,
+    pairs,
+    sft_examples,
+    token_model,
+)
 
 from w2stree.training.trees.examples import Example, ExampleTensors  # noqa: E402
-from w2stree.training.trees.objectives import Dpo  # noqa: E402
-from w2stree.training.trees.pack import pack  # noqa: E402
-from w2stree.training.trees.scores import PackTensors, scores  # noqa: E402
-from w2stree.training.trees.sequences import ScoredIds  # noqa: E402
+from w2stree.training.trees.objectives import (  # noqa: E402
+    Dpo,
+    Group,
+    Ipo,
+    Objective,
+    PolicyGradient,
+    Sft,
+)
+from w2stree.training.trees.passes import Part, backward  # noqa: E402
 
 pytestmark = pytest.mark.train
 
-
-def _model() -> LlamaForCausalLM:
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=11,
-        hidden_size=16,
-        intermediate_size=24,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        max_position_embeddings=64,
-    )
-    return LlamaForCausalLM(config).double().eval()
-
-
-def _examples(seed: int) -> list[Example]:
-    draw = np.random.default_rng(seed)
-
-    def sequence(tree: int) -> ScoredIds:
-        ids = draw.integers(0, 3, draw.integers(2, 9))
-        weight = draw.integers(0, 2, len(ids))
-        weight[0], weight[-1] = 0, 1
-        return ScoredIds.of(ids, weight, tree)
-
-    return [
-        Example((sequence(t), sequence(t)), (1.0, 0.0), (0.1, -0.2))
-        for t in draw.integers(0, 3, 12).tolist()
-    ]
+LOSSES: dict[str, tuple[Objective, Callable[[np.random.Generator], list[Example]]]] = {
+    "sft": (Sft(), sft_examples),
+    "dpo on steps": (Dpo(beta=0.3), lambda draw: pairs(draw, completion="step")),
+    "dpo on suffixes": (Dpo(beta=0.3), lambda draw: pairs(draw, completion="suffix")),
+    "dpo without a reference": (
+        Dpo(beta=0.3),
+        lambda draw: pairs(draw, completion="suffix", reference=False),
+    ),
+    "dpo and sft": (
+        Dpo(beta=0.3, sft_weight=0.5),
+        lambda draw: pairs(draw, completion="suffix"),
+    ),
+    "ipo": (Ipo(beta=0.3), lambda draw: pairs(draw, completion="suffix")),
+    "smoothed": (
+        Dpo(beta=0.3, label_smoothing=0.1),
+        lambda draw: pairs(draw, completion="suffix", confident=False),
+    ),
+    "robust": (
+        Dpo(beta=0.3, label_smoothing=0.1, is_robust=True),
+        lambda draw: pairs(draw, completion="step", confident=False),
+    ),
+    "group": (Group(beta=0.3), groups),
+    "advantages": (PolicyGradient(), advantage_examples),
+}
+NUM_FORESTS = 200
 
 
-def _alone(model: LlamaForCausalLM, sequence: ScoredIds) -> torch.Tensor:
-    ids = torch.from_numpy(sequence.ids).long()
-    logprobs = model(input_ids=ids[None]).logits[0, :-1].log_softmax(-1)
-    return (logprobs.gather(1, ids[1:, None])[:, 0] * torch.from_numpy(sequence.weight)[1:]).sum()
+@pytest.fixture(autouse=True)
+def _full_precision() -> Iterator[None]:
+    with norms_in_full():
+        yield
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_dpo_on_a_pack_is_dpo_on_each_sequence(seed: int) -> None:
-    model, examples = _model(), _examples(seed)
+def _together(
+    model: torch.nn.Module, objective: Objective, examples: list[Example], budget: int
+) -> tuple[float, torch.Tensor, int]:
     sequences = [s for e in examples for s in e.sequences]
-    columns, objective = ExampleTensors.of(examples), Dpo(beta=0.3, sft_weight=0.5)
-    totals = objective.count(columns)
-    losses, gradients = [], []
-    apart = torch.stack([_alone(model, s) for s in sequences])
-    together = scores(model, PackTensors.of(pack(sequences)))
-    for found in (apart, together):
-        loss = objective.loss(found, columns, totals)
-        gradients.append(torch.autograd.grad(loss, list(model.parameters())))
-        losses.append(loss.item())
-    assert losses[0] == pytest.approx(losses[1], abs=1e-6)
-    for one, other in zip(*gradients, strict=True):
-        torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-6)
+    parts = Part.all_of(sequences, budget)
+    columns = ExampleTensors.of(examples)
+    model.zero_grad()
+    loss = backward(model, parts, objective, columns, objective.count(columns))
+    return loss.value.item(), gradient(model), len(parts)
+
+
+def _apart(
+    apart: Apart, objective: Objective, examples: list[Example]
+) -> tuple[float, torch.Tensor]:
+    """Each sequence's score and gradient by itself, the loss's by the chain rule."""
+    found, gradients = apart.of([s for e in examples for s in e.sequences])
+    found.requires_grad_()
+    columns = ExampleTensors.of(examples)
+    loss = objective.loss(found, columns, objective.count(columns))
+    (slope,) = torch.autograd.grad(loss, found)
+    return loss.item(), slope @ gradients
+
+
+def _budget(draw: np.random.Generator, examples: list[Example]) -> int:
+    """From one path to the whole."""
+    lengths = [len(s.ids) for e in examples for s in e.sequences]
+    return int(draw.integers(max(lengths), sum(lengths) + 1))
+
+
+def _compare(name: str, seeds: range) -> set[int]:
+    """Over these forests; in how many parts they were."""
+    model = token_model()
+    objective, draw_examples = LOSSES[name]
+    num_parts = set()
+    for seed in seeds:
+        draw = np.random.default_rng(seed)
+        examples = draw_examples(draw)
+        objective.check(examples)
+        budget = _budget(draw, examples)
+        loss, slope, num = _together(model, objective, examples, budget)
+        num_parts.add(num)
+        expected, its_slope = _apart(Apart(model), objective, examples)
+        assert abs(loss - expected) <= 1e-12 * max(1, abs(expected)), (seed, budget)
+        assert (slope - its_slope).norm() <= 1e-10 * its_slope.norm().clamp(min=1), (seed, budget)
+    return num_parts
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_and_gradients_are_those_of_the_sequences_one_by_one(name: str) -> None:
+    """All losses together see 200 forests."""
+    share = NUM_FORESTS // len(LOSSES)
+    first = list(LOSSES).index(name) * share
+    assert len(_compare(name, range(first, first + share))) > 1
+
+
+@pytest.mark.slow  # some three minutes; pytest -m slow
+@pytest.mark.parametrize("name", LOSSES)
+def test_each_loss_on_200_forests(name: str) -> None:
+    assert {1, 2, 3} <= _compare(name, range(NUM_FORESTS))
+
+
+@pytest.mark.parametrize("name", ["dpo and sft", "advantages"])
+def test_every_budget_from_one_path_to_the_whole_gives_one_gradient(name: str) -> None:
+    model = token_model()
+    objective, draw_examples = LOSSES[name]
+    examples = draw_examples(np.random.default_rng(5))
+    lengths = [len(s.ids) for e in examples for s in e.sequences]
+    num_parts = []
+    loss, slope, _ = _together(model, objective, examples, sum(lengths))
+    for budget in range(1, sum(lengths) + 1):
+        other, its_slope, num = _together(model, objective, examples, budget)
+        num_parts.append(num)
+        assert abs(loss - other) <= 1e-12
+        assert (slope - its_slope).norm() <= 1e-10 * slope.norm()
+        if num == 1:
+            break
+    assert num_parts[-1] == 1 and num_parts == sorted(num_parts, reverse=True)
+    assert len(set(num_parts)) > 3
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_in_float32_they_are_to_1e_4(name: str) -> None:
+    model = token_model(torch.float32)
+    objective, draw_examples = LOSSES[name]
+    for seed in range(3):
+        draw = np.random.default_rng(seed)
+        examples = draw_examples(draw)
+        loss, slope, _ = _together(model, objective, examples, _budget(draw, examples))
+        expected, its_slope = _apart(Apart(model), objective, examples)
+        assert abs(loss - expected) <= 1e-4 * max(1, abs(expected))
+        assert (slope - its_slope).norm() <= 1e-4 * its_slope.norm().clamp(min=1)

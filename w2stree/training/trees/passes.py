@@ -96,7 +96,7 @@ def backward(
             found.add(part, _without_gradient(model, part, attention))
     for part in (first, *others):
         with no_sync() if others and part is not others[-1] else nullcontext():
-            this = scored(model, part.pack, attention)
+            this = scored(model, part.pack, attention=attention)
             if part is first or objective.is_linear:
                 found.add(part, this)
             if part is first and not objective.is_linear:
@@ -142,7 +142,7 @@ class _Found:
 
 @torch.no_grad()
 def _without_gradient(model: Any, part: Part, attention: str) -> Scored:
-    found = scored(model, part.pack, attention)
+    found = scored(model, part.pack, attention=attention)
     torch.clear_autocast_cache()  # of an open one: its weights here have no gradient
     return found
 

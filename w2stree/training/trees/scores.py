@@ -76,7 +76,7 @@ class Scored:
 
 
 def of_nodes(
-    model: Any, pack: PackTensors, attention: str = "auto", *, max_logits: int = MAX_LOGITS
+    model: Any, pack: PackTensors, *, attention: str = "auto", max_logits: int = MAX_LOGITS
 ) -> Found:
     """log p(token | its ancestors) of each of `pack.wanted`, and what else the head says there.
 
@@ -93,10 +93,10 @@ def of_nodes(
 
 
 def scored(
-    model: Any, pack: PackTensors, attention: str = "auto", *, max_logits: int = MAX_LOGITS
+    model: Any, pack: PackTensors, *, attention: str = "auto", max_logits: int = MAX_LOGITS
 ) -> Scored:
     """One forward pass; differentiable in `score`."""
-    found = of_nodes(model, pack, attention, max_logits=max_logits)
+    found = of_nodes(model, pack, attention=attention, max_logits=max_logits)
     assert found.logprob is not None and found.is_top1 is not None and found.entropy is not None
     wide = widest(pack.token.device)
     zeros = torch.zeros(pack.num_scores, dtype=wide, device=pack.token.device)
@@ -113,7 +113,7 @@ def scored(
 
 def scores(model: Any, pack: PackTensors, attention: str = "auto") -> torch.Tensor:
     """`[num_sequences]` each sequence's score (`ScoredIds`); differentiable."""
-    return scored(model, pack, attention).score
+    return scored(model, pack, attention=attention).score
 
 
 def widest(device: torch.device) -> torch.dtype:

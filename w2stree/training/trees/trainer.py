@@ -192,6 +192,7 @@ class TreeTrainer(Trainer):  # type: ignore[misc]
             self.objective,
             examples,
             num_items_in_batch,
+            attention=self.attention,
             to_backward=to_backward,
             no_sync=no_sync,
         )
@@ -295,7 +296,9 @@ class TreeTrainer(Trainer):  # type: ignore[misc]
         with tree_attention(self.model):
             for batch in batches:
                 examples, parts = self._on_device(batch)
-                found = evaluate(model, parts, self.objective, examples, totals)
+                found = evaluate(
+                    model, parts, self.objective, examples, totals, attention=self.attention
+                )
                 loss += found.value
                 _add(figures, found)
                 self.callback_handler.on_prediction_step(self.args, self.state, self.control)

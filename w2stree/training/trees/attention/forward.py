@@ -12,14 +12,13 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from accelerate.utils import extract_model_from_parallel
 from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
 from w2stree.errors import InvalidInput
 from w2stree.training.trees.attention import dense, gather
-from w2stree.training.trees.attention.paths import Paths
+from w2stree.training.trees.head import plain
 
 BACKENDS = ("auto", "dense", "gather")
 
@@ -48,22 +47,20 @@ def tree_attention(model: Any) -> Iterator[None]:
 def forward_arguments(model: Any, pack: Any, backend: str = "auto") -> dict[str, Any]:
     """What a forward pass over the pack needs beside its tokens and positions.
 
-    backend   runs on    where                                       memory
-    dense     anything   eager attention (capped logits), small      N² bytes a mask
-                         packs, bushy trees
-    gather    anything   large packs                                 the longest path
+    backend   taken by `auto`                                          memory of N nodes
+    dense     for up to four blocks, and where attention is eager      N² bytes a mask
+    gather    else (within `tree_attention`)                           block and path, by N
 
-    `auto` takes the cheaper by `gathers`. Raises `InvalidInput` for a backend that the model's
-    attention cannot take, and for another name.
+    Raises `InvalidInput` for a backend that the model's attention cannot take, and for another
+    name.
     """
     inner = plain(model)
     attention = implementation(inner)
     if backend not in BACKENDS:
         raise InvalidInput(f"attention {backend!r} is none of {', '.join(BACKENDS)}")
     if attention == _TREE and backend != "dense":
-        paths = Paths.of(pack.position.cpu().numpy())
-        if backend == "gather" or gathers(paths):
-            return gather.arguments(inner, pack.position, paths)
+        if backend == "gather" or len(pack.token) > 4 * gather.block_size(pack.token.device):
+            return gather.arguments(inner, pack.position, pack.end)
     if backend == "gather":
         raise InvalidInput(
             f"{type(inner).__name__} with {attention} attention takes no attention by gathering; "
@@ -72,17 +69,6 @@ def forward_arguments(model: Any, pack: Any, backend: str = "auto") -> dict[str,
     if attention not in ("eager", "sdpa", _TREE):
         raise InvalidInput(f"packs are trained within `tree_attention`: {attention} takes no masks")
     return dense.arguments(inner, pack.position, pack.end)
-
-
-def gathers(paths: Paths) -> bool:
-    """Whether gathering is cheaper than one mask."""
-    return False
-
-
-def plain(model: Any) -> Any:
-    """The transformers model within DDP's, a compiled one and PEFT's."""
-    model = extract_model_from_parallel(model)
-    return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
 def implementation(model: Any) -> str:
@@ -114,9 +100,7 @@ def _attend(
             "does not compute"
         )
     query, key, value = _of_one_type(query, key, value)
-    found = tree_attention.attend(
-        query, key, value, window=attention_mask, scaling=options.get("scaling")
-    )
+    found = tree_attention.attend(query, key, value, attention_mask, **options)
     return found.transpose(1, 2).contiguous(), None
 
 
