@@ -321,7 +321,7 @@ def _paths(
     returns = sorted(t.total_return for t in kept)
     _say(
         f"{len(kept):,} of {len(runs):,} {what}, returns {returns[0]:g} to {returns[-1]:g}"
-        + ("" if min_return is not None else "; --min-return leaves out the failures among them")
+        + ("" if min_return is not None else "; --min-return leaves out those below it")
     )
     return kept
 

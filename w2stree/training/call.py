@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from transformers import PrinterCallback, TrainerCallback
@@ -31,12 +31,21 @@ from w2stree.training.optimisation import Lora
 from w2stree.training.precision import training_precision
 from w2stree.training.start import Start
 from w2stree.training.trees.examples import Example
+from w2stree.training.trees.reference import model_digest
 from w2stree.training.trees.trainer import TreeTrainer
 
 _COMPARED_ROWS = 32
 
 Progress = Callable[[int, int, Mapping[str, float]], None]
 """Called after each optimiser step: (step, total steps, last logged figures)."""
+
+
+class Measure(Protocol):
+    """Figures of a model on examples (`w2stree.training.measuring`)."""
+
+    def __call__(
+        self, model: Any, examples: Sequence[Example], *, lora: bool
+    ) -> dict[str, float]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +83,7 @@ class Learning:
     """PEFT's, or a `Lora`."""
     max_length: int
     unshared: bool
-    measure: Callable[[Any, Sequence[Example]], dict[str, float]]
+    measure: Measure
     progress: Progress | None
 
     def run(self, output_dir: Path) -> TrainedModel:
@@ -88,7 +97,7 @@ class Learning:
         digest = self._digest(learned)
         request = {
             "method": self.method,
-            "start": self.start.digest(),
+            "start": model_digest(self.start.model),
             "reference": self._reference_digest(),
             "rows": digest,
             "rows held out": self._digest(held_out),
@@ -152,11 +161,11 @@ class Learning:
             f"{name}_{figure}": value
             for name, examples in (("trained", seen), ("held_out", unseen))
             if examples
-            for figure, value in self.measure(model, examples).items()
+            for figure, value in self.measure(model, examples, lora=self._lora).items()
         }
 
     def _trainer(self, learned: Sequence[int], folder: Path) -> Any:
-        precision = training_precision(self.start.model, lora=self.peft_config is not None)
+        precision = training_precision(self.start.model, lora=self._lora)
         model = self.start.model.to(best_device(), precision.weights).train()
         return TreeTrainer(
             model,
@@ -165,6 +174,10 @@ class Learning:
             processing_class=self.start.tokenizer,
             peft_config=_peft_config(model, self.peft_config),
         )
+
+    @property
+    def _lora(self) -> bool:
+        return self.peft_config is not None
 
     def _configuration(self) -> dict[str, Any]:
         """What differs from the defaults, as plain values."""

@@ -79,15 +79,16 @@ def _typed(name: str, value: Any, hint: Any) -> Any:
     raise InvalidInput(f"{name} is {value!r}; give {wanted}")
 
 
-def call_args(kind: type[C], given: C | None, *, seed: int | None) -> C:
+def call_args(kind: type[C], given: C | Mapping[str, Any] | None, *, seed: int | None) -> C:
     """The configuration of a call, its own copy. Raises `InvalidInput` for another class's."""
-    if given is None:
-        args = settings(kind)
+    if given is None or isinstance(given, Mapping):
+        args = settings(kind, given)
     elif isinstance(given, kind):
         args = copy.copy(given)
     else:
         raise InvalidInput(
-            f"args is {type(given).__name__}; give trl.{kind.__name__}, or leave it out"
+            f"args is {type(given).__name__}; give trl.{kind.__name__}, or a mapping of its "
+            "arguments"
         )
     if args.resume_from_checkpoint is not None:
         raise InvalidInput(

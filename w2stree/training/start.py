@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from w2stree.errors import InvalidInput
 from w2stree.training.models import load_model
@@ -16,7 +13,6 @@ from w2stree.training.positions import num_positions
 ModelGiven = str | Path | tuple[Any, Any]
 """A model's directory, or (model, tokenizer) that are open."""
 
-_SAMPLED = 1024
 _ANY_LENGTH = 2**31 - 1
 
 
@@ -43,16 +39,6 @@ class Start:
             )
         asked = otherwise if given is None else given
         return min(x for x in (asked, positions, _ANY_LENGTH) if x is not None)
-
-    def digest(self) -> str:
-        """Of the weights: their names and shapes, and a thousand values of each."""
-        found = hashlib.sha256()
-        for name, weight in self.model.state_dict().items():
-            flat = weight.detach().flatten()
-            sample = flat[:: max(1, len(flat) // _SAMPLED)].float().cpu().numpy()
-            found.update(f"{name}{tuple(weight.shape)}{weight.dtype}".encode())
-            found.update(np.ascontiguousarray(sample).tobytes())
-        return found.hexdigest()
 
 
 def opened(given: ModelGiven, *, argument: str) -> Start:

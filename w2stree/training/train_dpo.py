@@ -54,7 +54,7 @@ def train_dpo(
     output_dir: str | Path,
     completion: Completion = "step",
     render_actions: bool = False,
-    args: DPOConfig | None = None,
+    args: DPOConfig | Mapping[str, Any] | None = None,
     peft_config: PeftConfig | Lora | None = None,
     max_length: int | None = None,
     holdout: float = 0.1,
@@ -71,9 +71,10 @@ def train_dpo(
 
     `policy` is a model's directory or an open (model, tokenizer), which is then the one trained.
     `reference`: likewise, of any tokenizer; "start", the policy before training; or None, no
-    reference. `args` is TRL's `DPOConfig`, whose every argument holds or is refused by name;
-    None: its defaults (3 epochs, a rate of 1e-6, 8 rows a step, beta 0.1) with a line of the loss
-    curve a step (`call_settings.settings`). `seed` and `max_length` (tokens of a row, in either
+    reference. `args` are arguments of TRL's `DPOConfig` by name, over its defaults (3 epochs, a
+    rate of 1e-6, 8 rows a step, beta 0.1) and ours (`call_settings.settings`: precision as the
+    device needs it, a line of the loss curve a step), or a `DPOConfig`, which is taken as it is.
+    Each argument holds or is refused by name. `seed` and `max_length` (tokens of a row, in either
     model's) count before those of `args`; without any, as much as the models have positions for.
     Longer rows are left out whole. `peft_config`: PEFT's, or a `Lora`; adapters are merged.
     `unshared`: train every row by itself, with TRL's stock trainer, not on trees.
@@ -104,11 +105,12 @@ def train_dpo(
     scored = preference_examples(theirs if other else tokens, trees)
     if reference is not None:
         scorer = (other or start).model
-        found = sums(scorer, [s for e in scored for s in e.sequences]).reshape(-1, 2).tolist()
-        for row, (chosen, rejected) in zip(tokens, found, strict=True):
+        sequences = [s for e in scored for s in e.sequences]
+        found = sums(scorer, sequences, lora=peft_config is not None).reshape(-1, 2)
+        for row, (chosen, rejected) in zip(tokens, found.tolist(), strict=True):
             row |= {"ref_chosen_logps": chosen, "ref_rejected_logps": rejected}
     name = "none" if reference is None else "start" if other is None else other.name
-    del other, scored
+    del other, scored  # the reference leaves the memory before the training
     trained = Learning(
         method="DPO",
         start=start,

@@ -36,7 +36,7 @@ def train_sft(
     output_dir: str | Path,
     teach_without_action: bool = False,
     render_actions: bool = False,
-    args: SFTConfig | None = None,
+    args: SFTConfig | Mapping[str, Any] | None = None,
     peft_config: PeftConfig | Lora | None = None,
     max_length: int | None = None,
     holdout: float = 0.1,
@@ -51,7 +51,7 @@ def train_sft(
     or of `input_ids` and `labels`, of this model's tokenizer. All are imitated, failures too:
     choose before. `teach_without_action` and `render_actions` as in `tokenize_sft`.
 
-    `args` is TRL's `SFTConfig` (None: 3 epochs, a rate of 2e-5, 8 rows a step); all else as in
+    `args` are of TRL's `SFTConfig` (3 epochs, a rate of 2e-5, 8 rows a step); all else as in
     `train_dpo`. Of the tasks held out the loss is measured before and after
     (`held_out_loss_before`, …).
     """
