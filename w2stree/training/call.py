@@ -210,6 +210,12 @@ class Learning:
         return hashlib.sha256(np.round(np.asarray(sums), 2).tobytes()).hexdigest()
 
 
+def numbered(tasks: Sequence[Hashable]) -> list[int]:
+    """Equal tasks by equal numbers: which rows may share (`w2stree.training.trees.rows`)."""
+    numbers = {task: i for i, task in enumerate(dict.fromkeys(tasks))}
+    return [numbers[task] for task in tasks]
+
+
 class _Watch(TrainerCallback):  # type: ignore[misc]
     """Passes progress on, and ends a training whose loss is no number."""
 

@@ -12,7 +12,7 @@ from trl import DPOConfig
 
 from w2stree.errors import InvalidInput, LikelihoodDisplaced, RowsTooLong, RowWarning
 from w2stree.forest.pairs import PreferencePair, PreferencePairs
-from w2stree.training.call import Learning, Progress, TrainedModel
+from w2stree.training.call import Learning, Progress, TrainedModel, numbered
 from w2stree.training.call_settings import call_args
 from w2stree.training.conversations import preference_row
 from w2stree.training.measuring import pair_figures, sums
@@ -101,7 +101,7 @@ def train_dpo(
     limit = start.max_length(max_length, config.max_length)
     kept, tokens, theirs = _tokenized(rows, start, other, limit, counts)
     tasks = [row.chosen.prompt for row in kept]
-    trees = [list(dict.fromkeys(tasks)).index(task) for task in tasks]
+    trees = numbered(tasks)
     scored = preference_examples(theirs if other else tokens, trees)
     if reference is not None:
         scorer = (other or start).model

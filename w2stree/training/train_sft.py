@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from trl import SFTConfig
 
 from w2stree.errors import InvalidInput, RowsTooLong, RowWarning
-from w2stree.training.call import Learning, Progress, TrainedModel
+from w2stree.training.call import Learning, Progress, TrainedModel, numbered
 from w2stree.training.call_settings import call_args
 from w2stree.training.conversations import conversation
 from w2stree.training.measuring import sft_figures
@@ -67,7 +67,7 @@ def train_sft(
         render_actions=render_actions,
     )
     found.leave_out_long(limit)
-    trees = [list(dict.fromkeys(found.tasks)).index(task) for task in found.tasks]
+    trees = numbered(found.tasks)
     return Learning(
         method="SFT",
         start=start,
