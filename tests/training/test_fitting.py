@@ -20,7 +20,7 @@ from w2stree.forest.build import build_forest
 from w2stree.training.fitting import Fitting
 from w2stree.training.optimisation import Optimisation
 from w2stree.training.rows import preference_rows, tokenize_sft
-from w2stree.training.trainers import train_sft
+from w2stree.training.unshared.sft import train_sft
 from w2stree.turns.chat import ChatFormat
 
 pytestmark = pytest.mark.train

@@ -11,8 +11,10 @@ from typing import Any
 from w2stree.errors import InvalidInput, RowsTooLong, RowWarning
 from w2stree.training.optimisation import Optimisation
 from w2stree.training.rows import PreferenceRow, tokenize_preferences, tokenize_sft
-from w2stree.training.scoring import sequence_logprobs
-from w2stree.training.trainers import Progress, train_dpo, train_sft
+from w2stree.training.unshared.dpo import train_dpo
+from w2stree.training.unshared.scoring import sequence_logprobs
+from w2stree.training.unshared.sft import train_sft
+from w2stree.training.stage import Progress
 from w2stree.trajectories.returns import at_least
 from w2stree.trajectories.trajectory import Trajectory
 from w2stree.turns.chat import ChatFormat

@@ -125,7 +125,7 @@ def _tile(
     figures: list[Found] = []
 
     def logprob_of(hidden: torch.Tensor) -> torch.Tensor:
-        with _replaced(inner.base_model, _answering(hidden[None])):
+        with _replaced(inner.get_decoder(), _answering(hidden[None])):
             logits = own(input_ids=token[None, :1], use_cache=False).logits
         is_again = bool(figures)  # for the gradient
         read = _read(_checked(inner, logits, len(hidden)), origin, token, figures=not is_again)
@@ -172,9 +172,10 @@ def _layers_give(inner: Any, chosen: Callable[[torch.Tensor], torch.Tensor]) -> 
         output.last_hidden_state = chosen(output.last_hidden_state)
         return output
 
-    if inner.base_model is inner:
+    layers = inner.get_decoder()  # OPT's base model holds them, and is not called
+    if layers is inner:
         raise _other_head(inner, "it names no base model")
-    hook = inner.base_model.register_forward_hook(choose)
+    hook = layers.register_forward_hook(choose)
     try:
         yield
     finally:

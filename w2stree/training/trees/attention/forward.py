@@ -33,11 +33,9 @@ def tree_attention(model: Any) -> Iterator[None]:
     """
     inner = plain(model)
     before = implementation(inner)
-    # Where the model takes no attention of others, or adds its masks, masks are the one way.
-    if before != "eager" and inner._supports_attention_backend:
-        _set(inner, _TREE)
-    elif before not in ("eager", "sdpa"):
-        _set(inner, "sdpa" if inner._supports_sdpa else "eager")
+    if before != "eager":  # which all models have, and some (capped logits) have alone
+        by_sdpa = _TREE if inner._supports_attention_backend else "sdpa"
+        _set(inner, by_sdpa if inner._supports_sdpa else "eager")
     try:
         yield
     finally:
@@ -58,17 +56,22 @@ def forward_arguments(model: Any, pack: Any, backend: str = "auto") -> dict[str,
     attention = implementation(inner)
     if backend not in BACKENDS:
         raise InvalidInput(f"attention {backend!r} is none of {', '.join(BACKENDS)}")
-    if attention == _TREE and backend != "dense":
-        if backend == "gather" or len(pack.token) > 4 * gather.block_size(pack.token.device):
-            return gather.arguments(inner, pack.position, pack.end)
-    if backend == "gather":
+    if backend == "gather" and not can_gather(inner):
         raise InvalidInput(
-            f"{type(inner).__name__} with {attention} attention takes no attention by gathering; "
-            "dense works, and gather in models that load with attn_implementation='sdpa'"
+            f"{type(inner).__name__} with {attention} attention cannot gather: it must be within "
+            "`tree_attention`, loaded with attn_implementation='sdpa'; 'dense' works"
         )
     if attention not in ("eager", "sdpa", _TREE):
-        raise InvalidInput(f"packs are trained within `tree_attention`: {attention} takes no masks")
+        raise InvalidInput(f"{attention} attention takes no packs; enter `tree_attention` first")
+    is_large = len(pack.token) > 4 * gather.block_size(pack.token.device)
+    if backend == "gather" or (backend == "auto" and is_large and can_gather(inner)):
+        return gather.arguments(inner, pack.position, pack.end)
     return dense.arguments(inner, pack.position, pack.end)
+
+
+def can_gather(model: Any) -> bool:
+    """Whether the model's attention layers call the backends here."""
+    return implementation(plain(model)) == _TREE
 
 
 def implementation(model: Any) -> str:
