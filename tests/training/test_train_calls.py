@@ -15,7 +15,7 @@ pytest.importorskip("trl")
 
 import torch
 from support.tiny_models import BAD, GOOD, WORSE, tiny_model, tiny_tokenizer
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, MambaConfig, MambaForCausalLM
 from trl import DPOConfig, SFTConfig
 
 import w2stree as w2s
@@ -133,6 +133,46 @@ def test_adapters_are_merged(tmp_path: Path) -> None:
     names = AutoModelForCausalLM.from_pretrained(tmp_path / "out").state_dict()
     assert not any("lora" in name for name in names)
     assert '"r": 4' in (tmp_path / "out" / "README.md").read_text()
+
+
+@pytest.mark.parametrize("reference", ["start", None])
+def test_unshared_trains_the_same(reference: Any, tmp_path: Path) -> None:
+    """One batch of all rows a step, so that both see the same rows at once."""
+    trained = [
+        w2s.train_dpo(
+            pairs(runs()),
+            policy=model(),
+            reference=reference,
+            output_dir=tmp_path / f"{unshared}",
+            completion="suffix",
+            args=dpo_args(per_device_train_batch_size=64, logging_steps=1),
+            holdout=0.25,
+            unshared=unshared,
+        )
+        for unshared in (False, True)
+    ]
+    losses = [[entry["loss"] for entry in t.losses] for t in trained]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-4)
+    of_trees, apart = (
+        {name: value for name, value in t.metrics.items() if "seconds" not in name} for t in trained
+    )
+    assert of_trees == pytest.approx(apart, abs=1e-3)
+
+
+def test_a_model_that_trees_refuse_is_trained_unshared(tmp_path: Path) -> None:
+    tokenizer = tiny_tokenizer()
+    recurrent = MambaForCausalLM(
+        MambaConfig(vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=1, state_size=4)
+    )
+    with pytest.warns(RowWarning, match=r"MambaForCausalLM has layers .* by itself"):
+        trained = w2s.train_sft(
+            runs(kinds=[GOOD]),
+            model=(recurrent, tokenizer),
+            output_dir=tmp_path / "out",
+            args=sft_args(max_steps=20),
+            holdout=0.25,
+        )
+    assert trained.metrics["held_out_loss_after"] < trained.metrics["held_out_loss_before"]
 
 
 def test_rows_of_datasets_train_what_the_pairs_train(tmp_path: Path) -> None:

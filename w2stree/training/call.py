@@ -12,15 +12,15 @@ import hashlib
 import json
 import time
 import warnings
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from transformers import PrinterCallback, TrainerCallback
+from transformers import PrinterCallback
 
-from w2stree.errors import ModelFailure, RowWarning
+from w2stree.errors import RowWarning
 from w2stree.training.call_settings import changed_settings, with_folder
 from w2stree.training.holdout import hold_out
 from w2stree.training.layers import adapters
@@ -29,22 +29,22 @@ from w2stree.training.model_folder import ModelFolder, making
 from w2stree.training.models import best_device, save_model
 from w2stree.training.optimisation import Lora
 from w2stree.training.precision import training_precision
+from w2stree.training.stage import Log, Progress
 from w2stree.training.start import Start
 from w2stree.training.trees.examples import Example
+from w2stree.training.trees.families import why_unshared
 from w2stree.training.trees.reference import model_digest
 from w2stree.training.trees.trainer import TreeTrainer
+from w2stree.training.unshared.trainer import unshared_trainer
 
 _COMPARED_ROWS = 32
-
-Progress = Callable[[int, int, Mapping[str, float]], None]
-"""Called after each optimiser step: (step, total steps, last logged figures)."""
 
 
 class Measure(Protocol):
     """Figures of a model on examples (`w2stree.training.measuring`)."""
 
     def __call__(
-        self, model: Any, examples: Sequence[Example], *, lora: bool
+        self, model: Any, examples: Sequence[Example], *, lora: bool, unshared: bool
     ) -> dict[str, float]: ...
 
 
@@ -128,7 +128,7 @@ class Learning:
         before = self._figures(self.start.model, seen, unseen)
         trainer = self._trainer(learned, folder.partial)
         trainer.remove_callback(PrinterCallback)
-        trainer.add_callback(_Watch(self.progress))
+        trainer.add_callback(Log(self.progress if folder.is_writer else None))
         checkpoint = folder.last_checkpoint()
         begin = time.monotonic()
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -161,19 +161,23 @@ class Learning:
             f"{name}_{figure}": value
             for name, examples in (("trained", seen), ("held_out", unseen))
             if examples
-            for figure, value in self.measure(model, examples, lora=self._lora).items()
+            for figure, value in self.measure(
+                model, examples, lora=self._lora, unshared=self.unshared
+            ).items()
         }
 
     def _trainer(self, learned: Sequence[int], folder: Path) -> Any:
         precision = training_precision(self.start.model, lora=self._lora)
         model = self.start.model.to(best_device(), precision.weights).train()
-        return TreeTrainer(
-            model,
-            with_folder(self.args, folder, max_length=self.max_length),
-            [self.examples[i] for i in learned],
-            processing_class=self.start.tokenizer,
-            peft_config=_peft_config(model, self.peft_config),
-        )
+        options = {
+            "model": model,
+            "args": with_folder(self.args, folder, max_length=self.max_length),
+            "processing_class": self.start.tokenizer,
+            "peft_config": _peft_config(model, self.peft_config),
+        }
+        if self.unshared:
+            return unshared_trainer([dict(self.rows[i]) for i in learned], options)
+        return TreeTrainer(train_dataset=[self.examples[i] for i in learned], **options)
 
     @property
     def _lora(self) -> bool:
@@ -210,31 +214,18 @@ class Learning:
         return hashlib.sha256(np.round(np.asarray(sums), 2).tobytes()).hexdigest()
 
 
+def is_refused_by_trees(model: Any) -> bool:
+    """Whether each row has to be computed by itself; a warning says why."""
+    reason = why_unshared(model)
+    if reason is not None:
+        warnings.warn(f"{reason}: each row is computed by itself", RowWarning, stacklevel=3)
+    return reason is not None
+
+
 def numbered(tasks: Sequence[Hashable]) -> list[int]:
     """Equal tasks by equal numbers: which rows may share (`w2stree.training.trees.rows`)."""
     numbers = {task: i for i, task in enumerate(dict.fromkeys(tasks))}
     return [numbers[task] for task in tasks]
-
-
-class _Watch(TrainerCallback):  # type: ignore[misc]
-    """Passes progress on, and ends a training whose loss is no number."""
-
-    def __init__(self, progress: Progress | None) -> None:
-        self._progress = progress
-        self._last: dict[str, float] = {}
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-        if "loss" in (logs or {}):
-            self._last = {k: v for k, v in logs.items() if isinstance(v, int | float)}
-            if not np.isfinite(float(logs["loss"])):
-                raise ModelFailure(
-                    f"the loss of step {state.global_step} is {logs['loss']}: lower the "
-                    "learning_rate or max_grad_norm, or warm up for longer"
-                )
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if self._progress and state.is_world_process_zero:
-            self._progress(state.global_step, state.max_steps, self._last)
 
 
 def _peft_config(model: Any, given: Any) -> Any:

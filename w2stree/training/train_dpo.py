@@ -12,7 +12,7 @@ from trl import DPOConfig
 
 from w2stree.errors import InvalidInput, LikelihoodDisplaced, RowsTooLong, RowWarning
 from w2stree.forest.pairs import PreferencePair, PreferencePairs
-from w2stree.training.call import Learning, Progress, TrainedModel, numbered
+from w2stree.training.call import Learning, TrainedModel, is_refused_by_trees, numbered
 from w2stree.training.call_settings import call_args
 from w2stree.training.conversations import preference_row
 from w2stree.training.measuring import pair_figures, sums
@@ -26,6 +26,7 @@ from w2stree.training.rows import (
     preference_rows,
     tokenize_preferences,
 )
+from w2stree.training.stage import Progress
 from w2stree.training.start import ModelGiven, Start, opened
 from w2stree.training.trees.rows import preference_examples
 from w2stree.turns.chat import ChatFormat
@@ -98,6 +99,7 @@ def train_dpo(
     rows, counts = _rows_of(pairs, completion, render_actions=render_actions)
     start = opened(policy, argument="policy")
     other = None if reference in ("start", None) else opened(reference, argument="reference")
+    unshared = unshared or is_refused_by_trees(start.model)
     limit = start.max_length(max_length, config.max_length)
     kept, tokens, theirs = _tokenized(rows, start, other, limit, counts)
     tasks = [row.chosen.prompt for row in kept]
@@ -105,8 +107,10 @@ def train_dpo(
     scored = preference_examples(theirs if other else tokens, trees)
     if reference is not None:
         scorer = (other or start).model
+        apart = unshared if other is None else is_refused_by_trees(scorer)
         sequences = [s for e in scored for s in e.sequences]
-        found = sums(scorer, sequences, lora=peft_config is not None).reshape(-1, 2)
+        lora = peft_config is not None
+        found = sums(scorer, sequences, lora=lora, unshared=apart).reshape(-1, 2)
         for row, (chosen, rejected) in zip(tokens, found.tolist(), strict=True):
             row |= {"ref_chosen_logps": chosen, "ref_rejected_logps": rejected}
     name = "none" if reference is None else "start" if other is None else other.name

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 from trl import SFTConfig
 
 from w2stree.errors import InvalidInput, RowsTooLong, RowWarning
-from w2stree.training.call import Learning, Progress, TrainedModel, numbered
+from w2stree.training.call import Learning, TrainedModel, is_refused_by_trees, numbered
 from w2stree.training.call_settings import call_args
 from w2stree.training.conversations import conversation
 from w2stree.training.measuring import sft_figures
 from w2stree.training.model_folder import refuse_filled
 from w2stree.training.optimisation import Lora
 from w2stree.training.rows import IGNORED, tokenize_sft
+from w2stree.training.stage import Progress
 from w2stree.training.start import ModelGiven, Start, opened
 from w2stree.training.train_dpo import Rows
 from w2stree.training.trees.rows import sft_examples
@@ -59,6 +60,7 @@ def train_sft(
     refuse_filled(path)
     config = call_args(SFTConfig, args, seed=seed)
     start = opened(model, argument="model")
+    unshared = unshared or is_refused_by_trees(start.model)
     limit = start.max_length(max_length, config.max_length)
     found = _rows_of(
         paths,
