@@ -89,6 +89,7 @@ def test_runs_a_forest_and_rows_train_the_same(
         "8 pairs of at least 0.5 in return",
         "all.forest: a saved forest",
         "pairs.parquet: preference rows (prompt, chosen, rejected)",
+        "trained on 8 rows in 1 steps, 0 rows held out",
         "trained pair accuracy: 0.500 before, ",
         "model: out4",
     ):
@@ -125,9 +126,7 @@ def test_a_reference_of_another_model_lora_and_a_holdout(
     assert "1 of 4 tasks (3 rows) are held out" in card and str(folder) not in card
 
 
-def test_a_journal_is_recognised(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_journal_is_recognised(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with Journal(Path("a.journal")) as journal:
         for i, run in enumerate((GOOD, BAD)):
             journal.append(replace(run, origin=Origin(sample_index=i, seed=i)))
@@ -148,6 +147,10 @@ def test_a_journal_is_recognised(
         (("dpo", "runs", "--completion", "turn"), "completion is 'turn'; use 'step' or 'suffix'"),
         (("dpo", "runs", "--reference", "nosuch"), "nosuch: no config.json"),
         (("sft", "runs", "--min-return", "2"), "--min-return 2 leaves none of 4 tasks' best runs"),
+        (("dpo", "runs", "--epochs", "0"), "'--epochs': '0'; give a number above 0"),
+        (("dpo", "runs", "--min-gap", "x"), "'--min-gap': 'x'; give a number"),
+        (("dpo", "runs", "--holdout", "1"), "holdout is 1.0; give a share of the tasks"),
+        (("dpo", "models/weak"), "models/weak: no *.jsonl or *.journal files"),
         (("dpo", "args.yaml"), "args.yaml:1: 'max_steps: 1\\n' is no JSON object; expected"),
         (("dpo", "other.jsonl"), "other.jsonl:1: not known by its fields (question, answer); exp"),
         (("dpo", "torn.jsonl"), "torn.jsonl:2: "),

@@ -17,7 +17,7 @@ import typer
 
 from w2stree.cli.before_models import before_models
 from w2stree.cli.extra import needs
-from w2stree.cli.parameters import whole_number
+from w2stree.cli.parameters import number, whole_number
 from w2stree.cli.progress import Bars
 from w2stree.cli.say import say
 from w2stree.cli.summary import nothing_played
@@ -50,9 +50,13 @@ Trajectories: TypeAlias = Annotated[
     Path | None,
     typer.Option(metavar="PATH", help="the runs of a saved forest, which keeps no texts of theirs"),
 ]
-Epochs: TypeAlias = Annotated[float | None, typer.Option(metavar="N", help="how often each row")]
+Epochs: TypeAlias = Annotated[
+    float | None,
+    typer.Option(parser=number(above=0), metavar="N", help="how often each row (default: 3)"),
+]
 Rate: TypeAlias = Annotated[
-    float | None, typer.Option("--lr", metavar="RATE", help="learning rate")
+    float | None,
+    typer.Option("--lr", parser=number(above=0), metavar="RATE", help="learning rate"),
 ]
 BatchSize: TypeAlias = Annotated[
     int | None,
@@ -82,7 +86,10 @@ Seed: TypeAlias = Annotated[
     int | None, typer.Option(parser=whole_number(), metavar="SEED", help="default: 42, TRL's")
 ]
 Holdout: TypeAlias = Annotated[
-    float, typer.Option(metavar="SHARE", help="of the tasks, kept out of training to measure on")
+    float,
+    typer.Option(
+        parser=number(), metavar="SHARE", help="of the tasks, kept out of training to measure on"
+    ),
 ]
 RenderActions: TypeAlias = Annotated[
     bool,
@@ -104,7 +111,8 @@ def sft(
         bool, typer.Option("--all-runs", help="imitate every run, not the best one of each task")
     ] = False,
     min_return: Annotated[
-        float | None, typer.Option(metavar="RETURN", help="leave out runs with less")
+        float | None,
+        typer.Option(parser=number(), metavar="RETURN", help="leave out runs with less"),
     ] = None,
     trajectories: Trajectories = None,
     epochs: Epochs = None,
@@ -128,9 +136,11 @@ def sft(
         from trl import SFTConfig
 
         from w2stree.training.call_settings import settings
+        from w2stree.training.model_folder import refuse_filled
         from w2stree.training.optimisation import Lora
         from w2stree.training.train_sft import train_sft
     config = settings(SFTConfig, _settings(args, epochs, lr, batch_size, seed))
+    refuse_filled(output)
     kind = _recognised(rows)
     if kind.is_rows:
         _refuse_of_runs(
@@ -178,9 +188,14 @@ def dpo(
         ),
     ] = None,
     min_gap: Annotated[
-        float, typer.Option(metavar="GAP", help="least difference of return of a pair (of runs)")
+        float,
+        typer.Option(
+            parser=number(), metavar="GAP", help="least difference of return of a pair (of runs)"
+        ),
     ] = 0.0,
-    beta: Annotated[float | None, typer.Option(metavar="BETA", help="default: 0.1")] = None,
+    beta: Annotated[
+        float | None, typer.Option(parser=number(above=0), metavar="BETA", help="default: 0.1")
+    ] = None,
     trajectories: Trajectories = None,
     epochs: Epochs = None,
     lr: Rate = None,
@@ -203,10 +218,12 @@ def dpo(
         from trl import DPOConfig
 
         from w2stree.training.call_settings import settings
+        from w2stree.training.model_folder import refuse_filled
         from w2stree.training.optimisation import Lora
         from w2stree.training.train_dpo import train_dpo
     of_file = _settings(args, epochs, lr, batch_size, seed)
     config = settings(DPOConfig, of_file if beta is None else {**of_file, "beta": beta})
+    refuse_filled(output)
     kind = _recognised(rows)
     if kind.is_rows:
         _refuse_of_runs(
@@ -372,6 +389,10 @@ def _steps() -> Iterator[Callable[[int, int, Mapping[str, float]], None] | None]
 def _tell(trained: TrainedModel) -> None:
     """What came of it, and where it is."""
     metrics = trained.metrics
+    _say(
+        f"trained on {metrics['num_trained_rows']:,.0f} rows in {metrics['num_steps']:,.0f} steps, "
+        f"{metrics['num_held_out_rows']:,.0f} rows held out"
+    )
     for name in sorted(name.removesuffix("_after") for name in metrics if name.endswith("_after")):
         before, after = metrics[f"{name}_before"], metrics[f"{name}_after"]
         _say(f"{name.replace('_', ' ')}: {before:.3f} before, {after:.3f} after")
