@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2stree.errors import InvalidInput
-from w2stree.training.trees.sequences import ScoredIds
+from w2stree.training.trees.sequences import ScoredIds, distinct
 from w2stree.training.trees.tries import Ints, Tries, lay_out, leaves
 
 
@@ -48,10 +48,12 @@ def parts(sequences: Sequence[ScoredIds], max_tokens: int) -> list[NDArray[np.in
         raise InvalidInput(f"max_tokens={max_tokens}; expected 1 or more")
     if not sequences:
         return []
-    tries = lay_out(sequences)
+    kept, which = distinct(sequences)  # a run in a hundred pairs is laid out once
+    tries = lay_out(kept)
     pieces = _pieces(tries, max_tokens)
-    piece_of = np.searchsorted(pieces.stop, tries.end_node, side="right")
-    order = np.argsort(tries.end_node, kind="stable")
+    end_node = tries.end_node[which]
+    piece_of = np.searchsorted(pieces.stop, end_node, side="right")
+    order = np.argsort(end_node, kind="stable")
     bounds = np.searchsorted(piece_of[order], _first_pieces(pieces, max_tokens)[1:])
     return np.split(order, bounds)
 

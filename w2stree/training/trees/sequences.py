@@ -44,7 +44,7 @@ class ScoredIds:
             )
         if self.ids.min() < 0:
             place = int(np.argmax(self.ids < 0))
-            raise InvalidInput(f"ids[{place}]={self.ids[place]} is negative: no token has that id")
+            raise InvalidInput(f"ids[{place}]={self.ids[place]}; ids are 0 to {_GREATEST:,}")
         if self.weight[0]:
             raise InvalidInput("the first token's weight is not 0, but nothing comes before it")
         if not np.isfinite(self.weight).all():
@@ -64,11 +64,10 @@ def _int32(ids: Sequence[int]) -> NDArray[np.int32]:
         return given.astype(np.int32)
     if given.dtype.kind not in "iu":
         raise InvalidInput(f"ids are {given.dtype}; give whole numbers below 2^31")
-    if given.max() > _GREATEST:
-        place = int(np.argmax(given > _GREATEST))
-        raise InvalidInput(f"ids[{place}]={given.flat[place]}; ids up to {_GREATEST:,} fit")
-    narrow: NDArray[np.int32] = np.maximum(given, -1).astype(np.int32)
-    return narrow
+    if given.min() < 0 or given.max() > _GREATEST:
+        place = int(np.argmax((given < 0) | (given > _GREATEST)))
+        raise InvalidInput(f"ids[{place}]={given.flat[place]}; ids are 0 to {_GREATEST:,}")
+    return given.astype(np.int32)
 
 
 def distinct(sequences: Sequence[ScoredIds]) -> tuple[list[ScoredIds], NDArray[np.int64]]:

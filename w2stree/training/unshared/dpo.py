@@ -20,9 +20,6 @@ from w2stree.training.memory import told_of_memory
 from w2stree.training.optimisation import Optimisation
 from w2stree.training.positions import refuse_beyond_positions
 from w2stree.training.precision import Precision, training_precision
-from w2stree.training.unshared.agreement import check_dpo, told_of_trl
-from w2stree.training.unshared.collator import PreferenceCollator
-from w2stree.training.unshared.scoring import score
 from w2stree.training.stage import (
     Log,
     Progress,
@@ -34,6 +31,9 @@ from w2stree.training.stage import (
     quiet,
     train,
 )
+from w2stree.training.unshared.agreement import check_dpo, told_of_trl
+from w2stree.training.unshared.collator import PreferenceCollator
+from w2stree.training.unshared.scoring import score
 
 
 def train_dpo(
