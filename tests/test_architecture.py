@@ -27,6 +27,12 @@ LATE_IMPORTS = {
         "trajectories.journal",
     },
     "cli/run.py": {"experiment.config", "experiment.manifest", "experiment.pipeline"},
+    "cli/train.py": {
+        "experiment.config.yaml_text", "forest.build", "training.call_settings",
+        "training.conversations", "training.model_folder", "training.optimisation",
+        "training.row_files", "training.train_dpo", "training.train_sft", "trajectories.files",
+        "trajectories.returns",
+    },
     "cli/tree.py": {"forest.build", "forest.file", "forest.merging", "trajectories.files"},
     "cli/verify.py": {"experiment.recorded_run", "rollouts.verification"},
 }  # fmt: skip

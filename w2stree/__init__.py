@@ -30,6 +30,8 @@ _HOME = {
     "sft_dataset": "training.trl_datasets",
     "preference_rows": "training.rows",
     "Optimisation": "training.optimisation",
+    "train_dpo": "training.train_dpo",
+    "train_sft": "training.train_sft",
     "Fitting": "training.fitting",
     "Environment": "environments.protocol",
     "EnvironmentPool": "environments.hosting.pool",

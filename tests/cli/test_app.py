@@ -35,13 +35,16 @@ def w2stree(*arguments: object, **variables: str) -> subprocess.CompletedProcess
 @pytest.mark.parametrize(
     ("command", "words"),
     [
-        ((), ["run", "explore", "tree", "verify", "envs", "--install-completion"]),
+        ((), ["run", "explore", "tree", "verify", "envs", "train", "--install-completion"]),
         (("run",), ["CONFIG", "KEY=VALUE", "--run-dir DIR", "--force STAGE", "quickstart"]),
         (("explore",), ["CONFIG", "KEY=VALUE", "--run-dir DIR", "--salvage", "textworld_random"]),
         (("tree",), ["TRAJECTORIES", "--task TASK", ".journal"]),
         (("verify",), ["RUN", "--sample N", "--seed SEED"]),
         (("envs",), ["check"]),
         (("envs", "check"), ["NAME", "--tasks N"]),
+        (("train",), ["sft", "dpo"]),
+        (("train", "sft"), ["ROWS_OR_RUNS", "--model DIR", "--output DIR", "--min-return RETURN"]),
+        (("train", "dpo"), ["ROWS_OR_RUNS", "--reference", "--args FILE.yaml", "--holdout SHARE"]),
     ],
 )
 @pytest.mark.parametrize("option", ["--help", "-h"])

@@ -1,4 +1,4 @@
-"""The command line: `w2stree run`, `explore`, `tree`, `verify`, `envs`."""
+"""The command line: `w2stree run`, `explore`, `tree`, `verify`, `envs`, `train`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 import w2stree
-from w2stree.cli import envs
+from w2stree.cli import envs, train
 from w2stree.cli.explore import explore
 from w2stree.cli.run import run
 from w2stree.cli.say import say, warn
@@ -46,6 +46,7 @@ app.callback(help="Trajectory trees and weak-to-strong training from agent runs.
 for command in (run, explore, tree, verify):
     app.command()(command)
 app.add_typer(envs.app, name="envs")
+app.add_typer(train.app, name="train")
 
 _INTERRUPTED = 130
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
@@ -29,6 +30,22 @@ def whole_number(*, at_least: int | None = None) -> Callable[[Any], int]:
             raise typer.BadParameter(f"{given!r}; give {wanted}") from None
         if at_least is not None and value < at_least:
             raise typer.BadParameter(f"{value}; give {wanted}")
+        return value
+
+    return parse
+
+
+def number(*, above: float | None = None) -> Callable[[Any], float]:
+    """The parser of an option that is a finite number, more than `above` where that is given."""
+    wanted = "a number" + ("" if above is None else f" above {above:g}")
+
+    def parse(given: Any) -> float:
+        try:
+            value = float(given)
+        except ValueError:
+            raise typer.BadParameter(f"{given!r}; give {wanted}") from None
+        if not math.isfinite(value) or (above is not None and value <= above):
+            raise typer.BadParameter(f"{given!r}; give {wanted}")
         return value
 
     return parse

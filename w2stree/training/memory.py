@@ -23,8 +23,10 @@ def told_of_memory(rows_at_a_time: int, *, longest: int) -> Iterator[None]:
             raise
         raise InvalidInput(
             f"the memory does not hold {rows_at_a_time} rows of up to {longest} tokens: set "
-            "optimisation's micro_batch_size to a smaller divisor of its batch_size, lower "
-            f"max_length, or train adapters (lora) instead of all weights ({_first_line(error)})"
+            "optimisation's micro_batch_size to a smaller divisor of its batch_size (in TRL's "
+            "configurations per_device_train_batch_size lower and gradient_accumulation_steps "
+            "higher), lower max_length, or train adapters (lora) instead of all weights "
+            f"({_first_line(error)})"
         ) from error
 
 

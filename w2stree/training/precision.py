@@ -47,5 +47,9 @@ def precision_of(checkpoint: torch.dtype, *, lora: bool, bfloat16: bool) -> Prec
 
 def training_precision(model: Any, *, lora: bool) -> Precision:
     """`precision_of` this model on this machine."""
-    bfloat16 = best_device() == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return precision_of(model.dtype, lora=lora, bfloat16=bfloat16)
+    return precision_of(model.dtype, lora=lora, bfloat16=has_bfloat16())
+
+
+def has_bfloat16() -> bool:
+    """Whether the device that models act on computes with it."""
+    return best_device() == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)

@@ -12,6 +12,7 @@ SUFFIXES = tuple(
 """Of JSON lines, in small letters or capitals; a journal's is `.journal`."""
 
 _PACKED = (".gz", ".zst", ".bz2", ".xz", ".zip", ".tar", ".tgz", ".7z")
+_OF_A_TRAINING = ("manifest.json", "metrics.json")
 _OF_A_RUN = ("config.json", "manifest.json", "tasks.json", ".hashes.json", ".lock")
 
 
@@ -65,7 +66,7 @@ def _classified(path: Path, names: dict[tuple[int, int], Path]) -> Path | Passed
         return PassedOver(path, "no file" if path.exists() else "a link to nothing")
     if not name.endswith((".journal", *SUFFIXES)):
         return PassedOver(path, _why_not(name), name in _OF_A_RUN)
-    if name == "losses.jsonl" and path.with_name("manifest.json").exists():
+    if name == "losses.jsonl" and any(path.with_name(n).exists() for n in _OF_A_TRAINING):
         return PassedOver(path, "what a training logged", is_of_a_run=True)
     status = path.stat()
     first = names.setdefault((status.st_dev, status.st_ino), path)

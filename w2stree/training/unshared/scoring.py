@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch.nn.utils.rnn import pad_sequence
 
 from w2stree.training.memory import told_of_memory
 from w2stree.training.models import best_device
 from w2stree.training.precision import Precision, training_precision
 from w2stree.training.trees.head import Wanted, through_the_head
+from w2stree.training.trees.sequences import ScoredIds
 from w2stree.training.unshared.collator import PreferenceCollator
 
 
@@ -48,6 +52,32 @@ def score(
                 chosen, rejected = batch_logprobs(model, batch).chunk(2)
             logprobs += zip(chosen.tolist(), rejected.tolist(), strict=True)
     return logprobs
+
+
+@torch.no_grad()
+def sequence_sums(
+    model: Any, sequences: Sequence[ScoredIds], *, lora: bool = False, batch_size: int = 8
+) -> NDArray[np.float64]:
+    """`[num_sequences]` the sums of log p over the tokens of weight 1, as `sequence_logprobs`."""
+    precision = training_precision(model, lora=lora)
+    model = model.to(best_device(), precision.weights).eval()
+    found = np.zeros(len(sequences))
+    order = sorted(range(len(sequences)), key=lambda i: len(sequences[i].ids))
+    with precision.autocast():
+        for start in range(0, len(order), batch_size):
+            which = order[start : start + batch_size]
+            chosen = [sequences[i] for i in which]
+            ids = pad_sequence([torch.from_numpy(s.ids).long() for s in chosen], batch_first=True)
+            mask = pad_sequence([torch.from_numpy(s.weight != 0) for s in chosen], batch_first=True)
+            lengths = torch.tensor([[len(s.ids)] for s in chosen])
+            batch = {
+                "input_ids": ids,
+                "completion_mask": mask.long(),
+                "attention_mask": (torch.arange(ids.shape[1]) < lengths).long(),
+            }
+            with told_of_memory(len(which), longest=ids.shape[1]):
+                found[which] = batch_logprobs(model, batch).double().cpu().numpy()
+    return found
 
 
 def batch_logprobs(model: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:

@@ -1,0 +1,399 @@
+"""`w2stree train sft|dpo`: from rows or runs to a folder with a trained model.
+
+INPUT    trajectories │ a saved forest │ rows: told by what is in it, and said
+OUT/     model, README.md, losses.jsonl, metrics.json
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+
+import typer
+
+from w2stree.cli.before_models import before_models
+from w2stree.cli.extra import needs
+from w2stree.cli.parameters import number, whole_number
+from w2stree.cli.progress import Bars
+from w2stree.cli.say import say
+from w2stree.cli.summary import nothing_played
+from w2stree.errors import InvalidInput
+from w2stree.shorten import visible
+
+if TYPE_CHECKING:
+    from w2stree.forest.forest import Forest
+    from w2stree.training.call import TrainedModel
+    from w2stree.training.row_files import Kind
+    from w2stree.trajectories.trajectory import Trajectory
+
+app = typer.Typer()
+
+Input: TypeAlias = Annotated[
+    Path,
+    typer.Argument(
+        metavar="ROWS_OR_RUNS",
+        help="trajectories (a file, a folder, a journal), a saved forest, or exported rows (JSON "
+        "lines or Parquet)",
+    ),
+]
+Model: TypeAlias = Annotated[
+    Path, typer.Option("--model", metavar="DIR", help="a causal LM's directory: what is trained")
+]
+Output: TypeAlias = Annotated[
+    Path, typer.Option("--output", metavar="DIR", help="where the trained model goes: a new folder")
+]
+Trajectories: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(metavar="PATH", help="the runs of a saved forest, which keeps no texts of theirs"),
+]
+Epochs: TypeAlias = Annotated[
+    float | None,
+    typer.Option(parser=number(above=0), metavar="N", help="how often each row (default: 3)"),
+]
+Rate: TypeAlias = Annotated[
+    float | None,
+    typer.Option("--lr", parser=number(above=0), metavar="RATE", help="learning rate"),
+]
+BatchSize: TypeAlias = Annotated[
+    int | None,
+    typer.Option(parser=whole_number(at_least=1), metavar="N", help="rows a step, in each process"),
+]
+MaxLength: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        parser=whole_number(at_least=1),
+        metavar="TOKENS",
+        help="longer rows are left out (default: the model's positions)",
+    ),
+]
+Args: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE.yaml", help="any other arguments of TRL's SFTConfig or DPOConfig, by name"
+    ),
+]
+UseLora: TypeAlias = Annotated[
+    bool, typer.Option("--lora", help="train adapters (r 64 on q, k, v, o), merged at the end")
+]
+Unshared: TypeAlias = Annotated[
+    bool, typer.Option("--unshared", help="each row by itself, with TRL's trainer, not on trees")
+]
+Seed: TypeAlias = Annotated[
+    int | None, typer.Option(parser=whole_number(), metavar="SEED", help="default: 42, TRL's")
+]
+Holdout: TypeAlias = Annotated[
+    float,
+    typer.Option(
+        parser=number(), metavar="SHARE", help="of the tasks, kept out of training to measure on"
+    ),
+]
+RenderActions: TypeAlias = Annotated[
+    bool,
+    typer.Option("--render-actions", help="a turn of which only the action is known: 'Action: …'"),
+]
+
+
+@app.callback()
+def train() -> None:
+    """Train a model on runs, or on rows made of them."""
+
+
+@app.command()
+def sft(
+    rows: Input,
+    model: Model,
+    output: Output,
+    all_runs: Annotated[
+        bool, typer.Option("--all-runs", help="imitate every run, not the best one of each task")
+    ] = False,
+    min_return: Annotated[
+        float | None,
+        typer.Option(parser=number(), metavar="RETURN", help="leave out runs with less"),
+    ] = None,
+    trajectories: Trajectories = None,
+    epochs: Epochs = None,
+    lr: Rate = None,
+    batch_size: BatchSize = None,
+    max_length: MaxLength = None,
+    args: Args = None,
+    lora: UseLora = False,
+    unshared: Unshared = False,
+    holdout: Holdout = 0.1,
+    seed: Seed = None,
+    render_actions: RenderActions = False,
+) -> int:
+    """Imitate the agent's turns: of runs the best one of each task, of rows all.
+
+    The default is 3 epochs at a rate of 2e-5, 8 rows a step. The same command goes on with a
+    training that was interrupted, from its last checkpoint (save_steps).
+    """
+    before_models()
+    with needs("train"):
+        from trl import SFTConfig
+
+        from w2stree.training.call_settings import settings
+        from w2stree.training.model_folder import refuse_filled
+        from w2stree.training.optimisation import Lora
+        from w2stree.training.train_sft import train_sft
+    config = settings(SFTConfig, _settings(args, epochs, lr, batch_size, seed))
+    refuse_filled(output)
+    kind = _recognised(rows)
+    if kind.is_rows:
+        _refuse_of_runs(
+            kind,
+            {"--all-runs": all_runs, "--min-return": min_return, "--trajectories": trajectories},
+        )
+        given = _sft_rows(rows, kind)
+    else:
+        given = _paths(rows, kind, trajectories, all_runs=all_runs, min_return=min_return)
+    with _steps() as update:
+        trained = train_sft(
+            given,
+            model=model,
+            output_dir=output,
+            args=config,
+            peft_config=Lora() if lora else None,
+            max_length=max_length,
+            holdout=holdout,
+            unshared=unshared,
+            render_actions=render_actions,
+            progress=update,
+        )
+    _tell(trained)
+    return 0
+
+
+@app.command()
+def dpo(
+    rows: Input,
+    model: Model,
+    output: Output,
+    reference: Annotated[
+        str,
+        typer.Option(
+            metavar="DIR|start|none",
+            help="what the policy is compared with: a model of any tokenizer, itself before "
+            "training, or nothing",
+        ),
+    ] = "start",
+    completion: Annotated[
+        str | None,
+        typer.Option(
+            metavar="step|suffix",
+            help="compare one turn, or all that followed (of runs; default: step)",
+        ),
+    ] = None,
+    min_gap: Annotated[
+        float,
+        typer.Option(
+            parser=number(), metavar="GAP", help="least difference of return of a pair (of runs)"
+        ),
+    ] = 0.0,
+    beta: Annotated[
+        float | None, typer.Option(parser=number(above=0), metavar="BETA", help="default: 0.1")
+    ] = None,
+    trajectories: Trajectories = None,
+    epochs: Epochs = None,
+    lr: Rate = None,
+    batch_size: BatchSize = None,
+    max_length: MaxLength = None,
+    args: Args = None,
+    lora: UseLora = False,
+    unshared: Unshared = False,
+    holdout: Holdout = 0.1,
+    seed: Seed = None,
+    render_actions: RenderActions = False,
+) -> int:
+    """Learn which choices paid: preference pairs of runs, or preference rows.
+
+    The default is 3 epochs at a rate of 1e-6, 8 rows a step. The same command goes on with a
+    training that was interrupted, from its last checkpoint (save_steps).
+    """
+    before_models()
+    with needs("train"):
+        from trl import DPOConfig
+
+        from w2stree.training.call_settings import settings
+        from w2stree.training.model_folder import refuse_filled
+        from w2stree.training.optimisation import Lora
+        from w2stree.training.train_dpo import train_dpo
+    of_file = _settings(args, epochs, lr, batch_size, seed)
+    config = settings(DPOConfig, of_file if beta is None else {**of_file, "beta": beta})
+    refuse_filled(output)
+    kind = _recognised(rows)
+    if kind.is_rows:
+        _refuse_of_runs(
+            kind, {"--completion": completion, "--min-gap": min_gap, "--trajectories": trajectories}
+        )
+        given: Any = _preference_rows(rows, kind)
+    else:
+        given = _forest(rows, kind, trajectories).pairs(min_gap)
+        _say(f"{len(given):,} pairs of at least {min_gap:g} in return")
+    with _steps() as update:
+        trained = train_dpo(
+            given,
+            policy=model,
+            reference={"start": "start", "none": None}.get(reference, reference),
+            output_dir=output,
+            completion=completion or "step",  # type: ignore[arg-type]  # it looks itself
+            args=config,
+            peft_config=Lora() if lora else None,
+            max_length=max_length,
+            holdout=holdout,
+            unshared=unshared,
+            render_actions=render_actions,
+            progress=update,
+        )
+    _tell(trained)
+    return 0
+
+
+def _settings(
+    file: Path | None,
+    epochs: float | None,
+    lr: float | None,
+    batch_size: int | None,
+    seed: int | None,
+) -> dict[str, Any]:
+    """Of TRL's configuration: the file's, and over them the options."""
+    with needs("train"):
+        from w2stree.experiment.config.yaml_text import parse_yaml
+    of_file = parse_yaml(file.read_bytes(), visible(str(file))) if file else None
+    if of_file is not None and not isinstance(of_file, dict):
+        raise InvalidInput(f"{visible(str(file))}: not a mapping of arguments to values")
+    options = {
+        "num_train_epochs": epochs,
+        "learning_rate": lr,
+        "per_device_train_batch_size": batch_size,
+        "seed": seed,
+    }
+    return {**(of_file or {}), **{k: v for k, v in options.items() if v is not None}}
+
+
+def _recognised(path: Path) -> Kind:
+    from w2stree.training.row_files import kind_of
+
+    kind = kind_of(path)
+    _say(f"{visible(str(path))}: {kind.value}")
+    return kind
+
+
+def _refuse_of_runs(kind: Kind, options: Mapping[str, object]) -> None:
+    given = [name for name, value in options.items() if value]
+    if given:
+        raise InvalidInput(
+            f"{', '.join(given)}: of runs or a saved forest; these are {kind.value}, made before"
+        )
+
+
+def _sft_rows(path: Path, kind: Kind) -> Sequence[Any]:
+    from w2stree.training.conversations import conversation
+    from w2stree.training.row_files import Kind, read_rows
+
+    if kind is Kind.PREFERENCES:
+        raise InvalidInput(
+            f"{visible(str(path))}: {kind.value}: w2stree train dpo learns from them"
+        )
+    found = read_rows(path)
+    if kind is Kind.TOKENS:
+        return found.records
+    return [conversation(r, p) for r, p in zip(found.records, found.places, strict=True)]
+
+
+def _preference_rows(path: Path, kind: Kind) -> Sequence[Any]:
+    from w2stree.training.conversations import preference_row
+    from w2stree.training.row_files import Kind, read_rows
+
+    if kind is not Kind.PREFERENCES:
+        raise InvalidInput(
+            f"{visible(str(path))}: {kind.value}: w2stree train sft learns from them"
+        )
+    found = read_rows(path)
+    return [preference_row(r, p) for r, p in zip(found.records, found.places, strict=True)]
+
+
+def _paths(
+    path: Path,
+    kind: Kind,
+    trajectories: Path | None,
+    *,
+    all_runs: bool,
+    min_return: float | None,
+) -> list[Trajectory]:
+    """The runs to imitate; what is chosen is said, failures among it too."""
+    from w2stree.trajectories.returns import at_least
+
+    forest = _forest(path, kind, trajectories)
+    runs = list(forest.trajectories if all_runs else forest.search().best_trajectories())
+    what = "runs" if all_runs else "tasks' best runs"
+    kept = [t for t in runs if min_return is None or at_least(t.total_return, min_return)]
+    if not kept:
+        raise InvalidInput(
+            f"--min-return {min_return:g} leaves none of {len(runs):,} {what}; lower it"
+        )
+    returns = sorted(t.total_return for t in kept)
+    _say(
+        f"{len(kept):,} of {len(runs):,} {what}, returns {returns[0]:g} to {returns[-1]:g}"
+        + ("" if min_return is not None else "; --min-return leaves out those below it")
+    )
+    return kept
+
+
+def _forest(path: Path, kind: Kind, trajectories: Path | None) -> Forest:
+    """With the runs' own texts."""
+    from w2stree.forest.build import build_forest, open_forest
+    from w2stree.training.row_files import Kind
+    from w2stree.trajectories.files import read_trajectories
+
+    if kind is Kind.FOREST:
+        if trajectories is None:
+            raise InvalidInput(
+                f"{visible(str(path))}: a saved forest keeps no prompts and no turns: give the "
+                "runs that it was built from with --trajectories"
+            )
+        return open_forest(path, trajectories=read_trajectories(trajectories))
+    if trajectories is not None:
+        raise InvalidInput("--trajectories is of a saved forest; these are the runs themselves")
+    read = read_trajectories(path)
+    if all(trajectory.status == "error" for trajectory in read):
+        raise InvalidInput(f"{visible(str(path))}: {nothing_played(read)}")
+    return build_forest(read)
+
+
+def _is_first() -> bool:
+    """Whether this process is the only one, or of a launcher's the one that says and writes."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _say(text: object) -> None:
+    if _is_first():
+        say(text)
+
+
+@contextmanager
+def _steps() -> Iterator[Callable[[int, int, Mapping[str, float]], None] | None]:
+    """A bar of the trainer's steps; of several processes the others are silent."""
+    if _is_first():
+        with Bars() as bars, bars.steps("training steps") as update:
+            yield update
+    else:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield None
+
+
+def _tell(trained: TrainedModel) -> None:
+    """What came of it, and where it is."""
+    metrics = trained.metrics
+    _say(
+        f"trained on {metrics['num_trained_rows']:,.0f} rows in {metrics['num_steps']:,.0f} steps, "
+        f"{metrics['num_held_out_rows']:,.0f} rows held out"
+    )
+    for name in sorted(name.removesuffix("_after") for name in metrics if name.endswith("_after")):
+        before, after = metrics[f"{name}_before"], metrics[f"{name}_after"]
+        _say(f"{name.replace('_', ' ')}: {before:.3f} before, {after:.3f} after")
+    _say(f"model: {visible(str(trained.output_dir))}")

@@ -1,0 +1,157 @@
+"""What a path holds that can be trained on, told by its content, whatever its name.
+
+{"task_id", "prompt", "steps", …}  a line; a journal; a folder     trajectories
+forest.save(…)                                                     a saved forest
+{"prompt", "chosen", "rejected"}   JSON lines, Parquet, a data     preference rows
+{"messages"}                       set's folder (save_to_disk)     conversations
+{"input_ids", "labels"}                                            token rows
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from w2stree.errors import InvalidInput, MissingDependency
+from w2stree.forest.file import is_forest_file
+from w2stree.shorten import quoted, shorten, visible
+from w2stree.trajectories.json_text import parse_json
+from w2stree.trajectories.lines import read_lines
+
+Record = Mapping[str, Any]
+
+_PARQUET = b"PAR1"
+_FRAME = b"w2s1 "  # of a journal
+_BOM = b"\xef\xbb\xbf"
+_OF_A_DATASET = "dataset_info.json"
+_SHOWN_COLUMNS = 120
+_SHOWN_BEGIN = 60
+EXPECTED = (
+    "expected trajectories (task_id, prompt, steps, total_return, status), a saved forest, or rows "
+    "as JSON lines or Parquet: prompt, chosen and rejected; messages; or input_ids and labels"
+)
+
+
+class Kind(Enum):
+    """What a path holds; the value says it in words."""
+
+    TRAJECTORIES = "trajectories"
+    FOREST = "a saved forest"
+    PREFERENCES = "preference rows (prompt, chosen, rejected)"
+    CONVERSATIONS = "conversations (messages)"
+    TOKENS = "token rows (input_ids, labels)"
+
+    @property
+    def is_rows(self) -> bool:
+        return self not in (Kind.TRAJECTORIES, Kind.FOREST)
+
+
+@dataclass(frozen=True, slots=True)
+class RowFile:
+    """Rows, and how each is named in an error: `rows.jsonl:3`, `rows.parquet: row 3`."""
+
+    records: list[Record]
+    places: list[str]
+
+
+def kind_of(path: Path) -> Kind:
+    """Looks at the first record, of trajectories no further; `read_rows` reads the rest.
+
+    Raises `InvalidInput` with what is expected where it is nothing of the kind, `OSError`, and
+    `MissingDependency` where Parquet needs a package that is not installed.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"{visible(str(path))}: no such file or directory; {EXPECTED}")
+    if path.is_dir() and not (path / _OF_A_DATASET).is_file():
+        return Kind.TRAJECTORIES
+    if path.is_file():
+        if is_forest_file(path):
+            return Kind.FOREST
+        if not _is_parquet(path):
+            return _kind_of_lines(path)
+    return _kind_of_columns(_table(path).column_names, visible(str(path)))
+
+
+def read_rows(path: Path) -> RowFile:
+    """All rows of a path whose kind `is_rows`.
+
+    Raises `InvalidInput` naming file and line where a line is no JSON object, `OSError`.
+    """
+    if path.is_file() and not _is_parquet(path):
+        lines = list(_records(path))
+        return RowFile([record for _, record in lines], [place for place, _ in lines])
+    records = list(_table(path))
+    return RowFile(records, [f"{visible(str(path))}: row {i + 1}" for i in range(len(records))])
+
+
+def _kind_of_lines(path: Path) -> Kind:
+    if path.suffix.lower() == ".journal":
+        return Kind.TRAJECTORIES
+    number, line = next(((n, line) for n, line in read_lines(path) if line.strip()), (0, b""))
+    where = f"{visible(str(path))}:{number}"
+    if not number:
+        raise InvalidInput(f"{visible(str(path))}: has no rows; {EXPECTED}")
+    if line.lstrip(_BOM).startswith(_FRAME):
+        return Kind.TRAJECTORIES
+    if not line.lstrip(_BOM + b" \t").startswith(b"{"):
+        begin = quoted(line[:_SHOWN_COLUMNS].decode(errors="replace"), _SHOWN_BEGIN)
+        raise InvalidInput(f"{where}: {begin} is no JSON object; {EXPECTED}")
+    record = parse_json(line, where)
+    return _kind_of_columns(list(record), where)
+
+
+def _kind_of_columns(names: list[str], where: str) -> Kind:
+    columns = set(names)
+    if {"chosen", "rejected"} <= columns:
+        return Kind.PREFERENCES
+    if {"input_ids", "labels"} <= columns:
+        return Kind.TOKENS
+    if "messages" in columns:
+        return Kind.CONVERSATIONS
+    if "steps" in columns:
+        return Kind.TRAJECTORIES
+    found = shorten(", ".join(map(str, names)) or "none", _SHOWN_COLUMNS)
+    raise InvalidInput(f"{where}: not known by its fields ({found}); {EXPECTED}")
+
+
+def _records(path: Path) -> Iterator[tuple[str, Record]]:
+    for number, line in read_lines(path):
+        if line.strip():
+            where = f"{visible(str(path))}:{number}"
+            record = parse_json(line, where)
+            if not isinstance(record, Mapping):
+                raise InvalidInput(f"{where}: no JSON object, which a row is")
+            yield where, record
+
+
+def _is_parquet(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(_PARQUET)) == _PARQUET
+
+
+def _table(path: Path) -> Any:
+    """A `datasets.Dataset`, memory-mapped."""
+    try:
+        import datasets
+        import pyarrow
+        import pyarrow.parquet
+    except ModuleNotFoundError as error:
+        raise MissingDependency(
+            f"{visible(str(path))} needs {error.name}: pip install 'w2stree[train]'"
+        ) from None
+    try:
+        if path.is_dir():
+            found = datasets.load_from_disk(str(path))
+        else:
+            found = datasets.Dataset(pyarrow.parquet.read_table(path))
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
+        raise InvalidInput(f"{visible(str(path))}: cannot be read: {error}") from None
+    if not isinstance(found, datasets.Dataset):
+        raise InvalidInput(
+            f"{visible(str(path))}: has several parts ({', '.join(map(str, found))}); give the "
+            "folder of one"
+        )
+    return found

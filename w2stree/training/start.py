@@ -1,0 +1,55 @@
+"""The model that a training begins with, or is compared with: a directory, or what is open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from w2stree.errors import InvalidInput
+from w2stree.training.models import load_model
+from w2stree.training.positions import num_positions
+
+ModelGiven = str | Path | tuple[Any, Any]
+"""A model's directory, or (model, tokenizer) that are open."""
+
+_ANY_LENGTH = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """An open model, and what the user called it."""
+
+    model: Any
+    tokenizer: Any
+    name: str | None
+
+    def max_length(self, given: int | None, otherwise: int | None) -> int:
+        """In tokens: what is asked for, or `otherwise`, or all that the model has positions for.
+
+        Raises `InvalidInput` where more is asked for than that, or less than 1.
+        """
+        positions = num_positions(self.model.config)
+        if given is not None and given < 1:
+            raise InvalidInput(f"max_length is {given}; give at least 1")
+        if given is not None and positions is not None and given > positions:
+            raise InvalidInput(
+                f"max_length is {given}, but the model has {positions} positions; give {positions} "
+                "at most"
+            )
+        asked = otherwise if given is None else given
+        return min(x for x in (asked, positions, _ANY_LENGTH) if x is not None)
+
+
+def opened(given: ModelGiven, *, argument: str) -> Start:
+    """The model that was given. Raises `InvalidInput` where it is none."""
+    if isinstance(given, str | Path):
+        return Start(*load_model(given), name=str(given))
+    match given:
+        case (model, tokenizer) if hasattr(model, "state_dict"):
+            return Start(model, tokenizer, None)
+        case _:
+            raise InvalidInput(
+                f"{argument} is {type(given).__name__}; give a model's directory, or the open "
+                "(model, tokenizer)"
+            )

@@ -1,0 +1,205 @@
+"""`w2stree.train_sft`: from runs to a folder with a trained model, in one call."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trl import SFTConfig
+
+from w2stree.errors import InvalidInput, RowsTooLong, RowWarning
+from w2stree.training.call import Learning, TrainedModel, is_refused_by_trees, numbered
+from w2stree.training.call_settings import call_args
+from w2stree.training.conversations import conversation
+from w2stree.training.measuring import sft_figures
+from w2stree.training.model_folder import refuse_filled
+from w2stree.training.optimisation import Lora
+from w2stree.training.rows import IGNORED, tokenize_sft
+from w2stree.training.stage import Progress
+from w2stree.training.start import ModelGiven, Start, opened
+from w2stree.training.train_dpo import Rows
+from w2stree.training.trees.rows import sft_examples
+from w2stree.trajectories.trajectory import Trajectory
+from w2stree.turns.chat import ChatFormat
+
+if TYPE_CHECKING:
+    from peft import PeftConfig
+
+
+def train_sft(
+    paths: Iterable[Trajectory] | Rows[Mapping[str, Any]],
+    *,
+    model: ModelGiven,
+    output_dir: str | Path,
+    teach_without_action: bool = False,
+    render_actions: bool = False,
+    args: SFTConfig | Mapping[str, Any] | None = None,
+    peft_config: PeftConfig | Lora | None = None,
+    max_length: int | None = None,
+    holdout: float = 0.1,
+    seed: int | None = None,
+    unshared: bool = False,
+    progress: Progress | None = None,
+) -> TrainedModel:
+    """Train `model` to imitate the agent's turns in `paths`, and write it to `output_dir`.
+
+    `paths` are trajectories (`forest.search().best_trajectories()`, `read_trajectories(…)`), or
+    rows, a `datasets.Dataset` or a list: of chat `messages`, whose assistant turns are all taught,
+    or of `input_ids` and `labels`, of this model's tokenizer. All are imitated, failures too:
+    choose before. `teach_without_action` and `render_actions` as in `tokenize_sft`.
+
+    `args` are of TRL's `SFTConfig` (3 epochs, a rate of 2e-5, 8 rows a step); all else as in
+    `train_dpo`. Of the tasks held out the loss is measured before and after
+    (`held_out_loss_before`, …).
+    """
+    path = Path(output_dir)
+    refuse_filled(path)
+    config = call_args(SFTConfig, args, seed=seed)
+    start = opened(model, argument="model")
+    unshared = unshared or is_refused_by_trees(start.model)
+    limit = start.max_length(max_length, config.max_length)
+    found = _rows_of(
+        paths,
+        start,
+        teach_without_action=teach_without_action,
+        render_actions=render_actions,
+    )
+    found.leave_out_long(limit)
+    trees = numbered(found.tasks)
+    return Learning(
+        method="SFT",
+        start=start,
+        reference=None,
+        rows=found.rows,
+        examples=sft_examples(found.rows, trees),
+        tasks=found.tasks,
+        counts=found.counts,
+        holdout=holdout,
+        args=config,
+        peft_config=peft_config,
+        max_length=limit,
+        unshared=unshared,
+        measure=sft_figures,
+        progress=progress,
+    ).run(path)
+
+
+@dataclass(slots=True)
+class _Found:
+    """Rows in the model's ids, what each asks, and how many were left out, by reason."""
+
+    rows: list[dict[str, list[int]]]
+    tasks: list[Hashable]
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def leave_out_long(self, limit: int) -> None:
+        """Raises `InvalidInput` where all are longer, warns where some are."""
+        lengths = [len(row["input_ids"]) for row in self.rows]
+        kept = [i for i, length in enumerate(lengths) if length <= limit]
+        num_long = len(lengths) - len(kept)
+        if not num_long:
+            return
+        told = f"exceed max_length ({limit} tokens); the longest has {max(lengths)}"
+        if not kept:
+            raise InvalidInput(f"no rows to train on: all {num_long} {told}: raise it")
+        self.counts["left out: longer than max_length"] = num_long
+        warnings.warn(
+            f"{num_long} of {len(lengths)} rows {told}; they are left out: raise it to learn from "
+            "them",
+            RowsTooLong,
+            stacklevel=3,
+        )
+        self.rows = [self.rows[i] for i in kept]
+        self.tasks = [self.tasks[i] for i in kept]
+
+
+def _rows_of(
+    paths: Any, start: Start, *, teach_without_action: bool, render_actions: bool
+) -> _Found:
+    given = iter(paths)
+    first = next(given, None)
+    if first is None:
+        raise InvalidInput("no rows to train on: none are given")
+    given = chain([first], given)
+    if isinstance(first, Mapping) and "input_ids" in first:
+        return _token_rows(list(given), len(start.tokenizer))
+    if isinstance(first, Mapping):
+        given = [conversation(r, f"rows[{i}]") for i, r in enumerate(given)]
+    elif not isinstance(first, Trajectory):
+        raise InvalidInput(
+            f"paths holds {type(first).__name__}; give trajectories, or rows with messages, or "
+            "with input_ids and labels"
+        )
+    return _trajectory_rows(
+        list(given),
+        start,
+        teach_without_action=teach_without_action,
+        render_actions=render_actions,
+    )
+
+
+def _trajectory_rows(
+    given: Sequence[Trajectory],
+    start: Start,
+    *,
+    teach_without_action: bool,
+    render_actions: bool,
+) -> _Found:
+    found = tokenize_sft(
+        given,
+        ChatFormat(start.tokenizer),
+        max_length=None,
+        teach_without_action=teach_without_action,
+        render_actions=render_actions,
+    )
+    notes = found.notes()
+    if not found.rows:
+        raise InvalidInput(f"no rows to train on: {'; '.join(notes)}")
+    for note in notes:
+        warnings.warn(note, RowWarning, stacklevel=4)
+    reasons = {
+        "left out: ended in an error": found.num_errors,
+        "left out: actions without words": found.num_wordless,
+        "left out: no turn with an action": found.num_untaught,
+        "turns without an action, not taught": found.num_untaught_turns,
+    }
+    counts = {why: count for why, count in reasons.items() if count}
+    return _Found(found.rows, [t.prompt for t in found.kept], counts)
+
+
+def _token_rows(given: Sequence[Mapping[str, Any]], vocabulary: int) -> _Found:
+    rows: list[dict[str, list[int]]] = []
+    tasks: list[Hashable] = []
+    for i, record in enumerate(given):
+        ids, labels = (_ids(record.get(name)) for name in ("input_ids", "labels"))
+        if ids is None or labels is None:
+            raise InvalidInput(f"rows[{i}]: input_ids and labels are not two lists of integers")
+        if len(ids) != len(labels) or not ids:
+            raise InvalidInput(f"rows[{i}]: {len(ids)} input_ids, but {len(labels)} labels")
+        if not 0 <= min(ids) <= max(ids) < vocabulary:
+            raise InvalidInput(
+                f"rows[{i}]: ids of another tokenizer ({min(ids)} to {max(ids)}; this one has "
+                f"{vocabulary}): make the rows with this model's"
+            )
+        pairs = enumerate(zip(ids, labels, strict=True))
+        wrong = next((t for t, (a, x) in pairs if x not in (IGNORED, a)), None)
+        if wrong is not None:
+            raise InvalidInput(
+                f"rows[{i}]: labels[{wrong}] is neither {IGNORED} nor input_ids[{wrong}]"
+            )
+        first = next((t for t, x in enumerate(labels) if x != IGNORED and t), None)
+        if first is None:
+            raise InvalidInput(f"rows[{i}] labels no token; there is nothing to learn from")
+        rows.append({"input_ids": ids, "labels": labels})
+        tasks.append(tuple(ids[:first]))
+    return _Found(rows, tasks)
+
+
+def _ids(given: Any) -> list[int] | None:
+    if not isinstance(given, Sequence) or not all(type(x) is int for x in given):
+        return None
+    return list(given)
