@@ -15,12 +15,8 @@ from typing import Any
 
 from w2stree.experiment.hashes import hash_files
 from w2stree.experiment.manifest import read_manifest
-from w2stree.experiment.run_directory import (
-    RunDirectory,
-    StageSpec,
-    StageWriter,
-    run_stages,
-)
+from w2stree.experiment.run_directory import RunDirectory, StageSpec, StageWriter
+from w2stree.experiment.running import run_stages
 
 NAMES = ("a", "b", "c")
 

@@ -9,8 +9,8 @@ from w2stree.evaluation import compare
 from w2stree.experiment.config import Config
 from w2stree.experiment.methods import ceiling, sft
 from w2stree.experiment.run_directory import RunDirectory, StageWriter
-from w2stree.experiment.run_json import read_json
 from w2stree.experiment.stages.context import Context
+from w2stree.experiment.stages.described import forest_figures
 from w2stree.forest.tree import Tree
 from w2stree.report.report import write_report
 from w2stree.report.text import MethodText, Panel, Report, TreePicture
@@ -57,7 +57,7 @@ def report(context: Context, out: StageWriter) -> None:
             num_demonstrations=num_shown,
             panels=panels,
             dev=dev,
-            forest=read_json(directory.stage("tree") / "forest.json"),
+            forest=forest_figures(context),
             stages=[_figures(manifest) for manifest in manifests],
             versions=manifests[-1]["versions"],
             trees=_pictures(context),
@@ -120,7 +120,7 @@ def _settings(config: Config, num_demonstrations: int) -> list[str]:
         if m.needs_listed_actions and m not in config.methods()
     ]
     return [
-        f"configuration {config.name}, seed {config.seed}",
+        f"configuration {config.name}, seed {config.seed}{_other_seeds(config)}",
         *config.environment.settings,
         f"{num_demonstrations} demonstrations{source}",
         f"{tasks.explore} explored tasks, {len(config.explore.samplings)} runs each",
@@ -128,6 +128,15 @@ def _settings(config: Config, num_demonstrations: int) -> list[str]:
         *([] if tasks.dev is None else [f"{tasks.dev.count} dev tasks, not in the table"]),
         *left_out,
     ]
+
+
+def _other_seeds(config: Config) -> str:
+    """As `, seed 0 for pretrain and explore`: what runs of several seeds share."""
+    stages: dict[int, list[str]] = {}
+    for stage, seed in config.seeds.items():
+        if seed != config.seed:
+            stages.setdefault(seed, []).append(stage)
+    return "".join(f", seed {seed} for {' and '.join(names)}" for seed, names in stages.items())
 
 
 def _finished_stages(
