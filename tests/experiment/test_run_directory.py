@@ -135,7 +135,7 @@ def test_an_older_layout_is_compared_as_it_would_be_recorded_today(kitchen: Kitc
             raise InvalidInput("config.json: seed: is missing")
         return {"seeds": [recorded["seed"]]}
 
-    with pytest.raises(RunDirectoryError, match=r"seeds: \[1\] there, \[2\] now"):
+    with pytest.raises(RunDirectoryError, match=r"seeds\[0\]: 1 there, 2 now"):
         RunDirectory(path, {"seeds": [2]}, read=read)
     assert RunDirectory(path, {"seeds": [1]}, read=read)
     assert json.loads((path / "config.json").read_text()) == {"seeds": [1]}
@@ -398,3 +398,16 @@ def test_a_result_whose_configuration_is_not_read_is_redone(kitchen: Kitchen) ->
     assert directory.is_current(StageSpec("a", ())), "it reads nothing of it"
     reason = directory.why_redo(StageSpec("a", (), reads=("seed",)))
     assert reason == "made by a configuration that is not read here"
+
+
+def test_a_file_that_an_older_version_did_not_write_down_redoes_nothing(tmp_path: Path) -> None:
+    template = tmp_path / "chat.jinja"
+    template.write_text("one")
+    directory = RunDirectory(tmp_path / "run", {})
+    older, newer = StageSpec("a", ()), StageSpec("a", (), external=(template,))
+    with directory.write(older, 0):
+        pass
+    assert directory.is_current(newer)
+    other = RunDirectory(tmp_path / "other", {})
+    assert not other.take(newer, directory.stage("a")), "of which file it came is not known"
+    assert other.take(older, directory.stage("a"))

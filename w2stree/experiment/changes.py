@@ -11,9 +11,11 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from w2stree.shorten import visible
+from w2stree.shorten import shorten, visible
 
 SEEDS = "seeds."
+
+_COLUMNS = 80  # of a value
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,8 @@ class Change:
     now: Any
 
     def __str__(self) -> str:
-        return visible(f"{self.key}: {self.before!r} there, {self.now!r} now")
+        before, now = (shorten(repr(value), _COLUMNS) for value in (self.before, self.now))
+        return f"{visible(self.key)}: {before} there, {now} now"
 
 
 def changes(
@@ -62,6 +65,9 @@ def _changes(before: Any, now: Any, key: str, but: Collection[str]) -> Iterator[
         for name in sorted({*before, *now}):
             inner = f"{key}.{name}" if key else name
             yield from _changes(before.get(name), now.get(name), inner, but)
+    elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+        for i in range(len(now)):
+            yield from _changes(before[i], now[i], f"{key}[{i}]", but)
     elif before != now and json.dumps(before) != json.dumps(now):  # NaN is NaN
         yield Change(key, before, now)
 
@@ -79,4 +85,8 @@ def _without(value: Any, key: str, but: Collection[str]) -> Any:
 
 def is_within(key: str, keys: Collection[str]) -> bool:
     """Whether a key is one of these, or below one."""
-    return any(not above or f"{key}.".startswith(f"{above}.") for above in keys)
+    return any(not above or key == above or key.startswith(_below(above)) for above in keys)
+
+
+def _below(key: str) -> tuple[str, str]:
+    return f"{key}.", f"{key}["

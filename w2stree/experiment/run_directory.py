@@ -182,7 +182,8 @@ class RunDirectory:
             return False
         if manifest is None or manifest.get("stage") != spec.name:
             return False
-        if self._other_origin(spec, manifest):
+        names_all = manifest["inputs"].keys() >= {str(path) for path in spec.external}
+        if not names_all or self._other_origin(spec, manifest):
             return False
         folder = StageFolder(self.path, spec.name)
         with self.lock():
@@ -192,8 +193,14 @@ class RunDirectory:
             return folder.take(source, draft, self._hashes)
 
     def _other_origin(self, spec: StageSpec, manifest: Mapping[str, Any]) -> str:
-        """How what a result was made from differs from what the stage would read now."""
-        inputs, now = manifest["inputs"], self._input_hashes(spec)
+        """How what a result was made from differs from what the stage would read now.
+
+        A file outside that the manifest does not name is one that an older version read and did
+        not write down: whatever leads a stage to another file is a key that it reads.
+        """
+        inputs = manifest["inputs"]
+        older = {str(path) for path in spec.external} - inputs.keys()
+        now = {name: of for name, of in self._input_hashes(spec).items() if name not in older}
         if others := [name for name in now if inputs.get(name) != now[name]]:
             return f"{visible(', '.join(others))}: another than it was made from"
         if others := [name for name in inputs if name not in now]:

@@ -17,6 +17,7 @@ from w2stree.experiment.stages.context import Context
 from w2stree.experiment.stages.untrained import untrained_model
 from w2stree.training.fitting import ModelSource
 from w2stree.training.models import load_model
+from w2stree.turns.template import is_file_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +75,10 @@ def model_keys(role: str) -> tuple[str, ...]:
 
 
 def outside(section: ModelSection) -> tuple[Path, ...]:
-    """The folder of a model that is not made in the run."""
-    return () if section.path is None else (section.path,)
+    """The folder of a model that is not made in the run, and the file of its chat template."""
+    template = section.chat_template
+    files = (Path(template),) if template is not None and is_file_name(template) else ()
+    return () if section.path is None else (section.path, *files)
 
 
 def _trajectories(stage: str, context: Context) -> Any:

@@ -12,6 +12,7 @@ from w2stree.experiment.run_directory import RunDirectory, StageWriter
 from w2stree.experiment.stages.context import Context
 from w2stree.experiment.stages.described import forest_figures
 from w2stree.forest.tree import Tree
+from w2stree.report.caveats import seeds_in_words
 from w2stree.report.report import write_report
 from w2stree.report.text import MethodText, Panel, Report, TreePicture
 from w2stree.report.tree_drawing import choose_trees, draw_tree
@@ -120,7 +121,7 @@ def _settings(config: Config, num_demonstrations: int) -> list[str]:
         if m.needs_listed_actions and m not in config.methods()
     ]
     return [
-        f"configuration {config.name}, seed {config.seed}{_other_seeds(config)}",
+        f"configuration {config.name}, {seeds_in_words(config.seed, config.seeds)}",
         *config.environment.settings,
         f"{num_demonstrations} demonstrations{source}",
         f"{tasks.explore} explored tasks, {len(config.explore.samplings)} runs each",
@@ -128,15 +129,6 @@ def _settings(config: Config, num_demonstrations: int) -> list[str]:
         *([] if tasks.dev is None else [f"{tasks.dev.count} dev tasks, not in the table"]),
         *left_out,
     ]
-
-
-def _other_seeds(config: Config) -> str:
-    """As `, seed 0 for pretrain and explore`: what runs of several seeds share."""
-    stages: dict[int, list[str]] = {}
-    for stage, seed in config.seeds.items():
-        if seed != config.seed:
-            stages.setdefault(seed, []).append(stage)
-    return "".join(f", seed {seed} for {' and '.join(names)}" for seed, names in stages.items())
 
 
 def _finished_stages(

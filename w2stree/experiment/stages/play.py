@@ -139,6 +139,7 @@ def _journal(context: Context, out: StageWriter) -> Path:
         for journal in older:
             if journal.stem.endswith(fingerprint[:_OLDER_DIGITS]):
                 journal.rename(path)
+                break
     return path
 
 
