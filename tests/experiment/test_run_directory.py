@@ -384,7 +384,7 @@ def test_what_is_redone_is_said_before_and_why(tmp_path: Path) -> None:
     assert run({"epochs": 3, "seed": 9, "seeds": {"a": 5}})[0] == "a done before"
 
 
-def test_a_result_whose_configuration_is_not_read_is_redone(kitchen: Kitchen) -> None:
+def test_a_result_whose_configuration_is_not_read_is_not_redone_unasked(kitchen: Kitchen) -> None:
     kitchen.run()
     manifest = kitchen.directory.stage("a") / "manifest.json"
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"config": {"old": 1}}))
@@ -396,8 +396,12 @@ def test_a_result_whose_configuration_is_not_read_is_redone(kitchen: Kitchen) ->
 
     directory = RunDirectory(kitchen.directory.path, {"seed": 1}, read=read)
     assert directory.is_current(StageSpec("a", ())), "it reads nothing of it"
-    reason = directory.why_redo(StageSpec("a", (), reads=("seed",)))
-    assert reason == "made by a configuration that is not read here"
+    spec = StageSpec("a", (), reads=("seed",))
+    assert directory.changed(spec) == []
+    with pytest.raises(RunDirectoryError, match=r"run/a was made by .*no such key\).*--force a"):
+        directory.why_redo(spec)
+    other = RunDirectory(kitchen.directory.path.with_name("other"), {"seed": 1}, read=read)
+    assert not other.take(spec, directory.stage("a"))
 
 
 def test_a_file_that_an_older_version_did_not_write_down_redoes_nothing(tmp_path: Path) -> None:

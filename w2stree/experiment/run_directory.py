@@ -130,7 +130,8 @@ class RunDirectory:
         made less), and still has every file as it wrote it.
 
         Raises `RunDirectoryError` naming a file that was changed afterwards, a file that the
-        stage did not write, and a link that leads nowhere.
+        stage did not write, a link that leads nowhere, and a configuration that is not read here:
+        what would be lost with it is not known.
         """
         folder = self.stage(spec.name)
         if folder.is_symlink() and not folder.exists():
@@ -183,7 +184,10 @@ class RunDirectory:
         if manifest is None or manifest.get("stage") != spec.name:
             return False
         names_all = manifest["inputs"].keys() >= {str(path) for path in spec.external}
-        if not names_all or self._other_origin(spec, manifest):
+        try:
+            if not names_all or self._other_origin(spec, manifest):
+                return False
+        except RunDirectoryError:
             return False
         folder = StageFolder(self.path, spec.name)
         with self.lock():
@@ -207,8 +211,13 @@ class RunDirectory:
             return f"{visible(', '.join(others))}: not read any more"
         try:
             differing = self._changes(spec, manifest)
-        except (InvalidInput, KeyError):
-            return "made by a configuration that is not read here"
+        except (InvalidInput, KeyError) as error:
+            reason = "; ".join(str(error).splitlines()[:3])
+            raise RunDirectoryError(
+                f"{visible(str(self.stage(spec.name)))} was made by a configuration of another "
+                f"version, which is not read here ({reason}); go on with what made it, or redo "
+                f"the stage with --force {spec.name}"
+            ) from None
         if differing:
             return "; ".join(str(change) for change in differing)
         missing = _missing(spec, manifest["outputs"])
