@@ -32,6 +32,7 @@ from w2stree.trajectories.trajectory import Trajectory
 GREEDY = Sampling(temperature=0.0)
 
 _JOURNALS = ".explore-*.journal"
+_OWNERS = f".{_JOURNALS}.owner"  # left by those who were killed
 _OLDER_DIGITS = 12
 
 
@@ -98,7 +99,8 @@ def explore(context: Context, out: StageWriter) -> None:
     record(out, read_trajectories(path))
     out.metrics["num_failed"] = len(outcome.failed)
     out.metrics["generated_tokens_per_s"] = weak.num_generated_tokens / seconds
-    out.outlived += context.run_dir.glob(_JOURNALS)
+    for left in (_JOURNALS, _OWNERS):
+        out.outlived += context.run_dir.glob(left)
 
 
 def _say_what_failed(outcome: Outcome) -> None:
