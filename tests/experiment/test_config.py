@@ -81,6 +81,10 @@ def test_the_merge_rule_is_a_section() -> None:
         ("environment.deadline_s=9", r"environment.deadline_s: has moved: write environment.lim"),
         ("environment.limits={deadline: 9}", r"environment.limits.deadline: .*mean deadline_s\?"),
         ("environment.limits={deadline_s: 0}", r"environment.limits: deadline_s is 0.0; give"),
+        (
+            "tasks.demonstrations_from=runs.jsonl",
+            r"tasks.demonstrations_from: has moved: write demonstrations$",
+        ),
         ("prompt.thought=false", r"prompt.thought: has moved: write decoding.thought"),
         ("decoding.actions=fre", r"decoding.actions: is 'fre'; did you mean free\? use one of adm"),
         ("decoding.max_new_tokens=0", r"decoding: max_new_tokens is 0; give at least 1"),

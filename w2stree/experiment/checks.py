@@ -107,7 +107,7 @@ def _check_demonstrations(context: Context) -> None:
         raise InvalidInput(
             f"environment: {environment.title} has no expert to demonstrate tasks: set "
             "environment.expert to a module:callable that returns a task's actions "
-            "(docs/environments.md), or tasks.demonstrations_from to a file of successful "
+            "(docs/environments.md), or demonstrations to a file of successful "
             "trajectories, or explore without demonstrations (`w2stree explore`)"
         )
 

@@ -12,8 +12,8 @@ each method's model, and random play ─> evaluate_* ─> report
 Before all of them `tasks` chooses what is demonstrated, explored and tested; every stage that plays
 reads it.
 `mcts_sft` and `ceiling` are shown `demonstrations` too; the weak model may be `tree_dpo`'s
-reference. Demonstrations are the expert's, or with `tasks.demonstrations_from` those of a file,
-played again before anything else.
+reference. Demonstrations are the expert's, or with `demonstrations` those of a file,
+played again before anything else; with `explore.trajectories` the weak model explores nothing.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def stages(context: Context) -> list[Stage]:
             visit(need)
         ordered[name] = (replace(spec, needs=needs), run)
 
-    if context.config.tasks.demonstrations_from is not None:
+    if context.config.demonstrations is not None:
         # Only playing them shows whether the environment answers as it did: before any training.
         needs = {need for spec, _ in available.values() for need in spec.needs}
         for name in ("demonstrations", "ceiling_demonstrations"):
@@ -117,9 +117,10 @@ def _sources(context: Context) -> Iterator[Stage]:
     ) -> Stage:
         return StageSpec(name, needs, makes, external, reads), functools.partial(run, context)
 
-    file = config.tasks.demonstrations_from
-    shown = () if file is None else (file,)
-    yield stage("tasks", choose.tasks, makes=choose.FILES, external=shown)
+    shown = () if config.demonstrations is None else (config.demonstrations,)
+    given = config.explore.trajectories
+    explored = () if given is None else (given,)
+    yield stage("tasks", choose.tasks, makes=choose.FILES, external=(*shown, *explored))
     yield stage("demonstrations", demonstrate.demonstrations, "tasks", external=shown)
     yield stage(
         "ceiling_demonstrations", demonstrate.ceiling_demonstrations, "tasks", external=shown
@@ -137,7 +138,9 @@ def _sources(context: Context) -> Iterator[Stage]:
             makes=MODEL,
             external=outside(config.strong),
         )
-    if any(sampling.model == "base" for sampling in config.explore.samplings):
+    if config.explore.samplings is None:
+        yield stage("explore", play.explored_before, "tasks", external=explored)
+    elif any(sampling.model == "base" for sampling in config.explore.samplings):
         # The weak model as its training finds it plays too.
         weak = ("tasks", sft.WEAK.name, "tokenizer")
         yield stage("explore", play.explore, *weak, external=outside(config.weak))

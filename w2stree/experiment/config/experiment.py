@@ -16,7 +16,7 @@ from w2stree.experiment.config.model import (
 from w2stree.experiment.config.sampling import Samplings
 from w2stree.experiment.config.tasks import TasksSection
 from w2stree.experiment.methods.method import Method
-from w2stree.experiment.section import Positive, Section, Whole, laid_over
+from w2stree.experiment.section import Positive, Section, UserPath, Whole, laid_over
 from w2stree.forest.forest import Forest
 from w2stree.forest.merging import Merging
 from w2stree.forest.search import SearchResult
@@ -30,10 +30,22 @@ class PromptSection(Section):
 
 
 class ExploreSection(Section):
-    """One trajectory of each task for each sampling configuration (M of them)."""
+    """One trajectory of each task for each sampling configuration (M of them); or, without
+    `samplings`, the runs that somebody has played: what `read_trajectories` reads at
+    `trajectories`, of tasks that are not tested."""
 
-    samplings: Annotated[Samplings, Field(min_length=2)]
+    samplings: Annotated[Samplings, Field(min_length=2)] | None = None
+    trajectories: UserPath | None = None
     max_attempts: Positive = 3  # for episodes that end in an error
+
+    @model_validator(mode="after")
+    def _one_source(self) -> ExploreSection:
+        if (self.samplings is None) == (self.trajectories is None):
+            raise ValueError(
+                "give exactly one of samplings (the weak model plays) and trajectories (a file of "
+                "runs that were played)"
+            )
+        return self
 
 
 class SearchSection(Section):
@@ -60,7 +72,9 @@ class EvaluateSection(Section):
 class Config(Section):
     """A whole experiment, but for the methods' sections: see `config_of`.
 
-    Keys that `decoding` leaves out take the environment's values.
+    `demonstrations` is a file of trajectories, or a folder of them, whose successes are shown in
+    place of the environment's expert (`read_demonstrated`). Keys that `decoding` leaves out take
+    the environment's values.
     """
 
     known_methods: ClassVar[tuple[Method, ...]] = ()
@@ -72,6 +86,7 @@ class Config(Section):
     tokenizer: TokenizerSection = TokenizerSection()
     environment: EnvironmentSection
     tasks: TasksSection
+    demonstrations: UserPath | None = None
     prompt: PromptSection = PromptSection()
     decoding: Decoding = Field(default={}, validate_default=True)
     weak: ModelSection
@@ -115,6 +130,12 @@ class Config(Section):
         and only what depends on them is redone."""
         sections = [m.name for m in self.known_methods if m.section is not None]
         return (*sections, "evaluate.num_bootstrap")
+
+    @model_validator(mode="after")
+    def _explores_so_many(self) -> Config:
+        if self.explore.trajectories is None and self.tasks.explore is None:
+            raise ValueError("tasks.explore: is missing")
+        return self
 
     @model_validator(mode="after")
     def _coherent(self) -> Config:

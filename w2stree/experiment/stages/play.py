@@ -9,7 +9,12 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from w2stree.errors import ExplorationFailure, IdenticalTrajectories, SamplesUnfinished
+from w2stree.errors import (
+    ExplorationFailure,
+    IdenticalTrajectories,
+    RowWarning,
+    SamplesUnfinished,
+)
 from w2stree.experiment.hashes import hash_files
 from w2stree.experiment.methods import sft
 from w2stree.experiment.methods.method import Method
@@ -21,7 +26,7 @@ from w2stree.policies.random import RandomPolicy
 from w2stree.policies.transformers import TransformersPolicy
 from w2stree.rollouts.exploration import Exploration, plan_episodes
 from w2stree.rollouts.outcome import Outcome
-from w2stree.rollouts.rollout import EpisodePlan
+from w2stree.rollouts.rollout import EpisodePlan, opening
 from w2stree.rollouts.tally import num_unparsed
 from w2stree.rollouts.task_choice import TaskChoice
 from w2stree.training.models import best_device, load_model
@@ -63,6 +68,7 @@ def explore(context: Context, out: StageWriter) -> None:
     Episodes are kept in a journal until the stage is complete: a killed run goes on with it.
     """
     samplings = context.config.explore.samplings
+    assert samplings is not None
     explored = context.parts().explore.task_ids
     wanted = plan_episodes(explored, samplings, seed=context.seed("explore"))
     weak = WeakModels(context)
@@ -96,6 +102,36 @@ def explore(context: Context, out: StageWriter) -> None:
     out.metrics["num_failed"] = len(outcome.failed)
     out.metrics["generated_tokens_per_s"] = weak.num_generated_tokens / seconds
     out.outlived.append(path)
+
+
+def explored_before(context: Context, out: StageWriter) -> None:
+    """The runs of `explore.trajectories`, of the tasks that are explored here: none is played.
+
+    They open as this run's episodes do, whatever instruction they were played by; `num_reopened`
+    counts those that had another one. What the environment answered is taken as it was recorded
+    (`w2stree verify` plays it again).
+    """
+    explored = context.explored()
+    assert explored is not None
+    environment, task_ids = context.pool()[0], context.parts().explore.task_ids
+    instruction = context.config.prompt.instruction
+    runs: list[Trajectory] = []
+    num_reopened = 0
+    for task_id in context.bar(task_ids, total=len(task_ids), what="explore tasks"):
+        statement, _ = environment.call("reset", task_id)
+        of_task, num_others = explored.opened(task_id, statement, opening(instruction, statement))
+        runs += of_task
+        num_reopened += num_others
+    if num_reopened:
+        warnings.warn(
+            f"explore.trajectories: {num_reopened} of {len(runs)} runs were played by another "
+            "instruction than prompt.instruction, and are learned from as if by this one",
+            RowWarning,
+            stacklevel=2,
+        )
+    record(out, runs)
+    out.metrics["num_failed"] = out.metrics["num_errors"]
+    out.metrics["num_reopened"] = num_reopened
 
 
 def _say_what_failed(outcome: Outcome) -> None:
