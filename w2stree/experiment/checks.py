@@ -70,6 +70,12 @@ def _check_models(config: Config) -> None:
             )
         else:
             check_layers(f"{role}.architecture", LlamaConfig(), optimisations)
+            first = optimisations[0].lora
+            if first is not None and not first.merge:
+                raise InvalidInput(
+                    f"{role}: lora.merge: false keeps adapters beside the model they lie on, and a "
+                    "model of an architecture is in no directory: leave merge out, or give a path"
+                )
 
 
 def _optimisations(config: Config, role: str) -> Iterator[Optimisation]:

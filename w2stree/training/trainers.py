@@ -17,6 +17,7 @@ from transformers import PrinterCallback, TrainerCallback
 from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
 from w2stree.errors import InvalidInput, ModelFailure
+from w2stree.training.adapters import finished
 from w2stree.training.labelled import check_head, label_only, plain
 from w2stree.training.launcher import refuse_several_processes
 from w2stree.training.layers import adapters
@@ -288,9 +289,7 @@ def _train(
         before = _loss_now(trainer)
         result = trainer.train()
         after = _loss_now(trainer)
-    model = trainer.model
-    if hasattr(model, "merge_and_unload"):
-        model = model.merge_and_unload()
+    model = finished(trainer.model, optimisation.lora)
     vars(model).pop("forward", None)  # the fused head, and accelerate's autocast around it
     log = next(c for c in trainer.callback_handler.callbacks if isinstance(c, _Log))
     metrics = {

@@ -14,6 +14,7 @@ from w2stree.experiment.config.model import ModelSection
 from w2stree.experiment.methods.method import Method
 from w2stree.experiment.stages.context import Context
 from w2stree.experiment.stages.untrained import untrained_model
+from w2stree.training.adapters import base_of, is_adapters
 from w2stree.training.fitting import ModelSource
 from w2stree.training.models import load_model
 
@@ -60,8 +61,10 @@ def inputs_for(method: Method, config: Config) -> dict[str, Input]:
 
 
 def outside(section: ModelSection) -> tuple[Path, ...]:
-    """The folder of a model that is not made in the run."""
-    return () if section.path is None else (section.path,)
+    """The folder of a model that is not made in the run, and the one that its adapters lie on."""
+    if section.path is None:
+        return ()
+    return (section.path, base_of(section.path)) if is_adapters(section.path) else (section.path,)
 
 
 def _trajectories(stage: str, context: Context) -> Any:
