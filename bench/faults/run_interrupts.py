@@ -29,6 +29,9 @@ _PACKAGE = str(Path(w2stree.__file__).parent)
 _LINES_OF = tuple(f"{_PACKAGE}/{room}" for room in ("experiment/", "trajectories/replacing"))
 
 
+_LATER = "spicy"
+"""What is tasted by the run that is interrupted."""
+
 Stopped = Callable[[SmallRun, tuple[str, ...], int], bool]
 
 
@@ -62,12 +65,19 @@ def _linked(folder: Path) -> SmallRun:
     return small
 
 
+def _taking(folder: Path) -> SmallRun:
+    """A new one, beside another that has what it wants."""
+    small = _new(folder)
+    SmallRun(folder / "runs" / "other", small.outside, taste=_LATER).go()
+    return small
+
+
 class _Scene:
     """A run that is prepared once, then interrupted again and again in what it does."""
 
     def __init__(self, folder: Path, prepare: Callable[[Path], SmallRun]) -> None:
-        self.force = () if prepare is _new else ("a",)
-        self.had_results = prepare is not _new
+        self.had_results = prepare not in (_new, _taking)
+        self.force = ("a",) if self.had_results else ()
         self._prepared = folder / prepare.__name__
         self._at = folder / f"{prepare.__name__}, tried"
         prepare(self._prepared)
@@ -76,12 +86,15 @@ class _Scene:
         """It as it was prepared, about to taste otherwise."""
         shutil.rmtree(self._at, ignore_errors=True)
         shutil.copytree(self._prepared, self._at, symlinks=True)
-        return SmallRun(self._at / "run", self._at / "outside", taste="spicy")
+        runs = self._at / "runs"
+        small = SmallRun(self._at / "run", self._at / "outside", taste=_LATER)
+        small.runs = runs if runs.is_dir() else None
+        return small
 
 
 def _scenes(folder: Path) -> Iterator[_Scene]:
     folder.mkdir()
-    for prepare in (_new, _redone, _linked):
+    for prepare in (_new, _redone, _linked, _taking):
         yield _Scene(folder, prepare)
 
 

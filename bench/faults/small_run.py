@@ -15,12 +15,9 @@ from typing import Any
 
 from w2stree.experiment.hashes import hash_files
 from w2stree.experiment.manifest import read_manifest
-from w2stree.experiment.run_directory import (
-    RunDirectory,
-    StageSpec,
-    StageWriter,
-    run_stages,
-)
+from w2stree.experiment.run_directory import RunDirectory, StageSpec, StageWriter
+from w2stree.experiment.running import run_stages
+from w2stree.experiment.shared_runs import SharedRuns
 
 NAMES = ("a", "b", "c")
 
@@ -31,7 +28,8 @@ _ASIDE = {".lock", ".hashes.json"}
 @dataclass(slots=True)
 class SmallRun:
     """`taste` is what `a` writes; `ran` are the stages that ran in the last `go`; `b` writes a
-    file of `extra_name` too; `before_end` is told a stage's folder before the stage ends."""
+    file of `extra_name` too; `before_end` is told a stage's folder before the stage ends;
+    `runs` is the folder of runs to take stages from."""
 
     path: Path
     outside: Path
@@ -40,6 +38,7 @@ class SmallRun:
     ran: list[str] = field(default_factory=list)
     extra_name: bytes = b""
     before_end: Callable[[Path], object] | None = None
+    runs: Path | None = None
 
     @classmethod
     def make(cls, folder: Path) -> SmallRun:
@@ -61,7 +60,8 @@ class SmallRun:
         self.ran = []
         stages = [(spec, self._stage) for spec in self.specs()]
         directory = RunDirectory(self.path, self.config)
-        run_stages(directory, stages, seed=1, force=force, announce=lambda *_: None)
+        shared = None if self.runs is None else SharedRuns(self.runs)
+        run_stages(directory, stages, seed=1, force=force, announce=lambda *_: None, shared=shared)
         return "".join(self.ran)
 
     def recover(self) -> None:

@@ -40,18 +40,18 @@ def weights(model: Any) -> Any:
 
 
 def test_it_is_the_model_that_fine_tuning_starts_from(context: Context) -> None:
-    first, _ = untrained_model(context, "weak")
-    again, _ = untrained_model(context, "weak")
+    first, _ = untrained_model(context, "weak", "sft_weak")
+    again, _ = untrained_model(context, "weak", "sft_weak")
     assert torch.equal(weights(first), weights(again))
     other = Context(load_config("miniature", [SAMPLINGS, "seed=1"]), context.run_dir)
-    assert not torch.equal(weights(first), weights(untrained_model(other, "weak")[0]))
+    assert not torch.equal(weights(first), weights(untrained_model(other, "weak", "sft_weak")[0]))
 
 
 def test_a_directory_is_its_own_base(context: Context) -> None:
     path = context.model_dir("sft_weak")
     overrides = [SAMPLINGS, f"weak={{path: {path}, sft: {{num_epochs: 1, learning_rate: 1}}}}"]
     from_path = Context(load_config("miniature", overrides), context.run_dir)
-    model, _ = untrained_model(from_path, "weak")
+    model, _ = untrained_model(from_path, "weak", "sft_weak")
     assert torch.equal(weights(model), weights(tiny_model(tiny_tokenizer(), seed=3)))
     explore = next(spec for spec, _ in stages(from_path) if spec.name == "explore")
     assert explore.external == (path,), "another directory makes another exploration"

@@ -69,7 +69,7 @@ def test_a_model_is_trained_and_saved_with_the_template_it_was_given(tmp_path: P
     with pytest.raises(InvalidInput, match="no chat template"):
         _check_chats(_config(tmp_path, path=base))
     config = _config(tmp_path, path=base, chat_template="plain")
-    model, tokenizer = untrained_model(Context(config, tmp_path / "run"), "strong")
+    model, tokenizer = untrained_model(Context(config, tmp_path / "run"), "strong", "sft_strong")
     save_model(tmp_path / "trained", model, tokenizer)
     again = load_model(tmp_path / "trained")[1]
     assert again.chat_template == read_template("plain")

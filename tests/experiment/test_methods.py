@@ -26,6 +26,8 @@ from w2stree.experiment.run_directory import StageWriter
 from w2stree.experiment.section import Positive, Section
 from w2stree.experiment.stages import learn, tree
 from w2stree.experiment.stages.context import Context
+from w2stree.experiment.stages.described import forest_figures
+from w2stree.experiment.stages.inputs import inputs_for
 from w2stree.policies.random import RandomPolicy
 from w2stree.training.fitting import Fitting, ModelSource, Trained
 from w2stree.training.models import load_model, save_model
@@ -165,7 +167,7 @@ def test_the_stage_hands_over_what_others_made_and_keeps_the_model(tmp_path: Pat
     config = read_config(WITH_FEW, "miniature", [GIVEN])
     (tmp_path / "few_shown").mkdir()
     out = StageWriter(tmp_path / "few_shown")
-    learn.train(Context(config, tmp_path), out, FEW)
+    learn.train(Context(config, tmp_path), out, FEW, inputs_for(FEW, config))
     assert out.metrics["num_rows"] == 1
     before, after = (load_model(tmp_path / name / "model")[0] for name in ("mcts_sft", "few_shown"))
     assert out.metrics["num_parameters"] == after.num_parameters()
@@ -178,8 +180,9 @@ def test_two_methods_cannot_give_one_figure(tmp_path: Path) -> None:
     (tmp_path / "explore").mkdir()
     write_trajectories(tmp_path / "explore" / "trajectories.jsonl", [GOOD, BAD])
     (tmp_path / "tree").mkdir()
+    tree.tree(Context(config, tmp_path), StageWriter(tmp_path / "tree"))
     with pytest.raises(InvalidInput, match=r"few_shown describes .* 'num_preference_rows', which"):
-        tree.tree(Context(config, tmp_path), StageWriter(tmp_path / "tree"))
+        forest_figures(Context(config, tmp_path))
 
 
 class Recorded:

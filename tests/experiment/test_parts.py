@@ -97,7 +97,8 @@ def test_what_was_chosen_is_recorded_and_read_again(tmp_path: Path) -> None:
         context.chooses_anew = True  # `--force tasks`
         assert context.parts() == chosen
         assert context._pool is not None, "the record does not count"
-    with experiment(tmp_path, hunts([17, 15])) as context:  # another file, other demonstrations
+    with experiment(tmp_path, hunts([17, 15])) as context:
+        context.chooses_anew = True  # another file, other demonstrations
         assert set(numbers(context.parts().demonstrations.task_ids)) == {17, 15}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import signal
 import subprocess
 import sys
@@ -133,6 +134,26 @@ def test_another_configuration_is_refused_in_the_same_directory(finished: Path) 
     assert refused.returncode == 2
     assert refused.stderr.startswith("w2stree: runs/miniature was made by another configuration")
     assert "seed: 0 there, 1 now" in refused.stderr
+
+
+def test_a_changed_key_redoes_what_reads_it_and_the_rest_is_shared(finished: Path) -> None:
+    cwd = finished.parent.parent
+    arguments = ("run", "miniature", "tree_dpo.beta=0.3", "--run-dir", "runs/second")
+    ran = w2stree(*arguments, "--share", "runs", cwd=cwd)
+    assert ran.returncode == 0, ran.stderr
+    said = [line.split(maxsplit=1) for line in ran.stdout.splitlines()]
+    stages = {path.parent.name for path in finished.glob("*/manifest.json")}
+    taken = {line[0] for line in said if line[1:] == ["taken from runs/miniature"]}
+    assert taken == stages - {"tree_dpo", "evaluate_tree_dpo", "report"}
+    shutil.rmtree(cwd / "runs" / "second" / "explore")  # its links; the other run has its own
+    assert (finished / "explore" / "trajectories.jsonl").is_file()
+    again = w2stree(*arguments, "name=third", "evaluate.num_bootstrap=50", "--redo", cwd=cwd)
+    ran_again = [line.split()[0] for line in again.stdout.splitlines() if " running" in line]
+    assert ran_again == ["explore", "report"], "explored alike"
+    assert (
+        "report                   to be redone: evaluate.num_bootstrap: 500 there, 50 now; name: "
+        "'miniature' there, 'third' now (took "
+    ) in again.stdout
 
 
 def test_a_second_process_is_refused_before_an_environment_starts(tmp_path: Path) -> None:

@@ -89,3 +89,33 @@ def test_every_kind_says_whether_its_options_name_code() -> None:
     with_code = {kind.name for kind in KINDS for options in kind.checks if options.code}
     assert with_code == set()  # what is checked is the engines' own
     assert GymnasiumOptions(make="lab:Maze").code.startswith("make: 'lab:Maze', imported")
+
+
+def test_a_stage_is_replayed_in_the_environment_it_was_played_in(tmp_path: Path) -> None:
+    """A run that takes another configuration keeps results until there are new ones."""
+
+    def game(name: str, **more: Any) -> dict[str, Any]:
+        return {"environment": {"name": "textworld_express", "game": name, **more}}
+
+    write_run(tmp_path, game("coin")["environment"])
+    (tmp_path / "evaluate_random").mkdir()
+    row = (tmp_path / "explore" / "trajectories.jsonl").read_bytes()
+    (tmp_path / "evaluate_random" / "trajectories.jsonl").write_bytes(row)
+
+    def made_by(stage: str, config: dict[str, Any]) -> None:
+        manifest = {"inputs": {}, "outputs": {}, "config": config}
+        (tmp_path / stage / "manifest.json").write_text(json.dumps(manifest))
+
+    made_by("explore", game("twc"))
+    made_by("evaluate_random", game("coin"))
+    with pytest.raises(InvalidInput, match=r"different environments .*game: 'coin' there, 'twc' n"):
+        read_run(tmp_path)
+    assert read_run(tmp_path / "explore").environment.game == "twc"  # type: ignore[attr-defined]
+    assert read_run(tmp_path / "evaluate_random").environment.game == "coin"  # type: ignore[attr-defined]
+    made_by("evaluate_random", game("twc", num_processes=7))
+    assert len(read_run(tmp_path).trajectories) == 2
+    command = {"name": "gymnasium", "make": "os:system", "options": {"command": "touch RAN"}}
+    for stage in ("explore", "evaluate_random"):
+        made_by(stage, {"environment": command})
+    with pytest.raises(InvalidInput, match=r"random/manifest.json names code, .*os:system"):
+        read_run(tmp_path)

@@ -16,7 +16,8 @@ from w2stree import Forest, InvalidInput, build_forest, write_trajectories
 from w2stree.experiment.config import load_config
 from w2stree.experiment.run_directory import StageWriter
 from w2stree.experiment.stages.context import Context
-from w2stree.experiment.stages.tree import FILES, tree
+from w2stree.experiment.stages.described import forest_figures
+from w2stree.experiment.stages.tree import FIGURES, FILES, tree
 
 EXPLORED = play([f"cookingworld/train/{i}" for i in range(5)], 0.8, num_runs=6, seed=2)
 
@@ -95,6 +96,19 @@ def test_options_out_of_range_are_refused_by_their_key(override: str, key: str) 
         load_config("miniature", [override])
 
 
+def test_what_methods_find_is_no_part_of_the_stage(tmp_path: Path) -> None:
+    context = explored(tmp_path)
+    file = tmp_path / "tree" / "forest.json"
+    kept = json.loads(file.read_text())
+    assert kept.keys() == FIGURES
+    found = forest_figures(context)
+    assert found.items() > kept.items()
+    assert found["num_preference_rows"] > 0
+    assert found["num_kept_paths"] == 5
+    # Versions before kept the methods' figures in the file, of settings that were the run's then.
+    file.write_text(json.dumps(kept | {"num_preference_rows": -1, "num_of_old": 2}))
+    assert forest_figures(context) == found
+
+
 def test_figures_of_a_method_that_is_not_run_are_left_out(tmp_path: Path) -> None:
-    explored(tmp_path, "tree_dpo=null")
-    assert "num_preference_rows" not in json.loads((tmp_path / "tree" / "forest.json").read_text())
+    assert "num_preference_rows" not in forest_figures(explored(tmp_path, "tree_dpo=null"))

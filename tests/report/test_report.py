@@ -115,7 +115,6 @@ def statistics(explored: list[Trajectory]) -> dict[str, Any]:
         **asdict(forest.summary()),
         "mean_return": sum(t.total_return for t in explored) / len(explored),
         "best_path_mean_return": sum(t.total_return for t in best) / len(best),
-        "num_preference_rows": 77,
     }
 
 

@@ -28,6 +28,18 @@ def run(
         list[str] | None,
         typer.Option(metavar="STAGE", help="redo a finished stage; may be given again"),
     ] = None,
+    redo: Annotated[
+        bool,
+        typer.Option("--redo", help="redo whatever another configuration of the run changes"),
+    ] = False,
+    share: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RUNS",
+            help="take over stages that runs in this folder have finished, where they are the same",
+            show_default=False,
+        ),
+    ] = None,
 ) -> int:
     """Run an experiment, stage by stage, to its report.
 
@@ -45,7 +57,15 @@ def run(
     folder = run_dir or Path("runs") / read.name
     try:
         with Bars() as bars:
-            report = run_experiment(read, folder, force=force or (), announce=_announce, bar=bars)
+            report = run_experiment(
+                read,
+                folder,
+                force=force or (),
+                redo=redo,
+                share=share,
+                announce=_announce,
+                bar=bars,
+            )
     except KeyboardInterrupt:
         warn(
             f"w2stree: finished stages are kept in {folder}, and of an exploration every episode "

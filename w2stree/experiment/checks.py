@@ -27,8 +27,8 @@ from w2stree.turns.chat import ChatFormat
 def check(context: Context) -> None:
     """All checks, the cheap ones first; raises `InvalidInput` or `MissingDependency`.
 
-    The environment is asked last, and only while there are no demonstrations yet: a run that goes
-    on has passed. Its process is one of those that the stages use.
+    The environment is asked last, and only while there are no demonstrations yet, or tasks are
+    chosen anew: a run that goes on has passed. Its process is one of those that the stages use.
     """
     config = context.config
     refuse_several_processes()
@@ -38,7 +38,7 @@ def check(context: Context) -> None:
     _check_decoding(config)
     _check_demonstrations(context)
     config.environment.refuse_too_many(config.tasks.most_of_one_fold())
-    if not (context.run_dir / "demonstrations" / MANIFEST).is_file():
+    if context.chooses_anew or not (context.run_dir / "demonstrations" / MANIFEST).is_file():
         _check_parts(context)
         _check_listed_actions(context)
 

@@ -1,19 +1,22 @@
 """The configuration that a run's directory keeps: one run, one configuration, one process.
 
 free, or a run's? ──> take its lock ──> still? ──> compare ──> write config.json
- └ no: nothing made     └ another's: nothing changed └ differs, with results: nothing changed
+ └ no: nothing made     └ another's: nothing changed └ differs, with results, and is not accepted:
+                                                       nothing changed
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from w2stree.errors import InvalidInput, RunDirectoryError
+from w2stree.experiment.changes import Change, changes
 from w2stree.experiment.hashes import KEPT, MANIFEST, absence
 from w2stree.experiment.run_json import read_json, write_json
 from w2stree.experiment.run_lock import LOCK, holding
@@ -32,6 +35,7 @@ def held_run(
     config: Mapping[str, Any],
     *,
     may_change: Collection[str] = (),
+    accept: Callable[[Sequence[Change]], None] | None = None,
     read: Callable[[Any], Any] = lambda recorded: recorded,
 ) -> Iterator[None]:
     """Hold a run's folder for this process, with this configuration in its `config.json`.
@@ -39,9 +43,10 @@ def held_run(
     The folder is made where it is missing. Without results, a finished stage or a recorded
     episode, another configuration is replaced. With results a difference anywhere but in the keys
     of `may_change` ("budget", "environment.num_processes") and below raises `RunDirectoryError`,
-    as does a folder with other things in it, one that another process holds, and one that cannot
-    be written to. Whatever is refused stays as it is, and `config.json` is written, all or
-    nothing, only by who holds the folder.
+    unless `accept`, which is told of the differences, returns. A folder with other things in it
+    raises it too, and one that another process holds, and one that cannot be written to. Whatever
+    is refused stays as it is, and `config.json` is written, all or nothing, only by who holds the
+    folder.
 
     `read` gives a recorded configuration as it would be recorded today, so that a run of an
     older version is compared by what it says; its `InvalidInput` is the reason to refuse it.
@@ -57,18 +62,34 @@ def held_run(
         ) from None
     with holding(path):
         _refuse_other_things(path)
-        _keep(path, json.loads(json.dumps(config, default=str)), may_change, read)
+        given = json.loads(json.dumps(config, default=str))
+        stored = path / CONFIG
+        is_kept = False
+        if stored.is_file() and has_results(path):
+            recorded = _recorded(path)
+            differing = changes(_today(stored, recorded, read), given, but=may_change)
+            if differing:
+                (accept or functools.partial(_refuse, path))(differing)
+            is_kept = recorded == given
+        _keep(stored, given, is_kept=is_kept)
         yield
 
 
-def _keep(path: Path, config: Any, may_change: Collection[str], read: Callable[[Any], Any]) -> None:
-    stored = path / CONFIG
-    is_kept = False
-    if stored.is_file() and has_results(path):
-        recorded = _recorded(path)
-        _refuse_other_config(path, _today(stored, recorded, read), config, may_change)
-        is_kept = recorded == config
-    _remove_half_written(path)
+def of_another_configuration(path: Path, differing: Sequence[Change]) -> str:
+    """What is said first of a folder that is refused for its configuration."""
+    shown = "; ".join(str(change) for change in differing[:3])
+    more = f"; and {len(differing) - 3} more" if len(differing) > 3 else ""
+    return f"{visible(str(path))} was made by another configuration ({shown}{more})"
+
+
+def _refuse(path: Path, differing: Sequence[Change]) -> None:
+    raise RunDirectoryError(
+        f"{of_another_configuration(path, differing)}; choose another --run-dir"
+    )
+
+
+def _keep(stored: Path, config: Any, *, is_kept: bool) -> None:
+    _remove_half_written(stored.parent)
     if is_kept:
         return
     try:
@@ -164,25 +185,3 @@ def _today(file: Path, recorded: Any, read: Callable[[Any], Any]) -> Any:
             f"({'; '.join(str(error).splitlines()[:3])}), or of another command; choose another "
             "--run-dir, or go on with what made it"
         ) from None
-
-
-def _refuse_other_config(path: Path, stored: Any, given: Any, may_change: Collection[str]) -> None:
-    differing = list(_differences(stored, given, may_change))
-    if differing:
-        raise RunDirectoryError(
-            f"{visible(str(path))} was made by another configuration "
-            f"({'; '.join(differing[:3])}); choose another --run-dir"
-        )
-
-
-def _differences(
-    stored: Any, given: Any, may_change: Collection[str], key: str = ""
-) -> Iterator[str]:
-    if key in may_change:
-        return
-    if isinstance(stored, dict) and isinstance(given, dict):
-        for name in sorted({*stored, *given}):
-            inner = f"{key}.{name}".lstrip(".")
-            yield from _differences(stored.get(name), given.get(name), may_change, inner)
-    elif stored != given and json.dumps(stored) != json.dumps(given):  # NaN is NaN
-        yield visible(f"{key}: {stored!r} there, {given!r} now")

@@ -27,17 +27,24 @@ from pathlib import Path
 from w2stree.errors import InvalidInput
 from w2stree.experiment.checks import check
 from w2stree.experiment.config import Config
+from w2stree.experiment.consent import consent
 from w2stree.experiment.methods import sft
-from w2stree.experiment.run_directory import StageSpec, StageWriter, run_stages
+from w2stree.experiment.methods.method import Method
+from w2stree.experiment.run_directory import StageSpec, StageWriter
+from w2stree.experiment.running import Stage, run_stages
+from w2stree.experiment.shared_runs import SharedRuns
 from w2stree.experiment.stages import choose, demonstrate, learn, measure, play, tree
 from w2stree.experiment.stages.bar import Bar, Silent
 from w2stree.experiment.stages.context import Context
-from w2stree.experiment.stages.inputs import inputs_for, outside
-
-Stage = tuple[StageSpec, Callable[[StageWriter], None]]
+from w2stree.experiment.stages.inputs import inputs_for, model_keys, outside
 
 PLAYED = ("trajectories.jsonl",)
 MODEL = ("model/config.json",)
+
+PLAYS = ("environment", "prompt")
+GENERATES = ("decoding", "num_threads")
+FITS = ("max_length", "num_threads", "evaluate.success_threshold")
+"""Keys that whatever plays, generates, or trains reads."""
 
 
 def run_experiment(
@@ -45,28 +52,43 @@ def run_experiment(
     run_dir: Path,
     *,
     force: Sequence[str] = (),
+    redo: bool = False,
+    share: Path | None = None,
     announce: Callable[[str, str], None],
     bar: Bar | None = None,
 ) -> Path:
     """Run every stage that is missing or out of date; returns the report's folder.
 
-    `announce(stage, what)` is told of each stage, `bar` of what happens in it.
+    A stage is out of date where a key of the configuration that it reads, or what it reads of
+    other stages or outside the run, is another than it was made from. `redo`: also where that
+    replaces what `consent` protects. `share`: a folder of runs whose stages are taken over where
+    they are those of this run (`SharedRuns`). `announce(stage, what)` is told of each stage, `bar`
+    of what happens in it.
 
     Interrupting leaves finished stages as they are: run again to go on. Raises
     `RunDirectoryError` where another configuration made `run_dir`, `InvalidInput` and
     `MissingDependency` before any stage runs where that can be known.
     """
     context = Context(config, run_dir, bar or Silent(), chooses_anew="tasks" in force)
+    shared = None if share is None else SharedRuns(share)
     with contextlib.closing(context), contextlib.ExitStack() as held:
         listed = stages(context)
-        _check_forced(force, [spec.name for spec, _ in listed])
+        specs = [spec for spec, _ in listed]
+        _check_forced(force, [spec.name for spec in specs])
+        context.accept = consent(config, specs, is_given=redo)
+        if shared is not None:
+            shared.refuse_none(run_dir)
         if run_dir.is_dir():  # refused before an environment is started
             held.enter_context(context.directory().lock())
-            context.directory().recover(spec for spec, _ in listed)
+            context.directory().recover(specs)
+            tasks = next(spec for spec in specs if spec.name == "tasks")
+            context.chooses_anew |= not context.directory().is_current(tasks)
         check(context)  # a run that cannot go on makes no folder
         directory = context.directory()
         learn.use_threads(config.num_threads)
-        run_stages(directory, listed, seed=config.seed, force=force, announce=announce)
+        run_stages(
+            directory, listed, seed=config.seed, force=force, announce=announce, shared=shared
+        )
     return directory.stage("report")
 
 
@@ -86,7 +108,8 @@ def stages(context: Context) -> list[Stage]:
         needs = tuple(need for need in spec.needs if need in available)
         for need in needs:
             visit(need)
-        ordered[name] = (replace(spec, needs=needs), run)
+        spec = replace(spec, needs=needs)
+        ordered[name] = (spec, functools.partial(_run_within, context, spec, run))
 
     if context.config.demonstrations is not None:
         # Only playing them shows whether the environment answers as it did: before any training.
@@ -101,6 +124,13 @@ def stages(context: Context) -> list[Stage]:
         visit(f"evaluate_{method.name}")
     visit("report")
     return list(ordered.values())
+
+
+def _run_within(
+    context: Context, spec: StageSpec, run: Callable[[StageWriter], None], out: StageWriter
+) -> None:
+    with context.reading(spec):
+        run(out)
 
 
 def _sources(context: Context) -> Iterator[Stage]:
@@ -120,16 +150,30 @@ def _sources(context: Context) -> Iterator[Stage]:
     shown = () if config.demonstrations is None else (config.demonstrations,)
     given = config.explore.trajectories
     explored = () if given is None else (given,)
-    yield stage("tasks", choose.tasks, makes=choose.FILES, external=(*shown, *explored))
-    yield stage("demonstrations", demonstrate.demonstrations, "tasks", external=shown)
+    least = ("evaluate.success_threshold",)
+    files = ("demonstrations", "explore.trajectories")
+    chosen_by = ("tasks", "environment", *files, *(least if shown else ()))
     yield stage(
-        "ceiling_demonstrations", demonstrate.ceiling_demonstrations, "tasks", external=shown
+        "tasks",
+        choose.tasks,
+        makes=choose.FILES,
+        external=(*shown, *explored),
+        reads=chosen_by,
     )
+    shows = (*PLAYS, "decoding.thought", "demonstrations", *least)
+    for name, run in (
+        ("demonstrations", demonstrate.demonstrations),
+        ("ceiling_demonstrations", demonstrate.ceiling_demonstrations),
+    ):
+        yield stage(name, run, "tasks", external=shown, reads=shows)
     if config.weak.architecture or config.strong.architecture:
-        needs = ("demonstrations", "random_play")
-        yield stage("tokenizer", learn.tokenizer, *needs, makes=("model/tokenizer.json",))
+        seen = ("demonstrations", *(("random_play",) if config.strong.pretrain else ()))
+        make = functools.partial(learn.tokenizer, seen=seen)
+        yield stage("tokenizer", make, *seen, makes=("model/tokenizer.json",), reads=("tokenizer",))
     if config.strong.pretrain is not None:
-        yield stage("random_play", play.random_play, "tasks")
+        games = ("strong.pretrain.games", "strong.pretrain.max_steps", "tasks.seed", "prompt")
+        drawn = (*games, "seeds.random_play")
+        yield stage("random_play", play.random_play, "tasks", reads=drawn)
         yield stage(
             "pretrain",
             learn.pretrain,
@@ -137,36 +181,57 @@ def _sources(context: Context) -> Iterator[Stage]:
             "tokenizer",
             makes=MODEL,
             external=outside(config.strong),
+            reads=(*FITS, *model_keys("strong"), "strong.pretrain.optimisation", "seeds.pretrain"),
         )
+    explores: tuple[str, ...] = (*PLAYS, *GENERATES, "explore", "seeds.explore")
     if config.explore.samplings is None:
-        yield stage("explore", play.explored_before, "tasks", external=explored)
+        reads = (*PLAYS, "explore.trajectories")
+        yield stage("explore", play.explored_before, "tasks", external=explored, reads=reads)
     elif any(sampling.model == "base" for sampling in config.explore.samplings):
         # The weak model as its training finds it plays too.
         weak = ("tasks", sft.WEAK.name, "tokenizer")
-        yield stage("explore", play.explore, *weak, external=outside(config.weak))
+        explores = (*explores, *model_keys("weak"), f"seeds.{sft.WEAK.name}")
+        yield stage("explore", play.explore, *weak, external=outside(config.weak), reads=explores)
     else:
-        yield stage("explore", play.explore, "tasks", sft.WEAK.name)
-    described = tuple(m.name for m in config.methods() if m.describe is not None)
-    yield stage("tree", tree.tree, "explore", makes=tree.FILES, reads=described)
+        yield stage("explore", play.explore, "tasks", sft.WEAK.name, reads=explores)
+    yield stage("tree", tree.tree, "explore", makes=tree.FILES, reads=("merge", "search"))
     evaluations = (f"evaluate_{method.name}" for method in config.methods())
     read = ("tasks", "explore", "tree", *evaluations)
-    late = config.read_late()  # the whole configuration stands in it
-    yield stage("report", measure.report, *read, makes=measure.FILES, reads=late)
+    yield stage("report", measure.report, *read, makes=measure.FILES, reads=("",))
 
 
 def _of_methods(context: Context) -> Iterator[Stage]:
     """What each method is trained on, and its evaluation."""
     for method in context.config.methods():
-        trained = () if method.train is None else (method.name,)
         if method.train is not None:
-            inputs = inputs_for(method, context.config).values()
-            needs = tuple(dict.fromkeys(stage for source in inputs for stage in source.stages))
-            external = tuple(folder for source in inputs for folder in source.external)
-            reads = () if method.section is None else (method.name,)
-            spec = StageSpec(method.name, needs, MODEL, external, reads)
-            yield spec, functools.partial(learn.train, context, method=method)
-        spec = StageSpec(f"evaluate_{method.name}", ("tasks", *trained), PLAYED)
-        yield spec, functools.partial(play.evaluate, context, method=method)
+            yield _training(context, method)
+        yield _evaluation(context, method)
+
+
+def _training(context: Context, method: Method) -> Stage:
+    inputs = inputs_for(method, context.config)
+    sources = inputs.values()
+    spec = StageSpec(
+        method.name,
+        needs=tuple(dict.fromkeys(stage for source in sources for stage in source.stages)),
+        makes=MODEL,
+        external=tuple(folder for source in sources for folder in source.external),
+        reads=(
+            *FITS,
+            method.settings_at or method.name,
+            f"seeds.{method.name}",
+            *(key for source in sources for key in source.reads),
+        ),
+    )
+    return spec, functools.partial(learn.train, context, method=method, inputs=inputs)
+
+
+def _evaluation(context: Context, method: Method) -> Stage:
+    trained = () if method.train is None else (method.name,)
+    generates = () if method.train is None else GENERATES
+    reads = (*PLAYS, *generates, "seeds.evaluate")
+    spec = StageSpec(f"evaluate_{method.name}", ("tasks", *trained), PLAYED, reads=reads)
+    return spec, functools.partial(play.evaluate, context, method=method)
 
 
 def _check_forced(force: Sequence[str], names: Sequence[str]) -> None:

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from w2stree.environments.options import Options
 from w2stree.errors import InvalidInput
+from w2stree.experiment.changes import changes
 from w2stree.experiment.config.environment import EnvironmentSection
 from w2stree.experiment.config.layouts import todays_layout
 from w2stree.experiment.config.reading import check
+from w2stree.experiment.hashes import MANIFEST
 from w2stree.experiment.section import Section
 from w2stree.trajectories.files import read_trajectories
 from w2stree.trajectories.json_text import parse_json
@@ -41,25 +44,51 @@ class RecordedRun:
 def read_run(path: Path, *, trust: bool = False) -> RecordedRun:
     """Trajectories of a run directory, of one stage of it, or of one of its files.
 
-    The environment is the `environment` of the `config.json` there or up to two folders above.
-    Raises `InvalidInput` where there is none, or where it names code and `trust` is false, and
+    The environment is the `environment` of the stages' manifests, or without one of the
+    `config.json` there or up to two folders above. Raises `InvalidInput` where there is none,
+    where stages were played in different ones, or where it names code and `trust` is false, and
     `FileNotFoundError` without trajectories. Nothing is run here either way.
     """
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such run directory or file")
-    file = _config_file(path)
-    environment = _environment(file)
-    if environment.code and not trust:
-        raise InvalidInput(
-            f"{file} names code, which replaying would run as you: {environment.code}. Nothing "
-            "was run. If you trust whoever made this directory, give --trust (trust=True)"
-        )
+    config = _config_file(path)
     files = _trajectory_files(path)
     skipped = [file for file in files if file.parent.name in _OTHER_ENVIRONMENTS]
-    read = [read_trajectories(file) for file in files if file not in skipped]
+    played = [file for file in files if file not in skipped]
+    sources = list(dict.fromkeys(_made_by(file) or config for file in played)) or [config]
+    environment = _environment(sources[0])
+    for source in sources[1:]:
+        _refuse_another(sources[0], source)
+    if environment.code and not trust:
+        raise InvalidInput(
+            f"{sources[0]} names code, which replaying would run as you: {environment.code}. "
+            "Nothing was run. If you trust whoever made this directory, give --trust (trust=True)"
+        )
+    read = [read_trajectories(file) for file in played]
     if not read:
         raise FileNotFoundError(f"{path}: no trajectories to replay")
     return RecordedRun(environment, [t for trajectories in read for t in trajectories], skipped)
+
+
+def _made_by(file: Path) -> Path | None:
+    """The manifest of the stage that a file is of, with the configuration of that time: a run
+    that takes another one keeps results until there are new ones."""
+    manifest = file.parent / MANIFEST
+    if not manifest.is_file():
+        return None
+    record = parse_json(manifest.read_bytes(), str(manifest))
+    return manifest if isinstance(record, dict) and "config" in record else None
+
+
+def _refuse_another(one: Path, other: Path) -> None:
+    first, second = _environment(one), _environment(other)
+    records = [_Recorded(environment=e).model_dump(mode="json") for e in (first, second)]
+    ignored = [f"environment.{key}" for key in first.may_change]
+    if differing := changes(*records, but=ignored):
+        raise InvalidInput(
+            f"{one} and {other} tell of different environments ({differing[0]}): a run that took "
+            "another configuration and is not finished; give one stage's folder"
+        )
 
 
 def _config_file(path: Path) -> Path:
@@ -74,11 +103,16 @@ def _config_file(path: Path) -> Path:
 
 
 def _environment(file: Path) -> Options:
-    record = todays_layout(parse_json(file.read_bytes(), str(file)))
+    record = todays_layout(_configuration(file))
     if not isinstance(record, dict) or "environment" not in record:
         raise InvalidInput(f"{file}: has no `environment` to play in")
     known = {"environment": record["environment"]}
     return check(_Recorded, known, str(file)).environment
+
+
+def _configuration(file: Path) -> Any:
+    record = parse_json(file.read_bytes(), str(file))
+    return record["config"] if file.name == MANIFEST else record
 
 
 def _trajectory_files(path: Path) -> list[Path]:

@@ -1,7 +1,7 @@
 """A run's directory: one folder a finished stage, each with a manifest of how it came about.
 
 runs/quickstart/
-  config.json                 the resolved configuration; another one is refused (`kept_config`)
+  config.json                 the configuration, resolved; the newest (`kept_config`)
   demonstrations/
     trajectories.jsonl
     manifest.json             config, versions, seed, inputs' hashes, outputs' hashes, time
@@ -13,26 +13,33 @@ runs/quickstart/
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import json
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from w2stree.errors import InvalidInput, RunDirectoryError
+from w2stree.experiment.changes import Change, changes, values
 from w2stree.experiment.hashes import KEPT, Hashes, absence, named
 from w2stree.experiment.kept_config import held_run
-from w2stree.experiment.manifest import other_versions, peak_memory_mb, read_manifest, versions
+from w2stree.experiment.manifest import peak_memory_mb, read_manifest, versions
 from w2stree.experiment.stage_folder import StageFolder
 from w2stree.shorten import visible
 
 
 @dataclass(frozen=True, slots=True)
 class StageSpec:
-    """A named step of a run: the stages whose results it reads, the files it makes (paths in its
-    folder; it may make others too), the other folders and files it reads, and which of the
-    configuration's keys that may change (`RunDirectory`) it depends on."""
+    """A named step of a run, and all that its result depends on.
+
+    needs ────┐  stages of the run, whose outputs it reads
+    external ─┼─> stage ─> makes    files in its folder; it may make others too
+    reads ────┘  keys of the configuration ("merge", "seeds.explore"; "" is all of it)
+    """
 
     name: str
     needs: tuple[str, ...]
@@ -41,12 +48,19 @@ class StageSpec:
     reads: tuple[str, ...] = ()
 
 
-class RunDirectory:
-    """Opens or creates a run; raises `RunDirectoryError` where another configuration made it, and
-    where another process is in it.
+NOT_MADE = "not made yet"
 
-    A key of `may_change` may differ: the stages that read it are redone, the others stay. `read`:
-    as `held_run` has it.
+Accept = Callable[["RunDirectory", Sequence[Change]], None]
+"""Raises `RunDirectoryError` where a run does not take another configuration."""
+
+
+class RunDirectory:
+    """Opens or creates a run; raises `RunDirectoryError` where another configuration made it that
+    `accept` does not take, and where another process is in it.
+
+    No result depends on keys of `may_change`; another value of any other key redoes the stages
+    that read it, once `accept` lets the configuration in (without it none is). `read`: as
+    `held_run` has it.
     """
 
     def __init__(
@@ -55,11 +69,13 @@ class RunDirectory:
         config: Mapping[str, Any],
         *,
         may_change: Collection[str] = (),
+        accept: Accept | None = None,
         read: Callable[[Any], Any] = lambda c: c,
     ) -> None:
         self.path = path
-        self._config = dict(config)
+        self._config = json.loads(json.dumps(config, default=str))
         self._may_change = may_change
+        self._accept = None if accept is None else functools.partial(accept, self)
         self._read = read
         self._hashes = Hashes()
         self._is_held = False
@@ -73,7 +89,13 @@ class RunDirectory:
         if self._is_held:
             yield
             return
-        with held_run(self.path, self._config, may_change=self._may_change, read=self._read):
+        with held_run(
+            self.path,
+            self._config,
+            may_change=self._may_change,
+            accept=self._accept,
+            read=self._read,
+        ):
             self._hashes = Hashes(self.path / KEPT)
             try:
                 self._is_held = True
@@ -97,12 +119,19 @@ class RunDirectory:
                 StageFolder(self.path, spec.name).recover(self._hashes)
 
     def is_current(self, spec: StageSpec) -> bool:
-        """Whether the stage has finished on the results its inputs have now and on today's
-        settings, made all that is read of it (an older version may have made less), and still has
-        every file as it wrote it.
+        """Whether nothing is to be done; see `why_redo`."""
+        return not self.why_redo(spec)
+
+    def why_redo(self, spec: StageSpec) -> str:
+        """Why the stage's result is none of today's, or `NOT_MADE`; "" where it is.
+
+        It is today's where the stage has finished on the results its inputs have now and on
+        today's values of the keys it reads, made all that is read of it (an older version may have
+        made less), and still has every file as it wrote it.
 
         Raises `RunDirectoryError` naming a file that was changed afterwards, a file that the
-        stage did not write, and a link that leads nowhere.
+        stage did not write, a link that leads nowhere, and a configuration that is not read here:
+        what would be lost with it is not known.
         """
         folder = self.stage(spec.name)
         if folder.is_symlink() and not folder.exists():
@@ -111,38 +140,111 @@ class RunDirectory:
                 f"where the link leads, or redo it with --force {spec.name}"
             )
         manifest = self.manifest(spec.name)
-        return (
-            manifest is not None
-            and manifest["inputs"] == self._input_hashes(spec)
-            and not _missing(spec, manifest["outputs"])
-            and self._has_its_settings(spec, manifest)
-            and self._has_its_files(spec.name, manifest["outputs"])
-        )
+        if manifest is None:
+            return NOT_MADE
+        return self._other_origin(spec, manifest) or self._lost(spec.name, manifest["outputs"])
 
-    def _has_its_files(self, name: str, outputs: Mapping[str, str]) -> bool:
-        """Whether all that the stage wrote is there, and is that, and is all."""
+    def changed(self, spec: StageSpec) -> list[Change]:
+        """The keys that the stage reads and that are another now than when it finished; none
+        where it has not finished, or with a configuration that is not read here."""
+        manifest = self.manifest(spec.name)
+        try:
+            return [] if manifest is None else self._changes(spec, manifest)
+        except (InvalidInput, KeyError):
+            return []
+
+    def other_origin(self, spec: StageSpec) -> str:
+        """How what the finished stage was made from differs from what it would read now; "" where
+        it does not, or where the stage has not finished. Reads no result."""
+        manifest = self.manifest(spec.name)
+        return "" if manifest is None else self._other_origin(spec, manifest)
+
+    def key(self, spec: StageSpec) -> str:
+        """What the stage's result follows from, as a digest: two stages with one key are the same
+        stage, in whatever runs. The stages it needs must have finished."""
+        return self._key(spec, self._input_hashes(spec))
+
+    def _key(self, spec: StageSpec, inputs: Mapping[str, Any]) -> str:
+        read = values(self._config, of=spec.reads, but=self._may_change)
+        text = json.dumps([spec.name, inputs, read], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def take(self, spec: StageSpec, source: Path) -> bool:
+        """Take over a stage's result that another run has in the folder `source`, if it is the
+        result that this run would make, and whole.
+
+        The files are linked, or copied from another file system, and every one of them is hashed
+        here before the result takes the stage's name. False, with this run as it was, where the
+        result follows from something else, or is torn, edited, or on its way out.
+        """
+        try:
+            manifest = read_manifest(source, spec.name)
+        except RunDirectoryError:
+            return False
+        if manifest is None or manifest.get("stage") != spec.name:
+            return False
+        names_all = manifest["inputs"].keys() >= {str(path) for path in spec.external}
+        try:
+            if not names_all or self._other_origin(spec, manifest):
+                return False
+        except RunDirectoryError:
+            return False
+        folder = StageFolder(self.path, spec.name)
+        with self.lock():
+            folder.recover(self._hashes)
+            folder.refuse_to_lose()
+            draft = {**manifest, "outlived": [], "taken_from": str(source)}
+            return folder.take(source, draft, self._hashes)
+
+    def _other_origin(self, spec: StageSpec, manifest: Mapping[str, Any]) -> str:
+        """How what a result was made from differs from what the stage would read now.
+
+        A file outside that the manifest does not name is one that an older version read and did
+        not write down: whatever leads a stage to another file is a key that it reads.
+        """
+        inputs = manifest["inputs"]
+        older = {str(path) for path in spec.external} - inputs.keys()
+        now = {name: of for name, of in self._input_hashes(spec).items() if name not in older}
+        if others := [name for name in now if inputs.get(name) != now[name]]:
+            return f"{visible(', '.join(others))}: another than it was made from"
+        if others := [name for name in inputs if name not in now]:
+            return f"{visible(', '.join(others))}: not read any more"
+        try:
+            differing = self._changes(spec, manifest)
+        except (InvalidInput, KeyError) as error:
+            reason = "; ".join(str(error).splitlines()[:3])
+            raise RunDirectoryError(
+                f"{visible(str(self.stage(spec.name)))} was made by a configuration of another "
+                f"version, which is not read here ({reason}); go on with what made it, or redo "
+                f"the stage with --force {spec.name}"
+            ) from None
+        if differing:
+            return "; ".join(str(change) for change in differing)
+        missing = _missing(spec, manifest["outputs"])
+        return f"made without {', '.join(missing)}" if missing else ""
+
+    def _changes(self, spec: StageSpec, manifest: Mapping[str, Any]) -> list[Change]:
+        if not spec.reads:
+            return []
+        made_with = self._read(manifest["config"])
+        return changes(made_with, self._config, of=spec.reads, but=self._may_change)
+
+    def _lost(self, name: str, outputs: Mapping[str, str]) -> str:
+        """Which file of what the stage wrote is not there; all others are as it wrote them, and
+        nothing else is there."""
         folder = self.stage(name)
-        is_whole = True
+        lost = ""
         for file, digest in outputs.items():
             path = folder / file
             if not path.is_file():
-                is_whole = False
+                lost = lost or f"{visible(file)}: lost"
             elif self._hashes.of_file(path) != digest:
                 raise RunDirectoryError(
                     f"{visible(str(path))} is not what the stage {name} wrote: it was changed "
                     f"afterwards. Put it back, or redo the stage with --force {name}"
                 )
         StageFolder(self.path, name).refuse_others(outputs)
-        return is_whole
-
-    def _has_its_settings(self, spec: StageSpec, manifest: Mapping[str, Any]) -> bool:
-        if not spec.reads:
-            return True
-        try:
-            made_with = self._read(manifest["config"])
-        except (InvalidInput, KeyError):
-            return False
-        return all(_at(made_with, key) == _at(self._config, key) for key in spec.reads)
+        return lost
 
     @contextmanager
     def write(self, spec: StageSpec, seed: int) -> Iterator[StageWriter]:
@@ -156,7 +258,7 @@ class RunDirectory:
             folder.recover(self._hashes)
             folder.refuse_to_lose()
             inputs = self._input_hashes(spec)
-            writer = StageWriter(folder.partial)
+            writer = StageWriter(folder.partial, self._key(spec, inputs))
             started = time.perf_counter()
             try:
                 folder.begin()
@@ -194,7 +296,7 @@ class RunDirectory:
         now = self._input_hashes(spec)
         for name in spec.needs:
             if inputs[name] is not None:
-                self._has_its_files(name, inputs[name])
+                self._lost(name, inputs[name])
         for name, before in inputs.items():
             if now[name] != before:
                 raise RunDirectoryError(
@@ -207,53 +309,15 @@ class RunDirectory:
 class StageWriter:
     """Where a running stage puts its files, and the figures it reports.
 
-    `outlived`: files of the run's directory that are deleted once the stage is complete.
+    `key`: of what its result follows from (`RunDirectory.key`). `outlived`: files of the run's
+    directory that are deleted once the stage is complete.
     """
 
     folder: Path
-    metrics: dict[str, Any]
-    outlived: list[Path]
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.metrics, self.outlived = folder, {}, []
-
-
-def run_stages(
-    directory: RunDirectory,
-    stages: Sequence[tuple[StageSpec, Callable[[StageWriter], None]]],
-    *,
-    seed: int,
-    force: Sequence[str] = (),
-    announce: Callable[[str, str], None],
-) -> None:
-    """Run in order what is missing or out of date; `force`d stages are redone.
-
-    `announce(stage, what)` is told of each stage. Earlier results stay until new ones are whole.
-    """
-    with directory.lock():
-        directory.recover(spec for spec, _ in stages)
-        for spec, run in stages:
-            if spec.name not in force and directory.is_current(spec):
-                manifest = directory.manifest(spec.name)
-                other = other_versions(manifest or {})
-                announce(spec.name, f"done before{f', with {other}' if other else ''}")
-                continue
-            announce(spec.name, "running")
-            folder = directory.stage(spec.name)
-            link = folder.readlink() if folder.is_symlink() else None
-            with directory.write(spec, seed) as writer:
-                run(writer)
-            manifest = directory.manifest(spec.name)
-            assert manifest is not None
-            done = f"finished in {manifest['seconds']:.0f} s"
-            announce(spec.name, f"{done}; {visible(str(link))} stays as it was" if link else done)
+    key: str = ""
+    metrics: dict[str, Any] = field(default_factory=dict)
+    outlived: list[Path] = field(default_factory=list)
 
 
 def _missing(spec: StageSpec, outputs: Collection[str]) -> list[str]:
     return [file for file in spec.makes if file not in outputs]
-
-
-def _at(config: Any, key: str) -> Any:
-    for name in key.split("."):
-        config = config.get(name) if isinstance(config, dict) else None
-    return config

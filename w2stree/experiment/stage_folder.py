@@ -92,6 +92,26 @@ class StageFolder:
             ) from error
         self._rename(self.partial, self.finished)
 
+    def take(self, source: Path, manifest: Mapping[str, Any], hashes: Hashes) -> bool:
+        """Put another run's result in the place, with this manifest: its files linked, or copied
+        from another file system, and hashed here. False, and nothing changed, where the files in
+        `source` are not those that the manifest names."""
+        self.begin()
+        try:
+            for file, digest in manifest["outputs"].items():
+                target = self.partial / file
+                is_there = _is_below(file) and _link_or_copy(source / file, target)
+                if not is_there or hashes.of_file(target) != digest:
+                    self.abandon()
+                    return False
+            _sync(self.partial)
+            self.end(manifest)
+        except BaseException:
+            self.abandon()
+            raise
+        self.complete(hashes)
+        return True
+
     def abandon(self) -> None:
         """Leave nothing of what was not finished."""
         _remove(self.partial)
@@ -186,6 +206,31 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     elif os.path.lexists(path):
         path.unlink()
+
+
+def _is_below(file: str) -> bool:
+    return not Path(file).is_absolute() and ".." not in Path(file).parts
+
+
+def _link_or_copy(source: Path, target: Path) -> bool:
+    """Whether there is a file to be had."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        real = source.resolve(strict=True)
+        if not real.is_file():
+            return False
+        try:
+            os.link(real, target)
+        except OSError:  # another file system, one without links, or another user's file
+            shutil.copyfile(real, target)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise RunDirectoryError(
+            f"{visible(str(source))}: cannot be taken over ({error.strerror or error}); nothing "
+            "was changed"
+        ) from error
+    return True
 
 
 def _sync(folder: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from w2stree.report.text import (
     FEWEST_TASKS,
     MINUS,
@@ -14,12 +16,23 @@ from w2stree.report.text import (
 )
 
 
+def seeds_in_words(seed: int, seeds: Mapping[str, int]) -> str:
+    """As `seed 1 (pretrain and explore: 0)`: what several runs may share has a seed of its own."""
+    stages: dict[int, list[str]] = {}
+    for stage, own in seeds.items():
+        if own != seed:
+            stages.setdefault(own, []).append(stage)
+    others = "; ".join(f"{' and '.join(names)}: {own}" for own, names in stages.items())
+    return f"seed {seed} ({others})" if others else f"seed {seed}"
+
+
 def caveats(report: Report) -> list[str]:
     """What the table does not say."""
     config = report.config
     lines = [
         "Intervals are 95 % percentile bootstraps over test tasks. They do not cover the luck "
-        f"of training: every model was trained once, with seed {config['seed']}.",
+        "of training: every model was trained once, with "
+        f"{seeds_in_words(config['seed'], config.get('seeds', {}))}.",
         "PGR, the performance gap recovered, needs a ceiling: none was trained."
         if report.ceiling is None
         else "The ceiling is a reference, not a bound; PGR, the performance gap recovered, is "

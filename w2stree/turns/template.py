@@ -72,11 +72,11 @@ def own_template(tokenizer: Any) -> str | None:
 def read_template(name_or_file: str | Path) -> str:
     """The text of a template: a file's, this package's (`builtin_names`), or TRL's by its name.
 
-    What has a slash or ends with .jinja is a file. Raises `InvalidInput` where there is none, and
+    Which of them is a file `is_file_name` tells. Raises `InvalidInput` where there is none, and
     `MissingDependency` for a name of TRL's where TRL is not installed.
     """
     text = str(name_or_file)
-    if isinstance(name_or_file, Path) or "/" in text or text.endswith(".jinja"):
+    if isinstance(name_or_file, Path) or is_file_name(text):
         try:
             # Some editors begin a file with a mark of its encoding, which no chat should have.
             return Path(text).read_text(encoding="utf-8-sig")
@@ -100,6 +100,11 @@ def read_template(name_or_file: str | Path) -> str:
             + f"give a file, or one of {', '.join(known)}"
         )
     return (folder / f"{text}.jinja").read_text(encoding="utf-8")
+
+
+def is_file_name(chat_template: str) -> bool:
+    """Whether that is a file, and no template's name: it has a slash or ends with .jinja."""
+    return "/" in chat_template or chat_template.endswith(".jinja")
 
 
 def builtin_names() -> list[str]:

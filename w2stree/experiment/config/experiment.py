@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, create_model, field_validator, model_validator
 
+from w2stree.errors import InvalidInput
 from w2stree.experiment.config.environment import EnvironmentSection
 from w2stree.experiment.config.model import (
     ModelSection,
@@ -69,18 +70,26 @@ class EvaluateSection(Section):
     num_bootstrap: Positive = 10_000
 
 
+Seed = Annotated[int, Field(ge=0, lt=2**32, strict=True)]  # as far as trainers seed NumPy
+
+DRAWING = ("random_play", "pretrain", "explore", "evaluate", "report")
+"""What draws with a seed of its own, beside the methods that are trained."""
+
+
 class Config(Section):
     """A whole experiment, but for the methods' sections: see `config_of`.
 
     `demonstrations` is a file of trajectories, or a folder of them, whose successes are shown in
     place of the environment's expert (`read_demonstrated`). Keys that `decoding` leaves out take
-    the environment's values.
+    the environment's values. `seeds` gives stages another seed than `seed`, by name: runs of
+    several seeds then share what comes of those.
     """
 
     known_methods: ClassVar[tuple[Method, ...]] = ()
 
     name: str
-    seed: Annotated[int, Field(ge=0, lt=2**32, strict=True)] = 0  # as far as trainers seed NumPy
+    seed: Seed = 0
+    seeds: dict[str, Seed] = Field(default_factory=dict)
     num_threads: Positive = 2
     max_length: Positive = 2048
     tokenizer: TokenizerSection = TokenizerSection()
@@ -119,17 +128,25 @@ class Config(Section):
             value = getattr(value, key)
         return value
 
+    def seed_of(self, stage: str) -> int:
+        """What the stage's own seed is derived from."""
+        return self.seeds.get(stage, self.seed)
+
     def may_change(self) -> tuple[str, ...]:
-        """Keys that a run that goes on may set anew, beside `read_late`: no result depends on
-        them, and nothing is redone for them."""
+        """Keys that no result depends on: nothing is redone for them."""
         environment = (f"environment.{key}" for key in self.environment.may_change)
         return (*environment, "explore.max_attempts")
 
-    def read_late(self) -> tuple[str, ...]:
-        """Keys that only some of the last stages read: a finished run goes on with other values,
-        and only what depends on them is redone."""
-        sections = [m.name for m in self.known_methods if m.section is not None]
-        return (*sections, "evaluate.num_bootstrap")
+    @field_validator("seeds")
+    @classmethod
+    def _of_what_draws(cls, given: dict[str, int]) -> dict[str, int]:
+        known = (*DRAWING, *(m.name for m in cls.known_methods if m.train is not None))
+        for name in given:
+            if name not in known:
+                raise InvalidInput(
+                    f"{name!r} draws nothing with a seed of its own; {', '.join(known)} do"
+                )
+        return given
 
     @model_validator(mode="after")
     def _explores_so_many(self) -> Config:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.errors import ExplorationFailure, SamplesUnfinished
@@ -19,9 +19,10 @@ from w2stree.experiment.demonstrated import Demonstrated, read_demonstrated
 from w2stree.experiment.explored import ExploredFile, read_explored
 from w2stree.experiment.hashes import hash_files
 from w2stree.experiment.parts import Parts, choose_parts
-from w2stree.experiment.run_directory import RunDirectory
+from w2stree.experiment.run_directory import Accept, RunDirectory, StageSpec
 from w2stree.experiment.run_json import read_json
 from w2stree.experiment.stages.bar import Bar, Silent
+from w2stree.experiment.stages.view import View
 from w2stree.forest.build import open_forest
 from w2stree.forest.forest import Forest
 from w2stree.policies.protocol import Policy
@@ -41,13 +42,16 @@ TASKS_FILE = "tasks.json"
 class Context:
     """One run: `run_dir/<stage>` holds a finished stage's files.
 
-    `chooses_anew`: the tasks that an earlier session recorded do not count.
+    `chooses_anew`: the tasks that an earlier session recorded do not count. `accept`: whether the
+    run takes another configuration.
     """
 
     config: Config
     run_dir: Path
     bar: Bar = field(default_factory=Silent)
     chooses_anew: bool = False
+    accept: Accept | None = None
+    _reader: StageSpec | None = None
     _resources: ExitStack = field(default_factory=ExitStack)
     _pool: EnvironmentPool | None = None
     _forest: Forest | None = None
@@ -64,53 +68,79 @@ class Context:
             self._directory = RunDirectory(
                 self.run_dir,
                 config.model_dump(mode="json"),
-                may_change=(*config.read_late(), *config.may_change()),
+                may_change=config.may_change(),
+                accept=self.accept,
                 read=recorded_today(config),
             )
         return self._directory
 
-    def seed(self, stage: str) -> int:
-        """The stage's own seed, derived from the run's."""
-        digest = hashlib.sha256(f"{self.config.seed}/{stage}".encode()).digest()
+    @contextmanager
+    def reading(self, spec: StageSpec) -> Iterator[None]:
+        """Show, within the block, no more than the stage declares that it reads: of the
+        configuration its keys, and of the run the stages it needs. Whatever else is asked for
+        raises `LookupError`."""
+        whole = self.config
+        keys = (*spec.reads, *whole.may_change())
+        if "tasks" in spec.needs:
+            self.chooses_anew, self._parts = False, None  # the stage has recorded them
+        try:
+            self._reader = spec
+            if "" not in keys:
+                self.config = cast(Config, View(whole, keys, spec.name))
+            yield
+        finally:
+            self.config, self._reader = whole, None
+
+    def folder(self, stage: str) -> Path:
+        """A finished stage's."""
+        reader = self._reader
+        if reader is not None and stage not in (*reader.needs, reader.name):
+            raise LookupError(
+                f"the stage {reader.name} reads {stage}, which its StageSpec.needs does not have"
+            )
+        return self.run_dir / stage
+
+    def seed(self, what: str, *, stage: str | None = None) -> int:
+        """The seed of a stage, or of something else that `stage` draws."""
+        seed = self.config.seed_of(stage or what)
+        digest = hashlib.sha256(f"{seed}/{what}".encode()).digest()
         return int.from_bytes(digest[:4], "big")
 
     def trajectories(self, stage: str) -> list[Trajectory]:
         """What a stage that plays episodes recorded."""
-        return read_trajectories(self.run_dir / stage / "trajectories.jsonl")
+        return read_trajectories(self.folder(stage) / "trajectories.jsonl")
 
     def forest(self) -> Forest:
         """The explored forest that the stage `tree` saved, with its trajectories; opened once."""
+        path = self.folder("tree") / FOREST_FILE
         if self._forest is None:
-            path = self.run_dir / "tree" / FOREST_FILE
             self._forest = open_forest(path, trajectories=self.trajectories("explore"))
         return self._forest
 
     def best_paths(self) -> list[Trajectory]:
         """The best paths that the stage `tree` found: trees in order, a tree's best one first."""
-        return read_trajectories(self.run_dir / "tree" / "best_paths.jsonl")
+        return read_trajectories(self.folder("tree") / "best_paths.jsonl")
 
     def best_path_figures(self) -> dict[str, dict[str, Any]]:
         """What the search says of each task's best path: total_return, end_node, value, ..."""
-        found = read_json(self.run_dir / "tree" / "best_paths.json")
+        found = read_json(self.folder("tree") / "best_paths.json")
         return {path["task_id"]: path for path in reversed(found)}
 
     def model_dir(self, stage: str) -> Path:
         """The model a training stage made."""
-        return self.run_dir / stage / "model"
+        return self.folder(stage) / "model"
 
     def parts(self) -> Parts:
         """The tasks that are demonstrated, explored and tested, as the stage `tasks` recorded them.
 
         Without its record they are chosen, once: openings are looked at, one reset each.
         """
+        file = self.folder("tasks") / TASKS_FILE
         if self._parts is None:
-            file = self.run_dir / "tasks" / TASKS_FILE
             recorded = None
             if file.is_file() and not self.chooses_anew:
                 record = read_json(file, remedy="put it back, or redo the stage with --force tasks")
                 recorded = Parts.from_record(record, visible(str(file)))
-                if any(record.get(key) != now for key, now in self._files_read().items()):
-                    recorded = None
             self._parts = recorded or self._choose()
         return self._parts
 
@@ -148,8 +178,11 @@ class Context:
     def demonstrated(self) -> Demonstrated | None:
         """The file of `demonstrations`, read once; None where the expert plays."""
         path = self.config.demonstrations
-        if path is not None and self._demonstrated is None:
-            self._demonstrated = read_demonstrated(path, self.config.evaluate.success_threshold)
+        if path is None:
+            return None
+        least = self.config.evaluate.success_threshold
+        if self._demonstrated is None:
+            self._demonstrated = read_demonstrated(path, least)
         return self._demonstrated
 
     def explored(self) -> ExploredFile | None:
@@ -161,8 +194,9 @@ class Context:
 
     def pool(self) -> EnvironmentPool:
         """The run's environment processes, started once for all stages."""
+        environment = self.config.environment
         if self._pool is None:
-            self._pool = self._resources.enter_context(self.config.environment.pool())
+            self._pool = self._resources.enter_context(environment.pool())
         return self._pool
 
     def play(

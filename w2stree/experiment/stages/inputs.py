@@ -11,21 +11,25 @@ from typing import Any
 from w2stree.errors import InvalidInput
 from w2stree.experiment.config import Config
 from w2stree.experiment.config.model import ModelSection
+from w2stree.experiment.methods import sft
 from w2stree.experiment.methods.method import Method
 from w2stree.experiment.stages.context import Context
 from w2stree.experiment.stages.untrained import untrained_model
 from w2stree.training.adapters import base_of, is_adapters
 from w2stree.training.fitting import ModelSource
 from w2stree.training.models import load_model
+from w2stree.turns.template import is_file_name
 
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """The stages whose results are read, what opens them, and folders outside the run."""
+    """The stages whose results are read, what opens them, folders outside the run, and the
+    configuration's keys that opening reads."""
 
     stages: tuple[str, ...]
     open: Callable[[Context], Any]
     external: tuple[Path, ...] = ()
+    reads: tuple[str, ...] = ()
 
 
 def inputs_of(config: Config) -> dict[str, Input]:
@@ -38,8 +42,13 @@ def inputs_of(config: Config) -> dict[str, Input]:
         **{name: Input((name,), functools.partial(_trajectories, name)) for name in shown},
         "forest": Input(("explore", "tree"), Context.forest),
         "best_paths": Input(("tree",), Context.best_paths),
-        "weak_start": Input(("tokenizer",), _weak_start, outside(config.weak)),
-        "strong_start": Input(("tokenizer", "pretrain"), _strong_start, outside(config.strong)),
+        "weak_start": Input(
+            ("tokenizer",),
+            functools.partial(_untrained, "weak", sft.WEAK.name),
+            outside(config.weak),
+            (*model_keys("weak"), f"seeds.{sft.WEAK.name}"),
+        ),
+        "strong_start": _strong_start(config),
         **{
             m.name: Input((m.name,), functools.partial(_model, m.name))
             for m in config.methods()
@@ -60,11 +69,21 @@ def inputs_for(method: Method, config: Config) -> dict[str, Input]:
     return {argument: known[need] for argument, need in method.needs.items()}
 
 
+def model_keys(role: str) -> tuple[str, ...]:
+    """All that says what a model is before it is trained here: its section but how it is
+    trained."""
+    return tuple(f"{role}.{key}" for key in ModelSection.model_fields if key != "sft")
+
+
 def outside(section: ModelSection) -> tuple[Path, ...]:
-    """The folder of a model that is not made in the run, and the one that its adapters lie on."""
+    """The folder of a model that is not made in the run, the one that its adapters lie on, and the
+    file of its chat template."""
     if section.path is None:
         return ()
-    return (section.path, base_of(section.path)) if is_adapters(section.path) else (section.path,)
+    base = (base_of(section.path),) if is_adapters(section.path) else ()
+    template = section.chat_template
+    files = (Path(template),) if template is not None and is_file_name(template) else ()
+    return (section.path, *base, *files)
 
 
 def _trajectories(stage: str, context: Context) -> Any:
@@ -75,11 +94,13 @@ def _model(stage: str, context: Context) -> ModelSource:
     return functools.partial(load_model, context.model_dir(stage))
 
 
-def _weak_start(context: Context) -> ModelSource:
-    return functools.partial(untrained_model, context, "weak")
+def _untrained(role: str, stage: str, context: Context) -> ModelSource:
+    return functools.partial(untrained_model, context, role, stage)
 
 
-def _strong_start(context: Context) -> ModelSource:
-    if context.config.strong.pretrain:
-        return _model("pretrain", context)
-    return functools.partial(untrained_model, context, "strong")
+def _strong_start(config: Config) -> Input:
+    stages, external = ("tokenizer", "pretrain"), outside(config.strong)
+    if config.strong.pretrain:
+        return Input(stages, functools.partial(_model, "pretrain"), external)
+    untrained = functools.partial(_untrained, "strong", sft.STRONG.name)
+    return Input(stages, untrained, external, (*model_keys("strong"), f"seeds.{sft.STRONG.name}"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -11,17 +11,15 @@ import torch
 from w2stree.experiment.methods.method import Method
 from w2stree.experiment.run_directory import StageWriter
 from w2stree.experiment.stages.context import Context
-from w2stree.experiment.stages.inputs import inputs_for
+from w2stree.experiment.stages.inputs import Input
 from w2stree.experiment.stages.untrained import untrained_model
 from w2stree.training.fitting import Fitting, Trained
 from w2stree.training.models import save_model, train_tokenizer
 
 
-def tokenizer(context: Context, out: StageWriter) -> None:
-    """The small models' tokenizer, from the texts they may see."""
-    trajectories = context.trajectories("demonstrations")
-    if context.config.strong.pretrain:
-        trajectories += context.trajectories("random_play")
+def tokenizer(context: Context, out: StageWriter, seen: Sequence[str]) -> None:
+    """The small models' tokenizer, from the texts they may see: what the stages `seen` played."""
+    trajectories = [t for stage in seen for t in context.trajectories(stage)]
     texts = [m.content for t in trajectories for m in t.prompt]
     texts += [text for t in trajectories for s in t.steps for text in (s.response, s.observation)]
     trained = train_tokenizer(texts, **context.config.tokenizer.model_dump())
@@ -33,18 +31,17 @@ def pretrain(context: Context, out: StageWriter) -> None:
     """The strong model's latent ability: next-token prediction on random play."""
     section = context.config.strong.pretrain
     assert section is not None
-    start = untrained_model(context, "strong")
+    start = untrained_model(context, "strong", "pretrain")
     played = context.trajectories("random_play")
     with _fitting(context, out, "pretrain") as fitting:
         trained = fitting.sft(start, played, section.optimisation, all_tokens=True)
     _save(out, trained)
 
 
-def train(context: Context, out: StageWriter, method: Method) -> None:
-    """A method's model, from the inputs that the method names."""
+def train(context: Context, out: StageWriter, method: Method, inputs: Mapping[str, Input]) -> None:
+    """A method's model, from the inputs that the method names, by argument (`inputs_for`)."""
     assert method.train is not None
-    wanted = inputs_for(method, context.config)
-    given = {argument: source.open(context) for argument, source in wanted.items()}
+    given = {argument: source.open(context) for argument, source in inputs.items()}
     with _fitting(context, out, method.name) as fitting:
         trained = method.train(**given, section=context.config.settings(method), fitting=fitting)
     _save(out, trained)

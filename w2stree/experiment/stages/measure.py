@@ -9,9 +9,10 @@ from w2stree.evaluation import compare
 from w2stree.experiment.config import Config
 from w2stree.experiment.methods import ceiling, sft
 from w2stree.experiment.run_directory import RunDirectory, StageWriter
-from w2stree.experiment.run_json import read_json
 from w2stree.experiment.stages.context import Context
+from w2stree.experiment.stages.described import forest_figures
 from w2stree.forest.tree import Tree
+from w2stree.report.caveats import seeds_in_words
 from w2stree.report.report import write_report
 from w2stree.report.text import MethodText, Panel, Report, TreePicture
 from w2stree.report.tree_drawing import choose_trees, draw_tree
@@ -57,7 +58,7 @@ def report(context: Context, out: StageWriter) -> None:
             num_demonstrations=num_shown,
             panels=panels,
             dev=dev,
-            forest=read_json(directory.stage("tree") / "forest.json"),
+            forest=forest_figures(context),
             stages=[_figures(manifest) for manifest in manifests],
             versions=manifests[-1]["versions"],
             trees=_pictures(context),
@@ -120,7 +121,7 @@ def _settings(config: Config, num_demonstrations: int, num_explored: int) -> lis
         if m.needs_listed_actions and m not in config.methods()
     ]
     return [
-        f"configuration {config.name}, seed {config.seed}",
+        f"configuration {config.name}, {seeds_in_words(config.seed, config.seeds)}",
         *config.environment.settings,
         f"{num_demonstrations} demonstrations{source}",
         _explored(config, num_explored),

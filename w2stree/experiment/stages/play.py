@@ -36,6 +36,9 @@ from w2stree.trajectories.trajectory import Trajectory
 
 GREEDY = Sampling(temperature=0.0)
 
+_JOURNALS = ".explore-*.journal"
+_OLDER_DIGITS = 12
+
 
 def random_play(context: Context, out: StageWriter) -> None:
     """Random play over the pretraining games, which are TextWorldExpress's whatever the run's own
@@ -72,7 +75,7 @@ def explore(context: Context, out: StageWriter) -> None:
     explored = context.parts().explore.task_ids
     wanted = plan_episodes(explored, samplings, seed=context.seed("explore"))
     weak = WeakModels(context)
-    path = _journal_of_model(context, context.model_dir(sft.WEAK.name))
+    path = _journal(context, out)
     started = time.perf_counter()
     with (
         Journal(path) as journal,
@@ -101,7 +104,7 @@ def explore(context: Context, out: StageWriter) -> None:
     record(out, read_trajectories(path))
     out.metrics["num_failed"] = len(outcome.failed)
     out.metrics["generated_tokens_per_s"] = weak.num_generated_tokens / seconds
-    out.outlived.append(path)
+    out.outlived += context.run_dir.glob(_JOURNALS)
 
 
 def explored_before(context: Context, out: StageWriter) -> None:
@@ -152,13 +155,27 @@ def evaluate(context: Context, out: StageWriter, method: Method) -> None:
         _play_model(context, out, stage, method.name, wanted)
 
 
-def _journal_of_model(context: Context, model_dir: Path) -> Path:
-    """The journal of this model's episodes; journals of earlier models are deleted."""
-    fingerprint = hashlib.sha256(json.dumps(hash_files(model_dir)).encode("utf-8")).hexdigest()
-    path = context.run_dir / f".explore-{fingerprint[:12]}.journal"
-    for other in context.run_dir.glob(".explore-*.journal"):
-        if other != path:
-            other.unlink()
+def recorded_journals(run_dir: Path) -> list[Path]:
+    """Explorations that were interrupted once an episode had ended."""
+    return [path for path in run_dir.glob(_JOURNALS) if path.stat().st_size > 0]
+
+
+def older_journals(run_dir: Path) -> list[Path]:
+    """Those of versions before: their names tell their models, and nothing of settings."""
+    return list(run_dir.glob(f".explore-{'[0-9a-f]' * _OLDER_DIGITS}.journal"))
+
+
+def _journal(context: Context, out: StageWriter) -> Path:
+    """The journal of this very exploration. Those of others, of another model or other settings,
+    stay until the stage is complete."""
+    path = context.run_dir / f".explore-{out.key[:16]}.journal"
+    if (older := older_journals(context.run_dir)) and not path.exists():
+        model = hash_files(context.model_dir(sft.WEAK.name))
+        fingerprint = hashlib.sha256(json.dumps(model).encode("utf-8")).hexdigest()
+        for journal in older:
+            if journal.stem.endswith(fingerprint[:_OLDER_DIGITS]):
+                journal.rename(path)
+                break
     return path
 
 
@@ -182,7 +199,7 @@ class WeakModels:
     def _policy(self, name: ModelName) -> TransformersPolicy:
         if name == "tuned":
             return _policy(self._context, sft.WEAK.name)
-        model, tokenizer = untrained_model(self._context, "weak")
+        model, tokenizer = untrained_model(self._context, "weak", sft.WEAK.name)
         decoding = self._context.config.decoding
         return TransformersPolicy(model.to(best_device()), tokenizer, decoding=decoding)
 

@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
-from w2stree.errors import InvalidInput
-from w2stree.experiment.methods.method import Explored
 from w2stree.experiment.run_directory import StageWriter
 from w2stree.experiment.run_json import write_json
 from w2stree.experiment.stages.context import FOREST_FILE, Context
 from w2stree.forest.build import build_forest
 from w2stree.forest.forest import Forest
 from w2stree.forest.search import SearchResult
+from w2stree.forest.summary import ForestSummary
 from w2stree.trajectories.files import write_trajectories
 from w2stree.trajectories.replacing import replacing
 from w2stree.trajectories.returns import at_least
 from w2stree.trajectories.trajectory import Trajectory
 
 FILES = (FOREST_FILE, "best_paths.jsonl", "best_paths.json", "forest.json", "trees.txt")
+
+FIGURES = frozenset(
+    {
+        *(field.name for field in fields(ForestSummary)),
+        "mean_return",
+        "best_path_mean_return",
+        "num_best_paths_below_best_run",
+    }
+)
+"""In `forest.json`."""
 
 
 def tree(context: Context, out: StageWriter) -> None:
@@ -30,7 +39,7 @@ def tree(context: Context, out: StageWriter) -> None:
         file.write("\n\n".join(f"{forest[task]}" for task in forest.task_ids) + "\n")
     found = context.config.search.run(forest)
     _write_best_paths(out, found)
-    figures = _forest_figures(context, forest, found)
+    figures = _forest_figures(forest, found)
     write_json(out.folder / "forest.json", figures)
     out.metrics.update(figures)
 
@@ -52,29 +61,16 @@ def _write_best_paths(out: StageWriter, found: SearchResult) -> None:
     write_json(out.folder / "best_paths.json", records)
 
 
-def _forest_figures(context: Context, forest: Forest, found: SearchResult) -> dict[str, Any]:
-    """The forest's summary, and what search and methods find in it."""
+def _forest_figures(forest: Forest, found: SearchResult) -> dict[str, Any]:
+    """The forest's summary, and what the search finds in it."""
     returns = [t.total_return for t in forest.trajectories]
     best = found.best_trajectories()
-    figures = {
+    return {
         **asdict(forest.summary()),
         "mean_return": sum(returns) / len(returns),
         "best_path_mean_return": sum(t.total_return for t in best) / len(best),
         "num_best_paths_below_best_run": _num_below_best_run(forest, best),
     }
-    paths = [path.trajectory for of_tree in found.paths() for path in of_tree]
-    explored = Explored(forest, paths, context.config.evaluate.success_threshold)
-    for method in context.config.methods():
-        if method.describe is not None:
-            settings, seed = context.config.settings(method), context.seed(method.name)
-            own = method.describe(explored, section=settings, seed=seed)
-            if taken := sorted(own.keys() & figures):
-                raise InvalidInput(
-                    f"{method.name} describes the forest by {taken[0]!r}, which is taken; "
-                    "give its figure a name of its own"
-                )
-            figures.update(own)
-    return figures
 
 
 def _num_below_best_run(forest: Forest, best_paths: Sequence[Trajectory]) -> int:

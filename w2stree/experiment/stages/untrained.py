@@ -12,15 +12,17 @@ from w2stree.policies.pretrained import pretrained
 from w2stree.training.models import build_model, load_model
 
 
-def untrained_model(context: Context, role: str) -> tuple[Any, Any]:
+def untrained_model(context: Context, role: str, stage: str) -> tuple[Any, Any]:
     """(model, tokenizer) of the weak or the strong model as its training finds it.
 
     Its directory's, or a decoder of its architecture with the run's tokenizer: the same weights
-    each time, by the run's seed.
+    each time, by the seed of `stage`, which trains it first.
     """
     section: ModelSection = getattr(context.config, role)
     if section.path is not None:
         return load_model(section.path, section.chat_template, section.template_arguments)
     assert section.architecture is not None
     tokenizer = pretrained(AutoTokenizer, context.model_dir("tokenizer"))
-    return build_model(section.architecture, tokenizer, seed=context.seed(role)), tokenizer
+    return build_model(
+        section.architecture, tokenizer, seed=context.seed(role, stage=stage)
+    ), tokenizer

@@ -1,0 +1,123 @@
+"""Another configuration in a run's directory: told and taken, or refused until it is meant."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("trl")
+pytest.importorskip("matplotlib")
+
+from w2stree.errors import RunDirectoryError
+from w2stree.experiment.config import load_config
+from w2stree.experiment.consent import consent
+from w2stree.experiment.pipeline import stages
+from w2stree.experiment.run_directory import RunDirectory, StageSpec
+from w2stree.experiment.stages.context import Context
+
+pytestmark = pytest.mark.train
+
+
+def opened(folder: Path, *overrides: str, redo: bool = False) -> tuple[RunDirectory, list[str]]:
+    """The run's directory under the miniature's configuration, overridden, and the stages whose
+    results follow from another one."""
+    config = load_config("miniature", overrides)
+    context = Context(config, folder)
+    specs = [spec for spec, _ in stages(context)]
+    context.accept = consent(config, specs, is_given=redo)
+    directory = context.directory()
+    return directory, [spec.name for spec in specs if directory.changed(spec)]
+
+
+def make(folder: Path, *names: str) -> None:
+    """Finished stages, of which nothing but the manifests is there; all without names."""
+    directory, _ = opened(folder)
+    specs = [spec for spec, _ in stages(Context(load_config("miniature"), folder))]
+    for spec in specs:
+        if not names or spec.name in names:
+            bare = StageSpec(spec.name, spec.needs, (), spec.external, spec.reads)
+            with directory.write(bare, 0) as out:
+                (out.folder / "result").write_text(spec.name)
+
+
+@pytest.mark.parametrize(
+    ("override", "redone"),
+    [
+        ("tree_dpo.beta=0.3", ["tree_dpo", "report"]),
+        ("mcts_sft.min_return=0.2", ["mcts_sft", "report"]),
+        ("search.num_paths=2", ["tree", "report"]),
+        ("evaluate.num_bootstrap=9", ["report"]),
+        ("explore.max_attempts=9", []),
+        ("environment.num_processes=1", []),
+    ],
+)
+def test_what_is_late_is_taken_at_once(tmp_path: Path, override: str, redone: list[str]) -> None:
+    make(tmp_path)
+    _, changed = opened(tmp_path, override)
+    assert changed == redone
+    key, _, value = override.partition("=")
+    kept = json.loads((tmp_path / "config.json").read_text())
+    for name in key.split("."):
+        kept = kept[name]
+    assert kept == json.loads(value)
+
+
+@pytest.mark.parametrize(
+    ("override", "why"),
+    [
+        (
+            "seed=1",
+            r"\(seed: 0 there, 1 now\): random_play, sft_weak, pretrain, .* would be redone",
+        ),
+        (
+            "weak.sft.num_epochs=3",
+            r"sft_weak would be redone, and explore where it comes out different \(they took \d+ s",
+        ),
+        ("tasks.explore=3", r"tasks would be redone, and .*explore.* where it comes out different"),
+        ("environment.game=coin", "environment.game: 'cookingworld' there, 'coin' now"),
+        ("decoding.max_new_tokens=20", "explore would be redone"),
+        ("name=other", r"name: 'miniature' there, 'other' now\): it is another experiment's"),
+    ],
+)
+def test_what_rows_stand_on_is_replaced_by_who_means_to(
+    tmp_path: Path, override: str, why: str
+) -> None:
+    make(tmp_path)
+    before = (tmp_path / "config.json").read_text()
+    overrides = [override]
+    if override == "environment.game=coin":
+        overrides.append("environment.params={}")
+    with pytest.raises(RunDirectoryError, match=rf"{why}.*; choose another --run-dir, or .*--redo"):
+        opened(tmp_path, *overrides)
+    assert (tmp_path / "config.json").read_text() == before
+    _, changed = opened(tmp_path, *overrides, redo=True)
+    assert changed
+    assert (tmp_path / "explore" / "result").exists(), "until there is another"
+
+
+def test_what_is_not_made_yet_may_be_made_otherwise(tmp_path: Path) -> None:
+    make(tmp_path, "tasks", "demonstrations", "tokenizer", "random_play")
+    assert opened(tmp_path, "weak.sft.num_epochs=3")[1] == []
+    assert opened(tmp_path, "weak.sft.num_epochs=3", "explore.samplings=paper")[1] == []
+    with pytest.raises(RunDirectoryError, match="random_play would be redone"):
+        opened(tmp_path, "strong.pretrain.max_steps=3")
+
+
+@pytest.mark.parametrize(
+    "name", [".explore-0123456789ab.journal", ".explore-0123456789abcdef.journal"]
+)
+def test_episodes_of_an_interrupted_exploration_are_not_left_behind_unasked(
+    tmp_path: Path, name: str
+) -> None:
+    make(tmp_path, "tasks", "demonstrations")
+    journal = tmp_path / name
+    journal.write_text("played")
+    assert opened(tmp_path, "tree_dpo.beta=0.3")
+    with pytest.raises(RunDirectoryError, match=r"interrupted would begin anew; .*--redo"):
+        opened(tmp_path, "tree_dpo.beta=0.3", "explore.samplings=paper")
+    assert journal.exists()
+    assert opened(tmp_path, "tree_dpo.beta=0.3", "explore.samplings=paper", redo=True)
+    is_older = len(name) == len(".explore-0123456789ab.journal")
+    assert journal.exists() == (not is_older), "an older one's name says nothing of settings"

@@ -1,0 +1,93 @@
+"""Which other configuration a run's directory takes: results are replaced by who means to.
+
+    changed keys ──> finished stages to be redone ──┬─ late ones alone ──> taken, and told
+                                                    └─ others ──> refused, unless asked for
+
+Late are the forest, the methods' own trainings, the evaluations and the report: what is tried again
+and again on one exploration. Tasks, demonstrations, pretraining, the two models and the exploration
+are what several rows of the table stand on: another value there is mostly another experiment, or a
+slip in --run-dir.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from w2stree.errors import RunDirectoryError
+from w2stree.experiment.changes import SEEDS, Change, is_within
+from w2stree.experiment.config import Config
+from w2stree.experiment.kept_config import of_another_configuration
+from w2stree.experiment.run_directory import Accept, RunDirectory, StageSpec
+from w2stree.experiment.stages.play import older_journals, recorded_journals
+
+
+def consent(config: Config, specs: Sequence[StageSpec], *, is_given: bool) -> Accept:
+    """What a `RunDirectory` asks for these stages."""
+    late = _late(config)
+
+    def accept(directory: RunDirectory, differing: Sequence[Change]) -> None:
+        journals = _outdated_journals(directory.path, specs, differing)
+        if not is_given:
+            redone = _redone(directory, specs)
+            lost = {name: own for name, own in redone.items() if name not in late}
+            if what := _what_is_lost(directory, lost, journals, differing):
+                raise RunDirectoryError(
+                    f"{of_another_configuration(directory.path, differing)}: {what}; choose "
+                    "another --run-dir, or give --redo"
+                )
+        for journal in older_journals(directory.path):
+            if journal in journals:
+                journal.unlink()  # nothing would tell its episodes from those of today's settings
+
+    return accept
+
+
+def _late(config: Config) -> set[str]:
+    compared = config.known_methods
+    own = {method.name for method in compared if method.section is not None}
+    return {"tree", "report", *own, *(f"evaluate_{method.name}" for method in compared)}
+
+
+def _redone(directory: RunDirectory, specs: Sequence[StageSpec]) -> dict[str, bool]:
+    """The finished stages that read what has changed, and those below them; whether it is the
+    stage itself that reads it."""
+    redone: dict[str, bool] = {}
+    for spec in specs:
+        if directory.manifest(spec.name) is not None:
+            is_own = bool(directory.changed(spec))
+            if is_own or not redone.keys().isdisjoint(spec.needs):
+                redone[spec.name] = is_own
+    return redone
+
+
+def _what_is_lost(
+    directory: RunDirectory,
+    lost: Mapping[str, bool],
+    journals: Sequence[Path],
+    differing: Sequence[Change],
+) -> str:
+    if lost:
+        manifests = [directory.manifest(name) or {} for name in lost]
+        seconds = sum(manifest.get("seconds", 0) for manifest in manifests)
+        own = ", ".join(name for name, is_own in lost.items() if is_own)
+        below = ", ".join(name for name, is_own in lost.items() if not is_own)
+        then = f", and {below} where it comes out different" if below else ""
+        return f"{own} would be redone{then} (they took {seconds:.0f} s)"
+    if journals:
+        return "an exploration that was interrupted would begin anew"
+    if any(change.key == "name" for change in differing):
+        return "it is another experiment's"
+    return ""
+
+
+def _outdated_journals(
+    run_dir: Path, specs: Sequence[StageSpec], differing: Sequence[Change]
+) -> list[Path]:
+    """Those of an exploration whose settings have changed since it was interrupted."""
+    reads = next(spec.reads for spec in specs if spec.name == "explore")
+    is_other = any(
+        is_within(change.key, reads) or change.key == "seed" or change.key.startswith(SEEDS)
+        for change in differing
+    )
+    return recorded_journals(run_dir) if is_other else []
