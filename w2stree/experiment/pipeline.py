@@ -37,6 +37,7 @@ from w2stree.experiment.stages import choose, demonstrate, learn, measure, play,
 from w2stree.experiment.stages.bar import Bar, Silent
 from w2stree.experiment.stages.context import Context
 from w2stree.experiment.stages.inputs import inputs_for, model_keys, outside
+from w2stree.experiment.stages.players import role_of
 
 PLAYED = ("trajectories.jsonl",)
 MODEL = ("model/config.json",)
@@ -183,7 +184,7 @@ def _sources(context: Context) -> Iterator[Stage]:
             external=outside(config.strong),
             reads=(*FITS, *model_keys("strong"), "strong.pretrain.optimisation", "seeds.pretrain"),
         )
-    explores: tuple[str, ...] = (*PLAYS, *GENERATES, "explore", "seeds.explore")
+    explores: tuple[str, ...] = (*PLAYS, *GENERATES, "explore", "seeds.explore", "weak.served")
     if config.explore.samplings is None:
         reads = (*PLAYS, "explore.trajectories")
         yield stage("explore", play.explored_before, "tasks", external=explored, reads=reads)
@@ -228,7 +229,8 @@ def _training(context: Context, method: Method) -> Stage:
 
 def _evaluation(context: Context, method: Method) -> Stage:
     trained = () if method.train is None else (method.name,)
-    generates = () if method.train is None else GENERATES
+    served = f"{role_of(method.name)}.served"
+    generates = () if method.train is None else (*GENERATES, served)
     reads = (*PLAYS, *generates, "seeds.evaluate")
     spec = StageSpec(f"evaluate_{method.name}", ("tasks", *trained), PLAYED, reads=reads)
     return spec, functools.partial(play.evaluate, context, method=method)

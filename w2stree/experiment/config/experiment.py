@@ -14,6 +14,7 @@ from w2stree.experiment.config.model import (
     StrongSection,
     TokenizerSection,
 )
+from w2stree.experiment.config.policy import ServedSection
 from w2stree.experiment.config.sampling import Samplings
 from w2stree.experiment.config.tasks import TasksSection
 from w2stree.experiment.methods.method import Method
@@ -135,7 +136,13 @@ class Config(Section):
     def may_change(self) -> tuple[str, ...]:
         """Keys that no result depends on: nothing is redone for them."""
         environment = (f"environment.{key}" for key in self.environment.may_change)
-        return (*environment, "explore.max_attempts")
+        served = (
+            f"{role}.served.{key}"
+            for role in ("weak", "strong")
+            if getattr(self, role).served is not None
+            for key in ServedSection.may_change
+        )
+        return (*environment, *served, "explore.max_attempts")
 
     @field_validator("seeds")
     @classmethod

@@ -70,9 +70,10 @@ def inputs_for(method: Method, config: Config) -> dict[str, Input]:
 
 
 def model_keys(role: str) -> tuple[str, ...]:
-    """All that says what a model is before it is trained here: its section but how it is
-    trained."""
-    return tuple(f"{role}.{key}" for key in ModelSection.model_fields if key != "sft")
+    """All that says what a model is before it is trained here: its section but how it is trained
+    and served."""
+    keys = (key for key in ModelSection.model_fields if key not in ("sft", "served"))
+    return tuple(f"{role}.{key}" for key in keys)
 
 
 def outside(section: ModelSection) -> tuple[Path, ...]:

@@ -7,6 +7,7 @@ import json
 import time
 import warnings
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 from w2stree.errors import (
@@ -20,16 +21,14 @@ from w2stree.experiment.methods import sft
 from w2stree.experiment.methods.method import Method
 from w2stree.experiment.run_directory import StageWriter
 from w2stree.experiment.stages.context import Context
-from w2stree.experiment.stages.untrained import untrained_model
-from w2stree.policies.protocol import ModelName, Sampling
+from w2stree.experiment.stages.players import Players
+from w2stree.policies.protocol import Sampling
 from w2stree.policies.random import RandomPolicy
-from w2stree.policies.transformers import TransformersPolicy
 from w2stree.rollouts.exploration import Exploration, plan_episodes
 from w2stree.rollouts.outcome import Outcome
 from w2stree.rollouts.rollout import EpisodePlan, opening
 from w2stree.rollouts.tally import num_unparsed
 from w2stree.rollouts.task_choice import TaskChoice
-from w2stree.training.models import best_device, load_model
 from w2stree.trajectories.files import read_trajectories, write_trajectories
 from w2stree.trajectories.journal import Journal
 from w2stree.trajectories.trajectory import Trajectory
@@ -74,10 +73,10 @@ def explore(context: Context, out: StageWriter) -> None:
     assert samplings is not None
     explored = context.parts().explore.task_ids
     wanted = plan_episodes(explored, samplings, seed=context.seed("explore"))
-    weak = WeakModels(context)
     path = _journal(context, out)
     started = time.perf_counter()
     with (
+        closing(Players(context)) as players,
         Journal(path) as journal,
         context.bar.steps("explore episodes") as update,
         warnings.catch_warnings(),
@@ -87,7 +86,7 @@ def explore(context: Context, out: StageWriter) -> None:
         exploration = Exploration(
             journal,
             context.pool(),
-            weak.policy,
+            players.weak,
             instruction=context.config.prompt.instruction,
             max_attempts=context.config.explore.max_attempts,
             progress=lambda state: update(
@@ -103,7 +102,7 @@ def explore(context: Context, out: StageWriter) -> None:
         _say_what_failed(outcome)
     record(out, read_trajectories(path))
     out.metrics["num_failed"] = len(outcome.failed)
-    out.metrics["generated_tokens_per_s"] = weak.num_generated_tokens / seconds
+    out.metrics["generated_tokens_per_s"] = players.num_generated_tokens / seconds
     out.outlived += context.run_dir.glob(_JOURNALS)
 
 
@@ -179,45 +178,16 @@ def _journal(context: Context, out: StageWriter) -> Path:
     return path
 
 
-class WeakModels:
-    """The policies that explore, by `Sampling.model`: fine-tuned, and as it was before that."""
-
-    def __init__(self, context: Context) -> None:
-        self._context = context
-        self._policies: dict[ModelName, TransformersPolicy] = {}
-
-    def policy(self, name: ModelName) -> TransformersPolicy:
-        """Made when first asked for: few explorations have the base model play."""
-        if name not in self._policies:
-            self._policies[name] = self._policy(name)
-        return self._policies[name]
-
-    @property
-    def num_generated_tokens(self) -> int:
-        return sum(policy.num_generated_tokens for policy in self._policies.values())
-
-    def _policy(self, name: ModelName) -> TransformersPolicy:
-        if name == "tuned":
-            return _policy(self._context, sft.WEAK.name)
-        model, tokenizer = untrained_model(self._context, "weak", sft.WEAK.name)
-        decoding = self._context.config.decoding
-        return TransformersPolicy(model.to(best_device()), tokenizer, decoding=decoding)
-
-
-def _policy(context: Context, model_stage: str) -> TransformersPolicy:
-    model, tokenizer = load_model(context.model_dir(model_stage))
-    return TransformersPolicy(model, tokenizer, decoding=context.config.decoding)
-
-
 def _play_model(
     context: Context, out: StageWriter, stage: str, model_stage: str, wanted: Sequence[EpisodePlan]
 ) -> None:
-    policy = _policy(context, model_stage)
-    started = time.perf_counter()
-    trajectories = context.play(stage, context.pool(), policy, wanted)
-    seconds = time.perf_counter() - started
+    with closing(Players(context)) as players:
+        policy = players.trained(model_stage)
+        started = time.perf_counter()
+        trajectories = context.play(stage, context.pool(), policy, wanted)
+        seconds = time.perf_counter() - started
     record(out, trajectories)
-    out.metrics["generated_tokens_per_s"] = policy.num_generated_tokens / seconds
+    out.metrics["generated_tokens_per_s"] = players.num_generated_tokens / seconds
 
 
 def record(out: StageWriter, trajectories: list[Trajectory]) -> None:
