@@ -26,7 +26,7 @@ from bench.core import table
 from bench.core.plan import Plan
 from bench.equality import DifferentResultsError
 
-JOBS = ("build", "strings", "search", "pairs", "memory", "scaling", "floor")
+JOBS = ("build", "strings", "search", "pairs", "packs", "memory", "scaling", "floor")
 
 
 def main() -> int:

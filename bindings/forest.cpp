@@ -63,7 +63,8 @@ void bind_forest(py::module_& module) {
       .def("node_first_trajectory", expanded(w2stree::node_first_trajectory))
       .def("node_return_sum", expanded(w2stree::node_return_sum))
       .def("root_node", expanded(w2stree::root_node))
-      .def("end_node", expanded(w2stree::end_node));
+      .def("end_node", expanded(w2stree::end_node))
+      .def("step_node", expanded(w2stree::step_node));
 
   module.def("build_forest", &build_forest, py::arg("action_id"), py::arg("observation_id"),
              py::arg("step_offset"), py::arg("tree_id"), py::arg("total_return"),

@@ -11,7 +11,7 @@ import pytest
 
 from bench.core import ours, table, workloads
 from bench.core.baselines import dict_trie
-from bench.core.jobs import build, pairs, search, strings
+from bench.core.jobs import build, packs, pairs, search, strings
 from bench.core.plan import Plan
 from bench.core.texts import Texts
 from bench.core.workloads import Workload
@@ -100,6 +100,13 @@ def test_openspiel() -> None:
 
 def test_pairs(workload: Workload) -> None:
     assert_measured(pairs.against_python(PLAN, workload))
+
+
+def test_packs() -> None:
+    sequences = packs.branching(num_trees=3, num_runs=6, length=30)
+    row, *figures = packs.against_python(PLAN, "tiny", sequences)
+    assert_measured(row)
+    assert [figure.unit for figure in figures] == ["ms", "ms"]
 
 
 def test_texts_and_ids_make_the_same_trees(workload: Workload) -> None:

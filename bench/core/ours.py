@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from numpy.typing import NDArray
@@ -11,6 +11,9 @@ import w2stree
 import w2stree.forest
 from bench.core.workloads import Workload
 from w2stree.forest.node_columns import NODE_COLUMNS
+from w2stree.training.trees import cut
+from w2stree.training.trees import pack as packing
+from w2stree.training.trees.sequences import ScoredIds
 
 Forest = Any
 Arrays = dict[str, NDArray[Any]]
@@ -19,6 +22,16 @@ NODE_ARRAYS = NODE_COLUMNS
 OTHER_ARRAYS = ("root", "end_node", "trajectory_order")
 STATISTICS = ("visit_count", "value_sum", "stop_visit_count", "stop_value_sum")
 BEST = ("best_end_node", "best_trajectory")
+PACK_COLUMNS = (
+    "token",
+    "position",
+    "parent",
+    "end",
+    "end_node",
+    "entry_score",
+    "node",
+    "weight",
+)
 PAIR_COLUMNS = ("divergence", "chosen", "rejected", "gap")
 
 
@@ -105,3 +118,13 @@ def nbytes(forest: Forest) -> int:
 
 def num_nodes(forest: Forest) -> int:
     return int(forest.num_nodes)
+
+
+def pack(sequences: Sequence[ScoredIds]) -> Arrays:
+    """Every column of a pack."""
+    packed = packing.pack(sequences)
+    return {name: getattr(packed, name) for name in PACK_COLUMNS}
+
+
+def parts(sequences: Sequence[ScoredIds], max_tokens: int) -> list[NDArray[Any]]:
+    return cut.parts(sequences, max_tokens)

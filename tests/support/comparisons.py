@@ -76,6 +76,9 @@ def assert_forest_equals_oracle(forest: Forest, trajectories: Sequence[Trajector
         assert sorted(slice_) == node.through
         assert slice_[: len(node.ending)] == node.ending
         assert all(forest.end_node[t] == i for t in node.ending)
+    assert forest.step_node.tolist() == [
+        number[node] for t in trajectories for node in oracle.path_of(roots, t)
+    ]
 
 
 def assert_search_equals_oracle(

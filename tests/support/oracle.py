@@ -69,6 +69,14 @@ def build(trajectories: Sequence[Trajectory]) -> dict[str, Node]:
     return roots
 
 
+def path_of(roots: dict[str, Node], trajectory: Trajectory) -> Iterator[Node]:
+    """The node that each of its steps leads to."""
+    node = roots[trajectory.task_id]
+    for step in trajectory.steps:
+        node = node.children[step.action, step.observation]
+        yield node
+
+
 def all_nodes(roots: dict[str, Node]) -> list[Node]:
     return [node for root in roots.values() for node in root.preorder()]
 

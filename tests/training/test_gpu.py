@@ -26,8 +26,9 @@ from w2stree.policies.transformers import TransformersPolicy
 from w2stree.training.models import load_model, save_model
 from w2stree.training.optimisation import Lora, Optimisation
 from w2stree.training.rows import preference_rows, tokenize_preferences, tokenize_sft
-from w2stree.training.scoring import sequence_logprobs
-from w2stree.training.trainers import train_dpo, train_sft
+from w2stree.training.unshared.dpo import train_dpo
+from w2stree.training.unshared.scoring import sequence_logprobs
+from w2stree.training.unshared.sft import train_sft
 from w2stree.trajectories.trajectory import Message, Step
 from w2stree.turns.chat import ChatFormat
 from w2stree.turns.decoding import Decoding

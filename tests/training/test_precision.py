@@ -16,13 +16,15 @@ from support.tiny_models import BAD, GOOD, WORSE, tiny_model, tiny_tokenizer
 from transformers import AutoModelForCausalLM
 
 from w2stree.forest.build import build_forest
-from w2stree.training import precision, scoring, trainers
+from w2stree.training import precision, stage
 from w2stree.training.models import save_model
 from w2stree.training.optimisation import Lora, Optimisation
 from w2stree.training.precision import Precision, precision_of
 from w2stree.training.rows import preference_rows, tokenize_preferences, tokenize_sft
-from w2stree.training.scoring import sequence_logprobs
-from w2stree.training.trainers import TrainedWeights, train_sft
+from w2stree.training.stage import TrainedWeights
+from w2stree.training.unshared import dpo, scoring
+from w2stree.training.unshared.scoring import sequence_logprobs
+from w2stree.training.unshared.sft import train_sft
 from w2stree.turns.chat import ChatFormat
 
 pytestmark = pytest.mark.train
@@ -99,7 +101,7 @@ def test_bfloat16_autocast_learns_nearly_as_float32(
     """What a GPU does, on the CPU's bfloat16."""
     exact = _train(_opened(checkpoint).float(), tmp_path)
     monkeypatch.setattr(
-        "w2stree.training.trainers.training_precision",
+        "w2stree.training.unshared.sft.training_precision",
         lambda model, lora: precision_of(model.dtype, lora=lora, bfloat16=True),
     )
     monkeypatch.setattr(precision, "best_device", lambda: "cpu")
@@ -116,7 +118,7 @@ def test_adapters_are_float32_over_a_bfloat16_base(
     lora = Optimisation(num_epochs=6, learning_rate=1e-2, batch_size=1, lora=Lora(r=4, alpha=8))
     exact = _train(_opened(checkpoint).float(), tmp_path, lora)
     monkeypatch.setattr(
-        "w2stree.training.trainers.training_precision",
+        "w2stree.training.unshared.sft.training_precision",
         lambda model, lora: precision_of(model.dtype, lora=lora, bfloat16=True),
     )
     trained = _train(_opened(checkpoint), tmp_path, lora)
@@ -129,7 +131,7 @@ def test_adapters_are_float32_over_a_bfloat16_base(
 def test_adapters_stay_float32_beside_a_reference_that_is_the_start(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (trainers, scoring):
+    for module in (dpo, scoring):
         monkeypatch.setattr(
             module,
             "training_precision",
@@ -137,19 +139,19 @@ def test_adapters_stay_float32_beside_a_reference_that_is_the_start(
         )
     monkeypatch.setattr(precision, "best_device", lambda: "cpu")
     trained: list[set[torch.dtype]] = []
-    own = trainers._train
+    own = stage.train
 
     def watched(trainer: Any, *args: Any) -> TrainedWeights:
         parameters = trainer.model.parameters()
         trained.append({p.dtype for p in parameters if p.requires_grad})
         return own(trainer, *args)
 
-    monkeypatch.setattr(trainers, "_train", watched)
+    monkeypatch.setattr(dpo, "train", watched)
     tokenizer = tiny_tokenizer()
-    found = preference_rows(build_forest([GOOD, BAD]).pairs(), "suffix")
-    rows = tokenize_preferences(found, ChatFormat(tokenizer), max_length=512)
+    preferred = preference_rows(build_forest([GOOD, BAD]).pairs(), "suffix")
+    rows = tokenize_preferences(preferred, ChatFormat(tokenizer), max_length=512)
     ((c, r),) = sequence_logprobs(_opened(checkpoint), rows, batch_size=1, lora=True)
-    dpo = trainers.train_dpo(
+    found = dpo.train_dpo(
         _opened(checkpoint),
         tokenizer,
         [{**rows[0], "ref_chosen_logps": c, "ref_rejected_logps": r}],
@@ -161,7 +163,7 @@ def test_adapters_stay_float32_beside_a_reference_that_is_the_start(
         seed=0,
     )
     assert trained == [{torch.float32}]
-    assert dpo.steps[0]["loss"] == pytest.approx(math.log(2), abs=1e-4)
+    assert found.steps[0]["loss"] == pytest.approx(math.log(2), abs=1e-4)
 
 
 def test_what_was_trained_whole_is_saved_and_opened_as_float32(

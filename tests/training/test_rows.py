@@ -25,7 +25,7 @@ from w2stree.training.rows import (
     tokenize_preferences,
     tokenize_sft,
 )
-from w2stree.training.scoring import sequence_logprobs
+from w2stree.training.unshared.scoring import sequence_logprobs
 from w2stree.trajectories.origin import Origin
 from w2stree.trajectories.trajectory import Message, Step, Trajectory
 from w2stree.turns.chat import ChatFormat

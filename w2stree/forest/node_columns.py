@@ -117,6 +117,12 @@ class NodeColumns:
         return self._columns["end_node"]
 
     @property
+    def step_node(self) -> NDArray[np.int32]:
+        """`[num_steps]` node that each step leads to, trajectory after trajectory in input order:
+        `parent[step_node]` is where the agent stood. 4 bytes a step. O(steps)."""
+        return self._columns["step_node"]
+
+    @property
     def trajectory_order(self) -> NDArray[np.int32]:
         """`[num_trajectories]` trajectory indices by end node, ties in input order."""
         return self.core.trajectory_order

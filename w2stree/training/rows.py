@@ -276,11 +276,11 @@ def tokenize_sft(
         if not all(step.is_worded for step in trajectory.steps):
             found.num_wordless += 1
             continue
-        steps = _turns_for(trajectory, fingerprint)
+        steps = turns_for(trajectory, fingerprint)
         prompt = chat.prompt_ids(trajectory.prompt)
         teach_all = all_tokens or teach_without_action
         num_untaught = 0 if teach_all else sum(not is_taught(step) for step in steps)
-        ids, mask = chat.steps_ids(steps) if teach_all else _taught_ids(chat, steps)
+        ids, mask = chat.steps_ids(steps) if teach_all else taught_ids(chat, steps)
         if all_tokens:
             prompt_labels, mask = prompt, [1] * len(ids)
         else:
@@ -316,14 +316,14 @@ def tokenize_preferences(
     tokenized: list[dict[str, list[int]] | None] = []
     for row in rows:
         require_prompt(row.chosen)
-        chosen, rejected = (_turns_for(t, fingerprint) for t in (row.chosen, row.rejected))
+        chosen, rejected = (turns_for(t, fingerprint) for t in (row.chosen, row.rejected))
         prompt = chat.history_ids(row.chosen.prompt, chosen[: row.begin])
         own: list[list[int]] = [[], []]
         if not row.is_one_history:
             theirs = chat.history_ids(row.rejected.prompt, rejected[: row.begin])
             shared = _num_shared(prompt, theirs)
             prompt, own = prompt[:shared], [prompt[shared:], theirs[shared:]]
-        chosen_ids, chosen_mask = _taught_ids(chat, chosen[row.begin : row.end])
+        chosen_ids, chosen_mask = taught_ids(chat, chosen[row.begin : row.end])
         rejected_ids, rejected_mask = chat.steps_ids(rejected[row.begin : row.end])
         ids = {
             "prompt_ids": prompt,
@@ -337,7 +337,7 @@ def tokenize_preferences(
     return tokenized
 
 
-def _taught_ids(chat: ChatFormat, steps: Sequence[Step]) -> tuple[list[int], list[int]]:
+def taught_ids(chat: ChatFormat, steps: Sequence[Step]) -> tuple[list[int], list[int]]:
     """`ChatFormat.steps_ids`, the turns that are not taught masked."""
     ids, mask = chat.steps_ids(steps)
     for i, step in enumerate(steps):
@@ -355,7 +355,7 @@ def _num_shared(a: Sequence[int], b: Sequence[int]) -> int:
     )
 
 
-def _turns_for(trajectory: Trajectory, fingerprint: str) -> list[Step]:
+def turns_for(trajectory: Trajectory, fingerprint: str) -> list[Step]:
     """Its turns as the tokenizer of that fingerprint should see them: sampled ids are kept where
     that tokenizer sampled them."""
     if trajectory.origin.tokenizer == fingerprint:

@@ -1,6 +1,7 @@
 #include "w2stree/forest/node_columns.hpp"
 
 #include <algorithm>
+#include <numeric>
 #include <vector>
 
 namespace w2stree {
@@ -34,6 +35,12 @@ Column<T> by_chain(const Forest& forest, Write write) {
     write(chain, values.data() + first, first_node[at(chain) + 1] - first);
   }
   return values;
+}
+
+// Steps from the root to the last node of a chain.
+std::int32_t depth_of_last(const Forest& forest, std::int32_t chain) {
+  return forest.chains.depth[at(chain)] + last_node(forest, chain) -
+         forest.chains.first_node[at(chain)];
 }
 
 std::vector<std::int32_t> num_children(const Forest& forest) {
@@ -133,6 +140,26 @@ Column<std::int32_t> end_node(const Forest& forest) {
   std::ranges::transform(forest.end_chain, end.begin(),
                          [&](std::int32_t chain) { return last_node(forest, chain); });
   return end;
+}
+
+Column<std::int32_t> step_node(const Forest& forest) {
+  const Chains& chains = forest.chains;
+  std::size_t num_steps = 0;
+  for (const std::int32_t chain : forest.end_chain) num_steps += at(depth_of_last(forest, chain));
+  Buffer<std::int32_t> node(num_steps);
+  std::int32_t* end = node.data();
+  for (const std::int32_t last : forest.end_chain) {
+    end += depth_of_last(forest, last);
+    std::int32_t* stop = end;  // of the steps not yet written; each chain is a run of them
+    for (std::int32_t chain = last; chain != kNone; chain = chains.parent[at(chain)]) {
+      const std::int32_t root = chains.parent[at(chain)] == kNone ? 1 : 0;  // no step leads to it
+      const std::int32_t first = chains.first_node[at(chain)] + root;
+      std::int32_t* begin = stop - (last_node(forest, chain) + 1 - first);
+      std::iota(begin, stop, first);
+      stop = begin;
+    }
+  }
+  return node;
 }
 
 }  // namespace w2stree

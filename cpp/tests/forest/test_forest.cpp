@@ -49,6 +49,13 @@ void slices_trajectories_by_subtree() {
   CHECK(Ids(ending.begin(), ending.end()) == Ids{4});
 }
 
+void knows_the_node_of_each_step() {
+  // Trajectories in input order: ab, a of the second tree, ac, d, a, and one without steps.
+  const Forest forest = build_forest(picture().columns());
+  CHECK(step_node(forest) == Ids{1, 2, 6, 1, 3, 4, 1});
+  CHECK(step_node(Forest{}).empty());
+}
+
 void keeps_siblings_in_insertion_order() {
   const Forest forest = build_forest(
       Episodes().add(0, "c", 0).add(0, "a", 0).add(0, "b", 0).add(0, "a", 0).columns());
@@ -115,7 +122,7 @@ void names_the_place_of_bad_input() {
 int main() {
   using namespace w2stree::test;
   return run({numbers_nodes_in_preorder, counts_what_passes_and_what_ends,
-              slices_trajectories_by_subtree, keeps_siblings_in_insertion_order,
-              tells_decisions_from_luck, gives_every_tree_a_root, survives_a_million_steps,
-              names_the_place_of_bad_input});
+              slices_trajectories_by_subtree, knows_the_node_of_each_step,
+              keeps_siblings_in_insertion_order, tells_decisions_from_luck, gives_every_tree_a_root,
+              survives_a_million_steps, names_the_place_of_bad_input});
 }

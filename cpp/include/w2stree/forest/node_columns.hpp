@@ -26,6 +26,10 @@ Column<double> node_return_sum(const Forest& forest);
 Column<std::int32_t> root_node(const Forest& forest);  // [num_trees]
 Column<std::int32_t> end_node(const Forest& forest);   // [num_trajectories]
 
+/// [num_steps] The node that each step leads to, trajectory after trajectory in input order, as the
+/// columns of steps that the forest was built of. O(num_steps).
+Column<std::int32_t> step_node(const Forest& forest);
+
 /// The value of a node's chain.
 template <class T>
 Column<T> along_chains(const Forest& forest, std::span<const T> by_chain);

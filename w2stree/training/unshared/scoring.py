@@ -1,36 +1,17 @@
-"""How likely a model finds the two sides of preference rows: the reference's part of DPO."""
+"""How likely a model finds the two sides of preference rows, each sequence by itself."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from trl.trainer.dpo_trainer import DataCollatorForPreference
 
-from w2stree.training.labelled import fused_head
 from w2stree.training.memory import told_of_memory
 from w2stree.training.models import best_device
 from w2stree.training.precision import Precision, training_precision
-from w2stree.training.rows import IGNORED
-
-
-class MaskedPreferenceCollator(DataCollatorForPreference):  # type: ignore[misc]
-    """TRL's collator scores every token after the prompt; here only agent tokens count.
-
-    prompt │ agent turn │ observation │ agent turn
-    0 0 0    1 1 1 1      0 0 0 0 0     1 1 1
-    """
-
-    def torch_call(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
-        batch: dict[str, Any] = super().torch_call(examples)
-        mask = torch.zeros_like(batch["completion_mask"])
-        sides = [(e, side) for side in ("chosen_mask", "rejected_mask") for e in examples]
-        for i, (example, side) in enumerate(sides):
-            start = len(example["prompt_ids"])
-            mask[i, start : start + len(example[side])] = torch.tensor(example[side])
-        batch["completion_mask"] = mask
-        return batch
+from w2stree.training.trees.head import Wanted, through_the_head
+from w2stree.training.unshared.collator import PreferenceCollator
 
 
 def sequence_logprobs(
@@ -45,7 +26,7 @@ def sequence_logprobs(
     vocabulary.
 
     Raises `InvalidInput` where the memory does not hold a batch, or the model has a head that is
-    not known (`labelled.check_head`).
+    not known (`trees/head.py`).
     """
     precision = training_precision(model, lora=lora)
     model = model.to(best_device(), precision.weights)
@@ -58,21 +39,30 @@ def score(
 ) -> list[tuple[float, float]]:
     """`sequence_logprobs` of a model whose weights are as they should be: no one is cast."""
     model.eval()
-    collate = MaskedPreferenceCollator(pad_token_id=0)
+    collate = PreferenceCollator(pad_token_id=0)
     logprobs: list[tuple[float, float]] = []
-    with precision.autocast(), fused_head(model):
+    with precision.autocast():
         for start in range(0, len(rows), batch_size):
-            batch = collate(list(rows[start : start + batch_size]))
+            batch = collate(rows[start : start + batch_size])
             with told_of_memory(batch_size, longest=batch["input_ids"].shape[1]):
-                chosen, rejected = _batch_logprobs(model, batch).chunk(2)
+                chosen, rejected = batch_logprobs(model, batch).chunk(2)
             logprobs += zip(chosen.tolist(), rejected.tolist(), strict=True)
     return logprobs
 
 
-def _batch_logprobs(model: Any, batch: dict[str, Any]) -> torch.Tensor:
+def batch_logprobs(model: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """`[num_sequences]` of a padded batch: the sums of log p over the tokens of
+    `completion_mask`; differentiable."""
     ids = batch["input_ids"].to(model.device)
-    labels = ids.masked_fill(batch["completion_mask"].to(model.device) == 0, IGNORED)
-    mask = batch["attention_mask"].to(model.device)
-    output = model(input_ids=ids, attention_mask=mask, labels=labels, fused_lm_head=True)
-    total: torch.Tensor = output.log_probs.sum(dim=1)
-    return total
+    row, column = batch["completion_mask"][:, 1:].to(model.device).nonzero(as_tuple=True)
+    wanted = Wanted(
+        origins=row * ids.shape[1] + column,
+        origin=torch.arange(len(row), device=model.device),
+        token=ids[row, column + 1],
+        first=list(range(len(row) + 1)),
+    )
+    found = through_the_head(
+        model, wanted, input_ids=ids, attention_mask=batch["attention_mask"].to(model.device)
+    ).logprob
+    assert found is not None
+    return found.new_zeros(len(ids)).index_add(0, row, found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,17 @@ import pytest
 pytest.importorskip("trl")
 
 import torch
+from huggingface_hub.utils import send_telemetry
 from support.tiny_models import BAD, GOOD, WORSE, tiny_model, tiny_tokenizer
 
 from w2stree.errors import InvalidInput
 from w2stree.forest.build import build_forest
 from w2stree.training.optimisation import Lora, Optimisation
 from w2stree.training.rows import IGNORED, preference_rows, tokenize_preferences, tokenize_sft
-from w2stree.training.scoring import MaskedPreferenceCollator, sequence_logprobs
-from w2stree.training.trainers import train_dpo, train_sft
+from w2stree.training.unshared.collator import PreferenceCollator
+from w2stree.training.unshared.dpo import train_dpo
+from w2stree.training.unshared.scoring import sequence_logprobs
+from w2stree.training.unshared.sft import train_sft
 from w2stree.turns.chat import ChatFormat
 
 pytestmark = pytest.mark.train
@@ -167,7 +171,7 @@ def test_dpo_prefers_the_chosen_side(tokenizer: Any, rows: Any, tmp_path: Path) 
 
 def test_the_collator_hides_observations(tokenizer: Any, rows: Any) -> None:
     scored = [{**rows[0], "ref_chosen_logps": 0.0, "ref_rejected_logps": 0.0}]
-    batch = MaskedPreferenceCollator(pad_token_id=0)(scored)
+    batch = PreferenceCollator(pad_token_id=0)(scored)
     for side, trajectory in enumerate((GOOD, BAD)):
         counted = batch["input_ids"][side][batch["completion_mask"][side].bool()]
         turns = "".join(f"{step.response}<|end|>" for step in trajectory.steps[1:])
@@ -243,16 +247,37 @@ def test_all_steps_but_the_last_may_be_warm_up(tokenizer: Any, tmp_path: Path) -
     assert rates == pytest.approx([0.0, 1e-3, 2e-3, 3e-3])
 
 
+class _Told(BaseHTTPRequestHandler):
+    """A server of telemetry, which keeps what it is told of; other questions have no answer."""
+
+    def do_HEAD(self) -> None:
+        self.server.told.append(self.path)  # type: ignore[attr-defined]
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
 def test_training_tells_nobody(tokenizer: Any, rows: Any, tmp_path: Path) -> None:
-    sent: list[Any] = []
-    with pytest.MonkeyPatch.context() as patch:
+    """What is sent comes in order, and what is asked for last is the first to come."""
+    with HTTPServer(("127.0.0.1", 0), _Told) as server, pytest.MonkeyPatch.context() as patch:
+        server.told = []  # type: ignore[attr-defined]
         patch.delenv("CI", raising=False)
-        patch.setattr("trl.trainer.base_trainer.send_telemetry", lambda *a, **k: sent.append(k))
+        for name, value in {
+            "ENDPOINT": f"http://127.0.0.1:{server.server_port}",
+            "HF_HUB_DISABLE_TELEMETRY": False,
+            "HF_HUB_OFFLINE": False,
+        }.items():
+            patch.setattr(f"huggingface_hub.constants.{name}", value)
         model = tiny_model(tokenizer)
         _train_dpo(model, tokenizer, _with_reference(rows, model), tmp_path)
         sft = tokenize_sft([GOOD], ChatFormat(tokenizer), max_length=512).rows
         train_sft(model, tokenizer, sft, ONE_STEP, output_dir=str(tmp_path), seed=0)
-    assert not sent
+        send_telemetry("last")
+        while not server.told:  # type: ignore[attr-defined]
+            server.handle_request()
+    assert server.told == ["/api/telemetry/last"]  # type: ignore[attr-defined]
 
 
 def test_rows_without_a_signal_are_refused(tokenizer: Any, tmp_path: Path) -> None:

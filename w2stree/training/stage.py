@@ -1,0 +1,210 @@
+"""One training, on trees or unshared: its arguments, what is kept of it, and what it leaves.
+
+Nothing is sent to anybody: TRL would tell its makers' server of each training.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import datasets
+import huggingface_hub.constants
+import torch
+from transformers import PrinterCallback, TrainerCallback
+
+from w2stree.errors import LikelihoodDisplaced, ModelFailure
+from w2stree.training.adapters import finished
+from w2stree.training.launcher import refuse_several_processes
+from w2stree.training.models import best_device
+from w2stree.training.optimisation import Optimisation
+from w2stree.training.precision import Precision
+
+_Row = TypeVar("_Row")
+
+_COMPARED_ROWS = 32
+_NATS = 0.05
+_AVERAGED_STEPS = 10
+_ACCURACIES = {
+    "rewards/accuracies": "reward_accuracy",
+    "rewards/chosen": "reward_chosen",
+    "mean_token_accuracy": "mean_token_accuracy",
+}
+
+Progress = Callable[[int, int, dict[str, float]], None]
+"""Called after each optimiser step: (step, total steps, last logged metrics)."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedWeights:
+    """A trained model (adapters merged), how training went in figures, and step by step.
+
+    `metrics`: `loss_before` and `loss_after` are of the same rows, up to 32 spread over all, before
+    the first step and after the last; `num_steps`; `tokens_per_s`, padding and comparison left out;
+    the means of the last ten steps' accuracies. `steps` holds what the trainer logged of each
+    step: `step`, `loss` of its batch, `grad_norm` before clipping, `learning_rate` and others.
+    """
+
+    model: Any
+    metrics: dict[str, float]
+    steps: list[dict[str, float]]
+
+
+class Stage:
+    """What both of TRL's trainers do otherwise here: of the warm-up at least one step is left to
+    learn in."""
+
+    args: Any
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        """A share of the steps. transformers takes a share of 1.0 for one step, and its first step
+        of a warm-up has a rate of 0: a stage of that one step would learn nothing."""
+        share = self.args.warmup_steps
+        self.args.warmup_steps = min(math.ceil(num_training_steps * share), num_training_steps - 1)
+        return super().create_scheduler(num_training_steps, optimizer)  # type: ignore[misc]
+
+
+class Log(TrainerCallback):  # type: ignore[misc]
+    """Keeps what is logged of each step and passes progress on; TRL's own bars are off."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self.progress = progress
+        self.steps: list[dict[str, float]] = []
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        if "loss" in (logs or {}):
+            figures = {k: float(v) for k, v in logs.items()}
+            self.steps.append({"step": state.global_step, **figures})
+            if not math.isfinite(figures["loss"]):
+                raise ModelFailure(
+                    f"the loss of step {state.global_step} is {figures['loss']}: lower the "
+                    "learning_rate or max_grad_norm, or raise warmup_ratio"
+                )
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self.progress:
+            self.progress(state.global_step, state.max_steps, self.steps[-1] if self.steps else {})
+
+
+def train(trainer: Any, lengths: Sequence[int], optimisation: Optimisation) -> TrainedWeights:
+    """`lengths`: tokens of each sequence of an epoch."""
+    trainer.remove_callback(PrinterCallback)
+    before = _figures_now(trainer)
+    result = trainer.train()
+    after = _figures_now(trainer)
+    _warn_of_displacement(before, after)
+    model = finished(trainer.model, optimisation.lora)
+    vars(model).pop("forward", None)  # TRL's head, and accelerate's autocast around it
+    log = next(c for c in trainer.callback_handler.callbacks if isinstance(c, Log))
+    metrics = {
+        "num_steps": float(trainer.state.global_step),
+        "loss_before": before["eval_loss"],
+        "loss_after": after["eval_loss"],
+        "tokens_per_s": sum(lengths) * optimisation.num_epochs / result.metrics["train_runtime"],
+        **_accuracies(log.steps[-_AVERAGED_STEPS:]),
+    }
+    return TrainedWeights(model, metrics, log.steps)
+
+
+def _figures_now(trainer: Any) -> dict[str, float]:
+    """Of the compared rows, drawing nothing from the generator of the training."""
+    with torch.random.fork_rng(devices=[]):
+        found: dict[str, float] = trainer.evaluate()
+        return found
+
+
+def _warn_of_displacement(before: Mapping[str, float], after: Mapping[str, float]) -> None:
+    """Both sides may become less likely as long as the rejected one does so faster."""
+    was, now = (figures.get("eval_logps/chosen") for figures in (before, after))
+    if was is not None and now is not None and now < was - _NATS:
+        warnings.warn(
+            f"the chosen sides became less likely ({was:.2f} to {now:.2f} nats a row): the loss "
+            "asks for a difference, and both sides may lose to what is in neither (likelihood "
+            "displacement); an SFT term (sft_weight), a larger beta or a lower learning_rate "
+            "holds them",
+            LikelihoodDisplaced,
+            stacklevel=4,
+        )
+
+
+def compared(rows: Sequence[_Row]) -> list[_Row]:
+    """The rows whose loss is taken before and after: all, or 32 at equal distances."""
+    count = min(len(rows), _COMPARED_ROWS)
+    return [rows[i * len(rows) // count] for i in range(count)]
+
+
+def _accuracies(steps: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    return {
+        name: sum(step[key] for step in steps) / len(steps)
+        for key, name in _ACCURACIES.items()
+        if key in steps[-1]
+    }
+
+
+def on_one_device(config: Any) -> Any:
+    """Trainer would spread each batch over all GPUs that it sees, which TRL refuses."""
+    if config.n_gpu > 1:
+        config._n_gpu = 1
+    return config
+
+
+def arguments(
+    optimisation: Optimisation, precision: Precision, output_dir: str, seed: int
+) -> dict[str, Any]:
+    """What TRL's configurations have in common. Rows of like lengths come together (transformers'
+    `group_by_length`), so that little of a batch is padding.
+
+    Raises `InvalidInput` under a launcher of several processes.
+    """
+    refuse_several_processes()
+    on_cpu = best_device() == "cpu"
+    at_a_time = optimisation.rows_at_a_time
+    return {
+        "output_dir": output_dir,
+        "seed": seed,
+        "num_train_epochs": optimisation.num_epochs,
+        "learning_rate": optimisation.learning_rate,
+        "per_device_train_batch_size": at_a_time,
+        "per_device_eval_batch_size": at_a_time,
+        "gradient_accumulation_steps": optimisation.batch_size // at_a_time,
+        "warmup_steps": optimisation.warmup_ratio,
+        "lr_scheduler_type": optimisation.scheduler,
+        "weight_decay": optimisation.weight_decay,
+        "max_grad_norm": optimisation.max_grad_norm,
+        "adam_beta2": optimisation.adam_beta2,
+        "train_sampling_strategy": "group_by_length",
+        "logging_steps": 1,
+        "logging_nan_inf_filter": False,  # a loss that is no number ends the training
+        "save_strategy": "no",
+        "report_to": [],
+        "disable_tqdm": True,
+        "dataloader_pin_memory": not on_cpu,
+        "use_cpu": on_cpu,
+        "bf16": precision.is_autocast,
+        "gradient_checkpointing": not on_cpu,
+    }
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Within, nothing is sent to anybody and no bar is drawn while a trainer is made."""
+    constants = huggingface_hub.constants
+    was_sent, drawn = not constants.HF_HUB_DISABLE_TELEMETRY, datasets.are_progress_bars_disabled()
+    tqdm = os.environ.get("TQDM_DISABLE")
+    constants.HF_HUB_DISABLE_TELEMETRY = True
+    datasets.disable_progress_bars()
+    os.environ["TQDM_DISABLE"] = "1"
+    try:
+        yield
+    finally:
+        constants.HF_HUB_DISABLE_TELEMETRY = not was_sent
+        if not drawn:
+            datasets.enable_progress_bars()
+        del os.environ["TQDM_DISABLE"]
+        if tqdm is not None:
+            os.environ["TQDM_DISABLE"] = tqdm
