@@ -106,6 +106,16 @@ class Config(Section):
     search: SearchSection = SearchSection()
     evaluate: EvaluateSection = EvaluateSection()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _has_somewhere_to_test(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("environment") is None:
+            raise InvalidInput(
+                "environment: is missing: whatever explored, methods are tested by playing there; "
+                "to train on runs of a world that cannot be played here use `w2stree train`"
+            )
+        return given
+
     @field_validator("decoding", mode="before")
     @classmethod
     def _as_the_environment_allows(cls, given: Any, info: ValidationInfo) -> Any:
