@@ -11,7 +11,8 @@ the actions that can be taken, and is sent an action. In a configuration:
 or from a file of trajectories (one JSON object a line, or a journal of `w2stree explore`), of which
 the successful ones count:
 
-    tasks: {demonstrations: 20, demonstrations_from: hunts.jsonl, explore: 40, test: 40}
+    tasks: {demonstrations: 20, explore: 40, test: 40}
+    demonstrations: hunts.jsonl
 
 docs/environments.md has the rest of the configuration.
 """

@@ -14,7 +14,8 @@ LATE_IMPORTS = {
     "__init__.py": {"errors"},
     # A policy's own packages are extras: transformers and torch, openai, vllm.
     "experiment/config/policy.py": {
-        "policies.openai", "policies.transformers", "policies.vllm", "training.models"
+        "policies.openai", "policies.served.adapters", "policies.transformers", "policies.vllm",
+        "training.models",
     },
     # The package is found by the path that the driver sends first.
     "environments/hosting/child.py": {"environments.hosting.serving"},

@@ -133,7 +133,8 @@ class SamplesUnfinished(UserWarning):
 
 
 class TasksPassedOver(UserWarning):
-    """Tasks cannot be reset: others are played in their place."""
+    """Tasks cannot be reset: others are played in their place. Or the runs that somebody played of
+    them are left out."""
 
 
 class TurnsWithoutAction(UserWarning):

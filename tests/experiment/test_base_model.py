@@ -17,7 +17,7 @@ from support.tiny_models import GOOD, tiny_model, tiny_tokenizer
 from w2stree.experiment.config import load_config
 from w2stree.experiment.pipeline import stages
 from w2stree.experiment.stages.context import Context
-from w2stree.experiment.stages.play import WeakModels
+from w2stree.experiment.stages.players import Players
 from w2stree.experiment.stages.untrained import untrained_model
 from w2stree.policies.protocol import Episode, ModelName, Sampling
 from w2stree.training.models import save_model
@@ -58,16 +58,16 @@ def test_a_directory_is_its_own_base(context: Context) -> None:
 
 
 def test_each_sampling_asks_its_own_model(context: Context) -> None:
-    weak = WeakModels(context)
-    assert weak.policy("base") is weak.policy("base") is not weak.policy("tuned")
+    weak = Players(context)
+    assert weak.weak("base") is weak.weak("base") is not weak.weak("tuned")
 
     def turn(name: ModelName) -> Any:
         episode = Episode(0, GOOD.prompt, Sampling(), np.random.default_rng(0), ["take", "eat"])
-        return weak.policy(name).act([episode])[0]
+        return weak.weak(name).act([episode])[0]
 
     assert turn("base") != turn("tuned")
     assert weak.num_generated_tokens == sum(
-        weak.policy(name).num_generated_tokens for name in ("base", "tuned")
+        weak.weak(name).num_generated_tokens for name in ("base", "tuned")
     )
 
 

@@ -31,7 +31,7 @@ DOORS = {"name": "gymnasium", "make": "support.games:Doors", "options": {"admiss
     [
         (
             {"shown": None},
-            r"treasure has no expert .*: set environment.expert to .*or tasks.demonstrations_from "
+            r"treasure has no expert .*: set environment.expert to .*or demonstrations "
             r"to a file .*or explore",
         ),
         (
@@ -153,8 +153,8 @@ def test_folds_that_share_too_many_tasks_are_refused(tmp_path: Path) -> None:
 def test_a_refused_run_leaves_nothing(tmp_path: Path) -> None:
     shutil.copy(EXAMPLE, tmp_path)
     write_trajectories(tmp_path / "shown.jsonl", hunts([0]))
-    tasks = {"demonstrations": 2, "demonstrations_from": "shown.jsonl", "explore": 2, "test": 2}
-    refused = run(smallest(TREASURE, tasks), tmp_path)
+    tasks = {"demonstrations": 2, "explore": 2, "test": 2}
+    refused = run(smallest(TREASURE, tasks, demonstrations="shown.jsonl"), tmp_path)
     assert refused.returncode == 2
     last = refused.stderr.splitlines()[-1]  # before it: how far the choice of tasks was
     assert last.startswith("w2stree: tasks.demonstrations: 2 are asked for")

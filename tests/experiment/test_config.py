@@ -49,6 +49,7 @@ def test_the_merge_rule_is_a_section() -> None:
             r"tree_dpo.betta: no such key; did you mean beta\? known are min_gap, .*compl",
         ),
         ("colour=red", r"colour: no such key; known are name, seed, .*, ceiling$"),
+        ("environment=null", r"environment: is missing: .*methods are tested .* `w2stree train`"),
         ("seed=-1", r"seed: is -1; give a number of at least 0"),
         ("seed=x", r"seed: is 'x'; give a whole number"),
         ("weak=null", r"weak: is null; give keys and values"),
@@ -81,6 +82,10 @@ def test_the_merge_rule_is_a_section() -> None:
         ("environment.deadline_s=9", r"environment.deadline_s: has moved: write environment.lim"),
         ("environment.limits={deadline: 9}", r"environment.limits.deadline: .*mean deadline_s\?"),
         ("environment.limits={deadline_s: 0}", r"environment.limits: deadline_s is 0.0; give"),
+        (
+            "tasks.demonstrations_from=runs.jsonl",
+            r"tasks.demonstrations_from: has moved: write demonstrations$",
+        ),
         ("prompt.thought=false", r"prompt.thought: has moved: write decoding.thought"),
         ("decoding.actions=fre", r"decoding.actions: is 'fre'; did you mean free\? use one of adm"),
         ("decoding.max_new_tokens=0", r"decoding: max_new_tokens is 0; give at least 1"),
@@ -343,3 +348,13 @@ def test_a_recorded_configuration_that_is_nested_without_end_is_refused() -> Non
 def test_a_panel_has_a_name() -> None:
     with pytest.raises(ValueError, match="at least 1 character"):
         TasksSection(demonstrations=1, explore=1, test={"": {"count": 3}})  # type: ignore[dict-item]
+
+
+def test_a_recorded_file_of_demonstrations_is_read_where_it_stands_today() -> None:
+    config = load_config("miniature")
+    record = config.model_dump(mode="json")
+    del record["demonstrations"]
+    record["tasks"]["demonstrations_from"] = "shown.jsonl"
+    today = recorded_today(config)(record)
+    assert today["demonstrations"] == "shown.jsonl"
+    assert "demonstrations_from" not in today["tasks"]

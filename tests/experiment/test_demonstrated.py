@@ -154,7 +154,7 @@ def test_what_the_environment_answers_otherwise_is_refused(
 @pytest.mark.parametrize("name", ["absent.jsonl", "no.jsonl"])
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, name: str) -> None:
     (tmp_path / "no.jsonl").write_text("no trajectory\n")
-    with pytest.raises(InvalidInput, match=rf"^tasks.demonstrations_from: .*{name}"):
+    with pytest.raises(InvalidInput, match=rf"^demonstrations: .*{name}"):
         read_demonstrated(tmp_path / name, 1.0)
 
 

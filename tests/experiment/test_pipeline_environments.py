@@ -104,8 +104,9 @@ def test_webshop_from_demonstrations_to_report(tmp_path: Path) -> None:
     pytest.importorskip("snowballstemmer", reason="pip install 'w2stree[webshop]'")
     write_trajectories(tmp_path / "shirts.jsonl", shirts_bought(4))
     environment = {"name": "webshop", "data": str(REAL), "max_steps": 4, "num_processes": 2}
-    tasks = {"demonstrations": 2, "demonstrations_from": "shirts.jsonl", "explore": 8, "test": 2}
+    tasks = {"demonstrations": 2, "explore": 8, "test": 2}
     config = smallest(environment, tasks, decoding={"thought": False, "max_new_tokens": 20})
+    config["demonstrations"] = "shirts.jsonl"
     config["evaluate"]["success_threshold"] = 0.05
     config["weak"]["sft"]["num_epochs"] = 60
     del config["ceiling"]  # explored tasks are drawn from thousands: the file shows none
@@ -121,10 +122,12 @@ def test_an_environment_of_one_s_own_with_demonstrations_from_a_file(tmp_path: P
     write_trajectories(tmp_path / "shown.jsonl", hunts(i for i in range(1000) if i % 3))
     environment = {"name": "gymnasium", "make": "own_environment:treasure", "max_steps": 8}
     panels = {"new": {"split": "train", "count": 3}, "unseen": {"split": "test", "count": 2}}
-    tasks = {"demonstrations": 3, "demonstrations_from": "shown.jsonl", "explore": 3, "dev": 2}
+    tasks = {"demonstrations": 3, "explore": 3, "dev": 2}
     tasks["test"] = panels  # type: ignore[assignment]
     prompt = {"instruction": "Open the chest."}
-    report, folder = report_of(smallest(environment, tasks, prompt=prompt), tmp_path)
+    report, folder = report_of(
+        smallest(environment, tasks, prompt=prompt, demonstrations="shown.jsonl"), tmp_path
+    )
     assert rows_of(report) == METHODS
     settings = ["at most 8 steps an episode", "3 demonstrations from shown.jsonl"]
     assert_says(folder, "Weak-to-strong on own_environment:treasure", settings)

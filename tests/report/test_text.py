@@ -173,9 +173,12 @@ def test_the_report_says_what_was_played_in_the_words_it_was_given() -> None:
     assert "the mean of the shop&#39;s final scores" in page
     assert "not the shop's own test fold" in markdown(report)
     assert "game" not in " ".join(introduction(report))
-    tasks = {**report.config["tasks"], "demonstrations_from": "shown.jsonl"}
-    from_file = small_report(config={**report.config, "tasks": tasks})
+    from_file = small_report(config={**report.config, "demonstrations": "shown.jsonl"})
     assert " from 58 demonstrations and then" in introduction(from_file)[0]
+    explore = {**report.config["explore"], "samplings": None, "trajectories": "there/runs.jsonl.gz"}
+    first, second, _ = introduction(small_report(config={**report.config, "explore": explore}))
+    assert first.endswith("from 58 expert demonstrations.")
+    assert second.startswith("runs.jsonl.gz has runs of 3 tasks, played before; these runs, fail")
 
 
 def test_without_a_ceiling_the_report_does_not_speak_of_its_reward() -> None:

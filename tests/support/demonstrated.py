@@ -29,7 +29,7 @@ def experiment(
     asked: dict[str, Any] = {"demonstrations": 2, "explore": 2, "test": 2, **(tasks or {})}
     if shown is not None:
         write_trajectories(folder / "shown.jsonl", shown)
-        asked["demonstrations_from"] = str(folder / "shown.jsonl")
+        changes = {"demonstrations": str(folder / "shown.jsonl"), **changes}
     file = folder / "smallest.yaml"
     file.write_text(json.dumps(smallest({**environment, "num_processes": 1}, asked, **changes)))
     with closing(Context(load_config(file), folder / "run")) as context:

@@ -49,7 +49,7 @@ def test_weights_are_there_and_whole(folder: Path) -> None:
         check(folder)
     index = {"weight_map": {"a": "model-1-of-2.safetensors"}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-    with pytest.raises(InvalidInput, match=r"model-1-of-2.safetensors: missing, though the index"):
+    with pytest.raises(InvalidInput, match=r"model-1-of-2.safetensors: missing, though the files"):
         check(folder)
 
 

@@ -34,6 +34,7 @@ def check(context: Context) -> None:
     refuse_several_processes()
     _check_packages(config)
     _check_models(config)
+    _check_served(config)
     _check_chats(config)
     _check_decoding(config)
     _check_demonstrations(context)
@@ -63,24 +64,49 @@ def _check_packages(config: Config) -> None:
 def _check_models(config: Config) -> None:
     for role in ("weak", "strong"):
         section: ModelSection = getattr(config, role)
-        optimisations = list(_optimisations(config, role))
+        optimisations = [optimisation for _, optimisation in _optimisations(config, role)]
         if section.path is not None:
             check_model_directory(
                 section.path, max_length=config.max_length, optimisations=optimisations
             )
         else:
             check_layers(f"{role}.architecture", LlamaConfig(), optimisations)
+            first = optimisations[0].lora
+            if first is not None and not first.merge:
+                raise InvalidInput(
+                    f"{role}: lora.merge: false keeps adapters beside the model they lie on, and a "
+                    "model of an architecture is in no directory: leave merge out, or give a path"
+                )
 
 
-def _optimisations(config: Config, role: str) -> Iterator[Optimisation]:
-    """How the weak or the strong model is trained, stage by stage: all but the weak model's own
-    fine-tuning trains the strong one."""
+def _optimisations(config: Config, role: str) -> Iterator[tuple[str, Optimisation]]:
+    """How the weak or the strong model is trained, stage by stage, each with its key: all but the
+    weak model's own fine-tuning trains the strong one."""
     if role == "strong" and config.strong.pretrain is not None:
-        yield config.strong.pretrain.optimisation
+        yield "strong.pretrain.optimisation", config.strong.pretrain.optimisation
     for method in config.methods():
         if method.train is not None and (method.name == sft.WEAK.name) == (role == "weak"):
-            settings = config.settings(method)
-            yield settings if isinstance(settings, Optimisation) else settings.optimisation
+            settings, key = config.settings(method), method.settings_at or method.name
+            if isinstance(settings, Optimisation):
+                yield key, settings
+            else:
+                yield f"{key}.optimisation", settings.optimisation
+
+
+def _check_served(config: Config) -> None:
+    """A server loads adapters, not models."""
+    for role in ("weak", "strong"):
+        served = getattr(config, role).served
+        if served is None:
+            continue
+        served.refuse_absent_key()
+        for where, optimisation in _optimisations(config, role):
+            if optimisation.lora is None or optimisation.lora.merge:
+                raise InvalidInput(
+                    f"{role}.served: a server loads the adapters of what is trained, and "
+                    f"{where} makes a whole model: set lora: "
+                    "{merge: false} there, or play in this process (leave served out)"
+                )
 
 
 def _check_chats(config: Config) -> None:
@@ -107,7 +133,7 @@ def _check_demonstrations(context: Context) -> None:
         raise InvalidInput(
             f"environment: {environment.title} has no expert to demonstrate tasks: set "
             "environment.expert to a module:callable that returns a task's actions "
-            "(docs/environments.md), or tasks.demonstrations_from to a file of successful "
+            "(docs/environments.md), or demonstrations to a file of successful "
             "trajectories, or explore without demonstrations (`w2stree explore`)"
         )
 

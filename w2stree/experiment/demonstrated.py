@@ -97,7 +97,7 @@ def read_demonstrated(path: Path, success_threshold: float) -> Demonstrated:
     try:
         read = read_trajectories(path)
     except (OSError, Error) as error:
-        raise InvalidInput(f"tasks.demonstrations_from: {error}") from None
+        raise InvalidInput(f"demonstrations: {error}") from None
     check_returns(
         ((f"{path}: task {t.task_id!r}", t.total_return) for t in read if t.status == "done"),
         None,
@@ -118,7 +118,7 @@ def _refuse_calls(path: Path, read: Sequence[Trajectory]) -> None:
     for trajectory in read:
         if any(step.tool_calls for step in trajectory.steps):
             raise InvalidInput(
-                f"tasks.demonstrations_from: {path}: {trajectory.task_id} calls tools; "
+                f"demonstrations: {path}: {trajectory.task_id} calls tools; "
                 "demonstrations are turns in words (a thought, `Action: …`): leave it out"
             )
 

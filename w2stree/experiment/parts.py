@@ -9,15 +9,17 @@ A test task thus stays one, however many tasks are demonstrated and explored.
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from w2stree.environments.hosting.pool import EnvironmentPool
-from w2stree.errors import InvalidInput
+from w2stree.errors import InvalidInput, TasksPassedOver
 from w2stree.experiment.config.tasks import TasksSection
 from w2stree.experiment.demonstrated import Demonstrated
+from w2stree.experiment.explored import ExploredFile
 from w2stree.rollouts.task_choice import Chosen, TaskChoice
 
 
@@ -84,17 +86,29 @@ def choose_parts(
     tasks: TasksSection,
     pool: EnvironmentPool,
     demonstrated: Demonstrated | None,
+    explored: ExploredFile | None,
     task_type: Callable[[str], str],
     progress: Callable[[int], None] = lambda num_taken: None,
 ) -> Parts:
     """The panels' tasks, then those demonstrated, then those explored; see `TasksSection`.
 
-    A file demonstrates train tasks that it has and that are not tested. Raises `InvalidInput` if
-    a fold has too few distinct tasks, or the file too few of them.
+    A file demonstrates train tasks that it has and that are not tested. So does a file of explored
+    runs give the tasks that are explored, whether they are demonstrated or not; `TasksPassedOver`
+    says which of its tasks are not. Raises `InvalidInput` if a fold has too few distinct tasks, or
+    a file too few of them.
     """
-    choice = TaskChoice(
-        pool, seed=tasks.seed, task_type=task_type, distinct=tasks.distinct, progress=progress
-    )
+
+    def choose(taken: Mapping[str, str]) -> TaskChoice:
+        return TaskChoice(
+            pool,
+            seed=tasks.seed,
+            task_type=task_type,
+            taken=taken,
+            distinct=tasks.distinct,
+            progress=progress,
+        )
+
+    choice = choose({})
     test = {
         name: choice.take(f"tasks.test.{name}", panel.split, panel.count)
         for name, panel in tasks.test.items()
@@ -106,7 +120,14 @@ def choose_parts(
         shown = choice.take("tasks.demonstrations", "train", tasks.demonstrations)
     else:
         shown = _shown(choice, demonstrated, tasks.demonstrations)
-    return Parts(shown, choice.take("tasks.explore", "train", tasks.explore), test, dev)
+    if explored is None:
+        assert tasks.explore is not None
+        return Parts(shown, choice.take("tasks.explore", "train", tasks.explore), test, dev)
+    tested = {**test, **({} if dev is None else {"dev": dev})}
+    taken = {opening: name for name, part in tested.items() for opening in part.openings.values()}
+    train = set(pool[0].call("tasks", "train"))
+    found = _explored(choose(taken), explored, tasks, tested, train)
+    return Parts(shown, found, test, dev)
 
 
 def _shown(choice: TaskChoice, demonstrated: Demonstrated, count: int) -> Chosen:
@@ -116,5 +137,43 @@ def _shown(choice: TaskChoice, demonstrated: Demonstrated, count: int) -> Chosen
         raise InvalidInput(
             f"{name}: {count} are asked for, but {demonstrated.summary}; "
             f"{len(found.openings)} of them are distinct train tasks here and not tested on"
+        )
+    return found
+
+
+def _explored(
+    choice: TaskChoice,
+    explored: ExploredFile,
+    tasks: TasksSection,
+    tested: Mapping[str, Chosen],
+    train: Collection[str],
+) -> Chosen:
+    """The file's train tasks that are not tested: so many of them, or all."""
+    name, count, path = "tasks.explore", tasks.explore, explored.path
+    tested_ids = {task_id for part in tested.values() for task_id in part.openings}
+    there = explored.by_task.keys() & train
+    among = there - tested_ids
+    found = choice.take_up_to(name, "train", count or len(there), among=among)
+    left_out = {
+        "tested on": len(there & tested_ids),
+        "not in the environment's train fold": len(explored.by_task) - len(there),
+        "opening as another of them or as a test task does": (
+            found.num_repeated if tasks.distinct else 0
+        ),
+    }
+    said = ", ".join(f"{number} {why}" for why, number in left_out.items() if number)
+    told = f" ({said})" if said else ""
+    if len(found.openings) < (count or 1):
+        raise InvalidInput(
+            f"explore.trajectories: {path} has runs of {len(explored.by_task)} tasks{told}, "
+            f"{len(found.openings)} of which can be explored here; "
+            + (f"{name} asks for {count}" if count else "give others, or test on fewer")
+        )
+    if said:
+        warnings.warn(
+            f"explore.trajectories: of the {len(explored.by_task)} tasks of {path} some are left "
+            f"out with all their runs: {said}",
+            TasksPassedOver,
+            stacklevel=3,
         )
     return found

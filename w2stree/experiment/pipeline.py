@@ -12,8 +12,8 @@ each method's model, and random play ─> evaluate_* ─> report
 Before all of them `tasks` chooses what is demonstrated, explored and tested; every stage that plays
 reads it.
 `mcts_sft` and `ceiling` are shown `demonstrations` too; the weak model may be `tree_dpo`'s
-reference. Demonstrations are the expert's, or with `tasks.demonstrations_from` those of a file,
-played again before anything else.
+reference. Demonstrations are the expert's, or with `demonstrations` those of a file,
+played again before anything else; with `explore.trajectories` the weak model explores nothing.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from w2stree.experiment.stages import choose, demonstrate, learn, measure, play,
 from w2stree.experiment.stages.bar import Bar, Silent
 from w2stree.experiment.stages.context import Context
 from w2stree.experiment.stages.inputs import inputs_for, model_keys, outside
+from w2stree.experiment.stages.players import role_of
 
 PLAYED = ("trajectories.jsonl",)
 MODEL = ("model/config.json",)
@@ -111,7 +112,7 @@ def stages(context: Context) -> list[Stage]:
         spec = replace(spec, needs=needs)
         ordered[name] = (spec, functools.partial(_run_within, context, spec, run))
 
-    if context.config.tasks.demonstrations_from is not None:
+    if context.config.demonstrations is not None:
         # Only playing them shows whether the environment answers as it did: before any training.
         needs = {need for spec, _ in available.values() for need in spec.needs}
         for name in ("demonstrations", "ceiling_demonstrations"):
@@ -147,12 +148,20 @@ def _sources(context: Context) -> Iterator[Stage]:
     ) -> Stage:
         return StageSpec(name, needs, makes, external, reads), functools.partial(run, context)
 
-    file = config.tasks.demonstrations_from
-    shown = () if file is None else (file,)
+    shown = () if config.demonstrations is None else (config.demonstrations,)
+    given = config.explore.trajectories
+    explored = () if given is None else (given,)
     least = ("evaluate.success_threshold",)
-    chosen_by = ("tasks", "environment", *(() if file is None else least))
-    yield stage("tasks", choose.tasks, makes=choose.FILES, external=shown, reads=chosen_by)
-    shows = (*PLAYS, "decoding.thought", "tasks.demonstrations_from", *least)
+    files = ("demonstrations", "explore.trajectories")
+    chosen_by = ("tasks", "environment", *files, *(least if shown else ()))
+    yield stage(
+        "tasks",
+        choose.tasks,
+        makes=choose.FILES,
+        external=(*shown, *explored),
+        reads=chosen_by,
+    )
+    shows = (*PLAYS, "decoding.thought", "demonstrations", *least)
     for name, run in (
         ("demonstrations", demonstrate.demonstrations),
         ("ceiling_demonstrations", demonstrate.ceiling_demonstrations),
@@ -175,8 +184,11 @@ def _sources(context: Context) -> Iterator[Stage]:
             external=outside(config.strong),
             reads=(*FITS, *model_keys("strong"), "strong.pretrain.optimisation", "seeds.pretrain"),
         )
-    explores: tuple[str, ...] = (*PLAYS, *GENERATES, "explore", "seeds.explore")
-    if any(sampling.model == "base" for sampling in config.explore.samplings):
+    explores: tuple[str, ...] = (*PLAYS, *GENERATES, "explore", "seeds.explore", "weak.served")
+    if config.explore.samplings is None:
+        reads = (*PLAYS, "explore.trajectories")
+        yield stage("explore", play.explored_before, "tasks", external=explored, reads=reads)
+    elif any(sampling.model == "base" for sampling in config.explore.samplings):
         # The weak model as its training finds it plays too.
         weak = ("tasks", sft.WEAK.name, "tokenizer")
         explores = (*explores, *model_keys("weak"), f"seeds.{sft.WEAK.name}")
@@ -217,7 +229,8 @@ def _training(context: Context, method: Method) -> Stage:
 
 def _evaluation(context: Context, method: Method) -> Stage:
     trained = () if method.train is None else (method.name,)
-    generates = () if method.train is None else GENERATES
+    served = f"{role_of(method.name)}.served"
+    generates = () if method.train is None else (*GENERATES, served)
     reads = (*PLAYS, *generates, "seeds.evaluate")
     spec = StageSpec(f"evaluate_{method.name}", ("tasks", *trained), PLAYED, reads=reads)
     return spec, functools.partial(play.evaluate, context, method=method)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from w2stree.errors import InvalidInput
 from w2stree.evaluation import Estimate, MethodResult
 from w2stree.report.terms import FOREST_TERMS, Term
+from w2stree.shorten import visible
 
 MINUS, DASH, _SPACE = "\N{MINUS SIGN}", "\N{EN DASH}", "\N{NO-BREAK SPACE}"
 
@@ -183,19 +185,39 @@ def panel_title(report: Report, panel: Panel) -> str:
 def introduction(report: Report) -> list[str]:
     """What was done, in three sentences."""
     config = report.config
-    tasks, num_runs = config["tasks"], len(config["explore"]["samplings"])
+    tasks = config["tasks"]
     weak, strong = _size(report, report.weak), _size(report, report.strong)
-    expert = "" if tasks.get("demonstrations_from") else "expert "
+    expert = "" if config.get("demonstrations") else "expert "
     distinct = ", none of which opens as another task of the run does" * tasks["distinct"]
     return [
         f"A weak model{weak} learned {report.environment} from "
-        f"{report.num_demonstrations} {expert}demonstrations and then played {tasks['explore']} "
-        f"other tasks {num_runs} times each, without demonstrations and with different sampling.",
-        f"Its runs, failures included, were merged into one tree a task{_taught(report, strong)}.",
+        f"{report.num_demonstrations} {expert}demonstrations{_explored(report)}.",
+        f"{_whose(report)} runs, failures included, were merged into one tree a "
+        f"task{_taught(report, strong)}.",
         f"Every model then played the same {_test_tasks(report)}{distinct}, once each and without "
         f"sampling; the average reward is the mean of the {report.noun}'s final scores, from 0 to "
         "1.",
     ]
+
+
+def _explored(report: Report) -> str:
+    """How the introduction's first sentence goes on where the weak model explored."""
+    explore, num_tasks = report.config["explore"], report.config["tasks"]["explore"]
+    if explore.get("trajectories"):
+        return ""
+    return (
+        f" and then played {num_tasks} other tasks {len(explore['samplings'])} times each, without "
+        "demonstrations and with different sampling"
+    )
+
+
+def _whose(report: Report) -> str:
+    """Whose runs the trees are of."""
+    given = report.config["explore"].get("trajectories")
+    if not given:
+        return "Its"
+    num_tasks = report.tasks["tasks.explore"]["num_tasks"]
+    return f"{visible(Path(given).name)} has runs of {num_tasks} tasks, played before; these"
 
 
 def _test_tasks(report: Report) -> str:

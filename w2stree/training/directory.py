@@ -16,6 +16,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
 
 from w2stree.errors import InvalidInput
 from w2stree.policies.pretrained import pretrained
+from w2stree.training.adapters import WEIGHTS, base_of, is_adapters
 from w2stree.training.layers import refuse_absent_layers
 from w2stree.training.models import refuse_no_model
 from w2stree.training.optimisation import Optimisation
@@ -37,6 +38,9 @@ def check_model_directory(
     """
     folder = Path(path)
     refuse_no_model(folder)
+    if is_adapters(folder):
+        _refuse_unreadable(folder / WEIGHTS)
+        folder = base_of(folder)
     config = _config(folder)
     for file in _weight_files(folder):
         _refuse_unreadable(file)
@@ -77,7 +81,7 @@ def _weight_files(folder: Path) -> Iterator[Path]:
 
 def _refuse_unreadable(file: Path) -> None:
     if not file.is_file():
-        raise InvalidInput(f"{file}: missing, though the index of the weights names it")
+        raise InvalidInput(f"{file}: missing, though the files beside it ask for it")
     if file.suffix == ".safetensors":
         try:
             with safe_open(file, framework="np"):

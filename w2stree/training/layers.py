@@ -9,6 +9,7 @@ from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 from w2stree.errors import InvalidInput
+from w2stree.training.adapters import refuse_no_base
 from w2stree.training.optimisation import Lora
 
 
@@ -17,6 +18,7 @@ def adapters(model: Any, lora: Lora | None) -> LoraConfig | None:
     if lora is None:
         return None
     refuse_absent_layers(model, lora)
+    refuse_no_base(model, lora)
     modules = lora.target_modules
     return LoraConfig(
         r=lora.r,

@@ -13,6 +13,13 @@ from typing import Any, ClassVar
 
 from w2stree.errors import InvalidInput
 from w2stree.policies.pretrained import pretrained
+from w2stree.training.adapters import (
+    base_of,
+    has_adapters,
+    is_adapters,
+    save_adapters,
+    with_adapters,
+)
 from w2stree.trajectories.field_types import check_field_types
 from w2stree.turns.chat import ChatFormat
 from w2stree.turns.template import TemplateArgument, set_template
@@ -136,7 +143,7 @@ def build_model(architecture: Architecture, tokenizer: Any, *, seed: int) -> Any
 
 def refuse_no_model(path: str | Path) -> None:
     """Raises `InvalidInput` where there is no model."""
-    if not (Path(path) / "config.json").is_file():
+    if not (Path(path) / "config.json").is_file() and not is_adapters(path):
         raise InvalidInput(f"{path}: no config.json; give the directory of a causal LM")
 
 
@@ -170,7 +177,8 @@ def load_model(
     The template as in `load_tokenizer`. On a GPU the weights keep the checkpoint's precision; on a
     CPU they become float32, since bfloat16 is several times slower there and loses small updates
     in training. Raises `InvalidInput` where there is no model, or one that needs code of its own
-    (`pretrained`); nothing is fetched from a hub.
+    (`pretrained`); nothing is fetched from a hub. Of a directory of adapters, the model they lie on
+    with them in it (`adapters.with_adapters`); `InvalidInput` where that model is not there.
     """
     import torch
     from transformers import AutoModelForCausalLM
@@ -179,7 +187,12 @@ def load_model(
     tokenizer = load_tokenizer(path, chat_template, template_arguments)
     device = best_device()
     dtype = torch.float32 if device == "cpu" else "auto"
-    model = pretrained(AutoModelForCausalLM, path, dtype=dtype)
+    if is_adapters(path):
+        base = pretrained(AutoModelForCausalLM, base_of(path), dtype=dtype)
+        model = with_adapters(base, path)
+        _keep_its_stops(model, path)
+    else:
+        model = pretrained(AutoModelForCausalLM, path, dtype=dtype)
     return model.to(device).eval(), tokenizer
 
 
@@ -193,6 +206,8 @@ def best_device() -> str:
 def save_model(path: str | Path, model: Any, tokenizer: Any) -> None:
     """Write model and tokenizer as a directory every transformers tool can load.
 
+    Of a model whose adapters are not merged, these alone are written (`save_adapters`).
+
     The weights keep their precision, so that what is evaluated is what is saved; the chat template
     is saved with the tokenizer. Generation stops where the model ended its turns while it was
     trained: the template's end mark is among the `eos_token_id` of `generation_config.json`, beside
@@ -200,8 +215,20 @@ def save_model(path: str | Path, model: Any, tokenizer: Any) -> None:
     """
     if model.can_generate():
         _stop_at_end_of_turn(model.generation_config, tokenizer)
-    model.save_pretrained(path)
+    if has_adapters(model):
+        save_adapters(path, model)
+        model.generation_config.save_pretrained(path)
+    else:
+        model.save_pretrained(path)
     tokenizer.save_pretrained(path)
+
+
+def _keep_its_stops(model: Any, path: str | Path) -> None:
+    """Adapters end turns where their own directory says, not where their base did."""
+    from transformers import GenerationConfig
+
+    if (Path(path) / "generation_config.json").is_file():
+        model.generation_config = pretrained(GenerationConfig, path)
 
 
 def _stop_at_end_of_turn(generation: Any, tokenizer: Any) -> None:

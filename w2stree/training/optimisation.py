@@ -16,7 +16,8 @@ class Lora:
     """Low-rank adapters (Hu et al., 2021); the paper's are r 64, alpha 128 on q, k, v, o.
 
     `target_modules`: the layers that get an adapter, by the last parts of their names, or
-    `all-linear`: all but the output layer. `dropout` is of the adapters' inputs.
+    `all-linear`: all but the output layer. `dropout` is of the adapters' inputs. `merge`: whether
+    what is saved is the whole model, or the adapters alone, which name the model they lie on.
 
     Raises `InvalidInput` for `r` or `alpha` below 1, no `target_modules`, or a `dropout` outside
     [0, 1).
@@ -33,6 +34,7 @@ class Lora:
         "o_proj",
     )
     dropout: float = 0.0
+    merge: bool = True
 
     def __post_init__(self) -> None:
         check_field_types(self)

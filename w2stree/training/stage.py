@@ -19,6 +19,7 @@ import torch
 from transformers import PrinterCallback, TrainerCallback
 
 from w2stree.errors import LikelihoodDisplaced, ModelFailure
+from w2stree.training.adapters import finished
 from w2stree.training.launcher import refuse_several_processes
 from w2stree.training.models import best_device
 from w2stree.training.optimisation import Optimisation
@@ -97,9 +98,7 @@ def train(trainer: Any, lengths: Sequence[int], optimisation: Optimisation) -> T
     result = trainer.train()
     after = _figures_now(trainer)
     _warn_of_displacement(before, after)
-    model = trainer.model
-    if hasattr(model, "merge_and_unload"):
-        model = model.merge_and_unload()
+    model = finished(trainer.model, optimisation.lora)
     vars(model).pop("forward", None)  # TRL's head, and accelerate's autocast around it
     log = next(c for c in trainer.callback_handler.callbacks if isinstance(c, Log))
     metrics = {

@@ -14,10 +14,11 @@ from w2stree.experiment.config.model import (
     StrongSection,
     TokenizerSection,
 )
+from w2stree.experiment.config.policy import ServedSection
 from w2stree.experiment.config.sampling import Samplings
 from w2stree.experiment.config.tasks import TasksSection
 from w2stree.experiment.methods.method import Method
-from w2stree.experiment.section import Positive, Section, Whole, laid_over
+from w2stree.experiment.section import Positive, Section, UserPath, Whole, laid_over
 from w2stree.forest.forest import Forest
 from w2stree.forest.merging import Merging
 from w2stree.forest.search import SearchResult
@@ -31,10 +32,22 @@ class PromptSection(Section):
 
 
 class ExploreSection(Section):
-    """One trajectory of each task for each sampling configuration (M of them)."""
+    """One trajectory of each task for each sampling configuration (M of them); or, without
+    `samplings`, the runs that somebody has played: what `read_trajectories` reads at
+    `trajectories`, of tasks that are not tested."""
 
-    samplings: Annotated[Samplings, Field(min_length=2)]
+    samplings: Annotated[Samplings, Field(min_length=2)] | None = None
+    trajectories: UserPath | None = None
     max_attempts: Positive = 3  # for episodes that end in an error
+
+    @model_validator(mode="after")
+    def _one_source(self) -> ExploreSection:
+        if (self.samplings is None) == (self.trajectories is None):
+            raise ValueError(
+                "give exactly one of samplings (the weak model plays) and trajectories (a file of "
+                "runs that were played)"
+            )
+        return self
 
 
 class SearchSection(Section):
@@ -67,8 +80,10 @@ DRAWING = ("random_play", "pretrain", "explore", "evaluate", "report")
 class Config(Section):
     """A whole experiment, but for the methods' sections: see `config_of`.
 
-    Keys that `decoding` leaves out take the environment's values. `seeds` gives stages another
-    seed than `seed`, by name: runs of several seeds then share what comes of those.
+    `demonstrations` is a file of trajectories, or a folder of them, whose successes are shown in
+    place of the environment's expert (`read_demonstrated`). Keys that `decoding` leaves out take
+    the environment's values. `seeds` gives stages another seed than `seed`, by name: runs of
+    several seeds then share what comes of those.
     """
 
     known_methods: ClassVar[tuple[Method, ...]] = ()
@@ -81,6 +96,7 @@ class Config(Section):
     tokenizer: TokenizerSection = TokenizerSection()
     environment: EnvironmentSection
     tasks: TasksSection
+    demonstrations: UserPath | None = None
     prompt: PromptSection = PromptSection()
     decoding: Decoding = Field(default={}, validate_default=True)
     weak: ModelSection
@@ -89,6 +105,16 @@ class Config(Section):
     merge: Merging = Merging()
     search: SearchSection = SearchSection()
     evaluate: EvaluateSection = EvaluateSection()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_somewhere_to_test(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("environment") is None:
+            raise InvalidInput(
+                "environment: is missing: whatever explored, methods are tested by playing there; "
+                "to train on runs of a world that cannot be played here use `w2stree train`"
+            )
+        return given
 
     @field_validator("decoding", mode="before")
     @classmethod
@@ -120,7 +146,13 @@ class Config(Section):
     def may_change(self) -> tuple[str, ...]:
         """Keys that no result depends on: nothing is redone for them."""
         environment = (f"environment.{key}" for key in self.environment.may_change)
-        return (*environment, "explore.max_attempts")
+        served = (
+            f"{role}.served.{key}"
+            for role in ("weak", "strong")
+            if getattr(self, role).served is not None
+            for key in ServedSection.may_change
+        )
+        return (*environment, *served, "explore.max_attempts")
 
     @field_validator("seeds")
     @classmethod
@@ -132,6 +164,12 @@ class Config(Section):
                     f"{name!r} draws nothing with a seed of its own; {', '.join(known)} do"
                 )
         return given
+
+    @model_validator(mode="after")
+    def _explores_so_many(self) -> Config:
+        if self.explore.trajectories is None and self.tasks.explore is None:
+            raise ValueError("tasks.explore: is missing")
+        return self
 
     @model_validator(mode="after")
     def _coherent(self) -> Config:

@@ -11,6 +11,7 @@ _LIMITS = ("deadline_s", "start_deadline_s", "memory_limit_mb", "max_episodes")
 
 MOVED = {
     "prompt.thought": "decoding.thought",
+    "tasks.demonstrations_from": "demonstrations",
     "policy.thought": "policy.decoding.thought",
     **{f"environment.{name}": f"environment.limits.{name}" for name in _LIMITS},
 }

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from w2stree.environments.options import TextWorldExpressOptions
+from w2stree.experiment.config.policy import ServedSection
 from w2stree.experiment.section import NameOrFile, Positive, Section, UserPath
 from w2stree.training.models import Architecture
 from w2stree.training.optimisation import Optimisation
@@ -55,7 +56,9 @@ class ModelSection(Section):
     """A causal LM directory (`path`) or a small decoder from a configuration (`architecture`).
 
     `chat_template` (a name or a file) replaces the one in the directory, `template_arguments` set
-    its variables, as `{enable_thinking: false}`; see docs/models.md.
+    its variables, as `{enable_thinking: false}`; see docs/models.md. With `served` the model plays
+    through a vLLM server that serves `path`; whatever the run trains of it are adapters that are
+    not merged (`lora: {merge: false}`), which the server is told to load.
     """
 
     path: UserPath | None = None
@@ -63,6 +66,7 @@ class ModelSection(Section):
     chat_template: NameOrFile | None = None
     template_arguments: dict[str, TemplateArgument] = Field(default_factory=dict)
     sft: Optimisation
+    served: ServedSection | None = None
 
     @model_validator(mode="after")
     def _one_source(self) -> ModelSection:
@@ -73,6 +77,8 @@ class ModelSection(Section):
                 "chat_template and template_arguments are for a model of a directory (path); a "
                 "decoder built here has the tokenizer of the run, and its template"
             )
+        if self.path is None and self.served is not None:
+            raise ValueError("served is for a model of a directory (path), which the server serves")
         return self
 
 

@@ -7,6 +7,7 @@ A policy is one model; `Sampling.model` says of each episode which one plays it:
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
@@ -35,6 +36,17 @@ T = TypeVar("T")
 
 # Other servers than vLLM ignore a choice of actions.
 _SERVED = Decoding(actions="free", max_new_tokens=256)
+
+
+def _address(base_url: str) -> str:
+    _named_by_its_key(checked_address, base_url, "base_url ")
+    return base_url
+
+
+def _variable(name: str | None) -> str | None:
+    if name is not None:
+        _named_by_its_key(refuse_no_variable, name, "api_key_env ")
+    return name
 
 
 class AnyPolicySection(Section):
@@ -150,18 +162,8 @@ class OpenAISection(ModelPolicySection):
     max_retries: Whole = 5
     decoding: Decoding = _SERVED
 
-    @field_validator("base_url")
-    @classmethod
-    def _is_an_address(cls, base_url: str) -> str:
-        _named_by_its_key(checked_address, base_url, "base_url ")
-        return base_url
-
-    @field_validator("api_key_env")
-    @classmethod
-    def _is_a_variable(cls, name: str | None) -> str | None:
-        if name is not None:
-            _named_by_its_key(refuse_no_variable, name, "api_key_env ")
-        return name
+    _is_an_address = field_validator("base_url")(_address)
+    _is_a_variable = field_validator("api_key_env")(_variable)
 
     @model_validator(mode="after")
     def _template_is_used(self) -> OpenAISection:
@@ -211,6 +213,47 @@ class OpenAISection(ModelPolicySection):
     def _check_tokenizer(directory: Path) -> None:
         if not (directory / "tokenizer_config.json").is_file():
             raise InvalidInput(f"policy.tokenizer: {directory} has no tokenizer_config.json")
+
+
+class ServedSection(Section):
+    """The vLLM server of one of a run's models; the keys of its address are `OpenAISection`'s.
+
+    `model`: what the server calls the model before it is trained. The server reads the run's
+    adapters itself, so it sees the run's directory at the same path; it is started with
+    `--enable-lora`, `--max-lora-rank`, and VLLM_ALLOW_RUNTIME_LORA_UPDATING=True.
+    """
+
+    may_change: ClassVar[tuple[str, ...]] = OpenAISection.may_change
+
+    base_url: str = "http://localhost:8000/v1"
+    model: str = "base"
+    api_key_env: str | None = None
+    timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 120.0
+    max_retries: Whole = 5
+
+    _is_an_address = field_validator("base_url")(_address)
+    _is_a_variable = field_validator("api_key_env")(_variable)
+
+    def refuse_absent_key(self) -> None:
+        """Raises `InvalidInput` for a key that cannot be read."""
+        read_key(self.api_key_env)
+
+    def loaded(self, adapters: Path, name: str) -> AbstractContextManager[None]:
+        """Within the block the server serves a directory's adapters by this name."""
+        from w2stree.policies.served.adapters import served_adapters
+
+        return served_adapters(adapters, name, **self._how())
+
+    def policy(self, name: str, directory: Path, decoding: Decoding, **template: Any) -> Any:
+        """The policy of the model of that name, whose tokenizer is the directory's."""
+        from w2stree.policies.openai import OpenAIPolicy
+        from w2stree.training.models import load_tokenizer
+
+        tokenizer = load_tokenizer(directory, **template)
+        return OpenAIPolicy(name, tokenizer=tokenizer, decoding=decoding, **self._how())
+
+    def _how(self) -> dict[str, Any]:
+        return {key: getattr(self, key) for key in self.may_change}
 
 
 class VllmSection(ModelPolicySection):

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator, model_validator
 
 from w2stree.errors import InvalidInput
-from w2stree.experiment.section import Positive, Section, UserPath, Whole
+from w2stree.experiment.section import Positive, Section, Whole
 
 
 class Panel(Section):
@@ -30,16 +30,18 @@ class TasksSection(Section):
 
     Tasks are drawn by `seed`, the environment's types of tasks by turns, whatever the seed of the
     run: runs of several training seeds share their tasks. Train tasks are demonstrated by the
-    environment's expert, or with `demonstrations_from` by a file of trajectories: those that
-    succeed there and are not tested on.
+    environment's expert, or with `demonstrations` beside this section by a file of trajectories:
+    those that succeed there and are not tested on.
+
+    Where `explore.trajectories` names a file, explored tasks are train tasks of that file that are
+    not tested on: `explore` of them, or all. They may be demonstrated too.
 
     `distinct: false` takes ids for what tells tasks apart, for worlds whose tasks differ only in
     what is hidden at first; the report then says how many test tasks open as others do.
     """
 
     demonstrations: Positive
-    demonstrations_from: UserPath | None = None
-    explore: Positive
+    explore: Positive | None = None
     test: Annotated[dict[Annotated[str, Field(min_length=1)], Panel], Field(min_length=1)]
     test_split: str | None = Field(default=None, exclude=True)
     dev: Panel | None = None
@@ -53,7 +55,7 @@ class TasksSection(Section):
 
     def most_of_one_fold(self) -> int:
         """How many tasks the fold that is used most must have."""
-        needed = {"train": self.demonstrations + self.explore}
+        needed = {"train": self.demonstrations + (self.explore or 0)}
         for panel in self.panels().values():
             needed[panel.split] = needed.get(panel.split, 0) + panel.count
         return max(needed.values())

@@ -16,6 +16,7 @@ from w2stree.errors import ExplorationFailure, SamplesUnfinished
 from w2stree.experiment.config import Config
 from w2stree.experiment.config.reading import recorded_today
 from w2stree.experiment.demonstrated import Demonstrated, read_demonstrated
+from w2stree.experiment.explored import ExploredFile, read_explored
 from w2stree.experiment.hashes import hash_files
 from w2stree.experiment.parts import Parts, choose_parts
 from w2stree.experiment.run_directory import Accept, RunDirectory, StageSpec
@@ -56,6 +57,7 @@ class Context:
     _forest: Forest | None = None
     _parts: Parts | None = None
     _demonstrated: Demonstrated | None = None
+    _explored: ExploredFile | None = None
     _directory: RunDirectory | None = None
 
     def directory(self) -> RunDirectory:
@@ -144,37 +146,51 @@ class Context:
 
     def parts_record(self) -> dict[str, Any]:
         """What the stage `tasks` records."""
-        from_file = {"demonstrations_from": self._hash_of_demonstrated()}
-        return {**self.parts().to_record(), **from_file}
+        return {**self.parts().to_record(), **self._files_read()}
 
     def _choose(self) -> Parts:
         tasks, environment = self.config.tasks, self.config.environment
         panels = sum(panel.count for panel in tasks.panels().values())
-        wanted = panels + tasks.demonstrations + tasks.explore
+        explored = self.explored()
+        num_explored = tasks.explore or (0 if explored is None else len(explored.by_task))
+        wanted = panels + tasks.demonstrations + num_explored
         with self.bar.steps("tasks") as update:
             return choose_parts(
                 tasks,
                 self.pool(),
                 self.demonstrated(),
+                explored,
                 environment.task_type,
                 lambda num_taken: update(num_taken, wanted, {}),
             )
 
-    def _hash_of_demonstrated(self) -> str | None:
-        path = self.config.tasks.demonstrations_from
-        if path is None or not path.exists():
-            return None
-        return json.dumps(hash_files(path))
+    def _files_read(self) -> dict[str, str | None]:
+        """The hashes of the files that tasks are chosen from, under their keys in the record."""
+        paths = {
+            "demonstrations_from": self.config.demonstrations,
+            "explored_from": self.config.explore.trajectories,
+        }
+        return {
+            key: None if path is None or not path.exists() else json.dumps(hash_files(path))
+            for key, path in paths.items()
+        }
 
     def demonstrated(self) -> Demonstrated | None:
-        """The file of `tasks.demonstrations_from`, read once; None where the expert plays."""
-        path = self.config.tasks.demonstrations_from
+        """The file of `demonstrations`, read once; None where the expert plays."""
+        path = self.config.demonstrations
         if path is None:
             return None
         least = self.config.evaluate.success_threshold
         if self._demonstrated is None:
             self._demonstrated = read_demonstrated(path, least)
         return self._demonstrated
+
+    def explored(self) -> ExploredFile | None:
+        """The file of `explore.trajectories`, read once; None where the weak model explores."""
+        path = self.config.explore.trajectories
+        if path is not None and self._explored is None:
+            self._explored = read_explored(path)
+        return self._explored
 
     def pool(self) -> EnvironmentPool:
         """The run's environment processes, started once for all stages."""

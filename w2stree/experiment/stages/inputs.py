@@ -15,6 +15,7 @@ from w2stree.experiment.methods import sft
 from w2stree.experiment.methods.method import Method
 from w2stree.experiment.stages.context import Context
 from w2stree.experiment.stages.untrained import untrained_model
+from w2stree.training.adapters import base_of, is_adapters
 from w2stree.training.fitting import ModelSource
 from w2stree.training.models import load_model
 from w2stree.turns.template import is_file_name
@@ -69,16 +70,21 @@ def inputs_for(method: Method, config: Config) -> dict[str, Input]:
 
 
 def model_keys(role: str) -> tuple[str, ...]:
-    """All that says what a model is before it is trained here: its section but how it is
-    trained."""
-    return tuple(f"{role}.{key}" for key in ModelSection.model_fields if key != "sft")
+    """All that says what a model is before it is trained here: its section but how it is trained
+    and served."""
+    keys = (key for key in ModelSection.model_fields if key not in ("sft", "served"))
+    return tuple(f"{role}.{key}" for key in keys)
 
 
 def outside(section: ModelSection) -> tuple[Path, ...]:
-    """The folder of a model that is not made in the run, and the file of its chat template."""
+    """The folder of a model that is not made in the run, the one that its adapters lie on, and the
+    file of its chat template."""
+    if section.path is None:
+        return ()
+    base = (base_of(section.path),) if is_adapters(section.path) else ()
     template = section.chat_template
     files = (Path(template),) if template is not None and is_file_name(template) else ()
-    return () if section.path is None else (section.path, *files)
+    return (section.path, *base, *files)
 
 
 def _trajectories(stage: str, context: Context) -> Any:

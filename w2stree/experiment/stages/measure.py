@@ -46,7 +46,7 @@ def report(context: Context, out: StageWriter) -> None:
         out.folder,
         Report(
             title=f"Weak-to-strong on {environment.title}",
-            settings=_settings(config, num_shown),
+            settings=_settings(config, num_shown, len(parts.explore.openings)),
             environment=environment.sentence,
             noun=environment.noun,
             methods={m.name: MethodText(m.label, m.explanation, m.is_tested) for m in methods},
@@ -106,7 +106,7 @@ def _task_counts(stages: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     return counts
 
 
-def _settings(config: Config, num_demonstrations: int) -> list[str]:
+def _settings(config: Config, num_demonstrations: int, num_explored: int) -> list[str]:
     """The figures that say at a glance which experiment this is."""
     tasks = config.tasks
     panels = tasks.test.items()
@@ -114,7 +114,7 @@ def _settings(config: Config, num_demonstrations: int) -> list[str]:
         f"{panel.count} test tasks{f' {name}' if len(panels) > 1 else ''} ({panel.split} fold)"
         for name, panel in panels
     ]
-    source = "" if tasks.demonstrations_from is None else f" from {tasks.demonstrations_from.name}"
+    source = "" if config.demonstrations is None else f" from {config.demonstrations.name}"
     left_out = [
         f"{m.label} left out: no actions are listed"
         for m in config.known_methods
@@ -124,11 +124,18 @@ def _settings(config: Config, num_demonstrations: int) -> list[str]:
         f"configuration {config.name}, {seeds_in_words(config.seed, config.seeds)}",
         *config.environment.settings,
         f"{num_demonstrations} demonstrations{source}",
-        f"{tasks.explore} explored tasks, {len(config.explore.samplings)} runs each",
+        _explored(config, num_explored),
         *tested,
         *([] if tasks.dev is None else [f"{tasks.dev.count} dev tasks, not in the table"]),
         *left_out,
     ]
+
+
+def _explored(config: Config, num_tasks: int) -> str:
+    if config.explore.samplings is not None:
+        return f"{num_tasks} explored tasks, {len(config.explore.samplings)} runs each"
+    assert config.explore.trajectories is not None
+    return f"{num_tasks} explored tasks, whose runs are of {config.explore.trajectories.name}"
 
 
 def _finished_stages(

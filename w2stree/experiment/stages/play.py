@@ -7,24 +7,28 @@ import json
 import time
 import warnings
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
-from w2stree.errors import ExplorationFailure, IdenticalTrajectories, SamplesUnfinished
+from w2stree.errors import (
+    ExplorationFailure,
+    IdenticalTrajectories,
+    RowWarning,
+    SamplesUnfinished,
+)
 from w2stree.experiment.hashes import hash_files
 from w2stree.experiment.methods import sft
 from w2stree.experiment.methods.method import Method
 from w2stree.experiment.run_directory import StageWriter
 from w2stree.experiment.stages.context import Context
-from w2stree.experiment.stages.untrained import untrained_model
-from w2stree.policies.protocol import ModelName, Sampling
+from w2stree.experiment.stages.players import Players
+from w2stree.policies.protocol import Sampling
 from w2stree.policies.random import RandomPolicy
-from w2stree.policies.transformers import TransformersPolicy
 from w2stree.rollouts.exploration import Exploration, plan_episodes
 from w2stree.rollouts.outcome import Outcome
-from w2stree.rollouts.rollout import EpisodePlan
+from w2stree.rollouts.rollout import EpisodePlan, opening
 from w2stree.rollouts.tally import num_unparsed
 from w2stree.rollouts.task_choice import TaskChoice
-from w2stree.training.models import best_device, load_model
 from w2stree.trajectories.files import read_trajectories, write_trajectories
 from w2stree.trajectories.journal import Journal
 from w2stree.trajectories.trajectory import Trajectory
@@ -67,12 +71,13 @@ def explore(context: Context, out: StageWriter) -> None:
     Episodes are kept in a journal until the stage is complete: a killed run goes on with it.
     """
     samplings = context.config.explore.samplings
+    assert samplings is not None
     explored = context.parts().explore.task_ids
     wanted = plan_episodes(explored, samplings, seed=context.seed("explore"))
-    weak = WeakModels(context)
     path = _journal(context, out)
     started = time.perf_counter()
     with (
+        closing(Players(context)) as players,
         Journal(path) as journal,
         context.bar.steps("explore episodes") as update,
         warnings.catch_warnings(),
@@ -82,7 +87,7 @@ def explore(context: Context, out: StageWriter) -> None:
         exploration = Exploration(
             journal,
             context.pool(),
-            weak.policy,
+            players.weak,
             instruction=context.config.prompt.instruction,
             max_attempts=context.config.explore.max_attempts,
             progress=lambda state: update(
@@ -98,9 +103,39 @@ def explore(context: Context, out: StageWriter) -> None:
         _say_what_failed(outcome)
     record(out, read_trajectories(path))
     out.metrics["num_failed"] = len(outcome.failed)
-    out.metrics["generated_tokens_per_s"] = weak.num_generated_tokens / seconds
+    out.metrics["generated_tokens_per_s"] = players.num_generated_tokens / seconds
     for left in (_JOURNALS, _OWNERS):
         out.outlived += context.run_dir.glob(left)
+
+
+def explored_before(context: Context, out: StageWriter) -> None:
+    """The runs of `explore.trajectories`, of the tasks that are explored here: none is played.
+
+    They open as this run's episodes do, whatever instruction they were played by; `num_reopened`
+    counts those that had another one. What the environment answered is taken as it was recorded
+    (`w2stree verify` plays it again).
+    """
+    explored = context.explored()
+    assert explored is not None
+    environment, task_ids = context.pool()[0], context.parts().explore.task_ids
+    instruction = context.config.prompt.instruction
+    runs: list[Trajectory] = []
+    num_reopened = 0
+    for task_id in context.bar(task_ids, total=len(task_ids), what="explore tasks"):
+        statement, _ = environment.call("reset", task_id)
+        of_task, num_others = explored.opened(task_id, statement, opening(instruction, statement))
+        runs += of_task
+        num_reopened += num_others
+    if num_reopened:
+        warnings.warn(
+            f"explore.trajectories: {num_reopened} of {len(runs)} runs were played by another "
+            "instruction than prompt.instruction, and are learned from as if by this one",
+            RowWarning,
+            stacklevel=2,
+        )
+    record(out, runs)
+    out.metrics["num_failed"] = out.metrics["num_errors"]
+    out.metrics["num_reopened"] = num_reopened
 
 
 def _say_what_failed(outcome: Outcome) -> None:
@@ -145,45 +180,16 @@ def _journal(context: Context, out: StageWriter) -> Path:
     return path
 
 
-class WeakModels:
-    """The policies that explore, by `Sampling.model`: fine-tuned, and as it was before that."""
-
-    def __init__(self, context: Context) -> None:
-        self._context = context
-        self._policies: dict[ModelName, TransformersPolicy] = {}
-
-    def policy(self, name: ModelName) -> TransformersPolicy:
-        """Made when first asked for: few explorations have the base model play."""
-        if name not in self._policies:
-            self._policies[name] = self._policy(name)
-        return self._policies[name]
-
-    @property
-    def num_generated_tokens(self) -> int:
-        return sum(policy.num_generated_tokens for policy in self._policies.values())
-
-    def _policy(self, name: ModelName) -> TransformersPolicy:
-        if name == "tuned":
-            return _policy(self._context, sft.WEAK.name)
-        model, tokenizer = untrained_model(self._context, "weak", sft.WEAK.name)
-        decoding = self._context.config.decoding
-        return TransformersPolicy(model.to(best_device()), tokenizer, decoding=decoding)
-
-
-def _policy(context: Context, model_stage: str) -> TransformersPolicy:
-    model, tokenizer = load_model(context.model_dir(model_stage))
-    return TransformersPolicy(model, tokenizer, decoding=context.config.decoding)
-
-
 def _play_model(
     context: Context, out: StageWriter, stage: str, model_stage: str, wanted: Sequence[EpisodePlan]
 ) -> None:
-    policy = _policy(context, model_stage)
-    started = time.perf_counter()
-    trajectories = context.play(stage, context.pool(), policy, wanted)
-    seconds = time.perf_counter() - started
+    with closing(Players(context)) as players:
+        policy = players.trained(model_stage)
+        started = time.perf_counter()
+        trajectories = context.play(stage, context.pool(), policy, wanted)
+        seconds = time.perf_counter() - started
     record(out, trajectories)
-    out.metrics["generated_tokens_per_s"] = policy.num_generated_tokens / seconds
+    out.metrics["generated_tokens_per_s"] = players.num_generated_tokens / seconds
 
 
 def record(out: StageWriter, trajectories: list[Trajectory]) -> None:

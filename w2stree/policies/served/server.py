@@ -98,6 +98,10 @@ class ModelServer:
         self._max_reply_bytes = max_reply_bytes
         self._client: httpx2.AsyncClient | None = None
 
+    async def tell(self, path: str, order: dict[str, Any]) -> None:
+        """Post `order` to `path`, as `ask`; what a good answer says is nobody's business."""
+        await self._answered(path, order, lambda answer: None)
+
     async def ask(self, path: str, question: dict[str, Any], read: Callable[[Any], T]) -> T:
         """What `read` makes of the answer to `question`, posted to `path`.
 
@@ -106,12 +110,17 @@ class ModelServer:
         says: `ServerUnreachable` where the last attempt found no server, or one that is not there
         for us, or `ModelFailure`.
         """
+        return await self._answered(path, question, lambda answer: read(_read(answer)))
+
+    async def _answered(
+        self, path: str, question: dict[str, Any], read: Callable[[_Answer], T]
+    ) -> T:
         content = json.dumps(question, allow_nan=False).encode()  # halves of pairs stay escaped
         for num_retries in itertools.count():
             wait_s = min(_FIRST_WAIT_S * 2 ** min(num_retries, 9), _LONGEST_WAIT_S)
             wait_s *= _APART.uniform(0.75, 1)
             try:
-                return read(_read(await self._attempt(path, content)))
+                return read(await self._attempt(path, content))
             except MalformedReply as error:
                 failure = self.failure(ModelFailure, str(error))
             except _Passing as passing:

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from peft import PeftConfig, get_peft_model
-from transformers import Trainer
+from transformers import Trainer, set_seed
 from transformers.trainer_utils import EvalLoopOutput
 from trl import DPOConfig, SFTConfig
 
@@ -78,6 +78,7 @@ class TreeTrainer(Trainer):  # type: ignore[misc]
         self._max_length = args.max_length
         self._packing = Packing(MAX_PACK_TOKENS if max_pack_tokens is None else max_pack_tokens)
         if peft_config is not None:
+            set_seed(args.seed)  # adapters begin at random, before transformers seeds
             model = get_peft_model(model, _without_dropout(peft_config))
         if getattr(args, "disable_dropout", False):
             _disable_dropout(model)
