@@ -16,16 +16,20 @@ import pytest
 torch = pytest.importorskip("torch")
 import numpy as np  # noqa: E402
 import transformers  # noqa: E402
-from peft import LoraConfig, get_peft_model  # noqa: E402
+from peft import LoraConfig, PrefixTuningConfig, get_peft_model  # noqa: E402
 from torch.nn.functional import logsigmoid  # noqa: E402
 from transformers import AutoModelForCausalLM  # noqa: E402
 
+from w2stree.errors import InvalidInput  # noqa: E402
 from w2stree.training.trees.attention import gather  # noqa: E402
 from w2stree.training.trees.attention.forward import (  # noqa: E402
+    forward_arguments,
+    implementation,
     tree_attention,
 )
 from w2stree.training.trees.families import why_unshared  # noqa: E402
 from w2stree.training.trees.pack import pack  # noqa: E402
+from w2stree.training.trees.probe import check_scores  # noqa: E402
 from w2stree.training.trees.scores import PackTensors, scores  # noqa: E402
 from w2stree.training.trees.sequences import ScoredIds  # noqa: E402
 
