@@ -94,7 +94,7 @@ def padding(work: Workload) -> float:
 def assert_equal(work: Workload, folder: Path) -> None:
     """Loss and gradient of a batch of one task's rows and others', in float32."""
     few = work.dealt(max(1, len(set(work.tasks)) // 3))[0]
-    few = Workload(few.name, few.rows[:8], few.tasks[:8], few.model, 8)
+    few = Workload(few.name, few.rows[:4], few.tasks[:4], few.model, 4)
     found = {name: step(few, folder) for name, step in _STEPS.items()}
     loss, gradient = found.pop("tree")
     for name, (its_loss, its_gradient) in found.items():
