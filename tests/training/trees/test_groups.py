@@ -14,7 +14,7 @@ from support.tiny_models import BAD, GOOD, WORSE, tiny_tokenizer, trajectory
 from w2stree.errors import InvalidInput
 from w2stree.forest.build import build_forest
 from w2stree.training.trees.advantages import advantage_examples, advantages
-from w2stree.training.trees.groups import group_examples, groups
+from w2stree.training.trees.groups import group_examples, group_rows
 from w2stree.training.trees.objectives import Group, PolicyGradient
 from w2stree.trajectories.trajectory import Step
 from w2stree.turns.chat import ChatFormat
@@ -30,7 +30,7 @@ RUNS = [GOOD, BAD, WORSE, AGAIN]
 
 
 def test_a_group_of_steps_has_a_member_for_each_action() -> None:
-    [group] = groups(build_forest(RUNS), "step")
+    [group] = group_rows(build_forest(RUNS), "step")
     assert [m.steps[1].action for m in group.members] == [
         "slice carrot", "chop carrot", "drop knife"
     ]  # fmt: skip
@@ -44,7 +44,7 @@ def test_a_group_of_steps_has_a_member_for_each_action() -> None:
 
 def test_a_group_of_suffixes_has_a_member_for_each_way_on() -> None:
     other = trajectory("task-1", [("take knife", "You take the knife."), ("wait", "Time.")], 0.9)
-    [group] = groups(build_forest([*RUNS, other]), "suffix")
+    [group] = group_rows(build_forest([*RUNS, other]), "suffix")
     assert group.members == (GOOD, other, AGAIN, WORSE)
     assert group.returns == (1.0, 0.9, 0.2, 0.1), "runs that read alike are one member"
     assert group.end is None
@@ -52,7 +52,7 @@ def test_a_group_of_suffixes_has_a_member_for_each_way_on() -> None:
 
 def test_examples_score_the_agent_s_turns_after_one_history() -> None:
     chat = ChatFormat(tiny_tokenizer())
-    [group] = groups(build_forest(RUNS), "step")
+    [group] = group_rows(build_forest(RUNS), "step")
     [example] = group_examples([group], chat, temperature=0.5, max_length=500)
     assert example is not None and example.target == group.target(0.5)
     history = chat.history_ids(GOOD.prompt, GOOD.steps[:1])
@@ -68,7 +68,7 @@ def test_examples_score_the_agent_s_turns_after_one_history() -> None:
 
 
 def test_what_says_nothing_is_in_no_group() -> None:
-    assert groups(build_forest([replace(GOOD, total_return=0.1), WORSE]), "step") == []
+    assert group_rows(build_forest([replace(GOOD, total_return=0.1), WORSE]), "step") == []
     wordless = trajectory("task-1", [("take knife", "You take the knife.")], 0.3)
     wordless = replace(wordless, steps=(*wordless.steps, Step("wait", "Time passes.")))
     mute = replace(
@@ -76,9 +76,9 @@ def test_what_says_nothing_is_in_no_group() -> None:
         steps=(wordless.steps[0], Step("", "Your reply had no action.", render_turn("Hm.", ""))),
     )
     forest = build_forest([*RUNS, wordless, mute])
-    assert [len(g.members) for g in groups(forest, "step")] == [3]
+    assert [len(g.members) for g in group_rows(forest, "step")] == [3]
     with pytest.raises(InvalidInput, match="use 'step' or 'suffix'"):
-        groups(forest, "pairs")  # type: ignore[arg-type]
+        group_rows(forest, "pairs")  # type: ignore[arg-type]
 
 
 def test_advantages_are_differences_of_mean_returns() -> None:

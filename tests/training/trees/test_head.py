@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 torch = pytest.importorskip("torch")
-pytest.importorskip("trl")
+pytest.importorskip("peft")
 import numpy as np  # noqa: E402
 from accelerate import Accelerator  # noqa: E402
+from accelerate.state import AcceleratorState  # noqa: E402
 from peft import LoraConfig, get_peft_model  # noqa: E402
 from support.token_trees import alone, random_sequences  # noqa: E402
 from transformers import AutoConfig, AutoModelForCausalLM  # noqa: E402
@@ -135,6 +137,15 @@ def test_a_tile_is_computed_in_the_pass_and_again_for_its_gradient() -> None:
     assert sum(rows[1:]) == num_origins
 
 
+@pytest.fixture
+def fresh_accelerate() -> Iterator[None]:
+    """Its precision is one for the whole process."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+@pytest.mark.usefixtures("fresh_accelerate")
 def test_adapters_and_accelerate_s_wrapper_are_within_one_call_of_the_model() -> None:
     given = sequences()
     model = get_peft_model(family("llama"), LoraConfig(r=2, target_modules="all-linear"))
@@ -162,7 +173,6 @@ def test_a_model_whose_head_is_elsewhere_is_refused() -> None:
     class Bare(torch.nn.Module):
         config = family("llama").config
 
-        def __init__(self) -> None:
         def forward(self, **arguments: Any) -> Any:
             raise AssertionError("it is refused before")
 

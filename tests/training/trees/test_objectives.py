@@ -274,6 +274,16 @@ def test_no_examples_are_refused(objective: Objective) -> None:
         objective.check([])
 
 
+@pytest.mark.parametrize("objective", [Dpo(beta=1), Ipo(beta=1), Group(beta=1)])
+def test_some_references_are_refused(objective: Objective) -> None:
+    target = (0.5, 0.5) if isinstance(objective, Group) else ()
+    examples = [pair(target=target, reference=(-1.0, -2.0)), pair(target=target)]
+    objective.check(examples[:1])
+    objective.check(examples[1:])
+    with pytest.raises(InvalidInput, match=r"examples\[1\] has no reference, and others have"):
+        objective.check(examples)
+
+
 def test_numbers_that_are_none_are_refused() -> None:
     for said in ({"reference": (math.nan, 0.0)}, {"target": (math.inf, 0.0)}, {"weight": -1.0}):
         with pytest.raises(InvalidInput, match=next(iter(said))):

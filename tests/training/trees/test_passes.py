@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 torch = pytest.importorskip("torch")
-pytest.importorskip("trl")
+pytest.importorskip("peft")
 import numpy as np  # noqa: E402
 from accelerate import Accelerator  # noqa: E402
 from support.token_trees import gradient, pairs, sft_examples, token_model  # noqa: E402

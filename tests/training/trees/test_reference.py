@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 torch = pytest.importorskip("torch")
-pytest.importorskip("trl")
+pytest.importorskip("peft")
 import numpy as np  # noqa: E402
 from peft import LoraConfig, get_peft_model  # noqa: E402
 from support.token_trees import alone, pairs, token_model  # noqa: E402

@@ -7,6 +7,7 @@ its name is; models that no list knows are asked by `probe`.
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -102,20 +103,25 @@ def _dropout(model: Any, inner: Any, longest: int | None) -> str | None:
 
 
 def _dropped(inner: Any) -> Iterator[tuple[str, float]]:
-    """What is dropped by modules, by what they pass to functions, and by the configuration."""
+    """What is dropped by modules, by what they pass to functions, and by the configuration where
+    a forward pass reads it (what a module has taken from it may be another number by now)."""
     for name, module in inner.named_modules():
         if isinstance(module, torch.nn.modules.dropout._DropoutNd):
             numbers = {name: module.p}
         else:
-            numbers = {f"{name}.{n}": v for n, v in vars(module).items() if "drop" in n}
+            own = vars(module).items()
+            numbers = {f"{name}.{n}": v for n, v in own if re.search("drop|jitter", n)}
         yield from _positive(numbers)
-    yield from _positive(
-        {
-            name: value
-            for name, value in inner.config.to_dict().items()
-            if re.search("drop|jitter", name) and not re.search("classif|summary", name)
-        }
-    )
+    read = "".join(_source(kind) for kind in {type(module) for module in inner.modules()})
+    named = [n for n in inner.config.to_dict() if re.search("drop|jitter", n)]
+    yield from _positive({n: getattr(inner.config, n) for n in named if f"config.{n}" in read})
+
+
+def _source(module: Any) -> str:
+    try:
+        return inspect.getsource(module.forward)
+    except (OSError, TypeError):  # made at run time
+        return ""
 
 
 def _positive(numbers: dict[str, Any]) -> Iterator[tuple[str, float]]:
