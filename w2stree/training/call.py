@@ -24,6 +24,7 @@ from w2stree.errors import RowWarning
 from w2stree.training.call_settings import changed_settings, with_folder
 from w2stree.training.holdout import hold_out
 from w2stree.training.layers import adapters
+from w2stree.training.measuring import check_first_loss
 from w2stree.training.memory import told_of_memory
 from w2stree.training.model_card import ModelCard
 from w2stree.training.model_folder import ModelFolder, making
@@ -35,7 +36,6 @@ from w2stree.training.start import Start
 from w2stree.training.trees.examples import Example
 from w2stree.training.trees.families import why_unshared
 from w2stree.training.trees.reference import model_digest
-from w2stree.training.trees.stage import check_first_loss
 from w2stree.training.trees.trainer import TreeTrainer
 from w2stree.training.unshared.trainer import unshared_trainer
 
@@ -136,8 +136,10 @@ class Learning:
         at_a_time = self.args.per_device_train_batch_size
         longest = max(len(s.ids) for e in self.examples for s in e.sequences)
         with told_of_memory(at_a_time, longest=longest):
-            if self.reference == "start" and not self.unshared:
-                check_first_loss(trainer, seen[:at_a_time], self.args.beta)
+            if self.reference == "start" and not self._lora:  # new adapters add nothing
+                check_first_loss(
+                    trainer.model, seen[:at_a_time], self.args.beta, unshared=self.unshared
+                )
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         seconds = time.monotonic() - begin
         model = trainer.accelerator.unwrap_model(trainer.model)

@@ -7,11 +7,13 @@ conversations   mean negative log-likelihood of a scored token
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from w2stree.errors import InvalidInput
 from w2stree.training.trees.examples import Example
 from w2stree.training.trees.reference import Floats, reference_scores
 from w2stree.training.trees.sequences import ScoredIds
@@ -44,6 +46,21 @@ def pair_figures(
         "pair_accuracy": float(np.where(tie, 0.5, margin > 0).mean()),
         "chosen_logprob": float(both[:, 0].mean()),
     }
+
+
+def check_first_loss(
+    model: Any, examples: Sequence[Example], beta: float, *, unshared: bool
+) -> None:
+    """Raises `InvalidInput` unless DPO's loss is ln 2, as of a policy that is its own reference."""
+    sequences = [s for e in examples for s in e.sequences]
+    both = sums(model, sequences, lora=False, unshared=unshared).reshape(-1, 2)
+    ratio = both - np.array([e.reference for e in examples])
+    loss = float(np.logaddexp(0.0, -beta * (ratio[:, 0] - ratio[:, 1])).mean())
+    if abs(loss - math.log(2)) > _TIE:
+        raise InvalidInput(
+            f"the first DPO loss is {loss:.4f}, not ln 2 = {math.log(2):.4f}, although policy and "
+            "reference are the same model: in training it computes otherwise than it plays"
+        )
 
 
 def sft_figures(

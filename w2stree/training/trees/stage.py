@@ -113,14 +113,13 @@ class _Stage:
             )
         with told_of_memory(at_a_time, longest=max(lengths)):
             if is_start:
-                check_first_loss(trainer, examples[:at_a_time], config.beta)
+                _check_first_loss(trainer, examples[:at_a_time], config.beta)
             trained = train(trainer, lengths, self._optimisation)
         metrics = {**trained.metrics, "shared_ratio": trainer.shared_ratio}
         return replace(trained, metrics=metrics)
 
 
-def check_first_loss(trainer: TreeTrainer, examples: Sequence[Example], beta: float) -> None:
-    """Raises `InvalidInput` unless it is ln 2, as of a policy that is its own reference."""
+def _check_first_loss(trainer: TreeTrainer, examples: Sequence[Example], beta: float) -> None:
     loss = trainer.loss_of(examples, Dpo(beta))
     if abs(loss - math.log(2)) > 1e-3:
         raise InvalidInput(

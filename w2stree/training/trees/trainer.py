@@ -23,6 +23,7 @@ from w2stree.training.trees.examples import Example, ExampleTensors
 from w2stree.training.trees.families import why_unshared
 from w2stree.training.trees.objectives import Objective
 from w2stree.training.trees.passes import Loss, Part, backward, evaluate
+from w2stree.training.trees.probe import check_scores
 from w2stree.training.trees.scores import PackTensors, widest
 
 MAX_PACK_TOKENS = 8192
@@ -82,8 +83,10 @@ class TreeTrainer(Trainer):  # type: ignore[misc]
             model = get_peft_model(model, _without_dropout(peft_config))
         if getattr(args, "disable_dropout", False):
             _disable_dropout(model)
-        if (reason := why_unshared(model)) is not None:
+        longest = max((len(s.ids) for e in train_dataset or () for s in e.sequences), default=None)
+        if (reason := why_unshared(model, longest)) is not None:
             raise InvalidInput(f"{reason}: train it unshared")
+        check_scores(model, longest=longest, attention=attention)
         if args.n_gpu > 1:
             args._n_gpu = 1  # Trainer would spread each batch over all GPUs that it sees
         self._figures: dict[str, torch.Tensor] = {}
