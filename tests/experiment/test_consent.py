@@ -121,3 +121,19 @@ def test_episodes_of_an_interrupted_exploration_are_not_left_behind_unasked(
     assert opened(tmp_path, "tree_dpo.beta=0.3", "explore.samplings=paper", redo=True)
     is_older = len(name) == len(".explore-0123456789ab.journal")
     assert journal.exists() == (not is_older), "an older one's name says nothing of settings"
+
+
+def test_a_run_of_before_goes_on(tmp_path: Path) -> None:
+    """Its records know no `seeds`, and its forest's stage was told of the methods' sections."""
+    make(tmp_path)
+    for file in (tmp_path / "config.json", *tmp_path.glob("*/manifest.json")):
+        record = json.loads(file.read_text())
+        del record.get("config", record)["seeds"]
+        file.write_text(json.dumps(record))
+    directory, changed = opened(tmp_path)
+    assert changed == []
+    assert json.loads((tmp_path / "config.json").read_text())["seeds"] == {}
+    assert directory.is_current(StageSpec("tree", ("explore",), reads=("merge", "search")))
+    assert opened(tmp_path, "seeds.tree_dpo=4")[1] == ["tree_dpo", "report"]
+    with pytest.raises(RunDirectoryError, match=r"seeds.explore: None there, 4 now.*--redo"):
+        opened(tmp_path, "seeds={explore: 4, tree_dpo: 4}")

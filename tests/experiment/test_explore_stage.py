@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +18,7 @@ from support.demonstrated import experiment
 from support.tiny_models import tiny_model, tiny_tokenizer
 
 from w2stree.errors import ExplorationFailure, SamplesUnfinished
+from w2stree.experiment.hashes import hash_files
 from w2stree.experiment.methods import random
 from w2stree.experiment.run_directory import StageWriter
 from w2stree.experiment.stages.context import Context
@@ -90,3 +93,30 @@ def test_it_says_what_is_missing_of_it(tmp_path: Path) -> None:
     assert out.metrics["num_failed"] == out.metrics["num_errors"] == 2 * len(jammed)
     played = read_trajectories(out.folder / "trajectories.jsonl")
     assert {t.task_id for t in played if t.status == "error"} == set(jammed)
+
+
+def test_journals_of_other_settings_stay_until_it_is_complete(tmp_path: Path) -> None:
+    with doors(tmp_path) as context:
+        other = context.run_dir / ".explore-0123456789abcdef.journal"
+        left = context.run_dir / "..explore-0123456789abcdef.journal.owner"
+        for file in (other, left):
+            file.write_text("of other settings")
+        out = play(context)
+        assert other.exists()
+        names = {path.name for path in out.outlived}
+        assert names == {other.name, left.name, ".explore-.journal"}
+
+
+def test_a_journal_of_an_older_version_is_gone_on_with(tmp_path: Path) -> None:
+    """Its name tells the model alone."""
+    with doors(tmp_path) as context:
+        played = play(context).metrics["num_trajectories"]
+        journal = context.run_dir / ".explore-.journal"
+        model = hash_files(context.model_dir("sft_weak"))
+        digest = hashlib.sha256(json.dumps(model).encode()).hexdigest()
+        journal.rename(context.run_dir / f".explore-{digest[:12]}.journal")
+        (context.run_dir / f".explore-{'0' * 12}.journal").write_text("of another model")
+        (tmp_path / "jam").touch()  # whatever is played now fails
+        again = play(context)
+        assert again.metrics["num_trajectories"] == played
+        assert again.metrics["num_errors"] == 0

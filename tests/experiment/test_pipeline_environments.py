@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -159,7 +162,20 @@ def test_an_environment_of_one_s_own_with_demonstrations_from_a_file(tmp_path: P
     again = w2stree("run", "smallest.yaml", cwd=tmp_path)
     assert "running" not in again.stdout
     write_trajectories(tmp_path / "shown.jsonl", hunts(i for i in range(1000) if i % 3 == 0))
-    changed = w2stree("run", "smallest.yaml", cwd=tmp_path)
-    assert [line.split() for line in changed.stdout.splitlines()][::2][:2] == [
-        ["tasks", "running"], ["demonstrations", "running"]
-    ]  # fmt: skip
+    none_explored = w2stree("run", "smallest.yaml", cwd=tmp_path)
+    assert none_explored.stdout == "", "nothing is redone before that is known"
+    assert "ceiling learns from demonstrations of the 3 explored tasks" in none_explored.stderr
+    write_trajectories(tmp_path / "shown.jsonl", hunts(i for i in range(1000) if i % 3 != 1))
+    command = [sys.executable, "-m", "w2stree", "run", "smallest.yaml"]
+    changed = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    assert changed.stdout is not None
+    said = []
+    for line in changed.stdout:
+        said.append(line.split(maxsplit=1))
+        if said[-1] == ["demonstrations", "running, tasks: another than it was made from\n"]:
+            break
+    changed.send_signal(signal.SIGINT)  # the stages after it are not looked at
+    changed.communicate(timeout=300)
+    assert said[0][0] == "tasks"
+    assert said[0][1].startswith("to be redone: shown.jsonl: another than it was made from (took")
+    assert ["tasks", "running, shown.jsonl: another than it was made from\n"] in said

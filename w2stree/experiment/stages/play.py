@@ -36,6 +36,7 @@ from w2stree.trajectories.trajectory import Trajectory
 GREEDY = Sampling(temperature=0.0)
 
 _JOURNALS = ".explore-*.journal"
+_OWNERS = f".{_JOURNALS}.owner"  # left by those who were killed
 _OLDER_DIGITS = 12
 
 
@@ -103,7 +104,8 @@ def explore(context: Context, out: StageWriter) -> None:
     record(out, read_trajectories(path))
     out.metrics["num_failed"] = len(outcome.failed)
     out.metrics["generated_tokens_per_s"] = players.num_generated_tokens / seconds
-    out.outlived += context.run_dir.glob(_JOURNALS)
+    for left in (_JOURNALS, _OWNERS):
+        out.outlived += context.run_dir.glob(left)
 
 
 def explored_before(context: Context, out: StageWriter) -> None:
