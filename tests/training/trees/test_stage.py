@@ -54,7 +54,7 @@ def test_the_first_loss_is_ln_2_where_the_reference_is_the_start(tmp_path: Path)
 
 def test_a_chosen_side_that_loses_mass_is_told() -> None:
     was, fell, rose = ({"eval_logps/chosen": x} for x in (-10.0, -12.0, -9.0))
-    with pytest.warns(LikelihoodDisplaced, match=r"-10\.00 to -12\.00 nats .* sft_weight"):
+    with pytest.warns(LikelihoodDisplaced, match=r"-10\.00 to -12\.00 nats .*sft_weight"):
         stage._warn_of_displacement(was, fell)
     stage._warn_of_displacement(was, rose)
     stage._warn_of_displacement({"eval_loss": 1.0}, {"eval_loss": 2.0})  # SFT has no sides
