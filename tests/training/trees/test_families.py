@@ -313,7 +313,10 @@ def test_small_packs_take_one_mask(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_gathering_is_refused_where_it_cannot_be() -> None:
     model = model_of(*FAMILIES["gemma2"])
-    with tree_attention(model), pytest.raises(InvalidInput, match="eager attention cannot gather"):
+    with (
+        tree_attention(model),
+        pytest.raises(InvalidInput, match="attention takes no gather"),
+    ):
         forward_arguments(model, PackTensors.of(pack(forest())), "gather")
     with pytest.raises(InvalidInput, match="'flash' is none of auto, dense"):
         forward_arguments(model, PackTensors.of(pack(forest())), "flash")
