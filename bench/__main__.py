@@ -1,6 +1,7 @@
 """python -m bench: how fast the core is, against what else there is, in one run.
 
     python -m bench [--only build,search] [--json FILE] [--quick]
+    python -m bench --only training [--run-dir RUN_DIR] [--alfworld FILE.jsonl.gz]
 
 Results are asserted equal before anything is timed. Times are processor time, the best of
 several rounds (the median in brackets), ours and the baseline's taken in turn on one thread.
@@ -26,12 +27,13 @@ from bench.core import table
 from bench.core.plan import Plan
 from bench.equality import DifferentResultsError
 
-JOBS = ("build", "strings", "search", "pairs", "packs", "memory", "scaling", "floor")
+CORE_JOBS = ("build", "strings", "search", "pairs", "packs", "memory", "scaling", "floor")
+JOBS = (*CORE_JOBS, "training")  # which takes half an hour, and is done when it is asked for
 
 
 def main() -> int:
     options = _arguments()
-    plan = Plan(quick=options.quick)
+    plan = Plan(options.quick, options.run_dir, options.alfworld)
     machine = _machine()
     print(", ".join(f"{name} {value}" for name, value in machine.items()))
     print(table.HEADER, flush=True)
@@ -40,7 +42,7 @@ def main() -> int:
     start = time.perf_counter()
     for job in options.only:
         try:
-            for row in import_module(f"bench.core.jobs.{job}").rows(plan):
+            for row in _module(job).rows(plan):
                 print(table.line(row), flush=True)
                 rows.append(row)
         except DifferentResultsError as difference:
@@ -61,10 +63,16 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__.splitlines()[0])
-    parser.add_argument("--only", type=_jobs, default=JOBS, help="jobs, separated by commas")
+    parser.add_argument("--only", type=_jobs, default=CORE_JOBS, help="jobs, separated by commas")
     parser.add_argument("--json", type=Path, help="write the rows to this file as well")
+    parser.add_argument("--run-dir", type=Path, help="training: a finished run's rows and models")
+    parser.add_argument("--alfworld", type=Path, help="training: expert runs, train.jsonl.gz")
     parser.add_argument("--quick", action="store_true", help="small workloads, no claims")
     return parser.parse_args()
+
+
+def _module(job: str) -> Any:
+    return import_module(f"bench.core.jobs.{job}" if job in CORE_JOBS else f"bench.{job}")
 
 
 def _jobs(text: str) -> tuple[str, ...]:

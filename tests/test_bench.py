@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -151,3 +154,44 @@ def assert_measured(row: table.Row) -> None:
     assert isinstance(row, table.Comparison)
     assert row.ratio is not None
     assert row.ratio > 0
+
+
+@pytest.mark.train
+def test_training(tmp_path: Path) -> None:
+    pytest.importorskip("trl")
+    from bench.training import measured, workloads
+
+    whole = next(workloads.of(PLAN, tmp_path))
+    assert len(whole.dealt(3)) == 3
+    few = whole.dealt(3)[0]
+    few = replace(few, rows=few.rows[:6], tasks=few.tasks[:6], batch_size=4)
+    rows = list(measured(PLAN, few, tmp_path))
+    assert [row.baseline for row in rows if isinstance(row, table.Comparison)] == [
+        "padded",
+        "by length",
+        "TRL",
+    ]
+    for row in rows:
+        assert row.is_ok is None
+        if isinstance(row, table.Comparison):
+            assert_measured(row)
+
+
+@pytest.mark.train
+def test_alfworld_runs_have_long_prompts_and_branches(tmp_path: Path) -> None:
+    pytest.importorskip("trl")
+    from bench.training.workloads import alfworld_with_branches
+
+    file = tmp_path / "train.jsonl.gz"
+    played = [
+        [f"You are in room {i}.", *(f"{word} {i} {j}" for j in range(8) for word in ("go", "see"))]
+        for i in range(60)
+    ]
+    with gzip.open(file, "wt", encoding="utf-8") as out:
+        out.writelines(json.dumps({"gt": p}) + "\n" for p in played)
+    runs = alfworld_with_branches(file, num_tasks=2)
+    assert [run.total_return for run in runs] == [1.0, *[0.0] * 7] * 2
+    expert, *branches = runs[:8]
+    assert len(expert.steps) == 8
+    assert all(set(b.steps) - set(expert.steps) for b in branches)
+    assert alfworld_with_branches(file, num_tasks=2) == runs

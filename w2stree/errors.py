@@ -32,6 +32,7 @@ __all__ = [
     "IdenticalTrajectories",
     "InvalidInput",
     "JournalError",
+    "LikelihoodDisplaced",
     "MissingDependency",
     "ModelFailure",
     "RepeatedTrajectories",
@@ -108,6 +109,10 @@ class EpisodesCutShort(UserWarning):
 
 class FilesPassedOver(UserWarning):
     """A folder has files that were not read: what was, may be a part."""
+
+
+class LikelihoodDisplaced(UserWarning):
+    """Preference training made the turns that it prefers less likely than they were."""
 
 
 class RepeatedTrajectories(UserWarning):

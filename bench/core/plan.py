@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from bench.core import workloads
@@ -19,6 +20,10 @@ class Plan:
     """`quick` shrinks every workload and claims nothing: it shows that all of it works."""
 
     quick: bool = False
+    run_dir: Path | None = None
+    """Of a finished run, whose rows are trained on."""
+    alfworld: Path | None = None
+    """ALFWorld's expert runs (`.jsonl.gz`)."""
 
     @cached_property
     def w1(self) -> Workload:

@@ -16,13 +16,13 @@ from support.tiny_models import BAD, GOOD, WORSE, tiny_model, tiny_tokenizer
 from transformers import AutoModelForCausalLM
 
 from w2stree.forest.build import build_forest
-from w2stree.training import precision
+from w2stree.training import precision, stage
 from w2stree.training.models import save_model
 from w2stree.training.optimisation import Lora, Optimisation
 from w2stree.training.precision import Precision, precision_of
 from w2stree.training.rows import preference_rows, tokenize_preferences, tokenize_sft
 from w2stree.training.stage import TrainedWeights
-from w2stree.training.unshared import dpo, scoring, training
+from w2stree.training.unshared import dpo, scoring
 from w2stree.training.unshared.scoring import sequence_logprobs
 from w2stree.training.unshared.sft import train_sft
 from w2stree.turns.chat import ChatFormat
@@ -139,7 +139,7 @@ def test_adapters_stay_float32_beside_a_reference_that_is_the_start(
         )
     monkeypatch.setattr(precision, "best_device", lambda: "cpu")
     trained: list[set[torch.dtype]] = []
-    own = training.train
+    own = stage.train
 
     def watched(trainer: Any, *args: Any) -> TrainedWeights:
         parameters = trainer.model.parameters()

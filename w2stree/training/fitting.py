@@ -12,6 +12,11 @@ from w2stree.errors import InvalidInput, RowsTooLong, RowWarning
 from w2stree.training.optimisation import Optimisation
 from w2stree.training.rows import PreferenceRow, tokenize_preferences, tokenize_sft
 from w2stree.training.stage import Progress
+from w2stree.training.trees import stage as trees
+from w2stree.training.trees.families import why_unshared
+from w2stree.training.trees.reference import reference_scores
+from w2stree.training.trees.rows import preference_examples, sft_examples
+from w2stree.training.trees.trainer import MAX_PACK_TOKENS
 from w2stree.training.unshared.dpo import train_dpo
 from w2stree.training.unshared.scoring import sequence_logprobs
 from w2stree.training.unshared.sft import train_sft
@@ -62,7 +67,8 @@ class Fitting:
         teach_without_action: bool = False,
         render_actions: bool = False,
     ) -> Trained:
-        """Supervised fine-tuning on the agent's turns; see `train_sft`. `all_tokens`: on the
+        """Supervised fine-tuning on the agent's turns, on trees unless `optimisation.unshared`; see
+        `w2stree.training.trees.stage`. `all_tokens`: on the
         observations too; the other options are those of `tokenize_sft`. What gives no row is told
         by a `RowWarning` and counted."""
         model, tokenizer = start
@@ -88,15 +94,12 @@ class Fitting:
                 f"{len(rows.too_long)} of {len(trajectories)} trajectories",
                 f"; {num_failures} of them are failures",
             )
-        trained = train_sft(
-            model.train(),
-            tokenizer,
-            rows.rows,
-            optimisation,
-            output_dir=str(self.output_dir),
-            seed=self.seed,
-            progress=self.progress,
-        )
+        if _is_shared(model, optimisation):
+            trees_of = _trees([t.prompt for t in rows.kept])
+            examples = sft_examples(rows.rows, trees_of)
+            trained = trees.train_sft(model, tokenizer, examples, optimisation, **self._told())
+        else:
+            trained = train_sft(model.train(), tokenizer, rows.rows, optimisation, **self._told())
         counts = {
             "num_rows": len(rows.rows),
             "num_too_long": len(rows.too_long),
@@ -119,25 +122,27 @@ class Fitting:
         beta: float,
         sft_weight: float,
     ) -> Trained:
-        """DPO on the agent's turns; see `train_dpo`. The reference may have another tokenizer; it
+        """DPO on the agent's turns, on trees as `sft`. The reference may have another tokenizer; it
         is opened to score the rows and then dropped."""
         model, tokenizer = start
-        scored = self._with_reference(rows, tokenizer, reference, optimisation)
+        kept, scored = self._with_reference(rows, tokenizer, reference, optimisation)
         num_too_long = len(rows) - len(scored)
         if num_too_long:
             self._warn(f"{num_too_long} of {len(rows)} preference rows", "")
-        trained = train_dpo(
-            model.train(),
-            tokenizer,
-            scored,
-            optimisation,
-            beta=beta,
-            sft_weight=sft_weight,
-            reference_is_start=reference_is_start,
-            output_dir=str(self.output_dir),
-            seed=self.seed,
-            progress=self.progress,
-        )
+        loss: dict[str, Any] = {
+            "beta": beta,
+            "sft_weight": sft_weight,
+            "reference_is_start": reference_is_start,
+        }
+        if _is_shared(model, optimisation):
+            examples = preference_examples(scored, _trees([row.chosen.prompt for row in kept]))
+            trained = trees.train_dpo(
+                model, tokenizer, examples, optimisation, **loss, **self._told()
+            )
+        else:
+            trained = train_dpo(
+                model.train(), tokenizer, scored, optimisation, **loss, **self._told()
+            )
         counts = {"num_used_rows": len(scored), "num_too_long": num_too_long}
         return Trained(trained.model, tokenizer, {**counts, **trained.metrics}, trained.steps)
 
@@ -147,8 +152,9 @@ class Fitting:
         tokenizer: Any,
         reference: ModelSource,
         optimisation: Optimisation,
-    ) -> list[dict[str, Any]]:
-        """Rows in the policy's ids with the reference's log-probabilities, from its own ids.
+    ) -> tuple[list[PreferenceRow], list[dict[str, Any]]]:
+        """Rows, and each in the policy's ids with the reference's log-probabilities, from its own
+        ids.
 
         Rows too long for either tokenizer are left out.
         """
@@ -158,19 +164,20 @@ class Fitting:
             for tok in (tokenizer, its_tokenizer)
         )
         both = [
-            (a, b) for a, b in zip(ours, theirs, strict=True) if a is not None and b is not None
+            (row, a, b)
+            for row, a, b in zip(rows, ours, theirs, strict=True)
+            if a is not None and b is not None
         ]
         self._refuse_none_left(len(both), len(rows), "preference rows")
-        logprobs = sequence_logprobs(
-            scorer,
-            [b for _, b in both],
-            batch_size=optimisation.rows_at_a_time,
-            lora=optimisation.lora is not None,
-        )
-        return [
+        kept = [row for row, _, _ in both]
+        logprobs = _reference_logprobs(scorer, kept, [b for _, _, b in both], optimisation)
+        return kept, [
             {**row, "ref_chosen_logps": chosen, "ref_rejected_logps": rejected}
-            for (row, _), (chosen, rejected) in zip(both, logprobs, strict=True)
+            for (_, row, _), (chosen, rejected) in zip(both, logprobs, strict=True)
         ]
+
+    def _told(self) -> dict[str, Any]:
+        return {"output_dir": str(self.output_dir), "seed": self.seed, "progress": self.progress}
 
     def _refuse_none_left(self, num_left: int, num_given: int, what: str) -> None:
         if num_given and not num_left:
@@ -186,3 +193,37 @@ class Fitting:
             RowsTooLong,
             stacklevel=3,
         )
+
+
+def _is_shared(model: Any, optimisation: Optimisation) -> bool:
+    """Whether to train on trees; a model that they cannot train is told of."""
+    if optimisation.unshared:
+        return False
+    reason = why_unshared(model)
+    if reason is not None:
+        warnings.warn(f"{reason}: each row is trained by itself", RowWarning, stacklevel=3)
+    return reason is None
+
+
+def _trees(prompts: Sequence[Any]) -> list[int]:
+    """Rows of one prompt may share: a number each."""
+    numbers: dict[Any, int] = {}
+    return [numbers.setdefault(prompt, len(numbers)) for prompt in prompts]
+
+
+def _reference_logprobs(
+    scorer: Any,
+    rows: Sequence[PreferenceRow],
+    tokens: Sequence[dict[str, list[int]]],
+    optimisation: Optimisation,
+) -> list[tuple[float, float]]:
+    """(chosen, rejected) of each row, as the policy's are computed."""
+    lora = optimisation.lora is not None
+    if not _is_shared(scorer, optimisation):
+        return sequence_logprobs(scorer, tokens, batch_size=optimisation.rows_at_a_time, lora=lora)
+    examples = preference_examples(tokens, _trees([row.chosen.prompt for row in rows]))
+    sequences = [s for e in examples for s in e.sequences]
+    found = reference_scores(
+        scorer, sequences, max_pack_tokens=MAX_PACK_TOKENS, lora=lora, sequences_a_row=2
+    )
+    return [(chosen, rejected) for chosen, rejected in found.reshape(-1, 2).tolist()]

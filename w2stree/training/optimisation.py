@@ -57,7 +57,8 @@ class Optimisation:
     (a preference row is two sequences); the step is the same up to rounding, slower and smaller.
     `warmup_ratio`: the share of the steps, rounded up, in which the learning rate rises from 0; the
     last step is never one of them. `max_grad_norm`: longer gradients are scaled down to it. Why
-    `adam_beta2` is not AdamW's usual 0.999: docs/method.md.
+    `adam_beta2` is not AdamW's usual 0.999: docs/method.md. `unshared`: each row by itself, by
+    TRL's trainers, instead of what rows share once (`w2stree.training.trees`): the same loss.
 
     Raises `InvalidInput` unless `num_epochs`, `learning_rate` and `max_grad_norm` are finite and
     above 0, `batch_size` >= 1, `micro_batch_size` divides it, `warmup_ratio` in [0, 1], `scheduler`
@@ -76,6 +77,7 @@ class Optimisation:
     adam_beta2: float = 0.98
     max_grad_norm: float = 1.0
     lora: Lora | None = None
+    unshared: bool = False
 
     def __post_init__(self) -> None:
         check_field_types(self)

@@ -1,4 +1,4 @@
-"""One training by a trainer of TRL's: its arguments, what is kept of it, and what it leaves.
+"""One training, on trees or unshared: its arguments, what is kept of it, and what it leaves.
 
 Nothing is sent to anybody: TRL would tell its makers' server of each training.
 """
@@ -7,23 +7,27 @@ from __future__ import annotations
 
 import math
 import os
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import datasets
 import huggingface_hub.constants
 import torch
 from transformers import PrinterCallback, TrainerCallback
 
-from w2stree.errors import ModelFailure
+from w2stree.errors import LikelihoodDisplaced, ModelFailure
 from w2stree.training.launcher import refuse_several_processes
 from w2stree.training.models import best_device
 from w2stree.training.optimisation import Optimisation
 from w2stree.training.precision import Precision
 
+_Row = TypeVar("_Row")
+
 _COMPARED_ROWS = 32
+_NATS = 0.05
 _AVERAGED_STEPS = 10
 _ACCURACIES = {
     "rewards/accuracies": "reward_accuracy",
@@ -89,9 +93,10 @@ class Log(TrainerCallback):  # type: ignore[misc]
 def train(trainer: Any, lengths: Sequence[int], optimisation: Optimisation) -> TrainedWeights:
     """`lengths`: tokens of each sequence of an epoch."""
     trainer.remove_callback(PrinterCallback)
-    before = _loss_now(trainer)
+    before = _figures_now(trainer)
     result = trainer.train()
-    after = _loss_now(trainer)
+    after = _figures_now(trainer)
+    _warn_of_displacement(before, after)
     model = trainer.model
     if hasattr(model, "merge_and_unload"):
         model = model.merge_and_unload()
@@ -99,21 +104,36 @@ def train(trainer: Any, lengths: Sequence[int], optimisation: Optimisation) -> T
     log = next(c for c in trainer.callback_handler.callbacks if isinstance(c, Log))
     metrics = {
         "num_steps": float(trainer.state.global_step),
-        "loss_before": before,
-        "loss_after": after,
+        "loss_before": before["eval_loss"],
+        "loss_after": after["eval_loss"],
         "tokens_per_s": sum(lengths) * optimisation.num_epochs / result.metrics["train_runtime"],
         **_accuracies(log.steps[-_AVERAGED_STEPS:]),
     }
     return TrainedWeights(model, metrics, log.steps)
 
 
-def _loss_now(trainer: Any) -> float:
-    """The mean loss over the compared rows, drawing nothing from the generator of the training."""
+def _figures_now(trainer: Any) -> dict[str, float]:
+    """Of the compared rows, drawing nothing from the generator of the training."""
     with torch.random.fork_rng(devices=[]):
-        return float(trainer.evaluate()["eval_loss"])
+        found: dict[str, float] = trainer.evaluate()
+        return found
 
 
-def compared(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _warn_of_displacement(before: Mapping[str, float], after: Mapping[str, float]) -> None:
+    """Both sides may become less likely as long as the rejected one does so faster."""
+    was, now = (figures.get("eval_logps/chosen") for figures in (before, after))
+    if was is not None and now is not None and now < was - _NATS:
+        warnings.warn(
+            f"the chosen sides became less likely ({was:.2f} to {now:.2f} nats a row): the loss "
+            "asks for a difference, and both sides may lose to what is in neither (likelihood "
+            "displacement); an SFT term (sft_weight), a larger beta or a lower learning_rate "
+            "holds them",
+            LikelihoodDisplaced,
+            stacklevel=4,
+        )
+
+
+def compared(rows: Sequence[_Row]) -> list[_Row]:
     """The rows whose loss is taken before and after: all, or 32 at equal distances."""
     count = min(len(rows), _COMPARED_ROWS)
     return [rows[i * len(rows) // count] for i in range(count)]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 torch = pytest.importorskip("torch")
-pytest.importorskip("trl")
+pytest.importorskip("peft")
 import numpy as np  # noqa: E402
 from support.token_trees import (  # noqa: E402
     Apart,

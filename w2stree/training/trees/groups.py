@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class GroupRow:
     """Trajectories through one divergence, the best first; turns [begin, end) are compared."""
 
     members: tuple[Trajectory, ...]
@@ -54,7 +54,7 @@ class Group:
         return tuple(share / math.fsum(shares) for share in shares)
 
 
-def groups(forest: Forest, completion: Completion) -> list[Group]:
+def group_rows(forest: Forest, completion: Completion) -> list[GroupRow]:
     """A group for each decision divergence, by node.
 
     `step`: a member for each action, shown by the first of its runs with the greatest return; its
@@ -78,7 +78,7 @@ def groups(forest: Forest, completion: Completion) -> list[Group]:
 
 
 def group_examples(
-    groups: Iterable[Group], chat: ChatFormat, *, temperature: float, max_length: int
+    rows: Iterable[GroupRow], chat: ChatFormat, *, temperature: float, max_length: int
 ) -> list[Example | None]:
     """An example for each group, None where a member exceeds `max_length` tokens.
 
@@ -95,7 +95,7 @@ def group_examples(
     fingerprint = chat.fingerprint()
     trees: dict[str, int] = {}
     examples: list[Example | None] = []
-    for group in groups:
+    for group in rows:
         tree = trees.setdefault(group.task_id, len(trees))
         best = group.members[0]
         sequences = []
@@ -112,7 +112,7 @@ def group_examples(
     return examples
 
 
-def _group_at(forest: Forest, node: int, completion: Completion) -> Group | None:
+def _group_at(forest: Forest, node: int, completion: Completion) -> GroupRow | None:
     begin = int(forest.depth[node])
     end = begin + 1 if completion == "step" else None
     first = int(forest.first_trajectory[node])
@@ -129,7 +129,7 @@ def _group_at(forest: Forest, node: int, completion: Completion) -> Group | None
         return None
     members = tuple(max(side, key=lambda t: t.total_return) for side in by_return)
     require_prompt(members[0])
-    return Group(members, tuple(returns), tuple(map(len, by_return)), begin, end, node)
+    return GroupRow(members, tuple(returns), tuple(map(len, by_return)), begin, end, node)
 
 
 def _reads(turns: Sequence[Step]) -> object:

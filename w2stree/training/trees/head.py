@@ -22,7 +22,6 @@ from typing import Any
 import torch
 from accelerate.utils import extract_model_from_parallel
 from torch.utils.checkpoint import checkpoint
-from transformers.modeling_outputs import BaseModelOutputWithPast
 from transformers.utils import ModelOutput
 
 from w2stree.errors import InvalidInput
@@ -105,12 +104,12 @@ def _tiled(
         kept.append(_rows(hidden)[wanted.origins])
         return hidden[:1, :1]
 
-    with _layers_give(inner, keep):
+    with _layers_give(inner, keep) as answer:
         own(*args, **kwargs)
     if not kept:
-        raise _other_head(inner, "its layers are not called")
+        raise _other_head(inner, "its base model is not called")
     tiles = [
-        _tile(inner, own, kept[0][begin : begin + size], wanted, begin)
+        _tile(inner, own, answer[0], kept[0][begin : begin + size], wanted, begin)
         for begin in range(0, num_origins, size)
     ]
     names = ("logprob", "is_top1", "entropy")
@@ -118,14 +117,20 @@ def _tiled(
 
 
 def _tile(
-    inner: Any, own: Callable[..., Any], hidden: torch.Tensor, wanted: Wanted, begin: int
+    inner: Any,
+    own: Callable[..., Any],
+    answer: type[ModelOutput],
+    hidden: torch.Tensor,
+    wanted: Wanted,
+    begin: int,
 ) -> Found:
+    """Of the origins from `begin` on, whose states `hidden` the layers give in an `answer`."""
     tokens = slice(wanted.first[begin], wanted.first[begin + len(hidden)])
     origin, token = wanted.origin[tokens] - begin, wanted.token[tokens]
     figures: list[Found] = []
 
     def logprob_of(hidden: torch.Tensor) -> torch.Tensor:
-        with _replaced(inner.get_decoder(), _answering(hidden[None])):
+        with _replaced(_layers(inner), _answering(answer(last_hidden_state=hidden[None]))):
             logits = own(input_ids=token[None, :1], use_cache=False).logits
         is_again = bool(figures)  # for the gradient
         read = _read(_checked(inner, logits, len(hidden)), origin, token, figures=not is_again)
@@ -150,7 +155,8 @@ def _read(
         return Found(logprob)
     with torch.no_grad():
         is_top1 = logprob >= logprobs.amax(-1)[origin]
-        entropy = torch.special.entr(logprobs.exp()).sum(-1)[origin]
+        finite = logprobs.clamp_min(-1e4)  # a word that cannot come adds 0, not 0 times -inf
+        entropy = -torch.einsum("ov,ov->o", logprobs.exp(), finite)[origin]
     return Found(logprob, is_top1, entropy)
 
 
@@ -158,26 +164,36 @@ def _rows(hidden: torch.Tensor) -> torch.Tensor:
     return hidden.flatten(0, 1)
 
 
-def _answering(hidden: torch.Tensor) -> Callable[..., Any]:
-    return lambda *args, **kwargs: BaseModelOutputWithPast(last_hidden_state=hidden)
+def _layers(inner: Any) -> Any:
+    """What gives the last hidden states; OPT's base model holds it, and is not called."""
+    layers = inner.get_decoder() if hasattr(inner, "get_decoder") else None
+    if layers is None or layers is inner:
+        raise _other_head(inner, "it names no base model")
+    return layers
+
+
+def _answering(output: ModelOutput) -> Callable[..., ModelOutput]:
+    return lambda *args, **kwargs: output
 
 
 @contextmanager
-def _layers_give(inner: Any, chosen: Callable[[torch.Tensor], torch.Tensor]) -> Iterator[None]:
-    """Within, the head is given `chosen` hidden states of the layers' last ones."""
+def _layers_give(
+    inner: Any, chosen: Callable[[torch.Tensor], torch.Tensor]
+) -> Iterator[list[type[ModelOutput]]]:
+    """Within, the head is given `chosen` hidden states of the layers' last ones; filled with what
+    they are given in."""
+    answers: list[type[ModelOutput]] = []
 
     def choose(module: Any, given: Any, output: Any) -> Any:
         if not isinstance(output, ModelOutput) or output.get("last_hidden_state") is None:
             raise _other_head(inner, f"its layers give {type(output).__name__}")
+        answers.append(type(output))
         output.last_hidden_state = chosen(output.last_hidden_state)
         return output
 
-    layers = inner.get_decoder()  # OPT's base model holds them, and is not called
-    if layers is inner:
-        raise _other_head(inner, "it names no base model")
-    hook = layers.register_forward_hook(choose)
+    hook = _layers(inner).register_forward_hook(choose)
     try:
-        yield
+        yield answers
     finally:
         hook.remove()
 

@@ -140,6 +140,7 @@ class _Preference:
             raise InvalidInput(f"sft_weight is {self.sft_weight}; give a number, 0 at least")
 
     def check(self, examples: Sequence[Example]) -> None:
+        _check_references(examples)
         for where, example in _each(examples, {2}):
             for side, sequence in zip(("chosen", "rejected"), example.sequences, strict=True):
                 if not sequence.weight.any():
@@ -263,6 +264,7 @@ class Group:
             raise InvalidInput(f"beta is {self.beta}; give a number above 0")
 
     def check(self, examples: Sequence[Example]) -> None:
+        _check_references(examples)
         for where, example in _each(examples, None):
             if len(example.sequences) < 2:
                 raise InvalidInput(f"{where} has one sequence; a group compares two at least")
@@ -320,6 +322,16 @@ def _check_distribution(where: str, target: Sequence[float]) -> None:
     if not target or min(target) < 0 or abs(sum(target) - 1) > _CLOSE:
         raise InvalidInput(
             f"{where} has the target {tuple(target)}; give a share of each sequence, in sum 1"
+        )
+
+
+def _check_references(examples: Sequence[Example]) -> None:
+    """All have a reference or none: a score of 0 would be one that says all of it is certain."""
+    without = [i for i, example in enumerate(examples) if not example.reference]
+    if 0 < len(without) < len(examples):
+        raise InvalidInput(
+            f"examples[{without[0]}] has no reference, and others have one; give all of them their "
+            "reference's scores, or none"
         )
 
 

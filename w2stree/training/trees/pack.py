@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2stree.training.trees.sequences import ScoredIds, distinct
-from w2stree.training.trees.tries import Ints, lay_out, node_of_tokens
+from w2stree.training.trees.tries import Ints, lay_out
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,7 +93,7 @@ def pack(sequences: Sequence[ScoredIds]) -> Pack:
         end_node=tries.end_node[score],
         score=score,
         entry_score=np.repeat(np.arange(len(kept)), lengths)[counted],
-        node=node_of_tokens(tries, lengths)[counted],
+        node=tries.token_node[counted],
         weight=weight[counted],
         num_scores=len(kept),
         num_tokens=int(lengths[score].sum()),

@@ -11,6 +11,7 @@ import torch
 from w2stree.training.trees.attention.forward import forward_arguments
 from w2stree.training.trees.head import MAX_LOGITS, Found, Wanted, through_the_head
 from w2stree.training.trees.pack import Pack
+from w2stree.training.trees.tries import Ints
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,11 +33,11 @@ class PackTensors:
 
     @classmethod
     def of(cls, pack: Pack, device: Any = "cpu") -> PackTensors:
-        scored, entry = np.unique(pack.node, return_inverse=True)
-        origins, origin, count = np.unique(
-            pack.parent[scored], return_inverse=True, return_counts=True
-        )
+        scored, entry = _distinct(pack.node, pack.num_nodes)
+        origins, origin = _distinct(pack.parent[scored], pack.num_nodes)
         order = np.argsort(origin, kind="stable")  # a later child comes after all of an earlier one
+        place = np.empty_like(order)
+        place[order] = np.arange(len(order))
 
         def there(array: np.ndarray[Any, Any]) -> torch.Tensor:
             return torch.from_numpy(np.ascontiguousarray(array)).to(device)
@@ -49,10 +50,10 @@ class PackTensors:
                 origins=there(origins),
                 origin=there(origin[order]),
                 token=there(pack.token[scored[order]]),
-                first=[0, *np.cumsum(count).tolist()],
+                first=[0, *np.cumsum(np.bincount(origin)).tolist()],
             ),
             entry_score=there(pack.entry_score),
-            entry=there(np.argsort(order)[entry]),
+            entry=there(place[entry]),
             weight=there(pack.weight),
             score=there(pack.score),
             num_scores=pack.num_scores,
@@ -114,6 +115,13 @@ def scored(
 def scores(model: Any, pack: PackTensors, attention: str = "auto") -> torch.Tensor:
     """`[num_sequences]` each sequence's score (`ScoredIds`); differentiable."""
     return scored(model, pack, attention=attention).score
+
+
+def _distinct(nodes: Ints, num_nodes: int) -> tuple[Ints, Ints]:
+    """`np.unique(nodes, return_inverse=True)` in O(num_nodes), without sorting."""
+    is_there = np.zeros(num_nodes, np.bool_)
+    is_there[nodes] = True
+    return np.flatnonzero(is_there), (np.cumsum(is_there) - 1)[nodes]
 
 
 def widest(device: torch.device) -> torch.dtype:

@@ -20,6 +20,7 @@ from w2stree.training.trees.arguments import objective_of, refuse_what_trees_can
 from w2stree.training.trees.attention.forward import tree_attention
 from w2stree.training.trees.batches import Batch, Batches, BatchLoader, Examples, Packing
 from w2stree.training.trees.examples import Example, ExampleTensors
+from w2stree.training.trees.families import why_unshared
 from w2stree.training.trees.objectives import Objective
 from w2stree.training.trees.passes import Loss, Part, backward, evaluate
 from w2stree.training.trees.scores import PackTensors, widest
@@ -80,6 +81,8 @@ class TreeTrainer(Trainer):  # type: ignore[misc]
             model = get_peft_model(model, _without_dropout(peft_config))
         if getattr(args, "disable_dropout", False):
             _disable_dropout(model)
+        if (reason := why_unshared(model)) is not None:
+            raise InvalidInput(f"{reason}: train it unshared")
         if args.n_gpu > 1:
             args._n_gpu = 1  # Trainer would spread each batch over all GPUs that it sees
         self._figures: dict[str, torch.Tensor] = {}
@@ -285,28 +288,35 @@ class TreeTrainer(Trainer):  # type: ignore[misc]
         metric_key_prefix: str = "eval",
     ) -> EvalLoopOutput:
         """The loss of all examples as of one step, and what the objective shows."""
-        model = self._for_evaluation()
-        figures: dict[str, torch.Tensor] = {}
-        loss = torch.zeros((), dtype=widest(self.args.device), device=self.args.device)
         batches: list[Batch] = list(dataloader)
-        counts = [
-            self.objective.count(ExampleTensors.of(b.examples, self.args.device)) for b in batches
-        ]
+        loss, figures = self._evaluated(batches, self.objective)
+        means = {"loss": loss, **self._means(figures)}
+        metrics = {f"{metric_key_prefix}_{name}": value for name, value in means.items()}
+        num_samples = sum(len(b.examples) for b in batches)
+        return EvalLoopOutput(None, None, metrics, num_samples=num_samples)
+
+    def loss_of(self, examples: Sequence[Example], objective: Objective) -> float:
+        """Another loss of these examples by the model as it is."""
+        return self._evaluated([self._packing(list(examples))], objective)[0]
+
+    def _evaluated(
+        self, batches: Sequence[Batch], objective: Objective
+    ) -> tuple[float, dict[str, torch.Tensor]]:
+        device, model = self.args.device, self._for_evaluation()
+        loss = torch.zeros((), dtype=widest(device), device=device)
+        figures: dict[str, torch.Tensor] = {}
+        counts = [objective.count(ExampleTensors.of(b.examples, device)) for b in batches]
         totals = self._summed(torch.stack(counts).sum(0))
         with tree_attention(self.model):
             for batch in batches:
                 examples, parts = self._on_device(batch)
                 found = evaluate(
-                    model, parts, self.objective, examples, totals, attention=self.attention
+                    model, parts, objective, examples, totals, attention=self.attention
                 )
                 loss += found.value
                 _add(figures, found)
                 self.callback_handler.on_prediction_step(self.args, self.state, self.control)
-        means = {"loss": float(self._summed(loss)), **self._means(figures)}
-        metrics = {f"{metric_key_prefix}_{name}": value for name, value in means.items()}
-        return EvalLoopOutput(
-            None, None, metrics, num_samples=sum(len(b.examples) for b in batches)
-        )
+        return float(self._summed(loss)), figures
 
     def _for_evaluation(self) -> Any:
         """The model as it is trained, wrapped and autocast."""

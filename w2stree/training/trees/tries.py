@@ -49,6 +49,8 @@ class Tries:
     """`[num_nodes]` one past the last node of the subtree."""
     end_node: Ints
     """`[num_sequences]` where each ends; a prefix of another ends at an inner node."""
+    token_node: Ints
+    """`[num_tokens]` the node of each token, sequence after sequence."""
     tree_offset: Ints
     """`[num_trees + 1]` where each tree's nodes begin; trees by first appearance."""
 
@@ -93,6 +95,7 @@ def _without_roots(forest: _core.Forest) -> Tries:
         parent=np.where(is_token[parent], renumbered[parent], -1),
         end=renumbered[forest.node_subtree_end()[is_token] - 1] + 1,
         end_node=renumbered[forest.end_node()],
+        token_node=renumbered[forest.step_node()],
         tree_offset=np.append(root - np.arange(len(root)), is_token.sum()),
     )
 
@@ -100,19 +103,3 @@ def _without_roots(forest: _core.Forest) -> Tries:
 def leaves(end: Ints) -> Ints:
     """`[num_leaves]` the nodes that no other continues, ascending."""
     return np.flatnonzero(end == np.arange(1, len(end) + 1))
-
-
-def node_of_tokens(tries: Tries, lengths: Ints) -> Ints:
-    """`[num_tokens]` the node of each token of each sequence."""
-    begins = np.cumsum(lengths) - lengths
-    found = np.empty(lengths.sum(), np.int64)
-    path = np.empty(lengths.max(), np.int64)
-    before = -1
-    order = np.argsort(tries.end_node, kind="stable")
-    columns = (tries.end_node[order], begins[order], lengths[order])
-    for at, begin, length in zip(*(c.tolist() for c in columns), strict=True):
-        if at > before:  # pre-order: what is new of this path begins after the path before
-            path[tries.position[before + 1] : length] = np.arange(before + 1, at + 1)
-            before = at
-        found[begin : begin + length] = path[:length]
-    return found

@@ -1,0 +1,128 @@
+"""A training stage on trees: `Optimisation` as TRL's configurations, and what is checked first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from trl import DPOConfig, SFTConfig
+
+from w2stree.errors import InvalidInput
+from w2stree.training.layers import adapters
+from w2stree.training.memory import told_of_memory
+from w2stree.training.optimisation import Optimisation
+from w2stree.training.precision import training_precision
+from w2stree.training.stage import Log, Progress, TrainedWeights, arguments, compared, quiet, train
+from w2stree.training.trees.examples import Example
+from w2stree.training.trees.objectives import Dpo
+from w2stree.training.trees.trainer import TreeTrainer
+
+_ALMOST_ALL = 1 - 1e-9  # transformers takes a share of 1.0 for one step
+
+
+def train_sft(
+    model: Any,
+    tokenizer: Any,
+    examples: Sequence[Example],
+    optimisation: Optimisation,
+    *,
+    output_dir: str,
+    seed: int,
+    progress: Progress | None = None,
+) -> TrainedWeights:
+    """Minimise the mean negative log-likelihood of the tokens that count (L_SFT).
+
+    The model's weights are cast to the precision that training needs (`precision_of`): trained
+    whole they are float32 afterwards, whatever they were. `metrics` has `shared_ratio` too: tokens
+    of the rows by tokens computed for them.
+
+    Raises as `TreeTrainer`; `InvalidInput` also where memory does not hold a batch, `ModelFailure`
+    if the loss is no number.
+    """
+    stage = _Stage(model, optimisation, output_dir, seed)
+    config = SFTConfig(max_length=None, **stage.arguments)
+    return stage.run(tokenizer, examples, config, progress)
+
+
+def train_dpo(
+    model: Any,
+    tokenizer: Any,
+    examples: Sequence[Example],
+    optimisation: Optimisation,
+    *,
+    beta: float,
+    sft_weight: float,
+    reference_is_start: bool,
+    output_dir: str,
+    seed: int,
+    progress: Progress | None = None,
+) -> TrainedWeights:
+    """Minimise -E log sigmoid(beta[log-ratio(s+|h) - log-ratio(s-|h)]) (Eq. 6), of examples with
+    the reference's scores. `sft_weight` adds that much negative log-likelihood of the chosen side,
+    which keeps it from losing mass; where it lost some, a warning says so (`LikelihoodDisplaced`).
+
+    Raises as `train_sft`; also if with `reference_is_start` the loss before the first step is not
+    ln 2: policy and reference would then differ although they must not.
+    """
+    stage = _Stage(model, optimisation, output_dir, seed)
+    config = DPOConfig(
+        max_length=None,
+        beta=beta,
+        loss_type=["sigmoid", "sft"] if sft_weight else ["sigmoid"],
+        loss_weights=[1.0, sft_weight] if sft_weight else [1.0],
+        **stage.arguments,
+    )
+    return stage.run(tokenizer, examples, config, progress, is_start=reference_is_start)
+
+
+class _Stage:
+    """A model, and how it is trained."""
+
+    def __init__(self, model: Any, optimisation: Optimisation, output_dir: str, seed: int) -> None:
+        precision = training_precision(model, lora=optimisation.lora is not None)
+        self._model = model.to(precision.weights)
+        self._optimisation = optimisation
+        self.arguments = {
+            **arguments(optimisation, precision, output_dir, seed),
+            "train_sampling_strategy": "random",
+            "warmup_steps": min(optimisation.warmup_ratio, _ALMOST_ALL),
+        }
+
+    def run(
+        self,
+        tokenizer: Any,
+        examples: Sequence[Example],
+        config: SFTConfig | DPOConfig,
+        progress: Progress | None,
+        *,
+        is_start: bool = False,
+    ) -> TrainedWeights:
+        lengths = [len(s.ids) for e in examples for s in e.sequences]
+        at_a_time = self._optimisation.rows_at_a_time
+        with quiet():
+            trainer = TreeTrainer(
+                self._model,
+                config,
+                examples,
+                eval_dataset=compared(examples),
+                processing_class=tokenizer,
+                peft_config=adapters(self._model, self._optimisation.lora),
+                callbacks=[Log(progress)],
+            )
+        with told_of_memory(at_a_time, longest=max(lengths)):
+            if is_start:
+                _check_first_loss(trainer, examples[:at_a_time], config.beta)
+            trained = train(trainer, lengths, self._optimisation)
+        metrics = {**trained.metrics, "shared_ratio": trainer.shared_ratio}
+        return replace(trained, metrics=metrics)
+
+
+def _check_first_loss(trainer: TreeTrainer, examples: Sequence[Example], beta: float) -> None:
+    loss = trainer.loss_of(examples, Dpo(beta))
+    if abs(loss - math.log(2)) > 1e-3:
+        raise InvalidInput(
+            f"the first DPO loss is {loss:.4f}, not ln 2 = {math.log(2):.4f}, although policy "
+            "and reference are the same model: the reference log-probabilities are another's"
+        )
