@@ -126,6 +126,7 @@ def test_paths_end_at_leaves_and_have_every_node_as_a_query_once(seed: int) -> N
     assert paths.query_offset[0] == 0 and paths.query_offset[-1] == len(given.token)
 
 
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
 @pytest.mark.parametrize("window", [None, 40])
 @pytest.mark.parametrize("seed", range(4))
 def test_flex_blocks_are_the_mask(seed: int, window: int | None) -> None:

@@ -23,6 +23,7 @@ from w2stree.training.trees.examples import Example, ExampleTensors
 from w2stree.training.trees.families import why_unshared
 from w2stree.training.trees.objectives import Objective
 from w2stree.training.trees.passes import Loss, Part, backward, evaluate
+from w2stree.training.trees.probe import check_scores
 from w2stree.training.trees.scores import PackTensors, widest
 
 MAX_PACK_TOKENS = 8192
@@ -81,7 +82,7 @@ class TreeTrainer(Trainer):  # type: ignore[misc]
             model = get_peft_model(model, _without_dropout(peft_config))
         if getattr(args, "disable_dropout", False):
             _disable_dropout(model)
-        if (reason := why_unshared(model)) is not None:
+        if (reason := why_unshared(model, args.max_length)) is not None:
             raise InvalidInput(f"{reason}: train it unshared")
         if args.n_gpu > 1:
             args._n_gpu = 1  # Trainer would spread each batch over all GPUs that it sees
@@ -218,6 +219,8 @@ class TreeTrainer(Trainer):  # type: ignore[misc]
     def train(self, *args: Any, **kwargs: Any) -> Any:
         """As transformers'; `resume_from_checkpoint` goes on with the weights, the optimiser and
         the order of the data that an uninterrupted training would have."""
+        longest = max(len(s.ids) for e in self.train_dataset for s in e.sequences)
+        check_scores(self.model, longest=longest, attention=self.attention)
         with tree_attention(self.model):
             return super().train(*args, **kwargs)
 
