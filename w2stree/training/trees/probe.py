@@ -53,7 +53,7 @@ def check_scores(model: Any, *, longest: int | None = None, attention: str = "au
             raise
         raise InvalidInput(
             f"{type(inner).__name__} cannot be trained on trees: its forward takes no packs "
-            f"({type(error).__name__}: {error})"
+            f"({type(error).__name__}: {error}); train it unshared"
         ) from error
     finally:
         model.train(was_training)
@@ -101,5 +101,5 @@ def _compare(inner: Any, backend: str, together: list[float], apart: list[float]
     if not abs(found - expected) <= rounding * _NUM_SCORED:
         raise InvalidInput(
             f"{type(inner).__name__} cannot be trained on trees: {backend} attention scores a "
-            f"sequence {found:.6g} on a pack and {expected:.6g} by itself"
+            f"sequence {found:.6g} on a pack and {expected:.6g} by itself; train it unshared"
         )

@@ -17,10 +17,10 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
 from w2stree.errors import InvalidInput
-from w2stree.training.trees.attention import dense, gather
+from w2stree.training.trees.attention import dense, flex, gather, varlen
 from w2stree.training.trees.head import plain
 
-BACKENDS = ("auto", "dense", "gather")
+BACKENDS = ("auto", "dense", "gather", "varlen", "flex")
 
 _TREE = "w2stree_tree"
 
@@ -48,6 +48,8 @@ def forward_arguments(model: Any, pack: Any, backend: str = "auto") -> dict[str,
     backend   taken by `auto`                                          memory of N nodes
     dense     for up to four blocks, and where attention is eager      N² bytes a mask
     gather    else (within `tree_attention`)                           block and path, by N
+    varlen    never: CUDA only, and not run there yet                  the sum of the paths
+    flex      never: CUDA only, and not run there yet                  (N / 128)²
 
     Raises `InvalidInput` for a backend that the model's attention cannot take, and for another
     name.
@@ -56,17 +58,27 @@ def forward_arguments(model: Any, pack: Any, backend: str = "auto") -> dict[str,
     attention = implementation(inner)
     if backend not in BACKENDS:
         raise InvalidInput(f"attention {backend!r} is none of {', '.join(BACKENDS)}")
-    if backend == "gather" and not can_gather(inner):
+    if backend not in ("auto", "dense") and not can_gather(inner):
         raise InvalidInput(
-            f"{type(inner).__name__} with {attention} attention cannot gather: it must be within "
-            "`tree_attention`, loaded with attn_implementation='sdpa'; 'dense' works"
+            f"{type(inner).__name__} with {attention} attention takes no {backend}: it must be "
+            "within `tree_attention`, loaded with attn_implementation='sdpa'; 'dense' works"
         )
+    if backend in ("varlen", "flex") and pack.token.device.type != "cuda":
+        raise InvalidInput(f"{backend} attention needs a CUDA GPU; 'gather' works anywhere")
     if attention not in ("eager", "sdpa", _TREE):
         raise InvalidInput(f"{attention} attention takes no packs; enter `tree_attention` first")
-    is_large = len(pack.token) > 4 * gather.block_size(pack.token.device)
-    if backend == "gather" or (backend == "auto" and is_large and can_gather(inner)):
-        return gather.arguments(inner, pack.position, pack.end)
-    return dense.arguments(inner, pack.position, pack.end)
+    position, end = pack.position, pack.end
+    is_large = len(position) > 4 * gather.block_size(position.device)
+    match backend:
+        case "varlen":
+            return varlen.arguments(inner, position)
+        case "flex":
+            return flex.arguments(inner, position, end)
+        case "gather":
+            return gather.arguments(inner, position, end)
+        case "auto" if is_large and can_gather(inner):
+            return gather.arguments(inner, position, end)
+    return dense.arguments(inner, position, end)
 
 
 def can_gather(model: Any) -> bool:
