@@ -30,13 +30,6 @@ def go(context: Context, *names: str, said: Callable[[str, str], None] = lambda 
     run_stages(context.directory(), chosen, seed=0, announce=said)
 
 
-def returns(file: Path) -> dict[str, list[float]]:
-    found: dict[str, list[float]] = {}
-    for t in read_trajectories(file):
-        found.setdefault(t.task_id, []).append(t.total_return)
-    return found
-
-
 def worthless(runs: list[Trajectory]) -> list[Trajectory]:
     return [replace(t, total_return=0.25) for t in runs]
 
@@ -57,7 +50,8 @@ def test_given_runs_that_change_while_earlier_stages_run_are_read_again(tmp_path
         assert len(chosen) == 4
         write_trajectories(given, worthless(hunts(range(4))))
         go(context, "explore")
-    assert set(sum(returns(run / "explore" / "trajectories.jsonl").values(), [])) == {0.25}
+    explored = read_trajectories(run / "explore" / "trajectories.jsonl")
+    assert {t.total_return for t in explored} == {0.25}
 
 
 def test_demonstrations_that_change_while_earlier_stages_run_are_read_again(tmp_path: Path) -> None:
@@ -65,11 +59,11 @@ def test_demonstrations_that_change_while_earlier_stages_run_are_read_again(tmp_
         shown = context.parts().demonstrations.task_ids
         write_trajectories(tmp_path / "shown.jsonl", hunts(range(510, 520)))
         go(context, "tasks", "demonstrations")
-    played = returns(tmp_path / "run" / "demonstrations" / "trajectories.jsonl")
-    assert len(played) == 2 and not played.keys() & set(shown)
+    played = read_trajectories(tmp_path / "run" / "demonstrations" / "trajectories.jsonl")
+    assert len(played) == 2 and not {t.task_id for t in played} & set(shown)
 
 
-class Enough(Exception):
+class EnoughError(Exception):
     pass
 
 
@@ -84,10 +78,10 @@ def test_tasks_that_were_edited_are_redone_by_force(tmp_path: Path) -> None:
 
     def stop(stage: str, what: str) -> None:
         if stage == "tasks" and what.startswith("finished"):
-            raise Enough
+            raise EnoughError
 
     with pytest.raises(RunDirectoryError, match=r"changed afterwards.*--force tasks"):
         run_experiment(config, tmp_path / "run", announce=stop)
-    with pytest.raises(Enough):
+    with pytest.raises(EnoughError):
         run_experiment(config, tmp_path / "run", force=["tasks"], announce=stop)
     assert file.read_text() == whole
