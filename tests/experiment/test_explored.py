@@ -77,6 +77,7 @@ def test_the_runs_are_those_of_the_file_and_open_as_the_run_s_do(tmp_path: Path)
     assert {len(t.prompt) for t in read} == {1}
     figures = {k: out.metrics[k] for k in ("num_trajectories", "num_errors", "num_reopened")}
     assert figures == {"num_trajectories": 10, "num_errors": 1, "num_reopened": 10}
+    assert "num_failed" not in out.metrics, "the report counts the error; nothing failed here"
 
 
 @pytest.mark.usefixtures("the_example_s_folder")
