@@ -159,7 +159,7 @@ def _sources(context: Context) -> Iterator[Stage]:
         "tasks",
         choose.tasks,
         makes=choose.FILES,
-        external=(*shown, *explored),
+        external=(*shown, *explored, *config.environment.files),
         reads=chosen_by,
     )
     shows = (*PLAYS, "decoding.thought", "demonstrations", *least)
