@@ -20,8 +20,9 @@ from trl import DPOConfig, SFTConfig
 
 import w2stree as w2s
 from w2stree.errors import InvalidInput, LikelihoodDisplaced, RowsTooLong, RowWarning
-from w2stree.training.models import save_model
+from w2stree.training.models import load_model, save_model
 from w2stree.training.optimisation import Lora
+from w2stree.training.trees.reference import plain
 from w2stree.trajectories.trajectory import Message, Trajectory
 
 pytestmark = [
@@ -133,6 +134,47 @@ def test_adapters_are_merged(tmp_path: Path) -> None:
     names = AutoModelForCausalLM.from_pretrained(tmp_path / "out").state_dict()
     assert not any("lora" in name for name in names)
     assert '"r": 4' in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_adapters_are_kept_unmerged_on_request(tmp_path: Path) -> None:
+    tokenizer = tiny_tokenizer()
+    save_model(tmp_path / "start", tiny_model(tokenizer), tokenizer)
+    w2s.train_dpo(
+        pairs(runs()),
+        policy=tmp_path / "start",
+        output_dir=tmp_path / "out",
+        args=dpo_args(),
+        peft_config=Lora(r=4, alpha=8, merge=False),
+        holdout=0,
+    )
+    assert (tmp_path / "out" / "adapter_model.safetensors").is_file()
+    assert not (tmp_path / "out" / "model.safetensors").exists()
+    assert load_model(tmp_path / "out")[0].name_or_path == f"{tmp_path / 'out'}"
+
+
+def test_a_set_of_layers_is_written_alike_by_every_process() -> None:
+    """PEFT keeps names in a set, whose order another process need not have."""
+    names = {f"layer_{i}" for i in range(9)}
+    assert json.loads(json.dumps({"target_modules": names}, default=plain)) == {
+        "target_modules": sorted(names)
+    }
+
+
+def test_a_reference_in_a_folder_called_start_is_that_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tokenizer = tiny_tokenizer()
+    save_model("start", tiny_model(tokenizer, seed=1), tokenizer)
+    trained = w2s.train_dpo(
+        pairs(runs()),
+        policy=model(),
+        reference=Path("start"),
+        output_dir="out",
+        args=dpo_args(),
+        holdout=0,
+    )
+    assert trained.metrics["trained_pair_accuracy_before"] != 0.5
 
 
 @pytest.mark.parametrize("reference", ["start", None])

@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Any
 from trl import SFTConfig
 
 from w2stree.errors import InvalidInput, RowsTooLong, RowWarning
-from w2stree.training.call import Learning, TrainedModel, is_refused_by_trees, numbered
+from w2stree.training.call import (
+    Learning,
+    TrainedModel,
+    check_before_rows,
+    is_refused_by_trees,
+    numbered,
+)
 from w2stree.training.call_settings import call_args
 from w2stree.training.conversations import conversation
 from w2stree.training.measuring import sft_figures
@@ -61,6 +67,7 @@ def train_sft(
     config = call_args(SFTConfig, args, seed=seed)
     start = opened(model, argument="model")
     unshared = unshared or is_refused_by_trees(start.model)
+    check_before_rows(config, holdout, unshared=unshared)
     limit = start.max_length(max_length, config.max_length)
     found = _rows_of(
         paths,
@@ -74,6 +81,7 @@ def train_sft(
         method="SFT",
         start=start,
         reference=None,
+        is_own_reference=False,
         rows=found.rows,
         examples=sft_examples(found.rows, trees),
         tasks=found.tasks,
