@@ -239,6 +239,29 @@ def test_sft_rows_of_datasets_train_what_the_runs_train(tmp_path: Path) -> None:
     assert len({digest(tmp_path / name) for name in given}) == 1
 
 
+@pytest.mark.parametrize(
+    ("beside", "message"),
+    [
+        ({"attention_mask": [0, 1, 1]}, r"rows\[0\]: attention_mask hides tokens"),
+        ({"position_ids": [0, 1, 0]}, r"rows\[0\] packs several sequences"),
+        ({"seq_lengths": [2, 1]}, r"rows\[0\] packs several sequences"),
+        ({"attention_mask": [1, 1, 1], "position_ids": [0, 1, 2], "seq_lengths": [3]}, ""),
+    ],
+)
+def test_token_rows_of_other_sequences_are_refused(
+    beside: dict[str, list[int]], message: str, tmp_path: Path
+) -> None:
+    def train() -> None:
+        row = {"input_ids": [7, 8, 9], "labels": [-100, 8, 9], **beside}
+        w2s.train_sft([row], model=model(), output_dir=tmp_path / "out", args=sft_args(), holdout=0)
+
+    if not message:
+        train()
+        return
+    with pytest.raises(InvalidInput, match=message):
+        train()
+
+
 def digest(out: Path) -> str:
     (line,) = (x for x in (out / "README.md").read_text().splitlines() if x.startswith("SHA-256"))
     return line

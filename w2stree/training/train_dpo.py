@@ -83,8 +83,9 @@ def train_dpo(
     device needs it, a line of the loss curve a step), or a `DPOConfig`, which is taken as it is.
     Each argument holds or is refused by name. `seed` and `max_length` (tokens of a row, in either
     model's) count before those of `args`; without any, as much as the models have positions for.
-    Longer rows are left out whole. `peft_config`: PEFT's, or a `Lora`; adapters are merged
-    (unless `Lora.merge` is false). `unshared`: train every row by itself, with TRL's stock trainer, not on trees.
+    Longer rows are left out whole. `peft_config`: PEFT's, or a `Lora`; adapters are merged,
+    unless `Lora.merge` is false. `unshared`: train every row by itself, with TRL's stock trainer,
+    not on trees.
 
     `holdout` is the share of the tasks, rounded down, that are not trained on; pairs of these are
     measured before and after (`held_out_pair_accuracy_before`, …). Rows with equal prompts are of

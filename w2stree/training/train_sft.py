@@ -186,6 +186,7 @@ def _token_rows(given: Sequence[Mapping[str, Any]], vocabulary: int) -> _Found:
         ids, labels = (_ids(record.get(name)) for name in ("input_ids", "labels"))
         if ids is None or labels is None:
             raise InvalidInput(f"rows[{i}]: input_ids and labels are not two lists of integers")
+        _refuse_other_sequences(record, len(ids), f"rows[{i}]")
         if len(ids) != len(labels) or not ids:
             raise InvalidInput(f"rows[{i}]: {len(ids)} input_ids, but {len(labels)} labels")
         if not 0 <= min(ids) <= max(ids) < vocabulary:
@@ -205,6 +206,17 @@ def _token_rows(given: Sequence[Mapping[str, Any]], vocabulary: int) -> _Found:
         rows.append({"input_ids": ids, "labels": labels})
         tasks.append(tuple(ids[:first]))
     return _Found(rows, tasks)
+
+
+def _refuse_other_sequences(record: Mapping[str, Any], length: int, where: str) -> None:
+    """A row is one sequence, seen whole from its first id."""
+    mask, positions = record.get("attention_mask"), record.get("position_ids")
+    if mask is not None and not all(mask):
+        raise InvalidInput(f"{where}: attention_mask hides tokens; leave these and padding out")
+    lengths = record.get("seq_lengths")
+    is_packed = lengths is not None and len(lengths) > 1
+    if is_packed or (positions is not None and list(positions) != list(range(length))):
+        raise InvalidInput(f"{where} packs several sequences; give each its own row")
 
 
 def _ids(given: Any) -> list[int] | None:
