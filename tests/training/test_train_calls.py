@@ -14,13 +14,13 @@ import pytest
 pytest.importorskip("trl")
 
 import torch
-from support.tiny_models import BAD, GOOD, WORSE, tiny_model, tiny_tokenizer
+from support.tiny_models import BAD, GOOD, TINY, WORSE, tiny_model, tiny_tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer, MambaConfig, MambaForCausalLM
 from trl import DPOConfig, SFTConfig
 
 import w2stree as w2s
 from w2stree.errors import InvalidInput, LikelihoodDisplaced, RowsTooLong, RowWarning
-from w2stree.training.models import load_model, save_model
+from w2stree.training.models import build_model, load_model, save_model, train_tokenizer
 from w2stree.training.optimisation import Lora
 from w2stree.training.trees.reference import plain
 from w2stree.trajectories.trajectory import Message, Trajectory
@@ -327,7 +327,7 @@ def test_an_interrupted_call_goes_on_from_its_checkpoint(tmp_path: Path) -> None
         (pairs([GOOD, replace(BAD, total_return=1.0)]), {}, "in no task do two runs part"),
         ([], {}, "none are given"),
         ([GOOD], {}, "pairs holds Trajectory"),
-        (pairs([GOOD, BAD]), {"max_length": 9}, r"all 1 exceed max_length \(9 tokens\); the long"),
+        (pairs([GOOD, BAD]), {"max_length": 9}, r"1 exceed max_length \(9 tokens; the longest"),
         (pairs([GOOD, BAD]), {"max_length": 4096}, "but the model has 512 positions; give 512"),
         (pairs([GOOD, BAD]), {"args": SFTConfig(use_cpu=True)}, "args is SFTConfig; give trl.DPO"),
         (pairs([GOOD, BAD]), {"policy": "nowhere"}, "nowhere: no config.json"),
@@ -380,6 +380,29 @@ def test_what_is_too_long_is_counted(tmp_path: Path) -> None:
         )
     assert trained.metrics["num_trained_rows"] == 2
     assert "| left out: longer than max length | 1 |" in (tmp_path / "out/README.md").read_text()
+
+
+def test_what_no_setting_makes_fit_is_told_so(tmp_path: Path) -> None:
+    """The limit may be the model's, or the reference's, which reads other tokens."""
+    endless = [replace(GOOD, steps=GOOD.steps * 30, task_id="long"), *runs(2)]
+    with pytest.warns(RowsTooLong, match=r"\(512 tokens\).* the model has no more positions"):
+        w2s.train_sft(
+            endless, model=model(), output_dir=tmp_path / "sft", args=sft_args(), holdout=0
+        )
+    tokenizer = train_tokenizer(["Cook."], vocab_size=270, phrase_min_count=9)
+    short = build_model(replace(TINY, max_length=110), tokenizer, seed=1)
+    with pytest.raises(
+        InvalidInput,
+        match=r"12 exceed what the reference reads of them \(110 of its tokens; the longest has "
+        r"\d+\): the model has no more positions",
+    ):
+        w2s.train_dpo(
+            pairs(runs()),
+            policy=model(),
+            reference=(short, tokenizer),
+            output_dir=tmp_path / "dpo",
+            args=dpo_args(),
+        )
 
 
 def test_too_few_tasks_to_hold_one_out_are_told(tmp_path: Path) -> None:
