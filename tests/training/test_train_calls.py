@@ -274,6 +274,26 @@ def test_a_folder_that_holds_something_is_not_trained_into(tmp_path: Path) -> No
     assert [p.name for p in tmp_path.iterdir()] == ["note.txt"]
 
 
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        (".", r"\.: is a link, a mount or the current directory.* name a new folder in it"),
+        ("link", "link: is a link, a mount or the current directory"),
+        ("file/out", "file/out: .*/file is no folder"),
+        ("/proc/out/deep", "/proc/out/deep: no folder can be made in /proc"),
+    ],
+)
+def test_where_no_folder_can_be_put_is_told_before_the_training(
+    output: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "empty")
+    (tmp_path / "file").write_text("")
+    monkeypatch.chdir(tmp_path / "empty" if output == "." else tmp_path)
+    with pytest.raises(InvalidInput, match=message):
+        w2s.train_sft(runs(), model="never opened", output_dir=output)
+
+
 def test_an_error_leaves_nothing(tmp_path: Path) -> None:
     def stop(*_: Any) -> None:
         raise RuntimeError("stop")

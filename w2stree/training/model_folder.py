@@ -14,6 +14,7 @@ import fcntl
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -60,8 +61,15 @@ class ModelFolder:
 
 
 def refuse_filled(path: Path) -> None:
-    """Raises `InvalidInput` where a folder holds something, or is none."""
+    """Raises `InvalidInput` where a folder holds something, or is none, and where none can be put
+    in its place: that comes after the training, and its failure would cost it."""
     if path.is_dir() and not any(path.iterdir()):
+        if path.is_symlink() or path.is_mount() or path.resolve() == Path.cwd():
+            raise InvalidInput(
+                f"{visible(str(path))}: is a link, a mount or the current directory, which the "
+                "finished folder cannot replace; name a new folder in it"
+            )
+        _refuse_unwritable(path)
         return
     if os.path.lexists(path):
         what = "holds files already" if path.is_dir() else "is no folder"
@@ -69,6 +77,22 @@ def refuse_filled(path: Path) -> None:
             f"{visible(str(path))}: {what}, and a model is never mixed with what is there; choose "
             "another output directory, or move that one away"
         )
+    _refuse_unwritable(path)
+
+
+def _refuse_unwritable(path: Path) -> None:
+    """The nearest folder above that is there holds what is made on the way."""
+    above = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
+    if not above.is_dir():
+        raise InvalidInput(f"{visible(str(path))}: {visible(str(above))} is no folder")
+    try:
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=above):
+            pass
+    except OSError as error:
+        raise InvalidInput(
+            f"{visible(str(path))}: no folder can be made in {visible(str(above))} "
+            f"({error.strerror}); choose another output directory"
+        ) from None
 
 
 @contextmanager
