@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -338,6 +339,57 @@ def test_an_interrupted_call_goes_on_from_its_checkpoint(tmp_path: Path) -> None
     assert sorted(p.name for p in tmp_path.iterdir()) == ["cut", "whole"]
     curve = (tmp_path / "cut" / "losses.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in curve] == [1, 2, 3, 4]
+
+
+def test_an_interrupt_before_any_checkpoint_says_so(tmp_path: Path) -> None:
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with (
+        pytest.warns(RowWarning, match="no checkpoint was due yet"),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        w2s.train_sft(
+            runs(),
+            model=model(),
+            output_dir=tmp_path / "out",
+            args=sft_args(),
+            holdout=0,
+            progress=stop,
+        )
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("unshared", [False, True])
+def test_a_training_that_failed_after_its_last_step_takes_no_further_one(
+    unshared: bool, tmp_path: Path
+) -> None:
+    """As on a full disk; the rate is constant, so that a step too many would be seen."""
+
+    def train(name: str, progress: Any = None) -> Any:
+        trained = w2s.train_sft(
+            runs(),
+            model=model(),
+            output_dir=tmp_path / name,
+            args=sft_args(max_steps=3, logging_steps=1, lr_scheduler_type="constant"),
+            holdout=0,
+            unshared=unshared,
+            progress=progress,
+        )
+        assert [entry["step"] for entry in trained.losses] == [1, 2, 3]
+        assert trained.metrics["num_steps"] == 3
+        return AutoModelForCausalLM.from_pretrained(tmp_path / name).state_dict()
+
+    def fill(step: int, *_: Any) -> None:
+        (tmp_path / "cut").mkdir(exist_ok=True)
+        (tmp_path / "cut" / f"{step}").touch()
+
+    whole = train("whole")
+    with pytest.raises(InvalidInput, match="holds files already"):
+        train("cut", fill)
+    shutil.rmtree(tmp_path / "cut")
+    again = train("cut")
+    assert all(torch.equal(again[name], whole[name]) for name in whole)
 
 
 @pytest.mark.parametrize(

@@ -13,13 +13,14 @@ import json
 import time
 import warnings
 from collections.abc import Hashable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import torch
-from transformers import PrinterCallback
+from transformers import PrinterCallback, TrainerCallback
 
 from w2stree.errors import Error, InvalidInput, RowWarning
 from w2stree.training.call_settings import changed_settings, with_folder
@@ -32,7 +33,7 @@ from w2stree.training.model_folder import ModelFolder, making
 from w2stree.training.models import best_device, save_model
 from w2stree.training.optimisation import Lora
 from w2stree.training.precision import training_precision
-from w2stree.training.stage import Log, Progress
+from w2stree.training.stage import Log, Progress, compared
 from w2stree.training.start import Start
 from w2stree.training.trees.arguments import objective_of, refuse_what_trees_cannot
 from w2stree.training.trees.examples import Example
@@ -41,8 +42,6 @@ from w2stree.training.trees.reference import model_digest, plain
 from w2stree.training.trees.trainer import TreeTrainer
 from w2stree.training.unshared.trainer import unshared_trainer
 
-_COMPARED_ROWS = 32
-
 
 class Measure(Protocol):
     """Figures of a model on examples (`w2stree.training.measuring`)."""
@@ -50,6 +49,19 @@ class Measure(Protocol):
     def __call__(
         self, model: Any, examples: Sequence[Example], *, lora: bool, unshared: bool
     ) -> dict[str, float]: ...
+
+
+class _AllStepsTakenError(Exception):
+    """A checkpoint was of the last step."""
+
+
+class _NoStepTooMany(TrainerCallback):  # type: ignore[misc]
+    """transformers asks whether all steps are taken after a step alone: going on from a last
+    checkpoint within an epoch, it would take one more."""
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.global_step >= state.max_steps:
+            raise _AllStepsTakenError
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +142,12 @@ class Learning:
         self, folder: ModelFolder, learned: Sequence[int], held_out: Sequence[int]
     ) -> tuple[dict[str, float], list[dict[str, float]], Any]:
         unseen = [self.examples[i] for i in held_out]
-        seen = [self.examples[learned[i]] for i in _spread(len(learned))]
+        seen = compared([self.examples[i] for i in learned])
         before = self._figures(self.start.model, seen, unseen)
         trainer = self._trainer(learned, folder.partial)
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(Log(self.progress if folder.is_writer else None))
+        trainer.add_callback(_NoStepTooMany())
         checkpoint = folder.last_checkpoint()
         begin = time.monotonic()
         at_a_time = self.args.per_device_train_batch_size
@@ -144,7 +157,8 @@ class Learning:
                 check_first_loss(
                     trainer.model, seen[:at_a_time], self.args.beta, unshared=self.unshared
                 )
-            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+            with suppress(_AllStepsTakenError):
+                trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         seconds = time.monotonic() - begin
         model = trainer.accelerator.unwrap_model(trainer.model)
         if self._lora and self._is_merged:
@@ -252,20 +266,8 @@ def is_refused_by_trees(model: Any) -> bool:
     return reason is not None
 
 
-def numbered(tasks: Sequence[Hashable]) -> list[int]:
-    """Equal tasks by equal numbers: which rows may share (`w2stree.training.trees.rows`)."""
-    numbers = {task: i for i, task in enumerate(dict.fromkeys(tasks))}
-    return [numbers[task] for task in tasks]
-
-
 def _peft_config(model: Any, given: Any) -> Any:
     return adapters(model, given) if isinstance(given, Lora) else given
-
-
-def _spread(count: int) -> list[int]:
-    """All, or 32 at equal distances."""
-    chosen = min(count, _COMPARED_ROWS)
-    return [i * count // chosen for i in range(chosen)]
 
 
 def _write(

@@ -15,13 +15,14 @@ import json
 import os
 import shutil
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from w2stree.errors import InvalidInput
+from w2stree.errors import InvalidInput, RowWarning
 from w2stree.shorten import shorten, visible
 from w2stree.trajectories.json_text import parse_json
 from w2stree.trajectories.owner import MAX_BYTES, described, this_process
@@ -119,9 +120,16 @@ def making(path: Path, request: Mapping[str, Any], *, is_writer: bool) -> Iterat
             folder.result.mkdir()
             yield folder
             _put_in_place(folder)
-        except BaseException:
+        except BaseException as error:
             if folder.last_checkpoint() is None:
                 shutil.rmtree(folder.partial, ignore_errors=True)
+                if isinstance(error, KeyboardInterrupt):
+                    warnings.warn(
+                        "no checkpoint was due yet (save_steps, save_strategy): the training will "
+                        "begin anew",
+                        RowWarning,
+                        stacklevel=5,
+                    )
             raise
 
 

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from trl import DPOConfig
 
-from w2stree.errors import InvalidInput, LikelihoodDisplaced, RowsTooLong, RowWarning
+from w2stree.errors import InvalidInput, RowsTooLong, RowWarning
 from w2stree.forest.pairs import PreferencePair, PreferencePairs
 from w2stree.training.call import (
     Learning,
     TrainedModel,
     check_before_rows,
     is_refused_by_trees,
-    numbered,
 )
 from w2stree.training.call_settings import call_args
 from w2stree.training.conversations import preference_row
@@ -32,9 +31,9 @@ from w2stree.training.rows import (
     preference_rows,
     tokenize_preferences,
 )
-from w2stree.training.stage import Progress
+from w2stree.training.stage import Progress, warn_of_displacement
 from w2stree.training.start import ModelGiven, Start, opened
-from w2stree.training.trees.rows import preference_examples
+from w2stree.training.trees.rows import numbered, preference_examples
 from w2stree.turns.chat import ChatFormat
 
 if TYPE_CHECKING:
@@ -43,7 +42,6 @@ if TYPE_CHECKING:
 T = TypeVar("T", covariant=True)
 
 _ANY_LENGTH = 2**31 - 1
-_NATS = 0.05
 
 
 class Rows(Protocol[T]):
@@ -263,18 +261,11 @@ def _tell_of_length(too_long: Sequence[bool], reasons: Sequence[str]) -> None:
 
 
 def _warn_of_displacement(metrics: Mapping[str, float]) -> None:
-    for rows in ("held_out", "trained"):
-        before = metrics.get(f"{rows}_chosen_logprob_before")
-        after = metrics.get(f"{rows}_chosen_logprob_after")
-        if before is not None and after is not None:
-            if after < before - _NATS:
-                warnings.warn(
-                    f"the chosen sides of {rows.replace('_', ' ')} rows became less likely "
-                    f"({before:.2f} to {after:.2f} nats a row): the loss asks for a difference, "
-                    "and both sides may lose to what is in neither (likelihood displacement); an "
-                    "SFT term (loss_type: [sigmoid, sft]), a larger beta or a lower learning_rate "
-                    "holds them",
-                    LikelihoodDisplaced,
-                    stacklevel=3,
-                )
-            return
+    """Of held-out rows, or where none are of those trained on."""
+    rows = "held_out" if "held_out_chosen_logprob_before" in metrics else "trained"
+    warn_of_displacement(
+        *(metrics.get(f"{rows}_chosen_logprob_{when}") for when in ("before", "after")),
+        of=f"of {rows.replace('_', ' ')} rows ",
+        sft_term="loss_type: [sigmoid, sft]",
+        stacklevel=4,
+    )

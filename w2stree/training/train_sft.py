@@ -17,7 +17,6 @@ from w2stree.training.call import (
     TrainedModel,
     check_before_rows,
     is_refused_by_trees,
-    numbered,
 )
 from w2stree.training.call_settings import call_args
 from w2stree.training.conversations import conversation
@@ -28,7 +27,7 @@ from w2stree.training.rows import IGNORED, tokenize_sft
 from w2stree.training.stage import Progress
 from w2stree.training.start import ModelGiven, Start, opened
 from w2stree.training.train_dpo import Rows
-from w2stree.training.trees.rows import sft_examples
+from w2stree.training.trees.rows import numbered, sft_examples
 from w2stree.trajectories.trajectory import Trajectory
 from w2stree.turns.chat import ChatFormat
 
