@@ -11,6 +11,7 @@ import pytest
 
 pytest.importorskip("trl")
 
+from datasets import DatasetDict, load_from_disk
 from support.tiny_models import BAD, GOOD, WORSE, tiny_model, tiny_tokenizer
 from transformers import AutoModelForCausalLM
 
@@ -65,6 +66,9 @@ def train(*arguments: str, output: str = "out") -> int:
     return main(["train", *arguments, "--model", "models/strong", *given])
 
 
+ARGS = ("--args", "args.yaml", "--holdout", "0", "--output", "out")
+
+
 def digest(output: str) -> str:
     lines = Path(output, "README.md").read_text().splitlines()
     return next(line for line in lines if line.startswith("SHA-256"))
@@ -113,6 +117,42 @@ def test_sft_imitates_the_best_run_of_each_task(
     assert json.loads(Path("all/metrics.json").read_text())["num_trained_rows"] == 8
 
 
+def test_returns_may_be_any_numbers(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Percent, or penalties: the command finds their range itself."""
+    for name, factor, offset in (("percent", 100.0, 0.0), ("penalty", 1.0, -5.0)):
+        runs = [
+            replace(t, total_return=t.total_return * factor + offset) for t in (GOOD, BAD, WORSE)
+        ]
+        w2s.write_trajectories(f"{name}.jsonl", runs)
+        assert train("sft", f"{name}.jsonl", "--holdout", "0", output=name) == 0
+    told = capsys.readouterr().out
+    assert "best runs, returns 100 to 100" in told and "best runs, returns -4 to -4" in told
+
+
+def test_folders_of_rows_are_refused_by_what_they_hold(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("pairs.jsonl", "pairs.parquet"):
+        inside = Path(f"in_{name}")
+        inside.mkdir()
+        Path(name).rename(inside / name)
+        assert train("dpo", f"{inside}") == 2
+        assert f"{name} in it has preference rows (prompt, ch" in capsys.readouterr().err
+    pairs = load_from_disk("pairs_dataset")
+    DatasetDict({"train": pairs, "test": pairs}).save_to_disk("parts")
+    assert train("dpo", "parts") == 2
+    assert "parts: has several parts (train, test); give the folder of one" in (
+        capsys.readouterr().err
+    )
+
+
+def test_half_a_model_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    weights = Path("models/strong/model.safetensors")
+    weights.write_bytes(weights.read_bytes()[:5000])
+    assert train("sft", "runs") == 2
+    assert "w2stree: models/strong: Error while deserializing header" in capsys.readouterr().err
+
+
 def test_a_reference_of_another_model_lora_and_a_holdout(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -143,7 +183,7 @@ def test_a_journal_is_recognised(folder: Path, capsys: pytest.CaptureFixture[str
         (("dpo", "pairs.jsonl", "--min-gap", "0.1"), "--min-gap: of runs or a saved forest; these"),
         (("dpo", "all.forest"), "give the runs that it was built from with --trajectories"),
         (("dpo", "runs", "--min-gap", "5"), "the forest has 12 pairs at min_gap=0"),
-        (("dpo", "runs", "--max-length", "20"), "all 12 exceed max_length (20 tokens); the long"),
+        (("dpo", "runs", "--max-length", "20"), "12 exceed max_length (20 tokens; the longest"),
         (("dpo", "runs", "--completion", "turn"), "completion is 'turn'; use 'step' or 'suffix'"),
         (("dpo", "runs", "--reference", "nosuch"), "nosuch: no config.json"),
         (("sft", "runs", "--min-return", "2"), "--min-return 2 leaves none of 4 tasks' best runs"),
@@ -192,14 +232,40 @@ def test_what_is_no_input_is_refused_with_what_is_expected(
         ("bf16: sometimes", "bf16 is 'sometimes'; give bool"),
         ("packing: true", "DPOConfig has no 'packing'"),
         ("truncation_mode: keep_end", "truncation_mode='keep_end' cannot hold on trees"),
+        ("max_steps: 0", "max_steps is 0 and num_train_epochs 3: nothing would be trained"),
+        ("num_train_epochs: -1", "max_steps is -1 and num_train_epochs -1: nothing would be"),
+        ("per_device_train_batch_size: 0", "per_device_train_batch_size is 0; give at least 1"),
+        ("gradient_accumulation_steps: 0", "gradient_accumulation_steps is 0; give at least 1"),
+        ("eval_strategy: epoch", "eval_strategy: the held-out tasks are measured before and after"),
+        ("push_to_hub: true", "push_to_hub: nothing is sent to anybody"),
+        ("report_to: nobody", "DPOConfig: nobody is not supported, only"),
+        ("fsdp: full_shard", "DPOConfig: Using fsdp only works in distributed training"),
+        ("deepspeed: none.json", "DPOConfig: "),
     ],
 )
 def test_arguments_are_checked_by_name(
     text: str, message: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("args.yaml").write_text(text)
-    assert train("dpo", "runs", "--holdout", "0") == 2
+    assert main(["train", "dpo", "runs", "--model", "models/strong", *ARGS]) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("rate", ["-1", ".nan"])
+def test_a_rate_that_is_none_is_refused(
+    rate: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("args.yaml").write_text(f"learning_rate: {rate}")
+    assert main(["train", "sft", "runs", "--model", "models/strong", *ARGS]) == 2
+    assert "give a number of at least 0" in capsys.readouterr().err
+
+
+def test_the_losses_that_a_warning_advises_are_taken(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("args.yaml").write_text("max_steps: 1\nloss_type: [sigmoid, sft]\n")
+    assert train("dpo", "runs", "--holdout", "0") == 0
+    assert '"sft"' in Path("out/README.md").read_text()
 
 
 def test_a_finished_model_is_not_trained_into(

@@ -13,16 +13,18 @@ import json
 import time
 import warnings
 from collections.abc import Hashable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from transformers import PrinterCallback
+import torch
+from transformers import PrinterCallback, TrainerCallback
 
-from w2stree.errors import RowWarning
+from w2stree.errors import Error, InvalidInput, RowWarning
 from w2stree.training.call_settings import changed_settings, with_folder
-from w2stree.training.holdout import hold_out
+from w2stree.training.holdout import hold_out, refuse_no_share
 from w2stree.training.layers import adapters
 from w2stree.training.measuring import check_first_loss
 from w2stree.training.memory import told_of_memory
@@ -31,15 +33,14 @@ from w2stree.training.model_folder import ModelFolder, making
 from w2stree.training.models import best_device, save_model
 from w2stree.training.optimisation import Lora
 from w2stree.training.precision import training_precision
-from w2stree.training.stage import Log, Progress
+from w2stree.training.stage import Log, Progress, compared
 from w2stree.training.start import Start
+from w2stree.training.trees.arguments import objective_of, refuse_what_trees_cannot
 from w2stree.training.trees.examples import Example
 from w2stree.training.trees.families import why_unshared
-from w2stree.training.trees.reference import model_digest
+from w2stree.training.trees.reference import model_digest, plain
 from w2stree.training.trees.trainer import TreeTrainer
 from w2stree.training.unshared.trainer import unshared_trainer
-
-_COMPARED_ROWS = 32
 
 
 class Measure(Protocol):
@@ -48,6 +49,19 @@ class Measure(Protocol):
     def __call__(
         self, model: Any, examples: Sequence[Example], *, lora: bool, unshared: bool
     ) -> dict[str, float]: ...
+
+
+class _AllStepsTakenError(Exception):
+    """A checkpoint was of the last step."""
+
+
+class _NoStepTooMany(TrainerCallback):  # type: ignore[misc]
+    """transformers asks whether all steps are taken after a step alone: going on from a last
+    checkpoint within an epoch, it would take one more."""
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.global_step >= state.max_steps:
+            raise _AllStepsTakenError
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +88,8 @@ class Learning:
     method: str
     start: Start
     reference: str | None
+    """As the model card names it."""
+    is_own_reference: bool
     rows: Sequence[Mapping[str, Any]]
     examples: Sequence[Example]
     tasks: Sequence[Hashable]
@@ -126,24 +142,26 @@ class Learning:
         self, folder: ModelFolder, learned: Sequence[int], held_out: Sequence[int]
     ) -> tuple[dict[str, float], list[dict[str, float]], Any]:
         unseen = [self.examples[i] for i in held_out]
-        seen = [self.examples[learned[i]] for i in _spread(len(learned))]
+        seen = compared([self.examples[i] for i in learned])
         before = self._figures(self.start.model, seen, unseen)
         trainer = self._trainer(learned, folder.partial)
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(Log(self.progress if folder.is_writer else None))
+        trainer.add_callback(_NoStepTooMany())
         checkpoint = folder.last_checkpoint()
         begin = time.monotonic()
         at_a_time = self.args.per_device_train_batch_size
         longest = max(len(s.ids) for e in self.examples for s in e.sequences)
         with told_of_memory(at_a_time, longest=longest):
-            if self.reference == "start" and not self._lora:  # new adapters add nothing
+            if self.is_own_reference and not self._lora:  # new adapters add nothing
                 check_first_loss(
                     trainer.model, seen[:at_a_time], self.args.beta, unshared=self.unshared
                 )
-            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+            with suppress(_AllStepsTakenError):
+                trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         seconds = time.monotonic() - begin
         model = trainer.accelerator.unwrap_model(trainer.model)
-        if hasattr(model, "merge_and_unload"):
+        if self._lora and self._is_merged:
             model = model.merge_and_unload()
         vars(model).pop("forward", None)  # accelerate's autocast around it
         after = self._figures(model, seen, unseen)
@@ -184,13 +202,22 @@ class Learning:
             "processing_class": self.start.tokenizer,
             "peft_config": _peft_config(model, self.peft_config),
         }
-        if self.unshared:
-            return unshared_trainer([dict(self.rows[i]) for i in learned], options)
-        return TreeTrainer(train_dataset=[self.examples[i] for i in learned], **options)
+        try:
+            if self.unshared:
+                return unshared_trainer([dict(self.rows[i]) for i in learned], options)
+            return TreeTrainer(train_dataset=[self.examples[i] for i in learned], **options)
+        except (ValueError, ImportError, RuntimeError) as error:
+            if isinstance(error, Error | torch.OutOfMemoryError):
+                raise
+            raise InvalidInput(f"{type(self.args).__name__}: {error}") from error
 
     @property
     def _lora(self) -> bool:
         return self.peft_config is not None
+
+    @property
+    def _is_merged(self) -> bool:
+        return not isinstance(self.peft_config, Lora) or self.peft_config.merge
 
     def _configuration(self) -> dict[str, Any]:
         """What differs from the defaults, as plain values."""
@@ -198,7 +225,7 @@ class Learning:
         if isinstance(given, Lora):
             its: Any = asdict(given)
         else:
-            its = None if given is None else json.loads(json.dumps(given.to_dict(), default=str))
+            its = None if given is None else json.loads(json.dumps(given.to_dict(), default=plain))
         beside = {"adapters": its, "max_length": self.max_length, "unshared": self.unshared}
         return {
             **changed_settings(self.args),
@@ -223,6 +250,14 @@ class Learning:
         return hashlib.sha256(np.round(np.asarray(sums), 2).tobytes()).hexdigest()
 
 
+def check_before_rows(args: Any, holdout: float, *, unshared: bool) -> None:
+    """Raises `InvalidInput` for what would be refused after the rows were made and scored."""
+    refuse_no_share(holdout)
+    if not unshared:
+        refuse_what_trees_cannot(args)
+        objective_of(args)
+
+
 def is_refused_by_trees(model: Any) -> bool:
     """Whether each row has to be computed by itself; a warning says why."""
     reason = why_unshared(model)
@@ -231,20 +266,8 @@ def is_refused_by_trees(model: Any) -> bool:
     return reason is not None
 
 
-def numbered(tasks: Sequence[Hashable]) -> list[int]:
-    """Equal tasks by equal numbers: which rows may share (`w2stree.training.trees.rows`)."""
-    numbers = {task: i for i, task in enumerate(dict.fromkeys(tasks))}
-    return [numbers[task] for task in tasks]
-
-
 def _peft_config(model: Any, given: Any) -> Any:
     return adapters(model, given) if isinstance(given, Lora) else given
-
-
-def _spread(count: int) -> list[int]:
-    """All, or 32 at equal distances."""
-    chosen = min(count, _COMPARED_ROWS)
-    return [i * count // chosen for i in range(chosen)]
 
 
 def _write(

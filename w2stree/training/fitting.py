@@ -15,7 +15,7 @@ from w2stree.training.stage import Progress
 from w2stree.training.trees import stage as trees
 from w2stree.training.trees.families import why_unshared
 from w2stree.training.trees.reference import reference_scores
-from w2stree.training.trees.rows import preference_examples, sft_examples
+from w2stree.training.trees.rows import numbered, preference_examples, sft_examples
 from w2stree.training.trees.trainer import MAX_PACK_TOKENS
 from w2stree.training.unshared.dpo import train_dpo
 from w2stree.training.unshared.scoring import sequence_logprobs
@@ -95,7 +95,7 @@ class Fitting:
                 f"; {num_failures} of them are failures",
             )
         if _is_shared(model, optimisation):
-            trees_of = _trees([t.prompt for t in rows.kept])
+            trees_of = numbered([t.prompt for t in rows.kept])
             examples = sft_examples(rows.rows, trees_of)
             trained = trees.train_sft(model, tokenizer, examples, optimisation, **self._told())
         else:
@@ -135,7 +135,7 @@ class Fitting:
             "reference_is_start": reference_is_start,
         }
         if _is_shared(model, optimisation):
-            examples = preference_examples(scored, _trees([row.chosen.prompt for row in kept]))
+            examples = preference_examples(scored, numbered([row.chosen.prompt for row in kept]))
             trained = trees.train_dpo(
                 model, tokenizer, examples, optimisation, **loss, **self._told()
             )
@@ -205,12 +205,6 @@ def _is_shared(model: Any, optimisation: Optimisation) -> bool:
     return reason is None
 
 
-def _trees(prompts: Sequence[Any]) -> list[int]:
-    """Rows of one prompt may share: a number each."""
-    numbers: dict[Any, int] = {}
-    return [numbers.setdefault(prompt, len(numbers)) for prompt in prompts]
-
-
 def _reference_logprobs(
     scorer: Any,
     rows: Sequence[PreferenceRow],
@@ -221,7 +215,7 @@ def _reference_logprobs(
     lora = optimisation.lora is not None
     if not _is_shared(scorer, optimisation):
         return sequence_logprobs(scorer, tokens, batch_size=optimisation.rows_at_a_time, lora=lora)
-    examples = preference_examples(tokens, _trees([row.chosen.prompt for row in rows]))
+    examples = preference_examples(tokens, numbered([row.chosen.prompt for row in rows]))
     sequences = [s for e in examples for s in e.sequences]
     found = reference_scores(
         scorer, sequences, max_pack_tokens=MAX_PACK_TOKENS, lora=lora, sequences_a_row=2

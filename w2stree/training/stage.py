@@ -119,16 +119,23 @@ def _figures_now(trainer: Any) -> dict[str, float]:
 
 
 def _warn_of_displacement(before: Mapping[str, float], after: Mapping[str, float]) -> None:
-    """Both sides may become less likely as long as the rejected one does so faster."""
     was, now = (figures.get("eval_logps/chosen") for figures in (before, after))
+    warn_of_displacement(was, now, sft_term="sft_weight", stacklevel=5)
+
+
+def warn_of_displacement(
+    was: float | None, now: float | None, *, sft_term: str, stacklevel: int, of: str = ""
+) -> None:
+    """Both sides may become less likely as long as the rejected one does so faster. `was`, `now`:
+    nats a chosen side, before and after; `sft_term`: what the caller's user sets for one."""
     if was is not None and now is not None and now < was - _NATS:
         warnings.warn(
-            f"the chosen sides became less likely ({was:.2f} to {now:.2f} nats a row): the loss "
-            "asks for a difference, and both sides may lose to what is in neither (likelihood "
-            "displacement); an SFT term (sft_weight), a larger beta or a lower learning_rate "
+            f"the chosen sides {of}became less likely ({was:.2f} to {now:.2f} nats a row): the "
+            "loss asks for a difference, and both sides may lose to what is in neither (likelihood "
+            f"displacement); an SFT term ({sft_term}), a larger beta or a lower learning_rate "
             "holds them",
             LikelihoodDisplaced,
-            stacklevel=4,
+            stacklevel=stacklevel,
         )
 
 

@@ -10,9 +10,14 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from trl import DPOConfig
 
-from w2stree.errors import InvalidInput, LikelihoodDisplaced, RowsTooLong, RowWarning
+from w2stree.errors import InvalidInput, RowsTooLong, RowWarning
 from w2stree.forest.pairs import PreferencePair, PreferencePairs
-from w2stree.training.call import Learning, TrainedModel, is_refused_by_trees, numbered
+from w2stree.training.call import (
+    Learning,
+    TrainedModel,
+    check_before_rows,
+    is_refused_by_trees,
+)
 from w2stree.training.call_settings import call_args
 from w2stree.training.conversations import preference_row
 from w2stree.training.measuring import pair_figures, sums
@@ -26,9 +31,9 @@ from w2stree.training.rows import (
     preference_rows,
     tokenize_preferences,
 )
-from w2stree.training.stage import Progress
+from w2stree.training.stage import Progress, warn_of_displacement
 from w2stree.training.start import ModelGiven, Start, opened
-from w2stree.training.trees.rows import preference_examples
+from w2stree.training.trees.rows import numbered, preference_examples
 from w2stree.turns.chat import ChatFormat
 
 if TYPE_CHECKING:
@@ -37,7 +42,6 @@ if TYPE_CHECKING:
 T = TypeVar("T", covariant=True)
 
 _ANY_LENGTH = 2**31 - 1
-_NATS = 0.05
 
 
 class Rows(Protocol[T]):
@@ -77,8 +81,9 @@ def train_dpo(
     device needs it, a line of the loss curve a step), or a `DPOConfig`, which is taken as it is.
     Each argument holds or is refused by name. `seed` and `max_length` (tokens of a row, in either
     model's) count before those of `args`; without any, as much as the models have positions for.
-    Longer rows are left out whole. `peft_config`: PEFT's, or a `Lora`; adapters are merged.
-    `unshared`: train every row by itself, with TRL's stock trainer, not on trees.
+    Longer rows are left out whole. `peft_config`: PEFT's, or a `Lora`; adapters are merged,
+    unless `Lora.merge` is false. `unshared`: train every row by itself, with TRL's stock trainer,
+    not on trees.
 
     `holdout` is the share of the tasks, rounded down, that are not trained on; pairs of these are
     measured before and after (`held_out_pair_accuracy_before`, …). Rows with equal prompts are of
@@ -100,6 +105,7 @@ def train_dpo(
     start = opened(policy, argument="policy")
     other = None if reference in ("start", None) else opened(reference, argument="reference")
     unshared = unshared or is_refused_by_trees(start.model)
+    check_before_rows(config, holdout, unshared=unshared)
     limit = start.max_length(max_length, config.max_length)
     kept, tokens, theirs = _tokenized(rows, start, other, limit, counts)
     tasks = [row.chosen.prompt for row in kept]
@@ -113,12 +119,14 @@ def train_dpo(
         found = sums(scorer, sequences, lora=lora, unshared=apart).reshape(-1, 2)
         for row, (chosen, rejected) in zip(tokens, found.tolist(), strict=True):
             row |= {"ref_chosen_logps": chosen, "ref_rejected_logps": rejected}
-    name = "none" if reference is None else "start" if other is None else other.name
+    is_start = reference is not None and other is None
+    name = "start" if is_start else "none" if other is None else other.name
     del other, scored  # the reference leaves the memory before the training
     trained = Learning(
         method="DPO",
         start=start,
         reference=name or "an open model",
+        is_own_reference=is_start,
         rows=tokens,
         examples=preference_examples(tokens, trees),
         tasks=tasks,
@@ -201,11 +209,24 @@ def _tokenized(
     """The rows kept, in the policy's ids and in the reference's; what is left out is counted."""
     ours = _tokens(rows, start)
     theirs = _tokens(rows, other) if other else ours
-    their_limit = min(limit, other.max_length(None, None)) if other else limit
-    long_ours = [_length(row) > limit for row in ours]
-    long_theirs = [_length(row) > their_limit for row in theirs]
-    too_long = [a or b for a, b in zip(long_ours, long_theirs, strict=True)]
-    _tell_of_length(rows, too_long, long_ours, limit, max(map(_length, [*ours, *theirs])))
+    theirs_limit = min(limit, other.max_length(None, None)) if other else limit
+    long = [_length(row) > limit for row in ours]
+    long_to_other = [_length(row) > theirs_limit for row in theirs]
+    too_long = [a or b for a, b in zip(long, long_to_other, strict=True)]
+    reasons = []
+    if any(long):
+        longest = max(map(_length, ours))
+        reasons.append(
+            f"{sum(long)} exceed max_length ({limit} tokens; the longest has {longest}): "
+            f"{start.longer(limit)}"
+        )
+    if other and any(long_to_other):
+        longest = max(map(_length, theirs))
+        reasons.append(
+            f"{sum(long_to_other)} exceed what the reference reads of them ({theirs_limit} of its "
+            f"tokens; the longest has {longest}): {other.longer(theirs_limit)}"
+        )
+    _tell_of_length(too_long, reasons)
     taught = [any(row["chosen_mask"]) and any(row["rejected_mask"]) for row in ours]
     kept = [i for i in range(len(rows)) if taught[i] and not too_long[i]]
     num_untaught = sum(not t and not long for t, long in zip(taught, too_long, strict=True))
@@ -230,41 +251,21 @@ def _length(row: Mapping[str, Sequence[int]]) -> int:
     return len(row["prompt_ids"]) + max(len(row["chosen_ids"]), len(row["rejected_ids"]))
 
 
-def _tell_of_length(
-    rows: Sequence[PreferenceRow],
-    too_long: Sequence[bool],
-    in_ours: Sequence[bool],
-    limit: int,
-    longest: int,
-) -> None:
-    if not any(too_long):
+def _tell_of_length(too_long: Sequence[bool], reasons: Sequence[str]) -> None:
+    if not reasons:
         return
-    of_reference = sum(too_long) - sum(in_ours)
-    whose = f", {of_reference} of them in the reference's tokens alone" if of_reference else ""
-    told = f"exceed max_length ({limit} tokens){whose}; the longest has {longest}"
+    which = f"{sum(too_long)} of {len(too_long)} preference rows are too long: {'; '.join(reasons)}"
     if all(too_long):
-        raise InvalidInput(f"no preference rows to train on: all {len(rows)} {told}: raise it")
-    warnings.warn(
-        f"{sum(too_long)} of {len(rows)} preference rows {told}; they are left out: raise it to "
-        "learn from them",
-        RowsTooLong,
-        stacklevel=5,
-    )
+        raise InvalidInput(f"no preference rows to train on: {which}")
+    warnings.warn(f"{which}; they are left out", RowsTooLong, stacklevel=5)
 
 
 def _warn_of_displacement(metrics: Mapping[str, float]) -> None:
-    for rows in ("held_out", "trained"):
-        before = metrics.get(f"{rows}_chosen_logprob_before")
-        after = metrics.get(f"{rows}_chosen_logprob_after")
-        if before is not None and after is not None:
-            if after < before - _NATS:
-                warnings.warn(
-                    f"the chosen sides of {rows.replace('_', ' ')} rows became less likely "
-                    f"({before:.2f} to {after:.2f} nats a row): the loss asks for a difference, "
-                    "and both sides may lose to what is in neither (likelihood displacement); an "
-                    "SFT term (loss_type: [sigmoid, sft]), a larger beta or a lower learning_rate "
-                    "holds them",
-                    LikelihoodDisplaced,
-                    stacklevel=3,
-                )
-            return
+    """Of held-out rows, or where none are of those trained on."""
+    rows = "held_out" if "held_out_chosen_logprob_before" in metrics else "trained"
+    warn_of_displacement(
+        *(metrics.get(f"{rows}_chosen_logprob_{when}") for when in ("before", "after")),
+        of=f"of {rows.replace('_', ' ')} rows ",
+        sft_term="loss_type: [sigmoid, sft]",
+        stacklevel=4,
+    )

@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, Any
 from trl import SFTConfig
 
 from w2stree.errors import InvalidInput, RowsTooLong, RowWarning
-from w2stree.training.call import Learning, TrainedModel, is_refused_by_trees, numbered
+from w2stree.training.call import (
+    Learning,
+    TrainedModel,
+    check_before_rows,
+    is_refused_by_trees,
+)
 from w2stree.training.call_settings import call_args
 from w2stree.training.conversations import conversation
 from w2stree.training.measuring import sft_figures
@@ -22,7 +27,7 @@ from w2stree.training.rows import IGNORED, tokenize_sft
 from w2stree.training.stage import Progress
 from w2stree.training.start import ModelGiven, Start, opened
 from w2stree.training.train_dpo import Rows
-from w2stree.training.trees.rows import sft_examples
+from w2stree.training.trees.rows import numbered, sft_examples
 from w2stree.trajectories.trajectory import Trajectory
 from w2stree.turns.chat import ChatFormat
 
@@ -61,6 +66,7 @@ def train_sft(
     config = call_args(SFTConfig, args, seed=seed)
     start = opened(model, argument="model")
     unshared = unshared or is_refused_by_trees(start.model)
+    check_before_rows(config, holdout, unshared=unshared)
     limit = start.max_length(max_length, config.max_length)
     found = _rows_of(
         paths,
@@ -68,12 +74,13 @@ def train_sft(
         teach_without_action=teach_without_action,
         render_actions=render_actions,
     )
-    found.leave_out_long(limit)
+    found.leave_out_long(limit, start.longer(limit))
     trees = numbered(found.tasks)
     return Learning(
         method="SFT",
         start=start,
         reference=None,
+        is_own_reference=False,
         rows=found.rows,
         examples=sft_examples(found.rows, trees),
         tasks=found.tasks,
@@ -96,8 +103,8 @@ class _Found:
     tasks: list[Hashable]
     counts: dict[str, int] = field(default_factory=dict)
 
-    def leave_out_long(self, limit: int) -> None:
-        """Raises `InvalidInput` where all are longer, warns where some are."""
+    def leave_out_long(self, limit: int, remedy: str) -> None:
+        """Raises `InvalidInput` where all are longer, warns where some are; with the remedy."""
         lengths = [len(row["input_ids"]) for row in self.rows]
         kept = [i for i, length in enumerate(lengths) if length <= limit]
         num_long = len(lengths) - len(kept)
@@ -105,11 +112,10 @@ class _Found:
             return
         told = f"exceed max_length ({limit} tokens); the longest has {max(lengths)}"
         if not kept:
-            raise InvalidInput(f"no rows to train on: all {num_long} {told}: raise it")
+            raise InvalidInput(f"no rows to train on: all {num_long} {told}: {remedy}")
         self.counts["left out: longer than max_length"] = num_long
         warnings.warn(
-            f"{num_long} of {len(lengths)} rows {told}; they are left out: raise it to learn from "
-            "them",
+            f"{num_long} of {len(lengths)} rows {told}; they are left out: {remedy}",
             RowsTooLong,
             stacklevel=3,
         )
@@ -178,6 +184,7 @@ def _token_rows(given: Sequence[Mapping[str, Any]], vocabulary: int) -> _Found:
         ids, labels = (_ids(record.get(name)) for name in ("input_ids", "labels"))
         if ids is None or labels is None:
             raise InvalidInput(f"rows[{i}]: input_ids and labels are not two lists of integers")
+        _refuse_other_sequences(record, len(ids), f"rows[{i}]")
         if len(ids) != len(labels) or not ids:
             raise InvalidInput(f"rows[{i}]: {len(ids)} input_ids, but {len(labels)} labels")
         if not 0 <= min(ids) <= max(ids) < vocabulary:
@@ -197,6 +204,17 @@ def _token_rows(given: Sequence[Mapping[str, Any]], vocabulary: int) -> _Found:
         rows.append({"input_ids": ids, "labels": labels})
         tasks.append(tuple(ids[:first]))
     return _Found(rows, tasks)
+
+
+def _refuse_other_sequences(record: Mapping[str, Any], length: int, where: str) -> None:
+    """A row is one sequence, seen whole from its first id."""
+    mask, positions = record.get("attention_mask"), record.get("position_ids")
+    if mask is not None and not all(mask):
+        raise InvalidInput(f"{where}: attention_mask hides tokens; leave these and padding out")
+    lengths = record.get("seq_lengths")
+    is_packed = lengths is not None and len(lengths) > 1
+    if is_packed or (positions is not None and list(positions) != list(range(length))):
+        raise InvalidInput(f"{where} packs several sequences; give each its own row")
 
 
 def _ids(given: Any) -> list[int] | None:
