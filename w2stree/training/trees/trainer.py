@@ -89,6 +89,9 @@ class TreeTrainer(Trainer):  # type: ignore[misc]
         check_scores(model, longest=longest, attention=attention)
         if args.n_gpu > 1:
             args._n_gpu = 1  # Trainer would spread each batch over all GPUs that it sees
+        # Processes whose packs are cut differ in their number of forward passes, and DDP would
+        # exchange buffers (none learns) in another order than its buckets: they would hang.
+        args.ddp_broadcast_buffers = False
         self._figures: dict[str, torch.Tensor] = {}
         self._num_computed_tokens = 0
         super().__init__(
@@ -295,7 +298,8 @@ class TreeTrainer(Trainer):  # type: ignore[misc]
         loss, figures = self._evaluated(list(dataloader), self.objective)
         means = {"loss": loss, **self._means(figures)}
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in means.items()}
-        return EvalLoopOutput(None, None, metrics, num_samples=len(dataloader.dataset))
+        examples: Any = dataloader.dataset
+        return EvalLoopOutput(None, None, metrics, num_samples=len(examples))
 
     def loss_of(self, examples: Sequence[Example], objective: Objective) -> float:
         """Another loss of these examples by the model as it is."""
