@@ -159,6 +159,26 @@ def test_unshared_trains_the_same(reference: Any, tmp_path: Path) -> None:
     assert of_trees == pytest.approx(apart, abs=1e-3)
 
 
+@pytest.mark.parametrize("unshared", [False, True])
+def test_a_warm_up_is_so_many_steps_and_never_all(unshared: bool, tmp_path: Path) -> None:
+    def rates(num_steps: int, **settings: Any) -> list[float]:
+        args = sft_args(
+            max_steps=num_steps,
+            logging_steps=1,
+            lr_scheduler_type="constant_with_warmup",
+            **settings,
+        )
+        out = tmp_path / f"{num_steps}-{settings}"
+        trained = w2s.train_sft(
+            runs(), model=model(), output_dir=out, args=args, holdout=0, unshared=unshared
+        )
+        return [entry["learning_rate"] for entry in trained.losses]
+
+    assert rates(4, warmup_steps=2) == pytest.approx([0, 5e-4, 1e-3, 1e-3])
+    assert rates(4, warmup_steps=0.5) == pytest.approx([0, 5e-4, 1e-3, 1e-3])
+    assert rates(2, warmup_steps=10) == pytest.approx([0, 1e-3])
+
+
 def test_a_model_that_trees_refuse_is_trained_unshared(tmp_path: Path) -> None:
     tokenizer = tiny_tokenizer()
     recurrent = MambaForCausalLM(

@@ -30,6 +30,7 @@ _Row = TypeVar("_Row")
 _COMPARED_ROWS = 32
 _NATS = 0.05
 _AVERAGED_STEPS = 10
+_ALMOST_ALL = 1 - 1e-9  # transformers takes a share of 1.0 for one step
 _ACCURACIES = {
     "rewards/accuracies": "reward_accuracy",
     "rewards/chosen": "reward_chosen",
@@ -55,18 +56,23 @@ class TrainedWeights:
     steps: list[dict[str, float]]
 
 
-class Stage:
-    """What both of TRL's trainers do otherwise here: of the warm-up at least one step is left to
-    learn in."""
+class WarmUp:
+    """Of a trainer: the warm-up leaves at least one step to learn in.
+
+    transformers' first step of a warm-up has a rate of 0: a training of that one step would learn
+    nothing.
+    """
 
     args: Any
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
-        """A share of the steps. transformers takes a share of 1.0 for one step, and its first step
-        of a warm-up has a rate of 0: a stage of that one step would learn nothing."""
-        share = self.args.warmup_steps
-        self.args.warmup_steps = min(math.ceil(num_training_steps * share), num_training_steps - 1)
-        return super().create_scheduler(num_training_steps, optimizer)  # type: ignore[misc]
+        given = self.args.warmup_steps
+        warmup = self.args.get_warmup_steps(num_training_steps)
+        self.args.warmup_steps = min(warmup, num_training_steps - 1)
+        try:
+            return super().create_scheduler(num_training_steps, optimizer)  # type: ignore[misc]
+        finally:
+            self.args.warmup_steps = given
 
 
 class Log(TrainerCallback):  # type: ignore[misc]
@@ -172,7 +178,7 @@ def arguments(
         "per_device_train_batch_size": at_a_time,
         "per_device_eval_batch_size": at_a_time,
         "gradient_accumulation_steps": optimisation.batch_size // at_a_time,
-        "warmup_steps": optimisation.warmup_ratio,
+        "warmup_steps": min(optimisation.warmup_ratio, _ALMOST_ALL),
         "lr_scheduler_type": optimisation.scheduler,
         "weight_decay": optimisation.weight_decay,
         "max_grad_norm": optimisation.max_grad_norm,

@@ -19,8 +19,6 @@ from w2stree.training.trees.examples import Example
 from w2stree.training.trees.objectives import Dpo
 from w2stree.training.trees.trainer import TreeTrainer
 
-_ALMOST_ALL = 1 - 1e-9  # transformers takes a share of 1.0 for one step
-
 
 def train_sft(
     model: Any,
@@ -87,7 +85,6 @@ class _Stage:
         self.arguments = {
             **arguments(optimisation, precision, output_dir, seed),
             "train_sampling_strategy": "random",
-            "warmup_steps": min(optimisation.warmup_ratio, _ALMOST_ALL),
         }
 
     def run(

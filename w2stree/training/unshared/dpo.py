@@ -23,8 +23,8 @@ from w2stree.training.precision import Precision, training_precision
 from w2stree.training.stage import (
     Log,
     Progress,
-    Stage,
     TrainedWeights,
+    WarmUp,
     arguments,
     compared,
     on_one_device,
@@ -99,7 +99,7 @@ def train_dpo(
         return train(trainer, lengths, optimisation)
 
 
-class StepDPOTrainer(Stage, DPOTrainer):  # type: ignore[misc]
+class StepDPOTrainer(WarmUp, DPOTrainer):  # type: ignore[misc]
     """DPO on rows that are already tokens, masks and reference log-probabilities.
 
     TRL tokenises the dataset that it is made with, and computes its reference. So it is made with a
