@@ -179,6 +179,32 @@ def test_a_warm_up_is_so_many_steps_and_never_all(unshared: bool, tmp_path: Path
     assert rates(2, warmup_steps=10) == pytest.approx([0, 1e-3])
 
 
+@pytest.mark.parametrize("losses", [["sft", "sigmoid"], ["sigmoid", "sft", "robust"]])
+def test_unshared_losses_are_those_of_the_step_in_any_order(
+    losses: list[str], tmp_path: Path
+) -> None:
+    """Rows of unequal lengths, so that micro-batches share rows and tokens otherwise."""
+    found = []
+    for size in (1, 4):
+        trained = w2s.train_dpo(
+            pairs(runs(num_tasks=2)),
+            policy=model(),
+            output_dir=tmp_path / f"{size}",
+            completion="suffix",
+            args=dpo_args(
+                loss_type=losses,
+                loss_weights=[1.0, 0.5, 0.25][: len(losses)],
+                per_device_train_batch_size=size,
+                gradient_accumulation_steps=4 // size,
+                logging_steps=1,
+            ),
+            holdout=0,
+            unshared=True,
+        )
+        found.append([e[figure] for e in trained.losses for figure in ("loss", "grad_norm")])
+    assert found[0] == pytest.approx(found[1], rel=1e-4)
+
+
 def test_a_model_that_trees_refuse_is_trained_unshared(tmp_path: Path) -> None:
     tokenizer = tiny_tokenizer()
     recurrent = MambaForCausalLM(

@@ -109,6 +109,7 @@ class StepDPOTrainer(WarmUp, DPOTrainer):  # type: ignore[misc]
     """
 
     loss_is_scaled_for_ga = True
+    loss_types: list[str]
     loss_weights: list[float]
 
     def __init__(self, rows: Sequence[dict[str, Any]], **options: Any) -> None:
@@ -131,10 +132,13 @@ class StepDPOTrainer(WarmUp, DPOTrainer):  # type: ignore[misc]
     def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         """TRL takes means over the rows, and for the SFT term over the chosen tokens, that it is
         given: a micro-batch's count as much as its share of the step."""
-        shares = inputs.pop("shares", (1.0, 1.0))  # none when no step is taken
+        of_rows, of_tokens = inputs.pop("shares", (1.0, 1.0))  # none when no step is taken
         weights, router_weight = self.loss_weights, getattr(self, "router_aux_loss_coef", 0.0)
-        self.loss_weights = [w * share for w, share in zip(weights, shares, strict=False)]
-        self.router_aux_loss_coef = router_weight * shares[0]
+        self.loss_weights = [
+            weight * (of_tokens if loss == "sft" else of_rows)
+            for loss, weight in zip(self.loss_types, weights, strict=True)
+        ]
+        self.router_aux_loss_coef = router_weight * of_rows
         try:
             return super().compute_loss(model, inputs, *args, **kwargs)
         finally:
