@@ -24,22 +24,19 @@ from w2stree.errors import RowWarning
 from w2stree.training.call_settings import changed_settings, with_folder
 from w2stree.training.holdout import hold_out
 from w2stree.training.layers import adapters
-from w2stree.training.measuring import check_first_loss
+from w2stree.training.measuring import check_start
 from w2stree.training.memory import told_of_memory
 from w2stree.training.model_card import ModelCard
 from w2stree.training.model_folder import ModelFolder, making
 from w2stree.training.models import best_device, save_model
 from w2stree.training.optimisation import Lora
 from w2stree.training.precision import training_precision
-from w2stree.training.stage import Log, Progress
+from w2stree.training.stage import Log, Progress, compared
 from w2stree.training.start import Start
 from w2stree.training.trees.examples import Example
-from w2stree.training.trees.families import why_unshared
 from w2stree.training.trees.reference import model_digest
 from w2stree.training.trees.trainer import TreeTrainer
 from w2stree.training.unshared.trainer import unshared_trainer
-
-_COMPARED_ROWS = 32
 
 
 class Measure(Protocol):
@@ -126,7 +123,7 @@ class Learning:
         self, folder: ModelFolder, learned: Sequence[int], held_out: Sequence[int]
     ) -> tuple[dict[str, float], list[dict[str, float]], Any]:
         unseen = [self.examples[i] for i in held_out]
-        seen = [self.examples[learned[i]] for i in _spread(len(learned))]
+        seen = [self.examples[i] for i in compared(learned)]
         before = self._figures(self.start.model, seen, unseen)
         trainer = self._trainer(learned, folder.partial)
         trainer.remove_callback(PrinterCallback)
@@ -137,9 +134,7 @@ class Learning:
         longest = max(len(s.ids) for e in self.examples for s in e.sequences)
         with told_of_memory(at_a_time, longest=longest):
             if self.reference == "start" and not self._lora:  # new adapters add nothing
-                check_first_loss(
-                    trainer.model, seen[:at_a_time], self.args.beta, unshared=self.unshared
-                )
+                check_start(trainer.model, seen[:at_a_time], self.args.beta, unshared=self.unshared)
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         seconds = time.monotonic() - begin
         model = trainer.accelerator.unwrap_model(trainer.model)
@@ -223,28 +218,8 @@ class Learning:
         return hashlib.sha256(np.round(np.asarray(sums), 2).tobytes()).hexdigest()
 
 
-def is_refused_by_trees(model: Any) -> bool:
-    """Whether each row has to be computed by itself; a warning says why."""
-    reason = why_unshared(model)
-    if reason is not None:
-        warnings.warn(f"{reason}: each row is computed by itself", RowWarning, stacklevel=3)
-    return reason is not None
-
-
-def numbered(tasks: Sequence[Hashable]) -> list[int]:
-    """Equal tasks by equal numbers: which rows may share (`w2stree.training.trees.rows`)."""
-    numbers = {task: i for i, task in enumerate(dict.fromkeys(tasks))}
-    return [numbers[task] for task in tasks]
-
-
 def _peft_config(model: Any, given: Any) -> Any:
     return adapters(model, given) if isinstance(given, Lora) else given
-
-
-def _spread(count: int) -> list[int]:
-    """All, or 32 at equal distances."""
-    chosen = min(count, _COMPARED_ROWS)
-    return [i * count // chosen for i in range(chosen)]
 
 
 def _write(

@@ -13,9 +13,9 @@ from w2stree.training.optimisation import Optimisation
 from w2stree.training.rows import PreferenceRow, tokenize_preferences, tokenize_sft
 from w2stree.training.stage import Progress
 from w2stree.training.trees import stage as trees
-from w2stree.training.trees.families import why_unshared
+from w2stree.training.trees.families import is_refused_by_trees
 from w2stree.training.trees.reference import reference_scores
-from w2stree.training.trees.rows import preference_examples, sft_examples
+from w2stree.training.trees.rows import numbered, preference_examples, sft_examples
 from w2stree.training.trees.trainer import MAX_PACK_TOKENS
 from w2stree.training.unshared.dpo import train_dpo
 from w2stree.training.unshared.scoring import sequence_logprobs
@@ -68,9 +68,8 @@ class Fitting:
         render_actions: bool = False,
     ) -> Trained:
         """Supervised fine-tuning on the agent's turns, on trees unless `optimisation.unshared`; see
-        `w2stree.training.trees.stage`. `all_tokens`: on the
-        observations too; the other options are those of `tokenize_sft`. What gives no row is told
-        by a `RowWarning` and counted."""
+        `w2stree.training.trees.stage`. `all_tokens`: on the observations too; the other options
+        are those of `tokenize_sft`. What gives no row is told by a `RowWarning` and counted."""
         model, tokenizer = start
         rows = tokenize_sft(
             trajectories,
@@ -94,12 +93,11 @@ class Fitting:
                 f"{len(rows.too_long)} of {len(trajectories)} trajectories",
                 f"; {num_failures} of them are failures",
             )
-        if _is_shared(model, optimisation):
-            trees_of = _trees([t.prompt for t in rows.kept])
-            examples = sft_examples(rows.rows, trees_of)
-            trained = trees.train_sft(model, tokenizer, examples, optimisation, **self._told())
-        else:
+        if optimisation.unshared or is_refused_by_trees(model):
             trained = train_sft(model.train(), tokenizer, rows.rows, optimisation, **self._told())
+        else:
+            examples = sft_examples(rows.rows, numbered([t.prompt for t in rows.kept]))
+            trained = trees.train_sft(model, tokenizer, examples, optimisation, **self._told())
         counts = {
             "num_rows": len(rows.rows),
             "num_too_long": len(rows.too_long),
@@ -134,14 +132,14 @@ class Fitting:
             "sft_weight": sft_weight,
             "reference_is_start": reference_is_start,
         }
-        if _is_shared(model, optimisation):
-            examples = preference_examples(scored, _trees([row.chosen.prompt for row in kept]))
-            trained = trees.train_dpo(
-                model, tokenizer, examples, optimisation, **loss, **self._told()
-            )
-        else:
+        if optimisation.unshared or is_refused_by_trees(model):
             trained = train_dpo(
                 model.train(), tokenizer, scored, optimisation, **loss, **self._told()
+            )
+        else:
+            examples = preference_examples(scored, numbered([row.chosen.prompt for row in kept]))
+            trained = trees.train_dpo(
+                model, tokenizer, examples, optimisation, **loss, **self._told()
             )
         counts = {"num_used_rows": len(scored), "num_too_long": num_too_long}
         return Trained(trained.model, tokenizer, {**counts, **trained.metrics}, trained.steps)
@@ -195,22 +193,6 @@ class Fitting:
         )
 
 
-def _is_shared(model: Any, optimisation: Optimisation) -> bool:
-    """Whether to train on trees; a model that they cannot train is told of."""
-    if optimisation.unshared:
-        return False
-    reason = why_unshared(model)
-    if reason is not None:
-        warnings.warn(f"{reason}: each row is trained by itself", RowWarning, stacklevel=3)
-    return reason is None
-
-
-def _trees(prompts: Sequence[Any]) -> list[int]:
-    """Rows of one prompt may share: a number each."""
-    numbers: dict[Any, int] = {}
-    return [numbers.setdefault(prompt, len(numbers)) for prompt in prompts]
-
-
 def _reference_logprobs(
     scorer: Any,
     rows: Sequence[PreferenceRow],
@@ -219,9 +201,9 @@ def _reference_logprobs(
 ) -> list[tuple[float, float]]:
     """(chosen, rejected) of each row, as the policy's are computed."""
     lora = optimisation.lora is not None
-    if not _is_shared(scorer, optimisation):
+    if optimisation.unshared or is_refused_by_trees(scorer):
         return sequence_logprobs(scorer, tokens, batch_size=optimisation.rows_at_a_time, lora=lora)
-    examples = preference_examples(tokens, _trees([row.chosen.prompt for row in rows]))
+    examples = preference_examples(tokens, numbered([row.chosen.prompt for row in rows]))
     sequences = [s for e in examples for s in e.sequences]
     found = reference_scores(
         scorer, sequences, max_pack_tokens=MAX_PACK_TOKENS, lora=lora, sequences_a_row=2

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from trl import DPOConfig
 
-from w2stree.errors import InvalidInput, LikelihoodDisplaced, RowsTooLong, RowWarning
+from w2stree.errors import InvalidInput, RowsTooLong, RowWarning
 from w2stree.forest.pairs import PreferencePair, PreferencePairs
-from w2stree.training.call import Learning, TrainedModel, is_refused_by_trees, numbered
+from w2stree.training.call import Learning, TrainedModel
 from w2stree.training.call_settings import call_args
 from w2stree.training.conversations import preference_row
 from w2stree.training.measuring import pair_figures, sums
@@ -26,18 +26,16 @@ from w2stree.training.rows import (
     preference_rows,
     tokenize_preferences,
 )
-from w2stree.training.stage import Progress
+from w2stree.training.stage import Progress, warn_of_displacement
 from w2stree.training.start import ModelGiven, Start, opened
-from w2stree.training.trees.rows import preference_examples
+from w2stree.training.trees.families import is_refused_by_trees
+from w2stree.training.trees.rows import numbered, preference_examples
 from w2stree.turns.chat import ChatFormat
 
 if TYPE_CHECKING:
     from peft import PeftConfig
 
 T = TypeVar("T", covariant=True)
-
-_ANY_LENGTH = 2**31 - 1
-_NATS = 0.05
 
 
 class Rows(Protocol[T]):
@@ -222,7 +220,7 @@ def _tokenized(
 
 def _tokens(rows: Sequence[PreferenceRow], model: Start) -> list[dict[str, Any]]:
     chat = ChatFormat(model.tokenizer)
-    found = tokenize_preferences(rows, chat, max_length=_ANY_LENGTH)
+    found = tokenize_preferences(rows, chat, max_length=None)
     return [row for row in found if row is not None]
 
 
@@ -257,14 +255,10 @@ def _warn_of_displacement(metrics: Mapping[str, float]) -> None:
         before = metrics.get(f"{rows}_chosen_logprob_before")
         after = metrics.get(f"{rows}_chosen_logprob_after")
         if before is not None and after is not None:
-            if after < before - _NATS:
-                warnings.warn(
-                    f"the chosen sides of {rows.replace('_', ' ')} rows became less likely "
-                    f"({before:.2f} to {after:.2f} nats a row): the loss asks for a difference, "
-                    "and both sides may lose to what is in neither (likelihood displacement); an "
-                    "SFT term (loss_type: [sigmoid, sft]), a larger beta or a lower learning_rate "
-                    "holds them",
-                    LikelihoodDisplaced,
-                    stacklevel=3,
-                )
+            warn_of_displacement(
+                before,
+                after,
+                term="loss_type: [sigmoid, sft]",
+                rows=f" of {rows.replace('_', ' ')} rows",
+            )
             return

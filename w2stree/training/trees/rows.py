@@ -11,7 +11,7 @@ names. A labelled first token counts nothing, since nothing comes before it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,12 @@ from numpy.typing import NDArray
 from w2stree.training.rows import IGNORED
 from w2stree.training.trees.examples import Example
 from w2stree.training.trees.sequences import ScoredIds
+
+
+def numbered(prompts: Sequence[Hashable]) -> list[int]:
+    """The trees of rows with these prompts: equal ones by equal numbers, by first appearance."""
+    numbers: dict[Hashable, int] = {}
+    return [numbers.setdefault(prompt, len(numbers)) for prompt in prompts]
 
 
 def sft_examples(rows: Sequence[dict[str, list[int]]], trees: Sequence[int]) -> list[Example]:
