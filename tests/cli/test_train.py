@@ -65,6 +65,9 @@ def train(*arguments: str, output: str = "out") -> int:
     return main(["train", *arguments, "--model", "models/strong", *given])
 
 
+ARGS = ("--args", "args.yaml", "--holdout", "0", "--output", "out")
+
+
 def digest(output: str) -> str:
     lines = Path(output, "README.md").read_text().splitlines()
     return next(line for line in lines if line.startswith("SHA-256"))
@@ -192,14 +195,40 @@ def test_what_is_no_input_is_refused_with_what_is_expected(
         ("bf16: sometimes", "bf16 is 'sometimes'; give bool"),
         ("packing: true", "DPOConfig has no 'packing'"),
         ("truncation_mode: keep_end", "truncation_mode='keep_end' cannot hold on trees"),
+        ("max_steps: 0", "max_steps is 0 and num_train_epochs 3: nothing would be trained"),
+        ("num_train_epochs: -1", "max_steps is -1 and num_train_epochs -1: nothing would be"),
+        ("per_device_train_batch_size: 0", "per_device_train_batch_size is 0; give at least 1"),
+        ("gradient_accumulation_steps: 0", "gradient_accumulation_steps is 0; give at least 1"),
+        ("eval_strategy: epoch", "eval_strategy: the held-out tasks are measured before and after"),
+        ("push_to_hub: true", "push_to_hub: nothing is sent to anybody"),
+        ("report_to: nobody", "DPOConfig: nobody is not supported, only"),
+        ("fsdp: full_shard", "DPOConfig: Using fsdp only works in distributed training"),
+        ("deepspeed: none.json", "DPOConfig: "),
     ],
 )
 def test_arguments_are_checked_by_name(
     text: str, message: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("args.yaml").write_text(text)
-    assert train("dpo", "runs", "--holdout", "0") == 2
+    assert main(["train", "dpo", "runs", "--model", "models/strong", *ARGS]) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("rate", ["-1", ".nan"])
+def test_a_rate_that_is_none_is_refused(
+    rate: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("args.yaml").write_text(f"learning_rate: {rate}")
+    assert main(["train", "sft", "runs", "--model", "models/strong", *ARGS]) == 2
+    assert "give a number of at least 0" in capsys.readouterr().err
+
+
+def test_the_losses_that_a_warning_advises_are_taken(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("args.yaml").write_text("max_steps: 1\nloss_type: [sigmoid, sft]\n")
+    assert train("dpo", "runs", "--holdout", "0") == 0
+    assert '"sft"' in Path("out/README.md").read_text()
 
 
 def test_a_finished_model_is_not_trained_into(

@@ -52,8 +52,20 @@ def test_a_conversation_keeps_its_system_message_and_its_last_answer() -> None:
         ([TASK, message("assistant", None)], r"messages\[1\]: content is NoneType; give text"),
         ([TASK, {**SAID, "tool_calls": [{}]}], r"messages\[1\] has tool calls"),
         ([TASK, "Yes."], r"messages\[1\] is no message"),
+        ([TASK, {**SAID, "reasoning_content": "So."}], r"messages\[1\] has reasoning_content, wh"),
     ],
 )
 def test_what_is_no_conversation_is_refused(messages: Any, told: str) -> None:
     with pytest.raises(InvalidInput, match=f"rows.jsonl:3: {told}|rows.jsonl:3: messages: {told}"):
         conversation({"messages": messages}, "rows.jsonl:3")
+
+
+def test_tools_beside_the_messages_are_refused_and_empty_ones_are_not() -> None:
+    """Columns of a table are there in every row, and null where a row has none."""
+    given = {"messages": [{**TASK, "name": None}, {**SAID, "tool_calls": None}], "tools": []}
+    assert conversation(given, "here").steps[0].response == "Take."
+    with pytest.raises(InvalidInput, match="here has tools, which each chat template writes"):
+        conversation({**given, "tools": [{"type": "function"}]}, "here")
+    pair = {"prompt": [TASK], "chosen": [FRY], "rejected": [BURN]}
+    with pytest.raises(InvalidInput, match="here has chat_template_kwargs"):
+        preference_row({**pair, "chat_template_kwargs": {"enable_thinking": False}}, "here")

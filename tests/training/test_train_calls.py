@@ -20,8 +20,9 @@ from trl import DPOConfig, SFTConfig
 
 import w2stree as w2s
 from w2stree.errors import InvalidInput, LikelihoodDisplaced, RowsTooLong, RowWarning
-from w2stree.training.models import save_model
+from w2stree.training.models import load_model, save_model
 from w2stree.training.optimisation import Lora
+from w2stree.training.trees.reference import plain
 from w2stree.trajectories.trajectory import Message, Trajectory
 
 pytestmark = [
@@ -135,6 +136,47 @@ def test_adapters_are_merged(tmp_path: Path) -> None:
     assert '"r": 4' in (tmp_path / "out" / "README.md").read_text()
 
 
+def test_adapters_are_kept_unmerged_on_request(tmp_path: Path) -> None:
+    tokenizer = tiny_tokenizer()
+    save_model(tmp_path / "start", tiny_model(tokenizer), tokenizer)
+    w2s.train_dpo(
+        pairs(runs()),
+        policy=tmp_path / "start",
+        output_dir=tmp_path / "out",
+        args=dpo_args(),
+        peft_config=Lora(r=4, alpha=8, merge=False),
+        holdout=0,
+    )
+    assert (tmp_path / "out" / "adapter_model.safetensors").is_file()
+    assert not (tmp_path / "out" / "model.safetensors").exists()
+    assert load_model(tmp_path / "out")[0].name_or_path == f"{tmp_path / 'out'}"
+
+
+def test_a_set_of_layers_is_written_alike_by_every_process() -> None:
+    """PEFT keeps names in a set, whose order another process need not have."""
+    names = {f"layer_{i}" for i in range(9)}
+    assert json.loads(json.dumps({"target_modules": names}, default=plain)) == {
+        "target_modules": sorted(names)
+    }
+
+
+def test_a_reference_in_a_folder_called_start_is_that_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tokenizer = tiny_tokenizer()
+    save_model("start", tiny_model(tokenizer, seed=1), tokenizer)
+    trained = w2s.train_dpo(
+        pairs(runs()),
+        policy=model(),
+        reference=Path("start"),
+        output_dir="out",
+        args=dpo_args(),
+        holdout=0,
+    )
+    assert trained.metrics["trained_pair_accuracy_before"] != 0.5
+
+
 @pytest.mark.parametrize("reference", ["start", None])
 def test_unshared_trains_the_same(reference: Any, tmp_path: Path) -> None:
     """One batch of all rows a step, so that both see the same rows at once."""
@@ -241,6 +283,29 @@ def test_sft_rows_of_datasets_train_what_the_runs_train(tmp_path: Path) -> None:
     for name, rows in given.items():
         w2s.train_sft(rows, model=model(), output_dir=tmp_path / name, args=sft_args(), holdout=0)
     assert len({digest(tmp_path / name) for name in given}) == 1
+
+
+@pytest.mark.parametrize(
+    ("beside", "message"),
+    [
+        ({"attention_mask": [0, 1, 1]}, r"rows\[0\]: attention_mask hides tokens"),
+        ({"position_ids": [0, 1, 0]}, r"rows\[0\] packs several sequences"),
+        ({"seq_lengths": [2, 1]}, r"rows\[0\] packs several sequences"),
+        ({"attention_mask": [1, 1, 1], "position_ids": [0, 1, 2], "seq_lengths": [3]}, ""),
+    ],
+)
+def test_token_rows_of_other_sequences_are_refused(
+    beside: dict[str, list[int]], message: str, tmp_path: Path
+) -> None:
+    def train() -> None:
+        row = {"input_ids": [7, 8, 9], "labels": [-100, 8, 9], **beside}
+        w2s.train_sft([row], model=model(), output_dir=tmp_path / "out", args=sft_args(), holdout=0)
+
+    if not message:
+        train()
+        return
+    with pytest.raises(InvalidInput, match=message):
+        train()
 
 
 def digest(out: Path) -> str:

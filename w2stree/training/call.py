@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 from transformers import PrinterCallback
 
-from w2stree.errors import RowWarning
+from w2stree.errors import Error, InvalidInput, RowWarning
 from w2stree.training.call_settings import changed_settings, with_folder
-from w2stree.training.holdout import hold_out
+from w2stree.training.holdout import hold_out, refuse_no_share
 from w2stree.training.layers import adapters
 from w2stree.training.measuring import check_start
 from w2stree.training.memory import told_of_memory
@@ -33,8 +34,9 @@ from w2stree.training.optimisation import Lora
 from w2stree.training.precision import training_precision
 from w2stree.training.stage import Log, Progress, compared
 from w2stree.training.start import Start
+from w2stree.training.trees.arguments import objective_of, refuse_what_trees_cannot
 from w2stree.training.trees.examples import Example
-from w2stree.training.trees.reference import model_digest
+from w2stree.training.trees.reference import model_digest, plain
 from w2stree.training.trees.trainer import TreeTrainer
 from w2stree.training.unshared.trainer import unshared_trainer
 
@@ -71,6 +73,8 @@ class Learning:
     method: str
     start: Start
     reference: str | None
+    """As the model card names it."""
+    is_own_reference: bool
     rows: Sequence[Mapping[str, Any]]
     examples: Sequence[Example]
     tasks: Sequence[Hashable]
@@ -133,12 +137,12 @@ class Learning:
         at_a_time = self.args.per_device_train_batch_size
         longest = max(len(s.ids) for e in self.examples for s in e.sequences)
         with told_of_memory(at_a_time, longest=longest):
-            if self.reference == "start" and not self._lora:  # new adapters add nothing
+            if self.is_own_reference and not self._lora:  # new adapters add nothing
                 check_start(trainer.model, seen[:at_a_time], self.args.beta, unshared=self.unshared)
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         seconds = time.monotonic() - begin
         model = trainer.accelerator.unwrap_model(trainer.model)
-        if hasattr(model, "merge_and_unload"):
+        if self._lora and self._is_merged:
             model = model.merge_and_unload()
         vars(model).pop("forward", None)  # accelerate's autocast around it
         after = self._figures(model, seen, unseen)
@@ -179,13 +183,22 @@ class Learning:
             "processing_class": self.start.tokenizer,
             "peft_config": _peft_config(model, self.peft_config),
         }
-        if self.unshared:
-            return unshared_trainer([dict(self.rows[i]) for i in learned], options)
-        return TreeTrainer(train_dataset=[self.examples[i] for i in learned], **options)
+        try:
+            if self.unshared:
+                return unshared_trainer([dict(self.rows[i]) for i in learned], options)
+            return TreeTrainer(train_dataset=[self.examples[i] for i in learned], **options)
+        except (ValueError, ImportError, RuntimeError) as error:
+            if isinstance(error, Error | torch.OutOfMemoryError):
+                raise
+            raise InvalidInput(f"{type(self.args).__name__}: {error}") from error
 
     @property
     def _lora(self) -> bool:
         return self.peft_config is not None
+
+    @property
+    def _is_merged(self) -> bool:
+        return not isinstance(self.peft_config, Lora) or self.peft_config.merge
 
     def _configuration(self) -> dict[str, Any]:
         """What differs from the defaults, as plain values."""
@@ -193,7 +206,7 @@ class Learning:
         if isinstance(given, Lora):
             its: Any = asdict(given)
         else:
-            its = None if given is None else json.loads(json.dumps(given.to_dict(), default=str))
+            its = None if given is None else json.loads(json.dumps(given.to_dict(), default=plain))
         beside = {"adapters": its, "max_length": self.max_length, "unshared": self.unshared}
         return {
             **changed_settings(self.args),
@@ -216,6 +229,14 @@ class Learning:
         if not sums:
             return None
         return hashlib.sha256(np.round(np.asarray(sums), 2).tobytes()).hexdigest()
+
+
+def check_before_rows(args: Any, holdout: float, *, unshared: bool) -> None:
+    """Raises `InvalidInput` for what would be refused after the rows were made and scored."""
+    refuse_no_share(holdout)
+    if not unshared:
+        refuse_what_trees_cannot(args)
+        objective_of(args)
 
 
 def _peft_config(model: Any, given: Any) -> Any:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import copy
 import dataclasses
 import difflib
+import math
 import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_type_hints
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from transformers import TrainingArguments
 
@@ -63,13 +65,14 @@ def settings(kind: type[C], given: Mapping[str, Any] | None = None) -> C:
             warnings.simplefilter("ignore", FutureWarning)  # of TRL's own defaults
             made: C = kind(output_dir="", **{**ours, **given})
             return made
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, ImportError, OSError) as error:
         raise InvalidInput(f"{kind.__name__}: {error}") from error
 
 
 def _typed(name: str, value: Any, hint: Any) -> Any:
     """The value as its field declares it, which TRL does not look at; YAML reads 1e-5 as text."""
-    allowed = [a for a in get_args(hint) or (hint,) if a is not type(None)]
+    given = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    allowed = [a for a in given if a is not type(None)]
     if value is None or type(value) in allowed or not set(allowed) <= {bool, int, float, str}:
         return value
     if float in allowed and isinstance(value, int | str) and not isinstance(value, bool):
@@ -90,14 +93,39 @@ def call_args(kind: type[C], given: C | Mapping[str, Any] | None, *, seed: int |
             f"args is {type(given).__name__}; give trl.{kind.__name__}, or a mapping of its "
             "arguments"
         )
-    if args.resume_from_checkpoint is not None:
-        raise InvalidInput(
-            "resume_from_checkpoint: the same call goes on from its last checkpoint by itself; "
-            "leave it out"
-        )
+    _refuse_what_no_call_takes(args)
     if seed is not None:
         args.seed = seed
     return args
+
+
+def _refuse_what_no_call_takes(args: TrainingArguments) -> None:
+    """Whatever trains: what the call does itself, and what would train nothing."""
+    is_evaluating = getattr(args.eval_strategy, "value", args.eval_strategy) != "no"
+    reasons = {
+        "resume_from_checkpoint": (
+            args.resume_from_checkpoint is not None,
+            "the same call goes on from its last checkpoint by itself",
+        ),
+        "eval_strategy": (
+            is_evaluating or args.load_best_model_at_end,
+            "the held-out tasks are measured before and after, not on the way",
+        ),
+        "push_to_hub": (args.push_to_hub, "nothing is sent to anybody; push the folder it leaves"),
+    }
+    for name, (is_given, why) in reasons.items():
+        if is_given:
+            raise InvalidInput(f"{name}: {why}; leave it out")
+    if args.max_steps == 0 or (args.max_steps < 0 and args.num_train_epochs <= 0):
+        raise InvalidInput(
+            f"max_steps is {args.max_steps} and num_train_epochs {args.num_train_epochs:g}: "
+            "nothing would be trained; give one of them above 0"
+        )
+    for name in ("per_device_train_batch_size", "gradient_accumulation_steps"):
+        if getattr(args, name) < 1:
+            raise InvalidInput(f"{name} is {getattr(args, name)}; give at least 1")
+    if not (args.learning_rate >= 0 and math.isfinite(args.learning_rate)):
+        raise InvalidInput(f"learning_rate is {args.learning_rate}; give a number of at least 0")
 
 
 def with_folder(args: C, folder: Path, *, max_length: int) -> C:

@@ -20,6 +20,8 @@ from w2stree.training.rows import PreferenceRow
 from w2stree.trajectories.trajectory import Message, Step, Trajectory
 
 _SHOWN_COLUMNS = 60
+_READ = ("role", "content", "tool_calls")
+_OF_TEMPLATES = ("tools", "chat_template_kwargs")
 
 
 def preference_row(record: Mapping[str, Any], where: str) -> PreferenceRow:
@@ -31,6 +33,7 @@ def preference_row(record: Mapping[str, Any], where: str) -> PreferenceRow:
     Raises `InvalidInput`, beginning with `where`, for what is no list of messages, for roles that
     do not take turns, for an empty turn and for two sides that are the same.
     """
+    _refuse_tools(record, where)
     chosen, rejected = (_messages(record, side, where) for side in ("chosen", "rejected"))
     if record.get("prompt") is None:
         shared = _num_shared(chosen, rejected)
@@ -66,6 +69,7 @@ def preference_row(record: Mapping[str, Any], where: str) -> PreferenceRow:
 
 def conversation(record: Mapping[str, Any], where: str) -> Trajectory:
     """A row of `messages`; raises as `preference_row`."""
+    _refuse_tools(record, where)
     messages = _messages(record, "messages", where)
     total_return = _number(record, "total_return", 1.0)
     return _trajectory(record, messages, total_return, f"{where}: messages")
@@ -120,12 +124,32 @@ def _message(given: Any, where: str) -> Message:
             f"{where} has tool calls, which each chat template writes in its own way; train from "
             "the trajectories that hold them"
         )
+    _refuse_unread(given, where)
     if not isinstance(given.get("content"), str):
         raise InvalidInput(f"{where}: content is {type(given.get('content')).__name__}; give text")
     try:
         return Message(str(given.get("role")), given["content"])
     except InvalidInput as error:
         raise InvalidInput(f"{where}: {error}") from None
+
+
+def _refuse_unread(message: Mapping[str, Any], where: str) -> None:
+    """A template writes thoughts and names too, which a `Message` has no place for."""
+    unread = [name for name in message if name not in _READ and message[name]]
+    if unread:
+        raise InvalidInput(
+            f"{where} has {', '.join(unread)}, which would not be learned from; a message is its "
+            "role and content: write into content what is to be learned, and leave out the rest"
+        )
+
+
+def _refuse_tools(record: Mapping[str, Any], where: str) -> None:
+    for name in _OF_TEMPLATES:
+        if record.get(name):
+            raise InvalidInput(
+                f"{where} has {name}, which each chat template writes in its own way; train from "
+                "the trajectories, or from token rows (input_ids, labels) made with them"
+            )
 
 
 def _number(record: Mapping[str, Any], name: str, default: float) -> float:

@@ -51,11 +51,16 @@ def hold_out(tasks: Sequence[Hashable], share: float, *, seed: int) -> Holdout:
 
     Raises `InvalidInput` unless `share` is in [0, 1).
     """
-    if not 0.0 <= share < 1.0:
-        raise InvalidInput(f"holdout is {share}; give a share of the tasks, at least 0, below 1")
+    refuse_no_share(share)
     distinct = sorted(set(tasks), key=lambda task: _rank(task, seed))
     chosen = set(distinct[: int(share * len(distinct) + 1e-9)])
     return Holdout(tuple(task in chosen for task in tasks), len(distinct), len(chosen), share)
+
+
+def refuse_no_share(share: float) -> None:
+    """Raises `InvalidInput` unless `share` is in [0, 1)."""
+    if not 0.0 <= share < 1.0:
+        raise InvalidInput(f"holdout is {share}; give a share of the tasks, at least 0, below 1")
 
 
 def _rank(task: Hashable, seed: int) -> bytes:

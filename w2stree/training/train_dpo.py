@@ -12,7 +12,7 @@ from trl import DPOConfig
 
 from w2stree.errors import InvalidInput, RowsTooLong, RowWarning
 from w2stree.forest.pairs import PreferencePair, PreferencePairs
-from w2stree.training.call import Learning, TrainedModel
+from w2stree.training.call import Learning, TrainedModel, check_before_rows
 from w2stree.training.call_settings import call_args
 from w2stree.training.conversations import preference_row
 from w2stree.training.measuring import pair_figures, sums
@@ -75,8 +75,9 @@ def train_dpo(
     device needs it, a line of the loss curve a step), or a `DPOConfig`, which is taken as it is.
     Each argument holds or is refused by name. `seed` and `max_length` (tokens of a row, in either
     model's) count before those of `args`; without any, as much as the models have positions for.
-    Longer rows are left out whole. `peft_config`: PEFT's, or a `Lora`; adapters are merged.
-    `unshared`: train every row by itself, with TRL's stock trainer, not on trees.
+    Longer rows are left out whole. `peft_config`: PEFT's, or a `Lora`; adapters are merged,
+    unless `Lora.merge` is false. `unshared`: train every row by itself, with TRL's stock trainer,
+    not on trees.
 
     `holdout` is the share of the tasks, rounded down, that are not trained on; pairs of these are
     measured before and after (`held_out_pair_accuracy_before`, …). Rows with equal prompts are of
@@ -98,6 +99,7 @@ def train_dpo(
     start = opened(policy, argument="policy")
     other = None if reference in ("start", None) else opened(reference, argument="reference")
     unshared = unshared or is_refused_by_trees(start.model)
+    check_before_rows(config, holdout, unshared=unshared)
     limit = start.max_length(max_length, config.max_length)
     kept, tokens, theirs = _tokenized(rows, start, other, limit, counts)
     tasks = [row.chosen.prompt for row in kept]
@@ -111,12 +113,14 @@ def train_dpo(
         found = sums(scorer, sequences, lora=lora, unshared=apart).reshape(-1, 2)
         for row, (chosen, rejected) in zip(tokens, found.tolist(), strict=True):
             row |= {"ref_chosen_logps": chosen, "ref_rejected_logps": rejected}
-    name = "none" if reference is None else "start" if other is None else other.name
+    is_start = reference is not None and other is None
+    name = "start" if is_start else "none" if other is None else other.name
     del other, scored  # the reference leaves the memory before the training
     trained = Learning(
         method="DPO",
         start=start,
         reference=name or "an open model",
+        is_own_reference=is_start,
         rows=tokens,
         examples=preference_examples(tokens, trees),
         tasks=tasks,

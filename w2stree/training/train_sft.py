@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from trl import SFTConfig
 
 from w2stree.errors import InvalidInput, RowsTooLong, RowWarning
-from w2stree.training.call import Learning, TrainedModel
+from w2stree.training.call import Learning, TrainedModel, check_before_rows
 from w2stree.training.call_settings import call_args
 from w2stree.training.conversations import conversation
 from w2stree.training.measuring import sft_figures
@@ -62,6 +62,7 @@ def train_sft(
     config = call_args(SFTConfig, args, seed=seed)
     start = opened(model, argument="model")
     unshared = unshared or is_refused_by_trees(start.model)
+    check_before_rows(config, holdout, unshared=unshared)
     limit = start.max_length(max_length, config.max_length)
     found = _rows_of(
         paths,
@@ -75,6 +76,7 @@ def train_sft(
         method="SFT",
         start=start,
         reference=None,
+        is_own_reference=False,
         rows=found.rows,
         examples=sft_examples(found.rows, trees),
         tasks=found.tasks,
@@ -179,6 +181,7 @@ def _token_rows(given: Sequence[Mapping[str, Any]], vocabulary: int) -> _Found:
         ids, labels = (_ids(record.get(name)) for name in ("input_ids", "labels"))
         if ids is None or labels is None:
             raise InvalidInput(f"rows[{i}]: input_ids and labels are not two lists of integers")
+        _refuse_other_sequences(record, len(ids), f"rows[{i}]")
         if len(ids) != len(labels) or not ids:
             raise InvalidInput(f"rows[{i}]: {len(ids)} input_ids, but {len(labels)} labels")
         if not 0 <= min(ids) <= max(ids) < vocabulary:
@@ -198,6 +201,17 @@ def _token_rows(given: Sequence[Mapping[str, Any]], vocabulary: int) -> _Found:
         rows.append({"input_ids": ids, "labels": labels})
         tasks.append(tuple(ids[:first]))
     return _Found(rows, tasks)
+
+
+def _refuse_other_sequences(record: Mapping[str, Any], length: int, where: str) -> None:
+    """A row is one sequence, seen whole from its first id."""
+    mask, positions = record.get("attention_mask"), record.get("position_ids")
+    if mask is not None and not all(mask):
+        raise InvalidInput(f"{where}: attention_mask hides tokens; leave these and padding out")
+    lengths = record.get("seq_lengths")
+    is_packed = lengths is not None and len(lengths) > 1
+    if is_packed or (positions is not None and list(positions) != list(range(length))):
+        raise InvalidInput(f"{where} packs several sequences; give each its own row")
 
 
 def _ids(given: Any) -> list[int] | None:

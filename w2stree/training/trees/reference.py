@@ -79,6 +79,11 @@ def reference_scores(
     return found
 
 
+def plain(value: Any) -> Any:
+    """For `json.dumps`: a set, as PEFT keeps names of layers, is written alike by each process."""
+    return sorted(value) if isinstance(value, set | frozenset) else str(value)
+
+
 def model_digest(model: Any) -> str:
     """What scores depend on of a model, in 128 bits (hex): its weights by name, type and bytes, its
     configuration, and which adapters are at work. Reads all weights: about a second a gigabyte."""
@@ -93,7 +98,7 @@ def model_digest(model: Any) -> str:
         if hasattr(module, "merged_adapters")
     ]
     said = [type(model).__name__, config, adapters, layers]
-    hashed.update(json.dumps(said, sort_keys=True, default=str).encode())
+    hashed.update(json.dumps(said, sort_keys=True, default=plain).encode())
     for name, tensor in sorted(model.state_dict().items()):
         hashed.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         flat = tensor.detach().cpu().contiguous().reshape(-1)
