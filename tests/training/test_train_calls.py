@@ -247,6 +247,22 @@ def test_unshared_losses_are_those_of_the_step_in_any_order(
     assert found[0] == pytest.approx(found[1], rel=1e-4)
 
 
+@pytest.mark.parametrize("train", ["sft", "dpo"])
+def test_unshared_training_refuses_several_processes(
+    train: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each would take its own tokens for the whole step's."""
+    given: dict[str, Any] = {"output_dir": tmp_path / "out", "unshared": True}
+    sft, dpo = sft_args(), dpo_args()
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(InvalidInput, match="started 2 processes"):
+        if train == "sft":
+            w2s.train_sft(runs(), model=model(), args=sft, **given)
+        else:
+            w2s.train_dpo(pairs(runs()), policy=model(), args=dpo, **given)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_model_that_trees_refuse_is_trained_unshared(tmp_path: Path) -> None:
     tokenizer = tiny_tokenizer()
     recurrent = MambaForCausalLM(

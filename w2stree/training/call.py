@@ -24,6 +24,7 @@ from transformers import PrinterCallback
 from w2stree.errors import Error, InvalidInput, RowWarning
 from w2stree.training.call_settings import changed_settings, with_folder
 from w2stree.training.holdout import hold_out, refuse_no_share
+from w2stree.training.launcher import refuse_several_processes
 from w2stree.training.layers import adapters
 from w2stree.training.measuring import check_start
 from w2stree.training.memory import told_of_memory
@@ -234,7 +235,9 @@ class Learning:
 def check_before_rows(args: Any, holdout: float, *, unshared: bool) -> None:
     """Raises `InvalidInput` for what would be refused after the rows were made and scored."""
     refuse_no_share(holdout)
-    if not unshared:
+    if unshared:
+        refuse_several_processes()
+    else:
         refuse_what_trees_cannot(args)
         objective_of(args)
 
