@@ -78,6 +78,15 @@ def test_a_trainers_steps_have_their_loss(capsys: pytest.CaptureFixture[str]) ->
     )
 
 
+def test_what_was_done_before_is_no_pace(capsys: pytest.CaptureFixture[str]) -> None:
+    """A training that goes on from step 500 begins at 501."""
+    clock = Clock()
+    with Bars(clock=clock) as bars, bars.steps("training steps") as update:
+        clock.now = 2.0
+        update(501, 504, {})
+    assert capsys.readouterr().err == "501/504 training steps  0:00:06 left\n"
+
+
 def test_an_exploration_says_how_it_goes() -> None:
     runs = [Trajectory("twc/[6]", (), (), score, "done") for score in (1.0, 0.0, 0.0)]
     tally = TaskTally()

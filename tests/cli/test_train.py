@@ -11,6 +11,7 @@ import pytest
 
 pytest.importorskip("trl")
 
+from datasets import DatasetDict, load_from_disk
 from support.tiny_models import BAD, GOOD, WORSE, tiny_model, tiny_tokenizer
 from transformers import AutoModelForCausalLM
 
@@ -116,6 +117,42 @@ def test_sft_imitates_the_best_run_of_each_task(
     assert json.loads(Path("all/metrics.json").read_text())["num_trained_rows"] == 8
 
 
+def test_returns_may_be_any_numbers(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Percent, or penalties: the command finds their range itself."""
+    for name, factor, offset in (("percent", 100.0, 0.0), ("penalty", 1.0, -5.0)):
+        runs = [
+            replace(t, total_return=t.total_return * factor + offset) for t in (GOOD, BAD, WORSE)
+        ]
+        w2s.write_trajectories(f"{name}.jsonl", runs)
+        assert train("sft", f"{name}.jsonl", "--holdout", "0", output=name) == 0
+    told = capsys.readouterr().out
+    assert "best runs, returns 100 to 100" in told and "best runs, returns -4 to -4" in told
+
+
+def test_folders_of_rows_are_refused_by_what_they_hold(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("pairs.jsonl", "pairs.parquet"):
+        inside = Path(f"in_{name}")
+        inside.mkdir()
+        Path(name).rename(inside / name)
+        assert train("dpo", f"{inside}") == 2
+        assert f"{name} in it has preference rows (prompt, ch" in capsys.readouterr().err
+    pairs = load_from_disk("pairs_dataset")
+    DatasetDict({"train": pairs, "test": pairs}).save_to_disk("parts")
+    assert train("dpo", "parts") == 2
+    assert "parts: has several parts (train, test); give the folder of one" in (
+        capsys.readouterr().err
+    )
+
+
+def test_half_a_model_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    weights = Path("models/strong/model.safetensors")
+    weights.write_bytes(weights.read_bytes()[:5000])
+    assert train("sft", "runs") == 2
+    assert "w2stree: models/strong: Error while deserializing header" in capsys.readouterr().err
+
+
 def test_a_reference_of_another_model_lora_and_a_holdout(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -146,7 +183,7 @@ def test_a_journal_is_recognised(folder: Path, capsys: pytest.CaptureFixture[str
         (("dpo", "pairs.jsonl", "--min-gap", "0.1"), "--min-gap: of runs or a saved forest; these"),
         (("dpo", "all.forest"), "give the runs that it was built from with --trajectories"),
         (("dpo", "runs", "--min-gap", "5"), "the forest has 12 pairs at min_gap=0"),
-        (("dpo", "runs", "--max-length", "20"), "all 12 exceed max_length (20 tokens); the long"),
+        (("dpo", "runs", "--max-length", "20"), "12 exceed max_length (20 tokens; the longest"),
         (("dpo", "runs", "--completion", "turn"), "completion is 'turn'; use 'step' or 'suffix'"),
         (("dpo", "runs", "--reference", "nosuch"), "nosuch: no config.json"),
         (("sft", "runs", "--min-return", "2"), "--min-return 2 leaves none of 4 tasks' best runs"),

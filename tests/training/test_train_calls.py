@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,13 +15,13 @@ import pytest
 pytest.importorskip("trl")
 
 import torch
-from support.tiny_models import BAD, GOOD, WORSE, tiny_model, tiny_tokenizer
+from support.tiny_models import BAD, GOOD, TINY, WORSE, tiny_model, tiny_tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer, MambaConfig, MambaForCausalLM
 from trl import DPOConfig, SFTConfig
 
 import w2stree as w2s
 from w2stree.errors import InvalidInput, LikelihoodDisplaced, RowsTooLong, RowWarning
-from w2stree.training.models import load_model, save_model
+from w2stree.training.models import build_model, load_model, save_model, train_tokenizer
 from w2stree.training.optimisation import Lora
 from w2stree.training.trees.reference import plain
 from w2stree.trajectories.trajectory import Message, Trajectory
@@ -336,6 +337,26 @@ def test_a_folder_that_holds_something_is_not_trained_into(tmp_path: Path) -> No
     assert [p.name for p in tmp_path.iterdir()] == ["note.txt"]
 
 
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        (".", r"\.: is a link, a mount or the current directory.* name a new folder in it"),
+        ("link", "link: is a link, a mount or the current directory"),
+        ("file/out", "file/out: .*/file is no folder"),
+        ("/proc/out/deep", "/proc/out/deep: no folder can be made in /proc"),
+    ],
+)
+def test_where_no_folder_can_be_put_is_told_before_the_training(
+    output: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "empty")
+    (tmp_path / "file").write_text("")
+    monkeypatch.chdir(tmp_path / "empty" if output == "." else tmp_path)
+    with pytest.raises(InvalidInput, match=message):
+        w2s.train_sft(runs(), model="never opened", output_dir=output)
+
+
 def test_an_error_leaves_nothing(tmp_path: Path) -> None:
     def stop(*_: Any) -> None:
         raise RuntimeError("stop")
@@ -382,6 +403,57 @@ def test_an_interrupted_call_goes_on_from_its_checkpoint(tmp_path: Path) -> None
     assert [json.loads(line)["step"] for line in curve] == [1, 2, 3, 4]
 
 
+def test_an_interrupt_before_any_checkpoint_says_so(tmp_path: Path) -> None:
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with (
+        pytest.warns(RowWarning, match="no checkpoint was due yet"),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        w2s.train_sft(
+            runs(),
+            model=model(),
+            output_dir=tmp_path / "out",
+            args=sft_args(),
+            holdout=0,
+            progress=stop,
+        )
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("unshared", [False, True])
+def test_a_training_that_failed_after_its_last_step_takes_no_further_one(
+    unshared: bool, tmp_path: Path
+) -> None:
+    """As on a full disk; the rate is constant, so that a step too many would be seen."""
+
+    def train(name: str, progress: Any = None) -> Any:
+        trained = w2s.train_sft(
+            runs(),
+            model=model(),
+            output_dir=tmp_path / name,
+            args=sft_args(max_steps=3, logging_steps=1, lr_scheduler_type="constant"),
+            holdout=0,
+            unshared=unshared,
+            progress=progress,
+        )
+        assert [entry["step"] for entry in trained.losses] == [1, 2, 3]
+        assert trained.metrics["num_steps"] == 3
+        return AutoModelForCausalLM.from_pretrained(tmp_path / name).state_dict()
+
+    def fill(step: int, *_: Any) -> None:
+        (tmp_path / "cut").mkdir(exist_ok=True)
+        (tmp_path / "cut" / f"{step}").touch()
+
+    whole = train("whole")
+    with pytest.raises(InvalidInput, match="holds files already"):
+        train("cut", fill)
+    shutil.rmtree(tmp_path / "cut")
+    again = train("cut")
+    assert all(torch.equal(again[name], whole[name]) for name in whole)
+
+
 @pytest.mark.parametrize(
     ("given", "options", "message"),
     [
@@ -389,7 +461,7 @@ def test_an_interrupted_call_goes_on_from_its_checkpoint(tmp_path: Path) -> None
         (pairs([GOOD, replace(BAD, total_return=1.0)]), {}, "in no task do two runs part"),
         ([], {}, "none are given"),
         ([GOOD], {}, "pairs holds Trajectory"),
-        (pairs([GOOD, BAD]), {"max_length": 9}, r"all 1 exceed max_length \(9 tokens\); the long"),
+        (pairs([GOOD, BAD]), {"max_length": 9}, r"1 exceed max_length \(9 tokens; the longest"),
         (pairs([GOOD, BAD]), {"max_length": 4096}, "but the model has 512 positions; give 512"),
         (pairs([GOOD, BAD]), {"args": SFTConfig(use_cpu=True)}, "args is SFTConfig; give trl.DPO"),
         (pairs([GOOD, BAD]), {"policy": "nowhere"}, "nowhere: no config.json"),
@@ -442,6 +514,29 @@ def test_what_is_too_long_is_counted(tmp_path: Path) -> None:
         )
     assert trained.metrics["num_trained_rows"] == 2
     assert "| left out: longer than max length | 1 |" in (tmp_path / "out/README.md").read_text()
+
+
+def test_what_no_setting_makes_fit_is_told_so(tmp_path: Path) -> None:
+    """The limit may be the model's, or the reference's, which reads other tokens."""
+    endless = [replace(GOOD, steps=GOOD.steps * 30, task_id="long"), *runs(2)]
+    with pytest.warns(RowsTooLong, match=r"\(512 tokens\).* the model has no more positions"):
+        w2s.train_sft(
+            endless, model=model(), output_dir=tmp_path / "sft", args=sft_args(), holdout=0
+        )
+    tokenizer = train_tokenizer(["Cook."], vocab_size=270, phrase_min_count=9)
+    short = build_model(replace(TINY, max_length=110), tokenizer, seed=1)
+    with pytest.raises(
+        InvalidInput,
+        match=r"12 exceed what the reference reads of them \(110 of its tokens; the longest has "
+        r"\d+\): the model has no more positions",
+    ):
+        w2s.train_dpo(
+            pairs(runs()),
+            policy=model(),
+            reference=(short, tokenizer),
+            output_dir=tmp_path / "dpo",
+            args=dpo_args(),
+        )
 
 
 def test_too_few_tasks_to_hold_one_out_are_told(tmp_path: Path) -> None:

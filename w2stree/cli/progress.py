@@ -69,14 +69,17 @@ class Bars:
         """Show `done` of `total`, the time left and, among the metrics, the loss, and how many
         turns had no action where any had none."""
         started = self._clock()
+        before: int | None = None  # what was done when this began: a training may go on
         with self.line(what) as show:
 
             def update(done: int, total: int, metrics: Mapping[str, float]) -> None:
+                nonlocal before
+                before = max(0, done - 1) if before is None else before
                 seconds = self._clock() - started
                 words = [f"loss {metrics['loss']:.3f}"] if "loss" in metrics else []
                 if metrics.get("num_unparsed"):
                     words.append(f"{metrics['num_unparsed']:.0f} turns without action")
-                words += [left(seconds / done * (total - done))] if done else []
+                words += [left(seconds / (done - before) * (total - done))] if done else []
                 show(done, total, "  ".join(words))
 
             yield update

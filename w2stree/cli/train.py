@@ -328,7 +328,7 @@ def _paths(
     from w2stree.trajectories.returns import at_least
 
     forest = _forest(path, kind, trajectories)
-    runs = list(forest.trajectories if all_runs else forest.search().best_trajectories())
+    runs = list(forest.trajectories if all_runs else _best(forest))
     what = "runs" if all_runs else "tasks' best runs"
     kept = [t for t in runs if min_return is None or at_least(t.total_return, min_return)]
     if not kept:
@@ -341,6 +341,13 @@ def _paths(
         + ("" if min_return is not None else "; --min-return leaves out those below it")
     )
     return kept
+
+
+def _best(forest: Forest) -> Sequence[Trajectory]:
+    """Each task's. Search asks for the range of all returns where it is not [0, 1]."""
+    returns = [t.total_return for t in forest.trajectories]
+    span = (min(0.0, *returns), max(1.0, *returns))
+    return forest.search(return_range=span).best_trajectories()
 
 
 def _forest(path: Path, kind: Kind, trajectories: Path | None) -> Forest:

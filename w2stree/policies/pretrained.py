@@ -28,11 +28,13 @@ def pretrained(loader: Any, directory: str | Path, *, file: str = "", **settings
     Raises `InvalidInput` with the loader's reason, told of `file` where it reads one alone, and,
     where the directory names code, with the file that does.
     """
+    from safetensors import SafetensorError
+
     try:
         return loader.from_pretrained(
             directory, local_files_only=True, trust_remote_code=False, **settings
         )
-    except (OSError, ValueError, ImportError, KeyError, TypeError) as error:
+    except (OSError, ValueError, ImportError, KeyError, TypeError, SafetensorError) as error:
         if isinstance(error, InvalidInput):
             raise
         own_code = _own_code(Path(directory))

@@ -14,13 +14,15 @@ import fcntl
 import json
 import os
 import shutil
+import tempfile
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from w2stree.errors import InvalidInput
+from w2stree.errors import InvalidInput, RowWarning
 from w2stree.shorten import shorten, visible
 from w2stree.trajectories.json_text import parse_json
 from w2stree.trajectories.owner import MAX_BYTES, described, this_process
@@ -60,8 +62,15 @@ class ModelFolder:
 
 
 def refuse_filled(path: Path) -> None:
-    """Raises `InvalidInput` where a folder holds something, or is none."""
+    """Raises `InvalidInput` where a folder holds something, or is none, and where none can be put
+    in its place: that comes after the training, and its failure would cost it."""
     if path.is_dir() and not any(path.iterdir()):
+        if path.is_symlink() or path.is_mount() or path.resolve() == Path.cwd():
+            raise InvalidInput(
+                f"{visible(str(path))}: is a link, a mount or the current directory, which the "
+                "finished folder cannot replace; name a new folder in it"
+            )
+        _refuse_unwritable(path)
         return
     if os.path.lexists(path):
         what = "holds files already" if path.is_dir() else "is no folder"
@@ -69,6 +78,22 @@ def refuse_filled(path: Path) -> None:
             f"{visible(str(path))}: {what}, and a model is never mixed with what is there; choose "
             "another output directory, or move that one away"
         )
+    _refuse_unwritable(path)
+
+
+def _refuse_unwritable(path: Path) -> None:
+    """The nearest folder above that is there holds what is made on the way."""
+    above = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
+    if not above.is_dir():
+        raise InvalidInput(f"{visible(str(path))}: {visible(str(above))} is no folder")
+    try:
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=above):
+            pass
+    except OSError as error:
+        raise InvalidInput(
+            f"{visible(str(path))}: no folder can be made in {visible(str(above))} "
+            f"({error.strerror}); choose another output directory"
+        ) from None
 
 
 @contextmanager
@@ -95,9 +120,16 @@ def making(path: Path, request: Mapping[str, Any], *, is_writer: bool) -> Iterat
             folder.result.mkdir()
             yield folder
             _put_in_place(folder)
-        except BaseException:
+        except BaseException as error:
             if folder.last_checkpoint() is None:
                 shutil.rmtree(folder.partial, ignore_errors=True)
+                if isinstance(error, KeyboardInterrupt):
+                    warnings.warn(
+                        "no checkpoint was due yet (save_steps, save_strategy): the training will "
+                        "begin anew",
+                        RowWarning,
+                        stacklevel=5,
+                    )
             raise
 
 

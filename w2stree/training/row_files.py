@@ -10,6 +10,7 @@ forest.save(…)                                                     a saved for
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -26,7 +27,7 @@ Record = Mapping[str, Any]
 _PARQUET = b"PAR1"
 _FRAME = b"w2s1 "  # of a journal
 _BOM = b"\xef\xbb\xbf"
-_OF_A_DATASET = "dataset_info.json"
+_OF_A_DATASET = ("dataset_info.json", "dataset_dict.json")
 _SHOWN_COLUMNS = 120
 _SHOWN_BEGIN = 60
 EXPECTED = (
@@ -65,7 +66,8 @@ def kind_of(path: Path) -> Kind:
     """
     if not path.exists():
         raise FileNotFoundError(f"{visible(str(path))}: no such file or directory; {EXPECTED}")
-    if path.is_dir() and not (path / _OF_A_DATASET).is_file():
+    if path.is_dir() and not _is_dataset(path):
+        _refuse_rows_in(path)
         return Kind.TRAJECTORIES
     if path.is_file():
         if is_forest_file(path):
@@ -85,6 +87,27 @@ def read_rows(path: Path) -> RowFile:
         return RowFile([record for _, record in lines], [place for place, _ in lines])
     records = list(_table(path))
     return RowFile(records, [f"{visible(str(path))}: row {i + 1}" for i in range(len(records))])
+
+
+def _is_dataset(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in _OF_A_DATASET)
+
+
+def _refuse_rows_in(folder: Path) -> None:
+    """A folder that is no data set's is of runs; its first file tells."""
+    files = sorted(f for f in folder.iterdir() if f.is_file())
+    is_all_parquet = all(f.suffix == ".parquet" for f in files)
+    first = next((f for f in files if is_all_parquet or f.suffix == ".jsonl"), None)
+    if first is None:
+        return
+    kind = None
+    with suppress(InvalidInput):  # of runs that cannot be read their reader says more
+        kind = kind_of(first)
+    if kind is not None and kind.is_rows:
+        raise InvalidInput(
+            f"{visible(str(folder))}: {visible(first.name)} in it has {kind.value}; of rows give "
+            "one file, or a folder of save_to_disk"
+        )
 
 
 def _kind_of_lines(path: Path) -> Kind:

@@ -40,6 +40,13 @@ class Start:
         asked = otherwise if given is None else given
         return min(x for x in (asked, positions, _ANY_LENGTH) if x is not None)
 
+    def longer(self, limit: int) -> str:
+        """What to do about rows of more than `limit` tokens, where that is this model's limit."""
+        positions = num_positions(self.model.config)
+        if positions is not None and limit >= positions:
+            return "the model has no more positions, so only a model with more learns from them"
+        return "raise it to learn from them"
+
 
 def opened(given: ModelGiven, *, argument: str) -> Start:
     """The model that was given. Raises `InvalidInput` where it is none."""

@@ -203,11 +203,24 @@ def _tokenized(
     """The rows kept, in the policy's ids and in the reference's; what is left out is counted."""
     ours = _tokens(rows, start)
     theirs = _tokens(rows, other) if other else ours
-    their_limit = min(limit, other.max_length(None, None)) if other else limit
-    long_ours = [_length(row) > limit for row in ours]
-    long_theirs = [_length(row) > their_limit for row in theirs]
-    too_long = [a or b for a, b in zip(long_ours, long_theirs, strict=True)]
-    _tell_of_length(rows, too_long, long_ours, limit, max(map(_length, [*ours, *theirs])))
+    theirs_limit = min(limit, other.max_length(None, None)) if other else limit
+    long = [_length(row) > limit for row in ours]
+    long_to_other = [_length(row) > theirs_limit for row in theirs]
+    too_long = [a or b for a, b in zip(long, long_to_other, strict=True)]
+    reasons = []
+    if any(long):
+        longest = max(map(_length, ours))
+        reasons.append(
+            f"{sum(long)} exceed max_length ({limit} tokens; the longest has {longest}): "
+            f"{start.longer(limit)}"
+        )
+    if other and any(long_to_other):
+        longest = max(map(_length, theirs))
+        reasons.append(
+            f"{sum(long_to_other)} exceed what the reference reads of them ({theirs_limit} of its "
+            f"tokens; the longest has {longest}): {other.longer(theirs_limit)}"
+        )
+    _tell_of_length(too_long, reasons)
     taught = [any(row["chosen_mask"]) and any(row["rejected_mask"]) for row in ours]
     kept = [i for i in range(len(rows)) if taught[i] and not too_long[i]]
     num_untaught = sum(not t and not long for t, long in zip(taught, too_long, strict=True))
@@ -232,37 +245,20 @@ def _length(row: Mapping[str, Sequence[int]]) -> int:
     return len(row["prompt_ids"]) + max(len(row["chosen_ids"]), len(row["rejected_ids"]))
 
 
-def _tell_of_length(
-    rows: Sequence[PreferenceRow],
-    too_long: Sequence[bool],
-    in_ours: Sequence[bool],
-    limit: int,
-    longest: int,
-) -> None:
-    if not any(too_long):
+def _tell_of_length(too_long: Sequence[bool], reasons: Sequence[str]) -> None:
+    if not reasons:
         return
-    of_reference = sum(too_long) - sum(in_ours)
-    whose = f", {of_reference} of them in the reference's tokens alone" if of_reference else ""
-    told = f"exceed max_length ({limit} tokens){whose}; the longest has {longest}"
+    which = f"{sum(too_long)} of {len(too_long)} preference rows are too long: {'; '.join(reasons)}"
     if all(too_long):
-        raise InvalidInput(f"no preference rows to train on: all {len(rows)} {told}: raise it")
-    warnings.warn(
-        f"{sum(too_long)} of {len(rows)} preference rows {told}; they are left out: raise it to "
-        "learn from them",
-        RowsTooLong,
-        stacklevel=5,
-    )
+        raise InvalidInput(f"no preference rows to train on: {which}")
+    warnings.warn(f"{which}; they are left out", RowsTooLong, stacklevel=5)
 
 
 def _warn_of_displacement(metrics: Mapping[str, float]) -> None:
-    for rows in ("held_out", "trained"):
-        before = metrics.get(f"{rows}_chosen_logprob_before")
-        after = metrics.get(f"{rows}_chosen_logprob_after")
-        if before is not None and after is not None:
-            warn_of_displacement(
-                before,
-                after,
-                term="loss_type: [sigmoid, sft]",
-                rows=f" of {rows.replace('_', ' ')} rows",
-            )
-            return
+    """Of held-out rows, or where none are of those trained on."""
+    rows = "held_out" if "held_out_chosen_logprob_before" in metrics else "trained"
+    warn_of_displacement(
+        *(metrics.get(f"{rows}_chosen_logprob_{when}") for when in ("before", "after")),
+        rows=f" of {rows.replace('_', ' ')} rows",
+        term="loss_type: [sigmoid, sft]",
+    )

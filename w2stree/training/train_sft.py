@@ -70,7 +70,7 @@ def train_sft(
         teach_without_action=teach_without_action,
         render_actions=render_actions,
     )
-    found.leave_out_long(limit)
+    found.leave_out_long(limit, start.longer(limit))
     trees = numbered(found.tasks)
     return Learning(
         method="SFT",
@@ -99,8 +99,8 @@ class _Found:
     tasks: list[Hashable]
     counts: dict[str, int] = field(default_factory=dict)
 
-    def leave_out_long(self, limit: int) -> None:
-        """Raises `InvalidInput` where all are longer, warns where some are."""
+    def leave_out_long(self, limit: int, remedy: str) -> None:
+        """Raises `InvalidInput` where all are longer, warns where some are; with the remedy."""
         lengths = [len(row["input_ids"]) for row in self.rows]
         kept = [i for i, length in enumerate(lengths) if length <= limit]
         num_long = len(lengths) - len(kept)
@@ -108,11 +108,10 @@ class _Found:
             return
         told = f"exceed max_length ({limit} tokens); the longest has {max(lengths)}"
         if not kept:
-            raise InvalidInput(f"no rows to train on: all {num_long} {told}: raise it")
+            raise InvalidInput(f"no rows to train on: all {num_long} {told}: {remedy}")
         self.counts["left out: longer than max_length"] = num_long
         warnings.warn(
-            f"{num_long} of {len(lengths)} rows {told}; they are left out: raise it to learn from "
-            "them",
+            f"{num_long} of {len(lengths)} rows {told}; they are left out: {remedy}",
             RowsTooLong,
             stacklevel=3,
         )

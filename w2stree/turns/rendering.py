@@ -37,7 +37,7 @@ class Rendering:
             raise InvalidInput(
                 f"the tokenizer of {tokenizer.name_or_path or 'this model'} has no chat template: "
                 "give it one (chat_template: plain for a base model, chatml, another name or a "
-                "file; docs/models.md)"
+                "file; or a chat_template.jinja in its directory; docs/models.md)"
             )
         self._tokenizer = tokenizer
         self.template = stop_clock(template)

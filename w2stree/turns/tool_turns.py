@@ -35,6 +35,7 @@ def tool_pieces(rendering: Rendering, opening: str, step: Step) -> tuple[str, st
         if call.name not in shown:
             raise InvalidInput(
                 f"the chat template writes nothing of a call of the tool {call.name!r}: use one "
-                "that knows tool calls (chat_template; docs/models.md)"
+                "that knows tool calls (chat_template, or chat_template.jinja in its directory; "
+                "docs/models.md)"
             )
     return turn_text, answer
