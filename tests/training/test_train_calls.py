@@ -202,6 +202,68 @@ def test_unshared_trains_the_same(reference: Any, tmp_path: Path) -> None:
     assert of_trees == pytest.approx(apart, abs=1e-3)
 
 
+@pytest.mark.parametrize("unshared", [False, True])
+def test_a_warm_up_is_so_many_steps_and_never_all(unshared: bool, tmp_path: Path) -> None:
+    def rates(num_steps: int, **settings: Any) -> list[float]:
+        args = sft_args(
+            max_steps=num_steps,
+            logging_steps=1,
+            lr_scheduler_type="constant_with_warmup",
+            **settings,
+        )
+        out = tmp_path / f"{num_steps}-{settings}"
+        trained = w2s.train_sft(
+            runs(), model=model(), output_dir=out, args=args, holdout=0, unshared=unshared
+        )
+        return [entry["learning_rate"] for entry in trained.losses]
+
+    assert rates(4, warmup_steps=2) == pytest.approx([0, 5e-4, 1e-3, 1e-3])
+    assert rates(4, warmup_steps=0.5) == pytest.approx([0, 5e-4, 1e-3, 1e-3])
+    assert rates(2, warmup_steps=10) == pytest.approx([0, 1e-3])
+
+
+@pytest.mark.parametrize("losses", [["sft", "sigmoid"], ["sigmoid", "sft", "robust"]])
+def test_unshared_losses_are_those_of_the_step_in_any_order(
+    losses: list[str], tmp_path: Path
+) -> None:
+    """Rows of unequal lengths, so that micro-batches share rows and tokens otherwise."""
+    found = []
+    for size in (1, 4):
+        trained = w2s.train_dpo(
+            pairs(runs(num_tasks=2)),
+            policy=model(),
+            output_dir=tmp_path / f"{size}",
+            completion="suffix",
+            args=dpo_args(
+                loss_type=losses,
+                loss_weights=[1.0, 0.5, 0.25][: len(losses)],
+                per_device_train_batch_size=size,
+                gradient_accumulation_steps=4 // size,
+                logging_steps=1,
+            ),
+            holdout=0,
+            unshared=True,
+        )
+        found.append([e[figure] for e in trained.losses for figure in ("loss", "grad_norm")])
+    assert found[0] == pytest.approx(found[1], rel=1e-4)
+
+
+@pytest.mark.parametrize("train", ["sft", "dpo"])
+def test_unshared_training_refuses_several_processes(
+    train: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each would take its own tokens for the whole step's."""
+    given: dict[str, Any] = {"output_dir": tmp_path / "out", "unshared": True}
+    sft, dpo = sft_args(), dpo_args()
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(InvalidInput, match="started 2 processes"):
+        if train == "sft":
+            w2s.train_sft(runs(), model=model(), args=sft, **given)
+        else:
+            w2s.train_dpo(pairs(runs()), policy=model(), args=dpo, **given)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_model_that_trees_refuse_is_trained_unshared(tmp_path: Path) -> None:
     tokenizer = tiny_tokenizer()
     recurrent = MambaForCausalLM(

@@ -25,8 +25,9 @@ from transformers import PrinterCallback, TrainerCallback
 from w2stree.errors import Error, InvalidInput, RowWarning
 from w2stree.training.call_settings import changed_settings, with_folder
 from w2stree.training.holdout import hold_out, refuse_no_share
+from w2stree.training.launcher import refuse_several_processes
 from w2stree.training.layers import adapters
-from w2stree.training.measuring import check_first_loss
+from w2stree.training.measuring import check_start
 from w2stree.training.memory import told_of_memory
 from w2stree.training.model_card import ModelCard
 from w2stree.training.model_folder import ModelFolder, making
@@ -37,7 +38,6 @@ from w2stree.training.stage import Log, Progress, compared
 from w2stree.training.start import Start
 from w2stree.training.trees.arguments import objective_of, refuse_what_trees_cannot
 from w2stree.training.trees.examples import Example
-from w2stree.training.trees.families import why_unshared
 from w2stree.training.trees.reference import model_digest, plain
 from w2stree.training.trees.trainer import TreeTrainer
 from w2stree.training.unshared.trainer import unshared_trainer
@@ -142,7 +142,7 @@ class Learning:
         self, folder: ModelFolder, learned: Sequence[int], held_out: Sequence[int]
     ) -> tuple[dict[str, float], list[dict[str, float]], Any]:
         unseen = [self.examples[i] for i in held_out]
-        seen = compared([self.examples[i] for i in learned])
+        seen = [self.examples[i] for i in compared(learned)]
         before = self._figures(self.start.model, seen, unseen)
         trainer = self._trainer(learned, folder.partial)
         trainer.remove_callback(PrinterCallback)
@@ -154,9 +154,7 @@ class Learning:
         longest = max(len(s.ids) for e in self.examples for s in e.sequences)
         with told_of_memory(at_a_time, longest=longest):
             if self.is_own_reference and not self._lora:  # new adapters add nothing
-                check_first_loss(
-                    trainer.model, seen[:at_a_time], self.args.beta, unshared=self.unshared
-                )
+                check_start(trainer.model, seen[:at_a_time], self.args.beta, unshared=self.unshared)
             with suppress(_AllStepsTakenError):
                 trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         seconds = time.monotonic() - begin
@@ -253,17 +251,11 @@ class Learning:
 def check_before_rows(args: Any, holdout: float, *, unshared: bool) -> None:
     """Raises `InvalidInput` for what would be refused after the rows were made and scored."""
     refuse_no_share(holdout)
-    if not unshared:
+    if unshared:
+        refuse_several_processes()
+    else:
         refuse_what_trees_cannot(args)
         objective_of(args)
-
-
-def is_refused_by_trees(model: Any) -> bool:
-    """Whether each row has to be computed by itself; a warning says why."""
-    reason = why_unshared(model)
-    if reason is not None:
-        warnings.warn(f"{reason}: each row is computed by itself", RowWarning, stacklevel=3)
-    return reason is not None
 
 
 def _peft_config(model: Any, given: Any) -> Any:

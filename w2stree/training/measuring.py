@@ -7,13 +7,12 @@ conversations   mean negative log-likelihood of a scored token
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from w2stree.errors import InvalidInput
+from w2stree.training.stage import check_first_loss
 from w2stree.training.trees.examples import Example
 from w2stree.training.trees.reference import Floats, reference_scores
 from w2stree.training.trees.sequences import ScoredIds
@@ -48,19 +47,13 @@ def pair_figures(
     }
 
 
-def check_first_loss(
-    model: Any, examples: Sequence[Example], beta: float, *, unshared: bool
-) -> None:
-    """Raises `InvalidInput` unless DPO's loss is ln 2, as of a policy that is its own reference."""
+def check_start(model: Any, examples: Sequence[Example], beta: float, *, unshared: bool) -> None:
+    """Raises as `check_first_loss` for examples whose reference the model itself is."""
     sequences = [s for e in examples for s in e.sequences]
     both = sums(model, sequences, lora=False, unshared=unshared).reshape(-1, 2)
     ratio = both - np.array([e.reference for e in examples])
     loss = float(np.logaddexp(0.0, -beta * (ratio[:, 0] - ratio[:, 1])).mean())
-    if abs(loss - math.log(2)) > _TIE:
-        raise InvalidInput(
-            f"the first DPO loss is {loss:.4f}, not ln 2 = {math.log(2):.4f}, although policy and "
-            "reference are the same model: in training it computes otherwise than it plays"
-        )
+    check_first_loss(loss, "in training it computes otherwise than it plays")
 
 
 def sft_figures(

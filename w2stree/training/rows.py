@@ -298,7 +298,7 @@ def tokenize_sft(
 
 
 def tokenize_preferences(
-    rows: Iterable[PreferenceRow], chat: ChatFormat, *, max_length: int
+    rows: Iterable[PreferenceRow], chat: ChatFormat, *, max_length: int | None
 ) -> list[dict[str, list[int]] | None]:
     """`prompt_ids`, and `chosen_ids`/`rejected_ids` with masks (1 on agent tokens), by row.
 
@@ -308,7 +308,7 @@ def tokenize_preferences(
     0 0 0    0 0 0 0 0 0 0 0 0 0 0 0 0 0 0    1 1 1 1       scored under what it was told
 
     A turn without an action is masked on the chosen side. None stands for a row either side of
-    which exceeds `max_length`: a cut side would lose the very tokens that differ.
+    which exceeds `max_length` (None: no limit): a cut side would lose the very tokens that differ.
 
     Raises `InvalidInput` for a trajectory without a prompt.
     """
@@ -332,8 +332,8 @@ def tokenize_preferences(
             "rejected_ids": own[1] + rejected_ids,
             "rejected_mask": [0] * len(own[1]) + rejected_mask,
         }
-        longest = max(len(ids["chosen_ids"]), len(ids["rejected_ids"]))
-        tokenized.append(ids if len(prompt) + longest <= max_length else None)
+        longest = len(prompt) + max(len(ids["chosen_ids"]), len(ids["rejected_ids"]))
+        tokenized.append(ids if max_length is None or longest <= max_length else None)
     return tokenized
 
 

@@ -18,7 +18,7 @@ import huggingface_hub.constants
 import torch
 from transformers import PrinterCallback, TrainerCallback
 
-from w2stree.errors import LikelihoodDisplaced, ModelFailure
+from w2stree.errors import InvalidInput, LikelihoodDisplaced, ModelFailure
 from w2stree.training.adapters import finished
 from w2stree.training.launcher import refuse_several_processes
 from w2stree.training.models import best_device
@@ -28,8 +28,10 @@ from w2stree.training.precision import Precision
 _Row = TypeVar("_Row")
 
 _COMPARED_ROWS = 32
-_NATS = 0.05
+_NATS = 0.05  # of a row, where a loss of likelihood is told
+_OF_FIRST_LOSS = 1e-3
 _AVERAGED_STEPS = 10
+_ALMOST_ALL = 1 - 1e-9  # transformers takes a share of 1.0 for one step
 _ACCURACIES = {
     "rewards/accuracies": "reward_accuracy",
     "rewards/chosen": "reward_chosen",
@@ -55,18 +57,23 @@ class TrainedWeights:
     steps: list[dict[str, float]]
 
 
-class Stage:
-    """What both of TRL's trainers do otherwise here: of the warm-up at least one step is left to
-    learn in."""
+class WarmUp:
+    """Of a trainer: the warm-up leaves at least one step to learn in.
+
+    transformers' first step of a warm-up has a rate of 0: a training of that one step would learn
+    nothing.
+    """
 
     args: Any
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
-        """A share of the steps. transformers takes a share of 1.0 for one step, and its first step
-        of a warm-up has a rate of 0: a stage of that one step would learn nothing."""
-        share = self.args.warmup_steps
-        self.args.warmup_steps = min(math.ceil(num_training_steps * share), num_training_steps - 1)
-        return super().create_scheduler(num_training_steps, optimizer)  # type: ignore[misc]
+        given = self.args.warmup_steps
+        warmup = self.args.get_warmup_steps(num_training_steps)
+        self.args.warmup_steps = min(warmup, num_training_steps - 1)
+        try:
+            return super().create_scheduler(num_training_steps, optimizer)  # type: ignore[misc]
+        finally:
+            self.args.warmup_steps = given
 
 
 class Log(TrainerCallback):  # type: ignore[misc]
@@ -97,7 +104,9 @@ def train(trainer: Any, lengths: Sequence[int], optimisation: Optimisation) -> T
     before = _figures_now(trainer)
     result = trainer.train()
     after = _figures_now(trainer)
-    _warn_of_displacement(before, after)
+    warn_of_displacement(
+        before.get("eval_logps/chosen"), after.get("eval_logps/chosen"), term="sft_weight"
+    )
     model = finished(trainer.model, optimisation.lora)
     vars(model).pop("forward", None)  # TRL's head, and accelerate's autocast around it
     log = next(c for c in trainer.callback_handler.callbacks if isinstance(c, Log))
@@ -118,29 +127,36 @@ def _figures_now(trainer: Any) -> dict[str, float]:
         return found
 
 
-def _warn_of_displacement(before: Mapping[str, float], after: Mapping[str, float]) -> None:
-    was, now = (figures.get("eval_logps/chosen") for figures in (before, after))
-    warn_of_displacement(was, now, sft_term="sft_weight", stacklevel=5)
-
-
 def warn_of_displacement(
-    was: float | None, now: float | None, *, sft_term: str, stacklevel: int, of: str = ""
+    before: float | None, after: float | None, *, term: str, rows: str = ""
 ) -> None:
-    """Both sides may become less likely as long as the rejected one does so faster. `was`, `now`:
-    nats a chosen side, before and after; `sft_term`: what the caller's user sets for one."""
-    if was is not None and now is not None and now < was - _NATS:
-        warnings.warn(
-            f"the chosen sides {of}became less likely ({was:.2f} to {now:.2f} nats a row): the "
-            "loss asks for a difference, and both sides may lose to what is in neither (likelihood "
-            f"displacement); an SFT term ({sft_term}), a larger beta or a lower learning_rate "
-            "holds them",
-            LikelihoodDisplaced,
-            stacklevel=stacklevel,
+    """Tell where the chosen sides became less likely, in nats a row: both sides may, as long as
+    the rejected one does so faster. `term` is the setting of an SFT term, `rows` whose sides they
+    are."""
+    if before is None or after is None or after >= before - _NATS:
+        return
+    warnings.warn(
+        f"the chosen sides{rows} became less likely ({before:.2f} to {after:.2f} nats a row): the "
+        "loss asks for a difference, and both sides may lose to what is in neither (likelihood "
+        f"displacement); an SFT term ({term}), a larger beta or a lower learning_rate holds them",
+        LikelihoodDisplaced,
+        stacklevel=4,
+    )
+
+
+def check_first_loss(
+    loss: float, cause: str = "the reference log-probabilities are another's"
+) -> None:
+    """Raises `InvalidInput` unless DPO's loss is ln 2, as of a policy that is its own reference."""
+    if abs(loss - math.log(2)) > _OF_FIRST_LOSS:
+        raise InvalidInput(
+            f"the first DPO loss is {loss:.4f}, not ln 2 = {math.log(2):.4f}, although policy and "
+            f"reference are the same model: {cause}"
         )
 
 
 def compared(rows: Sequence[_Row]) -> list[_Row]:
-    """The rows whose loss is taken before and after: all, or 32 at equal distances."""
+    """The rows that are looked at before and after: all, or 32 at equal distances."""
     count = min(len(rows), _COMPARED_ROWS)
     return [rows[i * len(rows) // count] for i in range(count)]
 
@@ -179,7 +195,7 @@ def arguments(
         "per_device_train_batch_size": at_a_time,
         "per_device_eval_batch_size": at_a_time,
         "gradient_accumulation_steps": optimisation.batch_size // at_a_time,
-        "warmup_steps": optimisation.warmup_ratio,
+        "warmup_steps": min(optimisation.warmup_ratio, _ALMOST_ALL),
         "lr_scheduler_type": optimisation.scheduler,
         "weight_decay": optimisation.weight_decay,
         "max_grad_norm": optimisation.max_grad_norm,

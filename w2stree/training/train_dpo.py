@@ -12,12 +12,7 @@ from trl import DPOConfig
 
 from w2stree.errors import InvalidInput, RowsTooLong, RowWarning
 from w2stree.forest.pairs import PreferencePair, PreferencePairs
-from w2stree.training.call import (
-    Learning,
-    TrainedModel,
-    check_before_rows,
-    is_refused_by_trees,
-)
+from w2stree.training.call import Learning, TrainedModel, check_before_rows
 from w2stree.training.call_settings import call_args
 from w2stree.training.conversations import preference_row
 from w2stree.training.measuring import pair_figures, sums
@@ -33,6 +28,7 @@ from w2stree.training.rows import (
 )
 from w2stree.training.stage import Progress, warn_of_displacement
 from w2stree.training.start import ModelGiven, Start, opened
+from w2stree.training.trees.families import is_refused_by_trees
 from w2stree.training.trees.rows import numbered, preference_examples
 from w2stree.turns.chat import ChatFormat
 
@@ -40,8 +36,6 @@ if TYPE_CHECKING:
     from peft import PeftConfig
 
 T = TypeVar("T", covariant=True)
-
-_ANY_LENGTH = 2**31 - 1
 
 
 class Rows(Protocol[T]):
@@ -243,7 +237,7 @@ def _tokenized(
 
 def _tokens(rows: Sequence[PreferenceRow], model: Start) -> list[dict[str, Any]]:
     chat = ChatFormat(model.tokenizer)
-    found = tokenize_preferences(rows, chat, max_length=_ANY_LENGTH)
+    found = tokenize_preferences(rows, chat, max_length=None)
     return [row for row in found if row is not None]
 
 
@@ -265,7 +259,6 @@ def _warn_of_displacement(metrics: Mapping[str, float]) -> None:
     rows = "held_out" if "held_out_chosen_logprob_before" in metrics else "trained"
     warn_of_displacement(
         *(metrics.get(f"{rows}_chosen_logprob_{when}") for when in ("before", "after")),
-        of=f"of {rows.replace('_', ' ')} rows ",
-        sft_term="loss_type: [sigmoid, sft]",
-        stacklevel=4,
+        rows=f" of {rows.replace('_', ' ')} rows",
+        term="loss_type: [sigmoid, sft]",
     )

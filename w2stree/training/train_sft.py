@@ -12,12 +12,7 @@ from typing import TYPE_CHECKING, Any
 from trl import SFTConfig
 
 from w2stree.errors import InvalidInput, RowsTooLong, RowWarning
-from w2stree.training.call import (
-    Learning,
-    TrainedModel,
-    check_before_rows,
-    is_refused_by_trees,
-)
+from w2stree.training.call import Learning, TrainedModel, check_before_rows
 from w2stree.training.call_settings import call_args
 from w2stree.training.conversations import conversation
 from w2stree.training.measuring import sft_figures
@@ -27,6 +22,7 @@ from w2stree.training.rows import IGNORED, tokenize_sft
 from w2stree.training.stage import Progress
 from w2stree.training.start import ModelGiven, Start, opened
 from w2stree.training.train_dpo import Rows
+from w2stree.training.trees.families import is_refused_by_trees
 from w2stree.training.trees.rows import numbered, sft_examples
 from w2stree.trajectories.trajectory import Trajectory
 from w2stree.turns.chat import ChatFormat

@@ -15,8 +15,8 @@ import numpy as np  # noqa: E402
 from accelerate import Accelerator  # noqa: E402
 from accelerate.state import AcceleratorState  # noqa: E402
 from peft import LoraConfig, get_peft_model  # noqa: E402
+from support.headed_models import headed  # noqa: E402
 from support.token_trees import alone, random_sequences  # noqa: E402
-from transformers import AutoConfig, AutoModelForCausalLM  # noqa: E402
 
 from w2stree.errors import InvalidInput  # noqa: E402
 from w2stree.training.trees import head  # noqa: E402
@@ -26,40 +26,7 @@ from w2stree.training.trees.sequences import ScoredIds  # noqa: E402
 
 pytestmark = pytest.mark.train
 
-_SMALL = {
-    "vocab_size": 96,
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 2,
-    "num_key_value_heads": 2,
-    "head_dim": 16,
-    "max_position_embeddings": 64,
-    "pad_token_id": 0,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-}
-# What a family does to its logits, or how it names its layers, differs.
-FAMILIES: dict[str, dict[str, Any]] = {
-    "llama": {},
-    "qwen2": {"tie_word_embeddings": True},
-    "gemma2": {"final_logit_softcapping": 3.0},
-    "cohere": {"logit_scale": 0.25},
-    "granite": {"logits_scaling": 4.0},
-    "gpt2": {"n_embd": 32, "n_layer": 1, "n_head": 2, "n_positions": 64},
-    "gpt_neox": {},
-    "opt": {"ffn_dim": 48, "word_embed_proj_dim": 16},
-}
-
-
-def family(name: str) -> Any:
-    torch.manual_seed(0)
-    config = AutoConfig.for_model(name, **{**_SMALL, **FAMILIES[name]})
-    model = AutoModelForCausalLM.from_config(config, attn_implementation="eager")
-    with torch.no_grad():
-        for weight in model.parameters():  # logits far enough apart to be scaled or capped
-            weight.mul_(3.0)
-    return model.eval()
+FAMILIES = ("llama", "qwen2", "gemma2", "cohere", "granite", "gpt2", "gpt_neox", "opt")
 
 
 def sequences(vocabulary: int = 96) -> list[ScoredIds]:
@@ -85,7 +52,7 @@ def assert_same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) ->
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_scores_and_gradients_are_those_of_the_model_s_own_logits(name: str) -> None:
-    model, given = family(name), sequences()
+    model, given = headed(name), sequences()
     expected = torch.stack([alone(model, s) for s in given])
     its_gradients = gradients(model, expected.sum())
     packed = PackTensors.of(pack(given))
@@ -104,7 +71,7 @@ def test_scores_and_gradients_are_those_of_the_model_s_own_logits(name: str) -> 
 
 
 def test_entropy_and_hits_are_those_of_the_distributions() -> None:
-    model = family("gemma2")
+    model = headed("gemma2")
     [one] = [ScoredIds.of([1, 5, 9, 9, 4], [0, 0, 1, 0, -0.5])]
     with torch.no_grad():
         found = scored(model, PackTensors.of(pack([one])))
@@ -122,7 +89,7 @@ def test_words_that_cannot_come_add_nothing_to_an_entropy() -> None:
 
 
 def test_a_tile_is_computed_in_the_pass_and_again_for_its_gradient() -> None:
-    model, packed = family("llama"), PackTensors.of(pack(sequences()))
+    model, packed = headed("llama"), PackTensors.of(pack(sequences()))
     rows: list[int] = []
     model.lm_head.register_forward_hook(lambda m, given, logits: rows.append(logits.shape[1]))
     num_origins = len(packed.wanted.origins)
@@ -148,7 +115,7 @@ def fresh_accelerate() -> Iterator[None]:
 @pytest.mark.usefixtures("fresh_accelerate")
 def test_adapters_and_accelerate_s_wrapper_are_within_one_call_of_the_model() -> None:
     given = sequences()
-    model = get_peft_model(family("llama"), LoraConfig(r=2, target_modules="all-linear"))
+    model = get_peft_model(headed("llama"), LoraConfig(r=2, target_modules="all-linear"))
     for name, weight in model.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(weight)
@@ -171,7 +138,7 @@ def test_adapters_and_accelerate_s_wrapper_are_within_one_call_of_the_model() ->
 
 def test_a_model_whose_head_is_elsewhere_is_refused() -> None:
     class Bare(torch.nn.Module):
-        config = family("llama").config
+        config = headed("llama").config
 
         def forward(self, **arguments: Any) -> Any:
             raise AssertionError("it is refused before")

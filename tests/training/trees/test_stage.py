@@ -53,11 +53,10 @@ def test_the_first_loss_is_ln_2_where_the_reference_is_the_start(tmp_path: Path)
 
 
 def test_a_chosen_side_that_loses_mass_is_told() -> None:
-    was, fell, rose = ({"eval_logps/chosen": x} for x in (-10.0, -12.0, -9.0))
     with pytest.warns(LikelihoodDisplaced, match=r"-10\.00 to -12\.00 nats .*sft_weight"):
-        stage._warn_of_displacement(was, fell)
-    stage._warn_of_displacement(was, rose)
-    stage._warn_of_displacement({"eval_loss": 1.0}, {"eval_loss": 2.0})  # SFT has no sides
+        stage.warn_of_displacement(-10.0, -12.0, term="sft_weight")
+    stage.warn_of_displacement(-10.0, -9.0, term="sft_weight")
+    stage.warn_of_displacement(None, None, term="sft_weight")  # SFT has no sides
 
 
 def test_a_loss_that_is_no_number_ends_the_training(tmp_path: Path) -> None:

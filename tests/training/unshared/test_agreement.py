@@ -15,8 +15,8 @@ pytest.importorskip("trl")
 import torch
 import trl
 from packaging.version import Version
+from support.headed_models import HEADS, headed
 from support.tiny_models import tiny_tokenizer
-from transformers import AutoConfig, AutoModelForCausalLM
 
 from w2stree.errors import InvalidInput, MissingDependency
 from w2stree.training.optimisation import Optimisation
@@ -29,49 +29,6 @@ from w2stree.training.unshared.sft import train_sft
 pytestmark = pytest.mark.train
 Train = Callable[[Any, Path], None]
 STEP = Optimisation(num_epochs=1, learning_rate=1e-5, batch_size=1)
-
-_SMALL = {
-    "vocab_size": 96,
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 2,
-    "num_key_value_heads": 2,
-    "head_dim": 16,
-    "max_position_embeddings": 64,
-    "pad_token_id": 0,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-}
-# What a family does to its logits, or the way it names its layers, differs from Llama's.
-FAMILIES: dict[str, dict[str, Any]] = {
-    "llama": {},
-    "qwen2": {"tie_word_embeddings": True},
-    "qwen3": {},
-    "mistral": {},
-    "gemma": {},
-    "gemma2": {"final_logit_softcapping": 3.0},
-    "gemma3_text": {},
-    "cohere": {"logit_scale": 0.25},
-    "granite": {"logits_scaling": 4.0},
-    "phi3": {},
-    "gpt2": {"n_embd": 32, "n_layer": 1, "n_head": 2, "n_positions": 64},
-    "gpt_neox": {},
-    "opt": {"ffn_dim": 48, "word_embed_proj_dim": 16},
-    "bloom": {"n_layer": 1, "n_head": 2},
-    "mixtral": {"num_local_experts": 2},
-    "mamba": {"state_size": 4},
-}
-
-
-def tiny(family: str) -> Any:
-    torch.manual_seed(0)
-    config = AutoConfig.for_model(family, **{**_SMALL, **FAMILIES[family]})
-    model = AutoModelForCausalLM.from_config(config, attn_implementation="eager")
-    with torch.no_grad():
-        for weight in model.parameters():  # logits far enough apart to be scaled or capped
-            weight.mul_(3.0)
-    return model.eval()
 
 
 def batch() -> tuple[torch.Tensor, torch.Tensor]:
@@ -115,9 +72,9 @@ def own_logprobs(model: Any) -> torch.Tensor:
     return found.masked_fill(labels[:, 1:] == IGNORED, 0.0)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", HEADS)
 def test_log_probabilities_and_gradients_are_the_model_s_own(family: str) -> None:
-    model = tiny(family)
+    model = headed(family)
     ids, labels = batch()
     expected = own_logprobs(model).sum(dim=1)
     expected.sum().backward()
@@ -136,7 +93,7 @@ def test_log_probabilities_and_gradients_are_the_model_s_own(family: str) -> Non
 @pytest.mark.parametrize("method", [sft, dpo])
 @pytest.mark.parametrize("family", ["llama", "gemma2", "cohere", "granite", "gpt2", "mixtral"])
 def test_trl_scores_as_the_model_does(family: str, method: Train, tmp_path: Path) -> None:
-    method(tiny(family), tmp_path)
+    method(headed(family), tmp_path)
 
 
 @pytest.mark.skipif(
@@ -144,7 +101,7 @@ def test_trl_scores_as_the_model_does(family: str, method: Train, tmp_path: Path
 )
 @pytest.mark.parametrize("method", [sft, dpo])
 def test_a_head_that_trl_does_not_know_is_refused(method: Train, tmp_path: Path) -> None:
-    model = tiny("llama")
+    model = headed("llama")
     own = model.forward
 
     def halved(*args: Any, **kwargs: Any) -> Any:
@@ -162,7 +119,7 @@ def test_a_version_of_trl_without_what_is_needed_is_named(
 ) -> None:
     monkeypatch.delattr("trl.DPOTrainer.compute_ref_log_probs")
     with pytest.raises(MissingDependency, match=rf"TRL {trl.__version__} has not .*{TRIED}"):
-        dpo(tiny("llama"), tmp_path)
+        dpo(headed("llama"), tmp_path)
 
 
 _MEASURED = """

@@ -22,10 +22,10 @@ from w2stree.training.trees.examples import Example
 from w2stree.training.trees.sequences import ScoredIds
 
 
-def numbered(tasks: Sequence[Hashable]) -> list[int]:
-    """Equal tasks by equal numbers: rows of one may share."""
-    numbers = {task: i for i, task in enumerate(dict.fromkeys(tasks))}
-    return [numbers[task] for task in tasks]
+def numbered(prompts: Sequence[Hashable]) -> list[int]:
+    """The trees of rows with these prompts: equal ones by equal numbers, by first appearance."""
+    numbers: dict[Hashable, int] = {}
+    return [numbers.setdefault(prompt, len(numbers)) for prompt in prompts]
 
 
 def sft_examples(rows: Sequence[dict[str, list[int]]], trees: Sequence[int]) -> list[Example]:

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from trl import DPOConfig, SFTConfig
 
-from w2stree.errors import InvalidInput
 from w2stree.training.layers import adapters
 from w2stree.training.memory import told_of_memory
 from w2stree.training.optimisation import Optimisation
 from w2stree.training.precision import training_precision
-from w2stree.training.stage import Log, Progress, TrainedWeights, arguments, compared, quiet, train
+from w2stree.training.stage import (
+    Log,
+    Progress,
+    TrainedWeights,
+    arguments,
+    check_first_loss,
+    compared,
+    quiet,
+    train,
+)
 from w2stree.training.trees.examples import Example
 from w2stree.training.trees.objectives import Dpo
 from w2stree.training.trees.trainer import TreeTrainer
-
-_ALMOST_ALL = 1 - 1e-9  # transformers takes a share of 1.0 for one step
 
 
 def train_sft(
@@ -87,7 +92,6 @@ class _Stage:
         self.arguments = {
             **arguments(optimisation, precision, output_dir, seed),
             "train_sampling_strategy": "random",
-            "warmup_steps": min(optimisation.warmup_ratio, _ALMOST_ALL),
         }
 
     def run(
@@ -113,16 +117,7 @@ class _Stage:
             )
         with told_of_memory(at_a_time, longest=max(lengths)):
             if is_start:
-                _check_first_loss(trainer, examples[:at_a_time], config.beta)
+                check_first_loss(trainer.loss_of(examples[:at_a_time], Dpo(config.beta)))
             trained = train(trainer, lengths, self._optimisation)
         metrics = {**trained.metrics, "shared_ratio": trainer.shared_ratio}
         return replace(trained, metrics=metrics)
-
-
-def _check_first_loss(trainer: TreeTrainer, examples: Sequence[Example], beta: float) -> None:
-    loss = trainer.loss_of(examples, Dpo(beta))
-    if abs(loss - math.log(2)) > 1e-3:
-        raise InvalidInput(
-            f"the first DPO loss is {loss:.4f}, not ln 2 = {math.log(2):.4f}, although policy "
-            "and reference are the same model: the reference log-probabilities are another's"
-        )

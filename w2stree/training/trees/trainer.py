@@ -16,6 +16,7 @@ from trl import DPOConfig, SFTConfig
 
 from w2stree.errors import InvalidInput, RowsTooLong, RowWarning
 from w2stree.training.positions import refuse_beyond_positions
+from w2stree.training.stage import WarmUp
 from w2stree.training.trees.arguments import objective_of, refuse_what_trees_cannot
 from w2stree.training.trees.attention.forward import tree_attention
 from w2stree.training.trees.batches import Batch, Batches, BatchLoader, Examples, Packing
@@ -29,7 +30,7 @@ from w2stree.training.trees.scores import PackTensors, widest
 MAX_PACK_TOKENS = 8192
 
 
-class TreeTrainer(Trainer):  # type: ignore[misc]
+class TreeTrainer(WarmUp, Trainer):  # type: ignore[misc]
     """Trains a causal LM on examples, each token that they share computed once.
 
     A step is `per_device_train_batch_size * gradient_accumulation_steps` examples a process, and
@@ -227,16 +228,6 @@ class TreeTrainer(Trainer):  # type: ignore[misc]
         the order of the data that an uninterrupted training would have."""
         with tree_attention(self.model):
             return super().train(*args, **kwargs)
-
-    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
-        """With one step left to learn in: the first one of a warm-up has a rate of 0."""
-        given = self.args.warmup_steps
-        warmup = self.args.get_warmup_steps(num_training_steps)
-        self.args.warmup_steps = min(warmup, num_training_steps - 1)
-        try:
-            return super().create_scheduler(num_training_steps, optimizer)
-        finally:
-            self.args.warmup_steps = given
 
     # What is told of it
 

@@ -23,8 +23,8 @@ from w2stree.training.rows import IGNORED
 from w2stree.training.stage import (
     Log,
     Progress,
-    Stage,
     TrainedWeights,
+    WarmUp,
     arguments,
     compared,
     on_one_device,
@@ -78,7 +78,7 @@ def train_sft(
         return train(trainer, lengths, optimisation)
 
 
-class StepSFTTrainer(Stage, SFTTrainer):  # type: ignore[misc]
+class StepSFTTrainer(WarmUp, SFTTrainer):  # type: ignore[misc]
     """A step's loss is the mean over all its labelled tokens, in however many micro-batches they
     come, which transformers would leave to some models' own losses."""
 
