@@ -189,6 +189,6 @@ def test_a_model_that_only_the_probe_refuses_is_trained_unshared(tmp_path: Path)
         return output * (1 + torch.arange(output.shape[1])[None, :, None] / 100)
 
     model.model.embed_tokens.register_forward_hook(by_place)
-    with pytest.warns(RowWarning, match=r"on a pack and .* by itself: each row is trained by"):
+    with pytest.warns(RowWarning, match=r"on a pack and .* by itself: each row is computed by"):
         trained = fitting(tmp_path).sft((model, tokenizer), [GOOD, BAD], ONE_EPOCH)
     assert "shared_ratio" not in trained.metrics

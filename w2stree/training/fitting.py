@@ -15,7 +15,7 @@ from w2stree.training.rows import PreferenceRow, tokenize_preferences, tokenize_
 from w2stree.training.stage import Progress
 from w2stree.training.trees import stage as trees
 from w2stree.training.trees.examples import Example
-from w2stree.training.trees.probe import why_refused
+from w2stree.training.trees.probe import is_refused_by_trees
 from w2stree.training.trees.reference import reference_scores
 from w2stree.training.trees.rows import numbered, preference_examples, sft_examples
 from w2stree.training.trees.trainer import MAX_PACK_TOKENS
@@ -228,7 +228,4 @@ def _is_shared(model: Any, examples: Sequence[Example], optimisation: Optimisati
     if optimisation.unshared:
         return False
     longest = max(len(s.ids) for e in examples for s in e.sequences)
-    reason = why_refused(model.to(best_device()), longest)
-    if reason is not None:
-        warnings.warn(f"{reason}: each row is trained by itself", RowWarning, stacklevel=3)
-    return reason is None
+    return not is_refused_by_trees(model.to(best_device()), longest)

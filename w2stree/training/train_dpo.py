@@ -28,7 +28,7 @@ from w2stree.training.rows import (
 )
 from w2stree.training.stage import Progress, warn_of_displacement
 from w2stree.training.start import ModelGiven, Start, opened
-from w2stree.training.trees.families import is_refused_by_trees
+from w2stree.training.trees.probe import is_refused_by_trees
 from w2stree.training.trees.rows import numbered, preference_examples
 from w2stree.turns.chat import ChatFormat
 
@@ -107,8 +107,9 @@ def train_dpo(
     scored = preference_examples(theirs if other else tokens, trees)
     if reference is not None:
         scorer = (other or start).model
-        apart = unshared if other is None else is_refused_by_trees(scorer)
         sequences = [s for e in scored for s in e.sequences]
+        longest = max(len(s.ids) for s in sequences)
+        apart = unshared if other is None else is_refused_by_trees(scorer, longest)
         lora = peft_config is not None
         found = sums(scorer, sequences, lora=lora, unshared=apart).reshape(-1, 2)
         for row, (chosen, rejected) in zip(tokens, found.tolist(), strict=True):

@@ -6,12 +6,13 @@ and one by one. Models that no list knows (own code, relative positions, buffers
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 import torch
 
-from w2stree.errors import InvalidInput
+from w2stree.errors import InvalidInput, RowWarning
 from w2stree.training.positions import num_positions
 from w2stree.training.trees.attention.forward import can_gather, tree_attention
 from w2stree.training.trees.families import why_unshared
@@ -38,6 +39,15 @@ def why_refused(model: Any, longest: int | None = None) -> str | None:
     except InvalidInput as error:
         return str(error).removesuffix(_REMEDY)
     return None
+
+
+def is_refused_by_trees(model: Any, longest: int | None = None) -> bool:
+    """Whether each row has to be computed by itself; a `RowWarning` says why. Without `longest`
+    the model is not asked: what it is made of decides."""
+    reason = why_unshared(model) if longest is None else why_refused(model, longest)
+    if reason is not None:
+        warnings.warn(f"{reason}: each row is computed by itself", RowWarning, stacklevel=3)
+    return reason is not None
 
 
 @torch.no_grad()
