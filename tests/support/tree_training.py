@@ -102,11 +102,17 @@ def main(out: Path, method: str, options: dict[str, Any]) -> None:
     killed_after = options.pop("killed_after", None)
     resume = options.pop("resume", None)
     callbacks = [Killed(killed_after)] if killed_after else []
+    if num_held_out := options.pop("num_held_out", 0):
+        options["eval_dataset"] = pairs(num_held_out)
     made = trainer(method, out, callbacks=callbacks, **options)
+    evaluations = [made.evaluate()] if num_held_out else []
     made.train(resume_from_checkpoint=resume)
+    if num_held_out:
+        evaluations.append(made.evaluate())
     if made.is_world_process_zero():
         torch.save(made.accelerator.unwrap_model(made.model).state_dict(), out / "weights.pt")
         losses = [entry["loss"] for entry in made.state.log_history if "loss" in entry]
+        losses += [told["eval_loss"] for told in evaluations]
         (out / "losses.json").write_text(json.dumps(losses), encoding="utf-8")
     made.end()
 

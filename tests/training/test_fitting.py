@@ -15,12 +15,14 @@ pytest.importorskip("trl")
 import torch
 from support.tiny_models import BAD, GOOD, tiny_model, tiny_tokenizer
 
-from w2stree.errors import InvalidInput, RowsTooLong
+from w2stree.errors import InvalidInput, RowsTooLong, RowWarning
 from w2stree.forest.build import build_forest
 from w2stree.training.fitting import Fitting
 from w2stree.training.optimisation import Optimisation
 from w2stree.training.rows import preference_rows, tokenize_sft
+from w2stree.training.trees.batches import Packing
 from w2stree.training.unshared.sft import train_sft
+from w2stree.trajectories.trajectory import Message
 from w2stree.turns.chat import ChatFormat
 
 pytestmark = pytest.mark.train
@@ -119,3 +121,74 @@ def test_preference_rows_that_are_too_long_are_told(tmp_path: Path) -> None:
     assert (trained.metrics["num_used_rows"], trained.metrics["num_too_long"]) == (1, 1)
     with pytest.raises(InvalidInput, match=r"no preference rows to train on: all 1 exceed"):
         dpo([long], 20)
+
+
+def test_another_beta_asks_the_reference_nothing_anew(tmp_path: Path) -> None:
+    """Its scores are kept; those of another reference are computed."""
+    tokenizer = tiny_tokenizer()
+    rows = preference_rows(build_forest([GOOD, BAD]).pairs(), "suffix")
+    cache = tmp_path / "references"
+
+    def passes(folder: str, beta: float, seed: int = 1) -> int:
+        model = tiny_model(tokenizer, seed=seed)
+        calls: list[int] = []
+        model.model.register_forward_hook(lambda *_: calls.append(1))
+        fitting(tmp_path / folder, reference_cache=cache).dpo(
+            (tiny_model(tokenizer), tokenizer),
+            rows,
+            ONE_EPOCH,
+            reference=lambda: (model, tokenizer),
+            reference_is_start=False,
+            beta=beta,
+            sft_weight=0.0,
+        )
+        return len(calls)
+
+    first = passes("a", 0.1)
+    kept = {path: path.read_bytes() for path in cache.iterdir()}
+    assert passes("b", 0.2) == first - len(kept)  # the probe's are left
+    assert {path: path.read_bytes() for path in cache.iterdir()} == kept
+    assert passes("c", 0.2, seed=2) == first
+    assert len(list(cache.iterdir())) == 2 * len(kept)
+
+
+def test_rows_on_trees_are_shuffled_each_epoch_by_the_seed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokenizer = tiny_tokenizer()
+    tasks = [replace(GOOD, prompt=(Message("user", f"Cook meal {i}."),)) for i in range(8)]
+    seen: list[tuple[int, ...]] = []
+    packing = Packing.__call__
+
+    def told(self: Packing, examples: list[Any]) -> Any:
+        seen.extend(tuple(e.sequences[0].ids.tolist()) for e in examples)
+        return packing(self, examples)
+
+    monkeypatch.setattr(Packing, "__call__", told)
+
+    def epochs(seed: int) -> list[list[tuple[int, ...]]]:
+        seen.clear()
+        how = replace(ONE_EPOCH, num_epochs=2)
+        fitting(tmp_path, seed=seed).sft((tiny_model(tokenizer), tokenizer), tasks, how)
+        return [seen[8:16], seen[16:24]]  # evaluations before and after
+
+    first = epochs(1)
+    assert len(seen) == 4 * 8
+    assert first[0] != first[1]
+    assert sorted(first[0]) == sorted(first[1])
+    assert epochs(1) == first
+    assert epochs(2) != first
+
+
+def test_a_model_that_only_the_probe_refuses_is_trained_unshared(tmp_path: Path) -> None:
+    """Its embedding turns with a token's place in the batch, which no list knows."""
+    tokenizer = tiny_tokenizer()
+    model = tiny_model(tokenizer)
+
+    def by_place(module: Any, given: Any, output: torch.Tensor) -> torch.Tensor:
+        return output * (1 + torch.arange(output.shape[1])[None, :, None] / 100)
+
+    model.model.embed_tokens.register_forward_hook(by_place)
+    with pytest.warns(RowWarning, match=r"on a pack and .* by itself: each row is computed by"):
+        trained = fitting(tmp_path).sft((model, tokenizer), [GOOD, BAD], ONE_EPOCH)
+    assert "shared_ratio" not in trained.metrics

@@ -9,6 +9,7 @@ runs/quickstart/
   .sft_strong.partial/        a stage in the making; renamed when it is complete (`stage_folder`)
   .lock                       of the process that runs it (`run_lock`)
   .hashes.json                what need not be read again to know its hash (`hashes`)
+  .references/                what references said of rows; may be deleted (`stages/learn`)
 """
 
 from __future__ import annotations

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from w2stree.errors import InvalidInput, RowsTooLong, RowWarning
+from w2stree.training.models import best_device
 from w2stree.training.optimisation import Optimisation
 from w2stree.training.rows import PreferenceRow, tokenize_preferences, tokenize_sft
 from w2stree.training.stage import Progress
 from w2stree.training.trees import stage as trees
-from w2stree.training.trees.families import is_refused_by_trees
+from w2stree.training.trees.examples import Example
+from w2stree.training.trees.probe import is_refused_by_trees
 from w2stree.training.trees.reference import reference_scores
 from w2stree.training.trees.rows import numbered, preference_examples, sft_examples
 from w2stree.training.trees.trainer import MAX_PACK_TOKENS
@@ -48,7 +50,9 @@ class Fitting:
 
     Rows that exceed `max_length` tokens are left out whole, with a warning (`RowsTooLong`), and
     counted: `num_too_long`, of trajectories also the failures among them, returns below
-    `success_threshold`. The model given is the one that is trained.
+    `success_threshold`. The model given is the one that is trained. What a reference says of the
+    rows is kept in `reference_cache`, a folder, and read from there by the next training that asks
+    the same of it, with another `beta` say (`reference_scores`).
     """
 
     max_length: int
@@ -56,6 +60,7 @@ class Fitting:
     output_dir: Path
     progress: Progress | None = None
     success_threshold: float = 1.0
+    reference_cache: Path | None = None
 
     def sft(
         self,
@@ -93,10 +98,10 @@ class Fitting:
                 f"{len(rows.too_long)} of {len(trajectories)} trajectories",
                 f"; {num_failures} of them are failures",
             )
-        if optimisation.unshared or is_refused_by_trees(model):
+        examples = sft_examples(rows.rows, numbered([t.prompt for t in rows.kept]))
+        if _is_unshared(model, examples, optimisation):
             trained = train_sft(model.train(), tokenizer, rows.rows, optimisation, **self._told())
         else:
-            examples = sft_examples(rows.rows, numbered([t.prompt for t in rows.kept]))
             trained = trees.train_sft(model, tokenizer, examples, optimisation, **self._told())
         counts = {
             "num_rows": len(rows.rows),
@@ -132,12 +137,12 @@ class Fitting:
             "sft_weight": sft_weight,
             "reference_is_start": reference_is_start,
         }
-        if optimisation.unshared or is_refused_by_trees(model):
+        examples = preference_examples(scored, numbered([row.chosen.prompt for row in kept]))
+        if _is_unshared(model, examples, optimisation):
             trained = train_dpo(
                 model.train(), tokenizer, scored, optimisation, **loss, **self._told()
             )
         else:
-            examples = preference_examples(scored, numbered([row.chosen.prompt for row in kept]))
             trained = trees.train_dpo(
                 model, tokenizer, examples, optimisation, **loss, **self._told()
             )
@@ -168,11 +173,35 @@ class Fitting:
         ]
         self._refuse_none_left(len(both), len(rows), "preference rows")
         kept = [row for row, _, _ in both]
-        logprobs = _reference_logprobs(scorer, kept, [b for _, _, b in both], optimisation)
+        logprobs = self._reference_logprobs(scorer, kept, [b for _, _, b in both], optimisation)
         return kept, [
             {**row, "ref_chosen_logps": chosen, "ref_rejected_logps": rejected}
             for (_, row, _), (chosen, rejected) in zip(both, logprobs, strict=True)
         ]
+
+    def _reference_logprobs(
+        self,
+        scorer: Any,
+        rows: Sequence[PreferenceRow],
+        tokens: Sequence[dict[str, list[int]]],
+        optimisation: Optimisation,
+    ) -> list[tuple[float, float]]:
+        """(chosen, rejected) of each row, as the policy's are computed."""
+        lora = optimisation.lora is not None
+        examples = preference_examples(tokens, numbered([row.chosen.prompt for row in rows]))
+        if _is_unshared(scorer, examples, optimisation):
+            return sequence_logprobs(
+                scorer, tokens, batch_size=optimisation.rows_at_a_time, lora=lora
+            )
+        found = reference_scores(
+            scorer,
+            [s for e in examples for s in e.sequences],
+            max_pack_tokens=MAX_PACK_TOKENS,
+            lora=lora,
+            cache=self.reference_cache,
+            sequences_a_row=2,
+        )
+        return [(chosen, rejected) for chosen, rejected in found.reshape(-1, 2).tolist()]
 
     def _told(self) -> dict[str, Any]:
         return {"output_dir": str(self.output_dir), "seed": self.seed, "progress": self.progress}
@@ -193,19 +222,7 @@ class Fitting:
         )
 
 
-def _reference_logprobs(
-    scorer: Any,
-    rows: Sequence[PreferenceRow],
-    tokens: Sequence[dict[str, list[int]]],
-    optimisation: Optimisation,
-) -> list[tuple[float, float]]:
-    """(chosen, rejected) of each row, as the policy's are computed."""
-    lora = optimisation.lora is not None
-    if optimisation.unshared or is_refused_by_trees(scorer):
-        return sequence_logprobs(scorer, tokens, batch_size=optimisation.rows_at_a_time, lora=lora)
-    examples = preference_examples(tokens, numbered([row.chosen.prompt for row in rows]))
-    sequences = [s for e in examples for s in e.sequences]
-    found = reference_scores(
-        scorer, sequences, max_pack_tokens=MAX_PACK_TOKENS, lora=lora, sequences_a_row=2
-    )
-    return [(chosen, rejected) for chosen, rejected in found.reshape(-1, 2).tolist()]
+def _is_unshared(model: Any, examples: Sequence[Example], optimisation: Optimisation) -> bool:
+    """Whether each row is computed by itself: on request, or since trees refuse the model."""
+    longest = max((len(s.ids) for e in examples for s in e.sequences), default=None)
+    return optimisation.unshared or is_refused_by_trees(model.to(best_device()), longest)

@@ -22,7 +22,7 @@ from w2stree.training.rows import IGNORED, tokenize_sft
 from w2stree.training.stage import Progress
 from w2stree.training.start import ModelGiven, Start, opened
 from w2stree.training.train_dpo import Rows
-from w2stree.training.trees.families import is_refused_by_trees
+from w2stree.training.trees.probe import is_refused_by_trees
 from w2stree.training.trees.rows import numbered, sft_examples
 from w2stree.trajectories.trajectory import Trajectory
 from w2stree.turns.chat import ChatFormat

@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("trl")
 
 import torch
-from support.tree_training import trainer
+from support.tree_training import pairs, trainer
 
 from w2stree.training.trees.trainer import TreeTrainer
 
@@ -70,15 +70,31 @@ def test_a_killed_training_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-def test_two_processes_train_as_one(tmp_path: Path) -> None:
-    """Eleven examples: at the end of an epoch the second process has none. Packs are cut too."""
-    launcher = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--standalone"]
+@pytest.mark.parametrize(
+    "launcher",
+    [
+        ["torch.distributed.run", "--nproc_per_node", "2", "--standalone"],
+        ["accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"],
+    ],
+    ids=["torchrun", "accelerate"],
+)
+def test_two_processes_train_as_one(launcher: list[str], tmp_path: Path) -> None:
+    """Eleven examples: at the end of an epoch the second process has none. Packs are cut too, and
+    an evaluation comes before the first step."""
     out = tmp_path / "two"
     out.mkdir()
-    _run(*launcher, out=out, max_pack_tokens=40, gradient_accumulation_steps=1)
-    one = _trained(tmp_path / "one", max_pack_tokens=40, gradient_accumulation_steps=2)
-    losses = json.loads((out / "losses.json").read_text())
-    assert losses == pytest.approx(_losses(one), abs=1e-4)
+    _run(
+        *("-m", *launcher),
+        out=out,
+        max_pack_tokens=40,
+        gradient_accumulation_steps=1,
+        num_held_out=5,
+    )
+    one = trainer("dpo", tmp_path / "one", max_pack_tokens=40, eval_dataset=pairs(5))
+    before = one.evaluate()["eval_loss"]
+    one.train()
+    expected = [*_losses(one), before, one.evaluate()["eval_loss"]]
+    assert json.loads((out / "losses.json").read_text()) == pytest.approx(expected, abs=1e-4)
     weights = torch.load(out / "weights.pt")
     for name, weight in one.model.state_dict().items():
         torch.testing.assert_close(weights[name], weight, atol=1e-4, rtol=0)

@@ -16,6 +16,9 @@ from w2stree.experiment.stages.untrained import untrained_model
 from w2stree.training.fitting import Fitting, Trained
 from w2stree.training.models import save_model, train_tokenizer
 
+REFERENCE_CACHE = ".references"
+"""Of the run, beside its stages: what references said of rows (`reference_scores`)."""
+
 
 def tokenizer(context: Context, out: StageWriter, seen: Sequence[str]) -> None:
     """The small models' tokenizer, from the texts they may see: what the stages `seen` played."""
@@ -57,6 +60,7 @@ def _fitting(context: Context, out: StageWriter, stage: str) -> Iterator[Fitting
             output_dir=out.folder / "trainer",
             progress=update,
             success_threshold=context.config.evaluate.success_threshold,
+            reference_cache=context.run_dir / REFERENCE_CACHE,
         )
 
 

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import inspect
 import re
-import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 
-from w2stree.errors import RowWarning
 from w2stree.training.trees.head import plain
 
 _ATTENTION = {"full_attention", "sliding_attention", "chunked_attention"}
@@ -34,14 +32,6 @@ def why_unshared(model: Any, longest: int | None = None) -> str | None:
         if found := reason(model, inner, longest):
             return f"{type(inner).__name__} {found}"
     return None
-
-
-def is_refused_by_trees(model: Any) -> bool:
-    """Whether each row has to be computed by itself; a warning says why."""
-    reason = why_unshared(model)
-    if reason is not None:
-        warnings.warn(f"{reason}: each row is computed by itself", RowWarning, stacklevel=3)
-    return reason is not None
 
 
 def _several_models(model: Any, inner: Any, longest: int | None) -> str | None:

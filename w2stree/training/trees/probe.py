@@ -6,14 +6,16 @@ and one by one. Models that no list knows (own code, relative positions, buffers
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 import torch
 
-from w2stree.errors import InvalidInput
+from w2stree.errors import InvalidInput, RowWarning
 from w2stree.training.positions import num_positions
 from w2stree.training.trees.attention.forward import can_gather, tree_attention
+from w2stree.training.trees.families import why_unshared
 from w2stree.training.trees.head import plain
 from w2stree.training.trees.pack import pack
 from w2stree.training.trees.scores import PackTensors, scores
@@ -24,6 +26,27 @@ _NUM_SHARED = 72  # more than a block of `gather`
 # A token, at most: GPUs may multiply float32 with TF32's 10 bits.
 _ROUNDING = {torch.float64: 1e-6, torch.float32: 2e-3, torch.float16: 0.05, torch.bfloat16: 0.2}
 _ROUNDING_OF_FLOAT32_ON_CPU = 1e-4
+_REMEDY = "; train it unshared"
+
+
+def why_refused(model: Any, longest: int | None = None) -> str | None:
+    """One sentence saying why the model cannot be trained on trees, by what it is made of
+    (`why_unshared`) or by what it says of packs; None if it can. `longest`: as `check_scores`."""
+    if (reason := why_unshared(model, longest)) is not None:
+        return reason
+    try:
+        check_scores(model, longest=longest)
+    except InvalidInput as error:
+        return str(error).removesuffix(_REMEDY)
+    return None
+
+
+def is_refused_by_trees(model: Any, longest: int | None = None) -> bool:
+    """Whether each row has to be computed by itself; a warning says why. As `why_refused`."""
+    reason = why_refused(model, longest)
+    if reason is not None:
+        warnings.warn(f"{reason}: each row is computed by itself", RowWarning, stacklevel=3)
+    return reason is not None
 
 
 @torch.no_grad()
@@ -53,7 +76,7 @@ def check_scores(model: Any, *, longest: int | None = None, attention: str = "au
             raise
         raise InvalidInput(
             f"{type(inner).__name__} cannot be trained on trees: its forward takes no packs "
-            f"({type(error).__name__}: {error}); train it unshared"
+            f"({type(error).__name__}: {error}){_REMEDY}"
         ) from error
     finally:
         model.train(was_training)
@@ -101,5 +124,5 @@ def _compare(inner: Any, backend: str, together: list[float], apart: list[float]
     if not abs(found - expected) <= rounding * _NUM_SCORED:
         raise InvalidInput(
             f"{type(inner).__name__} cannot be trained on trees: {backend} attention scores a "
-            f"sequence {found:.6g} on a pack and {expected:.6g} by itself; train it unshared"
+            f"sequence {found:.6g} on a pack and {expected:.6g} by itself{_REMEDY}"
         )

@@ -283,12 +283,11 @@ class TreeTrainer(WarmUp, Trainer):  # type: ignore[misc]
         metric_key_prefix: str = "eval",
     ) -> EvalLoopOutput:
         """The loss of all examples as of one step, and what the objective shows."""
-        batches: list[Batch] = list(dataloader)
-        loss, figures = self._evaluated(batches, self.objective)
+        loss, figures = self._evaluated(list(dataloader), self.objective)
         means = {"loss": loss, **self._means(figures)}
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in means.items()}
-        num_samples = sum(len(b.examples) for b in batches)
-        return EvalLoopOutput(None, None, metrics, num_samples=num_samples)
+        examples: Any = dataloader.dataset
+        return EvalLoopOutput(None, None, metrics, num_samples=len(examples))
 
     def loss_of(self, examples: Sequence[Example], objective: Objective) -> float:
         """Another loss of these examples by the model as it is."""
@@ -297,12 +296,17 @@ class TreeTrainer(WarmUp, Trainer):  # type: ignore[misc]
     def _evaluated(
         self, batches: Sequence[Batch], objective: Objective
     ) -> tuple[float, dict[str, torch.Tensor]]:
-        device, model = self.args.device, self._for_evaluation()
+        device, model = self.args.device, self.model
+        model.eval()
+        if callable(getattr(self.optimizer, "eval", None)):
+            self.optimizer.eval()
         loss = torch.zeros((), dtype=widest(device), device=device)
         figures: dict[str, torch.Tensor] = {}
         counts = [objective.count(ExampleTensors.of(b.examples, device)) for b in batches]
         totals = self._summed(torch.stack(counts).sum(0))
-        with tree_attention(self.model):
+        # A model that accelerate prepares to be evaluated it would not wrap to be trained: several
+        # processes would then exchange no gradients.
+        with tree_attention(model), self.accelerator.autocast():
             for batch in batches:
                 examples, parts = self._on_device(batch)
                 found = evaluate(
@@ -312,16 +316,6 @@ class TreeTrainer(WarmUp, Trainer):  # type: ignore[misc]
                 _add(figures, found)
                 self.callback_handler.on_prediction_step(self.args, self.state, self.control)
         return float(self._summed(loss)), figures
-
-    def _for_evaluation(self) -> Any:
-        """The model as it is trained, wrapped and autocast."""
-        model = self._wrap_model(self.model, training=False)
-        if not self.accelerator._models and model is self.model:
-            model = self.accelerator.prepare_model(model, evaluation_mode=True)
-        model.eval()
-        if callable(getattr(self.optimizer, "eval", None)):
-            self.optimizer.eval()
-        return model
 
 
 def _add(figures: dict[str, torch.Tensor], found: Loss) -> None:
