@@ -71,26 +71,30 @@ def test_a_killed_training_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "launcher",
+    ("launcher", "options"),
     [
-        ["torch.distributed.run", "--nproc_per_node", "2", "--standalone"],
-        ["accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"],
+        (["torch.distributed.run", "--nproc_per_node", "2", "--standalone"], {}),
+        (
+            ["accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"],
+            {"max_pack_tokens": 55, "activation_checkpointing": True},
+        ),
     ],
     ids=["torchrun", "accelerate"],
 )
-def test_two_processes_train_as_one(launcher: list[str], tmp_path: Path) -> None:
-    """Eleven examples: at the end of an epoch the second process has none. Packs are cut too, and
-    an evaluation comes before the first step."""
+def test_two_processes_train_as_one(launcher: list[str], options: Any, tmp_path: Path) -> None:
+    """Eleven examples: at the end of an epoch the second process has none. Packs are cut too, of
+    the second case in one process only, and an evaluation comes before the first step."""
+    options = {"max_pack_tokens": 40, **options}
     out = tmp_path / "two"
     out.mkdir()
     _run(
         *("-m", *launcher),
         out=out,
-        max_pack_tokens=40,
         gradient_accumulation_steps=1,
         num_held_out=5,
+        **options,
     )
-    one = trainer("dpo", tmp_path / "one", max_pack_tokens=40, eval_dataset=pairs(5))
+    one = trainer("dpo", tmp_path / "one", eval_dataset=pairs(5), **options)
     before = one.evaluate()["eval_loss"]
     one.train()
     expected = [*_losses(one), before, one.evaluate()["eval_loss"]]

@@ -155,6 +155,11 @@ def refuse_what_trees_cannot(args: SFTConfig | DPOConfig) -> None:
             f"train_sampling_strategy={args.train_sampling_strategy!r} cannot hold on trees: "
             "examples of one tree come together, and nothing is padded; use random or sequential"
         )
+    if args.ddp_broadcast_buffers:
+        raise InvalidInput(
+            "ddp_broadcast_buffers=True cannot hold on trees: processes differ in the number of "
+            "their passes"
+        )
     if str(getattr(args.optim, "value", args.optim)) in ("lomo", "adalomo"):
         raise InvalidInput(
             f"optim={args.optim!r} cannot hold on trees: it updates weights in the backward pass, "

@@ -90,6 +90,9 @@ class TreeTrainer(WarmUp, Trainer):  # type: ignore[misc]
         check_scores(model, longest=longest, attention=attention)
         if args.n_gpu > 1:
             args._n_gpu = 1  # Trainer would spread each batch over all GPUs that it sees
+        # Processes whose packs are cut differ in their number of forward passes, and DDP would
+        # exchange buffers (none learns) in another order than its buckets: they would hang.
+        args.ddp_broadcast_buffers = False
         self._figures: dict[str, torch.Tensor] = {}
         self._num_computed_tokens = 0
         super().__init__(
