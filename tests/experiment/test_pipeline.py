@@ -145,11 +145,11 @@ def test_a_changed_key_redoes_what_reads_it_and_the_rest_is_shared(finished: Pat
     stages = {path.parent.name for path in finished.glob("*/manifest.json")}
     taken = {line[0] for line in said if line[1:] == ["taken from runs/miniature"]}
     assert taken == stages - {"tree_dpo", "evaluate_tree_dpo", "report"}
-    shutil.rmtree(cwd / "runs" / "second" / "explore")  # its links; the other run has its own
-    assert (finished / "explore" / "trajectories.jsonl").is_file()
+    shutil.rmtree(cwd / "runs" / "second" / "tree")  # its links; the other run has its own
+    assert (finished / "tree" / "weak.forest").is_file()
     again = w2stree(*arguments, "name=third", "evaluate.num_bootstrap=50", "--redo", cwd=cwd)
     ran_again = [line.split()[0] for line in again.stdout.splitlines() if " running" in line]
-    assert ran_again == ["explore", "report"], "explored alike"
+    assert ran_again == ["tree", "report"], "the tree comes out alike"
     assert (
         "report                   to be redone: evaluate.num_bootstrap: 500 there, 50 now; name: "
         "'miniature' there, 'third' now (took "

@@ -123,6 +123,13 @@ def test_a_view_shows_what_is_declared(config: Config) -> None:
             read()
 
 
+def test_a_file_that_says_which_tasks_there_are_is_read(config: Config) -> None:
+    split = ["environment={name: scienceworld, split_file: eto.json}", "decoding={}"]
+    by_name = {spec.name: spec for spec in specs(load_config("miniature", split))}
+    assert by_name["tasks"].external == (Path("eto.json"),)
+    assert specs(config)[0].external == ()
+
+
 def test_a_section_that_is_absent_is_seen_to_be() -> None:
     config = load_config("miniature", ["strong.pretrain=null"])
     assert view(config, "strong.pretrain.optimisation").strong.pretrain is None

@@ -117,13 +117,15 @@ def test_a_run_plays_through_a_server(tmp_path: Path, monkeypatch: pytest.Monkey
     size = Architecture(48, 2, 2, 96)
     save_model(tmp_path / "base", build_model(size, tokenizer, seed=0), tokenizer)
 
-    often = {"num_epochs": 40, "learning_rate": 2e-2, "batch_size": 4, **KEPT}
+    often = {"num_epochs": 15, "learning_rate": 2e-2, "batch_size": 4, **KEPT}
     once = {"optimisation": {"num_epochs": 1, "learning_rate": 1e-3, **KEPT}}
-    tasks = {"demonstrations": 3, "explore": 3, "test": 2}
-    config = smallest({**TREASURE, "num_processes": 2}, tasks, demonstrations="shown.jsonl")
+    tasks = {"demonstrations": 3, "explore": 3, "test": 1}
+    game = {**TREASURE, "max_steps": 5, "num_processes": 2}
+    config = smallest(game, tasks, demonstrations="shown.jsonl")
     config |= {"tree_dpo": {"max_rows": 6, **once}, "decoding": {"thought": False}}
     del config["mcts_sft"], config["ceiling"]
-    config["explore"]["samplings"] += [{"temperature": 1.0, "model": "base"}]
+    warm = [{"temperature": t} for t in (0, 1.0, 1.5)]
+    config["explore"]["samplings"] = [*warm, {"temperature": 1.0, "model": "base"}]
     with lora_server(tmp_path / "base", tmp_path) as url:
         section = {"path": "base", "sft": often, "served": {"base_url": url}}
         ran = run({**config, "weak": section, "strong": section}, tmp_path)

@@ -266,6 +266,22 @@ def test_a_stage_is_waited_for_and_made_when_its_maker_is_killed(tmp_path: Path)
     assert list((runs / MAKING).iterdir()) == []
 
 
+def test_a_run_of_somebody_else_s_is_passed_over(
+    runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tests may run as root, to whom nothing is closed."""
+    (runs / "0").mkdir()
+    of_path = Path.is_file
+
+    def refused(path: Path) -> bool:
+        if runs / "0" in path.parents:
+            raise PermissionError(13, "Permission denied", str(path))
+        return of_path(path)
+
+    monkeypatch.setattr(Path, "is_file", refused)
+    assert go(runs / "b", shared=runs)[0] == f"pretrain taken from {runs}/a"
+
+
 def test_a_folder_that_cannot_be_locked_is_named(runs: Path) -> None:
     (runs / MAKING).write_text("no folder")
     with pytest.raises(RunDirectoryError, match=r"cannot be locked .*: leave --share out"):

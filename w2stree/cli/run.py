@@ -19,7 +19,8 @@ def run(
         str,
         typer.Argument(
             metavar="CONFIG",
-            help="a YAML file, or a shipped configuration: quickstart, miniature",
+            help="a YAML file, or a shipped configuration: quickstart, miniature, qwen_24gb, "
+            "qwen_8gpu",
         ),
     ],
     override: Overrides = None,

@@ -73,6 +73,11 @@ class Options:
         whoever wrote them can choose tasks and settings, no code."""
         return ""
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The user's own files that say which tasks there are."""
+        return ()
+
     def refuse_too_many(self, num_tasks: int) -> None:
         """Raises `InvalidInput` if a fold is known to have fewer tasks than that."""
 
@@ -182,6 +187,10 @@ class ScienceWorldOptions(Options):
             max_steps=self.max_steps,
             list_actions=self.list_actions,
         )
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return () if self.split_file is None else (self.split_file,)
 
     def task_type(self, task_id: str) -> str:
         return task_id.split("/")[1]  # scienceworld/boil/21: one of the engine's thirty tasks

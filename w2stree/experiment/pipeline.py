@@ -83,7 +83,8 @@ def run_experiment(
             held.enter_context(context.directory().lock())
             context.directory().recover(specs)
             tasks = next(spec for spec in specs if spec.name == "tasks")
-            context.chooses_anew |= not context.directory().is_current(tasks)
+            if not context.chooses_anew:  # by force: whatever there is does not count
+                context.chooses_anew = not context.directory().is_current(tasks)
         check(context)  # a run that cannot go on makes no folder
         directory = context.directory()
         learn.use_threads(config.num_threads)
@@ -158,7 +159,7 @@ def _sources(context: Context) -> Iterator[Stage]:
         "tasks",
         choose.tasks,
         makes=choose.FILES,
-        external=(*shown, *explored),
+        external=(*shown, *explored, *config.environment.files),
         reads=chosen_by,
     )
     shows = (*PLAYS, "decoding.thought", "demonstrations", *least)

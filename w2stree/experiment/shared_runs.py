@@ -15,7 +15,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
@@ -45,13 +45,17 @@ class SharedRuns:
         if not self.folder.is_dir() and self.folder.resolve() != run.resolve().parent:
             raise RunDirectoryError(f"--share {visible(str(self.folder))}: no such folder of runs")
 
-    def results(self, stage: str, *, but: Path) -> Iterator[Path]:
-        """Folders with a finished stage of this name, by the names of their runs, `but` one's."""
+    def results(self, stage: str, *, but: Path) -> list[Path]:
+        """Folders with a finished stage of this name, by the names of their runs, `but` one's; a
+        run that is another user's alone, or is being deleted, has none."""
+        there: list[Path] = []
         for run in sorted(self.folder.iterdir()):
-            folder = run / stage
-            is_there = not run.name.startswith(".") and (folder / MANIFEST).is_file()
-            if is_there and not run.samefile(but):
-                yield folder
+            with suppress(OSError):
+                folder = run / stage
+                is_finished = not run.name.startswith(".") and (folder / MANIFEST).is_file()
+                if is_finished and not run.samefile(but):
+                    there.append(folder)
+        return there
 
     @contextmanager
     def making(

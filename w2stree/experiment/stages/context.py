@@ -17,7 +17,7 @@ from w2stree.experiment.config import Config
 from w2stree.experiment.config.reading import recorded_today
 from w2stree.experiment.demonstrated import Demonstrated, read_demonstrated
 from w2stree.experiment.explored import ExploredFile, read_explored
-from w2stree.experiment.hashes import hash_files
+from w2stree.experiment.hashes import Hashes
 from w2stree.experiment.parts import Parts, choose_parts
 from w2stree.experiment.run_directory import Accept, RunDirectory, StageSpec
 from w2stree.experiment.run_json import read_json
@@ -59,6 +59,8 @@ class Context:
     _demonstrated: Demonstrated | None = None
     _explored: ExploredFile | None = None
     _directory: RunDirectory | None = None
+    _hashes: Hashes = field(default_factory=Hashes)
+    _read_from: dict[str, str | None] | None = None
 
     def directory(self) -> RunDirectory:
         """The run's directory, opened once; `RunDirectoryError` where another configuration made
@@ -80,6 +82,8 @@ class Context:
         configuration its keys, and of the run the stages it needs. Whatever else is asked for
         raises `LookupError`."""
         whole = self.config
+        if spec.external:
+            self._forget_what_has_changed()
         keys = (*spec.reads, *whole.may_change())
         if "tasks" in spec.needs:
             self.chooses_anew, self._parts = False, None  # the stage has recorded them
@@ -164,6 +168,19 @@ class Context:
                 lambda num_taken: update(num_taken, wanted, {}),
             )
 
+    def _note_files(self) -> None:
+        """Before the first of them is read."""
+        if self._read_from is None:
+            self._read_from = self._files_read()
+
+    def _forget_what_has_changed(self) -> None:
+        """What was read of files that are others now, hours after a run's first look at them: a
+        stage is made from what is written down as its inputs."""
+        files = self._files_read()
+        if files != self._read_from:
+            self._read_from = files
+            self._demonstrated = self._explored = self._parts = None
+
     def _files_read(self) -> dict[str, str | None]:
         """The hashes of the files that tasks are chosen from, under their keys in the record."""
         paths = {
@@ -171,7 +188,9 @@ class Context:
             "explored_from": self.config.explore.trajectories,
         }
         return {
-            key: None if path is None or not path.exists() else json.dumps(hash_files(path))
+            key: None
+            if path is None or not path.exists()
+            else json.dumps(self._hashes.of_files(path))
             for key, path in paths.items()
         }
 
@@ -182,6 +201,7 @@ class Context:
             return None
         least = self.config.evaluate.success_threshold
         if self._demonstrated is None:
+            self._note_files()
             self._demonstrated = read_demonstrated(path, least)
         return self._demonstrated
 
@@ -189,6 +209,7 @@ class Context:
         """The file of `explore.trajectories`, read once; None where the weak model explores."""
         path = self.config.explore.trajectories
         if path is not None and self._explored is None:
+            self._note_files()
             self._explored = read_explored(path)
         return self._explored
 

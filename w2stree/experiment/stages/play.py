@@ -134,7 +134,6 @@ def explored_before(context: Context, out: StageWriter) -> None:
             stacklevel=2,
         )
     record(out, runs)
-    out.metrics["num_failed"] = out.metrics["num_errors"]
     out.metrics["num_reopened"] = num_reopened
 
 
