@@ -29,9 +29,11 @@ LATE_IMPORTS = {
     },
     "cli/run.py": {"experiment.config", "experiment.manifest", "experiment.pipeline"},
     "cli/train.py": {
-        "experiment.config.yaml_text", "forest.build", "training.call_settings",
-        "training.conversations", "training.model_folder", "training.optimisation",
-        "training.row_files", "training.train_dpo", "training.train_sft", "trajectories.files",
+        *("experiment.config.yaml_text", "training.call_settings", "training.model_folder"),
+        *("training.optimisation", "training.train_dpo", "training.train_sft"),
+    },
+    "cli/train_input.py": {
+        *("forest.build", "training.conversations", "training.row_files", "trajectories.files"),
         "trajectories.returns",
     },
     "cli/tree.py": {"forest.build", "forest.file", "forest.merging", "trajectories.files"},

@@ -29,3 +29,13 @@ def say(text: object, *, raw: bool = False) -> None:
 def warn(text: object) -> None:
     """The same on standard error, for what is no result."""
     print(visible(str(text), keep_lines=True), file=sys.stderr, flush=True)
+
+
+def is_first() -> bool:
+    """Whether this process is the only one, or of a launcher's the one that says and writes."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def say_first(text: object) -> None:
+    if is_first():
+        say(text)

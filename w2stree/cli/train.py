@@ -6,9 +6,8 @@ OUT/     model, README.md, losses.jsonl, metrics.json
 
 from __future__ import annotations
 
-import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
@@ -19,16 +18,20 @@ from w2stree.cli.before_models import before_models
 from w2stree.cli.extra import needs
 from w2stree.cli.parameters import number, whole_number
 from w2stree.cli.progress import Bars
-from w2stree.cli.say import say
-from w2stree.cli.summary import nothing_played
+from w2stree.cli.say import is_first, say_first
+from w2stree.cli.train_input import (
+    forest_of,
+    paths_of,
+    preference_rows,
+    recognised,
+    refuse_of_runs,
+    sft_rows,
+)
 from w2stree.errors import InvalidInput
 from w2stree.shorten import visible
 
 if TYPE_CHECKING:
-    from w2stree.forest.forest import Forest
     from w2stree.training.call import TrainedModel
-    from w2stree.training.row_files import Kind
-    from w2stree.trajectories.trajectory import Trajectory
 
 app = typer.Typer()
 
@@ -141,15 +144,15 @@ def sft(
         from w2stree.training.train_sft import train_sft
     config = settings(SFTConfig, _settings(args, epochs, lr, batch_size, seed))
     refuse_filled(output)
-    kind = _recognised(rows)
+    kind = recognised(rows)
     if kind.is_rows:
-        _refuse_of_runs(
+        refuse_of_runs(
             kind,
             {"--all-runs": all_runs, "--min-return": min_return, "--trajectories": trajectories},
         )
-        given = _sft_rows(rows, kind)
+        given = sft_rows(rows, kind)
     else:
-        given = _paths(rows, kind, trajectories, all_runs=all_runs, min_return=min_return)
+        given = paths_of(rows, kind, trajectories, all_runs=all_runs, min_return=min_return)
     with _steps() as update:
         trained = train_sft(
             given,
@@ -224,15 +227,15 @@ def dpo(
     of_file = _settings(args, epochs, lr, batch_size, seed)
     config = settings(DPOConfig, of_file if beta is None else {**of_file, "beta": beta})
     refuse_filled(output)
-    kind = _recognised(rows)
+    kind = recognised(rows)
     if kind.is_rows:
-        _refuse_of_runs(
+        refuse_of_runs(
             kind, {"--completion": completion, "--min-gap": min_gap, "--trajectories": trajectories}
         )
-        given: Any = _preference_rows(rows, kind)
+        given: Any = preference_rows(rows, kind)
     else:
-        given = _forest(rows, kind, trajectories).pairs(min_gap)
-        _say(f"{len(given):,} pairs of at least {min_gap:g} in return")
+        given = forest_of(rows, kind, trajectories).pairs(min_gap)
+        say_first(f"{len(given):,} pairs of at least {min_gap:g} in return")
     with _steps() as update:
         trained = train_dpo(
             given,
@@ -274,117 +277,10 @@ def _settings(
     return {**(of_file or {}), **{k: v for k, v in options.items() if v is not None}}
 
 
-def _recognised(path: Path) -> Kind:
-    from w2stree.training.row_files import kind_of
-
-    kind = kind_of(path)
-    _say(f"{visible(str(path))}: {kind.value}")
-    return kind
-
-
-def _refuse_of_runs(kind: Kind, options: Mapping[str, object]) -> None:
-    given = [name for name, value in options.items() if value]
-    if given:
-        raise InvalidInput(
-            f"{', '.join(given)}: of runs or a saved forest; these are {kind.value}, made before"
-        )
-
-
-def _sft_rows(path: Path, kind: Kind) -> Sequence[Any]:
-    from w2stree.training.conversations import conversation
-    from w2stree.training.row_files import Kind, read_rows
-
-    if kind is Kind.PREFERENCES:
-        raise InvalidInput(
-            f"{visible(str(path))}: {kind.value}: w2stree train dpo learns from them"
-        )
-    found = read_rows(path)
-    if kind is Kind.TOKENS:
-        return found.records
-    return [conversation(r, p) for r, p in zip(found.records, found.places, strict=True)]
-
-
-def _preference_rows(path: Path, kind: Kind) -> Sequence[Any]:
-    from w2stree.training.conversations import preference_row
-    from w2stree.training.row_files import Kind, read_rows
-
-    if kind is not Kind.PREFERENCES:
-        raise InvalidInput(
-            f"{visible(str(path))}: {kind.value}: w2stree train sft learns from them"
-        )
-    found = read_rows(path)
-    return [preference_row(r, p) for r, p in zip(found.records, found.places, strict=True)]
-
-
-def _paths(
-    path: Path,
-    kind: Kind,
-    trajectories: Path | None,
-    *,
-    all_runs: bool,
-    min_return: float | None,
-) -> list[Trajectory]:
-    """The runs to imitate; what is chosen is said, failures among it too."""
-    from w2stree.trajectories.returns import at_least
-
-    forest = _forest(path, kind, trajectories)
-    runs = list(forest.trajectories if all_runs else _best(forest))
-    what = "runs" if all_runs else "tasks' best runs"
-    kept = [t for t in runs if min_return is None or at_least(t.total_return, min_return)]
-    if not kept:
-        raise InvalidInput(
-            f"--min-return {min_return:g} leaves none of {len(runs):,} {what}; lower it"
-        )
-    returns = sorted(t.total_return for t in kept)
-    _say(
-        f"{len(kept):,} of {len(runs):,} {what}, returns {returns[0]:g} to {returns[-1]:g}"
-        + ("" if min_return is not None else "; --min-return leaves out those below it")
-    )
-    return kept
-
-
-def _best(forest: Forest) -> Sequence[Trajectory]:
-    """Each task's. Search asks for the range of all returns where it is not [0, 1]."""
-    returns = [t.total_return for t in forest.trajectories]
-    span = (min(0.0, *returns), max(1.0, *returns))
-    return forest.search(return_range=span).best_trajectories()
-
-
-def _forest(path: Path, kind: Kind, trajectories: Path | None) -> Forest:
-    """With the runs' own texts."""
-    from w2stree.forest.build import build_forest, open_forest
-    from w2stree.training.row_files import Kind
-    from w2stree.trajectories.files import read_trajectories
-
-    if kind is Kind.FOREST:
-        if trajectories is None:
-            raise InvalidInput(
-                f"{visible(str(path))}: a saved forest keeps no prompts and no turns: give the "
-                "runs that it was built from with --trajectories"
-            )
-        return open_forest(path, trajectories=read_trajectories(trajectories))
-    if trajectories is not None:
-        raise InvalidInput("--trajectories is of a saved forest; these are the runs themselves")
-    read = read_trajectories(path)
-    if all(trajectory.status == "error" for trajectory in read):
-        raise InvalidInput(f"{visible(str(path))}: {nothing_played(read)}")
-    return build_forest(read)
-
-
-def _is_first() -> bool:
-    """Whether this process is the only one, or of a launcher's the one that says and writes."""
-    return os.environ.get("RANK", "0") == "0"
-
-
-def _say(text: object) -> None:
-    if _is_first():
-        say(text)
-
-
 @contextmanager
 def _steps() -> Iterator[Callable[[int, int, Mapping[str, float]], None] | None]:
     """A bar of the trainer's steps; of several processes the others are silent."""
-    if _is_first():
+    if is_first():
         with Bars() as bars, bars.steps("training steps") as update:
             yield update
     else:
@@ -396,11 +292,11 @@ def _steps() -> Iterator[Callable[[int, int, Mapping[str, float]], None] | None]
 def _tell(trained: TrainedModel) -> None:
     """What came of it, and where it is."""
     metrics = trained.metrics
-    _say(
+    say_first(
         f"trained on {metrics['num_trained_rows']:,.0f} rows in {metrics['num_steps']:,.0f} steps, "
         f"{metrics['num_held_out_rows']:,.0f} rows held out"
     )
     for name in sorted(name.removesuffix("_after") for name in metrics if name.endswith("_after")):
         before, after = metrics[f"{name}_before"], metrics[f"{name}_after"]
-        _say(f"{name.replace('_', ' ')}: {before:.3f} before, {after:.3f} after")
-    _say(f"model: {visible(str(trained.output_dir))}")
+        say_first(f"{name.replace('_', ' ')}: {before:.3f} before, {after:.3f} after")
+    say_first(f"model: {visible(str(trained.output_dir))}")
