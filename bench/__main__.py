@@ -33,7 +33,7 @@ JOBS = (*CORE_JOBS, "training")  # which takes half an hour, and is done when it
 
 def main() -> int:
     options = _arguments()
-    plan = Plan(options.quick, options.run_dir, options.alfworld)
+    plan = Plan(options.quick, options.run_dir, options.alfworld, options.rounds)
     machine = _machine()
     print(", ".join(f"{name} {value}" for name, value in machine.items()))
     print(table.HEADER, flush=True)
@@ -67,6 +67,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, help="write the rows to this file as well")
     parser.add_argument("--run-dir", type=Path, help="training: a finished run's rows and models")
     parser.add_argument("--alfworld", type=Path, help="training: expert runs, train.jsonl.gz")
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        choices=(1, 2, 3),
+        default=3,
+        help="training: a third of the tasks each",
+    )
     parser.add_argument("--quick", action="store_true", help="small workloads, no claims")
     return parser.parse_args()
 

@@ -24,6 +24,8 @@ class Plan:
     """Of a finished run, whose rows are trained on."""
     alfworld: Path | None = None
     """ALFWorld's expert runs (`.jsonl.gz`)."""
+    rounds: int = 3
+    """Of the three into which the tasks to train on are dealt, how many are run."""
 
     @cached_property
     def w1(self) -> Workload:

@@ -43,13 +43,13 @@ def measured(plan: Plan, workload: Workload, folder: Path) -> Iterator[Row]:
         train(_few(workload), folder)
     seconds: dict[str, list[float]] = {name: [] for name in CONTESTANTS}
     computed = 0
-    parts = workload.dealt(1 if plan.quick else 3)
+    parts = workload.dealt(1) if plan.quick else workload.dealt(3)[: plan.rounds]
     for part in parts:
         for name, train in CONTESTANTS.items():
             trained = train(part, folder)
             seconds[name].append(trained.seconds)
             computed += trained.num_computed_tokens if name == "tree" else 0
-    ratio = workload.num_tokens / computed
+    ratio = sum(part.num_tokens for part in parts) / computed
     peaks = {} if plan.quick else {name: _peak(parts[0], name, folder) for name in CONTESTANTS}
     for name in CONTESTANTS:
         if name == "tree":
@@ -83,7 +83,8 @@ def _comparison(
 ) -> Row:
     def ns(who: str) -> tuple[float, float]:
         by_part = [s / p.num_tokens * 1e9 for s, p in zip(seconds[who], parts, strict=True)]
-        return sum(seconds[who]) / workload.num_tokens * 1e9, statistics.median(by_part)
+        num_tokens = sum(part.num_tokens for part in parts)
+        return sum(seconds[who]) / num_tokens * 1e9, statistics.median(by_part)
 
     least = workload.at_least if name == "padded" else None
     note = f"ratio/R {ns(name)[0] / ns('tree')[0] / ratio:.2f}"
