@@ -192,3 +192,11 @@ def test_a_model_that_only_the_probe_refuses_is_trained_unshared(tmp_path: Path)
     with pytest.warns(RowWarning, match=r"on a pack and .* by itself: each row is computed by"):
         trained = fitting(tmp_path).sft((model, tokenizer), [GOOD, BAD], ONE_EPOCH)
     assert "shared_ratio" not in trained.metrics
+
+
+@pytest.mark.parametrize("unshared", [False, True])
+def test_nothing_to_train_on_is_refused(unshared: bool, tmp_path: Path) -> None:
+    tokenizer = tiny_tokenizer()
+    how = replace(ONE_EPOCH, unshared=unshared)
+    with pytest.raises(InvalidInput, match="to train on"):
+        fitting(tmp_path).sft((tiny_model(tokenizer), tokenizer), [], how)

@@ -178,7 +178,7 @@ def test_a_type_that_transformers_has_is_read_by_its_own_classes(with_code: Path
 
 def test_transformers_reads_directories_in_one_place() -> None:
     """`pretrained` sees to it that no code runs; a generation config is JSON alone, and adapters
-    are JSON and weights."""
+    put on a model that is open already are JSON and weights."""
     package = Path(w2stree.__file__).parent
     calls = {
         (file.relative_to(package).as_posix(), call)

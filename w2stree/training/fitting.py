@@ -73,9 +73,8 @@ class Fitting:
         render_actions: bool = False,
     ) -> Trained:
         """Supervised fine-tuning on the agent's turns, on trees unless `optimisation.unshared`; see
-        `w2stree.training.trees.stage`. `all_tokens`: on the
-        observations too; the other options are those of `tokenize_sft`. What gives no row is told
-        by a `RowWarning` and counted."""
+        `w2stree.training.trees.stage`. `all_tokens`: on the observations too; the other options
+        are those of `tokenize_sft`. What gives no row is told by a `RowWarning` and counted."""
         model, tokenizer = start
         rows = tokenize_sft(
             trajectories,
@@ -100,10 +99,10 @@ class Fitting:
                 f"; {num_failures} of them are failures",
             )
         examples = sft_examples(rows.rows, numbered([t.prompt for t in rows.kept]))
-        if _is_shared(model, examples, optimisation):
-            trained = trees.train_sft(model, tokenizer, examples, optimisation, **self._told())
-        else:
+        if _is_unshared(model, examples, optimisation):
             trained = train_sft(model.train(), tokenizer, rows.rows, optimisation, **self._told())
+        else:
+            trained = trees.train_sft(model, tokenizer, examples, optimisation, **self._told())
         counts = {
             "num_rows": len(rows.rows),
             "num_too_long": len(rows.too_long),
@@ -139,13 +138,13 @@ class Fitting:
             "reference_is_start": reference_is_start,
         }
         examples = preference_examples(scored, numbered([row.chosen.prompt for row in kept]))
-        if _is_shared(model, examples, optimisation):
-            trained = trees.train_dpo(
-                model, tokenizer, examples, optimisation, **loss, **self._told()
-            )
-        else:
+        if _is_unshared(model, examples, optimisation):
             trained = train_dpo(
                 model.train(), tokenizer, scored, optimisation, **loss, **self._told()
+            )
+        else:
+            trained = trees.train_dpo(
+                model, tokenizer, examples, optimisation, **loss, **self._told()
             )
         counts = {"num_used_rows": len(scored), "num_too_long": num_too_long}
         return Trained(trained.model, tokenizer, {**counts, **trained.metrics}, trained.steps)
@@ -190,7 +189,7 @@ class Fitting:
         """(chosen, rejected) of each row, as the policy's are computed."""
         lora = optimisation.lora is not None
         examples = preference_examples(tokens, numbered([row.chosen.prompt for row in rows]))
-        if not _is_shared(scorer, examples, optimisation):
+        if _is_unshared(scorer, examples, optimisation):
             return sequence_logprobs(
                 scorer, tokens, batch_size=optimisation.rows_at_a_time, lora=lora
             )
@@ -223,9 +222,7 @@ class Fitting:
         )
 
 
-def _is_shared(model: Any, examples: Sequence[Example], optimisation: Optimisation) -> bool:
-    """Whether to compute on trees; a model that they cannot take is told of."""
-    if optimisation.unshared:
-        return False
-    longest = max(len(s.ids) for e in examples for s in e.sequences)
-    return not is_refused_by_trees(model.to(best_device()), longest)
+def _is_unshared(model: Any, examples: Sequence[Example], optimisation: Optimisation) -> bool:
+    """Whether each row is computed by itself: on request, or since trees refuse the model."""
+    longest = max((len(s.ids) for e in examples for s in e.sequences), default=None)
+    return optimisation.unshared or is_refused_by_trees(model.to(best_device()), longest)

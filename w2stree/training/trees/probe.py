@@ -42,9 +42,8 @@ def why_refused(model: Any, longest: int | None = None) -> str | None:
 
 
 def is_refused_by_trees(model: Any, longest: int | None = None) -> bool:
-    """Whether each row has to be computed by itself; a `RowWarning` says why. Without `longest`
-    the model is not asked: what it is made of decides."""
-    reason = why_unshared(model) if longest is None else why_refused(model, longest)
+    """Whether each row has to be computed by itself; a warning says why. As `why_refused`."""
+    reason = why_refused(model, longest)
     if reason is not None:
         warnings.warn(f"{reason}: each row is computed by itself", RowWarning, stacklevel=3)
     return reason is not None
