@@ -114,6 +114,7 @@ def main(out: Path, method: str, options: dict[str, Any]) -> None:
         losses = [entry["loss"] for entry in made.state.log_history if "loss" in entry]
         losses += [told["eval_loss"] for told in evaluations]
         (out / "losses.json").write_text(json.dumps(losses), encoding="utf-8")
+    made.accelerator.wait_for_everyone()  # the first process may still be writing
     made.end()
 
 
