@@ -238,3 +238,12 @@ def test_of_several_gpus_one_is_used(tmp_path: Path) -> None:
     made = TreeTrainer(tiny_model(tiny_tokenizer()), args, sft_examples())
     assert made.args.n_gpu == 1
     assert made._train_batch_size == 2
+
+
+def test_under_fsdp_no_pack_is_cut(tmp_path: Path) -> None:
+    """All processes take part in each forward pass: of parts they may have differing numbers."""
+    made = trainer("dpo", tmp_path, max_pack_tokens=20)
+    batches = iter(made.get_train_dataloader())
+    made.is_fsdp_enabled = True  # all that is read of it; FSDP itself needs accelerators
+    with pytest.raises(InvalidInput, match=r"more than max_pack_tokens \(20\) .* under FSDP"):
+        made.get_batch_samples(batches, 1, torch.device("cpu"))

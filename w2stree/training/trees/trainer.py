@@ -16,7 +16,7 @@ from trl import DPOConfig, SFTConfig
 
 from w2stree.errors import InvalidInput, RowsTooLong, RowWarning
 from w2stree.training.positions import refuse_beyond_positions
-from w2stree.training.stage import WarmUp
+from w2stree.training.stage import WarmUp, on_one_device
 from w2stree.training.trees.arguments import objective_of, refuse_what_trees_cannot
 from w2stree.training.trees.attention.forward import tree_attention
 from w2stree.training.trees.batches import Batch, Batches, BatchLoader, Examples, Packing
@@ -88,8 +88,6 @@ class TreeTrainer(WarmUp, Trainer):  # type: ignore[misc]
         if (reason := why_unshared(model, longest)) is not None:
             raise InvalidInput(f"{reason}: train it unshared")
         check_scores(model, longest=longest, attention=attention)
-        if args.n_gpu > 1:
-            args._n_gpu = 1  # Trainer would spread each batch over all GPUs that it sees
         # Processes whose packs are cut differ in their number of forward passes, and DDP would
         # exchange buffers (none learns) in another order than its buckets: they would hang.
         args.ddp_broadcast_buffers = False
@@ -97,7 +95,7 @@ class TreeTrainer(WarmUp, Trainer):  # type: ignore[misc]
         self._num_computed_tokens = 0
         super().__init__(
             model=model,
-            args=args,
+            args=on_one_device(args),
             data_collator=self._packing,
             train_dataset=self._kept(train_dataset, model),
             eval_dataset=(
@@ -165,6 +163,8 @@ class TreeTrainer(WarmUp, Trainer):  # type: ignore[misc]
         batches = [b for _, b in zip(range(num_batches), epoch_iterator, strict=False)]
         if not batches:
             return batches, None
+        if self.is_fsdp_enabled:
+            self._refuse_cut(batches)
         counts = [self.objective.count(ExampleTensors.of(b.examples, device)) for b in batches]
         tokens = [(b.num_row_tokens, b.num_computed_tokens) for b in batches]
         more = torch.tensor(tokens, dtype=widest(device), device=device).sum(0)
@@ -172,6 +172,16 @@ class TreeTrainer(WarmUp, Trainer):  # type: ignore[misc]
         self.state.num_input_tokens_seen += int(totals[-2])
         self._num_computed_tokens += int(totals[-1])
         return batches, totals[:-2]
+
+    def _refuse_cut(self, batches: Sequence[Batch]) -> None:
+        """Under FSDP every forward pass is all processes': they would wait for ever for one that has
+        fewer parts."""
+        if any(len(batch.packs) > 1 for batch in batches):
+            raise InvalidInput(
+                f"a micro-batch has more than max_pack_tokens ({self._packing.max_tokens}) "
+                "distinct tokens, and under FSDP none may be computed in parts: raise it, or "
+                "lower per_device_train_batch_size"
+            )
 
     def _summed(self, tensor: torch.Tensor) -> torch.Tensor:
         """Over all processes."""
