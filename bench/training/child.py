@@ -9,11 +9,11 @@ from pathlib import Path
 
 import torch
 
+from bench.core.jobs.memory import status_mib
 from bench.training.contestants import CONTESTANTS
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
     CONTESTANTS[sys.argv[2]](pickle.loads(Path(sys.argv[1]).read_bytes()), Path(sys.argv[3]))
-    # Of this program alone: getrusage begins with what the parent held when it forked.
-    status = Path("/proc/self/status").read_text()
-    print(json.dumps({"peak_mib": int(status.partition("VmHWM:")[2].split()[0]) / 1024}))
+    # getrusage would begin with what the parent held when it forked.
+    print(json.dumps({"peak_mib": status_mib("VmHWM")}))

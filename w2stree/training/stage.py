@@ -90,7 +90,7 @@ class Log(TrainerCallback):  # type: ignore[misc]
             if not math.isfinite(figures["loss"]):
                 raise ModelFailure(
                     f"the loss of step {state.global_step} is {figures['loss']}: lower the "
-                    "learning_rate or max_grad_norm, or raise warmup_ratio"
+                    "learning_rate or max_grad_norm, or warm up longer"
                 )
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:

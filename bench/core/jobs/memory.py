@@ -99,20 +99,20 @@ def _measure(file: Path) -> dict[str, float]:
     with np.load(file) as saved:
         columns = {name: saved[name] for name in _COLUMNS}
         workload = Workload(name="", num_trees=int(saved["num_trees"]), **columns)
-    peak = {"columns": _status("VmHWM")}
+    peak = {"columns": status_mib("VmHWM")}
     before = _start()
     forest = ours.build(workload)
-    peak["build"] = _status("VmHWM") - before
+    peak["build"] = status_mib("VmHWM") - before
     before = _start()
     _stream(forest)
-    peak["stream"] = _status("VmHWM") - before
+    peak["stream"] = status_mib("VmHWM") - before
     before = _start()
     result = ours.search(forest, num_simulations=1_000, exploration=EXPLORATION)
-    peak["search"] = _status("VmHWM") - before
+    peak["search"] = status_mib("VmHWM") - before
     del result
     before = _start()
     ours.arrays(forest)
-    peak["node arrays"] = _status("VmHWM") - before
+    peak["node arrays"] = status_mib("VmHWM") - before
     return peak
 
 
@@ -128,10 +128,11 @@ def _start() -> float:
     """Forgets the peak so far; the resident size now. getrusage cannot: its peak never falls,
     and a child begins with its parent's."""
     Path("/proc/self/clear_refs").write_text("5")
-    return _status("VmRSS")
+    return status_mib("VmRSS")
 
 
-def _status(field: str) -> float:
+def status_mib(field: str) -> float:
+    """Of this program alone: `VmRSS` now, `VmHWM` at most."""
     for row in Path("/proc/self/status").read_text().splitlines():
         if row.startswith(f"{field}:"):
             return int(row.split()[1]) / 1024

@@ -1,7 +1,7 @@
 """Which of TRL's and transformers' arguments hold on trees, and why the others do not.
 
 Every field of `SFTConfig` and `DPOConfig` is in one of the two tables below, so that none passes in
-silence: what is in `_REFUSED` must have its default.
+silence: what is in `REFUSED` must have its default.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _NO_OTHER_LOSS = "it belongs to a loss that is not computed on trees"
 _NO_PREDICTIONS = "an evaluation keeps sums, no predictions"
 _SENDS_NOTHING = "this trainer sends nothing to anybody; push what it saved, model.push_to_hub"
 
-_REFUSED = {
+REFUSED = {
     # The model
     "model_init_kwargs": _LOADED,
     "trust_remote_code": _LOADED,
@@ -137,7 +137,7 @@ _HOLD = {
     """,
 }
 
-_KNOWN = frozenset(name for names in _HOLD.values() for name in names.split())
+HOLDING = frozenset(name for names in _HOLD.values() for name in names.split())
 
 
 def refuse_what_trees_cannot(args: SFTConfig | DPOConfig) -> None:
@@ -146,9 +146,9 @@ def refuse_what_trees_cannot(args: SFTConfig | DPOConfig) -> None:
     default = type(args)(output_dir=args.output_dir, use_cpu=args.use_cpu, bf16=args.bf16)
     for name in sorted(names(type(args))):
         value, usual = (_plain(getattr(a, name)) for a in (args, default))
-        if value == usual or name in _KNOWN:
+        if value == usual or name in HOLDING:
             continue
-        why = _REFUSED.get(name, "it is not known here; leave it at its default")
+        why = REFUSED.get(name, "it is not known here; leave it at its default")
         raise InvalidInput(f"{name}={value!r} cannot hold on trees: {why}")
     if args.train_sampling_strategy not in ("random", "sequential"):
         raise InvalidInput(
@@ -170,11 +170,6 @@ def refuse_what_trees_cannot(args: SFTConfig | DPOConfig) -> None:
 def names(config: type) -> set[str]:
     """The arguments of a configuration, without its fields that are no arguments."""
     return {f.name for f in fields(config) if f.init}
-
-
-def known_names() -> set[str]:
-    """All that is spoken of here."""
-    return set(_KNOWN) | set(_REFUSED)
 
 
 def _plain(value: Any) -> Any:

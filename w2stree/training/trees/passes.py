@@ -133,7 +133,7 @@ class _Found:
         if num_wrong := int((~torch.isfinite(scored.score)).sum()):
             raise ModelFailure(
                 f"{num_wrong} of {len(part.sequence)} sequences have scores that are no "
-                "finite numbers: lower the learning_rate or max_grad_norm, or raise warmup_ratio; "
+                "finite numbers: lower the learning_rate or max_grad_norm, or warm up longer; "
                 "before the first step the model itself is damaged"
             )
         for name in ("score", "num_top1", "entropy"):
