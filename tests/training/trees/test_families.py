@@ -1,12 +1,5 @@
-"""Families of models and attention backends: packs train as sequences do, one at a time.
-
-In float64, with every norm, softmax and rotation of the family kept in float64 too (they compute in
-float32, and would hide errors below 1e-7).
-"""
-
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -15,13 +8,16 @@ import pytest
 
 torch = pytest.importorskip("torch")
 import numpy as np  # noqa: E402
-import transformers  # noqa: E402
-from peft import LoraConfig, PrefixTuningConfig, get_peft_model  # noqa: E402
+from support.model_families import (  # noqa: E402
+    FAMILIES,
+    MASKED_ALONE,
+    VOCABULARY,
+    model_of,
+    with_lora,
+)
 from torch.nn.functional import logsigmoid  # noqa: E402
-from transformers import AutoModelForCausalLM  # noqa: E402
 
 from w2stree.errors import InvalidInput  # noqa: E402
-from w2stree.training.trees.attention import gather  # noqa: E402
 from w2stree.training.trees.attention.forward import (  # noqa: E402
     forward_arguments,
     implementation,
@@ -29,115 +25,10 @@ from w2stree.training.trees.attention.forward import (  # noqa: E402
 )
 from w2stree.training.trees.families import why_unshared  # noqa: E402
 from w2stree.training.trees.pack import pack  # noqa: E402
-from w2stree.training.trees.probe import check_scores  # noqa: E402
 from w2stree.training.trees.scores import PackTensors, scores  # noqa: E402
 from w2stree.training.trees.sequences import ScoredIds  # noqa: E402
 
-pytestmark = pytest.mark.train
-
-VOCABULARY = 19
-SMALL = {
-    "vocab_size": VOCABULARY,
-    "hidden_size": 16,
-    "intermediate_size": 24,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "max_position_embeddings": 128,
-    "bos_token_id": None,
-    "eos_token_id": None,
-    "pad_token_id": None,
-}
-GROUPED = SMALL | {"num_key_value_heads": 2}
-HEADS = GROUPED | {"head_dim": 4}
-EXPERTS = {"num_experts_per_tok": 2, "moe_intermediate_size": 8}
-GPT2 = {
-    "vocab_size": VOCABULARY,
-    "n_embd": 16,
-    "n_layer": 2,
-    "n_head": 2,
-    "n_positions": 128,
-    "bos_token_id": None,
-    "eos_token_id": None,
-}
-UNDROPPED = {"attn_pdrop": 0.0, "resid_pdrop": 0.0, "embd_pdrop": 0.0}
-SLIDING = {"layer_types": ["sliding_attention", "full_attention"], "sliding_window": 5}
-
-FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
-    "llama": ("Llama", GROUPED),
-    "qwen2": ("Qwen2", GROUPED),
-    "qwen2 beyond its window": (
-        "Qwen2",
-        GROUPED | {"use_sliding_window": True, "sliding_window": 5, "max_window_layers": 1},
-    ),
-    "qwen3": ("Qwen3", HEADS),
-    "qwen3 moe": ("Qwen3Moe", HEADS | EXPERTS | {"num_experts": 4}),
-    "mistral": ("Mistral", GROUPED | {"sliding_window": None}),
-    "mistral within its window": ("Mistral", GROUPED | {"sliding_window": 100}),
-    "mistral beyond its window": ("Mistral", GROUPED | {"sliding_window": 5}),
-    "mixtral": ("Mixtral", GROUPED | {"num_local_experts": 3}),
-    "gemma": ("Gemma", HEADS),
-    "gemma2": ("Gemma2", HEADS | {"sliding_window": 5}),
-    "gemma3": ("Gemma3Text", HEADS | SLIDING),
-    "phi3": ("Phi3", GROUPED | {"sliding_window": 6}),
-    "gpt2": ("GPT2", GPT2 | UNDROPPED),
-    "gpt-neox": ("GPTNeoX", SMALL),
-    "gpt-j": ("GPTJ", GPT2 | UNDROPPED | {"rotary_dim": 4}),
-    "falcon": ("Falcon", SMALL),
-    "olmo2": ("Olmo2", GROUPED),
-    "cohere2": ("Cohere2", HEADS | {"sliding_window": 5}),
-    "starcoder2": (
-        "Starcoder2",
-        GROUPED | {"sliding_window": 5, "residual_dropout": 0.0, "embedding_dropout": 0.0},
-    ),
-    "stablelm": ("StableLm", GROUPED),
-    "smollm3": ("SmolLM3", GROUPED),
-    "deepseek v3": (
-        "DeepseekV3",
-        SMALL
-        | EXPERTS
-        | {
-            "num_key_value_heads": 4,
-            "q_lora_rank": 8,
-            "kv_lora_rank": 8,
-            "qk_rope_head_dim": 4,
-            "qk_nope_head_dim": 4,
-            "v_head_dim": 6,
-            "n_routed_experts": 4,
-            "n_group": 2,
-            "topk_group": 1,
-            "first_k_dense_replace": 1,
-        },
-    ),
-}
-EAGER_ALONE = {"gemma2", "gpt-j"}  # one for its capped logits, one for its own attention
-MASKED_ALONE = EAGER_ALONE | {"falcon", "stablelm"}  # attention of their own, that takes masks
-
-
-def config_of(name: str, values: dict[str, Any]) -> Any:
-    return getattr(transformers, f"{name}Config")(**values)
-
-
-def model_of(name: str, values: dict[str, Any]) -> Any:
-    torch.manual_seed(0)
-    model = AutoModelForCausalLM.from_config(config_of(name, values))
-    for parameter in model.parameters():  # norms and biases begin as ones and zeros
-        parameter.data += 0.1 * torch.randn_like(parameter)
-    if hasattr(model.config, "num_experts_per_tok"):
-        model.set_experts_implementation("eager")  # grouped products know no float64
-    return model.train()
-
-
-def with_lora(model: Any, **values: Any) -> Any:
-    is_gpt2 = model.config.model_type == "gpt2"
-    targets: Any = ["c_attn"] if is_gpt2 else r".*\.(q|k|v|o|qkv|kv_b)_proj"
-    if model.config.model_type in ("gpt_neox", "gptj", "falcon"):
-        targets = "all-linear"
-    config = LoraConfig(r=2, target_modules=targets, fan_in_fan_out=is_gpt2, **values)
-    model = get_peft_model(model, config)
-    for name, parameter in model.named_parameters():
-        if "lora_B" in name:  # zeros at first
-            parameter.data.normal_(std=0.2)
-    return model
+pytestmark = [pytest.mark.train, pytest.mark.usefixtures("small_blocks")]
 
 
 class Wide:
@@ -156,11 +47,6 @@ def in_float64(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         return model.double()
 
     yield widen
-
-
-@pytest.fixture(autouse=True)
-def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gather, "block_size", lambda device: 5)
 
 
 def forest(seed: int = 0) -> list[ScoredIds]:
@@ -320,133 +206,3 @@ def test_gathering_is_refused_where_it_cannot_be() -> None:
         forward_arguments(model, PackTensors.of(pack(forest())), "gather")
     with pytest.raises(InvalidInput, match="'flash' is none of auto, dense"):
         forward_arguments(model, PackTensors.of(pack(forest())), "flash")
-
-
-BARE = {"vocab_size": VOCABULARY, "hidden_size": 16, "bos_token_id": None, "eos_token_id": None}
-REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
-    "mamba": ("Mamba", BARE | {"num_hidden_layers": 1}, "layers that do more than attend"),
-    "lfm2": ("Lfm2", GROUPED | {"layer_types": ["conv", "full_attention"]}, "conv"),
-    "recurrent gemma": ("RecurrentGemma", HEADS | {"lru_width": 16}, "layers that"),
-    "qwen3 next": ("Qwen3Next", HEADS | EXPERTS | {"num_experts": 4}, "linear_attention"),
-    "gpt-oss": (
-        "GptOss",
-        HEADS | {"num_local_experts": 2, "num_experts_per_tok": 1},
-        r"attention sinks \(model\.layers\.0\.self_attn\.sinks\)",
-    ),
-    "gpt2 with dropout": ("GPT2", GPT2, r"dropout \(transformer\.drop is 0\.1\)"),
-    "attention dropout": (
-        "Llama",
-        GROUPED | {"attention_dropout": 0.25},
-        r"dropout \(model\.layers\.0\.self_attn\.attention_dropout is 0\.25\)",
-    ),
-    "jitter": (
-        "Mixtral",
-        GROUPED | {"num_local_experts": 2, "router_jitter_noise": 0.1},
-        r"jitter_noise is 0\.1",
-    ),
-    "auxiliary loss": (
-        "Mixtral",
-        GROUPED | {"num_local_experts": 2, "output_router_logits": True},
-        "output_router_logits.*set it to false",
-    ),
-    "bloom": ("Bloom", BARE | {"n_layer": 1, "n_head": 2}, "ALiBi"),
-    "mpt": (
-        "Mpt",
-        {"vocab_size": VOCABULARY, "d_model": 16, "n_layers": 1, "n_heads": 2},
-        "ALiBi",
-    ),
-    "falcon with alibi": ("Falcon", SMALL | {"alibi": True}, "ALiBi"),
-    "gpt-neo": (
-        "GPTNeo",
-        {
-            "vocab_size": VOCABULARY,
-            "hidden_size": 16,
-            "num_layers": 2,
-            "num_heads": 2,
-            "attention_types": [[["global", "local"], 1]],
-            "window_size": 5,
-            "bos_token_id": None,
-            "eos_token_id": None,
-        },
-        "local attention by places in the batch",
-    ),
-    "dynamic rope": (
-        "Llama",
-        GROUPED | {"rope_parameters": {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}},
-        "dynamic rope beyond 128 tokens",
-    ),
-}
-
-
-@pytest.mark.parametrize("family", REFUSED)
-def test_refused_by_name(family: str) -> None:
-    name, values, sentence = REFUSED[family]
-    reason = why_unshared(model_of(name, values))
-    assert reason is not None
-    assert re.search(sentence, reason), reason
-
-
-def test_encoders_are_refused() -> None:
-    config = transformers.T5Config(
-        vocab_size=VOCABULARY, d_model=16, d_kv=4, d_ff=16, num_layers=1, num_heads=2
-    )
-    model = transformers.T5ForConditionalGeneration(config)
-    assert "is an encoder-decoder" in str(why_unshared(model))
-
-
-def test_dropout_of_adapters_is_refused() -> None:
-    model = with_lora(model_of(*FAMILIES["llama"]), lora_dropout=0.05)
-    assert "lora_dropout.default is 0.05" in str(why_unshared(model))
-
-
-def test_dropout_that_is_set_to_0_is_none() -> None:
-    model = model_of("GPT2", GPT2)
-    for module in model.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = 0.0
-    assert why_unshared(model) is None
-    model = model_of("Persimmon", SMALL | {"attention_dropout": 0.25, "hidden_dropout": 0.0})
-    assert "attention_dropout is 0.25" in str(why_unshared(model)), "its forward reads it"
-
-
-def test_adapters_of_own_tokens_are_refused() -> None:
-    config = PrefixTuningConfig(num_virtual_tokens=2, task_type="CAUSAL_LM")
-    model = get_peft_model(model_of(*FAMILIES["llama"]), config)
-    assert "puts its own tokens before" in str(why_unshared(model))
-
-
-def test_short_sequences_of_a_dynamic_rope_are_shared() -> None:
-    model = model_of(*REFUSED["dynamic rope"][:2])
-    assert why_unshared(model, longest=128) is None
-    assert why_unshared(model, longest=129) is not None
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-def test_the_probe_passes_exact_families(family: str) -> None:
-    check_scores(model_of(*FAMILIES[family]))
-
-
-@pytest.mark.parametrize("family", ["mpt", "gpt-neo", "mamba", "falcon with alibi", "bloom"])
-def test_the_probe_finds_what_no_list_knows(family: str) -> None:
-    model = model_of(*REFUSED[family][:2])
-    for parameter in model.parameters():  # far from uniform, as trained models are
-        parameter.data *= 3
-    with pytest.raises(InvalidInput, match=r"on a pack and|takes no packs|does not say"):
-        check_scores(model)
-    assert model.training
-
-
-def test_the_probe_looks_beyond_a_window_that_is_not_where_the_configuration_has_it() -> None:
-    model = model_of("Mistral", GROUPED | {"sliding_window": 90})
-    check_scores(model)
-    own = model.model.forward
-
-    def forward(*args: Any, attention_mask: Any = None, **kwargs: Any) -> Any:
-        model.config.sliding_window = 90 if attention_mask is not None else 89
-        return own(*args, attention_mask=attention_mask, **kwargs)
-
-    model.model.forward = forward  # by itself, another window than on packs
-    with pytest.raises(InvalidInput, match="on a pack and"):
-        check_scores(model)
-    model.config.sliding_window = 90
-    check_scores(model, longest=80)  # nothing leaves the window

@@ -174,7 +174,7 @@ class TreeTrainer(WarmUp, Trainer):  # type: ignore[misc]
         return batches, totals[:-2]
 
     def _refuse_cut(self, batches: Sequence[Batch]) -> None:
-        """Under FSDP every forward pass is all processes': they would wait for ever for one that has
+        """Under FSDP each forward pass is all processes': they would wait for ever for one that has
         fewer parts."""
         if any(len(batch.packs) > 1 for batch in batches):
             raise InvalidInput(
