@@ -26,7 +26,7 @@ def sequence_logprobs(
     Rows are `tokenize_preferences` rows made with this model's own tokenizer, `batch_size` of them
     at a time. See `sequence_sums`.
     """
-    sums = sequence_sums(model, _sides(rows), lora=lora, batch_size=2 * batch_size)
+    sums = sequence_sums(model, _sides(rows), lora=lora, batch_size=batch_size, sequences_a_row=2)
     return [(chosen, rejected) for chosen, rejected in sums.reshape(-1, 2).tolist()]
 
 
@@ -34,14 +34,20 @@ def score(
     model: Any, rows: Sequence[dict[str, Any]], precision: Precision, *, batch_size: int
 ) -> list[tuple[float, float]]:
     """`sequence_logprobs` of a model whose weights are as they should be: no one is cast."""
-    sums = _sums(model, _sides(rows), precision, batch_size=2 * batch_size)
+    sums = _sums(model, _sides(rows), precision, batch_size, sequences_a_row=2)
     return [(chosen, rejected) for chosen, rejected in sums.reshape(-1, 2).tolist()]
 
 
 def sequence_sums(
-    model: Any, sequences: Sequence[ScoredIds], *, lora: bool = False, batch_size: int = 8
+    model: Any,
+    sequences: Sequence[ScoredIds],
+    *,
+    lora: bool = False,
+    batch_size: int = 8,
+    sequences_a_row: int = 1,
 ) -> NDArray[np.float64]:
-    """`[num_sequences]` the sums of log p over the tokens that have a weight.
+    """`[num_sequences]` the sums of log p over the tokens that have a weight, as many at a time as
+    `batch_size` rows have.
 
     The model is computed with as if it were trained, with adapters (`lora`) or whole: its weights
     move to the GPU, if there is one, and are cast to that precision, since a reference is compared
@@ -53,22 +59,27 @@ def sequence_sums(
     """
     precision = training_precision(model, lora=lora)
     model = model.to(best_device(), precision.weights)
-    return _sums(model, sequences, precision, batch_size=batch_size)
+    return _sums(model, sequences, precision, batch_size, sequences_a_row)
 
 
 @torch.no_grad()
 def _sums(
-    model: Any, sequences: Sequence[ScoredIds], precision: Precision, *, batch_size: int
+    model: Any,
+    sequences: Sequence[ScoredIds],
+    precision: Precision,
+    batch_size: int,
+    sequences_a_row: int,
 ) -> NDArray[np.float64]:
     """Sequences of like lengths together, so that little of a batch is padding."""
     model.eval()
     found = np.zeros(len(sequences))
     order = sorted(range(len(sequences)), key=lambda i: len(sequences[i].ids))
     with precision.autocast():
-        for start in range(0, len(order), batch_size):
-            which = order[start : start + batch_size]
+        at_a_time = batch_size * sequences_a_row
+        for start in range(0, len(order), at_a_time):
+            which = order[start : start + at_a_time]
             batch = _padded([sequences[i] for i in which])
-            with told_of_memory(len(which), longest=batch["input_ids"].shape[1]):
+            with told_of_memory(batch_size, longest=batch["input_ids"].shape[1]):
                 found[which] = batch_logprobs(model, batch).double().cpu().numpy()
     return found
 
