@@ -8,7 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 import numpy as np  # noqa: E402
-from support.model_families import (  # noqa: E402
+from support.training_families import (  # noqa: E402
     FAMILIES,
     MASKED_ALONE,
     VOCABULARY,

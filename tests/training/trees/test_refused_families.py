@@ -10,7 +10,7 @@ import pytest
 torch = pytest.importorskip("torch")
 import transformers  # noqa: E402
 from peft import PrefixTuningConfig, get_peft_model  # noqa: E402
-from support.model_families import (  # noqa: E402
+from support.training_families import (  # noqa: E402
     EXPERTS,
     FAMILIES,
     GPT2,
