@@ -97,7 +97,7 @@ def run_of(
     """What comes of the actions, as far as the world lets them."""
     statement, _ = pool[0].call("reset", task_id)
     steps: list[Step] = []
-    status, score = "truncated", 0.0
+    status, score, is_done, is_over = "truncated", 0.0, False, False
     for action in actions:
         observation, reward, is_done, is_over, info = pool[0].call("step", action)
         said = render_turn(thought and f"{thought} {len(steps)}", action)
