@@ -6,13 +6,25 @@ its stages, its evaluation and its place in the report follow.
 
 from __future__ import annotations
 
-from w2stree.experiment.methods import ceiling, mcts_sft, random, sft, tree_dpo
+from w2stree.experiment.methods import (
+    best_of_m,
+    ceiling,
+    demos_equal_steps,
+    mcts_sft,
+    random,
+    sft,
+    tree_dpo,
+    weak_sft_naive,
+)
 
 METHODS = (
     random.METHOD,
     sft.WEAK,
     sft.STRONG,
+    demos_equal_steps.METHOD,
+    weak_sft_naive.METHOD,
     tree_dpo.METHOD,
+    best_of_m.METHOD,
     mcts_sft.METHOD,
     ceiling.METHOD,
 )
