@@ -22,6 +22,7 @@ from w2stree.experiment.section import Positive, Section, UserPath, Whole, laid_
 from w2stree.forest.forest import Forest
 from w2stree.forest.merging import Merging
 from w2stree.forest.search import SearchResult
+from w2stree.rollouts.recombination.recombine import BUDGET_PER_TASK
 from w2stree.turns.decoding import Decoding
 
 
@@ -66,6 +67,13 @@ class SearchSection(Section):
         return forest.search(**self.model_dump())
 
 
+class RecombineSection(Section):
+    """Each is an argument of `rollouts.recombination.recombine`."""
+
+    budget_per_task: Positive = BUDGET_PER_TASK
+    shorten: bool = True
+
+
 class EvaluateSection(Section):
     success_threshold: Annotated[float, Field(gt=0, le=1)] = 1.0
     num_bootstrap: Positive = 10_000
@@ -104,6 +112,7 @@ class Config(Section):
     explore: ExploreSection
     merge: Merging = Merging()
     search: SearchSection = SearchSection()
+    recombine: RecombineSection = RecombineSection()
     evaluate: EvaluateSection = EvaluateSection()
 
     @model_validator(mode="before")

@@ -12,6 +12,7 @@ from w2stree.experiment.methods import (
     demos_equal_steps,
     mcts_sft,
     random,
+    recombined_sft,
     sft,
     tree_dpo,
     weak_sft_naive,
@@ -26,5 +27,6 @@ METHODS = (
     tree_dpo.METHOD,
     best_of_m.METHOD,
     mcts_sft.METHOD,
+    recombined_sft.METHOD,
     ceiling.METHOD,
 )
