@@ -6,13 +6,21 @@ its stages, its evaluation and its place in the report follow.
 
 from __future__ import annotations
 
-from w2stree.experiment.methods import ceiling, mcts_sft, random, sft, tree_dpo
+from w2stree.experiment.methods import (
+    ceiling,
+    mcts_sft,
+    random,
+    sft,
+    tree_dpo,
+    tree_dpo_suffix,
+)
 
 METHODS = (
     random.METHOD,
     sft.WEAK,
     sft.STRONG,
     tree_dpo.METHOD,
+    tree_dpo_suffix.METHOD,
     mcts_sft.METHOD,
     ceiling.METHOD,
 )
