@@ -16,7 +16,7 @@ from support.tiny_models import BAD, GOOD, WORSE, tiny_model, tiny_tokenizer
 
 from w2stree import InvalidInput, Message, Trajectory, build_forest
 from w2stree.errors import LikelihoodDisplaced
-from w2stree.experiment.methods import tree_dpo, tree_dpo_suffix
+from w2stree.experiment.methods import confident_dpo, tree_dpo, tree_dpo_suffix
 from w2stree.experiment.methods.method import Explored
 from w2stree.training.fitting import Fitting, Model
 from w2stree.training.optimisation import Optimisation
@@ -78,4 +78,39 @@ def test_tree_dpo_suffix_is_eq_6_as_it_stands(fitting: Fitting) -> None:
     with pytest.raises(InvalidInput, match="no preference rows to train on: in no explored task"):
         tree_dpo.train(
             forest=build_forest([GOOD]), weak=weak, start=strong, section=section, fitting=fitting
+        )
+
+
+@pytest.mark.parametrize("learns", ["label", "weight"])
+def test_confident_dpo_learns_rows_as_sure_as_they_are(fitting: Fitting, learns: str) -> None:
+    lucky = replace(WORSE, task_id="x", prompt=runs()[0].prompt, total_return=0.9)
+    forest = build_forest([*runs(), lucky])
+    section = confident_dpo.ConfidentDpoSection(
+        learns=learns,  # type: ignore[arg-type]
+        min_confidence=0.6,
+        optimisation=OPTIMISATION,
+    )
+    trained = confident_dpo.train(
+        forest=forest, weak=model(1), start=model(0), section=section, fitting=fitting
+    )
+    found = confident_dpo.rows_of(forest, section, 1.0)
+    assert asked["rows"] == found.rows
+    assert trained.metrics["num_doubtful_rows"] == found.num_doubtful > 0
+    for row, sure in zip(found.rows, found.sure, strict=True):
+        assert 0.6 < sure.confidence < 1
+        expected = (sure.confidence, 1.0)
+        if learns == "weight":
+            expected = (1.0, 2 * sure.confidence - 1)
+        assert (row.confidence, row.weight) == expected
+    explored = Explored(forest, [], success_threshold=1.0)
+    figures = confident_dpo.describe(explored, section=section, seed=0)
+    assert figures["num_confident_rows"] == len(found.rows) == trained.metrics["num_used_rows"]
+    assert 0.6 < figures["mean_confidence"] < 1
+    with pytest.raises(InvalidInput, match=r"more than confident_dpo.min_confidence \(0.999\)"):
+        confident_dpo.train(
+            forest=forest,
+            weak=model(1),
+            start=model(0),
+            section=section.model_copy(update={"min_confidence": 0.999}),
+            fitting=fitting,
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from w2stree.experiment.methods import (
     ceiling,
+    confident_dpo,
     mcts_sft,
     random,
     sft,
@@ -21,6 +22,7 @@ METHODS = (
     sft.STRONG,
     tree_dpo.METHOD,
     tree_dpo_suffix.METHOD,
+    confident_dpo.METHOD,
     mcts_sft.METHOD,
     ceiling.METHOD,
 )
