@@ -4,8 +4,7 @@
 
 Differences of two methods are drawn again and again: a true difference, what a seed adds to all
 tasks, what a task adds with all seeds, and the rest. Counted is how often each 95 % interval holds
-the truth, and how often each test finds, at 5 %, a difference that is none. One core, about three
-minutes for 1,000 worlds a row.
+the truth, and how often each test finds, at 5 %, a difference that is none. One core, minutes.
 """
 
 from __future__ import annotations
