@@ -25,10 +25,10 @@ METHODS = (
     sft.STRONG,
     demos_equal_steps.METHOD,
     weak_sft_naive.METHOD,
-    best_of_m.METHOD,
-    mcts_sft.METHOD,
     tree_dpo.METHOD,
     tree_dpo_suffix.METHOD,
     confident_dpo.METHOD,
+    best_of_m.METHOD,
+    mcts_sft.METHOD,
     ceiling.METHOD,
 )
