@@ -10,6 +10,7 @@ from w2stree.experiment.methods import (
     best_of_m,
     ceiling,
     demos_equal_steps,
+    failure_sft,
     mcts_sft,
     random,
     sft,
@@ -26,5 +27,6 @@ METHODS = (
     tree_dpo.METHOD,
     best_of_m.METHOD,
     mcts_sft.METHOD,
+    failure_sft.METHOD,
     ceiling.METHOD,
 )
