@@ -11,6 +11,7 @@ from w2stree.experiment.methods import (
     ceiling,
     confident_dpo,
     demos_equal_steps,
+    failure_sft,
     mcts_sft,
     random,
     recombined_sft,
@@ -31,6 +32,7 @@ METHODS = (
     confident_dpo.METHOD,
     best_of_m.METHOD,
     mcts_sft.METHOD,
+    failure_sft.METHOD,
     recombined_sft.METHOD,
     ceiling.METHOD,
 )
