@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from w2stree.experiment.methods import (
     ceiling,
+    ceiling_preferences,
     confident_dpo,
+    eto,
     mcts_sft,
     random,
+    random_pair_dpo,
     sft,
     tree_dpo,
     tree_dpo_suffix,
@@ -20,9 +23,12 @@ METHODS = (
     random.METHOD,
     sft.WEAK,
     sft.STRONG,
+    eto.METHOD,
+    random_pair_dpo.METHOD,
     tree_dpo.METHOD,
     tree_dpo_suffix.METHOD,
     confident_dpo.METHOD,
     mcts_sft.METHOD,
     ceiling.METHOD,
+    ceiling_preferences.METHOD,
 )
