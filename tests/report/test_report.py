@@ -32,8 +32,7 @@ from w2stree.report.report import html_page, json_record, markdown
 from w2stree.report.text import DASH, MINUS, percent, signed
 from w2stree.rollouts.task_choice import Chosen
 
-METHODS = ("random", "sft_weak", "sft_strong", "tree_dpo", "mcts_sft", "ceiling")
-"""Of the quickstart."""
+METHODS = [method.name for method in load_config("quickstart").methods()]
 SKILLS = dict(zip(METHODS, (0.25, 0.82, 0.86, 0.86, 0.93, 0.96), strict=True))
 
 

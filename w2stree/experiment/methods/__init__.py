@@ -7,9 +7,11 @@ its stages, its evaluation and its place in the report follow.
 from __future__ import annotations
 
 from w2stree.experiment.methods import (
+    best_of_m,
     ceiling,
     ceiling_preferences,
     confident_dpo,
+    demos_equal_steps,
     eto,
     mcts_sft,
     random,
@@ -17,17 +19,21 @@ from w2stree.experiment.methods import (
     sft,
     tree_dpo,
     tree_dpo_suffix,
+    weak_sft_naive,
 )
 
 METHODS = (
     random.METHOD,
     sft.WEAK,
     sft.STRONG,
-    eto.METHOD,
-    random_pair_dpo.METHOD,
+    demos_equal_steps.METHOD,
+    weak_sft_naive.METHOD,
     tree_dpo.METHOD,
     tree_dpo_suffix.METHOD,
+    random_pair_dpo.METHOD,
+    eto.METHOD,
     confident_dpo.METHOD,
+    best_of_m.METHOD,
     mcts_sft.METHOD,
     ceiling.METHOD,
     ceiling_preferences.METHOD,

@@ -40,6 +40,7 @@ def inputs_of(config: Config) -> dict[str, Input]:
     return {
         "demonstrations": _trajectories_of("demonstrations"),
         "ceiling_demonstrations": _trajectories_of("ceiling_demonstrations"),
+        "explored": _trajectories_of("explore"),
         "strong_explored": _trajectories_of("explore_strong"),
         "strong_on_demonstrated": _trajectories_of("explore_demonstrated"),
         "forest": Input(("explore", "tree"), Context.forest),
