@@ -51,6 +51,13 @@ class ExploreSection(Section):
         return self
 
 
+class ExploreStrongSection(Section):
+    """How the strong SFT model explores, where a method learns from its own runs: as the weak one,
+    but for the `samplings` given here."""
+
+    samplings: Samplings | None = None
+
+
 class SearchSection(Section):
     """Offline UCB search (Eq. 7); every key is an argument of `Forest.search`."""
 
@@ -81,7 +88,16 @@ class EvaluateSection(Section):
 
 Seed = Annotated[int, Field(ge=0, lt=2**32, strict=True)]  # as far as trainers seed NumPy
 
-DRAWING = ("random_play", "pretrain", "explore", "evaluate", "report")
+DRAWING = (
+    "random_play",
+    "pretrain",
+    "explore",
+    "explore_strong",
+    "explore_demonstrated",
+    "explore_held_out",
+    "evaluate",
+    "report",
+)
 """What draws with a seed of its own, beside the methods that are trained."""
 
 
@@ -110,6 +126,7 @@ class Config(Section):
     weak: ModelSection
     strong: StrongSection
     explore: ExploreSection
+    explore_strong: ExploreStrongSection = ExploreStrongSection()
     merge: Merging = Merging()
     search: SearchSection = SearchSection()
     recombine: RecombineSection = RecombineSection()
