@@ -5,8 +5,8 @@ Which models are trained, and evaluated, is up to the methods of the configurati
 random_play ─> pretrain ─┐
    └─> tokenizer <┐      ├─> sft_strong ─┬─> ceiling <─ ceiling_demonstrations
 demonstrations ───┴──────┴─> sft_weak    ├─> tree_dpo <┐
-                                │        └─> mcts_sft <┤
-                                └─> explore ─> tree ───┘
+                                │        ├─> mcts_sft <┤
+                                └─> explore ─> tree ───┴─> continuations ─> verified_dpo
 each method's model, and random play ─> evaluate_* ─> report
 
 Before all of them `tasks` chooses what is demonstrated, explored and tested; every stage that plays
@@ -33,7 +33,15 @@ from w2stree.experiment.methods.method import Method
 from w2stree.experiment.run_directory import StageSpec, StageWriter
 from w2stree.experiment.running import Stage, run_stages
 from w2stree.experiment.shared_runs import SharedRuns
-from w2stree.experiment.stages import choose, demonstrate, learn, measure, play, tree
+from w2stree.experiment.stages import (
+    choose,
+    continuations,
+    demonstrate,
+    learn,
+    measure,
+    play,
+    tree,
+)
 from w2stree.experiment.stages.bar import Bar, Silent
 from w2stree.experiment.stages.context import Context
 from w2stree.experiment.stages.inputs import inputs_for, model_keys, outside
@@ -197,6 +205,13 @@ def _sources(context: Context) -> Iterator[Stage]:
     else:
         yield stage("explore", play.explore, "tasks", sft.WEAK.name, reads=explores)
     yield stage("tree", tree.tree, "explore", makes=tree.FILES, reads=("merge", "search"))
+    yield stage(
+        "continuations",
+        continuations.continuations,
+        *("explore", "tree", sft.WEAK.name),
+        makes=continuations.FILES,
+        reads=(*PLAYS, *GENERATES, "continuations", "seeds.continuations", "weak.served"),
+    )
     evaluations = (f"evaluate_{method.name}" for method in config.methods())
     read = ("tasks", "explore", "tree", *evaluations)
     yield stage("report", measure.report, *read, makes=measure.FILES, reads=("",))

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, ValidationInfo, create_model, field_validator, model_validator
 
 from w2stree.errors import InvalidInput
+from w2stree.experiment.config.continuations import ContinuationsSection
 from w2stree.experiment.config.environment import EnvironmentSection
 from w2stree.experiment.config.model import (
     ModelSection,
@@ -73,7 +74,7 @@ class EvaluateSection(Section):
 
 Seed = Annotated[int, Field(ge=0, lt=2**32, strict=True)]  # as far as trainers seed NumPy
 
-DRAWING = ("random_play", "pretrain", "explore", "evaluate", "report")
+DRAWING = ("random_play", "pretrain", "explore", "continuations", "evaluate", "report")
 """What draws with a seed of its own, beside the methods that are trained."""
 
 
@@ -104,6 +105,7 @@ class Config(Section):
     explore: ExploreSection
     merge: Merging = Merging()
     search: SearchSection = SearchSection()
+    continuations: ContinuationsSection = ContinuationsSection()
     evaluate: EvaluateSection = EvaluateSection()
 
     @model_validator(mode="before")

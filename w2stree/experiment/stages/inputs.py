@@ -14,6 +14,7 @@ from w2stree.experiment.config.model import ModelSection
 from w2stree.experiment.methods import sft
 from w2stree.experiment.methods.method import Method
 from w2stree.experiment.stages.context import Context
+from w2stree.experiment.stages.continuations import measured_contrasts
 from w2stree.experiment.stages.untrained import untrained_model
 from w2stree.training.adapters import base_of, is_adapters
 from w2stree.training.fitting import ModelSource
@@ -42,6 +43,7 @@ def inputs_of(config: Config) -> dict[str, Input]:
         **{name: Input((name,), functools.partial(_trajectories, name)) for name in shown},
         "forest": Input(("explore", "tree"), Context.forest),
         "best_paths": Input(("tree",), Context.best_paths),
+        "continuations": Input(("explore", "tree", "continuations"), measured_contrasts),
         "weak_start": Input(
             ("tokenizer",),
             functools.partial(_untrained, "weak", sft.WEAK.name),
