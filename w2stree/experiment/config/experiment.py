@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, ValidationInfo, create_model, field_validator, model_validator
 
 from w2stree.errors import InvalidInput
+from w2stree.experiment.config.continuations import ContinuationsSection
 from w2stree.experiment.config.environment import EnvironmentSection
 from w2stree.experiment.config.model import (
     ModelSection,
@@ -92,6 +93,7 @@ DRAWING = (
     "random_play",
     "pretrain",
     "explore",
+    "continuations",
     "explore_strong",
     "explore_demonstrated",
     "explore_held_out",
@@ -130,6 +132,7 @@ class Config(Section):
     merge: Merging = Merging()
     search: SearchSection = SearchSection()
     recombine: RecombineSection = RecombineSection()
+    continuations: ContinuationsSection = ContinuationsSection()
     evaluate: EvaluateSection = EvaluateSection()
 
     @model_validator(mode="before")

@@ -21,6 +21,7 @@ from w2stree.experiment.methods import (
     sft,
     tree_dpo,
     tree_dpo_suffix,
+    verified_dpo,
     weak_sft_naive,
 )
 
@@ -34,6 +35,7 @@ METHODS = (
     tree_dpo_suffix.METHOD,
     random_pair_dpo.METHOD,
     eto.METHOD,
+    verified_dpo.METHOD,
     confident_dpo.METHOD,
     best_of_m.METHOD,
     mcts_sft.METHOD,
