@@ -70,6 +70,10 @@ class Cell:
         return f"{self.world} {self.variant} seed {self.seed} {self.method}"
 
 
+def _base_alone() -> dict[str, dict[str, Any]]:
+    return {"base": {}}
+
+
 class Grid(Section):
     """An experiment's file.
 
