@@ -179,7 +179,9 @@ def test_results_of_other_tasks_are_not_compared(tmp_path: Path) -> None:
     plan = plan_of(tmp_path)
     results = all_of(tmp_path, plan)
     write(plan, results, Cell("miniature", "base", 1, "ceiling"), tasks="000000000000")
-    with pytest.raises(InvalidInput, match=r"seed-1/ceiling.json is of other tasks than .*mcts_sft"):
+    with pytest.raises(
+        InvalidInput, match=r"seed-1/ceiling.json is of other tasks than .*mcts_sft"
+    ):
         summarise(plan, results)
 
 
