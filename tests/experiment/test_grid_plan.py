@@ -1,4 +1,4 @@
-"""What an experiment's file asks: its cells, their order, and what is refused before anything runs."""
+"""What an experiment's file asks: its cells and their order, and what is refused at once."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ from w2stree.experiment.grid.plan import Grid, read_plan
 from w2stree.experiment.methods import METHODS
 
 AGREED = (
-    "random sft_weak sft_strong demos_equal_steps weak_sft_naive best_of_m mcts_sft recombined_sft "
-    "failure_sft tree_dpo tree_dpo_suffix random_pair_dpo eto verified_dpo confident_dpo best_of_n "
-    "ceiling ceiling_preferences"
-).split()
+    *("random", "sft_weak", "sft_strong", "demos_equal_steps", "weak_sft_naive", "best_of_m"),
+    *("mcts_sft", "recombined_sft", "failure_sft", "tree_dpo", "tree_dpo_suffix"),
+    *("random_pair_dpo", "eto", "verified_dpo", "confident_dpo", "best_of_n", "ceiling"),
+    "ceiling_preferences",
+)
 
 SMALL: dict[str, Any] = {
     "name": "small",
