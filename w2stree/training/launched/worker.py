@@ -71,7 +71,7 @@ def _train(folder: Path, job: Job) -> None:
             output_dir=str(folder / "trainer"),
             seed=job.seed,
             progress=_Progress(folder / PROGRESS) if rank == 0 else None,
-            finish=_gathered,
+            finish=gathered,
         )
     if rank == 0:
         torch.save(trained.model, folder / WEIGHTS)
@@ -95,7 +95,7 @@ def _place() -> int:
     return int(os.environ["RANK"])
 
 
-def _gathered(trainer: TreeTrainer) -> dict[str, torch.Tensor] | None:
+def gathered(trainer: TreeTrainer) -> dict[str, torch.Tensor] | None:
     """What has been trained, whole on the CPU, whoever held the parts; all processes must ask."""
     weights = trainer.accelerator.get_state_dict(trainer.model)
     if trainer.args.process_index:
