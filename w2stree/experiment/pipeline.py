@@ -54,7 +54,7 @@ MODEL = ("model/config.json",)
 
 PLAYS = ("environment", "prompt")
 GENERATES = ("decoding", "num_threads")
-FITS = ("max_length", "num_threads", "evaluate.success_threshold")
+FITS = ("max_length", "num_threads", "launch", "evaluate.success_threshold")
 """Keys that whatever plays, generates, or trains reads."""
 
 

@@ -24,6 +24,7 @@ from w2stree.forest.forest import Forest
 from w2stree.forest.merging import Merging
 from w2stree.forest.search import SearchResult
 from w2stree.rollouts.recombination.recombine import BUDGET_PER_TASK
+from w2stree.training.launcher import Launch
 from w2stree.turns.decoding import Decoding
 
 
@@ -109,7 +110,8 @@ class Config(Section):
     `demonstrations` is a file of trajectories, or a folder of them, whose successes are shown in
     place of the environment's expert (`read_demonstrated`). Keys that `decoding` leaves out take
     the environment's values. `seeds` gives stages another seed than `seed`, by name: runs of
-    several seeds then share what comes of those.
+    several seeds then share what comes of those. `launch` has models trained in several processes
+    (`Launch`); all else is this one's.
     """
 
     known_methods: ClassVar[tuple[Method, ...]] = ()
@@ -118,6 +120,7 @@ class Config(Section):
     seed: Seed = 0
     seeds: dict[str, Seed] = Field(default_factory=dict)
     num_threads: Positive = 2
+    launch: Launch | None = None
     max_length: Positive = 2048
     tokenizer: TokenizerSection = TokenizerSection()
     environment: EnvironmentSection
