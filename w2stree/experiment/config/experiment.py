@@ -80,6 +80,7 @@ class RecombineSection(Section):
     """Each is an argument of `rollouts.recombination.recombine`."""
 
     budget_per_task: Positive = BUDGET_PER_TASK
+    combine: bool = True
     shorten: bool = True
 
 

@@ -43,6 +43,7 @@ def recombine(context: Context, out: StageWriter) -> None:
                 context.pool(),
                 runs,
                 budget_per_task=settings.budget_per_task,
+                combine=settings.combine,
                 shorten=settings.shorten,
             ),
             total=num_tasks,

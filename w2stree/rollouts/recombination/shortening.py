@@ -20,18 +20,21 @@ from w2stree.rollouts.recombination.values import Vocabulary
 from w2stree.trajectories.returns import at_least
 
 
-def shorter(played: Played, state: State, vocabulary: Vocabulary) -> Iterator[State]:
+def shorter(
+    played: Played, state: State, vocabulary: Vocabulary, *, short_cut: bool = True
+) -> Iterator[State]:
     """States as good as `state`, each by fewer steps than the one before; the last one's path
     cannot spare any one step. As good: at least its score, and over where it is over by the
-    environment's own end.
+    environment's own end. `short_cut`: whether steps of other ways may take the place of its own.
 
     Raises `BudgetSpent` and `AnswersDiffer` as `Played.step`. O(n^2) environment steps for the
     last round over a path of n, each for a way of up to n.
     """
-    short_cut = _reach(played, _shortest_way(played, state), state, vocabulary)
-    if short_cut is not None and short_cut.depth < state.depth:
-        yield short_cut
-        state = short_cut
+    if short_cut:
+        less = _reach(played, _shortest_way(played, state), state, vocabulary)
+        if less is not None and less.depth < state.depth:
+            yield less
+            state = less
     while (less := _shorter_by_one_part(played, state, vocabulary)) is not None:
         yield less
         state = less
