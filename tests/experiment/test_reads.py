@@ -57,6 +57,7 @@ def redone(override: str) -> set[str]:
         ("strong.pretrain.optimisation.num_epochs=2", {"pretrain"}),
         ("strong.pretrain.max_steps=5", {"random_play"}),
         ("search.num_simulations=50", {"tree"}),
+        ("num_trajectories=2", {"tree", "tree_dpo"}),
         ("merge.normalize_observation=sort_words", {"tree"}),
         ("tokenizer.vocab_size=500", {"tokenizer"}),
         ("explore.max_attempts=7", set()),
@@ -95,6 +96,7 @@ def test_every_key_redoes_something_or_is_known_to_change_nothing(config: Config
     """A key that no stage reads would be set in vain."""
     of_stages = {key for spec in specs(config) if spec.name != "report" for key in spec.reads}
     read = {*of_stages, *config.may_change(), "seed", "seeds", "name", "evaluate.num_bootstrap"}
+    read |= {m.name for m in config.known_methods if m not in config.methods()}  # not run
     all_keys = list(keys_of(config.model_dump(mode="json")))
     assert [key for key in all_keys if not is_within(key, read)] == []
     nowhere = [key for key in of_stages if key.partition(".")[0] not in type(config).model_fields]

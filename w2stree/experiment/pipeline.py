@@ -36,7 +36,7 @@ from w2stree.experiment.shared_runs import SharedRuns
 from w2stree.experiment.stages import choose, demonstrate, learn, measure, play, tree
 from w2stree.experiment.stages.bar import Bar, Silent
 from w2stree.experiment.stages.context import Context
-from w2stree.experiment.stages.inputs import inputs_for, model_keys, outside
+from w2stree.experiment.stages.inputs import EXPLORED_KEYS, inputs_for, model_keys, outside
 from w2stree.experiment.stages.players import role_of
 
 PLAYED = ("trajectories.jsonl",)
@@ -196,7 +196,8 @@ def _sources(context: Context) -> Iterator[Stage]:
         yield stage("explore", play.explore, *weak, external=outside(config.weak), reads=explores)
     else:
         yield stage("explore", play.explore, "tasks", sft.WEAK.name, reads=explores)
-    yield stage("tree", tree.tree, "explore", makes=tree.FILES, reads=("merge", "search"))
+    reads = ("merge", "search", *EXPLORED_KEYS)
+    yield stage("tree", tree.tree, "explore", makes=tree.FILES, reads=reads)
     evaluations = (f"evaluate_{method.name}" for method in config.methods())
     read = ("tasks", "explore", "tree", *evaluations)
     yield stage("report", measure.report, *read, makes=measure.FILES, reads=("",))

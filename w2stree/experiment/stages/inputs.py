@@ -20,6 +20,9 @@ from w2stree.training.fitting import ModelSource
 from w2stree.training.models import load_model
 from w2stree.turns.template import is_file_name
 
+EXPLORED_KEYS = ("num_trajectories",)
+"""What reads the explored runs reads of the configuration (`Context.explored_runs`)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Input:
@@ -40,8 +43,8 @@ def inputs_of(config: Config) -> dict[str, Input]:
     shown = ("demonstrations", "ceiling_demonstrations")
     return {
         **{name: Input((name,), functools.partial(_trajectories, name)) for name in shown},
-        "explored": Input(("explore",), functools.partial(_trajectories, "explore")),
-        "forest": Input(("explore", "tree"), Context.forest),
+        "explored": Input(("explore",), Context.explored_runs, reads=EXPLORED_KEYS),
+        "forest": Input(("explore", "tree"), Context.forest, reads=EXPLORED_KEYS),
         "best_paths": Input(("tree",), Context.best_paths),
         "weak_start": Input(
             ("tokenizer",),
