@@ -285,11 +285,15 @@ def _training(context: Context, method: Method) -> Stage:
 
 
 def _evaluation(context: Context, method: Method) -> Stage:
-    trained = () if method.train is None else (method.name,)
-    served = f"{role_of(method.name)}.served"
-    generates = () if method.train is None else (*GENERATES, served)
-    reads = (*PLAYS, *generates, "seeds.evaluate")
-    spec = StageSpec(f"evaluate_{method.name}", ("tasks", *trained), PLAYED, reads=reads)
+    needs: tuple[str, ...] = ("tasks",)
+    reads: tuple[str, ...] = (*PLAYS, "seeds.evaluate")
+    if method.model is not None:
+        needs = (*needs, method.model)
+        reads = (*reads, *GENERATES, f"{role_of(method.model)}.served")
+    makes: tuple[str, ...] = PLAYED
+    if method.drawn is not None:
+        makes, reads = (*PLAYED, play.SAMPLES_FILE), (*reads, method.name)
+    spec = StageSpec(f"evaluate_{method.name}", needs, makes, reads=reads)
     return spec, functools.partial(play.evaluate, context, method=method)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from w2stree.experiment.methods import (
     best_of_m,
+    best_of_n,
     ceiling,
     confident_dpo,
     demos_equal_steps,
@@ -32,5 +33,6 @@ METHODS = (
     best_of_m.METHOD,
     mcts_sft.METHOD,
     failure_sft.METHOD,
+    best_of_n.METHOD,
     ceiling.METHOD,
 )
