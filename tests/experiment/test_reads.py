@@ -58,6 +58,7 @@ def redone(override: str) -> set[str]:
         ("strong.pretrain.optimisation.num_epochs=2", {"pretrain"}),
         ("strong.pretrain.max_steps=5", {"random_play"}),
         ("search.num_simulations=50", {"tree"}),
+        ("num_trajectories=2", {"tree", "tree_dpo"}),
         ("merge.normalize_observation=sort_words", {"tree"}),
         ("tokenizer.vocab_size=500", {"tokenizer"}),
         ("recombine.budget_per_task=99", set()),  # no method here learns from recombined paths

@@ -46,7 +46,13 @@ from w2stree.experiment.stages import (
 )
 from w2stree.experiment.stages.bar import Bar, Silent
 from w2stree.experiment.stages.context import Context
-from w2stree.experiment.stages.inputs import inputs_for, inputs_of, model_keys, outside
+from w2stree.experiment.stages.inputs import (
+    EXPLORED_KEYS,
+    inputs_for,
+    inputs_of,
+    model_keys,
+    outside,
+)
 from w2stree.experiment.stages.players import role_of
 
 PLAYED = ("trajectories.jsonl",)
@@ -254,20 +260,28 @@ def _sources(context: Context) -> Iterator[Stage]:
         reads = (*PLAYS, "explore.trajectories")
         yield stage("explore", play.explored_before, "tasks", external=explored, reads=reads)
     yield from _explorations(context)
-    yield stage("tree", tree.tree, "explore", makes=tree.FILES, reads=("merge", "search"))
+    reads = ("merge", "search", *EXPLORED_KEYS)
+    yield stage("tree", tree.tree, "explore", makes=tree.FILES, reads=reads)
     yield stage(
         "recombine",
         recombine.recombine,
         "explore",
         makes=recombine.FILES,
-        reads=("environment", "recombine"),
+        reads=("environment", "recombine", *EXPLORED_KEYS),
     )
     yield stage(
         "continuations",
         continuations.continuations,
         *("explore", "tree", sft.WEAK.name),
         makes=continuations.FILES,
-        reads=(*PLAYS, *GENERATES, "continuations", "seeds.continuations", "weak.served"),
+        reads=(
+            *PLAYS,
+            *GENERATES,
+            *EXPLORED_KEYS,
+            "continuations",
+            "seeds.continuations",
+            "weak.served",
+        ),
     )
     evaluations = (f"evaluate_{method.name}" for method in config.methods())
     read = ("tasks", "explore", "tree", *evaluations)
@@ -333,11 +347,15 @@ def _training(context: Context, method: Method) -> Stage:
 
 
 def _evaluation(context: Context, method: Method) -> Stage:
-    trained = () if method.train is None else (method.name,)
-    served = f"{role_of(method.name)}.served"
-    generates = () if method.train is None else (*GENERATES, served)
-    reads = (*PLAYS, *generates, "seeds.evaluate")
-    spec = StageSpec(f"evaluate_{method.name}", ("tasks", *trained), PLAYED, reads=reads)
+    needs: tuple[str, ...] = ("tasks",)
+    reads: tuple[str, ...] = (*PLAYS, "seeds.evaluate")
+    if method.model is not None:
+        needs = (*needs, method.model)
+        reads = (*reads, *GENERATES, f"{role_of(method.model)}.served")
+    makes: tuple[str, ...] = PLAYED
+    if method.drawn is not None:
+        makes, reads = (*PLAYED, play.SAMPLES_FILE), (*reads, method.name)
+    spec = StageSpec(f"evaluate_{method.name}", needs, makes, reads=reads)
     return spec, functools.partial(play.evaluate, context, method=method)
 
 
