@@ -5,8 +5,9 @@ Which models are trained, and evaluated, is up to the methods of the configurati
 random_play ─> pretrain ─┐
    └─> tokenizer <┐      ├─> sft_strong ─┬─> ceiling <─ ceiling_demonstrations
 demonstrations ───┴──────┴─> sft_weak    ├─> tree_dpo <┐
-                                │        └─> mcts_sft <┤
-                                └─> explore ─> tree ───┘
+                                │        ├─> mcts_sft <┤
+                                └─> explore ─> tree ───┴─> continuations ─> verified_dpo
+                                       └─> recombine ─> recombined_sft
 each method's model, and random play ─> evaluate_* ─> report
 
 Before all of them `tasks` chooses what is demonstrated, explored and tested; every stage that plays
@@ -28,11 +29,21 @@ from w2stree.errors import InvalidInput
 from w2stree.experiment.checks import check
 from w2stree.experiment.config import Config
 from w2stree.experiment.consent import consent
+from w2stree.experiment.methods import sft
 from w2stree.experiment.methods.method import Method
 from w2stree.experiment.run_directory import StageSpec, StageWriter
 from w2stree.experiment.running import Stage, run_stages
 from w2stree.experiment.shared_runs import SharedRuns
-from w2stree.experiment.stages import choose, demonstrate, learn, measure, play, tree
+from w2stree.experiment.stages import (
+    choose,
+    continuations,
+    demonstrate,
+    learn,
+    measure,
+    play,
+    recombine,
+    tree,
+)
 from w2stree.experiment.stages.bar import Bar, Silent
 from w2stree.experiment.stages.context import Context
 from w2stree.experiment.stages.inputs import inputs_for, inputs_of, model_keys, outside
@@ -43,7 +54,7 @@ MODEL = ("model/config.json",)
 
 PLAYS = ("environment", "prompt")
 GENERATES = ("decoding", "num_threads")
-FITS = ("max_length", "num_threads", "evaluate.success_threshold")
+FITS = ("max_length", "num_threads", "launch", "evaluate.success_threshold")
 """Keys that whatever plays, generates, or trains reads."""
 
 
@@ -244,6 +255,20 @@ def _sources(context: Context) -> Iterator[Stage]:
         yield stage("explore", play.explored_before, "tasks", external=explored, reads=reads)
     yield from _explorations(context)
     yield stage("tree", tree.tree, "explore", makes=tree.FILES, reads=("merge", "search"))
+    yield stage(
+        "recombine",
+        recombine.recombine,
+        "explore",
+        makes=recombine.FILES,
+        reads=("environment", "recombine"),
+    )
+    yield stage(
+        "continuations",
+        continuations.continuations,
+        *("explore", "tree", sft.WEAK.name),
+        makes=continuations.FILES,
+        reads=(*PLAYS, *GENERATES, "continuations", "seeds.continuations", "weak.served"),
+    )
     evaluations = (f"evaluate_{method.name}" for method in config.methods())
     read = ("tasks", "explore", "tree", *evaluations)
     yield stage("report", measure.report, *read, makes=measure.FILES, reads=("",))

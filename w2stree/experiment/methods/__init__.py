@@ -13,12 +13,15 @@ from w2stree.experiment.methods import (
     confident_dpo,
     demos_equal_steps,
     eto,
+    failure_sft,
     mcts_sft,
     random,
     random_pair_dpo,
+    recombined_sft,
     sft,
     tree_dpo,
     tree_dpo_suffix,
+    verified_dpo,
     weak_sft_naive,
 )
 
@@ -32,9 +35,12 @@ METHODS = (
     tree_dpo_suffix.METHOD,
     random_pair_dpo.METHOD,
     eto.METHOD,
+    verified_dpo.METHOD,
     confident_dpo.METHOD,
     best_of_m.METHOD,
     mcts_sft.METHOD,
+    failure_sft.METHOD,
+    recombined_sft.METHOD,
     ceiling.METHOD,
     ceiling_preferences.METHOD,
 )

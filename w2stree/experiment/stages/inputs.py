@@ -14,6 +14,8 @@ from w2stree.experiment.config.model import ModelSection
 from w2stree.experiment.methods import sft
 from w2stree.experiment.methods.method import Method
 from w2stree.experiment.stages.context import Context
+from w2stree.experiment.stages.continuations import measured_contrasts
+from w2stree.experiment.stages.recombine import recombined
 from w2stree.experiment.stages.untrained import untrained_model
 from w2stree.training.adapters import base_of, is_adapters
 from w2stree.training.fitting import ModelSource
@@ -45,6 +47,8 @@ def inputs_of(config: Config) -> dict[str, Input]:
         "strong_on_demonstrated": _trajectories_of("explore_demonstrated"),
         "forest": Input(("explore", "tree"), Context.forest),
         "best_paths": Input(("tree",), Context.best_paths),
+        "recombined": Input(("recombine",), recombined),
+        "continuations": Input(("explore", "tree", "continuations"), measured_contrasts),
         "weak_start": Input(
             ("tokenizer",),
             functools.partial(_untrained, "weak", sft.WEAK.name),
