@@ -7,6 +7,7 @@ divergence_cause.json what it comes to, by gap, depth and support; divergence_ca
 
 from __future__ import annotations
 
+import functools
 import json
 import time
 import warnings
@@ -62,7 +63,7 @@ def continuations(context: Context, out: StageWriter) -> None:
             section.test,
             journal=journal,
             pool=context.pool(),
-            policy=players.weak,
+            policy=functools.partial(players.of, "weak"),
             sampling=section.sampling,
             seed=seed,
             instruction=context.config.prompt.instruction,
