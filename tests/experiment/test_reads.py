@@ -20,7 +20,6 @@ from w2stree.experiment.stages.view import View
 
 pytestmark = pytest.mark.train
 
-MEASURES = "verified_dpo.optimisation={num_epochs: 1, learning_rate: 1.0e-3}"
 ALL_TRAINED = ("sft_weak", "pretrain", "sft_strong", "tree_dpo", "mcts_sft", "ceiling")
 
 
