@@ -9,11 +9,13 @@ from __future__ import annotations
 from w2stree.experiment.methods import (
     best_of_m,
     ceiling,
+    confident_dpo,
     demos_equal_steps,
     mcts_sft,
     random,
     sft,
     tree_dpo,
+    tree_dpo_suffix,
     weak_sft_naive,
 )
 
@@ -24,6 +26,8 @@ METHODS = (
     demos_equal_steps.METHOD,
     weak_sft_naive.METHOD,
     tree_dpo.METHOD,
+    tree_dpo_suffix.METHOD,
+    confident_dpo.METHOD,
     best_of_m.METHOD,
     mcts_sft.METHOD,
     ceiling.METHOD,
