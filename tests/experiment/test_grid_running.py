@@ -164,6 +164,30 @@ def test_a_killed_experiment_goes_on_to_the_same_results(world: Path) -> None:
     assert tables[0].read_text() == tables[1].read_text()
 
 
+@pytest.mark.slow
+def test_a_worker_that_dies_costs_its_cell(world: Path) -> None:
+    plan = read_plan(small(world, methods=["sft_weak"], seeds=2))
+    said: list[tuple[str, str]] = []
+
+    def announce(cell: Cell, kind: str, what: str) -> None:
+        if kind == "stage" and not said:
+            for worker in children_of(os.getpid()):
+                os.kill(worker, signal.SIGKILL)
+        said.append((kind, what))
+
+    outcome = run_cells(
+        plan,
+        list(plan.cells()),
+        runs=world / "runs",
+        results=Results(world / "results"),
+        num_processes=1,
+        announce=announce,
+    )
+    assert [cell.seed for cell in outcome.failed] == [0]
+    assert [cell.seed for cell in outcome.finished] == [1]
+    assert any(what.startswith("its process ended with status -9") for _, what in said)
+
+
 def children_of(pid: int) -> list[int]:
     listed = Path(f"/proc/{pid}/task").glob("*/children")
     return [int(child) for file in listed for child in file.read_text().split()]

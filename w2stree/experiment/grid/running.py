@@ -137,7 +137,7 @@ def run_cells(
     """
     refuse_a_run(runs)
     runs.mkdir(parents=True, exist_ok=True)
-    with holding(runs):
+    with holding(runs, option="--runs"):
         times, pending = Times(), []
         for cell in cells:
             found = results.read(cell)
@@ -167,17 +167,23 @@ def _in_threads(
         _Worker(work.runs / _LOGS / f"worker-{i}.log", num_threads) for i in range(num_workers)
     ]
     errors: list[BaseException] = []
+    speaking = threading.Lock()
+
+    def say(cell: Cell, kind: Kind, what: str) -> None:
+        with speaking:
+            announce(cell, kind, what)
 
     def serve(worker: _Worker) -> None:
         try:
             while (cell := work.next_cell()) is not None:
-                reply = worker.run(_request(work, cell, redo), cell, announce)
+                reply = worker.run(_request(work, cell, redo), cell, say)
                 work.done(cell, reply)
                 if "record" in reply:
-                    announce(cell, "done", f"{reply['record']['seconds']:.0f} s")
+                    say(cell, "done", f"{reply['record']['seconds']:.0f} s")
                 else:
-                    announce(cell, "failed", reply["error"])
-                tell()
+                    say(cell, "failed", reply["error"])
+                with speaking:
+                    tell()
         except BaseException as error:
             errors.append(error)
             with work.changed:
