@@ -41,7 +41,8 @@ TREASURE = {"name": "gymnasium", "make": "own_environment:treasure", "max_steps"
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a world that is learned in seconds; demonstrations are in a file."""
-    monkeypatch.setenv("PYTHONPATH", str(EXAMPLE.parent))
+    monkeypatch.setenv("PYTHONPATH", str(EXAMPLE.parent))  # of commands
+    monkeypatch.syspath_prepend(str(EXAMPLE.parent))  # of this process, and its workers
     write_trajectories(tmp_path / "shown.jsonl", hunts(range(500, 515)))
     once = {"num_epochs": 1, "learning_rate": 1.0e-3}
     config = smallest(
@@ -183,7 +184,7 @@ def test_a_worker_that_dies_costs_its_cell(world: Path) -> None:
         num_processes=1,
         announce=announce,
     )
-    assert [cell.seed for cell in outcome.failed] == [0]
+    assert [cell.seed for cell in outcome.failed] == [0], said
     assert [cell.seed for cell in outcome.finished] == [1]
     assert any(what.startswith("its process ended with status -9") for _, what in said)
 

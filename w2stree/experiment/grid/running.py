@@ -205,6 +205,8 @@ def _in_threads(
             worker.stop()
         for thread in threads:
             thread.join(10)
+        for worker in workers:
+            worker.close()
     if errors:
         raise errors[0]
 
@@ -250,18 +252,28 @@ class _Worker:
                 case {"progress": progress}:
                     announce(cell, "progress", progress)
         status = process.wait()
-        self._forget()
         if self._is_stopped:
             raise KeyboardInterrupt
+        self.close()
         return {"error": f"its process ended with status {status}; {self._last_words()}"}
 
     def stop(self) -> None:
-        """End the process; what it was making goes on with the next call."""
+        """End the process; what it was making goes on with the next call. Who waits for its reply
+        sees the end of its events."""
         with self._lock:
             self._is_stopped = True
             if self._process is not None:
                 self._process.kill()
                 self._process.wait()
+
+    def close(self) -> None:
+        """Once nobody waits for a reply any more."""
+        with self._lock:
+            process, events, self._process, self._events = self._process, self._events, None, None
+        for stream in (events, None if process is None else process.stdin):
+            if stream is not None:
+                with suppress(OSError):  # a half-written request to a process that has died
+                    stream.close()
 
     def _started(self) -> tuple[subprocess.Popen[str], IO[str]]:
         with self._lock:
@@ -291,12 +303,6 @@ class _Worker:
                 start_new_session=True,  # Ctrl-C is this process's to handle
                 text=True,
             )
-
-    def _forget(self) -> None:
-        with self._lock:
-            if self._events is not None:
-                self._events.close()
-            self._process, self._events = None, None
 
     def _last_words(self) -> str:
         told = self._log.read_text(encoding="utf-8", errors="replace").strip()
