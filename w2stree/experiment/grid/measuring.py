@@ -106,11 +106,19 @@ def _stage(run_dir: Path, spec: StageSpec) -> dict[str, Any]:
         "seconds": manifest.get("seconds"),
         "peak_memory_mb": manifest.get("peak_memory_mb"),
         "outputs": digest(manifest.get("outputs")),
+        **_numbers(manifest, "num_", "mean_"),
     }
 
 
 def _figures(run_dir: Path, method: str) -> dict[str, float]:
     """What the method's training says of itself; nothing of a method that trains nothing."""
-    manifest: Mapping[str, Any] = read_manifest(run_dir / method, method) or {}
-    metrics = manifest.get("metrics", {})
-    return {key: value for key, value in metrics.items() if isinstance(value, int | float)}
+    return _numbers(read_manifest(run_dir / method, method) or {}, "")
+
+
+def _numbers(manifest: Mapping[str, Any], *beginnings: str) -> dict[str, float]:
+    """The metrics of these names: of a stage that plays, the steps and episodes that it cost."""
+    return {
+        key: value
+        for key, value in manifest.get("metrics", {}).items()
+        if isinstance(value, int | float) and key.startswith(beginnings)
+    }
