@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -70,12 +70,53 @@ def run_experiment(
     `RunDirectoryError` where another configuration made `run_dir`, `InvalidInput` and
     `MissingDependency` before any stage runs where that can be known.
     """
+    _run(config, run_dir, None, force, redo, share, announce, bar)
+    return run_dir / "report"
+
+
+def run_methods(
+    config: Config,
+    run_dir: Path,
+    methods: Collection[str],
+    *,
+    redo: bool = False,
+    share: Path | None = None,
+    announce: Callable[[str, str], None],
+    bar: Bar | None = None,
+) -> list[StageSpec]:
+    """Evaluate these methods, running what they need and is missing or out of date, no report and
+    no other method; returns the stages that led to them, in order.
+
+    As `run_experiment` beside that, which goes on with such a run: of the same configuration it
+    finds these stages done. Raises `InvalidInput` for a method that the configuration leaves out.
+    """
+    known = [method.name for method in config.methods()]
+    for name in methods:
+        if name not in known:
+            raise InvalidInput(
+                f"{name} is no method of {config.name}; it has {', '.join(known)}: give it the "
+                "method's section"
+            )
+    return _run(config, run_dir, methods, (), redo, share, announce, bar)
+
+
+def _run(
+    config: Config,
+    run_dir: Path,
+    methods: Collection[str] | None,
+    force: Sequence[str],
+    redo: bool,
+    share: Path | None,
+    announce: Callable[[str, str], None],
+    bar: Bar | None,
+) -> list[StageSpec]:
     context = Context(config, run_dir, bar or Silent(), chooses_anew="tasks" in force)
     shared = None if share is None else SharedRuns(share)
     with contextlib.closing(context), contextlib.ExitStack() as held:
         listed = stages(context)
         specs = [spec for spec, _ in listed]
         _check_forced(force, [spec.name for spec in specs])
+        # Asked of all stages, whichever are run: the configuration that is kept is one for all.
         context.accept = consent(config, specs, is_given=redo)
         if shared is not None:
             shared.refuse_none(run_dir)
@@ -88,10 +129,24 @@ def run_experiment(
         check(context)  # a run that cannot go on makes no folder
         directory = context.directory()
         learn.use_threads(config.num_threads)
+        if methods is not None:
+            listed = _leading_to([f"evaluate_{name}" for name in methods], listed)
         run_stages(
             directory, listed, seed=config.seed, force=force, announce=announce, shared=shared
         )
-    return directory.stage("report")
+    return [spec for spec, _ in listed]
+
+
+def _leading_to(names: Sequence[str], listed: Sequence[Stage]) -> list[Stage]:
+    """The stages of these names and all that they need, in the order they are listed."""
+    specs = {spec.name: spec for spec, _ in listed}
+    wanted: set[str] = set()
+    pending = list(names)
+    while pending:
+        if (name := pending.pop()) not in wanted:
+            wanted.add(name)
+            pending += specs[name].needs
+    return [stage for stage in listed if stage[0].name in wanted]
 
 
 def stages(context: Context) -> list[Stage]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, get_args, overload
+from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 
 from w2stree.errors import InvalidInput
 from w2stree.training.comparisons import (
@@ -39,6 +39,9 @@ WORDLESS = (
 )
 """Why turns of which only the action is known give no row."""
 
+NO_NODE = -1
+"""The divergence of rows that compare whole runs."""
+
 IGNORED = -100
 """The label of a token that is not trained on (PyTorch's cross-entropy default)."""
 
@@ -58,7 +61,7 @@ class PreferenceRow:
     begin: int
     end: int | None
     divergence: int
-    """Node of the forest after the history."""
+    """Node of the forest after the history; `NO_NODE` where whole runs are compared, in no tree."""
     gap: float
     """How much better the chosen side did, in return; see `preference_rows`. > 0."""
     chosen_return: float
@@ -67,9 +70,15 @@ class PreferenceRow:
     num_chosen: int
     """Distinct trajectories of the row's pairs that took the chosen side."""
     num_rejected: int
+    confidence: float = 1.0
+    """How sure it is that the chosen side is the better one: DPO learns both labels in these shares
+    (`trees.objectives.Dpo`)."""
+    weight: float = 1.0
+    """How much its loss counts: 2 is a row that is there twice."""
 
     @property
     def task_id(self) -> str:
+        """The chosen side's."""
         return self.chosen.task_id
 
     @property
@@ -79,9 +88,10 @@ class PreferenceRow:
 
     @property
     def is_one_history(self) -> bool:
-        """Whether the environment said the same to both sides before they part."""
+        """Whether both sides were asked the same, and the environment said the same to both before
+        they part."""
         theirs = self.rejected.steps[: self.begin]
-        return all(
+        return self.chosen.prompt == self.rejected.prompt and all(
             a.observation == b.observation for a, b in zip(self.history, theirs, strict=True)
         )
 
@@ -299,13 +309,14 @@ def tokenize_sft(
 
 def tokenize_preferences(
     rows: Iterable[PreferenceRow], chat: ChatFormat, *, max_length: int | None
-) -> list[dict[str, list[int]] | None]:
-    """`prompt_ids`, and `chosen_ids`/`rejected_ids` with masks (1 on agent tokens), by row.
+) -> list[dict[str, Any] | None]:
+    """`prompt_ids`, and `chosen_ids`/`rejected_ids` with masks (1 on agent tokens), by row; and a
+    row's `confidence` and `weight` where they are not 1.
 
     prompt │ agent turn │ observation │ agent turn          one history
     0 0 0    1 1 1 1      0 0 0 0 0     1 1 1
-    prompt │ rest of the side's own history │ agent turn    merged from several: each side is
-    0 0 0    0 0 0 0 0 0 0 0 0 0 0 0 0 0 0    1 1 1 1       scored under what it was told
+    prompt │ rest of the side's own history │ agent turn    merged from several, or of two tasks:
+    0 0 0    0 0 0 0 0 0 0 0 0 0 0 0 0 0 0    1 1 1 1       each is scored under what it was told
 
     A turn without an action is masked on the chosen side. None stands for a row either side of
     which exceeds `max_length` (None: no limit): a cut side would lose the very tokens that differ.
@@ -313,9 +324,10 @@ def tokenize_preferences(
     Raises `InvalidInput` for a trajectory without a prompt.
     """
     fingerprint = chat.fingerprint()
-    tokenized: list[dict[str, list[int]] | None] = []
+    tokenized: list[dict[str, Any] | None] = []
     for row in rows:
         require_prompt(row.chosen)
+        require_prompt(row.rejected)
         chosen, rejected = (turns_for(t, fingerprint) for t in (row.chosen, row.rejected))
         prompt = chat.history_ids(row.chosen.prompt, chosen[: row.begin])
         own: list[list[int]] = [[], []]
@@ -325,7 +337,9 @@ def tokenize_preferences(
             prompt, own = prompt[:shared], [prompt[shared:], theirs[shared:]]
         chosen_ids, chosen_mask = taught_ids(chat, chosen[row.begin : row.end])
         rejected_ids, rejected_mask = chat.steps_ids(rejected[row.begin : row.end])
-        ids = {
+        said = {n: v for n in ("confidence", "weight") if (v := getattr(row, n)) != 1}
+        ids: dict[str, Any] = {
+            **said,
             "prompt_ids": prompt,
             "chosen_ids": own[0] + chosen_ids,
             "chosen_mask": [0] * len(own[0]) + chosen_mask,

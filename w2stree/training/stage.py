@@ -123,7 +123,7 @@ def train(
         "num_steps": float(trainer.state.global_step),
         "loss_before": before["eval_loss"],
         "loss_after": after["eval_loss"],
-        "tokens_per_s": sum(lengths) * optimisation.num_epochs / result.metrics["train_runtime"],
+        "tokens_per_s": sum(lengths) * trainer.state.epoch / result.metrics["train_runtime"],
         **_accuracies(log.steps[-_AVERAGED_STEPS:]),
     }
     return TrainedWeights(model, metrics, log.steps)
@@ -206,7 +206,7 @@ def arguments(
     return {
         "output_dir": output_dir,
         "seed": seed,
-        "num_train_epochs": optimisation.num_epochs,
+        **_length(optimisation),
         "learning_rate": optimisation.learning_rate,
         "per_device_train_batch_size": at_a_time,
         "per_device_eval_batch_size": at_a_time,
@@ -227,6 +227,13 @@ def arguments(
         "bf16": precision.is_autocast,
         "gradient_checkpointing": not on_cpu,
     }
+
+
+def _length(optimisation: Optimisation) -> dict[str, float]:
+    if optimisation.num_steps is not None:
+        return {"max_steps": optimisation.num_steps}
+    assert optimisation.num_epochs is not None
+    return {"num_train_epochs": optimisation.num_epochs}
 
 
 @contextmanager

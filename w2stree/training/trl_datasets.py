@@ -73,7 +73,8 @@ def preference_dataset(
     if len(rows) < len(found):
         notes.append(
             f"{len(found) - len(rows)} of {len(found)} rows are left out: different answers of the "
-            "environment were merged, so the two sides have no common prompt; "
+            "environment were merged, or runs of a task were asked differently, so the two sides "
+            "have no common prompt; "
             "w2stree.training.fitting.Fitting.dpo trains each under its own"
         )
     if found.num_wordless:

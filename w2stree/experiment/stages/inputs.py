@@ -40,6 +40,7 @@ def inputs_of(config: Config) -> dict[str, Input]:
     shown = ("demonstrations", "ceiling_demonstrations")
     return {
         **{name: Input((name,), functools.partial(_trajectories, name)) for name in shown},
+        "explored": Input(("explore",), functools.partial(_trajectories, "explore")),
         "forest": Input(("explore", "tree"), Context.forest),
         "best_paths": Input(("tree",), Context.best_paths),
         "weak_start": Input(
