@@ -72,7 +72,7 @@ def explore(context: Context, out: StageWriter) -> None:
     """
     samplings = context.config.explore.samplings
     assert samplings is not None
-    explored = context.parts().explore.task_ids
+    explored = context.task_ids("explore")
     wanted = plan_episodes(explored, samplings, seed=context.seed("explore"))
     path = _journal(context, out)
     started = time.perf_counter()
@@ -117,7 +117,7 @@ def explored_before(context: Context, out: StageWriter) -> None:
     """
     explored = context.explored()
     assert explored is not None
-    environment, task_ids = context.pool()[0], context.parts().explore.task_ids
+    environment, task_ids = context.pool()[0], context.task_ids("explore")
     instruction = context.config.prompt.instruction
     runs: list[Trajectory] = []
     num_reopened = 0
@@ -147,7 +147,7 @@ def _say_what_failed(outcome: Outcome) -> None:
 
 def evaluate(context: Context, out: StageWriter, method: Method) -> None:
     """One greedy episode of every task of the test panels and the dev panel."""
-    wanted = plan_episodes(context.parts().evaluated, [GREEDY], seed=context.seed("evaluate"))
+    wanted = plan_episodes(context.task_ids("evaluated"), [GREEDY], seed=context.seed("evaluate"))
     stage = f"evaluate_{method.name}"
     if method.policy is not None:
         record(out, context.play(stage, context.pool(), method.policy(), wanted))
