@@ -24,7 +24,7 @@ from w2stree.experiment.hashes import hash_files
 from w2stree.experiment.methods import sft
 from w2stree.experiment.methods.best_of_m import best_runs
 from w2stree.experiment.methods.method import Method
-from w2stree.experiment.parts import Parts
+from w2stree.experiment.parts import Played
 from w2stree.experiment.run_directory import StageWriter
 from w2stree.experiment.stages.context import Context
 from w2stree.experiment.stages.players import Players
@@ -59,7 +59,7 @@ class Explorer:
 
     stage: str
     role: Literal["weak", "strong"]
-    part: Literal["explore", "demonstrations", "tested"]
+    part: Played
 
     def samplings(self, config: Config) -> tuple[Sampling, ...] | None:
         """Those of its model; the strong one's are the weak one's where it has none."""
@@ -74,11 +74,6 @@ class Explorer:
         is_as_weak = config.explore_strong.samplings is None
         return ("explore_strong", *(("explore.samplings",) if is_as_weak else ()))
 
-    def tasks(self, parts: Parts) -> Sequence[str]:
-        if self.part == "tested":
-            return parts.evaluated
-        return parts.explore.task_ids if self.part == "explore" else parts.demonstrations.task_ids
-
     @property
     def model_stage(self) -> str:
         return (sft.WEAK if self.role == "weak" else sft.STRONG).name
@@ -89,7 +84,7 @@ EXPLORERS = (
     WEAK,
     Explorer("explore_strong", "strong", "explore"),
     Explorer("explore_demonstrated", "strong", "demonstrations"),
-    Explorer("explore_held_out", "weak", "tested"),
+    Explorer("explore_held_out", "weak", "evaluated"),
 )
 
 
@@ -126,7 +121,7 @@ def explore(context: Context, out: StageWriter, explorer: Explorer = WEAK) -> No
     stage = explorer.stage
     samplings = explorer.samplings(context.config)
     assert samplings is not None
-    explored = explorer.tasks(context.parts())
+    explored = context.task_ids(explorer.part)
     wanted = plan_episodes(explored, samplings, seed=context.seed(stage))
     path = _journal(context, out, stage)
     started = time.perf_counter()
@@ -172,7 +167,7 @@ def explored_before(context: Context, out: StageWriter) -> None:
     """
     explored = context.explored()
     assert explored is not None
-    environment, task_ids = context.pool()[0], context.parts().explore.task_ids
+    environment, task_ids = context.pool()[0], context.task_ids("explore")
     instruction = context.config.prompt.instruction
     runs: list[Trajectory] = []
     num_reopened = 0
@@ -206,7 +201,7 @@ def evaluate(context: Context, out: StageWriter, method: Method) -> None:
     samplings: Sequence[Sampling] = [GREEDY]
     if method.drawn is not None:
         samplings = method.drawn.samplings(context.config.settings(method))
-    wanted = plan_episodes(context.parts().evaluated, samplings, seed=context.seed("evaluate"))
+    wanted = plan_episodes(context.task_ids("evaluated"), samplings, seed=context.seed("evaluate"))
     stage = f"evaluate_{method.name}"
     if method.policy is not None:
         played = context.play(stage, context.pool(), method.policy(), wanted)
