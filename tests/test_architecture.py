@@ -21,6 +21,10 @@ LATE_IMPORTS = {
     "environments/hosting/child.py": {"environments.hosting.serving"},
     # Commands load what they need when they are called: configurations and games are extras, and
     # `w2stree --help` and shell completion wait for nothing but the command line.
+    "cli/experiment.py": {
+        *("experiment.grid.plan", "experiment.grid.results", "experiment.grid.running"),
+        *("experiment.grid.summary", "report.grid"),
+    },
     "cli/explore.py": {
         "experiment.config.exploration", "experiment.config.reading",
         "experiment.kept_config", "experiment.listed_actions", "experiment.run_json",

@@ -13,6 +13,7 @@ import pytest
 pytest.importorskip("trl")
 pytest.importorskip("matplotlib")
 
+from support.recorded_fitting import RecordedFitting
 from support.tiny_models import BAD, GOOD, WORSE, tiny_model, tiny_tokenizer
 
 from w2stree import InvalidInput, Message, Trajectory, build_forest, write_trajectories
@@ -73,6 +74,8 @@ def assembled(config: Config) -> dict[str, tuple[str, ...]]:
 
 
 def test_the_miniature_s_stages_are_these_in_this_order() -> None:
+    config = load_config("miniature")
+    evaluations = (f"evaluate_{method.name}" for method in config.methods())
     expected = {
         "tasks": (),
         "demonstrations": ("tasks",),
@@ -93,15 +96,16 @@ def test_the_miniature_s_stages_are_these_in_this_order() -> None:
         "evaluate_tree_dpo": ("tasks", "tree_dpo"),
         "evaluate_mcts_sft": ("tasks", "mcts_sft"),
         "evaluate_ceiling": ("tasks", "ceiling"),
-        "report": ("tasks", "explore", "tree", *(f"evaluate_{method.name}" for method in METHODS)),
+        "report": ("tasks", "explore", "tree", *evaluations),
     }
-    assert list(assembled(load_config("miniature")).items()) == list(expected.items())
+    assert list(assembled(config).items()) == list(expected.items())
 
 
 def test_a_new_method_brings_its_section_its_stages_and_its_row() -> None:
-    known = assembled(load_config("miniature"))
+    miniature = load_config("miniature")
+    known = assembled(miniature)
     config = read_config(WITH_FEW, "miniature", [GIVEN, "few_shown.num_shown=2"])
-    assert config.methods() == (*METHODS, FEW)
+    assert config.methods() == (*miniature.methods(), FEW)
     assert config.settings(FEW) == FewShownSection(
         num_shown=2, optimisation=Optimisation(num_epochs=2, learning_rate=1e-3)
     )
@@ -185,23 +189,6 @@ def test_two_methods_cannot_give_one_figure(tmp_path: Path) -> None:
         forest_figures(Context(config, tmp_path))
 
 
-class Recorded:
-    """In place of a `Fitting`: what a method asks of it."""
-
-    seed, max_length = 3, 512
-
-    def __init__(self) -> None:
-        self.asked: dict[str, Any] = {}
-
-    def sft(self, start: Any, trajectories: Any, optimisation: Any) -> Trained:
-        self.asked = {"start": start, "trajectories": list(trajectories)}
-        return Trained("model", "tokenizer", {"num_steps": 1.0})
-
-    def dpo(self, start: Any, rows: Any, optimisation: Any, **options: Any) -> Trained:
-        self.asked = {"start": start, "rows": list(rows), **options}
-        return Trained("model", "tokenizer", {"num_steps": 1.0})
-
-
 @pytest.mark.parametrize(("with_demonstrations", "shown"), [(True, [GOOD, BAD]), (False, [GOOD])])
 def test_mcts_sft_keeps_good_paths_and_the_demonstrations(
     with_demonstrations: bool, shown: list[Trajectory]
@@ -209,7 +196,7 @@ def test_mcts_sft_keeps_good_paths_and_the_demonstrations(
     section = mcts_sft.MctsSftSection(
         min_return=0.5, with_demonstrations=with_demonstrations, optimisation=OPTIMISATION
     )
-    recorded = Recorded()
+    recorded = RecordedFitting()
     given = {"best_paths": [WORSE, GOOD], "demonstrations": [BAD], "start": lambda: "strong"}
     trained = mcts_sft.train(**given, section=section, fitting=recorded)  # type: ignore[arg-type]
     assert recorded.asked == {"start": "strong", "trajectories": shown}
@@ -273,7 +260,7 @@ def test_tree_dpo_draws_rows_and_chooses_its_reference(reference: str) -> None:
         reference=reference,
         optimisation=OPTIMISATION,  # type: ignore[arg-type]
     )
-    recorded = Recorded()
+    recorded = RecordedFitting()
     models = {"weak": lambda: "weak", "start": lambda: "strong"}
     forest = build_forest(episodes())
     trained = tree_dpo.train(forest=forest, **models, section=section, fitting=recorded)  # type: ignore[arg-type]

@@ -21,7 +21,6 @@ from w2stree import Trajectory, build_forest, write_trajectories
 from w2stree.environments.kinds import KINDS, Kind
 from w2stree.environments.options import Options
 from w2stree.experiment.config import load_config
-from w2stree.experiment.methods import METHODS as ALL_METHODS
 from w2stree.experiment.parts import Parts
 from w2stree.experiment.run_directory import RunDirectory, StageSpec, StageWriter
 from w2stree.experiment.run_json import write_json
@@ -33,7 +32,7 @@ from w2stree.report.report import html_page, json_record, markdown
 from w2stree.report.text import DASH, MINUS, percent, signed
 from w2stree.rollouts.task_choice import Chosen
 
-METHODS = [method.name for method in ALL_METHODS]
+METHODS = [method.name for method in load_config("quickstart").methods()]
 SKILLS = dict(zip(METHODS, (0.25, 0.82, 0.86, 0.86, 0.93, 0.96), strict=True))
 
 

@@ -40,7 +40,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained(start: Path, folder: Path, lora: Lora, *, seed: int = 0) -> Path:
     """The directory of a model trained on top of another directory's."""
     fitting = Fitting(max_length=500, seed=seed, output_dir=folder.parent / "trainer")
-    optimisation = Optimisation(2, 3e-2, 2, lora=lora)
+    optimisation = Optimisation(num_epochs=2, learning_rate=3e-2, batch_size=2, lora=lora)
     found = fitting.sft(load_model(start), [GOOD, BAD], optimisation)
     save_model(folder, found.model, found.tokenizer)
     return folder
@@ -88,7 +88,9 @@ def test_a_second_training_lies_beside_the_first(base: Path, tmp_path: Path, sec
 def test_all_weights_may_be_trained_on_top_of_adapters(base: Path, tmp_path: Path) -> None:
     start = trained(base, tmp_path / "first", Lora(r=4, alpha=8, merge=False))
     fitting = Fitting(max_length=500, seed=0, output_dir=tmp_path / "trainer")
-    found = fitting.sft(load_model(start), [GOOD], Optimisation(1, 1e-6, 1))
+    found = fitting.sft(
+        load_model(start), [GOOD], Optimisation(num_epochs=1, learning_rate=1e-6, batch_size=1)
+    )
     save_model(tmp_path / "whole", found.model, found.tokenizer)
     assert not is_adapters(tmp_path / "whole")
     assert torch.allclose(logits(start), logits(tmp_path / "whole"), atol=1e-3)
@@ -124,4 +126,8 @@ def test_what_is_not_there_is_refused_by_its_place(base: Path, tmp_path: Path) -
     tokenizer = tiny_tokenizer()
     fitting = Fitting(max_length=500, seed=0, output_dir=tmp_path / "trainer")
     with pytest.raises(InvalidInput, match=r"lora.merge: false .* this one is in no directory"):
-        fitting.sft((tiny_model(tokenizer), tokenizer), [GOOD], Optimisation(1, 1e-3, lora=beside))
+        fitting.sft(
+            (tiny_model(tokenizer), tokenizer),
+            [GOOD],
+            Optimisation(num_epochs=1, learning_rate=1e-3, lora=beside),
+        )

@@ -30,7 +30,9 @@ def folder(tmp_path: Path) -> Path:
 
 def check(folder: Path, *, max_length: int = 512, **options: Any) -> None:
     check_model_directory(
-        folder, max_length=max_length, optimisations=[Optimisation(1, 1e-4, **options)]
+        folder,
+        max_length=max_length,
+        optimisations=[Optimisation(num_epochs=1, learning_rate=1e-4, **options)],
     )
 
 

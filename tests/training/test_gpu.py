@@ -67,7 +67,7 @@ def test_the_reference_is_computed_as_the_policy_is(tmp_path: Path, lora: Lora |
         tiny_model(tokenizer),
         tokenizer,
         [{**rows[0], "ref_chosen_logps": chosen, "ref_rejected_logps": rejected}],
-        Optimisation(4, 1e-3, 1, lora=lora),
+        Optimisation(num_epochs=4, learning_rate=1e-3, batch_size=1, lora=lora),
         beta=0.1,
         sft_weight=0.0,
         reference_is_start=True,

@@ -155,7 +155,7 @@ def test_adapters_stay_float32_beside_a_reference_that_is_the_start(
         _opened(checkpoint),
         tokenizer,
         [{**rows[0], "ref_chosen_logps": c, "ref_rejected_logps": r}],
-        Optimisation(1, 1e-4, 1, lora=Lora(r=4, alpha=8)),
+        Optimisation(num_epochs=1, learning_rate=1e-4, batch_size=1, lora=Lora(r=4, alpha=8)),
         beta=0.1,
         sft_weight=0.0,
         reference_is_start=True,

@@ -122,7 +122,7 @@ def test_dropout_beside_a_reference(tmp_path: Path) -> None:
             tiny_model(tokenizer),
             tokenizer,
             [row],
-            Optimisation(1, 1e-3, lora=Lora(dropout=0.1)),
+            Optimisation(num_epochs=1, learning_rate=1e-3, lora=Lora(dropout=0.1)),
             beta=0.1,
             sft_weight=0.0,
             reference_is_start=True,

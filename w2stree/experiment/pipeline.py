@@ -5,8 +5,9 @@ Which models are trained, and evaluated, is up to the methods of the configurati
 random_play ─> pretrain ─┐
    └─> tokenizer <┐      ├─> sft_strong ─┬─> ceiling <─ ceiling_demonstrations
 demonstrations ───┴──────┴─> sft_weak    ├─> tree_dpo <┐
-                                │        └─> mcts_sft <┤
-                                └─> explore ─> tree ───┘
+                                │        ├─> mcts_sft <┤
+                                └─> explore ─> tree ───┴─> continuations ─> verified_dpo
+                                       └─> recombine ─> recombined_sft
 each method's model, and random play ─> evaluate_* ─> report
 
 Before all of them `tasks` chooses what is demonstrated, explored and tested; every stage that plays
@@ -20,7 +21,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,10 +34,19 @@ from w2stree.experiment.methods.method import Method
 from w2stree.experiment.run_directory import StageSpec, StageWriter
 from w2stree.experiment.running import Stage, run_stages
 from w2stree.experiment.shared_runs import SharedRuns
-from w2stree.experiment.stages import choose, demonstrate, learn, measure, play, tree
+from w2stree.experiment.stages import (
+    choose,
+    continuations,
+    demonstrate,
+    learn,
+    measure,
+    play,
+    recombine,
+    tree,
+)
 from w2stree.experiment.stages.bar import Bar, Silent
 from w2stree.experiment.stages.context import Context
-from w2stree.experiment.stages.inputs import inputs_for, model_keys, outside
+from w2stree.experiment.stages.inputs import inputs_for, inputs_of, model_keys, outside
 from w2stree.experiment.stages.players import role_of
 
 PLAYED = ("trajectories.jsonl",)
@@ -44,7 +54,7 @@ MODEL = ("model/config.json",)
 
 PLAYS = ("environment", "prompt")
 GENERATES = ("decoding", "num_threads")
-FITS = ("max_length", "num_threads", "evaluate.success_threshold")
+FITS = ("max_length", "num_threads", "launch", "evaluate.success_threshold")
 """Keys that whatever plays, generates, or trains reads."""
 
 
@@ -70,12 +80,53 @@ def run_experiment(
     `RunDirectoryError` where another configuration made `run_dir`, `InvalidInput` and
     `MissingDependency` before any stage runs where that can be known.
     """
+    _run(config, run_dir, None, force, redo, share, announce, bar)
+    return run_dir / "report"
+
+
+def run_methods(
+    config: Config,
+    run_dir: Path,
+    methods: Collection[str],
+    *,
+    redo: bool = False,
+    share: Path | None = None,
+    announce: Callable[[str, str], None],
+    bar: Bar | None = None,
+) -> list[StageSpec]:
+    """Evaluate these methods, running what they need and is missing or out of date, no report and
+    no other method; returns the stages that led to them, in order.
+
+    As `run_experiment` beside that, which goes on with such a run: of the same configuration it
+    finds these stages done. Raises `InvalidInput` for a method that the configuration leaves out.
+    """
+    known = [method.name for method in config.methods()]
+    for name in methods:
+        if name not in known:
+            raise InvalidInput(
+                f"{name} is no method of {config.name}; it has {', '.join(known)}: give it the "
+                "method's section"
+            )
+    return _run(config, run_dir, methods, (), redo, share, announce, bar)
+
+
+def _run(
+    config: Config,
+    run_dir: Path,
+    methods: Collection[str] | None,
+    force: Sequence[str],
+    redo: bool,
+    share: Path | None,
+    announce: Callable[[str, str], None],
+    bar: Bar | None,
+) -> list[StageSpec]:
     context = Context(config, run_dir, bar or Silent(), chooses_anew="tasks" in force)
     shared = None if share is None else SharedRuns(share)
     with contextlib.closing(context), contextlib.ExitStack() as held:
         listed = stages(context)
         specs = [spec for spec, _ in listed]
         _check_forced(force, [spec.name for spec in specs])
+        # Asked of all stages, whichever are run: the configuration that is kept is one for all.
         context.accept = consent(config, specs, is_given=redo)
         if shared is not None:
             shared.refuse_none(run_dir)
@@ -88,10 +139,24 @@ def run_experiment(
         check(context)  # a run that cannot go on makes no folder
         directory = context.directory()
         learn.use_threads(config.num_threads)
+        if methods is not None:
+            listed = _leading_to([f"evaluate_{name}" for name in methods], listed)
         run_stages(
             directory, listed, seed=config.seed, force=force, announce=announce, shared=shared
         )
-    return directory.stage("report")
+    return [spec for spec, _ in listed]
+
+
+def _leading_to(names: Sequence[str], listed: Sequence[Stage]) -> list[Stage]:
+    """The stages of these names and all that they need, in the order they are listed."""
+    specs = {spec.name: spec for spec, _ in listed}
+    wanted: set[str] = set()
+    pending = list(names)
+    while pending:
+        if (name := pending.pop()) not in wanted:
+            wanted.add(name)
+            pending += specs[name].needs
+    return [stage for stage in listed if stage[0].name in wanted]
 
 
 def stages(context: Context) -> list[Stage]:
@@ -185,21 +250,60 @@ def _sources(context: Context) -> Iterator[Stage]:
             external=outside(config.strong),
             reads=(*FITS, *model_keys("strong"), "strong.pretrain.optimisation", "seeds.pretrain"),
         )
-    explores: tuple[str, ...] = (*PLAYS, *GENERATES, "explore", "seeds.explore", "weak.served")
     if config.explore.samplings is None:
         reads = (*PLAYS, "explore.trajectories")
         yield stage("explore", play.explored_before, "tasks", external=explored, reads=reads)
-    elif any(sampling.model == "base" for sampling in config.explore.samplings):
-        # The weak model as its training finds it plays too.
-        weak = ("tasks", sft.WEAK.name, "tokenizer")
-        explores = (*explores, *model_keys("weak"), f"seeds.{sft.WEAK.name}")
-        yield stage("explore", play.explore, *weak, external=outside(config.weak), reads=explores)
-    else:
-        yield stage("explore", play.explore, "tasks", sft.WEAK.name, reads=explores)
+    yield from _explorations(context)
     yield stage("tree", tree.tree, "explore", makes=tree.FILES, reads=("merge", "search"))
+    yield stage(
+        "recombine",
+        recombine.recombine,
+        "explore",
+        makes=recombine.FILES,
+        reads=("environment", "recombine"),
+    )
+    yield stage(
+        "continuations",
+        continuations.continuations,
+        *("explore", "tree", sft.WEAK.name),
+        makes=continuations.FILES,
+        reads=(*PLAYS, *GENERATES, "continuations", "seeds.continuations", "weak.served"),
+    )
     evaluations = (f"evaluate_{method.name}" for method in config.methods())
     read = ("tasks", "explore", "tree", *evaluations)
     yield stage("report", measure.report, *read, makes=measure.FILES, reads=("",))
+
+
+def _explorations(context: Context) -> Iterator[Stage]:
+    """What models play of themselves, each where it has samplings."""
+    known = inputs_of(context.config)
+    for explorer in play.EXPLORERS:
+        samplings = explorer.samplings(context.config)
+        if samplings is None:
+            continue
+        spec = StageSpec(
+            explorer.stage,
+            ("tasks", explorer.model_stage),
+            PLAYED,
+            reads=(
+                *PLAYS,
+                *GENERATES,
+                *explorer.reads(context.config),
+                f"seeds.{explorer.stage}",
+                f"{explorer.role}.served",
+            ),
+        )
+        if any(sampling.model == "base" for sampling in samplings):
+            # The model as its training finds it plays too.
+            base = known[f"{explorer.role}_start"]
+            more = () if explorer.role == "weak" else (*model_keys("strong"), "strong.pretrain")
+            spec = replace(
+                spec,
+                needs=(*spec.needs, *base.stages),
+                external=base.external,
+                reads=tuple(dict.fromkeys((*spec.reads, *base.reads, *more))),
+            )
+        yield spec, functools.partial(play.explore, context, explorer=explorer)
 
 
 def _of_methods(context: Context) -> Iterator[Stage]:

@@ -70,6 +70,22 @@ def difference_chart(bars: Sequence[Bar], *, to: str, of: str = "") -> str:
 
     `of`: see `reward_chart`.
     """
+    title = f"Paired differences to {to}{_on(of)} with 95 % intervals"
+    return _around_zero(bars, title, salt=_salt("difference", of))
+
+
+def contrast_chart(bars: Sequence[Bar]) -> str:
+    """Differences that each name both of their methods, with intervals; an SVG element."""
+    return _around_zero(bars, "Paired differences with 95 % intervals", salt=_salt("contrast", ""))
+
+
+def standing_alone(svg: str) -> str:
+    """A chart as a file of its own, dark on white wherever it is shown."""
+    style = "background: #fff; color: #222; font-family: sans-serif"
+    return svg.replace("<svg", f'<svg style="{style}"', 1) + "\n"
+
+
+def _around_zero(bars: Sequence[Bar], title: str, *, salt: str) -> str:
     figure, axes = _axes(bars)
     axes.axvline(0, color=_INK, linewidth=1, linestyle=(0, (4, 3)))
     _intervals(axes, bars, colour=None)
@@ -78,8 +94,7 @@ def difference_chart(bars: Sequence[Bar], *, to: str, of: str = "") -> str:
     high = max([0.0, *(bar.ci95[1] for bar in bars)])
     axes.set_xlim(low - 0.08 * reach, high + 0.08 * reach)
     axes.set_xlabel("difference in average reward")
-    title = f"Paired differences to {to}{_on(of)} with 95 % intervals"
-    return _svg(figure, title, salt=_salt("difference", of))
+    return _svg(figure, title, salt=salt)
 
 
 def _on(name: str) -> str:

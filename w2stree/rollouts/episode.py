@@ -40,7 +40,8 @@ Exchange = Generator[Call, Any, Status | None]
 
 @dataclass(frozen=True, slots=True)
 class EpisodePlan:
-    """One rollout to make. Its random stream depends on run seed, task and sample alone.
+    """One rollout to make. Its random stream depends on run seed, task and sample alone, or, where
+    there is one, on `stream` instead of the sample: plans of one stream draw the same numbers.
 
     `attempt` counts tries after errors of environment or model; every try draws the same, so
     that a run's samples do not depend on what failed. A `prefix` means: start from the state
@@ -56,6 +57,7 @@ class EpisodePlan:
     attempt: int = 0
     prefix: tuple[Step, ...] = ()
     prefix_tokenizer: str | None = None
+    stream: int | None = None
 
     def read_by(self, tokenizer: str | None) -> EpisodePlan:
         """The plan for a model of this tokenizer: ids of another one are none of its own, and it
@@ -66,7 +68,8 @@ class EpisodePlan:
         return replace(self, prefix=prefix, prefix_tokenizer=tokenizer)
 
     def rng(self) -> np.random.Generator:
-        name = f"{self.seed}/{self.task_id}/{self.sample_index}".encode("utf-8", "surrogatepass")
+        number = self.sample_index if self.stream is None else self.stream
+        name = f"{self.seed}/{self.task_id}/{number}".encode("utf-8", "surrogatepass")
         return np.random.default_rng(list(hashlib.sha256(name).digest()))
 
 

@@ -239,6 +239,9 @@ class Learning:
                 found.update(np.int64(len(sequence.ids)).tobytes())
                 found.update(sequence.ids.tobytes())
                 found.update(sequence.weight.tobytes())
+            if self.examples[i].target or self.examples[i].weight != 1:
+                said = (*self.examples[i].target, self.examples[i].weight)
+                found.update(np.asarray(said, np.float64).tobytes())
         return found.hexdigest()
 
     def _reference_digest(self) -> str | None:

@@ -51,9 +51,13 @@ class Lora:
             raise InvalidInput(f"dropout is {self.dropout}; give a number in [0, 1)")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Optimisation:
     """AdamW on one training stage; without `lora` all weights are trained.
+
+    It lasts `num_epochs` passes over the rows, or `num_steps` steps of the optimiser, however many
+    rows there are: methods with other rows are then trained equally long. An epoch's last step
+    learns from the rows that are left. The schedule is that of all steps.
 
     A step learns from `batch_size` rows. With `micro_batch_size` so many are in memory at a time
     (a preference row is two sequences); the step is the same up to rounding, slower and smaller.
@@ -62,14 +66,16 @@ class Optimisation:
     `adam_beta2` is not AdamW's usual 0.999: docs/method.md. `unshared`: each row by itself, by
     TRL's trainers, instead of what rows share once (`w2stree.training.trees`): the same loss.
 
-    Raises `InvalidInput` unless `num_epochs`, `learning_rate` and `max_grad_norm` are finite and
-    above 0, `batch_size` >= 1, `micro_batch_size` divides it, `warmup_ratio` in [0, 1], `scheduler`
-    one of `Scheduler`, `weight_decay` finite and >= 0, and `adam_beta2` in [0, 1).
+    Raises `InvalidInput` unless exactly one of `num_epochs` and `num_steps` is given, `num_epochs`,
+    `learning_rate` and `max_grad_norm` are finite and above 0, `num_steps` and `batch_size` >= 1,
+    `micro_batch_size` divides the latter, `warmup_ratio` in [0, 1], `scheduler` one of `Scheduler`,
+    `weight_decay` finite and >= 0, and `adam_beta2` in [0, 1).
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
 
-    num_epochs: float
+    num_epochs: float | None = None
+    num_steps: int | None = None
     learning_rate: float
     batch_size: int = 8
     micro_batch_size: int | None = None
@@ -83,7 +89,8 @@ class Optimisation:
 
     def __post_init__(self) -> None:
         check_field_types(self)
-        for name in ("num_epochs", "learning_rate", "max_grad_norm"):
+        self._check_length()
+        for name in ("learning_rate", "max_grad_norm"):
             if not 0.0 < getattr(self, name) < float("inf"):
                 raise InvalidInput(f"{name} is {getattr(self, name)}; give a number above 0")
         if self.batch_size < 1:
@@ -103,6 +110,18 @@ class Optimisation:
             raise InvalidInput(f"weight_decay is {self.weight_decay}; give a number >= 0")
         if not 0.0 <= self.adam_beta2 < 1.0:
             raise InvalidInput(f"adam_beta2 is {self.adam_beta2}; give a number in [0, 1)")
+
+    def _check_length(self) -> None:
+        if self.num_epochs is None and self.num_steps is None:
+            raise InvalidInput("neither num_epochs nor num_steps is given; give one of them")
+        if self.num_epochs is not None and self.num_steps is not None:
+            raise InvalidInput(
+                "num_epochs and num_steps are both given; give one, and leave the other out or null"
+            )
+        if self.num_epochs is not None and not 0.0 < self.num_epochs < float("inf"):
+            raise InvalidInput(f"num_epochs is {self.num_epochs}; give a number above 0")
+        if self.num_steps is not None and self.num_steps < 1:
+            raise InvalidInput(f"num_steps is {self.num_steps}; give at least 1")
 
     @property
     def rows_at_a_time(self) -> int:

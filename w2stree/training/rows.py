@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, get_args, overload
+from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 
 from w2stree.errors import InvalidInput
 from w2stree.training.comparisons import (
@@ -25,6 +25,7 @@ from w2stree.training.comparisons import (
     rendered,
     require_prompt,
 )
+from w2stree.training.learned import Learned, check_learned
 from w2stree.trajectories.trajectory import Step, Trajectory
 from w2stree.turns.chat import ChatFormat
 
@@ -38,6 +39,9 @@ WORDLESS = (
     "each the turn 'Action: …'"
 )
 """Why turns of which only the action is known give no row."""
+
+NO_NODE = -1
+"""The divergence of rows that compare whole runs."""
 
 IGNORED = -100
 """The label of a token that is not trained on (PyTorch's cross-entropy default)."""
@@ -58,7 +62,7 @@ class PreferenceRow:
     begin: int
     end: int | None
     divergence: int
-    """Node of the forest after the history."""
+    """Node of the forest after the history; `NO_NODE` where whole runs are compared, in no tree."""
     gap: float
     """How much better the chosen side did, in return; see `preference_rows`. > 0."""
     chosen_return: float
@@ -67,9 +71,15 @@ class PreferenceRow:
     num_chosen: int
     """Distinct trajectories of the row's pairs that took the chosen side."""
     num_rejected: int
+    confidence: float = 1.0
+    """How sure it is that the chosen side is the better one: DPO learns both labels in these shares
+    (`trees.objectives.Dpo`)."""
+    weight: float = 1.0
+    """How much its loss counts: 2 is a row that is there twice."""
 
     @property
     def task_id(self) -> str:
+        """The chosen side's."""
         return self.chosen.task_id
 
     @property
@@ -79,9 +89,10 @@ class PreferenceRow:
 
     @property
     def is_one_history(self) -> bool:
-        """Whether the environment said the same to both sides before they part."""
+        """Whether both sides were asked the same, and the environment said the same to both before
+        they part."""
         theirs = self.rejected.steps[: self.begin]
-        return all(
+        return self.chosen.prompt == self.rejected.prompt and all(
             a.observation == b.observation for a, b in zip(self.history, theirs, strict=True)
         )
 
@@ -135,18 +146,25 @@ class TokenizedRows:
     """Left out: no turn is taught."""
     num_untaught_turns: int = 0
     """Turns without an action in the rows kept: context, not labels."""
+    num_unlearned: int = 0
+    """Left out: turns are taught, and `learned` has none of them."""
+    num_unlearned_turns: int = 0
+    """Turns of the rows kept that `learned` has not: context, not labels."""
 
     def notes(self) -> list[str]:
         """What was left out though it was not too long, and why."""
-        return notes_of(self.num_errors, self.num_wordless, self.num_untaught)
+        return notes_of(self.num_errors, self.num_wordless, self.num_untaught, self.num_unlearned)
 
 
-def notes_of(num_errors: int, num_wordless: int, num_untaught: int) -> list[str]:
+def notes_of(
+    num_errors: int, num_wordless: int, num_untaught: int, num_unlearned: int = 0
+) -> list[str]:
     """A sentence for each kind of trajectories that gave no row, none for none."""
     reasons = (
         (num_errors, "they ended in an error, which says nothing about their task"),
         (num_wordless, WORDLESS),
         (num_untaught, "none of their turns has an action"),
+        (num_unlearned, "none of their turns with an action is to be learned"),
     )
     return [f"{count} trajectories are left out: {why}" for count, why in reasons if count]
 
@@ -254,6 +272,7 @@ def tokenize_sft(
     all_tokens: bool = False,
     teach_without_action: bool = False,
     render_actions: bool = False,
+    learned: Learned | None = None,
 ) -> TokenizedRows:
     """`input_ids` and `labels` of whole trajectories; labels are agent tokens only.
 
@@ -263,11 +282,22 @@ def tokenize_sft(
     context and no labels, unless `teach_without_action`; a trajectory of nothing else gives no row.
     `all_tokens` labels all, observations too: self-supervised pretraining on transcripts.
 
-    Raises `InvalidInput` for a trajectory without a prompt.
+    `learned[i][t]` says of trajectory i whether turn t may be learned; the others are context too:
+
+        learned   True      False     True
+        turns     a1 a1 o1  a2 a2 o2  a3 a3
+        labels    a1 a1  -   -  -  -  a3 a3
+
+    Raises `InvalidInput` for a trajectory without a prompt, and for a `learned` that is not a truth
+    value for each turn of each trajectory, or stands beside `all_tokens`.
     """
+    if learned is not None and all_tokens:
+        raise InvalidInput("all_tokens learns every token, and learned some turns; give one")
     found = TokenizedRows([], [], [])
     fingerprint = chat.fingerprint()
-    for given in trajectories:
+    all_given = list(trajectories)
+    check_learned(all_given, learned)
+    for i, given in enumerate(all_given):
         if given.status == "error":
             found.num_errors += 1
             continue
@@ -278,9 +308,10 @@ def tokenize_sft(
             continue
         steps = turns_for(trajectory, fingerprint)
         prompt = chat.prompt_ids(trajectory.prompt)
-        teach_all = all_tokens or teach_without_action
-        num_untaught = 0 if teach_all else sum(not is_taught(step) for step in steps)
-        ids, mask = chat.steps_ids(steps) if teach_all else taught_ids(chat, steps)
+        is_said = [all_tokens or teach_without_action or is_taught(step) for step in steps]
+        may_learn = is_said if learned is None else learned[i]
+        taught = [said and bool(may) for said, may in zip(is_said, may_learn, strict=True)]
+        ids, mask = _taught_ids(chat, steps, taught)
         if all_tokens:
             prompt_labels, mask = prompt, [1] * len(ids)
         else:
@@ -288,10 +319,13 @@ def tokenize_sft(
         labels = [token if keep else IGNORED for token, keep in zip(ids, mask, strict=True)]
         if max_length is not None and len(prompt) + len(ids) > max_length:
             found.too_long.append(given)
-        elif num_untaught == len(steps) > 0:
+        elif steps and not any(is_said):
             found.num_untaught += 1
+        elif steps and not any(taught):
+            found.num_unlearned += 1
         else:
-            found.num_untaught_turns += num_untaught
+            found.num_untaught_turns += is_said.count(False)
+            found.num_unlearned_turns += sum(is_said) - sum(taught)
             found.kept.append(given)
             found.rows.append({"input_ids": prompt + ids, "labels": prompt_labels + labels})
     return found
@@ -299,13 +333,14 @@ def tokenize_sft(
 
 def tokenize_preferences(
     rows: Iterable[PreferenceRow], chat: ChatFormat, *, max_length: int | None
-) -> list[dict[str, list[int]] | None]:
-    """`prompt_ids`, and `chosen_ids`/`rejected_ids` with masks (1 on agent tokens), by row.
+) -> list[dict[str, Any] | None]:
+    """`prompt_ids`, and `chosen_ids`/`rejected_ids` with masks (1 on agent tokens), by row; and a
+    row's `confidence` and `weight` where they are not 1.
 
     prompt │ agent turn │ observation │ agent turn          one history
     0 0 0    1 1 1 1      0 0 0 0 0     1 1 1
-    prompt │ rest of the side's own history │ agent turn    merged from several: each side is
-    0 0 0    0 0 0 0 0 0 0 0 0 0 0 0 0 0 0    1 1 1 1       scored under what it was told
+    prompt │ rest of the side's own history │ agent turn    merged from several, or of two tasks:
+    0 0 0    0 0 0 0 0 0 0 0 0 0 0 0 0 0 0    1 1 1 1       each is scored under what it was told
 
     A turn without an action is masked on the chosen side. None stands for a row either side of
     which exceeds `max_length` (None: no limit): a cut side would lose the very tokens that differ.
@@ -313,9 +348,10 @@ def tokenize_preferences(
     Raises `InvalidInput` for a trajectory without a prompt.
     """
     fingerprint = chat.fingerprint()
-    tokenized: list[dict[str, list[int]] | None] = []
+    tokenized: list[dict[str, Any] | None] = []
     for row in rows:
         require_prompt(row.chosen)
+        require_prompt(row.rejected)
         chosen, rejected = (turns_for(t, fingerprint) for t in (row.chosen, row.rejected))
         prompt = chat.history_ids(row.chosen.prompt, chosen[: row.begin])
         own: list[list[int]] = [[], []]
@@ -325,7 +361,9 @@ def tokenize_preferences(
             prompt, own = prompt[:shared], [prompt[shared:], theirs[shared:]]
         chosen_ids, chosen_mask = taught_ids(chat, chosen[row.begin : row.end])
         rejected_ids, rejected_mask = chat.steps_ids(rejected[row.begin : row.end])
-        ids = {
+        said = {n: v for n in ("confidence", "weight") if (v := getattr(row, n)) != 1}
+        ids: dict[str, Any] = {
+            **said,
             "prompt_ids": prompt,
             "chosen_ids": own[0] + chosen_ids,
             "chosen_mask": [0] * len(own[0]) + chosen_mask,
@@ -339,12 +377,22 @@ def tokenize_preferences(
 
 def taught_ids(chat: ChatFormat, steps: Sequence[Step]) -> tuple[list[int], list[int]]:
     """`ChatFormat.steps_ids`, the turns that are not taught masked."""
+    return _taught_ids(chat, steps, [is_taught(step) for step in steps])
+
+
+def _taught_ids(
+    chat: ChatFormat, steps: Sequence[Step], taught: Sequence[bool]
+) -> tuple[list[int], list[int]]:
     ids, mask = chat.steps_ids(steps)
+    if all(taught):
+        return ids, mask
+    begin = 0
     for i, step in enumerate(steps):
-        if not is_taught(step):
-            end = len(chat.steps_ids(steps[: i + 1])[0])
-            begin = end - len(chat.response_ids(step))
+        end = begin + len(chat.response_ids(step))
+        if not taught[i]:
             mask[begin:end] = [0] * (end - begin)
+        if i + 1 < len(steps):
+            begin = end + len(chat.answer_ids(step))
     return ids, mask
 
 

@@ -101,6 +101,8 @@ def train_dpo(
     unshared = unshared or is_refused_by_trees(start.model)
     check_before_rows(config, holdout, unshared=unshared)
     limit = start.max_length(max_length, config.max_length)
+    if holdout:
+        _refuse_two_tasks(rows)
     kept, tokens, theirs = _tokenized(rows, start, other, limit, counts)
     tasks = [row.chosen.prompt for row in kept]
     trees = numbered(tasks)
@@ -178,6 +180,15 @@ def _rows_of(
             f"{pairs.num_wordless} comparisons are left out: {WORDLESS}", RowWarning, stacklevel=3
         )
     return list(pairs), counts
+
+
+def _refuse_two_tasks(rows: Sequence[PreferenceRow]) -> None:
+    for i, row in enumerate(rows):
+        if row.chosen.task_id != row.rejected.task_id:
+            raise InvalidInput(
+                f"rows[{i}] compares runs of two tasks, {row.chosen.task_id!r} and "
+                f"{row.rejected.task_id!r}, so no task can be held out of it: give holdout=0"
+            )
 
 
 def _why_no_pairs(pairs: PreferencePairs) -> str:

@@ -124,7 +124,9 @@ def test_a_batch_of_unequal_pairs_keeps_its_sides_apart(tokenizer: Any, tmp_path
         math.log1p(math.exp(-0.1 * _margin(policy, reference, tokenizer, chosen, rejected)))
         for chosen, rejected in sides
     ]
-    batch_of_3 = Optimisation(1, 1e-9, 3, scheduler="constant_with_warmup")
+    batch_of_3 = Optimisation(
+        num_epochs=1, learning_rate=1e-9, batch_size=3, scheduler="constant_with_warmup"
+    )
     trained = _train_dpo(
         policy, tokenizer, _with_reference(rows, reference), tmp_path, optimisation=batch_of_3
     )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -28,8 +30,15 @@ def shipped_configs(kind: type[Section] = Section) -> list[str]:
     )
 
 
-def read_config(kind: type[Kind], source: str | Path, overrides: Sequence[str] = ()) -> Kind:
-    """Read a YAML file or a shipped configuration by name, then apply `key.path=value`s.
+def read_config(
+    kind: type[Kind],
+    source: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    values: Mapping[str, Any] = MappingProxyType({}),
+) -> Kind:
+    """Read a YAML file or a shipped configuration by name, then apply `key.path=value`s, then
+    `values`, by key.path.
 
     Raises `InvalidInput` naming the file, the key and what it should be.
     """
@@ -38,6 +47,8 @@ def read_config(kind: type[Kind], source: str | Path, overrides: Sequence[str] =
     if not isinstance(record, dict):
         raise InvalidInput(f"{source}: expected keys and values, found {type(record).__name__}")
     _apply_all(record, overrides)
+    for key, value in values.items():
+        _set(record, key, copy.deepcopy(value), f"{key}: {value!r}")
     return check(kind, record, str(source))
 
 
@@ -123,9 +134,13 @@ def _apply_all(record: dict[str, Any], overrides: Sequence[str]) -> None:
 
 
 def _apply(record: dict[str, Any], key: str, value: str, override: str) -> None:
+    _set(record, key, parse_yaml(value, f"override {override!r}"), f"override {override!r}")
+
+
+def _set(record: dict[str, Any], key: str, value: Any, told: str) -> None:
     *parents, last = key.split(".")
     for parent in parents:
         record = record.setdefault(parent, {})
         if not isinstance(record, dict):
-            raise InvalidInput(f"override {override!r}: {parent!r} is a value, not a section")
-    record[last] = parse_yaml(value, f"override {override!r}")
+            raise InvalidInput(f"{told}: {parent!r} is a value, not a section")
+    record[last] = value

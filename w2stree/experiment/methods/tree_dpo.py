@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
 from w2stree.experiment.methods.method import Explored, Method
-from w2stree.experiment.section import Positive, Section
+from w2stree.experiment.methods.preferences import PreferenceSection, fit
+from w2stree.experiment.section import Positive
 from w2stree.forest.forest import Forest
 from w2stree.forest.pairs import Strategy
-from w2stree.training.optimisation import Optimisation
-from w2stree.training.rows import Completion, PreferenceRow, PreferenceRows, preference_rows
+from w2stree.training.rows import Completion, PreferenceRows, preference_rows
 
 if TYPE_CHECKING:
     from w2stree.training.fitting import Fitting, ModelSource, Trained
 
+NO_ROWS = (
+    "in no explored task do two runs part and end with returns that differ as asked: explore more, "
+    "or by other samplings, or lower min_gap or success_threshold"
+)
 
-class TreeDpoSection(Section):
+
+class TreeDpoSection(PreferenceSection):
     """Which pairs (`Forest.pairs`), which rows of them (`preference_rows`), and the loss.
 
-    `max_rows`: at most so many rows, drawn; as all draws here with the stage's seed. `reference`:
-    the weak SFT model, or `start`, the model that training starts from. `sft_weight`: see
-    `train_dpo`.
+    `reference`: the weak SFT model, or `start`, the model that training starts from.
     """
 
     min_gap: Annotated[float, Field(ge=0)] = 0.0
@@ -34,11 +35,7 @@ class TreeDpoSection(Section):
     per_divergence: Positive | None = None
     max_per_task: Positive | None = None
     completion: Completion = "step"
-    max_rows: Positive | None = None
-    beta: Annotated[float, Field(gt=0)] = 0.1
     reference: Literal["weak", "start"] = "weak"
-    sft_weight: Annotated[float, Field(ge=0)] = 0.0
-    optimisation: Optimisation
 
 
 def train(
@@ -55,20 +52,9 @@ def train(
     Raises `InvalidInput` if the forest gives no rows or none fits the length, and as `train_dpo`
     does for a first loss that is not ln 2.
     """
-    found = rows_of(forest, section, fitting.seed)
-    rows: Sequence[PreferenceRow] = found
-    if section.max_rows and len(found) > section.max_rows:
-        rows = random.Random(fitting.seed).sample(found, section.max_rows)
-    trained = fitting.dpo(
-        start(),
-        rows,
-        section.optimisation,
-        reference=weak if section.reference == "weak" else start,
-        reference_is_start=section.reference == "start",
-        beta=section.beta,
-        sft_weight=section.sft_weight,
-    )
-    return replace(trained, metrics={"num_preference_rows": len(found), **trained.metrics})
+    rows = rows_of(forest, section, fitting.seed)
+    reference = weak if section.reference == "weak" else None
+    return fit(rows, start, section, fitting, reference=reference, none=NO_ROWS)
 
 
 def describe(explored: Explored, *, section: TreeDpoSection, seed: int) -> Mapping[str, float]:

@@ -2,8 +2,8 @@
 
 SFT           input_ids   u u u a a o o a       one sequence, weight 1 where a token is labelled
               labels      - - - a a - - a
-preference    prompt_ids + chosen_ids           two sequences, weight 1 where the mask says so
-              prompt_ids + rejected_ids
+preference    prompt_ids + chosen_ids           two sequences, weight 1 where the mask says so;
+              prompt_ids + rejected_ids         the row's confidence and weight, if it has them
 
 Rows that begin with the same prompt are of one tree: what can share does, whatever their tasks'
 names. A labelled first token counts nothing, since nothing comes before it.
@@ -48,7 +48,10 @@ def preference_examples(rows: Sequence[dict[str, Any]], trees: Sequence[int]) ->
         reference: tuple[float, ...] = ()
         if "ref_chosen_logps" in row:
             reference = (row["ref_chosen_logps"], row["ref_rejected_logps"])
-        found.append(Example((sides[0], sides[1]), reference=reference))
+        sure = row.get("confidence")
+        target = () if sure is None else (sure, 1 - sure)
+        weight = row.get("weight", 1.0)
+        found.append(Example((sides[0], sides[1]), target, reference, weight))
     return found
 
 

@@ -15,6 +15,7 @@ import torch
 from trl import DPOConfig, DPOTrainer
 
 from w2stree.errors import InvalidInput
+from w2stree.training.launcher import refuse_several_processes
 from w2stree.training.layers import adapters
 from w2stree.training.memory import told_of_memory
 from w2stree.training.optimisation import Optimisation
@@ -61,6 +62,7 @@ def train_dpo(
     `reference_is_start` the loss before the first step is not ln 2: policy and reference would then
     differ although they must not.
     """
+    refuse_several_processes()
     if not rows:
         raise InvalidInput(
             "no preference rows to train on: lower min_gap, raise max_length, or explore more"
@@ -69,6 +71,7 @@ def train_dpo(
         for side in ("chosen", "rejected"):
             if not any(row[f"{side}_mask"]):
                 raise InvalidInput(f"rows[{i}] scores no {side} token; its agent turns are empty")
+    refuse_weighed(rows)
     if optimisation.lora and optimisation.lora.dropout:
         raise InvalidInput("lora.dropout: DPO compares with a reference without dropout; set it 0")
     lengths = [length for row in rows for length in _lengths(row)]
@@ -98,6 +101,19 @@ def train_dpo(
             check_first_loss(_loss_of(trainer, rows[: optimisation.rows_at_a_time], precision))
         check_dpo(trainer, rows[0], precision)
         return train(trainer, lengths, optimisation)
+
+
+def refuse_weighed(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Raises `InvalidInput` for a row that is not wholly sure, or counts more or less than others:
+    TRL's loss knows one `label_smoothing` for all rows, and no weights."""
+    for i, row in enumerate(rows):
+        for name in ("confidence", "weight"):
+            if name in row:
+                raise InvalidInput(
+                    f"rows[{i}] has the {name} {row[name]:g}, which TRL's DPO cannot take row by "
+                    "row: train on trees (leave unshared out, and take a model that trees can "
+                    "train), or leave the confidence and weight of rows at 1"
+                )
 
 
 class StepDPOTrainer(WarmUp, DPOTrainer):  # type: ignore[misc]

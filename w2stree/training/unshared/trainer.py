@@ -13,7 +13,7 @@ from w2stree.training.precision import training_precision
 from w2stree.training.stage import on_one_device, quiet
 from w2stree.training.unshared.agreement import check_dpo, check_sft, told_of_trl
 from w2stree.training.unshared.collator import PreferenceCollator
-from w2stree.training.unshared.dpo import StepDPOTrainer
+from w2stree.training.unshared.dpo import StepDPOTrainer, refuse_weighed
 from w2stree.training.unshared.sft import StepSFTTrainer
 
 
@@ -31,6 +31,7 @@ def unshared_trainer(rows: Sequence[dict[str, Any]], options: Mapping[str, Any])
     precision = training_precision(options["model"], lora=options["peft_config"] is not None)
     with quiet(), told_of_trl():
         if is_dpo:
+            refuse_weighed(rows)
             args.precompute_ref_log_probs, args.remove_unused_columns = True, False
             rows = [{"ref_chosen_logps": 0.0, "ref_rejected_logps": 0.0, **row} for row in rows]
             collator = PreferenceCollator(pad_token_id=options["processing_class"].pad_token_id)

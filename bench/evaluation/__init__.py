@@ -1,0 +1,1 @@
+"""What intervals and p-values over seeds and tasks are worth."""

@@ -1,0 +1,160 @@
+"""`w2stree experiment`: many runs as one experiment, to its table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from w2stree.cli.before_models import before_models
+from w2stree.cli.extra import needs
+from w2stree.cli.parameters import number, whole_number
+from w2stree.cli.progress import Bars, left
+from w2stree.cli.say import say, warn
+
+if TYPE_CHECKING:
+    from w2stree.experiment.grid.plan import Cell, Plan
+    from w2stree.experiment.grid.results import Results
+    from w2stree.experiment.grid.running import Kind, Outcome
+
+
+def experiment(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="a YAML file, or a shipped experiment: claims, …")
+    ],
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            parser=whole_number(at_least=1),
+            help="so many seeds, 0 to N - 1 (default: the experiment's)",
+            show_default=False,
+        ),
+    ] = None,
+    budget: Annotated[
+        float | None,
+        typer.Option(
+            metavar="HOURS",
+            parser=number(above=0),
+            help="begin nothing that would not end in so many hours",
+            show_default=False,
+        ),
+    ] = None,
+    methods: Annotated[
+        str | None,
+        typer.Option(metavar="A,B", help="run these methods alone now", show_default=False),
+    ] = None,
+    worlds: Annotated[
+        str | None,
+        typer.Option(metavar="A,B", help="run these worlds alone now", show_default=False),
+    ] = None,
+    runs: Annotated[
+        Path, typer.Option(metavar="DIR", help="the folder that run directories lie in")
+    ] = Path("runs/experiments"),
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="where results go, in a folder named NAME")
+    ] = Path("results"),
+    processes: Annotated[
+        int,
+        typer.Option(
+            metavar="N", parser=whole_number(at_least=1), help="cells that run side by side"
+        ),
+    ] = 2,
+    redo: Annotated[
+        bool,
+        typer.Option("--redo", help="redo whatever another configuration of a run changes"),
+    ] = False,
+    report_only: Annotated[
+        bool, typer.Option("--report-only", help="run nothing; make the table from the results")
+    ] = False,
+) -> int:
+    """Run what an experiment lacks, and make its table.
+
+    The same command goes on with what was interrupted, and tries again what failed. Without the
+    run directories the results alone make the table. The exit status is 1 where a method failed.
+    """
+    before_models()
+    with needs("all"):
+        from w2stree.experiment.grid.plan import read_plan
+        from w2stree.experiment.grid.results import Results
+        from w2stree.experiment.grid.summary import summarise
+        from w2stree.report.grid import write_grid
+
+    plan = read_plan(name, seeds=seeds)
+    results = Results(out / plan.grid.name)
+    cells = plan.chosen(_names(methods), _names(worlds))
+    for method, world in plan.left_out():
+        warn(f"w2stree: {world} has no {method}: its configuration lacks the section")
+    num_failed = 0
+    if not report_only:
+        try:
+            outcome = _run(plan, cells, results, runs, processes, budget, redo)
+        except KeyboardInterrupt:
+            warn(
+                f"w2stree: finished stages are kept in {runs}, results in {results.folder}; "
+                "--report-only makes the table from them"
+            )
+            raise
+        num_failed = len(outcome.failed)
+    summary = summarise(plan, results)
+    write_grid(results.folder, summary)
+    say((results.folder / "table.md").read_text(encoding="utf-8"))
+    say(f"table: {results.folder / 'table.md'}")
+    if num_failed:
+        warn(f"w2stree: {num_failed} failed; run the same command again to try them again")
+    return 1 if num_failed else 0
+
+
+def _run(
+    plan: Plan,
+    cells: list[Cell],
+    results: Results,
+    runs: Path,
+    processes: int,
+    budget: float | None,
+    redo: bool,
+) -> Outcome:
+    with needs("all"):
+        from w2stree.experiment.grid.running import run_cells
+    with Bars() as bars, bars.line("cells") as show:
+        now: dict[Cell, str] = {}
+        last = (0, len(cells), "")
+
+        def progress(done: int, total: int, seconds_left: float | None) -> None:
+            nonlocal last
+            last = done, total, "" if seconds_left is None else left(seconds_left)
+            draw()
+
+        def draw() -> None:
+            done, total, words = last
+            show(done, total, "  ".join([words, *(f"{c}: {what}" for c, what in now.items())]))
+
+        def announce(cell: Cell, kind: Kind, what: str) -> None:
+            if kind == "progress":
+                now[cell] = what
+                draw()
+                return
+            if kind in ("done", "failed"):
+                now.pop(cell, None)
+            if kind != "stage" or "running" in what or "waiting" in what:
+                say(f"{cell!s:<48} {what if kind == 'stage' else f'{kind}: {what}'}")
+
+        outcome = run_cells(
+            plan,
+            cells,
+            runs=runs,
+            results=results,
+            num_processes=processes,
+            budget_s=None if budget is None else 3600 * budget,
+            redo=redo,
+            announce=announce,
+            progress=progress,
+        )
+    if outcome.left:
+        warn(f"w2stree: the budget is spent; {len(outcome.left)} have not run yet")
+    return outcome
+
+
+def _names(given: str | None) -> list[str] | None:
+    return None if given is None else [name.strip() for name in given.split(",") if name.strip()]

@@ -1,0 +1,39 @@
+"""Counting: what one run's episodes come to, and what several seeds of several methods do."""
+
+from w2stree.evaluation.crossed import (
+    CrossedEstimate,
+    GapRecovered,
+    crossed_estimate,
+    gap_recovered,
+    resampled_means,
+)
+from w2stree.evaluation.holm import holm
+from w2stree.evaluation.metrics import (
+    Estimate,
+    Evaluation,
+    MethodResult,
+    bootstrap,
+    compare,
+    evaluate,
+    performance_gap_recovered,
+    returns_by_task,
+    successes_by_task,
+)
+
+__all__ = [
+    "CrossedEstimate",
+    "Estimate",
+    "Evaluation",
+    "GapRecovered",
+    "MethodResult",
+    "bootstrap",
+    "compare",
+    "crossed_estimate",
+    "evaluate",
+    "gap_recovered",
+    "holm",
+    "performance_gap_recovered",
+    "resampled_means",
+    "returns_by_task",
+    "successes_by_task",
+]

@@ -1,0 +1,182 @@
+"""What several training seeds did on the same tasks: intervals that hold for other seeds and other
+tasks.
+
+    cells[s, t]     task 0   task 1   task 2  …      a return, or the difference of two methods
+    seed 0            1.0      0.0      0.5          trained with the same seed on the same task
+    seed 1            1.0      0.5      0.5
+      …
+
+A model's luck touches a whole row, a task's hardness a whole column: seeds and tasks are *crossed*.
+So a resample draws rows once and columns once, and takes the cells where they meet (Owen, "The
+pigeonhole bootstrap", Annals of Applied Statistics 1, 2007). Drawing other tasks for each seed, as
+if every seed had tasks of its own, would count one hard task as several and make intervals too
+narrow (docs/experiments.md has both, on data whose truth is known).
+
+Few rows spread less than what they are drawn from, and the place where rows and columns meet counts
+three times. Both are mended at once: the resamples' interval keeps its shape and takes the width of
+Student's t by the two-way analysis of variance that studies of readers and cases use (Hillis,
+"A comparison of denominator degrees of freedom methods for multiple observer ROC analysis",
+Statistics in Medicine 26, 2007).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from w2stree.errors import InvalidInput
+from w2stree.evaluation.student import share_within, two_sided
+
+Floats = NDArray[np.float64]
+
+_MAX_DRAWN = 1 << 20  # task indices held at a time: 8 MiB, however many resamples
+_NO_GAP = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class CrossedEstimate:
+    """A mean over seeds and tasks.
+
+    `ci95` holds for other seeds and other tasks; of one seed it holds for other tasks alone, and
+    `p` is None. `p` is two-sided, for a mean of 0.
+    """
+
+    mean: float
+    ci95: tuple[float, float]
+    p: float | None
+    num_seeds: int
+    num_tasks: int
+
+
+@dataclass(frozen=True, slots=True)
+class GapRecovered:
+    """PGR with its interval; both None, with the `reason`, where there is no gap to recover."""
+
+    value: float | None
+    ci95: tuple[float, float] | None
+    reason: str = ""
+
+
+def crossed_estimate(cells: Floats, *, num_bootstrap: int, seed: int) -> CrossedEstimate:
+    """The mean of cells, (num_seeds, num_tasks), its 95 % interval and its p-value.
+
+    For the paired difference of two methods give their difference, cell by cell. The interval is
+    of `num_bootstrap` resamples of seeds and tasks, scaled as the module says; the p-value is the
+    t-test's on the same variance. Both are of normal luck: with two seeds or three they are wide
+    rather than right. Same seed, same resamples.
+
+    Raises `InvalidInput` for no cell, a cell that is no finite number and `num_bootstrap` below 1.
+    O(num_bootstrap * num_seeds * num_tasks) time, a few MiB.
+    """
+    _check(cells)
+    mean = float(cells.mean())
+    draws = resampled_means(cells[None], num_bootstrap=num_bootstrap, seed=seed)[:, 0]
+    std_error, degrees = _std_error(cells)
+    if len(cells) == 1:
+        p = None
+    elif std_error == 0:  # every seed and every task says the same
+        p = 1.0 if mean == 0 else 0.0
+    else:
+        p = max(0.0, 1 - share_within(abs(mean) / std_error, degrees))
+    ci95 = _scaled(mean, draws, std_error, degrees)
+    return CrossedEstimate(mean, ci95, p, *cells.shape)
+
+
+def gap_recovered(
+    values: Floats, floor: Floats, top: Floats, *, num_bootstrap: int, seed: int
+) -> GapRecovered:
+    """PGR = (x - floor) / (top - floor) of mean returns (Burns et al., "Weak-to-strong
+    generalization", 2023) with its 95 % interval; each is (num_seeds, num_tasks), on the same
+    seeds and tasks.
+
+    All three are resampled together, so that what they share does not widen the interval; its
+    width is that of the ratio's linear part (the delta method), as `crossed_estimate` has it. There
+    is none where the gap's own interval touches 0: a share of what may be nothing, or less, has no
+    bounds (Fieller, Journal of the Royal Statistical Society B 16, 1954). Raises as
+    `crossed_estimate` does, and for unequal shapes.
+    """
+    for cells in (values, floor, top):
+        _check(cells)
+        if cells.shape != values.shape:
+            raise InvalidInput(
+                f"cells have shapes {values.shape} and {cells.shape}; give equal ones"
+            )
+    gap = crossed_estimate(top - floor, num_bootstrap=num_bootstrap, seed=seed)
+    if gap.ci95[0] <= _NO_GAP:
+        low, high = gap.ci95
+        return GapRecovered(
+            None, None, f"the gap is {gap.mean:.3f} [{low:.3f}, {high:.3f}], which may be none"
+        )
+    value = float((values - floor).mean()) / gap.mean
+    stack = np.stack([values - floor, top - floor])
+    above, below = resampled_means(stack, num_bootstrap=num_bootstrap, seed=seed).T
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = np.where(below > 0, above / below, np.copysign(np.inf, above))
+    linear = ((values - floor) - value * (top - floor)) / gap.mean
+    return GapRecovered(value, _scaled(value, ratios, *_std_error(linear)))
+
+
+def resampled_means(cells: Floats, *, num_bootstrap: int, seed: int) -> Floats:
+    """Means of several matrices of cells, (num_matrices, num_seeds, num_tasks), each over the same
+    resamples of seeds and tasks: (num_bootstrap, num_matrices)."""
+    if not isinstance(num_bootstrap, int) or isinstance(num_bootstrap, bool) or num_bootstrap < 1:
+        raise InvalidInput(f"num_bootstrap is {num_bootstrap!r}; give a whole number, at least 1")
+    _, num_seeds, num_tasks = cells.shape
+    rng = np.random.default_rng(seed)
+    means = np.empty((num_bootstrap, len(cells)))
+    rows = max(1, _MAX_DRAWN // num_tasks)
+    for begin in range(0, num_bootstrap, rows):
+        chunk = means[begin : begin + rows]
+        of_seeds = _drawn(rng, len(chunk), num_seeds)
+        of_tasks = _drawn(rng, len(chunk), num_tasks)
+        for k, matrix in enumerate(cells):
+            chunk[:, k] = ((of_seeds @ matrix) * of_tasks).sum(axis=1)
+    means /= num_seeds * num_tasks
+    return means
+
+
+def _drawn(rng: np.random.Generator, num_rows: int, count: int) -> Floats:
+    """How often each of `count` is drawn in `count` draws, for each row: (num_rows, count)."""
+    drawn = rng.integers(count, size=(num_rows, count)) + count * np.arange(num_rows)[:, None]
+    counts = np.bincount(drawn.ravel(), minlength=num_rows * count)
+    return np.asarray(counts.reshape(num_rows, count), dtype=np.float64)
+
+
+def _std_error(cells: Floats) -> tuple[float, int]:
+    """Of the mean over seeds and tasks, without bias, and its degrees of freedom, rounded down
+    (Satterthwaite's, with Hillis's bound for tasks)."""
+    num_seeds, num_tasks = cells.shape
+    by_seed, by_task = cells.mean(axis=1), cells.mean(axis=0)
+    seeds = num_tasks * float(by_seed.var(ddof=1)) if num_seeds > 1 else 0.0
+    tasks = num_seeds * float(by_task.var(ddof=1)) if num_tasks > 1 else 0.0
+    if num_seeds > 1 and num_tasks > 1:
+        rest = cells - by_seed[:, None] - by_task + cells.mean()
+        tasks -= float((rest**2).sum()) / ((num_seeds - 1) * (num_tasks - 1))
+    tasks = max(0.0, tasks)
+    # Sums of what is exactly alike leave rounding behind: that is no variance.
+    tiny = 1e-24 * max(1.0, float((cells**2).sum()))
+    seeds, tasks = (0.0 if value <= tiny else value for value in (seeds, tasks))
+    if not seeds + tasks:
+        return 0.0, 1
+    shares = seeds**2 / max(1, num_seeds - 1) + tasks**2 / max(1, num_tasks - 1)
+    degrees = max(1, math.floor((seeds + tasks) ** 2 / shares + 1e-9))
+    return math.sqrt((seeds + tasks) / (num_seeds * num_tasks)), degrees
+
+
+def _scaled(mean: float, draws: Floats, std_error: float, degrees: int) -> tuple[float, float]:
+    """The middle 95 % of resamples, about the mean, brought to the width of the t-interval."""
+    low, high = np.quantile(draws, [0.025, 0.975], method="inverted_cdf")
+    if std_error == 0 or not low < high:
+        return mean, mean
+    wider = 2 * two_sided(0.95, degrees) * std_error / float(high - low)
+    return mean - wider * (mean - float(low)), mean + wider * (float(high) - mean)
+
+
+def _check(cells: Floats) -> None:
+    if cells.ndim != 2 or not cells.size:
+        raise InvalidInput(f"cells have shape {cells.shape}; expected seeds by tasks, none empty")
+    if not np.isfinite(cells).all():
+        raise InvalidInput("cells hold what is no finite number")

@@ -1,0 +1,1 @@
+"""Many runs as one experiment: methods, seeds, worlds and variants, and what they come to."""

@@ -1,0 +1,112 @@
+"""Running one cell in its run directory, and what it came to."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from w2stree.evaluation import successes_by_task
+from w2stree.experiment.changes import changes
+from w2stree.experiment.config import Config
+from w2stree.experiment.grid.results import digest, digest_read
+from w2stree.experiment.manifest import read_manifest, versions
+from w2stree.experiment.parts import Parts
+from w2stree.experiment.pipeline import run_methods
+from w2stree.experiment.run_directory import StageSpec
+from w2stree.experiment.run_json import read_json
+from w2stree.experiment.stages.bar import Bar
+from w2stree.experiment.stages.context import TASKS_FILE
+from w2stree.rollouts.task_choice import Chosen
+from w2stree.trajectories.files import read_trajectories
+from w2stree.trajectories.trajectory import Trajectory
+
+SCORED_BY = "evaluate.success_threshold"
+
+
+def run_cell(
+    config: Config,
+    world: Config,
+    run_dir: Path,
+    method: str,
+    *,
+    redo: bool,
+    announce: Callable[[str, str], None],
+    bar: Bar,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Train and test a method in `run_dir`, sharing stages with the runs beside it; returns the
+    cell's record and the tasks that it played, as `Results.write` takes them. `world` is what the
+    configuration was made from.
+
+    Raises as `run_methods` does. What was finished stays: another call goes on.
+    """
+    started = time.perf_counter()
+    specs = run_methods(
+        config, run_dir, [method], redo=redo, share=run_dir.parent, announce=announce, bar=bar
+    )
+    seconds = time.perf_counter() - started
+    file = run_dir / "tasks" / TASKS_FILE
+    parts = Parts.from_record(read_json(file), str(file))
+    panels = {**parts.test, **({} if parts.dev is None else {"dev": parts.dev})}
+    played = read_trajectories(run_dir / f"evaluate_{method}" / "trajectories.jsonl")
+    threshold = config.evaluate.success_threshold
+    found = {name: _panel(played, chosen, threshold) for name, chosen in panels.items()}
+    tasks = {name: list(chosen.openings.items()) for name, chosen in panels.items()}
+    reads = sorted({SCORED_BY, *(key for spec in specs for key in spec.reads)})
+    stages = {spec.name: _stage(run_dir, spec) for spec in specs}
+    record = {
+        "tasks": digest(tasks),
+        "success_threshold": threshold,
+        "panels": {name: figures for name, figures in found.items() if name != "dev"},
+        **({"dev": found["dev"]} if "dev" in found else {}),
+        "changes": _changed(world, config),
+        "seeds": dict(config.seeds),
+        "config": digest(config.model_dump(mode="json")),
+        "reads": reads,
+        "config_read": digest_read(config, reads),
+        "training": _figures(run_dir, method),
+        "seconds": round(seconds, 1),
+        "stages": stages,
+        "versions": dict(versions()),
+    }
+    listed = {name: list(chosen.openings) for name, chosen in panels.items()}
+    return record, {"tasks": record["tasks"], **listed}
+
+
+def _panel(played: Sequence[Trajectory], chosen: Chosen, threshold: float) -> dict[str, Any]:
+    """Of one greedy episode a task: its return, None for one that ended in an error."""
+    runs = {t.task_id: t for t in played if t.task_id in chosen.openings}
+    scored = [t for t in runs.values() if t.status != "error"]
+    successes = successes_by_task(list(runs.values()), chosen.task_ids, threshold)
+    returns = [runs[t].total_return if runs[t].status != "error" else None for t in chosen.task_ids]
+    return {
+        "num_tasks": len(returns),
+        "avg_reward": round(sum(value or 0.0 for value in returns) / len(returns), 6),
+        "num_successes": int(successes.sum()),
+        "num_errors": len(returns) - len(scored),
+        "mean_steps": round(sum(len(t.steps) for t in scored) / max(1, len(scored)), 3),
+        "returns": returns,
+    }
+
+
+def _changed(world: Config, config: Config) -> dict[str, Any]:
+    """The keys that are another in a cell than in the world's own file."""
+    before, now = world.model_dump(mode="json"), config.model_dump(mode="json")
+    return {change.key: change.now for change in changes(before, now)}
+
+
+def _stage(run_dir: Path, spec: StageSpec) -> dict[str, Any]:
+    manifest = read_manifest(run_dir / spec.name, spec.name) or {}
+    return {
+        "seconds": manifest.get("seconds"),
+        "peak_memory_mb": manifest.get("peak_memory_mb"),
+        "outputs": digest(manifest.get("outputs")),
+    }
+
+
+def _figures(run_dir: Path, method: str) -> dict[str, float]:
+    """What the method's training says of itself; nothing of a method that trains nothing."""
+    manifest: Mapping[str, Any] = read_manifest(run_dir / method, method) or {}
+    metrics = manifest.get("metrics", {})
+    return {key: value for key, value in metrics.items() if isinstance(value, int | float)}

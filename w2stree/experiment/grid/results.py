@@ -1,0 +1,189 @@
+"""What a cell came to, in a file of its own: small, written whole, and all that the table needs.
+
+    results/claims/
+      twc_two/
+        tasks-1f9c24a0b7d3.json          the panels' tasks in their order, once
+        base/seed-0/best_of_m.json       returns in that order, figures, hashes, times
+        base/seed-1/tree_dpo.failed.json an error; gone once the cell is done
+      table.md  summary.json  *.svg      made from these files alone
+
+Two branches that ran other cells merge without conflict.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from w2stree.errors import RunDirectoryError
+from w2stree.experiment.changes import values
+from w2stree.experiment.config import Config
+from w2stree.experiment.grid.plan import Cell
+from w2stree.experiment.run_json import read_json
+from w2stree.shorten import visible
+from w2stree.trajectories.replacing import replacing
+
+FORMAT = 1
+
+_REMEDY = "put it back from a copy, or delete it and run the experiment again"
+_KEYS = {
+    "panels": dict,
+    "tasks": str,
+    "reads": list,
+    "config_read": str,
+    "stages": dict,
+    "versions": dict,
+    "training": dict,
+    "seconds": int | float,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PanelResult:
+    """How a cell did on one panel: a return for each task, NaN where its run ended in an error."""
+
+    returns: NDArray[np.float64]
+    num_errors: int
+    num_successes: int
+    mean_steps: float
+
+    @property
+    def scored(self) -> NDArray[np.float64]:
+        """The returns, an error's as 0: a task without a finished run counts."""
+        return np.nan_to_num(self.returns)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A cell's file, checked."""
+
+    record: Mapping[str, Any]
+    path: Path
+
+    @property
+    def tasks(self) -> str:
+        """The digest of the tasks that were played."""
+        return str(self.record["tasks"])
+
+    @property
+    def threshold(self) -> float:
+        return float(self.record["success_threshold"])
+
+    def panel(self, name: str) -> PanelResult:
+        panel = self.record["panels"][name]
+        returns = [np.nan if value is None else value for value in panel["returns"]]
+        return PanelResult(
+            np.array(returns, dtype=np.float64),
+            panel["num_errors"],
+            panel["num_successes"],
+            panel["mean_steps"],
+        )
+
+    def is_of(self, config: Config) -> bool:
+        """Whether the cell would be run with the same values of all keys that its stages read.
+
+        Files outside, which keys name, are not looked at: a run does that."""
+        return bool(digest_read(config, self.record["reads"]) == self.record["config_read"])
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """The folder of one experiment's results."""
+
+    folder: Path
+
+    def file(self, cell: Cell) -> Path:
+        return self._of(cell, ".json")
+
+    def failure_file(self, cell: Cell) -> Path:
+        return self._of(cell, ".failed.json")
+
+    def read(self, cell: Cell) -> Result | None:
+        """A cell's result; None where there is none. `RunDirectoryError` for a torn file."""
+        path = self.file(cell)
+        if not path.is_file():
+            return None
+        record = read_json(path, remedy=_REMEDY)
+        if not isinstance(record, dict) or record.get("format") != FORMAT or _lacks(record):
+            raise RunDirectoryError(
+                f"{visible(str(path))}: not a cell's result of this version; {_REMEDY}"
+            )
+        return Result(record, path)
+
+    def failure(self, cell: Cell) -> str | None:
+        """What a cell failed with, at the last try; None where it did not."""
+        path = self.failure_file(cell)
+        if not path.is_file():
+            return None
+        record = read_json(path, remedy=_REMEDY)
+        return str(record["error"]) if isinstance(record, dict) and "error" in record else "?"
+
+    def write(self, cell: Cell, record: Mapping[str, Any], tasks: Mapping[str, Any]) -> Path:
+        """A cell's result, and the tasks that it names if their file is not there yet."""
+        path = self.file(cell)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        listed = self.folder / cell.world / f"tasks-{record['tasks']}.json"
+        if not listed.is_file():
+            _write(listed, tasks)
+        labels = {"world": cell.world, "variant": cell.variant, "seed": cell.seed}
+        _write(path, {"format": FORMAT, **labels, "method": cell.method, **record})
+        self.failure_file(cell).unlink(missing_ok=True)
+        return path
+
+    def write_failure(self, cell: Cell, error: str) -> None:
+        """That the cell failed. An earlier result stays."""
+        path = self.failure_file(cell)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write(path, {"format": FORMAT, "error": error})
+
+    def _of(self, cell: Cell, ending: str) -> Path:
+        return (
+            self.folder / cell.world / cell.variant / f"seed-{cell.seed}" / f"{cell.method}{ending}"
+        )
+
+
+def digest_read(config: Config, reads: list[str]) -> str:
+    """Of the values that a configuration has at keys."""
+    record = config.model_dump(mode="json")
+    return digest(values(record, of=reads, but=config.may_change()))
+
+
+def digest(value: Any) -> str:
+    """Twelve hexadecimal digits of what JSON would be."""
+    text = json.dumps(value, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _lacks(record: Mapping[str, Any]) -> list[str]:
+    return [key for key, kind in _KEYS.items() if not isinstance(record.get(key), kind)]
+
+
+def _write(path: Path, record: Mapping[str, Any]) -> None:
+    """A key a line, a panel and a stage too: what changes is seen in a diff, and files stay
+    short."""
+    with replacing(path) as file:
+        file.write("\n".join(_lines(record)) + "\n")
+
+
+def _lines(record: Mapping[str, Any], indent: str = "") -> Iterator[str]:
+    yield "{"
+    inside = f"{indent}  "
+    for number, (key, value) in enumerate(record.items(), start=1):
+        comma = "," if number < len(record) else ""
+        name = f"{inside}{json.dumps(key)}: "
+        if key in ("panels", "stages") and isinstance(value, Mapping) and value:
+            first, *others = _lines(value, inside)
+            yield f"{name}{first}"
+            *others, last = others
+            yield from others
+            yield f"{last}{comma}"
+        else:
+            yield f"{name}{json.dumps(value, default=str)}{comma}"
+    yield f"{indent}}}"

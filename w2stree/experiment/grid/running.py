@@ -1,0 +1,306 @@
+"""Running the cells that have no result yet, several side by side.
+
+    pending ──> its run directory free? ──> time left for it? ──> a worker ──> results/….json
+                └ no: the next cell         └ no: no more cells     └ an error: ….failed.json
+
+Each worker is a process of its own and has one cell at a time. The results are written here alone;
+whatever ends this process ends the workers, and another call goes on: finished stages are in the
+run directories, finished cells have results.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, Literal
+
+from w2stree.errors import RunDirectoryError
+from w2stree.experiment.config import Config
+from w2stree.experiment.grid.plan import Cell, Plan
+from w2stree.experiment.grid.results import Results
+from w2stree.experiment.grid.times import Times
+from w2stree.experiment.run_lock import holding
+from w2stree.shorten import visible
+
+_WORKER = "w2stree.experiment.grid.worker"
+_LOGS = ".logs"
+_LAST_CHARACTERS = 2_000  # of a log
+
+Kind = Literal["stage", "progress", "warning", "done", "failed"]
+Announce = Callable[[Cell, Kind, str], None]
+"""Told of a cell what happens in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a call came to, by cells."""
+
+    finished: Sequence[Cell]
+    failed: Sequence[Cell]
+    left: Sequence[Cell]
+    """Not begun: the budget was spent."""
+
+
+@dataclass(slots=True)
+class _Work:
+    """The cells and who has them; every method is for one thread at a time."""
+
+    plan: Plan
+    runs: Path
+    results: Results
+    pending: list[Cell]
+    deadline: float | None
+    times: Times
+    busy: set[str] = field(default_factory=set)
+    finished: list[Cell] = field(default_factory=list)
+    failed: list[Cell] = field(default_factory=list)
+    is_over: bool = False
+    changed: threading.Condition = field(default_factory=threading.Condition)
+
+    def next_cell(self) -> Cell | None:
+        """The first cell whose run directory nobody is in; waits where all are. None at the end."""
+        with self.changed:
+            while self.pending and not self.is_over:
+                free = (cell for cell in self.pending if self.plan.run_name(cell) not in self.busy)
+                cell = next(free, None)
+                if cell is None:
+                    self.changed.wait()
+                    continue
+                if not self._has_time_for(cell):
+                    self.is_over = True
+                    break
+                self.pending.remove(cell)
+                self.busy.add(self.plan.run_name(cell))
+                return cell
+            self.changed.notify_all()
+            return None
+
+    def done(self, cell: Cell, reply: dict[str, Any]) -> None:
+        with self.changed:
+            self.busy.discard(self.plan.run_name(cell))
+            if "record" in reply:
+                self.results.write(cell, reply["record"], reply["tasks"])
+                self.times.add(cell, reply["record"])
+                self.finished.append(cell)
+            else:
+                self.results.write_failure(cell, reply["error"])
+                self.failed.append(cell)
+            self.changed.notify_all()
+
+    def seconds_left(self, num_processes: int) -> float | None:
+        """Of all pending cells; None where nothing is known of one."""
+        with self.changed:
+            expected = [
+                self.times.expected(cell, self.runs / self.plan.run_name(cell))
+                for cell in self.pending
+            ]
+        if any(seconds is None for seconds in expected):
+            return None
+        return sum(filter(None, expected)) / num_processes
+
+    def _has_time_for(self, cell: Cell) -> bool:
+        if self.deadline is None:
+            return True
+        expected = self.times.expected(cell, self.runs / self.plan.run_name(cell)) or 0.0
+        return time.monotonic() + expected < self.deadline
+
+
+def run_cells(
+    plan: Plan,
+    cells: Sequence[Cell],
+    *,
+    runs: Path,
+    results: Results,
+    num_processes: int = 2,
+    budget_s: float | None = None,
+    redo: bool = False,
+    announce: Announce,
+    progress: Callable[[int, int, float | None], None] = lambda done, total, seconds_left: None,
+) -> Outcome:
+    """Run those of the cells that have no result of today's configuration, in their order.
+
+    `runs` is the folder of the run directories, which share stages; one call at a time holds it.
+    With `budget_s` no cell is begun that would not end in so many seconds, as far as cells before
+    it tell how long it takes. `redo`: as `run_experiment` has it. `announce` is told of cells,
+    `progress` how many of all are done and how long the others may take.
+
+    A cell's error is its own (`Outcome.failed`); another call tries it again. Raises
+    `RunDirectoryError` where another process runs cells in `runs`.
+    """
+    refuse_a_run(runs)
+    runs.mkdir(parents=True, exist_ok=True)
+    with holding(runs):
+        times, pending = Times(), []
+        for cell in cells:
+            found = results.read(cell)
+            if found is not None and found.is_of(plan.config(cell)):
+                times.add(cell, found.record)
+            else:
+                pending.append(cell)
+        deadline = None if budget_s is None else time.monotonic() + budget_s
+        work = _Work(plan, runs, results, pending, deadline, times)
+        num_before = len(cells) - len(pending)
+
+        def tell() -> None:
+            done = num_before + len(work.finished) + len(work.failed)
+            progress(done, len(cells), work.seconds_left(num_processes))
+
+        tell()
+        _in_threads(work, min(num_processes, len(pending)), redo, announce, tell)
+    return Outcome(work.finished, work.failed, work.pending)
+
+
+def _in_threads(
+    work: _Work, num_workers: int, redo: bool, announce: Announce, tell: Callable[[], None]
+) -> None:
+    """A thread for each worker; the first error of ours ends all, as Ctrl-C does."""
+    num_threads = work.plan.grid.num_threads
+    workers = [
+        _Worker(work.runs / _LOGS / f"worker-{i}.log", num_threads) for i in range(num_workers)
+    ]
+    errors: list[BaseException] = []
+
+    def serve(worker: _Worker) -> None:
+        try:
+            while (cell := work.next_cell()) is not None:
+                reply = worker.run(_request(work, cell, redo), cell, announce)
+                work.done(cell, reply)
+                if "record" in reply:
+                    announce(cell, "done", f"{reply['record']['seconds']:.0f} s")
+                else:
+                    announce(cell, "failed", reply["error"])
+                tell()
+        except BaseException as error:
+            errors.append(error)
+            with work.changed:
+                work.is_over = True
+                work.changed.notify_all()
+
+    threads = [threading.Thread(target=serve, args=(w,), daemon=True) for w in workers]
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            while thread.is_alive():
+                thread.join(0.5)  # Ctrl-C reaches a join that ends
+    finally:
+        with work.changed:
+            work.is_over = True
+            work.changed.notify_all()
+        for worker in workers:
+            worker.stop()
+        for thread in threads:
+            thread.join(10)
+    if errors:
+        raise errors[0]
+
+
+def _request(work: _Work, cell: Cell, redo: bool) -> dict[str, Any]:
+    def record(config: Config) -> dict[str, Any]:
+        return config.model_dump(mode="json")
+
+    return {
+        "config": record(work.plan.config(cell)),
+        "world": record(work.plan.worlds[cell.world]),
+        "run_dir": str(work.runs / work.plan.run_name(cell)),
+        "method": cell.method,
+        "redo": redo,
+    }
+
+
+class _Worker:
+    """A process that runs cells; started for the first, and again where it has died."""
+
+    def __init__(self, log: Path, num_threads: int) -> None:
+        self._log, self._num_threads = log, num_threads
+        self._process: subprocess.Popen[str] | None = None
+        self._events: IO[str] | None = None
+        self._is_stopped = False
+        self._lock = threading.Lock()
+
+    def run(self, request: dict[str, Any], cell: Cell, announce: Announce) -> dict[str, Any]:
+        """The worker's reply: `record` and `tasks`, or an `error`."""
+        process, events = self._started()
+        assert process.stdin is not None
+        with suppress(OSError):  # it has died: the end of its events says so
+            process.stdin.write(f"{json.dumps(request)}\n")
+            process.stdin.flush()
+        for line in iter(events.readline, ""):
+            match json.loads(line):
+                case {"record": _} | {"error": _} as reply:
+                    return dict(reply)
+                case {"stage": stage, "what": what}:
+                    announce(cell, "stage", f"{stage} {what}")
+                case {"warning": warning}:
+                    announce(cell, "warning", warning)
+                case {"progress": progress}:
+                    announce(cell, "progress", progress)
+        status = process.wait()
+        self._forget()
+        if self._is_stopped:
+            raise KeyboardInterrupt
+        return {"error": f"its process ended with status {status}; {self._last_words()}"}
+
+    def stop(self) -> None:
+        """End the process; what it was making goes on with the next call."""
+        with self._lock:
+            self._is_stopped = True
+            if self._process is not None:
+                self._process.kill()
+                self._process.wait()
+
+    def _started(self) -> tuple[subprocess.Popen[str], IO[str]]:
+        with self._lock:
+            if self._is_stopped:
+                raise KeyboardInterrupt
+            if self._process is None or self._events is None:
+                reading, writing = os.pipe()
+                self._events = os.fdopen(reading, encoding="utf-8")
+                try:
+                    self._process = self._start(writing)
+                finally:
+                    os.close(writing)
+            return self._process, self._events
+
+    def _start(self, writing: int) -> subprocess.Popen[str]:
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        path = os.pathsep.join(filter(None, sys.path))  # whatever is found here is found there
+        threads = str(self._num_threads)  # torch reads it when it is imported
+        with self._log.open("w", encoding="utf-8") as log:
+            return subprocess.Popen(
+                [sys.executable, "-P", "-m", _WORKER, str(writing)],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                pass_fds=(writing,),
+                env={**os.environ, "OMP_NUM_THREADS": threads, "PYTHONPATH": path},
+                start_new_session=True,  # Ctrl-C is this process's to handle
+                text=True,
+            )
+
+    def _forget(self) -> None:
+        with self._lock:
+            if self._events is not None:
+                self._events.close()
+            self._process, self._events = None, None
+
+    def _last_words(self) -> str:
+        told = self._log.read_text(encoding="utf-8", errors="replace").strip()
+        last = visible(told[-_LAST_CHARACTERS:], keep_lines=True)
+        return f"its last words: {last}" if last else "it said nothing"
+
+
+def refuse_a_run(runs: Path) -> None:
+    """`RunDirectoryError` where the folder for run directories is one itself."""
+    if (runs / "config.json").is_file():
+        raise RunDirectoryError(
+            f"--runs {visible(str(runs))}: is a run directory; give the folder that runs lie in"
+        )

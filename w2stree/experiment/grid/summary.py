@@ -1,0 +1,313 @@
+"""From results to numbers: means, paired differences, PGR, each over seeds and tasks at once."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+
+from w2stree.errors import InvalidInput
+from w2stree.evaluation import (
+    CrossedEstimate,
+    GapRecovered,
+    crossed_estimate,
+    gap_recovered,
+    holm,
+)
+from w2stree.evaluation.crossed import Floats
+from w2stree.experiment.grid.plan import Cell, Contrast, Plan
+from w2stree.experiment.grid.results import Result, Results
+from w2stree.experiment.methods import METHODS, ceiling, sft
+from w2stree.report.grid import GridContrast, GridPanel, GridReport, GridRow
+from w2stree.shorten import shorten, visible
+from w2stree.trajectories.returns import at_least
+
+_SEED = 0  # of all resamples: methods of a table meet the same ones
+_ERROR_COLUMNS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Results by place and seed; and what has none, with the reason."""
+
+    plan: Plan
+    by_place: Mapping[tuple[str, str, str], Mapping[int, Result]]
+    not_run: Mapping[Cell, str]
+
+    def of(self, world: str, variant: str, method: str) -> Mapping[int, Result]:
+        return self.by_place.get((world, variant, method), {})
+
+
+def summarise(plan: Plan, results: Results) -> GridReport:
+    """The report of an experiment from its results' files alone.
+
+    A result of another configuration than today's does not count. Raises `InvalidInput` where
+    results of one world and variant are of other tasks, and `RunDirectoryError` for a torn file.
+    """
+    found = _find(plan, results)
+    panels = list(_panels(found))
+    num_done = sum(len(seeds) for seeds in found.by_place.values())
+    return GridReport(
+        name=plan.grid.name,
+        question=plan.grid.question,
+        num_cells=num_done + len(found.not_run),
+        num_done=num_done,
+        panels=panels,
+        contrasts=_contrasts(found),
+        not_run=_not_run(found),
+        notes=_notes(found),
+        record={
+            "experiment": plan.grid.model_dump(mode="json"),
+            "worlds": {
+                world: {"seeds": config.seeds, "config": config.model_dump(mode="json")}
+                for world, config in plan.worlds.items()
+            },
+            "dev": _dev(found),
+            "versions": _versions(found),
+        },
+    )
+
+
+def _find(plan: Plan, results: Results) -> _Found:
+    by_place: dict[tuple[str, str, str], dict[int, Result]] = defaultdict(dict)
+    not_run: dict[Cell, str] = {}
+    for cell in plan.cells():
+        result = results.read(cell)
+        if result is not None and result.is_of(plan.config(cell)):
+            by_place[cell.world, cell.variant, cell.method][cell.seed] = result
+        elif (error := results.failure(cell)) is not None:
+            not_run[cell] = f"failed: {shorten(error, _ERROR_COLUMNS)}"
+        else:
+            not_run[cell] = "" if result is None else "its result is of another configuration"
+    found = _Found(plan, by_place, not_run)
+    for world, variant in plan.variants:
+        _refuse_other_tasks(found, world, variant)
+    return found
+
+
+def _refuse_other_tasks(found: _Found, world: str, variant: str) -> None:
+    first: Result | None = None
+    for method in found.plan.grid.methods:
+        for result in found.of(world, variant, method).values():
+            first = first or result
+            if result.tasks != first.tasks:
+                raise InvalidInput(
+                    f"{visible(str(result.path))} is of other tasks than "
+                    f"{visible(str(first.path))} ({result.tasks}, {first.tasks}): they cannot be "
+                    "compared; delete the one that is out of date and run the experiment again"
+                )
+
+
+def _panels(found: _Found) -> Iterator[GridPanel]:
+    for world, variant in found.plan.variants:
+        for panel in found.plan.panels(world):
+            rows = [
+                row
+                for method in _in_the_table_s_order(found.plan.grid.methods)
+                if (row := _row(found, world, variant, panel, method)) is not None
+            ]
+            if rows:
+                yield GridPanel(world, variant, panel, rows[0].avg_reward.num_tasks, rows)
+
+
+def _in_the_table_s_order(methods: Sequence[str]) -> list[str]:
+    known = [m.name for m in METHODS]
+    return sorted(methods, key=lambda name: known.index(name) if name in known else len(known))
+
+
+def _row(found: _Found, world: str, variant: str, panel: str, method: str) -> GridRow | None:
+    own = found.of(world, variant, method)
+    if not own:
+        return None
+    seeds = sorted(own)
+    weak, strong, top = (
+        found.of(world, variant, name)
+        for name in (sft.WEAK.name, sft.STRONG.name, ceiling.METHOD.name)
+    )
+    returns = _cells(own, seeds, panel)
+    successes = np.array(
+        [[float(at_least(r, own[s].threshold)) for r in own[s].panel(panel).scored] for s in seeds]
+    )
+    paired = _common(own, strong)
+    by_seed = returns.mean(axis=1)
+    played = [own[seed].panel(panel) for seed in seeds]
+    number = _number(found)
+    return GridRow(
+        method=method,
+        label=next((m.label for m in METHODS if m.name == method), method),
+        seeds=seeds,
+        avg_reward=_within_0_1(crossed_estimate(returns, **number)),
+        sd_over_seeds=float(by_seed.std(ddof=1)) if len(seeds) > 1 else None,
+        success_rate=_within_0_1(crossed_estimate(successes, **number)),
+        over_strong=None
+        if method == sft.STRONG.name or not paired
+        else crossed_estimate(_cells(own, paired, panel) - _cells(strong, paired, panel), **number),
+        pgr=_gap(found, panel, own, weak, top, sft.WEAK.name),
+        pgr_over_strong=_gap(found, panel, own, strong, top, sft.STRONG.name),
+        num_errors=sum(p.num_errors for p in played),
+        mean_steps=fmean(p.mean_steps for p in played),
+        training=_means([own[seed].record["training"] for seed in seeds]),
+        seconds=fmean(_own_seconds(own[seed], method) for seed in seeds),
+    )
+
+
+def _gap(
+    found: _Found,
+    panel: str,
+    own: Mapping[int, Result],
+    floor: Mapping[int, Result],
+    top: Mapping[int, Result],
+    name: str,
+) -> GapRecovered:
+    seeds = _common(own, floor, top)
+    if not seeds:
+        missing = name if not floor else ceiling.METHOD.name if not top else "a seed in common"
+        return GapRecovered(None, None, f"{missing} is missing")
+    values, low, high = (_cells(results, seeds, panel) for results in (own, floor, top))
+    return gap_recovered(values, low, high, **_number(found))
+
+
+def _contrasts(found: _Found) -> list[GridContrast]:
+    """Of every world, variant and panel; the p-values of all are adjusted together, those that
+    have not run yet among them."""
+    asked = [
+        _contrast(found, contrast, world, variant, panel)
+        for contrast in found.plan.grid.asked()
+        for world in found.plan.sources
+        for variant in (found.plan.grid.variants if contrast.one.variant is None else ("",))
+        for panel in found.plan.panels(world)
+    ]
+    adjusted = holm({i: None if c.estimate is None else c.estimate.p for i, c in enumerate(asked)})
+    return [replace(contrast, p_holm=adjusted[i]) for i, contrast in enumerate(asked)]
+
+
+def _contrast(
+    found: _Found, contrast: Contrast, world: str, variant: str, panel: str
+) -> GridContrast:
+    one, other = (found.of(world, side.variant or variant, side.method) for side in contrast.sides)
+    seeds = _common(one, other)
+    estimate, reason = None, ""
+    if not seeds:
+        reason = "no seed has both"
+    elif one[seeds[0]].tasks != other[seeds[0]].tasks:
+        reason = "the variants have other tasks"
+    else:
+        cells = _cells(one, seeds, panel) - _cells(other, seeds, panel)
+        estimate = crossed_estimate(cells, **_number(found))
+    return GridContrast(
+        world=world,
+        variant=variant,
+        panel=panel,
+        contrast=str(contrast),
+        seeds=seeds,
+        estimate=estimate,
+        p_holm=None,
+        reason=reason,
+    )
+
+
+def _not_run(found: _Found) -> list[str]:
+    """A sentence for each method, world, variant and reason, with its seeds."""
+    together: dict[tuple[str, str, str, str], list[int]] = defaultdict(list)
+    for cell, reason in found.not_run.items():
+        together[cell.method, cell.world, cell.variant, reason].append(cell.seed)
+    lines = []
+    for (method, world, variant, reason), seeds in together.items():
+        named = f" ({variant})" if len(found.plan.grid.variants) > 1 else ""
+        numbers = ", ".join(map(str, seeds))
+        why = f": {reason}" if reason else ""
+        word = "seed" if len(seeds) == 1 else "seeds"
+        lines.append(f"{method} on {world}{named}, {word} {numbers}{why}")
+    for method, world in found.plan.left_out():
+        lines.append(f"{method} on {world}: not asked, the configuration has no section for it")
+    return lines
+
+
+def _notes(found: _Found) -> list[str]:
+    notes = [
+        "Intervals hold for other training seeds and other test tasks: seeds and tasks are "
+        "resampled, crossed and paired, and scaled to Student's t. A row with one seed has an "
+        "interval over tasks alone, and no p-value.",
+        "p, Holm: adjusted over all contrasts asked, those that have not run yet among them; below "
+        "0.05 a contrast gains or loses. Differences that are not listed under What was asked "
+        "carry no claim.",
+        "A contrast is over the seeds that both of its methods have.",
+        "PGR is (method - weak) / (ceiling - weak), and over strong (method - strong) / (ceiling "
+        "- strong); a dash where the gap's interval touches 0, or where a part of it has not run.",
+    ]
+    for world, config in found.plan.worlds.items():
+        shared: dict[int, list[str]] = defaultdict(list)
+        for stage, seed in config.seeds.items():
+            shared[seed].append(stage)
+        said = "; ".join(f"{', '.join(names)} (seed {seed})" for seed, names in shared.items())
+        notes.append(
+            f"{world}: the seeds share their tasks and demonstrations"
+            + (f", and {said}: the spread over seeds is that of the other stages." if said else ".")
+        )
+    errors = sum(
+        result.panel(panel).num_errors
+        for (world, _, _), seeds in found.by_place.items()
+        for result in seeds.values()
+        for panel in found.plan.panels(world)
+    )
+    if errors:
+        notes.append(f"{errors} episodes ended in an error and count as 0.")
+    if other := {name: seen for name, seen in _versions(found).items() if len(seen) > 1}:
+        told = "; ".join(f"{name} {' and '.join(seen)}" for name, seen in other.items())
+        notes.append(f"Results were made with different versions: {told}.")
+    return notes
+
+
+def _dev(found: _Found) -> list[dict[str, Any]]:
+    """Mean returns on the dev panel: what settings are chosen by, in no table."""
+    return [
+        {
+            **dict(zip(("world", "variant", "method"), place, strict=True)),
+            "by_seed": {seed: r.record["dev"]["avg_reward"] for seed, r in sorted(seeds.items())},
+        }
+        for place, seeds in found.by_place.items()
+        if all("dev" in result.record for result in seeds.values())
+    ]
+
+
+def _versions(found: _Found) -> dict[str, list[str]]:
+    seen: dict[str, set[str]] = defaultdict(set)
+    for seeds in found.by_place.values():
+        for result in seeds.values():
+            for name, version in result.record["versions"].items():
+                seen[name].add(str(version))
+    return {name: sorted(versions) for name, versions in sorted(seen.items())}
+
+
+def _cells(results: Mapping[int, Result], seeds: Sequence[int], panel: str) -> Floats:
+    """Returns, (num_seeds, num_tasks)."""
+    return np.stack([results[seed].panel(panel).scored for seed in seeds])
+
+
+def _common(*results: Mapping[int, Result]) -> list[int]:
+    return sorted(set.intersection(*(set(seeds) for seeds in results)))
+
+
+def _number(found: _Found) -> dict[str, int]:
+    return {"num_bootstrap": found.plan.grid.num_bootstrap, "seed": _SEED}
+
+
+def _within_0_1(estimate: CrossedEstimate) -> CrossedEstimate:
+    """A mean return cannot lie outside, and no interval of it need."""
+    low, high = estimate.ci95
+    return replace(estimate, ci95=(max(0.0, low), min(1.0, high)))
+
+
+def _means(records: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    common = set.intersection(*(set(record) for record in records)) if records else set()
+    return {key: fmean(record[key] for record in records) for key in sorted(common)}
+
+
+def _own_seconds(result: Result, method: str) -> float:
+    stages = result.record["stages"]
+    own = (stages[name]["seconds"] for name in (method, f"evaluate_{method}") if name in stages)
+    return sum(seconds or 0.0 for seconds in own)

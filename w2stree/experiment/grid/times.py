@@ -1,0 +1,50 @@
+"""How long a cell takes, by what cells before it took: for a budget, and for the time left."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from w2stree.experiment.grid.plan import Cell
+from w2stree.experiment.hashes import MANIFEST
+
+
+@dataclass(slots=True)
+class Times:
+    """Seconds of stages, by world and stage, and what comes on top of them a cell."""
+
+    _of_stage: dict[tuple[str, str], list[float]] = field(default_factory=lambda: defaultdict(list))
+    _stages: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    """Of a world and method: what leads to it."""
+    _seen: set[tuple[str, str, str]] = field(default_factory=set)
+
+    def add(self, cell: Cell, record: Mapping[str, Any]) -> None:
+        """A finished cell's record. A result that several cells share counts once."""
+        self._stages[cell.world, cell.method] = list(record["stages"])
+        for name, stage in record["stages"].items():
+            seconds, made = stage.get("seconds"), (cell.world, name, str(stage.get("outputs")))
+            if isinstance(seconds, int | float) and made not in self._seen:
+                self._seen.add(made)
+                self._of_stage[cell.world, name].append(float(seconds))
+
+    def expected(self, cell: Cell, run_dir: Path) -> float | None:
+        """Seconds of the stages that the cell's run lacks; None where
+        nothing like it has run yet."""
+        stages = self._stages.get((cell.world, cell.method)) or next(
+            (s for (_, method), s in self._stages.items() if method == cell.method), None
+        )
+        if stages is None:
+            return None
+        missing = [name for name in stages if not (run_dir / name / MANIFEST).is_file()]
+        return sum(self._mean(cell.world, name) for name in missing)
+
+    def _mean(self, world: str, stage: str) -> float:
+        here = self._of_stage.get((world, stage))
+        elsewhere = [
+            s for (_, name), all_s in self._of_stage.items() if name == stage for s in all_s
+        ]
+        return fmean(here or elsewhere or [0.0])

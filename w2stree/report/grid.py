@@ -1,0 +1,185 @@
+"""What an experiment of many runs says: a table, its figures, and every number as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from w2stree.evaluation import CrossedEstimate, GapRecovered
+from w2stree.report.charts import Bar, contrast_chart, reward_chart, standing_alone
+from w2stree.report.templates import render
+from w2stree.report.text import DASH, FEWEST_TASKS, MINUS, Verdict, finite
+from w2stree.shorten import visible
+from w2stree.trajectories.replacing import replacing
+
+LEVEL = 0.05
+_LABEL = 40  # characters beside a bar
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GridRow:
+    """A method on one panel of a world, over its seeds."""
+
+    method: str
+    label: str
+    seeds: Sequence[int]
+    avg_reward: CrossedEstimate
+    sd_over_seeds: float | None
+    """Of a seed's mean return; None for one seed."""
+    success_rate: CrossedEstimate
+    over_strong: CrossedEstimate | None
+    """Paired, over the seeds that both have; None without any."""
+    pgr: GapRecovered
+    """Of the gap between the weak model and the ceiling."""
+    pgr_over_strong: GapRecovered
+    """Of the gap between the strong model and the ceiling."""
+    num_errors: int
+    mean_steps: float
+    training: Mapping[str, float]
+    """Figures of the training, each a mean over seeds; none of a method that trains nothing."""
+    seconds: float
+    """Of the method's own training and evaluation, a mean over seeds."""
+
+
+@dataclass(frozen=True, slots=True)
+class GridPanel:
+    """The rows of a world, a variant and a kind of test tasks."""
+
+    world: str
+    variant: str
+    panel: str
+    num_tasks: int
+    rows: Sequence[GridRow]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GridContrast:
+    """A difference that was asked for: `estimate` is None, with the `reason`, where there is none
+    yet."""
+
+    world: str
+    variant: str
+    """"" where the contrast names its variants."""
+    panel: str
+    contrast: str
+    seeds: Sequence[int]
+    estimate: CrossedEstimate | None
+    p_holm: float | None
+    reason: str = ""
+
+    @property
+    def verdict(self) -> Verdict:
+        """By the p-value among all that were asked; none over one seed or few tasks."""
+        found = self.estimate
+        if found is None or self.p_holm is None or found.num_tasks < FEWEST_TASKS:
+            return "too few to tell"
+        if self.p_holm > LEVEL:
+            return "no difference shown"
+        return "gains" if found.mean > 0 else "loses"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GridReport:
+    """All that the files are made from."""
+
+    name: str
+    question: str
+    num_cells: int
+    num_done: int
+    panels: Sequence[GridPanel]
+    contrasts: Sequence[GridContrast]
+    not_run: Sequence[str]
+    """Sentences: what has no result yet, and why."""
+    notes: Sequence[str]
+    """What the numbers do not say by themselves."""
+    record: Mapping[str, Any]
+    """What else the JSON has: the experiment's file, the worlds, seeds, versions."""
+
+    @property
+    def has_variants(self) -> bool:
+        return len({panel.variant for panel in self.panels}) > 1
+
+
+def write_grid(folder: Path, report: GridReport) -> None:
+    """Write table.md, summary.json and the figures; the same report gives the same bytes.
+
+    Raises `MissingDependency` without jinja2 or matplotlib, before anything is written.
+    """
+    files = {
+        "table.md": render(
+            "grid.md.j2", grid=report, heading=heading, figure=figure_name, p=p_text
+        ),
+        "summary.json": json.dumps(json_record(report), indent=1, allow_nan=False) + "\n",
+        **_figures(report),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        with replacing(folder / name) as file:
+            file.write(content)
+
+
+def json_record(report: GridReport) -> dict[str, Any]:
+    """JSON-ready values; what is not a finite number is None."""
+    record = dataclasses.asdict(report)
+    for contrast, found in zip(record["contrasts"], report.contrasts, strict=True):
+        contrast["verdict"] = found.verdict
+    return dict(finite({**record.pop("record"), **record}))
+
+
+def heading(report: GridReport, panel: GridPanel) -> str:
+    """ "twc_two, beta_05: test, 400 tasks" """
+    variant = f", {panel.variant}" if report.has_variants else ""
+    return f"{panel.world}{variant}: {panel.panel}, {panel.num_tasks} tasks"
+
+
+def figure_name(report: GridReport, panel: GridPanel) -> str:
+    """The file of a panel's chart."""
+    variant = f"-{panel.variant}" if report.has_variants else ""
+    name = f"rewards-{panel.world}{variant}-{panel.panel}"
+    return "".join(c if c.isalnum() or c in "-_" else "_" for c in name) + ".svg"
+
+
+def p_text(p: float | None) -> str:
+    """Three decimals, or that it is below what those show."""
+    if p is None:
+        return DASH
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _figures(report: GridReport) -> dict[str, str]:
+    figures = {}
+    asked = {name.strip() for c in report.contrasts for name in c.contrast.split(" - ")}
+    for panel in report.panels:
+        bars = [
+            Bar(_short(row.label), row.avg_reward.mean, row.avg_reward.ci95, row.method in asked)
+            for row in panel.rows
+        ]
+        title = visible(heading(report, panel))
+        figures[figure_name(report, panel)] = standing_alone(reward_chart(bars, of=title))
+    differences = [
+        Bar(
+            _short(", ".join(filter(None, (minus(c.contrast), c.world, c.variant)))),
+            c.estimate.mean,
+            c.estimate.ci95,
+            c.verdict in ("gains", "loses"),
+        )
+        for c in report.contrasts
+        if c.estimate is not None
+    ]
+    if differences:
+        figures["contrasts.svg"] = standing_alone(contrast_chart(differences))
+    return figures
+
+
+def minus(contrast: str) -> str:
+    """With the sign that differences are written with elsewhere."""
+    return contrast.replace(" - ", f" {MINUS} ")
+
+
+def _short(text: str) -> str:
+    shown = visible(text)
+    return shown if len(shown) <= _LABEL else f"{shown[: _LABEL - 1]}…"
