@@ -194,6 +194,7 @@ def test_starts_and_edges_that_there_are_not_are_refused(forest: Forest) -> None
         ({"start": [0, 5]}, r"start\[1\]=5; expected an id below 5"),
         ({"start": [-1]}, r"start\[0\]=-1; expected an id below 5"),
         ({"start": np.array([2**40])}, r"start\[0\]=1099511627776; expected an id below 5"),
+        ({"start": [0, 2**70]}, rf"start\[1\]={2**70}; expected an id below 5"),
         ({"start": [0.0]}, r"start\[0\]=0\.0; expected a whole number"),
         ({"without": [5]}, r"without\[0\]=5; expected an id below 5"),
         ({"without": [True]}, r"without\[0\]=True; expected a whole number"),

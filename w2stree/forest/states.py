@@ -318,12 +318,14 @@ def _scores(scores: Iterable[float | None], num_nodes: int) -> NDArray[np.float6
 
 
 def _ids(name: str, given: Ids, count: int) -> NDArray[np.int32]:
-    """Whole numbers that 32 bits hold, an array of its own; the core checks which there are."""
+    """Ids below `count`, an array of its own."""
     if isinstance(given, np.ndarray) and given.dtype.kind in "iu" and given.ndim == 1:
-        wide = given.tolist()
+        ids = given.copy()  # whoever else holds the array may write to it
     else:
-        wide = [whole(f"{name}[{i}]", number) for i, number in enumerate(given)]
-    for i, number in enumerate(wide):
-        if not 0 <= number < count:
-            raise InvalidInput(f"{name}[{i}]={number}; expected an id below {count}")
-    return np.array(wide, np.int32)
+        numbers = [whole(f"{name}[{i}]", number) for i, number in enumerate(given)]
+        ids = np.array(numbers, object)  # of any size
+    wrong = np.flatnonzero((ids < 0) | (ids >= count))
+    if wrong.size:
+        i = int(wrong[0])
+        raise InvalidInput(f"{name}[{i}]={ids[i]}; expected an id below {count}")
+    return ids.astype(np.int32)
