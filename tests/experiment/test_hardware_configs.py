@@ -103,9 +103,11 @@ def test_qwen_on_eight_gpus(tmp_path: Path) -> None:
         lora_server(tmp_path / "strong", folders[1]) as strong,
     ):
         urls = (f"weak.served.base_url={weak}", f"strong.served.base_url={strong}")
-        run_dir = dry_run("qwen_8gpu", tmp_path, *urls)
+        run_dir = dry_run("qwen_8gpu", tmp_path, *urls, "launch.num_processes=2")
     for stage in ("sft_weak", "sft_strong", "tree_dpo", "mcts_sft"):
         assert is_adapters(run_dir / stage / "model")
+        manifest = json.loads((run_dir / stage / "manifest.json").read_text(encoding="utf-8"))
+        assert manifest["metrics"]["num_processes"] == 2
     for folder, num_models in zip(folders, (2, 3), strict=True):
         lines = (folder / "requests.jsonl").read_text().splitlines()
         asked = [json.loads(line) for line in lines]

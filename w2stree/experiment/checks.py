@@ -18,7 +18,7 @@ from w2stree.experiment.stages.context import Context
 from w2stree.report.charts import require_matplotlib
 from w2stree.report.templates import require_jinja2
 from w2stree.training.directory import check_layers, check_model_directory
-from w2stree.training.launcher import refuse_several_processes
+from w2stree.training.launcher import refuse_several_processes, rows_of_a_process
 from w2stree.training.models import load_tokenizer, refuse_no_model
 from w2stree.training.optimisation import Optimisation
 from w2stree.turns.chat import ChatFormat
@@ -33,11 +33,13 @@ def check(context: Context) -> None:
     config = context.config
     refuse_several_processes()
     _check_packages(config)
+    _check_launch(config)
     _check_models(config)
     _check_served(config)
     _check_chats(config)
     _check_decoding(config)
     _check_demonstrations(context)
+    _check_samplings(config)
     config.environment.refuse_too_many(config.tasks.most_of_one_fold())
     if context.chooses_anew or not (context.run_dir / "demonstrations" / MANIFEST).is_file():
         _check_parts(context)
@@ -77,6 +79,26 @@ def _check_models(config: Config) -> None:
                     f"{role}: lora.merge: false keeps adapters beside the model they lie on, and a "
                     "model of an architecture is in no directory: leave merge out, or give a path"
                 )
+
+
+def _check_launch(config: Config) -> None:
+    """Each training comes out even in as many processes."""
+    if config.launch is None:
+        return
+    for role in ("weak", "strong"):
+        for key, optimisation in _optimisations(config, role):
+            if optimisation.unshared:
+                raise InvalidInput(
+                    f"{key}.unshared: unshared training takes one process; leave it or launch out"
+                )
+            try:
+                rows_of_a_process(
+                    optimisation.batch_size,
+                    optimisation.micro_batch_size,
+                    config.launch.num_processes,
+                )
+            except InvalidInput as error:
+                raise InvalidInput(f"{key}: {error} (launch.num_processes)") from None
 
 
 def _optimisations(config: Config, role: str) -> Iterator[tuple[str, Optimisation]]:
@@ -136,6 +158,19 @@ def _check_demonstrations(context: Context) -> None:
             "(docs/environments.md), or demonstrations to a file of successful "
             "trajectories, or explore without demonstrations (`w2stree explore`)"
         )
+
+
+def _check_samplings(config: Config) -> None:
+    """Where given runs take the weak model's exploration's place, the strong one's says how."""
+    if config.explore.samplings is not None or config.explore_strong.samplings is not None:
+        return
+    for method in config.methods():
+        if {"strong_explored", "strong_on_demonstrated"} & set(method.needs.values()):
+            raise InvalidInput(
+                f"{method.name} learns from runs of the strong model, which explores by "
+                "explore.samplings, and explore.trajectories stands in their place: set "
+                f"explore_strong.samplings, or leave {method.name} out of the configuration"
+            )
 
 
 def _check_parts(context: Context) -> None:

@@ -5,8 +5,9 @@ Which models are trained, and evaluated, is up to the methods of the configurati
 random_play ─> pretrain ─┐
    └─> tokenizer <┐      ├─> sft_strong ─┬─> ceiling <─ ceiling_demonstrations
 demonstrations ───┴──────┴─> sft_weak    ├─> tree_dpo <┐
-                                │        └─> mcts_sft <┤
-                                └─> explore ─> tree ───┘
+                                │        ├─> mcts_sft <┤
+                                └─> explore ─> tree ───┴─> continuations ─> verified_dpo
+                                       └─> recombine ─> recombined_sft
 each method's model, and random play ─> evaluate_* ─> report
 
 Before all of them `tasks` chooses what is demonstrated, explored and tested; every stage that plays
@@ -33,10 +34,25 @@ from w2stree.experiment.methods.method import Method
 from w2stree.experiment.run_directory import StageSpec, StageWriter
 from w2stree.experiment.running import Stage, run_stages
 from w2stree.experiment.shared_runs import SharedRuns
-from w2stree.experiment.stages import choose, demonstrate, learn, measure, play, tree
+from w2stree.experiment.stages import (
+    choose,
+    continuations,
+    demonstrate,
+    learn,
+    measure,
+    play,
+    recombine,
+    tree,
+)
 from w2stree.experiment.stages.bar import Bar, Silent
 from w2stree.experiment.stages.context import Context
-from w2stree.experiment.stages.inputs import EXPLORED_KEYS, inputs_for, model_keys, outside
+from w2stree.experiment.stages.inputs import (
+    EXPLORED_KEYS,
+    inputs_for,
+    inputs_of,
+    model_keys,
+    outside,
+)
 from w2stree.experiment.stages.players import role_of
 
 PLAYED = ("trajectories.jsonl",)
@@ -44,7 +60,7 @@ MODEL = ("model/config.json",)
 
 PLAYS = ("environment", "prompt")
 GENERATES = ("decoding", "num_threads")
-FITS = ("max_length", "num_threads", "evaluate.success_threshold")
+FITS = ("max_length", "num_threads", "launch", "evaluate.success_threshold")
 """Keys that whatever plays, generates, or trains reads."""
 
 
@@ -240,22 +256,68 @@ def _sources(context: Context) -> Iterator[Stage]:
             external=outside(config.strong),
             reads=(*FITS, *model_keys("strong"), "strong.pretrain.optimisation", "seeds.pretrain"),
         )
-    explores: tuple[str, ...] = (*PLAYS, *GENERATES, "explore", "seeds.explore", "weak.served")
     if config.explore.samplings is None:
         reads = (*PLAYS, "explore.trajectories")
         yield stage("explore", play.explored_before, "tasks", external=explored, reads=reads)
-    elif any(sampling.model == "base" for sampling in config.explore.samplings):
-        # The weak model as its training finds it plays too.
-        weak = ("tasks", sft.WEAK.name, "tokenizer")
-        explores = (*explores, *model_keys("weak"), f"seeds.{sft.WEAK.name}")
-        yield stage("explore", play.explore, *weak, external=outside(config.weak), reads=explores)
-    else:
-        yield stage("explore", play.explore, "tasks", sft.WEAK.name, reads=explores)
-    reads = ("merge", "search", *EXPLORED_KEYS)
-    yield stage("tree", tree.tree, "explore", makes=tree.FILES, reads=reads)
+    yield from _explorations(context)
+    searched = ("merge", "search", *EXPLORED_KEYS)
+    yield stage("tree", tree.tree, "explore", makes=tree.FILES, reads=searched)
+    yield stage(
+        "recombine",
+        recombine.recombine,
+        "explore",
+        makes=recombine.FILES,
+        reads=("environment", "recombine", *EXPLORED_KEYS),
+    )
+    yield stage(
+        "continuations",
+        continuations.continuations,
+        *("explore", "tree", sft.WEAK.name),
+        makes=continuations.FILES,
+        reads=(
+            *PLAYS,
+            *GENERATES,
+            "continuations",
+            "seeds.continuations",
+            "weak.served",
+            *EXPLORED_KEYS,
+        ),
+    )
     evaluations = (f"evaluate_{method.name}" for method in config.methods())
     read = ("tasks", "explore", "tree", *evaluations)
     yield stage("report", measure.report, *read, makes=measure.FILES, reads=("",))
+
+
+def _explorations(context: Context) -> Iterator[Stage]:
+    """What models play of themselves, each where it has samplings."""
+    known = inputs_of(context.config)
+    for explorer in play.EXPLORERS:
+        samplings = explorer.samplings(context.config)
+        if samplings is None:
+            continue
+        spec = StageSpec(
+            explorer.stage,
+            ("tasks", explorer.model_stage),
+            PLAYED,
+            reads=(
+                *PLAYS,
+                *GENERATES,
+                *explorer.reads(context.config),
+                f"seeds.{explorer.stage}",
+                f"{explorer.role}.served",
+            ),
+        )
+        if any(sampling.model == "base" for sampling in samplings):
+            # The model as its training finds it plays too.
+            base = known[f"{explorer.role}_start"]
+            more = () if explorer.role == "weak" else (*model_keys("strong"), "strong.pretrain")
+            spec = replace(
+                spec,
+                needs=(*spec.needs, *base.stages),
+                external=base.external,
+                reads=tuple(dict.fromkeys((*spec.reads, *base.reads, *more))),
+            )
+        yield spec, functools.partial(play.explore, context, explorer=explorer)
 
 
 def _of_methods(context: Context) -> Iterator[Stage]:

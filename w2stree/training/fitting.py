@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from w2stree.errors import InvalidInput, RowsTooLong, RowWarning
+from w2stree.training.launched.command import train_launched
+from w2stree.training.launcher import Launch, refuse_several_processes
 from w2stree.training.learned import Learned
 from w2stree.training.models import best_device
 from w2stree.training.optimisation import Optimisation
@@ -53,7 +55,10 @@ class Fitting:
     counted: `num_too_long`, of trajectories also the failures among them, returns below
     `success_threshold`. The model given is the one that is trained. What a reference says of the
     rows is kept in `reference_cache`, a folder, and read from there by the next training that asks
-    the same of it, with another `beta` say (`reference_scores`).
+    the same of it, with another `beta` say (`reference_scores`). With `launch` models are trained
+    in several processes (`train_launched`); what else is done, this one does.
+
+    Raises `InvalidInput` under a launcher that started several of this one.
     """
 
     max_length: int
@@ -62,6 +67,10 @@ class Fitting:
     progress: Progress | None = None
     success_threshold: float = 1.0
     reference_cache: Path | None = None
+    launch: Launch | None = None
+
+    def __post_init__(self) -> None:
+        refuse_several_processes()
 
     def sft(
         self,
@@ -103,7 +112,11 @@ class Fitting:
                 f"; {num_failures} of them are failures",
             )
         examples = sft_examples(rows.rows, numbered([t.prompt for t in rows.kept]))
-        if _is_unshared(model, examples, optimisation):
+        if self.launch is not None:
+            trained = train_launched(
+                self.launch, model, tokenizer, examples, optimisation, **self._told()
+            )
+        elif _is_unshared(model, examples, optimisation):
             trained = train_sft(model.train(), tokenizer, rows.rows, optimisation, **self._told())
         else:
             trained = trees.train_sft(model, tokenizer, examples, optimisation, **self._told())
@@ -145,7 +158,11 @@ class Fitting:
             "reference_is_start": reference_is_start,
         }
         examples = preference_examples(scored, numbered([row.chosen.prompt for row in kept]))
-        if _is_unshared(model, examples, optimisation):
+        if self.launch is not None:
+            trained = train_launched(
+                self.launch, model, tokenizer, examples, optimisation, **loss, **self._told()
+            )
+        elif _is_unshared(model, examples, optimisation):
             trained = train_dpo(
                 model.train(), tokenizer, scored, optimisation, **loss, **self._told()
             )

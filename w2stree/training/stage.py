@@ -20,7 +20,7 @@ from transformers import PrinterCallback, TrainerCallback
 
 from w2stree.errors import InvalidInput, LikelihoodDisplaced, ModelFailure
 from w2stree.training.adapters import finished
-from w2stree.training.launcher import refuse_several_processes
+from w2stree.training.launcher import rows_of_a_process
 from w2stree.training.models import best_device
 from w2stree.training.optimisation import Optimisation
 from w2stree.training.precision import Precision
@@ -98,8 +98,14 @@ class Log(TrainerCallback):  # type: ignore[misc]
             self.progress(state.global_step, state.max_steps, self.steps[-1] if self.steps else {})
 
 
-def train(trainer: Any, lengths: Sequence[int], optimisation: Optimisation) -> TrainedWeights:
-    """`lengths`: tokens of each sequence of an epoch."""
+def train(
+    trainer: Any,
+    lengths: Sequence[int],
+    optimisation: Optimisation,
+    finish: Callable[[Any], Any] | None = None,
+) -> TrainedWeights:
+    """`lengths`: tokens of each sequence of an epoch. `finish` gives what is kept of the trainer,
+    in place of its model with adapters merged."""
     trainer.remove_callback(PrinterCallback)
     before = _figures_now(trainer)
     result = trainer.train()
@@ -107,8 +113,11 @@ def train(trainer: Any, lengths: Sequence[int], optimisation: Optimisation) -> T
     warn_of_displacement(
         before.get("eval_logps/chosen"), after.get("eval_logps/chosen"), term="sft_weight"
     )
-    model = finished(trainer.model, optimisation.lora)
-    vars(model).pop("forward", None)  # TRL's head, and accelerate's autocast around it
+    if finish is None:
+        model = finished(trainer.model, optimisation.lora)
+        vars(model).pop("forward", None)  # TRL's head, and accelerate's autocast around it
+    else:
+        model = finish(trainer)
     log = next(c for c in trainer.callback_handler.callbacks if isinstance(c, Log))
     metrics = {
         "num_steps": float(trainer.state.global_step),
@@ -177,16 +186,23 @@ def on_one_device(config: Any) -> Any:
 
 
 def arguments(
-    optimisation: Optimisation, precision: Precision, output_dir: str, seed: int
+    optimisation: Optimisation,
+    precision: Precision,
+    output_dir: str,
+    seed: int,
+    *,
+    num_processes: int = 1,
 ) -> dict[str, Any]:
     """What TRL's configurations have in common. Rows of like lengths come together (transformers'
     `group_by_length`), so that little of a batch is padding.
 
-    Raises `InvalidInput` under a launcher of several processes.
+    A step is `batch_size` rows in however many processes. Raises `InvalidInput` where they do not
+    share it evenly.
     """
-    refuse_several_processes()
     on_cpu = best_device() == "cpu"
-    at_a_time = optimisation.rows_at_a_time
+    at_a_time, num_times = rows_of_a_process(
+        optimisation.batch_size, optimisation.micro_batch_size, num_processes
+    )
     return {
         "output_dir": output_dir,
         "seed": seed,
@@ -194,7 +210,7 @@ def arguments(
         "learning_rate": optimisation.learning_rate,
         "per_device_train_batch_size": at_a_time,
         "per_device_eval_batch_size": at_a_time,
-        "gradient_accumulation_steps": optimisation.batch_size // at_a_time,
+        "gradient_accumulation_steps": num_times,
         "warmup_steps": min(optimisation.warmup_ratio, _ALMOST_ALL),
         "lr_scheduler_type": optimisation.scheduler,
         "weight_decay": optimisation.weight_decay,

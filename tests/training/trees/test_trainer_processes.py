@@ -14,6 +14,8 @@ import pytest
 pytest.importorskip("trl")
 
 import torch
+from peft import get_peft_model_state_dict
+from support.sharded_training import adapters
 from support.tree_training import pairs, trainer
 
 from w2stree.training.trees.trainer import TreeTrainer
@@ -23,19 +25,32 @@ pytestmark = pytest.mark.train
 TESTS = Path(__file__).resolve().parents[2]
 
 
-def _run(*launcher: str, out: Path, **options: Any) -> int:
-    """`support.tree_training` in processes of its own."""
+WAITED_S = 1200  # for processes that hang; none takes a minute on an idle machine
+
+
+def _run(
+    *launcher: str,
+    out: Path,
+    program: str = "tree_training",
+    method: str = "dpo",
+    fails: str = "",
+    **options: Any,
+) -> int:
+    """A program of `support` in processes of its own; `fails`: what it must end with."""
     paths = [str(TESTS), str(TESTS.parent), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
-    program = [sys.executable, *launcher, "-m", "support.tree_training", str(out), "dpo"]
+    command = [sys.executable, *launcher, "-m", f"support.{program}", str(out), method]
     done = subprocess.run(
-        [*program, json.dumps(options)],
+        [*command, json.dumps(options)],
         env=environment,
         capture_output=True,
         text=True,
         check=False,
+        timeout=WAITED_S,
     )
-    if done.returncode not in (0, -9):
+    if fails:
+        assert done.returncode and fails in done.stderr, done.stderr[-4000:]
+    elif done.returncode not in (0, -9):
         pytest.fail(done.stderr[-4000:])
     return done.returncode
 
@@ -102,3 +117,31 @@ def test_two_processes_train_as_one(launcher: list[str], options: Any, tmp_path:
     weights = torch.load(out / "weights.pt")
     for name, weight in one.model.state_dict().items():
         torch.testing.assert_close(weights[name], weight, atol=1e-4, rtol=0)
+
+
+FSDP = (
+    *("-m", "accelerate.commands.launch", "--num_processes", "2", "--use_fsdp"),
+    *("--fsdp_version", "2", "--fsdp_auto_wrap_policy", "TRANSFORMER_BASED_WRAP"),
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("method", "lora"), [("dpo", False), ("sft", True)])
+def test_sharded_models_train_as_whole_ones(method: str, lora: bool, tmp_path: Path) -> None:
+    """All weights, and adapters; gathered on the first process, whole."""
+    given = {"program": "sharded_training", "method": method, "lora": lora}
+    _run(*FSDP, out=tmp_path, gradient_accumulation_steps=1, **given)
+    one = trainer(method, tmp_path / "one", peft_config=adapters() if lora else None)
+    one.train()
+    whole = one.model.state_dict()
+    expected = get_peft_model_state_dict(one.model, whole) if lora else whole
+    found = torch.load(tmp_path / "weights.pt")
+    assert found.keys() == expected.keys()
+    for name, weight in expected.items():
+        torch.testing.assert_close(found[name], weight, atol=1e-6, rtol=0)
+
+
+@pytest.mark.slow
+def test_packs_that_would_be_cut_are_refused_where_models_are_sharded(tmp_path: Path) -> None:
+    given = {"program": "sharded_training", "lora": False, "max_pack_tokens": 20}
+    _run(*FSDP, out=tmp_path, fails="under FSDP none may be computed in parts", **given)

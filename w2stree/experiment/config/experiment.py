@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, ValidationInfo, create_model, field_validator, model_validator
 
 from w2stree.errors import InvalidInput
+from w2stree.experiment.config.continuations import ContinuationsSection
 from w2stree.experiment.config.environment import EnvironmentSection
 from w2stree.experiment.config.model import (
     ModelSection,
@@ -22,6 +23,8 @@ from w2stree.experiment.section import Positive, Section, UserPath, Whole, laid_
 from w2stree.forest.forest import Forest
 from w2stree.forest.merging import Merging
 from w2stree.forest.search import SearchResult
+from w2stree.rollouts.recombination.recombine import BUDGET_PER_TASK
+from w2stree.training.launcher import Launch
 from w2stree.turns.decoding import Decoding
 
 
@@ -50,6 +53,13 @@ class ExploreSection(Section):
         return self
 
 
+class ExploreStrongSection(Section):
+    """How the strong SFT model explores, where a method learns from its own runs: as the weak one,
+    but for the `samplings` given here."""
+
+    samplings: Samplings | None = None
+
+
 class SearchSection(Section):
     """Offline UCB search (Eq. 7); every key is an argument of `Forest.search`."""
 
@@ -66,6 +76,13 @@ class SearchSection(Section):
         return forest.search(**self.model_dump())
 
 
+class RecombineSection(Section):
+    """Each is an argument of `rollouts.recombination.recombine`."""
+
+    budget_per_task: Positive = BUDGET_PER_TASK
+    shorten: bool = True
+
+
 class EvaluateSection(Section):
     success_threshold: Annotated[float, Field(gt=0, le=1)] = 1.0
     num_bootstrap: Positive = 10_000
@@ -73,7 +90,17 @@ class EvaluateSection(Section):
 
 Seed = Annotated[int, Field(ge=0, lt=2**32, strict=True)]  # as far as trainers seed NumPy
 
-DRAWING = ("random_play", "pretrain", "explore", "evaluate", "report")
+DRAWING = (
+    "random_play",
+    "pretrain",
+    "explore",
+    "continuations",
+    "explore_strong",
+    "explore_demonstrated",
+    "explore_held_out",
+    "evaluate",
+    "report",
+)
 """What draws with a seed of its own, beside the methods that are trained."""
 
 
@@ -85,6 +112,7 @@ class Config(Section):
     the environment's values. `seeds` gives stages another seed than `seed`, by name: runs of
     several seeds then share what comes of those. `num_trajectories`: how many runs of each explored
     task are learned from, where not all (`first_runs`); the exploration is the same for any.
+    `launch` has models trained in several processes (`Launch`); all else is this one's.
     """
 
     known_methods: ClassVar[tuple[Method, ...]] = ()
@@ -93,6 +121,7 @@ class Config(Section):
     seed: Seed = 0
     seeds: dict[str, Seed] = Field(default_factory=dict)
     num_threads: Positive = 2
+    launch: Launch | None = None
     max_length: Positive = 2048
     tokenizer: TokenizerSection = TokenizerSection()
     environment: EnvironmentSection
@@ -104,8 +133,11 @@ class Config(Section):
     strong: StrongSection
     explore: ExploreSection
     num_trajectories: Positive | None = None
+    explore_strong: ExploreStrongSection = ExploreStrongSection()
     merge: Merging = Merging()
     search: SearchSection = SearchSection()
+    recombine: RecombineSection = RecombineSection()
+    continuations: ContinuationsSection = ContinuationsSection()
     evaluate: EvaluateSection = EvaluateSection()
 
     @model_validator(mode="before")

@@ -70,6 +70,10 @@ class Cell:
         return f"{self.world} {self.variant} seed {self.seed} {self.method}"
 
 
+def _base_alone() -> dict[str, dict[str, Any]]:
+    return {"base": {}}
+
+
 class Grid(Section):
     """An experiment's file.
 
@@ -89,7 +93,7 @@ class Grid(Section):
     worlds: Annotated[list[str], Field(min_length=1)]
     methods: Annotated[list[str], Field(min_length=1)]
     seeds: Positive = 5
-    variants: dict[str, dict[str, Any]] = Field(default_factory=lambda: {"base": {}}, min_length=1)
+    variants: dict[str, dict[str, Any]] = Field(default_factory=_base_alone, min_length=1)
     contrasts: list[str] = Field(default_factory=list)
     panels: list[str] | None = None
     num_threads: Positive = 1

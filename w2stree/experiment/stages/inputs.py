@@ -14,6 +14,8 @@ from w2stree.experiment.config.model import ModelSection
 from w2stree.experiment.methods import sft
 from w2stree.experiment.methods.method import Method
 from w2stree.experiment.stages.context import Context
+from w2stree.experiment.stages.continuations import measured_contrasts
+from w2stree.experiment.stages.recombine import recombined
 from w2stree.experiment.stages.untrained import untrained_model
 from w2stree.training.adapters import base_of, is_adapters
 from w2stree.training.fitting import ModelSource
@@ -40,12 +42,18 @@ def inputs_of(config: Config) -> dict[str, Input]:
 
     Models are opened when they are called for (`ModelSource`), the rest at once.
     """
-    shown = ("demonstrations", "ceiling_demonstrations")
     return {
-        **{name: Input((name,), functools.partial(_trajectories, name)) for name in shown},
+        "demonstrations": _trajectories_of("demonstrations"),
+        "ceiling_demonstrations": _trajectories_of("ceiling_demonstrations"),
         "explored": Input(("explore",), Context.explored_runs, reads=EXPLORED_KEYS),
+        "strong_explored": _trajectories_of("explore_strong"),
+        "strong_on_demonstrated": _trajectories_of("explore_demonstrated"),
         "forest": Input(("explore", "tree"), Context.forest, reads=EXPLORED_KEYS),
         "best_paths": Input(("tree",), Context.best_paths),
+        "recombined": Input(("recombine",), recombined),
+        "continuations": Input(
+            ("explore", "tree", "continuations"), measured_contrasts, reads=EXPLORED_KEYS
+        ),
         "weak_start": Input(
             ("tokenizer",),
             functools.partial(_untrained, "weak", sft.WEAK.name),
@@ -89,6 +97,10 @@ def outside(section: ModelSection) -> tuple[Path, ...]:
     template = section.chat_template
     files = (Path(template),) if template is not None and is_file_name(template) else ()
     return (section.path, *base, *files)
+
+
+def _trajectories_of(stage: str) -> Input:
+    return Input((stage,), functools.partial(_trajectories, stage))
 
 
 def _trajectories(stage: str, context: Context) -> Any:

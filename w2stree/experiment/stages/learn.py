@@ -61,6 +61,7 @@ def _fitting(context: Context, out: StageWriter, stage: str) -> Iterator[Fitting
             progress=update,
             success_threshold=context.config.evaluate.success_threshold,
             reference_cache=context.run_dir / REFERENCE_CACHE,
+            launch=context.config.launch,
         )
 
 

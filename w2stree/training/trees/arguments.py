@@ -6,6 +6,7 @@ silence: what is in `REFUSED` must have its default.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -164,6 +165,35 @@ def refuse_what_trees_cannot(args: SFTConfig | DPOConfig) -> None:
         raise InvalidInput(
             f"optim={args.optim!r} cannot hold on trees: it updates weights in the backward pass, "
             "and a micro-batch in several parts has several"
+        )
+
+
+def refuse_other_launcher(accelerator: Any, args: SFTConfig | DPOConfig) -> None:
+    """Raises `InvalidInput` for what a launcher's options or its file (`accelerate config`) say and
+    cannot hold on trees, and for FSDP where accelerate would leave it out without a word."""
+    kind = str(getattr(accelerator.distributed_type, "value", accelerator.distributed_type))
+    is_sharded = os.environ.get("ACCELERATE_USE_FSDP", "false").lower() in ("true", "1")
+    if is_sharded and kind != "FSDP":
+        raise InvalidInput(
+            f"FSDP is asked for, but accelerate shards on accelerators alone and would train on "
+            f"{accelerator.device.type} without it: leave it out (--multi_gpu)"
+        )
+    if kind not in ("NO", "MULTI_GPU", "MULTI_CPU", "FSDP"):
+        raise InvalidInput(
+            f"the launcher asks for {kind}, which cannot hold on trees: use --multi_gpu or "
+            "--use_fsdp"
+        )
+    precision = "bf16" if args.bf16 else "no"
+    if accelerator.mixed_precision != precision:
+        raise InvalidInput(
+            f"the launcher asks for mixed_precision {accelerator.mixed_precision}, the training "
+            f"for {precision}: leave it out of the launcher's options and its file"
+        )
+    backend = str(accelerator.state.dynamo_plugin.backend.value)
+    if backend != "NO":
+        raise InvalidInput(
+            f"the launcher asks for dynamo_backend {backend}: {REFUSED['torch_compile']}; leave it "
+            "out of the launcher's options and its file"
         )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from trl import DPOConfig, SFTConfig
 
+from w2stree.training.launcher import started_processes
 from w2stree.training.layers import adapters
 from w2stree.training.memory import told_of_memory
 from w2stree.training.optimisation import Optimisation
@@ -26,6 +27,8 @@ from w2stree.training.trees.examples import Example
 from w2stree.training.trees.objectives import Dpo
 from w2stree.training.trees.trainer import TreeTrainer
 
+Finish = Callable[[TreeTrainer], Any]
+
 
 def train_sft(
     model: Any,
@@ -36,19 +39,22 @@ def train_sft(
     output_dir: str,
     seed: int,
     progress: Progress | None = None,
+    finish: Finish | None = None,
 ) -> TrainedWeights:
     """Minimise the mean negative log-likelihood of the tokens that count (L_SFT).
 
     The model's weights are cast to the precision that training needs (`precision_of`): trained
     whole they are float32 afterwards, whatever they were. `metrics` has `shared_ratio` too: tokens
-    of the rows by tokens computed for them.
+    of the rows by tokens computed for them. Under a launcher a step is `batch_size` rows of all
+    processes together; `finish` gives what becomes of the trainer in each of them, in place of its
+    model with adapters merged.
 
     Raises as `TreeTrainer`; `InvalidInput` also where memory does not hold a batch, `ModelFailure`
     if the loss is no number.
     """
     stage = _Stage(model, optimisation, output_dir, seed)
     config = SFTConfig(max_length=None, **stage.arguments)
-    return stage.run(tokenizer, examples, config, progress)
+    return stage.run(tokenizer, examples, config, progress, finish)
 
 
 def train_dpo(
@@ -63,6 +69,7 @@ def train_dpo(
     output_dir: str,
     seed: int,
     progress: Progress | None = None,
+    finish: Finish | None = None,
 ) -> TrainedWeights:
     """Minimise -E log sigmoid(beta[log-ratio(s+|h) - log-ratio(s-|h)]) (Eq. 6), of examples with
     the reference's scores. `sft_weight` adds that much negative log-likelihood of the chosen side,
@@ -79,7 +86,7 @@ def train_dpo(
         loss_weights=[1.0, sft_weight] if sft_weight else [1.0],
         **stage.arguments,
     )
-    return stage.run(tokenizer, examples, config, progress, is_start=reference_is_start)
+    return stage.run(tokenizer, examples, config, progress, finish, is_start=reference_is_start)
 
 
 class _Stage:
@@ -90,7 +97,9 @@ class _Stage:
         self._model = model.to(precision.weights)
         self._optimisation = optimisation
         self.arguments = {
-            **arguments(optimisation, precision, output_dir, seed),
+            **arguments(
+                optimisation, precision, output_dir, seed, num_processes=started_processes()
+            ),
             "train_sampling_strategy": "random",
         }
 
@@ -100,11 +109,12 @@ class _Stage:
         examples: Sequence[Example],
         config: SFTConfig | DPOConfig,
         progress: Progress | None,
+        finish: Finish | None,
         *,
         is_start: bool = False,
     ) -> TrainedWeights:
         lengths = [len(s.ids) for e in examples for s in e.sequences]
-        at_a_time = self._optimisation.rows_at_a_time
+        at_a_time = config.per_device_train_batch_size
         with quiet():
             trainer = TreeTrainer(
                 self._model,
@@ -118,6 +128,6 @@ class _Stage:
         with told_of_memory(at_a_time, longest=max(lengths)):
             if is_start:
                 check_first_loss(trainer.loss_of(examples[:at_a_time], Dpo(config.beta)))
-            trained = train(trainer, lengths, self._optimisation)
+            trained = train(trainer, lengths, self._optimisation, finish)
         metrics = {**trained.metrics, "shared_ratio": trainer.shared_ratio}
         return replace(trained, metrics=metrics)

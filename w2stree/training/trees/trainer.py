@@ -17,7 +17,11 @@ from trl import DPOConfig, SFTConfig
 from w2stree.errors import InvalidInput, RowsTooLong, RowWarning
 from w2stree.training.positions import refuse_beyond_positions
 from w2stree.training.stage import WarmUp, on_one_device
-from w2stree.training.trees.arguments import objective_of, refuse_what_trees_cannot
+from w2stree.training.trees.arguments import (
+    objective_of,
+    refuse_other_launcher,
+    refuse_what_trees_cannot,
+)
 from w2stree.training.trees.attention.forward import tree_attention
 from w2stree.training.trees.batches import Batch, Batches, BatchLoader, Examples, Packing
 from w2stree.training.trees.examples import Example, ExampleTensors
@@ -107,6 +111,7 @@ class TreeTrainer(WarmUp, Trainer):  # type: ignore[misc]
             callbacks=callbacks,
             optimizers=optimizers,
         )
+        refuse_other_launcher(self.accelerator, args)
 
     def _kept(self, examples: Sequence[Example] | None, model: Any) -> Sequence[Example] | None:
         """Those that are not too long; raises as the class says."""
@@ -317,6 +322,8 @@ class TreeTrainer(WarmUp, Trainer):  # type: ignore[misc]
         figures: dict[str, torch.Tensor] = {}
         counts = [objective.count(ExampleTensors.of(b.examples, device)) for b in batches]
         totals = self._summed(torch.stack(counts).sum(0))
+        if self.is_fsdp_enabled:
+            self._refuse_cut(batches)
         # A model that accelerate prepares to be evaluated it would not wrap to be trained: several
         # processes would then exchange no gradients.
         with tree_attention(model), self.accelerator.autocast():

@@ -15,6 +15,7 @@ import torch
 from trl import DPOConfig, DPOTrainer
 
 from w2stree.errors import InvalidInput
+from w2stree.training.launcher import refuse_several_processes
 from w2stree.training.layers import adapters
 from w2stree.training.memory import told_of_memory
 from w2stree.training.optimisation import Optimisation
@@ -61,6 +62,7 @@ def train_dpo(
     `reference_is_start` the loss before the first step is not ln 2: policy and reference would then
     differ although they must not.
     """
+    refuse_several_processes()
     if not rows:
         raise InvalidInput(
             "no preference rows to train on: lower min_gap, raise max_length, or explore more"

@@ -14,6 +14,7 @@ import torch
 from trl import SFTConfig, SFTTrainer
 
 from w2stree.errors import InvalidInput
+from w2stree.training.launcher import refuse_several_processes
 from w2stree.training.layers import adapters
 from w2stree.training.memory import told_of_memory
 from w2stree.training.optimisation import Optimisation
@@ -53,6 +54,7 @@ def train_sft(
     nothing) or with more tokens than the model has positions, for adapters of layers that the model
     does not have, and where memory does not hold a batch; `ModelFailure` if the loss is no number.
     """
+    refuse_several_processes()
     if not rows:
         raise InvalidInput("no rows to train on; where some were too long, raise max_length")
     for i, row in enumerate(rows):
