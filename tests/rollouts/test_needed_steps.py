@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -34,6 +35,12 @@ def test_what_is_left_is_as_good_and_no_step_of_it_can_be_spared(pool: Environme
     assert short.steps == (True, True, True)
     assert not any(found.is_untried or found.problem for found in (detour, lost, short))
     assert 0 < detour.num_steps_spent <= 6 * 7
+
+
+def test_an_environment_that_lists_nothing_is_asked_all_the_same() -> None:
+    with EnvironmentPool(functools.partial(Storeroom, lists=False), 1) as unlisted:
+        (found,) = needed(unlisted, ["dance", *DETOUR])
+    assert found.steps == (False,) * 4 + (True,) * 3
 
 
 def test_what_the_budget_does_not_reach_counts_as_needed(pool: EnvironmentPool) -> None:

@@ -47,7 +47,8 @@ class Needed:
 def needed_steps(
     pool: EnvironmentPool, runs: Sequence[Trajectory], *, budget_per_run: int
 ) -> Iterator[Needed]:
-    """One for each run, in their order. An action that is not offered any more is passed over.
+    """One for each run, in their order. An action that was offered in the run, and is not any more
+    where steps before it are left out, is passed over.
 
     `budget_per_run`: environment steps, replays included; a run of n steps takes at most about
     n (n + 1). One thread for each environment process. Raises `InvalidInput` for a budget below 1,
@@ -85,11 +86,11 @@ def _needed(process: EnvironmentProcess, run: Trajectory, budget: int) -> Needed
     is_untried = True
     try:
         with contextlib.suppress(BudgetSpent):
-            _play_again(played, run)
+            offered = _play_again(played, run)
             for t in range(len(kept) - 1, -1, -1):
                 kept[t] = False
                 try:
-                    kept[t] = not at_least(_return_of(played, run, kept), run.total_return)
+                    kept[t] = not at_least(_return_of(played, run, kept, offered), run.total_return)
                 except BudgetSpent:
                     kept[t] = True
                     raise
@@ -100,10 +101,13 @@ def _needed(process: EnvironmentProcess, run: Trajectory, budget: int) -> Needed
     return Needed(tuple(kept), played.num_steps.total(), is_untried)
 
 
-def _play_again(played: Played, run: Trajectory) -> None:
-    """Raises `AnswersDiffer` where the environment does not answer as it did."""
+def _play_again(played: Played, run: Trajectory) -> list[bool]:
+    """Whether each action was one of those offered. Raises `AnswersDiffer` where the environment
+    does not answer as it did."""
     state = played.root
+    offered = []
     for step in run.steps:
+        offered.append(step.action in state.offers)
         if state.is_over:
             raise AnswersDiffer
         state = played.step(state, step.action)
@@ -111,13 +115,16 @@ def _play_again(played: Played, run: Trajectory) -> None:
             raise AnswersDiffer
     if not is_close(state.score, run.total_return):
         raise AnswersDiffer
+    return offered
 
 
-def _return_of(played: Played, run: Trajectory, kept: Sequence[bool]) -> float:
+def _return_of(
+    played: Played, run: Trajectory, kept: Sequence[bool], offered: Sequence[bool]
+) -> float:
     state = played.root
-    for step, is_kept in zip(run.steps, kept, strict=True):
+    for step, is_kept, was_offered in zip(run.steps, kept, offered, strict=True):
         if state.is_over:
             break
-        if is_kept and (not state.offers or step.action in state.offers):
+        if is_kept and (step.action in state.offers or not was_offered):
             state = played.step(state, step.action)
     return state.score
