@@ -12,6 +12,8 @@ each method's model, and random play ─> evaluate_* ─> report
 
 Before all of them `tasks` chooses what is demonstrated, explored and tested; every stage that plays
 reads it.
+Methods of imitation (`best_of_m`, `failure_sft`, …) stand where `mcts_sft` does; failed runs are
+played again (`replayed_masks`) if one of them asks for it.
 `mcts_sft` and `ceiling` are shown `demonstrations` too; the weak model may be `tree_dpo`'s
 reference. Demonstrations are the expert's, or with `demonstrations` those of a file,
 played again before anything else; with `explore.trajectories` the weak model explores nothing.
@@ -43,6 +45,7 @@ from w2stree.experiment.stages import (
     measure,
     play,
     recombine,
+    replayed_masks,
     tree,
 )
 from w2stree.experiment.stages.bar import Bar, Silent
@@ -282,11 +285,19 @@ def _sources(context: Context) -> Iterator[Stage]:
         reads=(
             *PLAYS,
             *GENERATES,
-            *EXPLORED_KEYS,
             "continuations",
             "seeds.continuations",
             "weak.served",
+            *EXPLORED_KEYS,
         ),
+    )
+    masked = ("failure_sft.runs", "failure_sft.min_return", "failure_sft.replay_budget")
+    yield stage(
+        "replayed_masks",
+        replayed_masks.replayed_masks,
+        *("tasks", "explore", "tree"),
+        makes=replayed_masks.FILES,
+        reads=(*PLAYS, *least, *EXPLORED_KEYS, *masked),
     )
     evaluations = (f"evaluate_{method.name}" for method in config.methods())
     read = ("tasks", "explore", "tree", *evaluations)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,8 @@ from w2stree.errors import InvalidInput
 from w2stree.experiment.config import load_config
 from w2stree.experiment.methods import best_of_m, failure_sft
 from w2stree.experiment.methods.method import Explored
+from w2stree.experiment.pipeline import stages
+from w2stree.experiment.stages.context import Context
 from w2stree.forest.build import build_forest
 from w2stree.training.harmful import Harm
 from w2stree.training.optimisation import Optimisation
@@ -83,6 +86,32 @@ def test_which_runs(runs: str, count: int) -> None:
         seed=0,
     )
     assert figures == {k: v for k, v in asked["metrics"].items() if k != "num_steps"}
+
+
+def test_masks_that_were_played_take_the_place_of_those_of_the_tree() -> None:
+    section = failure_sft.FailureSftSection(mask="replay", optimisation=ONCE)
+    forest = build_forest(RUNS)
+    places = failure_sft.chosen_failures(forest, section, 1.0)
+    assert [forest.trajectories[i] for i in places] == [LOST]
+    fitting = RecordedFitting()
+    failure_sft.train(
+        forest=forest,
+        start=lambda: ("model", "tokenizer"),
+        demonstrations=[],
+        section=section,
+        fitting=fitting,  # type: ignore[arg-type]
+        needed={places[0]: [False, True, False]},
+    )
+    assert fitting.asked["learned"] == [[True] * 3, [False, True, False]]
+
+
+@pytest.mark.parametrize("mask", ["tree", "replay", "none"])
+def test_failures_are_played_again_only_where_that_is_asked_for(mask: str) -> None:
+    given = f"failure_sft={{mask: {mask}, optimisation: {{num_steps: 1, learning_rate: 1}}}}"
+    context = Context(load_config("miniature", [given]), Path("nowhere"))
+    specs = {spec.name: spec for spec, _ in stages(context)}
+    assert ("replayed_masks" in specs) is (mask == "replay")
+    assert ("replayed_masks" in specs["failure_sft"].needs) is (mask == "replay")
 
 
 def test_successes_alone_are_best_of_m() -> None:

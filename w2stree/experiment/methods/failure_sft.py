@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from w2stree.errors import InvalidInput
 from w2stree.experiment.methods.best_of_m import best_runs
 from w2stree.experiment.methods.method import Explored, Method
-from w2stree.experiment.section import Fraction, Section
+from w2stree.experiment.section import Fraction, Positive, Section
 from w2stree.forest.forest import Forest
 from w2stree.training.harmful import Harm, harmful_steps
 from w2stree.training.optimisation import Optimisation
@@ -29,14 +29,17 @@ class FailureSftSection(Section):
     """Which runs, of at least `min_return`, and which steps of those that failed.
 
     `runs`: the `best` of each task (ties to the first), the `distinct` (the first of those that
-    end at one node), or `all`. `mask`: `tree` leaves out the steps that `harm` finds, `none`
-    leaves out no step. Runs that succeeded are learned whole, and so are the demonstrations.
+    end at one node), or `all`. `mask`: `tree` leaves out the steps that `harm` finds, `replay`
+    those without which the run is as good when it is played (`needed_steps`, with at most
+    `replay_budget` environment steps a run), `none` leaves out no step. Runs that succeeded are
+    learned whole, and so are the demonstrations.
     """
 
     runs: Literal["best", "distinct", "all"] = "best"
     min_return: Fraction = 0.0
-    mask: Literal["tree", "none"] = "tree"
+    mask: Literal["tree", "replay", "none"] = "tree"
     harm: Harm = Harm()
+    replay_budget: Positive = 2000
     with_demonstrations: bool = True
     optimisation: Optimisation
 
@@ -57,14 +60,16 @@ def train(
     demonstrations: Sequence[Trajectory],
     section: FailureSftSection,
     fitting: Fitting,
+    needed: Mapping[int, Sequence[bool]] | None = None,
 ) -> Trained:
     """Trains the strong SFT model (`start`) on the shown runs' learned steps, and with
-    `with_demonstrations` on the demonstrations. For the figures see `describe`.
+    `with_demonstrations` on the demonstrations. For the figures see `describe`. `needed`: with
+    `mask: replay` the steps that are, by a failed run's place in the forest.
 
     Raises `InvalidInput` if `min_return` leaves no run, nothing fits the length, or a trajectory
     has no agent token.
     """
-    shown = shown_runs(forest, section, fitting.success_threshold)
+    shown = shown_runs(forest, section, fitting.success_threshold, needed)
     if not shown:
         raise InvalidInput(
             f"failure_sft.min_return {section.min_return} leaves none of "
@@ -82,8 +87,12 @@ def train(
 
 def describe(explored: Explored, *, section: FailureSftSection, seed: int) -> Mapping[str, float]:
     """`num_shown_successes` and `num_shown_failures`: the runs that `train` would show; of the
-    failures `num_learned_failed_steps` are learned and `num_masked_failed_steps` masked."""
-    return figures(shown_runs(explored.forest, section, explored.success_threshold))
+    failures `num_learned_failed_steps` are learned and `num_masked_failed_steps` masked. With
+    `mask: replay` the masks are in no forest: the training's own figures have these two."""
+    found = figures(shown_runs(explored.forest, section, explored.success_threshold))
+    if section.mask == "replay":
+        del found["num_learned_failed_steps"], found["num_masked_failed_steps"]
+    return found
 
 
 def figures(shown: Sequence[ShownRun]) -> dict[str, float]:
@@ -96,8 +105,24 @@ def figures(shown: Sequence[ShownRun]) -> dict[str, float]:
     }
 
 
-def shown_runs(
+def chosen_failures(
     forest: Forest, section: FailureSftSection, success_threshold: float
+) -> list[int]:
+    """The places of the failed runs that are shown."""
+    runs = forest.trajectories
+    return [
+        i
+        for i in _chosen(forest, list(runs), section.runs)
+        if at_least(runs[i].total_return, section.min_return)
+        and not at_least(runs[i].total_return, success_threshold)
+    ]
+
+
+def shown_runs(
+    forest: Forest,
+    section: FailureSftSection,
+    success_threshold: float,
+    needed: Mapping[int, Sequence[bool]] | None = None,
 ) -> list[ShownRun]:
     """The runs that are shown, in the forest's order."""
     runs = list(forest.trajectories)
@@ -108,8 +133,12 @@ def shown_runs(
         if not at_least(run.total_return, section.min_return):
             continue
         is_failure = not at_least(run.total_return, success_threshold)
-        masked = harmful[i] if harmful is not None and is_failure else [False] * len(run.steps)
-        found.append(ShownRun(run, is_failure, [not is_masked for is_masked in masked]))
+        learned = [True] * len(run.steps)
+        if is_failure and harmful is not None:
+            learned = [not is_masked for is_masked in harmful[i]]
+        elif is_failure and needed is not None:
+            learned = list(needed[i])
+        found.append(ShownRun(run, is_failure, learned))
     return found
 
 
@@ -136,6 +165,7 @@ METHOD = Method(
         "start": "sft_strong",
         "demonstrations": "demonstrations",
     },
+    needs_too=lambda section: {"needed": "replayed_masks"} if section.mask == "replay" else {},
     train=train,
     describe=describe,
 )

@@ -66,6 +66,9 @@ class Method:
     """The arguments of `train`, each with the name of its input (`experiment/stages/inputs.py`).
     The stages that make the inputs run before, in this order."""
 
+    needs_too: Callable[[Any], Mapping[str, str]] | None = None
+    """`needs_too(section)`: needs that some settings add; `train` has defaults for them."""
+
     train: Callable[..., Trained] | None = None
     """`train(**needs, section=, fitting=)` returns the trained model. It gets data (trajectories,
     a forest, models to open), its settings and a `Fitting`; it knows no folder."""

@@ -16,6 +16,7 @@ from w2stree.experiment.methods.method import Method
 from w2stree.experiment.stages.context import Context
 from w2stree.experiment.stages.continuations import measured_contrasts
 from w2stree.experiment.stages.recombine import recombined
+from w2stree.experiment.stages.replayed_masks import read_masks
 from w2stree.experiment.stages.untrained import untrained_model
 from w2stree.training.adapters import base_of, is_adapters
 from w2stree.training.fitting import ModelSource
@@ -49,9 +50,12 @@ def inputs_of(config: Config) -> dict[str, Input]:
         "strong_explored": _trajectories_of("explore_strong"),
         "strong_on_demonstrated": _trajectories_of("explore_demonstrated"),
         "forest": Input(("explore", "tree"), Context.forest, reads=EXPLORED_KEYS),
+        "replayed_masks": Input(("replayed_masks",), read_masks),
         "best_paths": Input(("tree",), Context.best_paths),
         "recombined": Input(("recombine",), recombined),
-        "continuations": Input(("explore", "tree", "continuations"), measured_contrasts),
+        "continuations": Input(
+            ("explore", "tree", "continuations"), measured_contrasts, reads=EXPLORED_KEYS
+        ),
         "weak_start": Input(
             ("tokenizer",),
             functools.partial(_untrained, "weak", sft.WEAK.name),
@@ -70,13 +74,16 @@ def inputs_of(config: Config) -> dict[str, Input]:
 def inputs_for(method: Method, config: Config) -> dict[str, Input]:
     """The inputs of a method, by argument; `InvalidInput` where this configuration has none."""
     known = inputs_of(config)
-    for need in method.needs.values():
+    needs = dict(method.needs)
+    if method.needs_too is not None:
+        needs.update(method.needs_too(config.settings(method)))
+    for need in needs.values():
         if need not in known:
             raise InvalidInput(
                 f"{method.name} learns from {need!r}, which this configuration does not make; "
                 f"it makes {', '.join(known)}"
             )
-    return {argument: known[need] for argument, need in method.needs.items()}
+    return {argument: known[need] for argument, need in needs.items()}
 
 
 def model_keys(role: str) -> tuple[str, ...]:

@@ -1,0 +1,130 @@
+"""Which steps of a run its return rests on, found by playing the run without them.
+
+    take cup ─ look ─ put cup in sink ─ take cup ─ put cup in box      0.5
+    take cup ────────        ─              ─      put cup in box      0.5   these are needed
+
+From the last step to the first, each is left out of what is left; where the run is then as good as
+it was, it stays out. No step that is left can be spared, so what is found is a smallest way among
+its parts, not the smallest there is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from w2stree.environments.hosting.pool import EnvironmentPool
+from w2stree.environments.hosting.process import EnvironmentProcess
+from w2stree.errors import EnvironmentFailure, EnvironmentNotStarted, InvalidInput
+from w2stree.rollouts.recombination.states import (
+    AnswersDiffer,
+    BudgetSpent,
+    Played,
+    answers_as,
+    is_close,
+)
+from w2stree.shorten import excerpt
+from w2stree.trajectories.returns import at_least
+from w2stree.trajectories.trajectory import Trajectory
+
+NOT_DETERMINISTIC = "the environment answers otherwise than in the run"
+
+
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """Of one run: `steps[t]` whether step t is needed. `problem` says why the run could not be
+    played again; all its steps then count as needed, as those do that the budget left untried."""
+
+    steps: tuple[bool, ...]
+    num_steps_spent: int
+    is_untried: bool = False
+    problem: str | None = None
+
+
+def needed_steps(
+    pool: EnvironmentPool, runs: Sequence[Trajectory], *, budget_per_run: int
+) -> Iterator[Needed]:
+    """One for each run, in their order. An action that was offered in the run, and is not any more
+    where steps before it are left out, is passed over.
+
+    `budget_per_run`: environment steps, replays included; a run of n steps takes at most about
+    n (n + 1). One thread for each environment process. Raises `InvalidInput` for a budget below 1,
+    and `EnvironmentNotStarted`; an environment that fails in a run is replaced.
+    """
+    if budget_per_run < 1:
+        raise InvalidInput(f"budget_per_run is {budget_per_run}; give at least 1 step")
+    free: queue.SimpleQueue[int] = queue.SimpleQueue()
+    for slot in range(len(pool)):
+        free.put(slot)
+
+    def of_run(run: Trajectory) -> Needed:
+        slot = free.get()
+        try:
+            return _needed(pool[slot], run, budget_per_run)
+        except EnvironmentNotStarted:
+            pool.replace(slot)
+            raise
+        except EnvironmentFailure as failure:
+            pool.replace(slot)
+            return Needed((True,) * len(run.steps), 0, problem=excerpt(str(failure)))
+        finally:
+            free.put(slot)
+
+    with ThreadPoolExecutor(len(pool)) as executor:
+        try:
+            yield from executor.map(of_run, runs)
+        finally:
+            executor.shutdown(cancel_futures=True)
+
+
+def _needed(process: EnvironmentProcess, run: Trajectory, budget: int) -> Needed:
+    played = Played(process, run.task_id, budget=budget)
+    kept = [True] * len(run.steps)
+    is_untried = True
+    try:
+        with contextlib.suppress(BudgetSpent):
+            offered = _play_again(played, run)
+            for t in range(len(kept) - 1, -1, -1):
+                kept[t] = False
+                try:
+                    kept[t] = not at_least(_return_of(played, run, kept, offered), run.total_return)
+                except BudgetSpent:
+                    kept[t] = True
+                    raise
+            is_untried = False
+    except AnswersDiffer:
+        spent = played.num_steps.total()
+        return Needed((True,) * len(kept), spent, problem=NOT_DETERMINISTIC)
+    return Needed(tuple(kept), played.num_steps.total(), is_untried)
+
+
+def _play_again(played: Played, run: Trajectory) -> list[bool]:
+    """Whether each action was one of those offered. Raises `AnswersDiffer` where the environment
+    does not answer as it did."""
+    state = played.root
+    offered = []
+    for step in run.steps:
+        offered.append(step.action in state.offers)
+        if state.is_over:
+            raise AnswersDiffer
+        state = played.step(state, step.action)
+        if not answers_as(step, state):
+            raise AnswersDiffer
+    if not is_close(state.score, run.total_return):
+        raise AnswersDiffer
+    return offered
+
+
+def _return_of(
+    played: Played, run: Trajectory, kept: Sequence[bool], offered: Sequence[bool]
+) -> float:
+    state = played.root
+    for step, is_kept, was_offered in zip(run.steps, kept, offered, strict=True):
+        if state.is_over:
+            break
+        if is_kept and (step.action in state.offers or not was_offered):
+            state = played.step(state, step.action)
+    return state.score
