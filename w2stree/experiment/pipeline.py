@@ -12,6 +12,8 @@ each method's model, and random play ─> evaluate_* ─> report
 
 Before all of them `tasks` chooses what is demonstrated, explored and tested; every stage that plays
 reads it.
+`explore_demonstrated` and `explore_strong` are the strong SFT model's own runs, for `eto` and
+`ceiling_preferences`.
 `mcts_sft` and `ceiling` are shown `demonstrations` too; the weak model may be `tree_dpo`'s
 reference. Demonstrations are the expert's, or with `demonstrations` those of a file,
 played again before anything else; with `explore.trajectories` the weak model explores nothing.
