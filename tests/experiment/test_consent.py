@@ -20,15 +20,18 @@ from w2stree.experiment.stages.context import Context
 pytestmark = pytest.mark.train
 
 
-def opened(folder: Path, *overrides: str, redo: bool = False) -> tuple[RunDirectory, list[str]]:
+def opened(
+    folder: Path, *overrides: str, redo: bool = False, force: tuple[str, ...] = ()
+) -> tuple[RunDirectory, list[str]]:
     """The run's directory under the miniature's configuration, overridden, and the stages whose
     results follow from another one."""
     config = load_config("miniature", overrides)
     context = Context(config, folder)
     specs = [spec for spec, _ in stages(context)]
-    context.accept = consent(config, specs, is_given=redo)
+    context.accept = consent(config, specs, is_given=redo, force=force)
     directory = context.directory()
-    return directory, [spec.name for spec in specs if directory.changed(spec)]
+    asked = [spec for spec in specs if spec.name not in force]
+    return directory, [spec.name for spec in asked if directory.changed(spec)]
 
 
 def make(folder: Path, *names: str) -> None:
@@ -49,6 +52,7 @@ def make(folder: Path, *names: str) -> None:
         ("mcts_sft.min_return=0.2", ["mcts_sft", "report"]),
         ("search.num_paths=2", ["tree", "report"]),
         ("evaluate.num_bootstrap=9", ["report"]),
+        ("name=other", ["report"]),
         ("explore.max_attempts=9", []),
         ("environment.num_processes=1", []),
     ],
@@ -61,7 +65,7 @@ def test_what_is_late_is_taken_at_once(tmp_path: Path, override: str, redone: li
     kept = json.loads((tmp_path / "config.json").read_text())
     for name in key.split("."):
         kept = kept[name]
-    assert kept == json.loads(value)
+    assert str(kept) == value
 
 
 @pytest.mark.parametrize(
@@ -78,7 +82,7 @@ def test_what_is_late_is_taken_at_once(tmp_path: Path, override: str, redone: li
         ("tasks.explore=3", r"tasks would be redone, and .*explore.* where it comes out different"),
         ("environment.game=coin", "environment.game: 'cookingworld' there, 'coin' now"),
         ("decoding.max_new_tokens=20", "explore would be redone"),
-        ("name=other", r"name: 'miniature' there, 'other' now\): it is another experiment's"),
+        ("name=other", r"name: 'miniature' there, 'other' now.*\): it is another experiment's"),
     ],
 )
 def test_what_rows_stand_on_is_replaced_by_who_means_to(
@@ -89,6 +93,8 @@ def test_what_rows_stand_on_is_replaced_by_who_means_to(
     overrides = [override]
     if override == "environment.game=coin":
         overrides.append("environment.params={}")
+    if override == "name=other":  # alone it is another title
+        overrides.append("tree_dpo.beta=0.3")
     with pytest.raises(RunDirectoryError, match=rf"{why}.*; choose another --run-dir, or .*--redo"):
         opened(tmp_path, *overrides)
     assert (tmp_path / "config.json").read_text() == before
@@ -137,3 +143,12 @@ def test_a_run_of_before_goes_on(tmp_path: Path) -> None:
     assert opened(tmp_path, "seeds.tree_dpo=4")[1] == ["tree_dpo", "report"]
     with pytest.raises(RunDirectoryError, match=r"seeds.explore: None there, 4 now.*--redo"):
         opened(tmp_path, "seeds={explore: 4, tree_dpo: 4}")
+
+
+def test_a_torn_manifest_is_redone_by_force_under_other_keys_too(tmp_path: Path) -> None:
+    """What the refusal says to give is enough."""
+    make(tmp_path)
+    (tmp_path / "tree" / "manifest.json").write_text("{", encoding="utf-8")
+    with pytest.raises(RunDirectoryError, match=r"redo the stage with --force tree"):
+        opened(tmp_path, "tree_dpo.beta=0.3")
+    assert opened(tmp_path, "tree_dpo.beta=0.3", force=("tree",))[1] == ["tree_dpo", "report"]

@@ -41,7 +41,8 @@ TREASURE = {"name": "gymnasium", "make": "own_environment:treasure", "max_steps"
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a world that is learned in seconds; demonstrations are in a file."""
-    monkeypatch.setenv("PYTHONPATH", str(EXAMPLE.parent))
+    monkeypatch.setenv("PYTHONPATH", str(EXAMPLE.parent))  # of commands
+    monkeypatch.syspath_prepend(str(EXAMPLE.parent))  # of this process, and its workers
     write_trajectories(tmp_path / "shown.jsonl", hunts(range(500, 515)))
     once = {"num_epochs": 1, "learning_rate": 1.0e-3}
     config = smallest(
@@ -162,6 +163,30 @@ def test_a_killed_experiment_goes_on_to_the_same_results(world: Path) -> None:
     assert results_in(world / "results") == results_in(world / "whole")
     tables = [world / folder / "small" / "table.md" for folder in ("results", "whole")]
     assert tables[0].read_text() == tables[1].read_text()
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_costs_its_cell(world: Path) -> None:
+    plan = read_plan(small(world, methods=["sft_weak"], seeds=2))
+    said: list[tuple[str, str]] = []
+
+    def announce(cell: Cell, kind: str, what: str) -> None:
+        if kind == "stage" and "stage" not in dict(said):
+            for worker in children_of(os.getpid()):
+                os.kill(worker, signal.SIGKILL)
+        said.append((kind, what))
+
+    outcome = run_cells(
+        plan,
+        list(plan.cells()),
+        runs=world / "runs",
+        results=Results(world / "results"),
+        num_processes=1,
+        announce=announce,
+    )
+    assert [cell.seed for cell in outcome.failed] == [0], said
+    assert [cell.seed for cell in outcome.finished] == [1]
+    assert any(what.startswith("its process ended with status -9") for _, what in said)
 
 
 def children_of(pid: int) -> list[int]:

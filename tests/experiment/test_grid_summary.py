@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -117,6 +118,9 @@ def test_numbers_are_those_of_the_cells_paired(tmp_path: Path) -> None:
     assert {row["method"] for row in summary["dev"]} == set(MEANS)
     figures = {path.name for path in (tmp_path / "results/small").glob("*.svg")}
     assert figures == {"contrasts.svg", "rewards-miniature-test.svg"}
+    for name in figures:
+        root = ElementTree.parse(tmp_path / "results/small" / name).getroot()
+        assert root.tag == "{http://www.w3.org/2000/svg}svg", "a file of its own"
     again = (tmp_path / "results/small/table.md").read_bytes()
     table_of(tmp_path, summarise(plan, Results(tmp_path / "results/small")))
     assert (tmp_path / "results/small/table.md").read_bytes() == again

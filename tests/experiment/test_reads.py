@@ -20,7 +20,6 @@ from w2stree.experiment.stages.view import View
 
 pytestmark = pytest.mark.train
 
-MEASURES = "verified_dpo.optimisation={num_epochs: 1, learning_rate: 1.0e-3}"
 ALL_TRAINED = ("sft_weak", "pretrain", "sft_strong", "tree_dpo", "mcts_sft", "ceiling")
 
 
@@ -58,6 +57,7 @@ def redone(override: str) -> set[str]:
         ("strong.pretrain.optimisation.num_epochs=2", {"pretrain"}),
         ("strong.pretrain.max_steps=5", {"random_play"}),
         ("search.num_simulations=50", {"tree"}),
+        ("num_trajectories=2", {"tree", "tree_dpo"}),
         ("merge.normalize_observation=sort_words", {"tree"}),
         ("tokenizer.vocab_size=500", {"tokenizer"}),
         ("recombine.budget_per_task=99", set()),  # no method here learns from recombined paths
@@ -96,9 +96,10 @@ def keys_of(record: Any, at: str = "") -> Iterator[str]:
 def with_every_method() -> Config:
     """The miniature with a section of each method that it does not compare."""
     given = load_config("miniature")
-    absent = {m.name for m in given.known_methods} - {m.name for m in given.methods()}
+    absent = [m for m in given.known_methods if m not in given.methods()]
     trained = "{optimisation: {num_steps: 1, learning_rate: 0.001}}"
-    return load_config("miniature", [f"{name}={trained}" for name in sorted(absent)])
+    sections = [f"{m.name}={'{}' if m.train is None else trained}" for m in absent]
+    return load_config("miniature", sections)
 
 
 def test_every_key_redoes_something_or_is_known_to_change_nothing() -> None:

@@ -117,6 +117,16 @@ def test_a_solved_task_is_shortened_only(pool: EnvironmentPool) -> None:
     assert whole.trajectory.origin == runs[1].origin
 
 
+def test_without_combining_a_run_is_cut_and_shortened(pool: EnvironmentPool) -> None:
+    runs = runs_of(pool, "store/1", CUP, PEN, ["take cup", "put cup in sink"])
+    found = only(recombine(pool, runs, combine=False))
+    assert found.making == "shortened"
+    assert actions(found) == ["open box", "take cup", "put cup in box", "take pen"]
+    assert found.trajectory.total_return == found.best_on_the_way == 0.75
+    assert found.num_steps.keys() == {"runs", "shortening"}
+    assert_played(pool, found)
+
+
 def test_every_step_is_counted_and_the_budget_holds(pool: EnvironmentPool) -> None:
     runs = runs_of(pool, "store/1", CUP, PEN)
     for budget in (12, 13, 20, 40, 80, 300):

@@ -2,6 +2,10 @@
 
     changed keys ──> finished stages to be redone ──┬─ late ones alone ──> taken, and told
                                                     └─ others ──> refused, unless asked for
+                                                                  (--redo; of a stage --force)
+
+Another `name` is a title: alone it redoes the report; where methods would be redone too, it is
+another experiment in this one's directory.
 
 Late are the forest, the methods' own trainings, the evaluations and the report: what is tried again
 and again on one exploration. Tasks, demonstrations, pretraining, the two models and the exploration
@@ -11,7 +15,7 @@ slip in --run-dir.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from w2stree.errors import RunDirectoryError
@@ -22,16 +26,20 @@ from w2stree.experiment.run_directory import Accept, RunDirectory, StageSpec
 from w2stree.experiment.stages.play import EXPLORERS, older_journals, recorded_journals
 
 
-def consent(config: Config, specs: Sequence[StageSpec], *, is_given: bool) -> Accept:
-    """What a `RunDirectory` asks for these stages."""
+def consent(
+    config: Config, specs: Sequence[StageSpec], *, is_given: bool, force: Collection[str] = ()
+) -> Accept:
+    """What a `RunDirectory` asks for these stages. Those of `force` are redone whatever there is:
+    of them nothing is asked, and nothing read."""
     late = _late(config)
 
     def accept(directory: RunDirectory, differing: Sequence[Change]) -> None:
         journals = _outdated_journals(directory.path, specs, differing)
         if not is_given:
-            redone = _redone(directory, specs)
+            redone = _redone(directory, [spec for spec in specs if spec.name not in force])
             lost = {name: own for name, own in redone.items() if name not in late}
-            if what := _what_is_lost(directory, lost, journals, differing):
+            is_other = redone.keys() > {"report"} and any(c.key == "name" for c in differing)
+            if what := _what_is_lost(directory, lost, journals, is_other=is_other):
                 raise RunDirectoryError(
                     f"{of_another_configuration(directory.path, differing)}: {what}; choose "
                     "another --run-dir, or give --redo"
@@ -65,7 +73,8 @@ def _what_is_lost(
     directory: RunDirectory,
     lost: Mapping[str, bool],
     journals: Sequence[Path],
-    differing: Sequence[Change],
+    *,
+    is_other: bool,
 ) -> str:
     if lost:
         manifests = [directory.manifest(name) or {} for name in lost]
@@ -76,7 +85,7 @@ def _what_is_lost(
         return f"{own} would be redone{then} (they took {seconds:.0f} s)"
     if journals:
         return "an exploration that was interrupted would begin anew"
-    if any(change.key == "name" for change in differing):
+    if is_other:
         return "it is another experiment's"
     return ""
 

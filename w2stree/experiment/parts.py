@@ -13,7 +13,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.errors import InvalidInput, TasksPassedOver
@@ -21,6 +21,8 @@ from w2stree.experiment.config.tasks import TasksSection
 from w2stree.experiment.demonstrated import Demonstrated
 from w2stree.experiment.explored import ExploredFile
 from w2stree.rollouts.task_choice import Chosen, TaskChoice
+
+Played = Literal["demonstrations", "explore", "evaluated"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,14 @@ class Parts:
         """The tasks that every method plays: of all test panels, and of the dev panel."""
         panels = [*self.test.values(), *([] if self.dev is None else [self.dev])]
         return [task_id for panel in panels for task_id in panel.task_ids]
+
+    def played(self) -> dict[Played, list[str]]:
+        """The tasks that stages play, by what for."""
+        return {
+            "demonstrations": self.demonstrations.task_ids,
+            "explore": self.explore.task_ids,
+            "evaluated": self.evaluated,
+        }
 
     def by_name(self) -> dict[str, Chosen]:
         """All parts, each under what it is called in the configuration."""

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,6 +33,7 @@ from w2stree.experiment.config import Config
 from w2stree.experiment.consent import consent
 from w2stree.experiment.methods import sft
 from w2stree.experiment.methods.method import Method
+from w2stree.experiment.parts import Played
 from w2stree.experiment.run_directory import StageSpec, StageWriter
 from w2stree.experiment.running import Stage, run_stages
 from w2stree.experiment.shared_runs import SharedRuns
@@ -47,8 +48,14 @@ from w2stree.experiment.stages import (
     tree,
 )
 from w2stree.experiment.stages.bar import Bar, Silent
-from w2stree.experiment.stages.context import Context
-from w2stree.experiment.stages.inputs import inputs_for, inputs_of, model_keys, outside
+from w2stree.experiment.stages.context import Context, file_of
+from w2stree.experiment.stages.inputs import (
+    EXPLORED_KEYS,
+    inputs_for,
+    inputs_of,
+    model_keys,
+    outside,
+)
 from w2stree.experiment.stages.players import role_of
 
 PLAYED = ("trajectories.jsonl",)
@@ -129,7 +136,7 @@ def _run(
         specs = [spec for spec, _ in listed]
         _check_forced(force, [spec.name for spec in specs])
         # Asked of all stages, whichever are run: the configuration that is kept is one for all.
-        context.accept = consent(config, specs, is_given=redo)
+        context.accept = consent(config, specs, is_given=redo, force=force)
         if shared is not None:
             shared.refuse_none(run_dir)
         if run_dir.is_dir():  # refused before an environment is started
@@ -213,8 +220,10 @@ def _sources(context: Context) -> Iterator[Stage]:
         makes: tuple[str, ...] = PLAYED,
         external: tuple[Path, ...] = (),
         reads: tuple[str, ...] = (),
+        plays: Played | None = None,
     ) -> Stage:
-        return StageSpec(name, needs, makes, external, reads), functools.partial(run, context)
+        spec = StageSpec(name, needs, makes, external, reads, _tasks(plays))
+        return spec, functools.partial(run, context)
 
     shown = () if config.demonstrations is None else (config.demonstrations,)
     given = config.explore.trajectories
@@ -230,11 +239,12 @@ def _sources(context: Context) -> Iterator[Stage]:
         reads=chosen_by,
     )
     shows = (*PLAYS, "decoding.thought", "demonstrations", *least)
-    for name, run in (
-        ("demonstrations", demonstrate.demonstrations),
-        ("ceiling_demonstrations", demonstrate.ceiling_demonstrations),
-    ):
-        yield stage(name, run, "tasks", external=shown, reads=shows)
+    shown_of: tuple[tuple[str, Callable[[Context, StageWriter], None], Played], ...] = (
+        ("demonstrations", demonstrate.demonstrations, "demonstrations"),
+        ("ceiling_demonstrations", demonstrate.ceiling_demonstrations, "explore"),
+    )
+    for name, run, played in shown_of:
+        yield stage(name, run, "tasks", external=shown, reads=shows, plays=played)
     if config.weak.architecture or config.strong.architecture:
         seen = ("demonstrations", *(("random_play",) if config.strong.pretrain else ()))
         make = functools.partial(learn.tokenizer, seen=seen)
@@ -254,22 +264,31 @@ def _sources(context: Context) -> Iterator[Stage]:
         )
     if config.explore.samplings is None:
         reads = (*PLAYS, "explore.trajectories")
-        yield stage("explore", play.explored_before, "tasks", external=explored, reads=reads)
+        run = play.explored_before
+        yield stage("explore", run, "tasks", external=explored, reads=reads, plays="explore")
     yield from _explorations(context)
-    yield stage("tree", tree.tree, "explore", makes=tree.FILES, reads=("merge", "search"))
+    reads = ("merge", "search", *EXPLORED_KEYS)
+    yield stage("tree", tree.tree, "explore", makes=tree.FILES, reads=reads)
     yield stage(
         "recombine",
         recombine.recombine,
         "explore",
         makes=recombine.FILES,
-        reads=("environment", "recombine"),
+        reads=("environment", "recombine", *EXPLORED_KEYS),
     )
     yield stage(
         "continuations",
         continuations.continuations,
         *("explore", "tree", sft.WEAK.name),
         makes=continuations.FILES,
-        reads=(*PLAYS, *GENERATES, "continuations", "seeds.continuations", "weak.served"),
+        reads=(
+            *PLAYS,
+            *GENERATES,
+            *EXPLORED_KEYS,
+            "continuations",
+            "seeds.continuations",
+            "weak.served",
+        ),
     )
     evaluations = (f"evaluate_{method.name}" for method in config.methods())
     read = ("tasks", "explore", "tree", *evaluations)
@@ -294,6 +313,7 @@ def _explorations(context: Context) -> Iterator[Stage]:
                 f"seeds.{explorer.stage}",
                 f"{explorer.role}.served",
             ),
+            files=_tasks(explorer.part),
         )
         if any(sampling.model == "base" for sampling in samplings):
             # The model as its training finds it plays too.
@@ -335,12 +355,22 @@ def _training(context: Context, method: Method) -> Stage:
 
 
 def _evaluation(context: Context, method: Method) -> Stage:
-    trained = () if method.train is None else (method.name,)
-    served = f"{role_of(method.name)}.served"
-    generates = () if method.train is None else (*GENERATES, served)
-    reads = (*PLAYS, *generates, "seeds.evaluate")
-    spec = StageSpec(f"evaluate_{method.name}", ("tasks", *trained), PLAYED, reads=reads)
+    needs: tuple[str, ...] = ("tasks",)
+    reads: tuple[str, ...] = (*PLAYS, "seeds.evaluate")
+    if method.model is not None:
+        needs = (*needs, method.model)
+        reads = (*reads, *GENERATES, f"{role_of(method.model)}.served")
+    makes: tuple[str, ...] = PLAYED
+    if method.drawn is not None:
+        makes, reads = (*PLAYED, play.SAMPLES_FILE), (*reads, method.name)
+    files = _tasks("evaluated")
+    spec = StageSpec(f"evaluate_{method.name}", needs, makes, reads=reads, files=files)
     return spec, functools.partial(play.evaluate, context, method=method)
+
+
+def _tasks(part: Played | None) -> Mapping[str, tuple[str, ...]]:
+    """What is read of the stage `tasks`, for `StageSpec.files`."""
+    return {} if part is None else {"tasks": (file_of(part),)}
 
 
 def _check_forced(force: Sequence[str], names: Sequence[str]) -> None:

@@ -40,6 +40,9 @@ class StageSpec:
     needs ────┐  stages of the run, whose outputs it reads
     external ─┼─> stage ─> makes    files in its folder; it may make others too
     reads ────┘  keys of the configuration ("merge", "seeds.explore"; "" is all of it)
+
+    Of a stage that is in `files` no more is read than the files named there: the others may come
+    out different. Where a stage has not made them all, as of an older version, it is all of it.
     """
 
     name: str
@@ -47,6 +50,13 @@ class StageSpec:
     makes: tuple[str, ...] = ()
     external: tuple[Path, ...] = ()
     reads: tuple[str, ...] = ()
+    files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def read_of(self, stage: str, outputs: Mapping[str, str]) -> Mapping[str, str]:
+        """Of what another stage made, with the hashes, what this one reads."""
+        files = self.files.get(stage, ())
+        is_told = bool(files) and outputs.keys() >= set(files)
+        return {file: outputs[file] for file in files} if is_told else outputs
 
 
 NOT_MADE = "not made yet"
@@ -206,7 +216,11 @@ class RunDirectory:
         inputs = manifest["inputs"]
         older = {str(path) for path in spec.external} - inputs.keys()
         now = {name: of for name, of in self._input_hashes(spec).items() if name not in older}
-        if others := [name for name in now if inputs.get(name) != now[name]]:
+        if others := [
+            name
+            for name in now
+            if inputs.get(name) != now[name] and not self._was_read_whole(spec, name, inputs)
+        ]:
             return f"{visible(', '.join(others))}: another than it was made from"
         if others := [name for name in inputs if name not in now]:
             return f"{visible(', '.join(others))}: not read any more"
@@ -223,6 +237,14 @@ class RunDirectory:
             return "; ".join(str(change) for change in differing)
         missing = _missing(spec, manifest["outputs"])
         return f"made without {', '.join(missing)}" if missing else ""
+
+    def _was_read_whole(self, spec: StageSpec, name: str, inputs: Mapping[str, Any]) -> bool:
+        """Whether a stage was made when another one had no file for it alone, from files that it
+        has unchanged."""
+        recorded, manifest = inputs.get(name), self.manifest(name) if name in spec.files else None
+        if manifest is None or not isinstance(recorded, dict) or not recorded:
+            return False
+        return recorded.items() <= manifest["outputs"].items()
 
     def _changes(self, spec: StageSpec, manifest: Mapping[str, Any]) -> list[Change]:
         if not spec.reads:
@@ -288,7 +310,10 @@ class RunDirectory:
 
     def _input_hashes(self, spec: StageSpec) -> dict[str, Any]:
         manifests = {name: self.manifest(name) for name in spec.needs}
-        stages = {name: manifest and manifest["outputs"] for name, manifest in manifests.items()}
+        stages = {
+            name: manifest and spec.read_of(name, manifest["outputs"])
+            for name, manifest in manifests.items()
+        }
         outside = {named(str(path), path): self._hashes.of_files(path) for path in spec.external}
         return {**stages, **outside}
 
@@ -296,8 +321,8 @@ class RunDirectory:
         """What was read must be what is written down as read."""
         now = self._input_hashes(spec)
         for name in spec.needs:
-            if inputs[name] is not None:
-                self._lost(name, inputs[name])
+            if inputs[name] is not None and (manifest := self.manifest(name)) is not None:
+                self._lost(name, manifest["outputs"])
         for name, before in inputs.items():
             if now[name] != before:
                 raise RunDirectoryError(

@@ -51,26 +51,23 @@ def _ids_of_values(keys: Iterable[Hashable | None], num_nodes: int) -> NDArray[n
     for count, key in enumerate(islice(keys, num_nodes + 1), 1):
         if count > num_nodes:
             raise InvalidInput(f"keys has more than {num_nodes} elements; expected one a node")
-        if key is None or (type(key) is int and key == -1):
-            ids[count - 1] = -1
-            continue
-        try:
-            is_key = isinstance(key, str | tuple) or _is_number(key)
-            ids[count - 1] = known.setdefault(key, len(known)) if is_key else -2
-        except TypeError:  # a tuple with a list in it
-            is_key = False
-        if not is_key:
-            raise InvalidInput(_refusal(count - 1, key))
+        ids[count - 1] = _id_of(key, known, count - 1)
     if count < num_nodes:
         raise InvalidInput(f"keys has {count} elements; expected {num_nodes}, one a node")
     return ids
 
 
-def _is_number(key: object) -> bool:
-    """Of states: -1 is none, and what is below it a mistake."""
-    return (
-        isinstance(key, int | np.integer) and not isinstance(key, bool | np.bool_) and int(key) >= 0
-    )
+def _id_of(key: object, known: dict[Hashable, int], i: int) -> int:
+    """The number of the i-th key, a new one if it was not known before."""
+    is_number = isinstance(key, int | np.integer) and not isinstance(key, bool)
+    if key is None or (is_number and key == -1):
+        return -1
+    try:
+        if isinstance(key, str | tuple) or (is_number and key >= 0):  # type: ignore[operator]
+            return known.setdefault(key, len(known))
+    except TypeError:  # a tuple with a list in it
+        pass
+    raise InvalidInput(_refusal(i, key))
 
 
 def _refusal(i: int, key: object) -> str:

@@ -80,6 +80,7 @@ class RecombineSection(Section):
     """Each is an argument of `rollouts.recombination.recombine`."""
 
     budget_per_task: Positive = BUDGET_PER_TASK
+    combine: bool = True
     shorten: bool = True
 
 
@@ -110,8 +111,9 @@ class Config(Section):
     `demonstrations` is a file of trajectories, or a folder of them, whose successes are shown in
     place of the environment's expert (`read_demonstrated`). Keys that `decoding` leaves out take
     the environment's values. `seeds` gives stages another seed than `seed`, by name: runs of
-    several seeds then share what comes of those. `launch` has models trained in several processes
-    (`Launch`); all else is this one's.
+    several seeds then share what comes of those. `num_trajectories`: how many runs of each explored
+    task are learned from, where not all (`first_runs`); the exploration is the same for any.
+    `launch` has models trained in several processes (`Launch`); all else is this one's.
     """
 
     known_methods: ClassVar[tuple[Method, ...]] = ()
@@ -131,6 +133,7 @@ class Config(Section):
     weak: ModelSection
     strong: StrongSection
     explore: ExploreSection
+    num_trajectories: Positive | None = None
     explore_strong: ExploreStrongSection = ExploreStrongSection()
     merge: Merging = Merging()
     search: SearchSection = SearchSection()
@@ -201,6 +204,12 @@ class Config(Section):
     def _explores_so_many(self) -> Config:
         if self.explore.trajectories is None and self.tasks.explore is None:
             raise ValueError("tasks.explore: is missing")
+        samplings, wanted = self.explore.samplings, self.num_trajectories
+        if samplings is not None and wanted is not None and wanted > len(samplings):
+            raise ValueError(
+                f"num_trajectories is {wanted}, but explore.samplings gives each task "
+                f"{len(samplings)}; add samplings, or leave it out to learn from all"
+            )
         return self
 
     @model_validator(mode="after")

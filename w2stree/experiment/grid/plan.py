@@ -160,7 +160,7 @@ class Plan:
         """By world and variant, with seed 0. Raises `InvalidInput` where a variant sets what a
         world does not know."""
         return {
-            (world, variant): self._config(world, variant, 0)
+            (world, variant): self._config(world, variant)
             for world in self.sources
             for variant in self.grid.variants
         }
@@ -210,7 +210,7 @@ class Plan:
 
     def config(self, cell: Cell) -> Config:
         """The configuration that a cell is run with."""
-        return self._config(cell.world, cell.variant, cell.seed)
+        return self.variants[cell.world, cell.variant].model_copy(update={"seed": cell.seed})
 
     def run_name(self, cell: Cell) -> str:
         """Of the cell's run directory: a world as it is is the same run in every experiment."""
@@ -239,9 +239,9 @@ class Plan:
                     f"{self.grid.name}: panels: {world} has {', '.join(config.tasks.test)} alone"
                 )
 
-    def _config(self, world: str, variant: str, seed: int) -> Config:
+    def _config(self, world: str, variant: str) -> Config:
         grid = self.grid
-        values = {**grid.variants[variant], "seed": seed, "num_threads": grid.num_threads}
+        values = {**grid.variants[variant], "seed": 0, "num_threads": grid.num_threads}
         try:
             return load_config(self.sources[world], values=values)
         except InvalidInput as error:

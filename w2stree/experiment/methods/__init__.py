@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from w2stree.experiment.methods import (
     best_of_m,
+    best_of_n,
     ceiling,
     ceiling_preferences,
     confident_dpo,
@@ -31,6 +32,7 @@ METHODS = (
     sft.STRONG,
     demos_equal_steps.METHOD,
     weak_sft_naive.METHOD,
+    best_of_n.METHOD,
     tree_dpo.METHOD,
     tree_dpo_suffix.METHOD,
     random_pair_dpo.METHOD,

@@ -8,28 +8,23 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from w2stree.errors import InvalidInput
 from w2stree.experiment.methods.method import Method
-from w2stree.experiment.section import Section
+from w2stree.experiment.methods.preferences import PreferenceSection, fit
 from w2stree.forest.forest import Forest
 from w2stree.forest.pairs import PreferencePair
 from w2stree.rollouts.continuations import Measured
-from w2stree.training.optimisation import Optimisation
 from w2stree.training.rows import PreferenceRow, preference_rows
 
 if TYPE_CHECKING:
     from w2stree.training.fitting import Fitting, ModelSource, Trained
 
 
-class VerifiedDpoSection(Section):
-    """The loss, as in `tree_dpo`. `min_difference`: the least mean difference of continuations that
-    is learned from, beside being significant."""
+class VerifiedDpoSection(PreferenceSection):
+    """The loss, and `reference` as in `tree_dpo`. `min_difference`: the least mean difference of
+    continuations that is learned from, beside being significant."""
 
     min_difference: Annotated[float, Field(ge=0)] = 0.0
-    beta: Annotated[float, Field(gt=0)] = 0.1
     reference: Literal["weak", "start"] = "weak"
-    sft_weight: Annotated[float, Field(ge=0)] = 1.0
-    optimisation: Optimisation
 
 
 def train(
@@ -46,30 +41,23 @@ def train(
 
     `num_measured`, `num_significant` and `num_reversed` (of these: against the forest's sign) count
     contrasts; `num_preference_rows` the rows of them. Raises `InvalidInput` where no contrast gives
-    a row or none fits the length, and as `train_dpo` does for a first loss that is not ln 2.
+    a row, and as `preferences.fit` does.
     """
-    rows = rows_of(continuations, forest, section)
     significant = [measured for measured in continuations if measured.is_significant]
-    if not rows:
-        raise InvalidInput(
-            f"verified_dpo: {len(significant)} of {len(continuations)} contrasts are significant, "
-            "and none gives a row; measure more (continuations.per_task, its budget), raise "
-            "continuations.test.alpha, or lower verified_dpo.min_difference"
-        )
-    trained = fitting.dpo(
-        start(),
-        rows,
-        section.optimisation,
-        reference=weak if section.reference == "weak" else start,
-        reference_is_start=section.reference == "start",
-        beta=section.beta,
-        sft_weight=section.sft_weight,
+    trained = fit(
+        rows_of(continuations, forest, section),
+        start,
+        section,
+        fitting,
+        reference=weak if section.reference == "weak" else None,
+        none=f"{len(significant)} of {len(continuations)} contrasts are significant, and none "
+        "gives one; measure more (continuations.per_task, its budget), raise "
+        "continuations.test.alpha, or lower verified_dpo.min_difference",
     )
     counts = {
         "num_measured": len(continuations),
         "num_significant": len(significant),
         "num_reversed": sum(measured.verdict == "reversed" for measured in significant),
-        "num_preference_rows": len(rows),
     }
     return replace(trained, metrics={**counts, **trained.metrics})
 

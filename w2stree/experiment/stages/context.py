@@ -17,8 +17,9 @@ from w2stree.experiment.config import Config
 from w2stree.experiment.config.reading import recorded_today
 from w2stree.experiment.demonstrated import Demonstrated, read_demonstrated
 from w2stree.experiment.explored import ExploredFile, read_explored
+from w2stree.experiment.first_runs import first_runs
 from w2stree.experiment.hashes import Hashes
-from w2stree.experiment.parts import Parts, choose_parts
+from w2stree.experiment.parts import Parts, Played, choose_parts
 from w2stree.experiment.run_directory import Accept, RunDirectory, StageSpec
 from w2stree.experiment.run_json import read_json
 from w2stree.experiment.stages.bar import Bar, Silent
@@ -36,6 +37,11 @@ from w2stree.trajectories.trajectory import Trajectory
 
 FOREST_FILE = "weak.forest"
 TASKS_FILE = "tasks.json"
+
+
+def file_of(part: Played) -> str:
+    """Of the stage `tasks`: the ids of the tasks that are played for that."""
+    return f"{part}.json"
 
 
 @dataclass(slots=True)
@@ -114,11 +120,15 @@ class Context:
         """What a stage that plays episodes recorded."""
         return read_trajectories(self.folder(stage) / "trajectories.jsonl")
 
+    def explored_runs(self) -> list[Trajectory]:
+        """The explored runs that are learned from: all, or `num_trajectories` of each task."""
+        return first_runs(self.trajectories("explore"), self.config.num_trajectories)
+
     def forest(self) -> Forest:
         """The explored forest that the stage `tree` saved, with its trajectories; opened once."""
         path = self.folder("tree") / FOREST_FILE
         if self._forest is None:
-            self._forest = open_forest(path, trajectories=self.trajectories("explore"))
+            self._forest = open_forest(path, trajectories=self.explored_runs())
         return self._forest
 
     def best_paths(self) -> list[Trajectory]:
@@ -134,11 +144,32 @@ class Context:
         """The model a training stage made."""
         return self.folder(stage) / "model"
 
+    def task_ids(self, part: Played) -> list[str]:
+        """The tasks that are played for that, as the stage `tasks` recorded them."""
+        if self._reader is not None and file_of(part) not in self._files_of_tasks():
+            self._refuse_other_files()
+        return self._recorded_parts().played()[part]
+
     def parts(self) -> Parts:
         """The tasks that are demonstrated, explored and tested, as the stage `tasks` recorded them.
 
         Without its record they are chosen, once: openings are looked at, one reset each.
         """
+        self._refuse_other_files()
+        return self._recorded_parts()
+
+    def _files_of_tasks(self) -> tuple[str, ...]:
+        return () if self._reader is None else self._reader.files.get("tasks", ())
+
+    def _refuse_other_files(self) -> None:
+        if self._reader is not None and (files := self._files_of_tasks()):
+            raise LookupError(
+                f"the stage {self._reader.name} reads tasks of other parts than "
+                f"{', '.join(files)}, which its StageSpec.files has: a change of them would not "
+                "redo the stage"
+            )
+
+    def _recorded_parts(self) -> Parts:
         file = self.folder("tasks") / TASKS_FILE
         if self._parts is None:
             recorded = None

@@ -19,12 +19,12 @@ from w2stree.turns.react import render_turn
 
 def demonstrations(context: Context, out: StageWriter) -> None:
     """Demonstrations of the tasks set aside for them."""
-    record(out, _demonstrate(context, "demonstrations", context.parts().demonstrations.task_ids))
+    record(out, _demonstrate(context, "demonstrations", context.task_ids("demonstrations")))
 
 
 def ceiling_demonstrations(context: Context, out: StageWriter) -> None:
     """Demonstrations of the explored tasks, for the ceiling model alone."""
-    record(out, _demonstrate(context, "ceiling_demonstrations", context.parts().explore.task_ids))
+    record(out, _demonstrate(context, "ceiling_demonstrations", context.task_ids("explore")))
 
 
 def _demonstrate(context: Context, stage: str, tasks: Sequence[str]) -> list[Trajectory]:

@@ -22,6 +22,9 @@ from w2stree.training.fitting import ModelSource
 from w2stree.training.models import load_model
 from w2stree.turns.template import is_file_name
 
+EXPLORED_KEYS = ("num_trajectories",)
+"""What reads the explored runs reads of the configuration (`Context.explored_runs`)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Input:
@@ -42,10 +45,10 @@ def inputs_of(config: Config) -> dict[str, Input]:
     return {
         "demonstrations": _trajectories_of("demonstrations"),
         "ceiling_demonstrations": _trajectories_of("ceiling_demonstrations"),
-        "explored": _trajectories_of("explore"),
+        "explored": Input(("explore",), Context.explored_runs, reads=EXPLORED_KEYS),
         "strong_explored": _trajectories_of("explore_strong"),
         "strong_on_demonstrated": _trajectories_of("explore_demonstrated"),
-        "forest": Input(("explore", "tree"), Context.forest),
+        "forest": Input(("explore", "tree"), Context.forest, reads=EXPLORED_KEYS),
         "best_paths": Input(("tree",), Context.best_paths),
         "recombined": Input(("recombine",), recombined),
         "continuations": Input(("explore", "tree", "continuations"), measured_contrasts),

@@ -22,8 +22,9 @@ from w2stree.errors import (
 from w2stree.experiment.config import Config
 from w2stree.experiment.hashes import hash_files
 from w2stree.experiment.methods import sft
+from w2stree.experiment.methods.best_of_m import best_runs
 from w2stree.experiment.methods.method import Method
-from w2stree.experiment.parts import Parts
+from w2stree.experiment.parts import Played
 from w2stree.experiment.run_directory import StageWriter
 from w2stree.experiment.stages.context import Context
 from w2stree.experiment.stages.players import Players
@@ -39,6 +40,8 @@ from w2stree.trajectories.journal import Journal
 from w2stree.trajectories.trajectory import Trajectory
 
 GREEDY = Sampling(temperature=0.0)
+
+SAMPLES_FILE = "samples.jsonl"
 
 _OLDER_DIGITS = 12
 
@@ -56,7 +59,7 @@ class Explorer:
 
     stage: str
     role: Literal["weak", "strong"]
-    part: Literal["explore", "demonstrations", "tested"]
+    part: Played
 
     def samplings(self, config: Config) -> tuple[Sampling, ...] | None:
         """Those of its model; the strong one's are the weak one's where it has none."""
@@ -71,11 +74,6 @@ class Explorer:
         is_as_weak = config.explore_strong.samplings is None
         return ("explore_strong", *(("explore.samplings",) if is_as_weak else ()))
 
-    def tasks(self, parts: Parts) -> Sequence[str]:
-        if self.part == "tested":
-            return parts.evaluated
-        return parts.explore.task_ids if self.part == "explore" else parts.demonstrations.task_ids
-
     @property
     def model_stage(self) -> str:
         return (sft.WEAK if self.role == "weak" else sft.STRONG).name
@@ -86,7 +84,7 @@ EXPLORERS = (
     WEAK,
     Explorer("explore_strong", "strong", "explore"),
     Explorer("explore_demonstrated", "strong", "demonstrations"),
-    Explorer("explore_held_out", "weak", "tested"),
+    Explorer("explore_held_out", "weak", "evaluated"),
 )
 
 
@@ -123,7 +121,7 @@ def explore(context: Context, out: StageWriter, explorer: Explorer = WEAK) -> No
     stage = explorer.stage
     samplings = explorer.samplings(context.config)
     assert samplings is not None
-    explored = explorer.tasks(context.parts())
+    explored = context.task_ids(explorer.part)
     wanted = plan_episodes(explored, samplings, seed=context.seed(stage))
     path = _journal(context, out, stage)
     started = time.perf_counter()
@@ -169,7 +167,7 @@ def explored_before(context: Context, out: StageWriter) -> None:
     """
     explored = context.explored()
     assert explored is not None
-    environment, task_ids = context.pool()[0], context.parts().explore.task_ids
+    environment, task_ids = context.pool()[0], context.task_ids("explore")
     instruction = context.config.prompt.instruction
     runs: list[Trajectory] = []
     num_reopened = 0
@@ -198,13 +196,34 @@ def _say_what_failed(stage: str, outcome: Outcome) -> None:
 
 
 def evaluate(context: Context, out: StageWriter, method: Method) -> None:
-    """One greedy episode of every task of the test panels and the dev panel."""
-    wanted = plan_episodes(context.parts().evaluated, [GREEDY], seed=context.seed("evaluate"))
+    """One greedy episode of every task of the test panels and the dev panel; or of the episodes
+    that a method draws the best, and all of them in `SAMPLES_FILE`."""
+    samplings: Sequence[Sampling] = [GREEDY]
+    if method.drawn is not None:
+        samplings = method.drawn.samplings(context.config.settings(method))
+    wanted = plan_episodes(context.task_ids("evaluated"), samplings, seed=context.seed("evaluate"))
     stage = f"evaluate_{method.name}"
     if method.policy is not None:
-        record(out, context.play(stage, context.pool(), method.policy(), wanted))
+        played = context.play(stage, context.pool(), method.policy(), wanted)
     else:
-        _play_model(context, out, stage, method.name, wanted)
+        assert method.model is not None
+        played = _play_model(context, out, stage, method.model, wanted)
+    if method.drawn is not None:
+        played = _in_order(played)
+        write_trajectories(out.folder / SAMPLES_FILE, played)
+        out.metrics["num_samples"] = len(played)
+        out.metrics["num_sample_errors"] = sum(t.status == "error" for t in played)
+        played = best_or_error(played)
+    record(out, played)
+
+
+def best_or_error(played: Sequence[Trajectory]) -> list[Trajectory]:
+    """Of each task the run of greatest return, ties to the first; where all ended in an error, the
+    first of them, so that the task is counted as unplayed."""
+    counted: dict[str, Trajectory] = {}
+    for run in (*best_runs(played), *played):
+        counted.setdefault(run.task_id, run)
+    return list(counted.values())
 
 
 def recorded_journals(run_dir: Path, stage: str) -> list[Path]:
@@ -239,20 +258,24 @@ def _journal(context: Context, out: StageWriter, stage: str) -> Path:
 
 def _play_model(
     context: Context, out: StageWriter, stage: str, model_stage: str, wanted: Sequence[EpisodePlan]
-) -> None:
+) -> list[Trajectory]:
     with closing(Players(context)) as players:
         policy = players.trained(model_stage)
         started = time.perf_counter()
         trajectories = context.play(stage, context.pool(), policy, wanted)
         seconds = time.perf_counter() - started
-    record(out, trajectories)
     out.metrics["generated_tokens_per_s"] = players.num_generated_tokens / seconds
+    return trajectories
+
+
+def _in_order(trajectories: Sequence[Trajectory]) -> list[Trajectory]:
+    """By task, then by sample: episodes end in any order."""
+    return sorted(trajectories, key=lambda t: (t.task_id, t.origin.sample_index or 0))
 
 
 def record(out: StageWriter, trajectories: list[Trajectory]) -> None:
     """Keep what a stage played, and its figures."""
-    # Episodes end in any order; the file's is by task, then by sample.
-    ordered = sorted(trajectories, key=lambda t: (t.task_id, t.origin.sample_index or 0))
+    ordered = _in_order(trajectories)
     write_trajectories(out.folder / "trajectories.jsonl", ordered)
     scored = [t.total_return for t in ordered if t.status != "error"]
     out.metrics.update(

@@ -34,7 +34,7 @@ _REMEDY = {
 def recombine(context: Context, out: StageWriter) -> None:
     """A path of every explored task that has a run; `paths.json` says in the same order how each
     came about (`Recombined.to_record`)."""
-    runs = context.trajectories("explore")
+    runs = context.explored_runs()
     settings = context.config.recombine
     num_tasks = len({run.task_id for run in runs if run.status != "error"})
     found = list(
@@ -43,6 +43,7 @@ def recombine(context: Context, out: StageWriter) -> None:
                 context.pool(),
                 runs,
                 budget_per_task=settings.budget_per_task,
+                combine=settings.combine,
                 shorten=settings.shorten,
             ),
             total=num_tasks,

@@ -48,6 +48,7 @@ OUT_OF_BUDGET = "the budget does not reach to the end of the best run"
 class _Settings:
     budget: int
     greatest_return: float
+    combine: bool
     shorten: bool
 
 
@@ -57,6 +58,7 @@ def recombine(
     *,
     budget_per_task: int = BUDGET_PER_TASK,
     greatest_return: float = 1.0,
+    combine: bool = True,
     shorten: bool = True,
 ) -> Iterator[Recombined]:
     """The best path that each task's runs can be made into; tasks in the order of their first run.
@@ -65,7 +67,9 @@ def recombine(
     where any other one had come, the most promising first (`Search`), and the best path found loses
     the steps it can do without (`shorten`). A path is the way to the highest score, and ends
     there; it is at least as good as the best run. A best run of `greatest_return` is shortened
-    only. Whatever is returned was played, from the reset to its end, in this environment.
+    only; and with `combine` off no more is done for any task than that the run of the highest
+    score, at its end or on its way, ends there and is shortened. Whatever is returned was played,
+    from the reset to its end, in this environment.
 
     `budget_per_task`: environment steps, the runs' and all replays included; of which a fourth is
     kept for shortening. A state is reached by reset and replay, whether or not the environment
@@ -82,7 +86,7 @@ def recombine(
     """
     if budget_per_task < 1:
         raise InvalidInput(f"budget_per_task is {budget_per_task}; give at least 1 step")
-    settings = _Settings(budget_per_task, greatest_return, shorten)
+    settings = _Settings(budget_per_task, greatest_return, combine, shorten)
     by_task: dict[str, list[Trajectory]] = {}
     for run in runs:
         if run.status != "error":
@@ -178,7 +182,7 @@ def _found(played: Played, ways: Sequence[Sequence[State]], settings: _Settings)
     start."""
     vocabulary = Vocabulary(ways)
     search = Search(played, vocabulary, greatest=settings.greatest_return)
-    if vocabulary.has_reward:
+    if settings.combine and vocabulary.has_reward:
         played.purpose = "search"
         kept = settings.budget // _KEPT_FOR_SHORTENING if settings.shorten else 0
         played.budget -= kept
@@ -191,6 +195,6 @@ def _found(played: Played, ways: Sequence[Sequence[State]], settings: _Settings)
     if settings.shorten:
         played.purpose = "shortening"
         with contextlib.suppress(BudgetSpent):
-            for less in shorter(played, best, vocabulary):
+            for less in shorter(played, best, vocabulary, short_cut=settings.combine):
                 best = less
     return best

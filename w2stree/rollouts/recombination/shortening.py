@@ -3,37 +3,70 @@
     take cup ─ look ─ take pen ─ put pen in sink ─ put cup in box        0.5
     take cup ────────          ─                 ─ put cup in box        0.5   kept
 
-Left out are the ways between two states that look alike, then runs of steps from half the path
-down to single ones. What cannot be taken any more without them goes with them. It is delta
-debugging (Zeller & Hildebrandt, "Simplifying and isolating failure-inducing input", 2002) of a
-success.
+Tried first is the shortest way through all that was played, where states that look alike count as
+one: a loop between two of them is no part of it, and it may go from one run's steps to another's.
+Then runs of steps are left out, from half the path down to single ones, and with them what cannot
+be taken any more. It is delta debugging (Zeller & Hildebrandt, "Simplifying and isolating
+failure-inducing input", 2002) of a success.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 
-from w2stree.rollouts.recombination.states import Played, State
+from w2stree.rollouts.recombination.states import Key, Played, State
 from w2stree.rollouts.recombination.values import Vocabulary
 from w2stree.trajectories.returns import at_least
 
 
-def shorter(played: Played, state: State, vocabulary: Vocabulary) -> Iterator[State]:
+def shorter(
+    played: Played, state: State, vocabulary: Vocabulary, *, short_cut: bool = True
+) -> Iterator[State]:
     """States as good as `state`, each by fewer steps than the one before; the last one's path
     cannot spare any one step. As good: at least its score, and over where it is over by the
-    environment's own end.
+    environment's own end. `short_cut`: whether steps of other ways may take the place of its own.
 
     Raises `BudgetSpent` and `AnswersDiffer` as `Played.step`. O(n^2) environment steps for the
     last round over a path of n, each for a way of up to n.
     """
+    if short_cut:
+        less = _reach(played, _shortest_way(played, state), state, vocabulary)
+        if less is not None and less.depth < state.depth:
+            yield less
+            state = less
     while (less := _shorter_by_one_part(played, state, vocabulary)) is not None:
         yield less
         state = less
 
 
+def _shortest_way(played: Played, goal: State) -> list[str]:
+    """The actions from the start to a state that looks like `goal`, where any state that looks like
+    another one may be gone on from as that one was. The fewest; of these what was played first.
+    O(states)."""
+    onwards: dict[Key, list[tuple[str, Key]]] = {}
+    for state in played.states():
+        steps = onwards.setdefault(state.key(), [])
+        steps += ((action, led_to.key()) for action, led_to in state.known.items())
+    start, end = played.root.key(), goal.key()
+    came_by: dict[Key, tuple[Key, str] | None] = {start: None}
+    waiting = deque([start])
+    while waiting and end not in came_by:
+        at = waiting.popleft()
+        for action, next_key in onwards[at]:
+            if next_key not in came_by:
+                came_by[next_key] = at, action
+                waiting.append(next_key)
+    actions: list[str] = []
+    while (step := came_by[end]) is not None:
+        end, action = step
+        actions.append(action)
+    return actions[::-1]
+
+
 def _shorter_by_one_part(played: Played, state: State, vocabulary: Vocabulary) -> State | None:
     actions = state.actions()
-    for begin, end in _parts(state):
+    for begin, end in _parts(len(actions)):
         kept = (*actions[:begin], *actions[end:])
         reached = _reach(played, kept, state, vocabulary)
         if reached is not None:
@@ -41,19 +74,11 @@ def _shorter_by_one_part(played: Played, state: State, vocabulary: Vocabulary) -
     return None
 
 
-def _parts(state: State) -> Iterator[tuple[int, int]]:
-    """Of the path's actions, [begin, end): loops first, the longest first, then halves, quarters
-    and so on, the last of a size first."""
-    way = state.way()
-    root = way[0].before if way else None
-    keys = [state.key() for state in ([root] if root is not None else []) + way]
-    loops = [
-        (i, j) for i in range(len(keys)) for j in range(i + 1, len(keys)) if keys[i] == keys[j]
-    ]
-    yield from sorted(loops, key=lambda part: (part[0] - part[1], part))
-    size = len(way) // 2
+def _parts(num_actions: int) -> Iterator[tuple[int, int]]:
+    """[begin, end) of a path's actions: halves, quarters and so on, the last of a size first."""
+    size = num_actions // 2
     while size:
-        for begin in range(len(way) - size, -1, -size):
+        for begin in range(num_actions - size, -1, -size):
             yield begin, begin + size
         size //= 2
 
