@@ -90,6 +90,15 @@ def test_it_is_the_share_of_pairs_ranked_rightly(run_dir: Path) -> None:
     assert again["step_dense"]["all"]["after"]["mean"] == 0.5  # all ties
 
 
+def test_without_held_out_play_other_trained_methods_test_episodes_are_taken(
+    run_dir: Path,
+) -> None:
+    (run_dir / "explore_held_out" / "manifest.json").unlink()
+    for name in ("sft_weak", "sft_strong", "random", "tree_dpo"):
+        play(run_dir, f"evaluate_{name}", runs("x"))
+    assert assumption(run_dir, after="tree_dpo")["played"] == ["evaluate_sft_weak"]
+
+
 def test_rows_too_long_are_counted(run_dir: Path) -> None:
     write_json(run_dir / "config.json", {"max_length": 9, "evaluate": {"success_threshold": 1.0}})
     with pytest.raises(InvalidInput, match="max_length"):

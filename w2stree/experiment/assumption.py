@@ -6,8 +6,8 @@
 
 A model's implicit reward is its log-ratio to the reference (`training.implicit_reward`). Pairs are
 of runs on tasks that nothing was trained on: the weak model's, where the stage `explore_held_out`
-has played them, else the test episodes of the methods that are not measured. `dense` returns are
-the environment's, `sparse` ones 1 for success and 0 for none.
+has played them, else the test episodes of the trained methods that are not measured. `dense`
+returns are the environment's, `sparse` ones 1 for success and 0 for none.
 """
 
 from __future__ import annotations
@@ -147,9 +147,11 @@ def _cells(group: Mapping[str, Any]) -> tuple[str, ...]:
 def _played(run_dir: Path, measured: Collection[str]) -> list[str]:
     if (run_dir / HELD_OUT / MANIFEST).is_file():
         return [HELD_OUT]
-    own = {f"evaluate_{name}" for name in measured}
     folders = sorted(folder.parent.name for folder in run_dir.glob(f"evaluate_*/{MANIFEST}"))
-    return [name for name in folders if name not in own]
+    methods = [folder.removeprefix("evaluate_") for folder in folders]
+    # Random play is so unlikely to any model that a ratio of two of them says nothing of its turns.
+    trained = [m for m in methods if (run_dir / m / MANIFEST).is_file()]
+    return [f"evaluate_{method}" for method in trained if method not in measured]
 
 
 def _held_out_runs(run_dir: Path, stages: Sequence[str]) -> list[Trajectory]:
