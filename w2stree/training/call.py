@@ -36,7 +36,11 @@ from w2stree.training.optimisation import Lora
 from w2stree.training.precision import training_precision
 from w2stree.training.stage import Log, Progress, compared
 from w2stree.training.start import Start
-from w2stree.training.trees.arguments import objective_of, refuse_what_trees_cannot
+from w2stree.training.trees.arguments import (
+    objective_of,
+    refuse_absent_services,
+    refuse_what_trees_cannot,
+)
 from w2stree.training.trees.examples import Example
 from w2stree.training.trees.reference import model_digest, plain
 from w2stree.training.trees.trainer import TreeTrainer
@@ -259,6 +263,7 @@ def check_before_rows(args: Any, holdout: float, *, unshared: bool) -> None:
     else:
         refuse_what_trees_cannot(args)
         objective_of(args)
+    refuse_absent_services(args)
 
 
 def _peft_config(model: Any, given: Any) -> Any:
