@@ -27,7 +27,7 @@ from bench.core import table
 from bench.core.plan import Plan
 from bench.equality import DifferentResultsError
 
-CORE_JOBS = ("build", "strings", "search", "pairs", "packs", "memory", "scaling", "floor")
+CORE_JOBS = ("build", "strings", "search", "pairs", "states", "packs", "memory", "scaling", "floor")
 JOBS = (*CORE_JOBS, "training")  # which takes half an hour, and is done when it is asked for
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from bench.core import ours, table, workloads
 from bench.core.baselines import dict_trie
-from bench.core.jobs import build, packs, pairs, search, strings
+from bench.core.jobs import build, packs, pairs, search, states, strings
 from bench.core.plan import Plan
 from bench.core.texts import Texts
 from bench.core.workloads import Workload
@@ -103,6 +103,12 @@ def test_openspiel() -> None:
 
 def test_pairs(workload: Workload) -> None:
     assert_measured(pairs.against_python(PLAN, workload))
+
+
+def test_states(workload: Workload) -> None:
+    graph, paths = states.against_python(PLAN, workload)
+    assert_measured(graph)
+    assert_measured(paths)
 
 
 def test_packs() -> None:

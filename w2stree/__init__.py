@@ -26,6 +26,8 @@ _HOME = {
     "PreferencePairs": "forest.pairs",
     "SearchPath": "forest.search",
     "SearchResult": "forest.search",
+    "StateGraph": "forest.states",
+    "StatePath": "forest.state_paths",
     "preference_dataset": "training.trl_datasets",
     "sft_dataset": "training.trl_datasets",
     "preference_rows": "training.rows",

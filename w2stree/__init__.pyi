@@ -15,6 +15,8 @@ from w2stree.forest.pairs import PreferencePair as PreferencePair
 from w2stree.forest.pairs import PreferencePairs as PreferencePairs
 from w2stree.forest.search import SearchPath as SearchPath
 from w2stree.forest.search import SearchResult as SearchResult
+from w2stree.forest.state_paths import StatePath as StatePath
+from w2stree.forest.states import StateGraph as StateGraph
 from w2stree.forest.summary import ForestSummary as ForestSummary
 from w2stree.forest.tree import Tree as Tree
 from w2stree.policies.protocol import Policy as Policy

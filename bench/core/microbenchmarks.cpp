@@ -3,18 +3,22 @@
 //   bench_core --benchmark_filter=search --benchmark_repetitions=5
 //
 // Arguments of a case are tasks / trajectories a task / steps a trajectory (and simulations a
-// tree). items_per_second counts steps, pairs or simulations; time_per_item is their inverse.
-// Trajectories come from a seeded generator, so every run and machine measures the same forest.
+// tree). items_per_second counts steps, pairs, simulations or nodes; time_per_item is their
+// inverse. Trajectories come from a seeded generator, so every run and machine measures the same
+// forest.
 #include <benchmark/benchmark.h>
 
 #include <cstdint>
 #include <numeric>
 #include <random>
+#include <span>
 #include <vector>
 
 #include "w2stree/forest/forest.hpp"
 #include "w2stree/pairs/pairs.hpp"
 #include "w2stree/search/search.hpp"
+#include "w2stree/states/state_paths.hpp"
+#include "w2stree/states/states.hpp"
 
 namespace {
 
@@ -118,6 +122,36 @@ void search_star(benchmark::State& state) {
   count_items(state, state.range(1));
 }
 
+// Runs that come by the same states again: a state for every depth and the last action.
+std::vector<std::int32_t> keys(const w2stree::Forest& forest) {
+  std::vector<std::int32_t> key;
+  for (std::size_t node = 0; node < forest.action_id.size(); ++node) {
+    key.push_back(forest.action_id[node] == w2stree::kNone
+                      ? w2stree::kNone
+                      : forest.observation_id[node] * 4 + forest.action_id[node]);
+  }
+  return key;
+}
+
+void build_states(benchmark::State& state) {
+  const w2stree::Forest forest = w2stree::build_forest(agent(state).columns());
+  const std::vector<std::int32_t> key = keys(forest);
+  for (auto _ : state) benchmark::DoNotOptimize(w2stree::build_state_graph(forest, key));
+  count_items(state, w2stree::num_nodes(forest));
+}
+
+void best_paths(benchmark::State& state) {
+  const w2stree::Forest forest = w2stree::build_forest(agent(state).columns());
+  const w2stree::StateGraph graph = w2stree::build_state_graph(forest, keys(forest));
+  const auto value = w2stree::state_values(forest, graph, w2stree::StateValue::kBest);
+  const auto roots =
+      std::span<const std::int32_t>(graph.first_state).first(graph.first_state.size() - 1);
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(w2stree::best_paths(forest, graph, value, {roots, {}}));
+  }
+  count_items(state, w2stree::num_nodes(forest));
+}
+
 // The paper's setting, many samples a task, and one with trees beyond the second-level cache.
 BENCHMARK(build)
     ->Args({2'000, 7, 15})
@@ -133,6 +167,16 @@ BENCHMARK(enumerate_pairs)
     ->Args({2'000, 7, 15})
     ->Args({1'000, 50, 15})
     ->Args({1, 4'000, 30})
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK(build_states)
+    ->Args({2'000, 7, 15})
+    ->Args({1'000, 50, 15})
+    ->Args({10, 4'000, 30})
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK(best_paths)
+    ->Args({2'000, 7, 15})
+    ->Args({1'000, 50, 15})
+    ->Args({10, 4'000, 30})
     ->Unit(benchmark::kMillisecond);
 BENCHMARK(search)
     ->Args({2'000, 7, 15, 1'000})

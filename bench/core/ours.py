@@ -111,6 +111,14 @@ def stream_pairs(forest: Forest, *, chunk_size: int) -> Iterator[Any]:
     return iter(forest.stream_pairs(min_gap=0.0, chunk_size=chunk_size))
 
 
+def states(forest: Forest, key: NDArray[Any]) -> Any:
+    return forest.states(key, num_threads=1)
+
+
+def best_paths(graph: Any) -> Any:
+    return graph.best_paths(num_threads=1)
+
+
 def nbytes(forest: Forest) -> int:
     """Bytes the forest holds now."""
     return int(forest.nbytes)

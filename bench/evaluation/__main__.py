@@ -70,7 +70,7 @@ def judged(cells: Floats, rng: np.random.Generator) -> list[bool]:
     seed = int(rng.integers(2**32))
     crossed = resampled_means(cells[None], num_bootstrap=NUM_BOOTSTRAP, seed=seed)[:, 0]
     scaled = crossed_estimate(cells, num_bootstrap=NUM_BOOTSTRAP, seed=seed)
-    assert scaled.p is not None
+    assert scaled.p is not None, "several seeds that differ"
     return [
         holds(np.quantile(nested(cells, rng), [0.025, 0.975])),
         holds(np.quantile(crossed, [0.025, 0.975])),

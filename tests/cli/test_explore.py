@@ -209,7 +209,15 @@ def test_mistakes_are_named(tmp_path: Path, overrides: list[str], message: str) 
 
 
 def test_shipped_configurations_are_found_by_kind() -> None:
-    assert shipped_configs() == ["miniature", "quickstart", "qwen_24gb", "qwen_8gpu"]
+    assert shipped_configs() == [
+        "miniature",
+        "quickstart",
+        "qwen_24gb",
+        "qwen_8gpu",
+        "twc_rooms",
+        "twc_three",
+        "twc_two",
+    ]
     assert shipped_configs(ExplorationConfig) == ["textworld_random"]
     assert read_config(ExplorationConfig, "textworld_random").samplings[5].model == "base"
     with pytest.raises(InvalidInput, match=r"shipped configuration .*\(textworld_random\)"):

@@ -59,15 +59,15 @@ def test_a_directory_is_its_own_base(context: Context) -> None:
 
 def test_each_sampling_asks_its_own_model(context: Context) -> None:
     weak = Players(context)
-    assert weak.weak("base") is weak.weak("base") is not weak.weak("tuned")
+    assert weak.of("weak", "base") is weak.of("weak", "base") is not weak.of("weak", "tuned")
 
     def turn(name: ModelName) -> Any:
         episode = Episode(0, GOOD.prompt, Sampling(), np.random.default_rng(0), ["take", "eat"])
-        return weak.weak(name).act([episode])[0]
+        return weak.of("weak", name).act([episode])[0]
 
     assert turn("base") != turn("tuned")
     assert weak.num_generated_tokens == sum(
-        weak.weak(name).num_generated_tokens for name in ("base", "tuned")
+        weak.of("weak", name).num_generated_tokens for name in ("base", "tuned")
     )
 
 

@@ -22,7 +22,7 @@ from w2stree.experiment.hashes import hash_files
 from w2stree.experiment.methods import random
 from w2stree.experiment.run_directory import StageWriter
 from w2stree.experiment.stages.context import Context
-from w2stree.experiment.stages.play import evaluate, explore
+from w2stree.experiment.stages.play import EXPLORERS, Explorer, evaluate, explore, recorded_journals
 from w2stree.training.models import save_model
 from w2stree.trajectories.files import read_trajectories
 
@@ -120,3 +120,31 @@ def test_a_journal_of_an_older_version_is_gone_on_with(tmp_path: Path) -> None:
         again = play(context)
         assert again.metrics["num_trajectories"] == played
         assert again.metrics["num_errors"] == 0
+
+
+@pytest.mark.parametrize("explorer", EXPLORERS[1:], ids=lambda explorer: explorer.stage)
+def test_other_explorations_play_their_own_model_and_tasks(
+    tmp_path: Path, explorer: Explorer
+) -> None:
+    with doors(tmp_path) as context:
+        weak = context.model_dir("sft_weak")
+        if explorer.role == "strong":
+            weak.parent.rename(context.run_dir / "sft_strong")
+        of_weak = context.run_dir / ".explore-0123456789abcdef.journal"
+        of_weak.write_text("begun")
+        stage = explorer.stage
+        out = StageWriter(context.run_dir / stage)
+        out.folder.mkdir()
+        explore(context, out, explorer)
+        played = read_trajectories(out.folder / "trajectories.jsonl")
+        parts = context.parts()
+        expected = {
+            "explore_strong": parts.explore.task_ids,
+            "explore_demonstrated": parts.demonstrations.task_ids,
+            "explore_held_out": parts.evaluated,
+        }
+        assert {t.task_id for t in played} == set(expected[stage])
+        assert len(played) == 2 * len(expected[stage])
+        assert [path.name for path in out.outlived] == [f".{stage}-.journal"]
+        assert recorded_journals(context.run_dir, "explore") == [of_weak]
+        assert recorded_journals(context.run_dir, stage) == out.outlived

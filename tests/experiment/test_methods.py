@@ -157,7 +157,7 @@ def test_training_receives_what_the_method_says_it_needs(method: Method) -> None
 
 
 def test_a_method_trains_or_plays() -> None:
-    with pytest.raises(InvalidInput, match="'x': give exactly one of train and policy"):
+    with pytest.raises(InvalidInput, match="'x': give exactly one of train, policy and drawn"):
         Method(name="x", label="X", explanation="")
     with pytest.raises(InvalidInput, match="exactly one"):
         Method(name="x", label="X", explanation="", train=train_few, policy=RandomPolicy)

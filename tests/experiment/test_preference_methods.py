@@ -16,8 +16,19 @@ from support.tiny_models import BAD, GOOD, WORSE, tiny_model, tiny_tokenizer
 
 from w2stree import InvalidInput, Message, Trajectory, build_forest
 from w2stree.errors import LikelihoodDisplaced
-from w2stree.experiment.methods import confident_dpo, tree_dpo, tree_dpo_suffix
-from w2stree.experiment.methods.method import Explored
+from w2stree.experiment.checks import check
+from w2stree.experiment.config import load_config
+from w2stree.experiment.methods import (
+    ceiling_preferences,
+    confident_dpo,
+    eto,
+    random_pair_dpo,
+    tree_dpo,
+    tree_dpo_suffix,
+)
+from w2stree.experiment.methods.method import Explored, Method
+from w2stree.experiment.pipeline import stages
+from w2stree.experiment.stages.context import Context
 from w2stree.training.fitting import Fitting, Model
 from w2stree.training.optimisation import Optimisation
 from w2stree.training.rows import preference_rows
@@ -114,3 +125,88 @@ def test_confident_dpo_learns_rows_as_sure_as_they_are(fitting: Fitting, learns:
             section=section.model_copy(update={"min_confidence": 0.999}),
             fitting=fitting,
         )
+
+
+@pytest.mark.parametrize("method", [eto.METHOD, ceiling_preferences.METHOD], ids=lambda m: m.name)
+def test_experts_are_preferred_to_the_model_s_own_failures(
+    fitting: Fitting, method: Method
+) -> None:
+    assert method.train is not None
+    expert, worst, worse = runs()[:3]
+    elsewhere = runs()[4]
+    section = eto.ExpertPreferenceSection(more_turns=0, optimisation=OPTIMISATION)
+    start = model(0)
+    long = replace(worst, steps=worst.steps * 2)
+    trained = method.train(
+        own=[expert, long, long, worse, elsewhere],
+        experts=[expert],
+        start=start,
+        section=section,
+        fitting=fitting,
+    )
+    assert [(r.chosen, r.rejected, r.num_rejected) for r in asked["rows"]] == [
+        (expert, long, 2),
+        (expert, worse, 1),
+    ]
+    assert [len(r.turns(r.rejected)) for r in asked["rows"]] == [3, 2]
+    assert (asked["reference"], asked["reference_is_start"]) == (start, True)
+    assert trained.steps[0]["loss"] == pytest.approx(0.693147, abs=1e-4)
+    figures = ("num_used_rows", "num_own_as_good", "num_own_without_expert", "num_own_unusable")
+    assert [trained.metrics[name] for name in figures] == [2, 1, 1, 0]
+    with pytest.raises(InvalidInput, match="of 1 own runs 1 did as well as the expert's, 0 are"):
+        method.train(own=[expert], experts=[expert], start=start, section=section, fitting=fitting)
+
+
+def test_random_pairs_are_of_two_tasks_and_as_many_as_tree_dpo_s_rows(fitting: Fitting) -> None:
+    forest = build_forest(runs())
+    section = random_pair_dpo.RandomPairDpoSection(optimisation=OPTIMISATION)
+    num_rows = len(tree_dpo.rows_of(forest, section, 3))
+    weak = model(1)
+    given = {"forest": forest, "weak": weak, "start": model(0)}
+    trained = random_pair_dpo.train(**given, section=section, fitting=fitting)  # type: ignore[arg-type]
+    assert trained.metrics["num_used_rows"] == num_rows == len(asked["rows"]) == 6
+    assert asked["reference"] is weak
+    for row in asked["rows"]:
+        assert row.chosen.task_id != row.rejected.task_id
+        assert row.gap == row.chosen.total_return - row.rejected.total_return > 0
+        assert not row.is_one_history
+    assert len({(id(r.chosen), id(r.rejected)) for r in asked["rows"]}) == 6
+    only_task = {**given, "forest": build_forest(runs()[:3])}
+    with pytest.raises(InvalidInput, match=r"only 0 pairs of explored runs .* 3 are wanted"):
+        random_pair_dpo.train(**only_task, section=section, fitting=fitting)  # type: ignore[arg-type]
+
+
+def given(*names: str) -> list[str]:
+    how = "{optimisation: {num_epochs: 1, learning_rate: 1.0e-4}}"
+    return [f"{name}={how}" for name in names]
+
+
+def test_what_they_need_is_made_for_them_alone() -> None:
+    def assembled(*overrides: str) -> dict[str, tuple[str, ...]]:
+        context = Context(load_config("miniature", overrides), Path("nowhere"))
+        return {spec.name: spec.needs for spec, _ in stages(context)}
+
+    plain = assembled("ceiling=null")
+    assert not [name for name in plain if name.startswith("explore_")]
+    found = assembled("ceiling=null", *given("eto"))
+    assert {name: found[name] for name in found if name not in plain} == {
+        "explore_demonstrated": ("tasks", "sft_strong"),
+        "eto": ("explore_demonstrated", "demonstrations", "sft_strong"),
+        "evaluate_eto": ("tasks", "eto"),
+    }
+    found = assembled("ceiling=null", *given("ceiling_preferences"))
+    assert {name: found[name] for name in found if name not in plain} == {
+        "explore_strong": ("tasks", "sft_strong"),
+        "ceiling_demonstrations": ("tasks",),
+        "ceiling_preferences": ("explore_strong", "ceiling_demonstrations", "sft_strong"),
+        "evaluate_ceiling_preferences": ("tasks", "ceiling_preferences"),
+    }
+    base = assembled("explore_strong={samplings: [{model: base}]}", *given("eto"))
+    assert base["explore_demonstrated"] == ("tasks", "sft_strong", "tokenizer", "pretrain")
+
+
+def test_the_strong_model_must_be_told_how_to_explore(tmp_path: Path) -> None:
+    given_runs = "explore={trajectories: runs.jsonl}"
+    config = load_config("miniature", [given_runs, *given("eto")])
+    with pytest.raises(InvalidInput, match=r"eto learns from .*: set explore_strong.samplings"):
+        check(Context(config, tmp_path))

@@ -17,6 +17,7 @@ from w2stree.policies.protocol import Sampling
 from w2stree.policies.random import RandomPolicy
 from w2stree.rollouts.branching import choose_nodes, plan_branches, steps_to
 from w2stree.rollouts.exploration import Exploration, plan_episodes
+from w2stree.rollouts.node_information import node_information
 from w2stree.rollouts.rollout import EpisodePlan
 from w2stree.trajectories.files import read_trajectories
 from w2stree.trajectories.journal import Journal
@@ -82,6 +83,28 @@ def test_uncertainty_prefers_the_less_visited() -> None:
 
     assert best("return_variance") == "x"  # 0.25 against 0.16
     assert best("uncertainty") == "a"  # 0.5 / sqrt(19) against 0.4 / sqrt(1)
+
+
+def test_information_is_what_one_more_run_would_tell_of_an_action() -> None:
+    """Returns 0 and 1; the root's posterior mean is (2 + .5) / 7 for 1, of seven runs' worth."""
+    walks = [walk("t", 0, "ax", 1.0), *(walk("t", i, "bx", 0.0) for i in range(1, 5))]
+    walks += [walk("t", 5, "c", 1.0)]
+    tree = build_forest(walks)["t"]
+    found = node_information(tree)
+    a, b = (tree.root + 1, tree.root + 3)
+    prior = 2.5 / 7
+
+    def reduction(num_good: int, num: int) -> float:
+        p = (num_good + prior) / (num + 1)
+        return p * (1 - p) / (num * (num + 1))
+
+    assert found == pytest.approx({a: reduction(1, 1), b: reduction(0, 4)})  # "c" ended it
+    assert choose_nodes(tree, "information") == [a, b]
+
+
+def test_nothing_is_to_be_learned_where_all_returns_are_equal() -> None:
+    tree = build_forest([walk("t", 0, "ab", 0.5), walk("t", 1, "cd", 0.5)])["t"]
+    assert choose_nodes(tree, "information") == []
 
 
 def test_branches_are_planned_from_the_best_nodes_in_turn() -> None:

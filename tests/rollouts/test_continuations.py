@@ -26,7 +26,7 @@ from w2stree.trajectories.journal import Journal
 from w2stree.trajectories.origin import Origin
 from w2stree.trajectories.trajectory import Step, Trajectory
 
-NUM_TASKS = 60
+NUM_TASKS = 40
 
 
 @pytest.fixture(scope="module")

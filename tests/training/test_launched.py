@@ -27,7 +27,7 @@ from w2stree.training.trees.stage import train_dpo, train_sft
 
 pytestmark = pytest.mark.train
 
-OPTIMISATION = Optimisation(2, 1e-2, batch_size=4, micro_batch_size=2)
+OPTIMISATION = Optimisation(num_epochs=2, learning_rate=1e-2, batch_size=4, micro_batch_size=2)
 TWO = Launch(2)
 PREFERENCES = {"beta": 0.1, "sft_weight": 0.5, "reference_is_start": False}
 

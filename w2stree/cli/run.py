@@ -20,7 +20,7 @@ def run(
         typer.Argument(
             metavar="CONFIG",
             help="a YAML file, or a shipped configuration: quickstart, miniature, qwen_24gb, "
-            "qwen_8gpu",
+            "qwen_8gpu, and the experiments' worlds twc_two, twc_three, twc_rooms",
         ),
     ],
     override: Overrides = None,

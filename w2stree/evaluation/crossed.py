@@ -41,7 +41,8 @@ class CrossedEstimate:
     """A mean over seeds and tasks.
 
     `ci95` holds for other seeds and other tasks; of one seed it holds for other tasks alone, and
-    `p` is None. `p` is two-sided, for a mean of 0.
+    `p` is None. `p` is two-sided, for a mean of 0; None too where all cells are alike: the interval
+    then has no width, and resampling shows no luck.
     """
 
     mean: float
@@ -75,12 +76,8 @@ def crossed_estimate(cells: Floats, *, num_bootstrap: int, seed: int) -> Crossed
     mean = float(cells.mean())
     draws = resampled_means(cells[None], num_bootstrap=num_bootstrap, seed=seed)[:, 0]
     std_error, degrees = _std_error(cells)
-    if len(cells) == 1:
-        p = None
-    elif std_error == 0:  # every seed and every task says the same
-        p = 1.0 if mean == 0 else 0.0
-    else:
-        p = max(0.0, 1 - share_within(abs(mean) / std_error, degrees))
+    is_tested = len(cells) > 1 and std_error > 0
+    p = max(0.0, 1 - share_within(abs(mean) / std_error, degrees)) if is_tested else None
     ci95 = _scaled(mean, draws, std_error, degrees)
     return CrossedEstimate(mean, ci95, p, *cells.shape)
 

@@ -39,6 +39,7 @@ def check(context: Context) -> None:
     _check_chats(config)
     _check_decoding(config)
     _check_demonstrations(context)
+    _check_samplings(config)
     config.environment.refuse_too_many(config.tasks.most_of_one_fold())
     if context.chooses_anew or not (context.run_dir / "demonstrations" / MANIFEST).is_file():
         _check_parts(context)
@@ -157,6 +158,19 @@ def _check_demonstrations(context: Context) -> None:
             "(docs/environments.md), or demonstrations to a file of successful "
             "trajectories, or explore without demonstrations (`w2stree explore`)"
         )
+
+
+def _check_samplings(config: Config) -> None:
+    """Where given runs take the weak model's exploration's place, the strong one's says how."""
+    if config.explore.samplings is not None or config.explore_strong.samplings is not None:
+        return
+    for method in config.methods():
+        if {"strong_explored", "strong_on_demonstrated"} & set(method.needs.values()):
+            raise InvalidInput(
+                f"{method.name} learns from runs of the strong model, which explores by "
+                "explore.samplings, and explore.trajectories stands in their place: set "
+                f"explore_strong.samplings, or leave {method.name} out of the configuration"
+            )
 
 
 def _check_parts(context: Context) -> None:

@@ -23,7 +23,7 @@ from w2stree.experiment.changes import SEEDS, Change, is_within
 from w2stree.experiment.config import Config
 from w2stree.experiment.kept_config import of_another_configuration
 from w2stree.experiment.run_directory import Accept, RunDirectory, StageSpec
-from w2stree.experiment.stages.play import older_journals, recorded_journals
+from w2stree.experiment.stages.play import EXPLORERS, older_journals, recorded_journals
 
 
 def consent(
@@ -93,10 +93,17 @@ def _what_is_lost(
 def _outdated_journals(
     run_dir: Path, specs: Sequence[StageSpec], differing: Sequence[Change]
 ) -> list[Path]:
-    """Those of an exploration whose settings have changed since it was interrupted."""
-    reads = next(spec.reads for spec in specs if spec.name == "explore")
-    is_other = any(
-        is_within(change.key, reads) or change.key == "seed" or change.key.startswith(SEEDS)
-        for change in differing
-    )
-    return recorded_journals(run_dir) if is_other else []
+    """Those of explorations whose settings have changed since they were interrupted."""
+    names = [explorer.stage for explorer in EXPLORERS]
+    return [
+        journal
+        for spec in specs
+        if spec.name in names
+        and any(
+            is_within(change.key, spec.reads)
+            or change.key == "seed"
+            or change.key.startswith(SEEDS)
+            for change in differing
+        )
+        for journal in recorded_journals(run_dir, spec.name)
+    ]

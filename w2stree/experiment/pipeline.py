@@ -5,8 +5,9 @@ Which models are trained, and evaluated, is up to the methods of the configurati
 random_play ─> pretrain ─┐
    └─> tokenizer <┐      ├─> sft_strong ─┬─> ceiling <─ ceiling_demonstrations
 demonstrations ───┴──────┴─> sft_weak    ├─> tree_dpo <┐
-                                │        └─> mcts_sft <┤
-                                └─> explore ─> tree ───┘
+                                │        ├─> mcts_sft <┤
+                                └─> explore ─> tree ───┴─> continuations ─> verified_dpo
+                                       └─> recombine ─> recombined_sft
 each method's model, and random play ─> evaluate_* ─> report
 
 Before all of them `tasks` chooses what is demonstrated, explored and tested; every stage that plays
@@ -34,10 +35,25 @@ from w2stree.experiment.parts import Played
 from w2stree.experiment.run_directory import StageSpec, StageWriter
 from w2stree.experiment.running import Stage, run_stages
 from w2stree.experiment.shared_runs import SharedRuns
-from w2stree.experiment.stages import choose, demonstrate, learn, measure, play, tree
+from w2stree.experiment.stages import (
+    choose,
+    continuations,
+    demonstrate,
+    learn,
+    measure,
+    play,
+    recombine,
+    tree,
+)
 from w2stree.experiment.stages.bar import Bar, Silent
 from w2stree.experiment.stages.context import Context, file_of
-from w2stree.experiment.stages.inputs import inputs_for, model_keys, outside
+from w2stree.experiment.stages.inputs import (
+    EXPLORED_KEYS,
+    inputs_for,
+    inputs_of,
+    model_keys,
+    outside,
+)
 from w2stree.experiment.stages.players import role_of
 
 PLAYED = ("trajectories.jsonl",)
@@ -244,24 +260,70 @@ def _sources(context: Context) -> Iterator[Stage]:
             external=outside(config.strong),
             reads=(*FITS, *model_keys("strong"), "strong.pretrain.optimisation", "seeds.pretrain"),
         )
-    explores: tuple[str, ...] = (*PLAYS, *GENERATES, "explore", "seeds.explore", "weak.served")
     if config.explore.samplings is None:
         reads = (*PLAYS, "explore.trajectories")
         run = play.explored_before
         yield stage("explore", run, "tasks", external=explored, reads=reads, plays="explore")
-    elif any(sampling.model == "base" for sampling in config.explore.samplings):
-        # The weak model as its training finds it plays too.
-        weak = ("tasks", sft.WEAK.name, "tokenizer")
-        explores = (*explores, *model_keys("weak"), f"seeds.{sft.WEAK.name}")
-        base, run = outside(config.weak), play.explore
-        yield stage("explore", run, *weak, external=base, reads=explores, plays="explore")
-    else:
-        needed = ("tasks", sft.WEAK.name)
-        yield stage("explore", play.explore, *needed, reads=explores, plays="explore")
-    yield stage("tree", tree.tree, "explore", makes=tree.FILES, reads=("merge", "search"))
+    yield from _explorations(context)
+    reads = ("merge", "search", *EXPLORED_KEYS)
+    yield stage("tree", tree.tree, "explore", makes=tree.FILES, reads=reads)
+    yield stage(
+        "recombine",
+        recombine.recombine,
+        "explore",
+        makes=recombine.FILES,
+        reads=("environment", "recombine", *EXPLORED_KEYS),
+    )
+    yield stage(
+        "continuations",
+        continuations.continuations,
+        *("explore", "tree", sft.WEAK.name),
+        makes=continuations.FILES,
+        reads=(
+            *PLAYS,
+            *GENERATES,
+            *EXPLORED_KEYS,
+            "continuations",
+            "seeds.continuations",
+            "weak.served",
+        ),
+    )
     evaluations = (f"evaluate_{method.name}" for method in config.methods())
     read = ("tasks", "explore", "tree", *evaluations)
     yield stage("report", measure.report, *read, makes=measure.FILES, reads=("",))
+
+
+def _explorations(context: Context) -> Iterator[Stage]:
+    """What models play of themselves, each where it has samplings."""
+    known = inputs_of(context.config)
+    for explorer in play.EXPLORERS:
+        samplings = explorer.samplings(context.config)
+        if samplings is None:
+            continue
+        spec = StageSpec(
+            explorer.stage,
+            ("tasks", explorer.model_stage),
+            PLAYED,
+            reads=(
+                *PLAYS,
+                *GENERATES,
+                *explorer.reads(context.config),
+                f"seeds.{explorer.stage}",
+                f"{explorer.role}.served",
+            ),
+            files=_tasks(explorer.part),
+        )
+        if any(sampling.model == "base" for sampling in samplings):
+            # The model as its training finds it plays too.
+            base = known[f"{explorer.role}_start"]
+            more = () if explorer.role == "weak" else (*model_keys("strong"), "strong.pretrain")
+            spec = replace(
+                spec,
+                needs=(*spec.needs, *base.stages),
+                external=base.external,
+                reads=tuple(dict.fromkeys((*spec.reads, *base.reads, *more))),
+            )
+        yield spec, functools.partial(play.explore, context, explorer=explorer)
 
 
 def _of_methods(context: Context) -> Iterator[Stage]:
@@ -291,12 +353,16 @@ def _training(context: Context, method: Method) -> Stage:
 
 
 def _evaluation(context: Context, method: Method) -> Stage:
-    trained = () if method.train is None else (method.name,)
-    served = f"{role_of(method.name)}.served"
-    generates = () if method.train is None else (*GENERATES, served)
-    reads = (*PLAYS, *generates, "seeds.evaluate")
-    needs, files = ("tasks", *trained), _tasks("evaluated")
-    spec = StageSpec(f"evaluate_{method.name}", needs, PLAYED, reads=reads, files=files)
+    needs: tuple[str, ...] = ("tasks",)
+    reads: tuple[str, ...] = (*PLAYS, "seeds.evaluate")
+    if method.model is not None:
+        needs = (*needs, method.model)
+        reads = (*reads, *GENERATES, f"{role_of(method.model)}.served")
+    makes: tuple[str, ...] = PLAYED
+    if method.drawn is not None:
+        makes, reads = (*PLAYED, play.SAMPLES_FILE), (*reads, method.name)
+    files = _tasks("evaluated")
+    spec = StageSpec(f"evaluate_{method.name}", needs, makes, reads=reads, files=files)
     return spec, functools.partial(play.evaluate, context, method=method)
 
 

@@ -24,11 +24,11 @@ LOCK = ".lock"
 
 
 @contextmanager
-def holding(path: Path) -> Iterator[None]:
+def holding(path: Path, *, option: str = "--run-dir") -> Iterator[None]:
     """Hold the run in a folder, which must be there, for this process.
 
     Raises `RunDirectoryError` where another process or another thread holds it, and where the
-    folder cannot be written to.
+    folder cannot be written to. `option`: of the command line, that another folder is given by.
     """
     file = path / LOCK
     try:
@@ -36,7 +36,7 @@ def holding(path: Path) -> Iterator[None]:
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         descriptor = os.open(file, flags, 0o666)
     except OSError as error:
-        raise _cannot(file, error) from None
+        raise _cannot(file, error, option) from None
     with FileIO(descriptor, "r+b") as lock:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise RunDirectoryError(f"{visible(str(file))}: is no file; move it away")
@@ -45,10 +45,10 @@ def holding(path: Path) -> Iterator[None]:
         except BlockingIOError:
             raise RunDirectoryError(
                 f"{visible(str(path))} is in use by {described(lock.read(MAX_BYTES))}; wait for "
-                "it, or use another --run-dir"
+                f"it, or use another {option}"
             ) from None
         except OSError as error:
-            raise _cannot(file, error) from None
+            raise _cannot(file, error, option) from None
         try:
             lock.truncate(0)
             lock.write(this_process().encode())
@@ -57,8 +57,8 @@ def holding(path: Path) -> Iterator[None]:
         yield
 
 
-def _cannot(file: Path, error: OSError) -> RunDirectoryError:
+def _cannot(file: Path, error: OSError, option: str) -> RunDirectoryError:
     return RunDirectoryError(
         f"{visible(str(file))}: the run cannot be locked ({error.strerror or error}); choose a "
-        "--run-dir that can be written to"
+        f"{option} that can be written to"
     )

@@ -35,6 +35,8 @@ from w2stree.forest.pairs import (
 from w2stree.forest.parts import ForestParts
 from w2stree.forest.read_back import PathTrajectories
 from w2stree.forest.search import SearchResult, search
+from w2stree.forest.state_keys import StateKeys
+from w2stree.forest.states import StateGraph, StateValue, state_graph
 from w2stree.forest.stored_rule import usable
 from w2stree.forest.summary import ForestSummary, summarize
 from w2stree.forest.threads import num_threads_or_all
@@ -295,6 +297,32 @@ class Forest(NodeColumns, Mapping[str, Tree]):
             resume=resume,
             num_threads=num_threads,
         )
+
+    def states(
+        self,
+        keys: StateKeys,
+        *,
+        value: StateValue = "best",
+        scores: Iterable[float | None] | None = None,
+        num_threads: int | None = None,
+    ) -> StateGraph:
+        """The graph of states: nodes of one tree with equal keys are one state, and a path may join
+        pieces of different trajectories. Play what it proposes before you believe it.
+
+        keys: one a node: a text, a whole number >= 0 or a tuple of such; None or -1 is a state of
+            its own. `forest.observation_id` is the plainest; better keys hold all that decides how
+            things go on, for example the observation and what the environment offers next.
+        value: what a state is worth: the greatest ("best") or the mean return of the trajectories
+            that end in it.
+        scores: one a node, None or NaN where there is none: then a state is worth the greatest or
+            the mean of its nodes' scores, where in the mean a node counts as often as trajectories
+            pass through it.
+
+        The result does not depend on `num_threads` (None: the available cores). Raises
+        `InvalidInput` for other numbers of keys or scores than nodes, and naming the first that is
+        none. O(num_nodes), and sorting the edges of each state.
+        """
+        return state_graph(self, keys, value=value, scores=scores, num_threads=num_threads)
 
 
 def _finished(trajectories: Iterable[Trajectory]) -> Iterator[Trajectory]:

@@ -73,7 +73,8 @@ class GridContrast:
 
     @property
     def verdict(self) -> Verdict:
-        """By the p-value among all that were asked; none over one seed or few tasks."""
+        """By the p-value among all that were asked; none over one seed or few tasks, and none where
+        all differences are alike."""
         found = self.estimate
         if found is None or self.p_holm is None or found.num_tasks < FEWEST_TASKS:
             return "too few to tell"

@@ -24,15 +24,18 @@ from w2stree.forest.forest import Forest
 from w2stree.forest.merging import Merging, check_merging
 from w2stree.forest.tree import Tree
 from w2stree.policies.protocol import Sampling
+from w2stree.rollouts.node_information import node_information
 from w2stree.rollouts.rollout import EpisodePlan
 from w2stree.trajectories.journal import key_of
 from w2stree.trajectories.returns import tolerance
 from w2stree.trajectories.trajectory import Step, Trajectory
 
-Criterion = Literal["return_variance", "uncertainty"]
+Criterion = Literal["return_variance", "uncertainty", "information"]
 """`return_variance`: the variance of the returns of the n trajectories through a node.
 `uncertainty`: the standard error of their mean, sqrt(variance / (n - 1)), which is high for
-spread returns and few visits (the width of UCB-V's interval, Audibert et al. 2009)."""
+spread returns and few visits (the width of UCB-V's interval, Audibert et al. 2009).
+`information`: of an action at a decision divergence, by how much one more run through it is
+expected to reduce the variance of the difference of action values there (`node_information`)."""
 
 
 def plan_branches(
@@ -87,10 +90,16 @@ def choose_nodes(tree: Tree, criterion: Criterion) -> list[int]:
     of a path.
 
     Candidates are the nodes with several children, the root aside, whose trajectories' returns
-    differ: earlier nodes of an unbranched path lead to the same place. Without any the root is
-    taken, if returns differ there: a restart from it is one more episode. O(nodes).
+    differ: earlier nodes of an unbranched path lead to the same place. By `information` they are
+    the nodes that an action led to where trajectories took others too, and that did not end the
+    episode. Without any the root is taken, if returns differ there: a restart from it is one more
+    episode. O(nodes).
     """
     forest, root = tree.forest, tree.root
+    if criterion == "information":
+        worth = node_information(tree)
+        informative = sorted((node for node in worth if worth[node] > 0), key=lambda n: -worth[n])
+        return informative or ([root] if _returns_differ(forest, root) else [])
     inner = root + 1 + np.flatnonzero(forest.num_children[root + 1 : root + tree.num_nodes] >= 2)
     candidates = [int(node) for node in inner if _returns_differ(forest, int(node))]
     if not candidates and _returns_differ(forest, root):

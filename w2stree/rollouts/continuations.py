@@ -109,6 +109,7 @@ class _Running:
     returns: tuple[list[float], list[float]] = field(default_factory=lambda: ([], []))
     look: Look | None = None
     verdict: Verdict = "unfinished"
+    is_begun: bool = False
     is_open: bool = True
 
 
@@ -169,7 +170,7 @@ class Continuations:
             warnings.simplefilter("ignore", IdenticalTrajectories)
             warnings.simplefilter("ignore", SamplesUnfinished)
             spent = self._play_rounds()
-        begun = [r for r in self._running if r.look is not None or any(r.returns)]
+        begun = [running for running in self._running if running.is_begun]
         return Continued(
             [_measured(running) for running in begun],
             [self._ended[sample] for sample in self._planned if sample in self._ended],
@@ -204,6 +205,7 @@ class Continuations:
 
     def _take(self, running: _Running, numbers: range) -> None:
         """The returns of these continuations, and the look at all there are."""
+        running.is_begun = True
         for which, side in enumerate(running.contrast.sides):
             for k in numbers:
                 value = side.known_return

@@ -11,6 +11,7 @@ from typing import Any
 from w2stree.errors import InvalidInput, RowsTooLong, RowWarning
 from w2stree.training.launched.command import train_launched
 from w2stree.training.launcher import Launch, refuse_several_processes
+from w2stree.training.learned import Learned
 from w2stree.training.models import best_device
 from w2stree.training.optimisation import Optimisation
 from w2stree.training.rows import PreferenceRow, tokenize_preferences, tokenize_sft
@@ -80,10 +81,12 @@ class Fitting:
         all_tokens: bool = False,
         teach_without_action: bool = False,
         render_actions: bool = False,
+        learned: Learned | None = None,
     ) -> Trained:
         """Supervised fine-tuning on the agent's turns, on trees unless `optimisation.unshared`; see
         `w2stree.training.trees.stage`. `all_tokens`: on the observations too; the other options
-        are those of `tokenize_sft`. What gives no row is told by a `RowWarning` and counted."""
+        are those of `tokenize_sft`. What gives no row is told by a `RowWarning` and counted; with
+        `learned`, also the turns that it leaves out (`num_unlearned_turns`)."""
         model, tokenizer = start
         rows = tokenize_sft(
             trajectories,
@@ -92,6 +95,7 @@ class Fitting:
             all_tokens=all_tokens,
             teach_without_action=teach_without_action,
             render_actions=render_actions,
+            learned=learned,
         )
         notes = rows.notes()
         if notes and not rows.rows:
@@ -125,6 +129,9 @@ class Fitting:
             "num_untaught": rows.num_untaught,
             "num_untaught_turns": rows.num_untaught_turns,
         }
+        if learned is not None:
+            counts["num_unlearned"] = rows.num_unlearned
+            counts["num_unlearned_turns"] = rows.num_unlearned_turns
         return Trained(trained.model, tokenizer, {**counts, **trained.metrics}, trained.steps)
 
     def dpo(

@@ -25,6 +25,7 @@ from w2stree.training.comparisons import (
     rendered,
     require_prompt,
 )
+from w2stree.training.learned import Learned, check_learned
 from w2stree.trajectories.trajectory import Step, Trajectory
 from w2stree.turns.chat import ChatFormat
 
@@ -145,18 +146,25 @@ class TokenizedRows:
     """Left out: no turn is taught."""
     num_untaught_turns: int = 0
     """Turns without an action in the rows kept: context, not labels."""
+    num_unlearned: int = 0
+    """Left out: turns are taught, and `learned` has none of them."""
+    num_unlearned_turns: int = 0
+    """Turns of the rows kept that `learned` has not: context, not labels."""
 
     def notes(self) -> list[str]:
         """What was left out though it was not too long, and why."""
-        return notes_of(self.num_errors, self.num_wordless, self.num_untaught)
+        return notes_of(self.num_errors, self.num_wordless, self.num_untaught, self.num_unlearned)
 
 
-def notes_of(num_errors: int, num_wordless: int, num_untaught: int) -> list[str]:
+def notes_of(
+    num_errors: int, num_wordless: int, num_untaught: int, num_unlearned: int = 0
+) -> list[str]:
     """A sentence for each kind of trajectories that gave no row, none for none."""
     reasons = (
         (num_errors, "they ended in an error, which says nothing about their task"),
         (num_wordless, WORDLESS),
         (num_untaught, "none of their turns has an action"),
+        (num_unlearned, "none of their turns with an action is to be learned"),
     )
     return [f"{count} trajectories are left out: {why}" for count, why in reasons if count]
 
@@ -264,6 +272,7 @@ def tokenize_sft(
     all_tokens: bool = False,
     teach_without_action: bool = False,
     render_actions: bool = False,
+    learned: Learned | None = None,
 ) -> TokenizedRows:
     """`input_ids` and `labels` of whole trajectories; labels are agent tokens only.
 
@@ -273,11 +282,22 @@ def tokenize_sft(
     context and no labels, unless `teach_without_action`; a trajectory of nothing else gives no row.
     `all_tokens` labels all, observations too: self-supervised pretraining on transcripts.
 
-    Raises `InvalidInput` for a trajectory without a prompt.
+    `learned[i][t]` says of trajectory i whether turn t may be learned; the others are context too:
+
+        learned   True      False     True
+        turns     a1 a1 o1  a2 a2 o2  a3 a3
+        labels    a1 a1  -   -  -  -  a3 a3
+
+    Raises `InvalidInput` for a trajectory without a prompt, and for a `learned` that is not a truth
+    value for each turn of each trajectory, or stands beside `all_tokens`.
     """
+    if learned is not None and all_tokens:
+        raise InvalidInput("all_tokens learns every token, and learned some turns; give one")
     found = TokenizedRows([], [], [])
     fingerprint = chat.fingerprint()
-    for given in trajectories:
+    all_given = list(trajectories)
+    check_learned(all_given, learned)
+    for i, given in enumerate(all_given):
         if given.status == "error":
             found.num_errors += 1
             continue
@@ -288,9 +308,10 @@ def tokenize_sft(
             continue
         steps = turns_for(trajectory, fingerprint)
         prompt = chat.prompt_ids(trajectory.prompt)
-        teach_all = all_tokens or teach_without_action
-        num_untaught = 0 if teach_all else sum(not is_taught(step) for step in steps)
-        ids, mask = chat.steps_ids(steps) if teach_all else taught_ids(chat, steps)
+        is_said = [all_tokens or teach_without_action or is_taught(step) for step in steps]
+        may_learn = is_said if learned is None else learned[i]
+        taught = [said and bool(may) for said, may in zip(is_said, may_learn, strict=True)]
+        ids, mask = _taught_ids(chat, steps, taught)
         if all_tokens:
             prompt_labels, mask = prompt, [1] * len(ids)
         else:
@@ -298,10 +319,13 @@ def tokenize_sft(
         labels = [token if keep else IGNORED for token, keep in zip(ids, mask, strict=True)]
         if max_length is not None and len(prompt) + len(ids) > max_length:
             found.too_long.append(given)
-        elif num_untaught == len(steps) > 0:
+        elif steps and not any(is_said):
             found.num_untaught += 1
+        elif steps and not any(taught):
+            found.num_unlearned += 1
         else:
-            found.num_untaught_turns += num_untaught
+            found.num_untaught_turns += is_said.count(False)
+            found.num_unlearned_turns += sum(is_said) - sum(taught)
             found.kept.append(given)
             found.rows.append({"input_ids": prompt + ids, "labels": prompt_labels + labels})
     return found
@@ -353,12 +377,22 @@ def tokenize_preferences(
 
 def taught_ids(chat: ChatFormat, steps: Sequence[Step]) -> tuple[list[int], list[int]]:
     """`ChatFormat.steps_ids`, the turns that are not taught masked."""
+    return _taught_ids(chat, steps, [is_taught(step) for step in steps])
+
+
+def _taught_ids(
+    chat: ChatFormat, steps: Sequence[Step], taught: Sequence[bool]
+) -> tuple[list[int], list[int]]:
     ids, mask = chat.steps_ids(steps)
+    if all(taught):
+        return ids, mask
+    begin = 0
     for i, step in enumerate(steps):
-        if not is_taught(step):
-            end = len(chat.steps_ids(steps[: i + 1])[0])
-            begin = end - len(chat.response_ids(step))
+        end = begin + len(chat.response_ids(step))
+        if not taught[i]:
             mask[begin:end] = [0] * (end - begin)
+        if i + 1 < len(steps):
+            begin = end + len(chat.answer_ids(step))
     return ids, mask
 
 

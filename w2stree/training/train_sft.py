@@ -15,6 +15,7 @@ from w2stree.errors import InvalidInput, RowsTooLong, RowWarning
 from w2stree.training.call import Learning, TrainedModel, check_before_rows
 from w2stree.training.call_settings import call_args
 from w2stree.training.conversations import conversation
+from w2stree.training.learned import Learned
 from w2stree.training.measuring import sft_figures
 from w2stree.training.model_folder import refuse_filled
 from w2stree.training.optimisation import Lora
@@ -38,6 +39,7 @@ def train_sft(
     output_dir: str | Path,
     teach_without_action: bool = False,
     render_actions: bool = False,
+    learned: Learned | None = None,
     args: SFTConfig | Mapping[str, Any] | None = None,
     peft_config: PeftConfig | Lora | None = None,
     max_length: int | None = None,
@@ -52,7 +54,8 @@ def train_sft(
     `paths` are trajectories (`forest.search().best_trajectories()`, `read_trajectories(…)`), or
     rows, a `datasets.Dataset` or a list: of chat `messages`, whose assistant turns are all taught,
     or of `input_ids` and `labels`, of this model's tokenizer. All are imitated, failures too:
-    choose before. `teach_without_action` and `render_actions` as in `tokenize_sft`.
+    choose before. `teach_without_action` and `render_actions` as in `tokenize_sft`; so is
+    `learned`, of trajectories alone: which turns of each are learned.
 
     `args` are of TRL's `SFTConfig` (3 epochs, a rate of 2e-5, 8 rows a step); all else as in
     `train_dpo`. Of the tasks held out the loss is measured before and after
@@ -70,6 +73,7 @@ def train_sft(
         start,
         teach_without_action=teach_without_action,
         render_actions=render_actions,
+        learned=learned,
     )
     found.leave_out_long(limit, start.longer(limit))
     trees = numbered(found.tasks)
@@ -121,13 +125,20 @@ class _Found:
 
 
 def _rows_of(
-    paths: Any, start: Start, *, teach_without_action: bool, render_actions: bool
+    paths: Any,
+    start: Start,
+    *,
+    teach_without_action: bool,
+    render_actions: bool,
+    learned: Learned | None,
 ) -> _Found:
     given = iter(paths)
     first = next(given, None)
     if first is None:
         raise InvalidInput("no rows to train on: none are given")
     given = chain([first], given)
+    if learned is not None and not isinstance(first, Trajectory):
+        raise InvalidInput("learned is of trajectories; rows say it by their labels")
     if isinstance(first, Mapping) and "input_ids" in first:
         return _token_rows(list(given), len(start.tokenizer))
     if isinstance(first, Mapping):
@@ -142,6 +153,7 @@ def _rows_of(
         start,
         teach_without_action=teach_without_action,
         render_actions=render_actions,
+        learned=learned,
     )
 
 
@@ -151,6 +163,7 @@ def _trajectory_rows(
     *,
     teach_without_action: bool,
     render_actions: bool,
+    learned: Learned | None,
 ) -> _Found:
     found = tokenize_sft(
         given,
@@ -158,6 +171,7 @@ def _trajectory_rows(
         max_length=None,
         teach_without_action=teach_without_action,
         render_actions=render_actions,
+        learned=learned,
     )
     notes = found.notes()
     if not found.rows:
@@ -169,6 +183,8 @@ def _trajectory_rows(
         "left out: actions without words": found.num_wordless,
         "left out: no turn with an action": found.num_untaught,
         "turns without an action, not taught": found.num_untaught_turns,
+        "left out: no turn to be learned": found.num_unlearned,
+        "turns not learned": found.num_unlearned_turns,
     }
     counts = {why: count for why, count in reasons.items() if count}
     return _Found(found.rows, [t.prompt for t in found.kept], counts)

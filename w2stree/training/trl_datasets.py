@@ -15,10 +15,12 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterable, Sequence
+from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 from w2stree.errors import InvalidInput, MissingDependency, RowWarning
 from w2stree.training.comparisons import rendered, require_prompt
+from w2stree.training.learned import Learned, check_learned
 from w2stree.training.rows import (
     WORDLESS,
     Completion,
@@ -100,13 +102,15 @@ def sft_dataset(
     tokenizer: Any = None,
     teach_without_action: bool = False,
     render_actions: bool = False,
+    learned: Learned | None = None,
 ) -> datasets.Dataset:
     """Rows for TRL, one a trajectory of at least `min_return`; `task_id` and `total_return` stand
     beside it, and `info.description` says how many are failures.
 
     With the trained model's `tokenizer` a row is `input_ids` and `labels`, and stock `SFTTrainer`
     takes them as they are: labels are the agent's turns alone, those without an action only where
-    `teach_without_action` (`tokenize_sft`). Give `SFTConfig(max_length=None)`, or it cuts them.
+    `teach_without_action`, and none that `learned` leaves out (both as in `tokenize_sft`). Give
+    `SFTConfig(max_length=None)`, or it cuts them.
 
     Without one, a row is a list of chat `messages`, and stock `SFTTrainer` trains on the
     observations too, unless its `assistant_only_loss` works: for that a template needs
@@ -122,15 +126,23 @@ def sft_dataset(
     a turn is `Action: …`, words that nobody said.
 
     Needs the `train` extra. Raises `InvalidInput` where nothing is left, for a trajectory without a
-    prompt, for a return outside `return_range`, and for tool calls without a `tokenizer`: each chat
-    template writes them in its own way.
+    prompt, for a return outside `return_range`, for a `learned` that does not fit or stands without
+    a `tokenizer` (chat messages have no masks), and for tool calls without one: each chat template
+    writes them in its own way.
     """
     library = _datasets()
+    if learned is not None and tokenizer is None:
+        raise InvalidInput("learned masks tokens, and chat messages have none; give tokenizer= too")
     given = list(trajectories)
+    check_learned(given, learned)
     finished = [t for t in given if t.status != "error"]
     check_returns(((f"task {t.task_id!r}", t.total_return) for t in finished), return_range)
     success = threshold_in(return_range, success_threshold)
-    kept = [t for t in finished if min_return is None or at_least(t.total_return, min_return)]
+    is_kept = [
+        t.status != "error" and (min_return is None or at_least(t.total_return, min_return))
+        for t in given
+    ]
+    kept = list(compress(given, is_kept))
     notes = notes_of(len(given) - len(finished), 0, 0)
     if not kept:
         raise InvalidInput(
@@ -148,6 +160,7 @@ def sft_dataset(
             max_length=None,
             teach_without_action=teach_without_action,
             render_actions=render_actions,
+            learned=None if learned is None else list(compress(learned, is_kept)),
         )
         found, records = tokenized.kept, tokenized.rows
         notes += tokenized.notes()

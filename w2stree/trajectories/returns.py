@@ -5,7 +5,7 @@
 Returns and thresholds are decimals written as doubles, and often sums of such. Rounding moves
 them by a few units in the last place, so comparing them to the bit decides by noise exactly where
 people put their thresholds. Two of them count as equal here within 1e-9, and from 1,000 on within
-1e-12 of their size. `cpp/include/w2stree/pairs/pairs.hpp` has the same rule.
+1e-12 of their size. `cpp/include/w2stree/base/returns.hpp` has the same rule.
 
     return_range   0 ─────────── 60 ──── 100        a share of 0.6 is a threshold of 60
 """

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, ValidationInfo, create_model, field_validator, model_validator
 
 from w2stree.errors import InvalidInput
+from w2stree.experiment.config.continuations import ContinuationsSection
 from w2stree.experiment.config.environment import EnvironmentSection
 from w2stree.experiment.config.model import (
     ModelSection,
@@ -22,6 +23,7 @@ from w2stree.experiment.section import Positive, Section, UserPath, Whole, laid_
 from w2stree.forest.forest import Forest
 from w2stree.forest.merging import Merging
 from w2stree.forest.search import SearchResult
+from w2stree.rollouts.recombination.recombine import BUDGET_PER_TASK
 from w2stree.training.launcher import Launch
 from w2stree.turns.decoding import Decoding
 
@@ -51,6 +53,13 @@ class ExploreSection(Section):
         return self
 
 
+class ExploreStrongSection(Section):
+    """How the strong SFT model explores, where a method learns from its own runs: as the weak one,
+    but for the `samplings` given here."""
+
+    samplings: Samplings | None = None
+
+
 class SearchSection(Section):
     """Offline UCB search (Eq. 7); every key is an argument of `Forest.search`."""
 
@@ -67,6 +76,14 @@ class SearchSection(Section):
         return forest.search(**self.model_dump())
 
 
+class RecombineSection(Section):
+    """Each is an argument of `rollouts.recombination.recombine`."""
+
+    budget_per_task: Positive = BUDGET_PER_TASK
+    combine: bool = True
+    shorten: bool = True
+
+
 class EvaluateSection(Section):
     success_threshold: Annotated[float, Field(gt=0, le=1)] = 1.0
     num_bootstrap: Positive = 10_000
@@ -74,7 +91,17 @@ class EvaluateSection(Section):
 
 Seed = Annotated[int, Field(ge=0, lt=2**32, strict=True)]  # as far as trainers seed NumPy
 
-DRAWING = ("random_play", "pretrain", "explore", "evaluate", "report")
+DRAWING = (
+    "random_play",
+    "pretrain",
+    "explore",
+    "continuations",
+    "explore_strong",
+    "explore_demonstrated",
+    "explore_held_out",
+    "evaluate",
+    "report",
+)
 """What draws with a seed of its own, beside the methods that are trained."""
 
 
@@ -84,8 +111,9 @@ class Config(Section):
     `demonstrations` is a file of trajectories, or a folder of them, whose successes are shown in
     place of the environment's expert (`read_demonstrated`). Keys that `decoding` leaves out take
     the environment's values. `seeds` gives stages another seed than `seed`, by name: runs of
-    several seeds then share what comes of those. `launch` has models trained in several processes
-    (`Launch`); all else is this one's.
+    several seeds then share what comes of those. `num_trajectories`: how many runs of each explored
+    task are learned from, where not all (`first_runs`); the exploration is the same for any.
+    `launch` has models trained in several processes (`Launch`); all else is this one's.
     """
 
     known_methods: ClassVar[tuple[Method, ...]] = ()
@@ -105,8 +133,12 @@ class Config(Section):
     weak: ModelSection
     strong: StrongSection
     explore: ExploreSection
+    num_trajectories: Positive | None = None
+    explore_strong: ExploreStrongSection = ExploreStrongSection()
     merge: Merging = Merging()
     search: SearchSection = SearchSection()
+    recombine: RecombineSection = RecombineSection()
+    continuations: ContinuationsSection = ContinuationsSection()
     evaluate: EvaluateSection = EvaluateSection()
 
     @model_validator(mode="before")
@@ -172,6 +204,12 @@ class Config(Section):
     def _explores_so_many(self) -> Config:
         if self.explore.trajectories is None and self.tasks.explore is None:
             raise ValueError("tasks.explore: is missing")
+        samplings, wanted = self.explore.samplings, self.num_trajectories
+        if samplings is not None and wanted is not None and wanted > len(samplings):
+            raise ValueError(
+                f"num_trajectories is {wanted}, but explore.samplings gives each task "
+                f"{len(samplings)}; add samplings, or leave it out to learn from all"
+            )
         return self
 
     @model_validator(mode="after")

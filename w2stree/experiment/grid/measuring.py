@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from w2stree.evaluation import successes_by_task
+from w2stree.evaluation import returns_by_task, successes_by_task
 from w2stree.experiment.changes import changes
 from w2stree.experiment.config import Config
 from w2stree.experiment.grid.results import digest, digest_read
@@ -75,16 +75,20 @@ def run_cell(
 
 
 def _panel(played: Sequence[Trajectory], chosen: Chosen, threshold: float) -> dict[str, Any]:
-    """Of one greedy episode a task: its return, None for one that ended in an error."""
-    runs = {t.task_id: t for t in played if t.task_id in chosen.openings}
-    scored = [t for t in runs.values() if t.status != "error"]
-    successes = successes_by_task(list(runs.values()), chosen.task_ids, threshold)
-    returns = [runs[t].total_return if runs[t].status != "error" else None for t in chosen.task_ids]
+    """The return of each task, None for one whose episode ended in an error."""
+    runs = [t for t in played if t.task_id in chosen.openings]
+    scored = [t for t in runs if t.status != "error"]
+    finished = {t.task_id for t in scored}
+    means = returns_by_task(runs, chosen.task_ids)
+    returns = [
+        float(mean) if task in finished else None
+        for task, mean in zip(chosen.task_ids, means, strict=True)
+    ]
     return {
         "num_tasks": len(returns),
-        "avg_reward": round(sum(value or 0.0 for value in returns) / len(returns), 6),
-        "num_successes": int(successes.sum()),
-        "num_errors": len(returns) - len(scored),
+        "avg_reward": round(float(means.mean()), 6),
+        "num_successes": float(successes_by_task(runs, chosen.task_ids, threshold).sum()),
+        "num_errors": len(runs) - len(scored),
         "mean_steps": round(sum(len(t.steps) for t in scored) / max(1, len(scored)), 3),
         "returns": returns,
     }
@@ -102,11 +106,19 @@ def _stage(run_dir: Path, spec: StageSpec) -> dict[str, Any]:
         "seconds": manifest.get("seconds"),
         "peak_memory_mb": manifest.get("peak_memory_mb"),
         "outputs": digest(manifest.get("outputs")),
+        **_numbers(manifest, "num_", "mean_"),
     }
 
 
 def _figures(run_dir: Path, method: str) -> dict[str, float]:
     """What the method's training says of itself; nothing of a method that trains nothing."""
-    manifest: Mapping[str, Any] = read_manifest(run_dir / method, method) or {}
-    metrics = manifest.get("metrics", {})
-    return {key: value for key, value in metrics.items() if isinstance(value, int | float)}
+    return _numbers(read_manifest(run_dir / method, method) or {}, "")
+
+
+def _numbers(manifest: Mapping[str, Any], *beginnings: str) -> dict[str, float]:
+    """The metrics of these names: of a stage that plays, the steps and episodes that it cost."""
+    return {
+        key: value
+        for key, value in manifest.get("metrics", {}).items()
+        if isinstance(value, int | float) and key.startswith(beginnings)
+    }

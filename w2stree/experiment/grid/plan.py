@@ -70,6 +70,10 @@ class Cell:
         return f"{self.world} {self.variant} seed {self.seed} {self.method}"
 
 
+def _base_alone() -> dict[str, dict[str, Any]]:
+    return {"base": {}}
+
+
 class Grid(Section):
     """An experiment's file.
 
@@ -89,7 +93,7 @@ class Grid(Section):
     worlds: Annotated[list[str], Field(min_length=1)]
     methods: Annotated[list[str], Field(min_length=1)]
     seeds: Positive = 5
-    variants: dict[str, dict[str, Any]] = Field(default_factory=lambda: {"base": {}}, min_length=1)
+    variants: dict[str, dict[str, Any]] = Field(default_factory=_base_alone, min_length=1)
     contrasts: list[str] = Field(default_factory=list)
     panels: list[str] | None = None
     num_threads: Positive = 1
@@ -156,7 +160,7 @@ class Plan:
         """By world and variant, with seed 0. Raises `InvalidInput` where a variant sets what a
         world does not know."""
         return {
-            (world, variant): self._config(world, variant, 0)
+            (world, variant): self._config(world, variant)
             for world in self.sources
             for variant in self.grid.variants
         }
@@ -206,7 +210,7 @@ class Plan:
 
     def config(self, cell: Cell) -> Config:
         """The configuration that a cell is run with."""
-        return self._config(cell.world, cell.variant, cell.seed)
+        return self.variants[cell.world, cell.variant].model_copy(update={"seed": cell.seed})
 
     def run_name(self, cell: Cell) -> str:
         """Of the cell's run directory: a world as it is is the same run in every experiment."""
@@ -235,9 +239,9 @@ class Plan:
                     f"{self.grid.name}: panels: {world} has {', '.join(config.tasks.test)} alone"
                 )
 
-    def _config(self, world: str, variant: str, seed: int) -> Config:
+    def _config(self, world: str, variant: str) -> Config:
         grid = self.grid
-        values = {**grid.variants[variant], "seed": seed, "num_threads": grid.num_threads}
+        values = {**grid.variants[variant], "seed": 0, "num_threads": grid.num_threads}
         try:
             return load_config(self.sources[world], values=values)
         except InvalidInput as error:

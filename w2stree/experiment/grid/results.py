@@ -51,7 +51,7 @@ class PanelResult:
 
     returns: NDArray[np.float64]
     num_errors: int
-    num_successes: int
+    num_successes: float
     mean_steps: float
 
     @property

@@ -137,7 +137,7 @@ def run_cells(
     """
     refuse_a_run(runs)
     runs.mkdir(parents=True, exist_ok=True)
-    with holding(runs):
+    with holding(runs, option="--runs"):
         times, pending = Times(), []
         for cell in cells:
             found = results.read(cell)
@@ -167,17 +167,23 @@ def _in_threads(
         _Worker(work.runs / _LOGS / f"worker-{i}.log", num_threads) for i in range(num_workers)
     ]
     errors: list[BaseException] = []
+    speaking = threading.Lock()
+
+    def say(cell: Cell, kind: Kind, what: str) -> None:
+        with speaking:
+            announce(cell, kind, what)
 
     def serve(worker: _Worker) -> None:
         try:
             while (cell := work.next_cell()) is not None:
-                reply = worker.run(_request(work, cell, redo), cell, announce)
+                reply = worker.run(_request(work, cell, redo), cell, say)
                 work.done(cell, reply)
                 if "record" in reply:
-                    announce(cell, "done", f"{reply['record']['seconds']:.0f} s")
+                    say(cell, "done", f"{reply['record']['seconds']:.0f} s")
                 else:
-                    announce(cell, "failed", reply["error"])
-                tell()
+                    say(cell, "failed", reply["error"])
+                with speaking:
+                    tell()
         except BaseException as error:
             errors.append(error)
             with work.changed:
@@ -199,6 +205,8 @@ def _in_threads(
             worker.stop()
         for thread in threads:
             thread.join(10)
+        for worker in workers:
+            worker.close()
     if errors:
         raise errors[0]
 
@@ -244,18 +252,28 @@ class _Worker:
                 case {"progress": progress}:
                     announce(cell, "progress", progress)
         status = process.wait()
-        self._forget()
         if self._is_stopped:
             raise KeyboardInterrupt
+        self.close()
         return {"error": f"its process ended with status {status}; {self._last_words()}"}
 
     def stop(self) -> None:
-        """End the process; what it was making goes on with the next call."""
+        """End the process; what it was making goes on with the next call. Who waits for its reply
+        sees the end of its events."""
         with self._lock:
             self._is_stopped = True
             if self._process is not None:
                 self._process.kill()
                 self._process.wait()
+
+    def close(self) -> None:
+        """Once nobody waits for a reply any more."""
+        with self._lock:
+            process, events, self._process, self._events = self._process, self._events, None, None
+        for stream in (events, None if process is None else process.stdin):
+            if stream is not None:
+                with suppress(OSError):  # a half-written request to a process that has died
+                    stream.close()
 
     def _started(self) -> tuple[subprocess.Popen[str], IO[str]]:
         with self._lock:
@@ -285,12 +303,6 @@ class _Worker:
                 start_new_session=True,  # Ctrl-C is this process's to handle
                 text=True,
             )
-
-    def _forget(self) -> None:
-        with self._lock:
-            if self._events is not None:
-                self._events.close()
-            self._process, self._events = None, None
 
     def _last_words(self) -> str:
         told = self._log.read_text(encoding="utf-8", errors="replace").strip()

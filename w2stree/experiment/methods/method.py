@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from w2stree.errors import InvalidInput
 from w2stree.experiment.section import Section
 from w2stree.forest.forest import Forest
-from w2stree.policies.protocol import Policy
+from w2stree.policies.protocol import Policy, Sampling
 from w2stree.trajectories.trajectory import Trajectory
 
 if TYPE_CHECKING:
@@ -26,11 +26,20 @@ class Explored:
     success_threshold: float
 
 
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """Playing a test task several times with the model of another method, and counting the run of
+    greatest return: `samplings(section)` says how often and how."""
+
+    model: str
+    samplings: Callable[[Any], Sequence[Sampling]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Method:
     """One row of the results table, and where it comes from.
 
-    A method learns (`needs`, `train`), or it plays without learning (`policy`).
+    A method learns (`needs`, `train`), or it plays without learning (`policy`, `drawn`).
     """
 
     name: str
@@ -69,10 +78,20 @@ class Method:
     policy: Callable[[], Policy] | None = None
     """Makes the policy of a method that trains nothing."""
 
+    drawn: Drawn | None = None
+    """How a method that trains nothing plays another one's model."""
+
     needs_listed_actions: bool = False
     """Whether it chooses among the actions that the environment lists; it is not run if there are
     none."""
 
     def __post_init__(self) -> None:
-        if (self.train is None) == (self.policy is None):
-            raise InvalidInput(f"method {self.name!r}: give exactly one of train and policy")
+        if [self.train, self.policy, self.drawn].count(None) != 2:
+            raise InvalidInput(f"method {self.name!r}: give exactly one of train, policy and drawn")
+
+    @property
+    def model(self) -> str | None:
+        """The method whose model plays; None where no model does."""
+        if self.drawn is not None:
+            return self.drawn.model
+        return None if self.train is None else self.name

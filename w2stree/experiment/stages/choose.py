@@ -17,8 +17,8 @@ def tasks(context: Context, out: StageWriter) -> None:
     """
     write_json(out.folder / TASKS_FILE, context.parts_record())
     parts = context.parts()
-    for part, task_ids in parts.played().items():
-        write_json(out.folder / file_of(part), task_ids)
+    for played, task_ids in parts.played().items():
+        write_json(out.folder / file_of(played), task_ids)
     num_shared = parts.num_shared()
     for name, part in parts.by_name().items():
         out.metrics[name] = {

@@ -17,6 +17,7 @@ from w2stree.experiment.config import Config
 from w2stree.experiment.config.reading import recorded_today
 from w2stree.experiment.demonstrated import Demonstrated, read_demonstrated
 from w2stree.experiment.explored import ExploredFile, read_explored
+from w2stree.experiment.first_runs import first_runs
 from w2stree.experiment.hashes import Hashes
 from w2stree.experiment.parts import Parts, Played, choose_parts
 from w2stree.experiment.run_directory import Accept, RunDirectory, StageSpec
@@ -119,11 +120,15 @@ class Context:
         """What a stage that plays episodes recorded."""
         return read_trajectories(self.folder(stage) / "trajectories.jsonl")
 
+    def explored_runs(self) -> list[Trajectory]:
+        """The explored runs that are learned from: all, or `num_trajectories` of each task."""
+        return first_runs(self.trajectories("explore"), self.config.num_trajectories)
+
     def forest(self) -> Forest:
         """The explored forest that the stage `tree` saved, with its trajectories; opened once."""
         path = self.folder("tree") / FOREST_FILE
         if self._forest is None:
-            self._forest = open_forest(path, trajectories=self.trajectories("explore"))
+            self._forest = open_forest(path, trajectories=self.explored_runs())
         return self._forest
 
     def best_paths(self) -> list[Trajectory]:

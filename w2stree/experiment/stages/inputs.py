@@ -14,11 +14,16 @@ from w2stree.experiment.config.model import ModelSection
 from w2stree.experiment.methods import sft
 from w2stree.experiment.methods.method import Method
 from w2stree.experiment.stages.context import Context
+from w2stree.experiment.stages.continuations import measured_contrasts
+from w2stree.experiment.stages.recombine import recombined
 from w2stree.experiment.stages.untrained import untrained_model
 from w2stree.training.adapters import base_of, is_adapters
 from w2stree.training.fitting import ModelSource
 from w2stree.training.models import load_model
 from w2stree.turns.template import is_file_name
+
+EXPLORED_KEYS = ("num_trajectories",)
+"""What reads the explored runs reads of the configuration (`Context.explored_runs`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +42,16 @@ def inputs_of(config: Config) -> dict[str, Input]:
 
     Models are opened when they are called for (`ModelSource`), the rest at once.
     """
-    shown = ("demonstrations", "ceiling_demonstrations")
     return {
-        **{name: Input((name,), functools.partial(_trajectories, name)) for name in shown},
-        "explored": Input(("explore",), functools.partial(_trajectories, "explore")),
-        "forest": Input(("explore", "tree"), Context.forest),
+        "demonstrations": _trajectories_of("demonstrations"),
+        "ceiling_demonstrations": _trajectories_of("ceiling_demonstrations"),
+        "explored": Input(("explore",), Context.explored_runs, reads=EXPLORED_KEYS),
+        "strong_explored": _trajectories_of("explore_strong"),
+        "strong_on_demonstrated": _trajectories_of("explore_demonstrated"),
+        "forest": Input(("explore", "tree"), Context.forest, reads=EXPLORED_KEYS),
         "best_paths": Input(("tree",), Context.best_paths),
+        "recombined": Input(("recombine",), recombined),
+        "continuations": Input(("explore", "tree", "continuations"), measured_contrasts),
         "weak_start": Input(
             ("tokenizer",),
             functools.partial(_untrained, "weak", sft.WEAK.name),
@@ -86,6 +95,10 @@ def outside(section: ModelSection) -> tuple[Path, ...]:
     template = section.chat_template
     files = (Path(template),) if template is not None and is_file_name(template) else ()
     return (section.path, *base, *files)
+
+
+def _trajectories_of(stage: str) -> Input:
+    return Input((stage,), functools.partial(_trajectories, stage))
 
 
 def _trajectories(stage: str, context: Context) -> Any:

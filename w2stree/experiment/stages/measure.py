@@ -132,10 +132,16 @@ def _settings(config: Config, num_demonstrations: int, num_explored: int) -> lis
 
 
 def _explored(config: Config, num_tasks: int) -> str:
+    some = config.num_trajectories
     if config.explore.samplings is not None:
-        return f"{num_tasks} explored tasks, {len(config.explore.samplings)} runs each"
+        num_runs = len(config.explore.samplings)
+        which = f"{num_runs} runs each" if some is None else f"{some} of {num_runs} runs each"
+        return f"{num_tasks} explored tasks, {which}"
     assert config.explore.trajectories is not None
-    return f"{num_tasks} explored tasks, whose runs are of {config.explore.trajectories.name}"
+    at_most = "" if some is None else f", at most {some} each"
+    return (
+        f"{num_tasks} explored tasks, whose runs are of {config.explore.trajectories.name}{at_most}"
+    )
 
 
 def _finished_stages(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import time
 import warnings
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from w2stree.errors import (
     ExplorationFailure,
@@ -16,9 +19,12 @@ from w2stree.errors import (
     RowWarning,
     SamplesUnfinished,
 )
+from w2stree.experiment.config import Config
 from w2stree.experiment.hashes import hash_files
 from w2stree.experiment.methods import sft
+from w2stree.experiment.methods.best_of_m import best_runs
 from w2stree.experiment.methods.method import Method
+from w2stree.experiment.parts import Played
 from w2stree.experiment.run_directory import StageWriter
 from w2stree.experiment.stages.context import Context
 from w2stree.experiment.stages.players import Players
@@ -35,9 +41,51 @@ from w2stree.trajectories.trajectory import Trajectory
 
 GREEDY = Sampling(temperature=0.0)
 
-_JOURNALS = ".explore-*.journal"
-_OWNERS = f".{_JOURNALS}.owner"  # left by those who were killed
+SAMPLES_FILE = "samples.jsonl"
+
 _OLDER_DIGITS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Explorer:
+    """Who explores which tasks, in a stage of its own.
+
+    stage                 who            tasks
+    explore               weak model     those to explore
+    explore_strong        strong model   the same
+    explore_demonstrated  strong model   those that were demonstrated to it
+    explore_held_out      weak model     those that are tested: nothing is trained on them
+    """
+
+    stage: str
+    role: Literal["weak", "strong"]
+    part: Played
+
+    def samplings(self, config: Config) -> tuple[Sampling, ...] | None:
+        """Those of its model; the strong one's are the weak one's where it has none."""
+        if self.role == "strong" and config.explore_strong.samplings is not None:
+            return config.explore_strong.samplings
+        return config.explore.samplings
+
+    def reads(self, config: Config) -> tuple[str, ...]:
+        """The keys that `samplings` reads."""
+        if self.role == "weak":
+            return ("explore",)
+        is_as_weak = config.explore_strong.samplings is None
+        return ("explore_strong", *(("explore.samplings",) if is_as_weak else ()))
+
+    @property
+    def model_stage(self) -> str:
+        return (sft.WEAK if self.role == "weak" else sft.STRONG).name
+
+
+WEAK = Explorer("explore", "weak", "explore")
+EXPLORERS = (
+    WEAK,
+    Explorer("explore_strong", "strong", "explore"),
+    Explorer("explore_demonstrated", "strong", "demonstrations"),
+    Explorer("explore_held_out", "weak", "evaluated"),
+)
 
 
 def random_play(context: Context, out: StageWriter) -> None:
@@ -65,21 +113,22 @@ def random_play(context: Context, out: StageWriter) -> None:
     out.metrics["num_repeated"] = num_repeated
 
 
-def explore(context: Context, out: StageWriter) -> None:
-    """The weak model plays every exploration task under M sampling configurations.
+def explore(context: Context, out: StageWriter, explorer: Explorer = WEAK) -> None:
+    """A model plays every one of some tasks under M sampling configurations.
 
     Episodes are kept in a journal until the stage is complete: a killed run goes on with it.
     """
-    samplings = context.config.explore.samplings
+    stage = explorer.stage
+    samplings = explorer.samplings(context.config)
     assert samplings is not None
-    explored = context.task_ids("explore")
-    wanted = plan_episodes(explored, samplings, seed=context.seed("explore"))
-    path = _journal(context, out)
+    explored = context.task_ids(explorer.part)
+    wanted = plan_episodes(explored, samplings, seed=context.seed(stage))
+    path = _journal(context, out, stage)
     started = time.perf_counter()
     with (
         closing(Players(context)) as players,
         Journal(path) as journal,
-        context.bar.steps("explore episodes") as update,
+        context.bar.steps(f"{stage} episodes") as update,
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore", IdenticalTrajectories)  # the tree stage tells of them
@@ -87,7 +136,7 @@ def explore(context: Context, out: StageWriter) -> None:
         exploration = Exploration(
             journal,
             context.pool(),
-            players.weak,
+            functools.partial(players.of, explorer.role),
             instruction=context.config.prompt.instruction,
             max_attempts=context.config.explore.max_attempts,
             progress=lambda state: update(
@@ -100,11 +149,12 @@ def explore(context: Context, out: StageWriter) -> None:
     seconds = time.perf_counter() - started
     outcome = exploration.outcome()
     if not outcome.is_well:
-        _say_what_failed(outcome)
+        _say_what_failed(stage, outcome)
     record(out, read_trajectories(path))
     out.metrics["num_failed"] = len(outcome.failed)
     out.metrics["generated_tokens_per_s"] = players.num_generated_tokens / seconds
-    for left in (_JOURNALS, _OWNERS):
+    journals = _journals(stage)
+    for left in (journals, f".{journals}.owner"):  # the second left by those who were killed
         out.outlived += context.run_dir.glob(left)
 
 
@@ -137,27 +187,52 @@ def explored_before(context: Context, out: StageWriter) -> None:
     out.metrics["num_reopened"] = num_reopened
 
 
-def _say_what_failed(outcome: Outcome) -> None:
+def _say_what_failed(stage: str, outcome: Outcome) -> None:
     """Raises `ExplorationFailure` where nothing was finished: there is nothing to learn from."""
-    words = "\n".join(["explore:", *outcome.in_words("explore.max_attempts")])
+    words = "\n".join([f"{stage}:", *outcome.in_words("explore.max_attempts")])
     if outcome.is_empty:
         raise ExplorationFailure(f"{words}\nno sample was played to its end: mend the cause first")
     warnings.warn(words, SamplesUnfinished, stacklevel=2)
 
 
 def evaluate(context: Context, out: StageWriter, method: Method) -> None:
-    """One greedy episode of every task of the test panels and the dev panel."""
-    wanted = plan_episodes(context.task_ids("evaluated"), [GREEDY], seed=context.seed("evaluate"))
+    """One greedy episode of every task of the test panels and the dev panel; or of the episodes
+    that a method draws the best, and all of them in `SAMPLES_FILE`."""
+    samplings: Sequence[Sampling] = [GREEDY]
+    if method.drawn is not None:
+        samplings = method.drawn.samplings(context.config.settings(method))
+    wanted = plan_episodes(context.task_ids("evaluated"), samplings, seed=context.seed("evaluate"))
     stage = f"evaluate_{method.name}"
     if method.policy is not None:
-        record(out, context.play(stage, context.pool(), method.policy(), wanted))
+        played = context.play(stage, context.pool(), method.policy(), wanted)
     else:
-        _play_model(context, out, stage, method.name, wanted)
+        assert method.model is not None
+        played = _play_model(context, out, stage, method.model, wanted)
+    if method.drawn is not None:
+        played = _in_order(played)
+        write_trajectories(out.folder / SAMPLES_FILE, played)
+        out.metrics["num_samples"] = len(played)
+        out.metrics["num_sample_errors"] = sum(t.status == "error" for t in played)
+        played = best_or_error(played)
+    record(out, played)
 
 
-def recorded_journals(run_dir: Path) -> list[Path]:
-    """Explorations that were interrupted once an episode had ended."""
-    return [path for path in run_dir.glob(_JOURNALS) if path.stat().st_size > 0]
+def best_or_error(played: Sequence[Trajectory]) -> list[Trajectory]:
+    """Of each task the run of greatest return, ties to the first; where all ended in an error, the
+    first of them, so that the task is counted as unplayed."""
+    counted: dict[str, Trajectory] = {}
+    for run in (*best_runs(played), *played):
+        counted.setdefault(run.task_id, run)
+    return list(counted.values())
+
+
+def recorded_journals(run_dir: Path, stage: str) -> list[Path]:
+    """Explorations of a stage that were interrupted once an episode had ended."""
+    return [path for path in run_dir.glob(_journals(stage)) if path.stat().st_size > 0]
+
+
+def _journals(stage: str) -> str:
+    return f".{stage}-*.journal"
 
 
 def older_journals(run_dir: Path) -> list[Path]:
@@ -165,10 +240,12 @@ def older_journals(run_dir: Path) -> list[Path]:
     return list(run_dir.glob(f".explore-{'[0-9a-f]' * _OLDER_DIGITS}.journal"))
 
 
-def _journal(context: Context, out: StageWriter) -> Path:
+def _journal(context: Context, out: StageWriter, stage: str) -> Path:
     """The journal of this very exploration. Those of others, of another model or other settings,
     stay until the stage is complete."""
-    path = context.run_dir / f".explore-{out.key[:16]}.journal"
+    path = context.run_dir / f".{stage}-{out.key[:16]}.journal"
+    if stage != WEAK.stage:
+        return path
     if (older := older_journals(context.run_dir)) and not path.exists():
         model = hash_files(context.model_dir(sft.WEAK.name))
         fingerprint = hashlib.sha256(json.dumps(model).encode("utf-8")).hexdigest()
@@ -181,20 +258,24 @@ def _journal(context: Context, out: StageWriter) -> Path:
 
 def _play_model(
     context: Context, out: StageWriter, stage: str, model_stage: str, wanted: Sequence[EpisodePlan]
-) -> None:
+) -> list[Trajectory]:
     with closing(Players(context)) as players:
         policy = players.trained(model_stage)
         started = time.perf_counter()
         trajectories = context.play(stage, context.pool(), policy, wanted)
         seconds = time.perf_counter() - started
-    record(out, trajectories)
     out.metrics["generated_tokens_per_s"] = players.num_generated_tokens / seconds
+    return trajectories
+
+
+def _in_order(trajectories: Sequence[Trajectory]) -> list[Trajectory]:
+    """By task, then by sample: episodes end in any order."""
+    return sorted(trajectories, key=lambda t: (t.task_id, t.origin.sample_index or 0))
 
 
 def record(out: StageWriter, trajectories: list[Trajectory]) -> None:
     """Keep what a stage played, and its figures."""
-    # Episodes end in any order; the file's is by task, then by sample.
-    ordered = sorted(trajectories, key=lambda t: (t.task_id, t.origin.sample_index or 0))
+    ordered = _in_order(trajectories)
     write_trajectories(out.folder / "trajectories.jsonl", ordered)
     scored = [t.total_return for t in ordered if t.status != "error"]
     out.metrics.update(

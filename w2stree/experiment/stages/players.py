@@ -43,13 +43,15 @@ class Players:
             self._policies[model_stage] = self._trained(model_stage)
         return self._policies[model_stage]
 
-    def weak(self, name: ModelName) -> Any:
-        """The policy of the weak model, fine-tuned or as it was before that."""
+    def of(self, role: str, name: ModelName) -> Any:
+        """The policy of the weak or the strong model, fine-tuned or as it was before that."""
+        tuned = (sft.WEAK if role == "weak" else sft.STRONG).name
         if name == "tuned":
-            return self.trained(sft.WEAK.name)
-        if name not in self._policies:
-            self._policies[name] = self._untrained()
-        return self._policies[name]
+            return self.trained(tuned)
+        key = f"{role}/{name}"
+        if key not in self._policies:
+            self._policies[key] = self._untrained(role, tuned)
+        return self._policies[key]
 
     @property
     def num_generated_tokens(self) -> int:
@@ -69,11 +71,14 @@ class Players:
         self._loaded.enter_context(served.loaded(folder, name))
         return served.policy(name, folder, decoding)
 
-    def _untrained(self) -> Any:
-        section: ModelSection = self._context.config.weak
+    def _untrained(self, role: str, tuned: str) -> Any:
+        section: ModelSection = getattr(self._context.config, role)
         decoding = self._context.config.decoding
+        if role == "strong" and self._context.config.strong.pretrain is not None:
+            model, tokenizer = load_model(self._context.model_dir("pretrain"))
+            return TransformersPolicy(model, tokenizer, decoding=decoding)
         if section.served is None:
-            model, tokenizer = untrained_model(self._context, "weak", sft.WEAK.name)
+            model, tokenizer = untrained_model(self._context, role, tuned)
             return TransformersPolicy(model.to(best_device()), tokenizer, decoding=decoding)
         assert section.path is not None
         return section.served.policy(

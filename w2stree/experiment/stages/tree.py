@@ -32,8 +32,9 @@ FIGURES = frozenset(
 
 
 def tree(context: Context, out: StageWriter) -> None:
-    """The forest of all explored runs, its drawings, its best paths, and its figures."""
-    forest = build_forest(context.trajectories("explore"), merging=context.config.merge)
+    """The forest of the explored runs that are learned from, its drawings, its best paths, and its
+    figures."""
+    forest = build_forest(context.explored_runs(), merging=context.config.merge)
     forest.save(out.folder / FOREST_FILE)
     with replacing(out.folder / "trees.txt") as file:
         file.write("\n\n".join(f"{forest[task]}" for task in forest.task_ids) + "\n")

@@ -20,21 +20,10 @@
 #include <vector>
 
 #include "w2stree/base/execution.hpp"
+#include "w2stree/base/returns.hpp"
 #include "w2stree/forest/forest.hpp"
 
 namespace w2stree {
-
-/// How far a return may be from `value` and count as equal. Returns are decimals written as doubles
-/// and sums of such: 0.3 - 0.2 is less than 0.1 and ten times 0.1 less than 1 by rounding alone.
-inline double return_tolerance(double value) {
-  const double size = value < 0 ? -value : value;
-  return 1e-12 * (size > 1000.0 ? size : 1000.0);
-}
-
-/// Whether value >= threshold, or equal but for rounding.
-inline bool is_at_least(double value, double threshold) {
-  return value >= threshold - return_tolerance(threshold);
-}
 
 /// Which returns make a pair: chosen > rejected and chosen >= rejected + min_gap; with a
 /// success_threshold also chosen >= it > rejected. What is equal but for rounding is equal:

@@ -1,0 +1,1 @@
+"""What environment steps buy: combining runs against playing more of them."""

@@ -1,0 +1,82 @@
+"""How models play, counted by hand; and a run's table."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("pydantic")
+
+from w2stree import InvalidInput, Message, Step, Trajectory, write_trajectories
+from w2stree.experiment.bias import bias, divergence, figures_of, ngrams
+from w2stree.experiment.run_json import write_json
+
+LOST = Trajectory(
+    "t",
+    (Message("user", "Tidy up."),),
+    (
+        Step("look", "Tidy up.", "", reward=0.0),  # nothing happened
+        Step("", "Your reply had no action.", "Hm.", reward=0.0),
+        Step("take cup", "Taken.", "", reward=0.5),
+        Step("put cup in bin", "Done.", "", reward=-0.5),
+        Step("take cup", "Taken.", "", reward=0.5),
+        Step("click[Shelf]", "Taken.", "", reward=0.0),
+    ),
+    0.5,
+    "done",
+)
+
+
+def test_mistakes_are_counted() -> None:
+    found = figures_of(
+        [LOST, replace(LOST, total_return=1.0), replace(LOST, status="truncated")], 1
+    )
+    assert found["num_turns"] == 18
+    expected = {"unparsed": 1, "no_effect": 2, "repeated": 1, "unpaid_put": 1, "lost": 1}
+    assert found["turns"] == pytest.approx({name: n / 6 for name, n in expected.items()})
+    third = pytest.approx(1 / 3)
+    assert found["episodes"] == {"ended_early": third, "cut": third, "succeeded": third}
+    assert found["verbs"] == {"take": 6, "look": 3, "<none>": 3, "put": 3, "click": 3}
+    unknown = replace(LOST, steps=tuple(replace(s, reward=None) for s in LOST.steps))
+    turns = figures_of([unknown], 1)["turns"]
+    assert (turns["unpaid_put"], turns["lost"]) == (None, None)
+
+
+def test_divergence_is_jensen_shannon_s() -> None:
+    assert divergence({"a": 3}, {"a": 30}) == 0
+    assert divergence({"a": 3}, {"b": 1}) == 1
+    half, quarter = 0.5, 0.75  # (1, 0) against (1/2, 1/2): the middle is (3/4, 1/4)
+    expected = 0.5 * math.log2(1 / quarter) + 0.25 * math.log2(half / quarter)
+    expected += 0.25 * math.log2(half / 0.25)
+    assert divergence({"a": 1}, {"a": 1, "b": 1}) == pytest.approx(expected)
+    assert divergence({}, {"a": 1}) == 1
+    assert divergence({}, {}) == 0
+
+
+def test_ngrams_know_where_episodes_begin_and_end() -> None:
+    short = replace(LOST, steps=LOST.steps[2:4])
+    assert ngrams([short], 1) == Counter({("take",): 1, ("put",): 1})
+    assert ngrams([short, short], 2) == Counter(
+        {("<begin>", "take"): 2, ("take", "put"): 2, ("put", "<end>"): 2}
+    )
+
+
+def test_a_run_s_methods_are_compared_with_the_weak_one(tmp_path: Path) -> None:
+    write_json(tmp_path / "config.json", {"evaluate": {"success_threshold": 1.0}})
+    with pytest.raises(InvalidInput, match=r"sft_weak has no test episodes, .* no method"):
+        bias(tmp_path)
+    for name, run in (("sft_weak", LOST), ("tree_dpo", replace(LOST, steps=LOST.steps[:3]))):
+        (tmp_path / f"evaluate_{name}").mkdir()
+        write_trajectories(tmp_path / f"evaluate_{name}" / "trajectories.jsonl", [run])
+        write_json(tmp_path / f"evaluate_{name}" / "manifest.json", {})
+    found = bias(tmp_path, out=tmp_path / "analyses")
+    assert list(found["methods"]) == ["sft_weak", "tree_dpo"]
+    assert found["methods"]["sft_weak"]["divergence"] == {"1": 0, "2": 0, "3": 0}
+    assert 0 < found["methods"]["tree_dpo"]["divergence"]["2"] < 1
+    lines = (tmp_path / "analyses" / "bias.txt").read_text().splitlines()
+    assert [line.split()[0] for line in lines] == ["unparsed", "sft_weak", "tree_dpo"]
+    assert (tmp_path / "analyses" / "bias.json").is_file()

@@ -1,0 +1,219 @@
+"""`w2stree experiment` with real cells: killed, gone on with, failed, and from results alone.
+
+The slow one: pytest -m slow tests/experiment/test_grid_running.py
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+pytest.importorskip("trl")
+pytest.importorskip("gymnasium")
+pytest.importorskip("matplotlib")
+
+from support.experiments import smallest, w2stree
+from support.treasure_hunters import EXAMPLE, hunts
+
+from w2stree import write_trajectories
+from w2stree.errors import RunDirectoryError
+from w2stree.experiment.grid.plan import Cell, read_plan
+from w2stree.experiment.grid.results import Results
+from w2stree.experiment.grid.running import run_cells
+from w2stree.experiment.grid.times import Times
+from w2stree.experiment.run_lock import holding
+
+pytestmark = pytest.mark.train
+
+TREASURE = {"name": "gymnasium", "make": "own_environment:treasure", "max_steps": 4}
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a world that is learned in seconds; demonstrations are in a file."""
+    monkeypatch.setenv("PYTHONPATH", str(EXAMPLE.parent))  # of commands
+    monkeypatch.syspath_prepend(str(EXAMPLE.parent))  # of this process, and its workers
+    write_trajectories(tmp_path / "shown.jsonl", hunts(range(500, 515)))
+    once = {"num_epochs": 1, "learning_rate": 1.0e-3}
+    config = smallest(
+        {**TREASURE, "num_processes": 1},
+        {"demonstrations": 2, "explore": 2, "test": 2},
+        demonstrations=str(tmp_path / "shown.jsonl"),
+        seeds={"sft_weak": 0},
+    )
+    del config["ceiling"]  # the file has no demonstrations of explored tasks
+    for role in ("weak", "strong"):
+        config[role]["sft"] = once
+    (tmp_path / "treasure.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    return tmp_path
+
+
+def small(folder: Path, **changes: Any) -> str:
+    record = {"name": "small", "question": "?", "worlds": ["treasure.yaml"]}
+    file = folder / "small.yaml"
+    file.write_text(yaml.safe_dump(record | changes), encoding="utf-8")
+    return str(file)
+
+
+def test_a_failure_is_recorded_and_tried_again_and_what_is_done_stays(world: Path) -> None:
+    variants = {"base": {}, "short": {"max_length": 8}}
+    small(world, methods=["sft_weak"], seeds=1, variants=variants)
+    ran = w2stree("experiment", "small.yaml", "--processes", "1", cwd=world)
+    assert ran.returncode == 1, ran.stderr
+    assert "1 failed" in ran.stderr
+    assert "sft_weak on treasure (short), seed 0: failed:" in ran.stdout
+    cells = world / "results" / "small" / "treasure"
+    result = cells / "base" / "seed-0" / "sft_weak.json"
+    record = json.loads(result.read_text())
+    assert len(record["panels"]["test"]["returns"]) == 2
+    assert record["changes"] == {}
+    stages = ["tasks", "demonstrations", "tokenizer", "sft_weak", "evaluate_sft_weak"]
+    assert sorted(record["stages"]) == sorted(stages), "what leads to the method, and no more"
+    assert record["training"]["num_steps"] > 0
+    assert (cells / "short" / "seed-0" / "sft_weak.failed.json").is_file()
+    before = result.stat().st_mtime_ns
+    small(world, methods=["sft_weak"], seeds=1, variants=variants | {"short": {"max_length": 1000}})
+    again = w2stree("experiment", "small.yaml", "--processes", "1", cwd=world)
+    assert again.returncode == 0, again.stderr
+    assert "treasure base" not in again.stdout.partition("# small")[0], "it is done"
+    assert not (cells / "short" / "seed-0" / "sft_weak.failed.json").exists()
+    assert result.stat().st_mtime_ns == before
+    shutil.rmtree(world / "runs")
+    alone = w2stree("experiment", "small.yaml", "--report-only", cwd=world)
+    assert alone.returncode == 0, alone.stderr
+    assert "2 of 2 cells" in alone.stdout
+    assert not (world / "runs").exists()
+
+
+def test_nothing_is_begun_that_does_not_fit_the_budget(world: Path) -> None:
+    plan = read_plan(small(world, methods=["sft_weak"], seeds=2))
+    outcome = run_cells(
+        plan,
+        list(plan.cells()),
+        runs=world / "runs",
+        results=Results(world / "results"),
+        budget_s=0.0,
+        announce=lambda *_: None,
+    )
+    assert (len(outcome.finished), len(outcome.failed), len(outcome.left)) == (0, 0, 2)
+
+
+def test_one_call_at_a_time_holds_the_runs(world: Path) -> None:
+    plan = read_plan(small(world, methods=["sft_weak"], seeds=1))
+    (world / "runs").mkdir()
+    with holding(world / "runs"), pytest.raises(RunDirectoryError, match="is in use by process"):
+        run_cells(
+            plan,
+            list(plan.cells()),
+            runs=world / "runs",
+            results=Results(world / "results"),
+            announce=lambda *_: None,
+        )
+
+
+def test_the_time_of_a_cell_is_that_of_the_stages_it_lacks(tmp_path: Path) -> None:
+    cell, other = (Cell("w", "base", seed, "tree_dpo") for seed in (0, 1))
+    times = Times()
+    assert times.expected(other, tmp_path) is None
+    stages = {
+        "sft_strong": {"seconds": 30.0, "outputs": "a"},
+        "tree_dpo": {"seconds": 50.0, "outputs": "b"},
+    }
+    times.add(cell, {"stages": stages})
+    times.add(other, {"stages": {**stages, "tree_dpo": {"seconds": 70.0, "outputs": "c"}}})
+    assert times.expected(cell, tmp_path) == 30 + 60
+    (tmp_path / "sft_strong").mkdir()
+    (tmp_path / "sft_strong" / "manifest.json").write_text("{}")
+    assert times.expected(cell, tmp_path) == 60
+
+
+@pytest.mark.slow
+def test_a_killed_experiment_goes_on_to_the_same_results(world: Path) -> None:
+    """Two methods, two seeds, two workers; kill -9 once the first cell is done."""
+    small(world, methods=["mcts_sft", "sft_strong"], seeds=2, contrasts=["mcts_sft - sft_strong"])
+    whole = w2stree("experiment", "small.yaml", "--out", "whole", "--runs", "whole-runs", cwd=world)
+    assert whole.returncode == 0, whole.stderr
+    command = [sys.executable, "-m", "w2stree", "experiment", "small.yaml"]
+    process = subprocess.Popen(
+        command, cwd=world, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    waited = time.monotonic() + 900
+    while not list((world / "results").rglob("seed-*/*.json")) and time.monotonic() < waited:
+        time.sleep(0.05)
+    workers = children_of(process.pid)
+    assert len(workers) == 2
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    waited = time.monotonic() + 60
+    while any(map(is_there, workers)):
+        assert time.monotonic() < waited, "a worker outlived the experiment"
+        time.sleep(0.05)
+    done = w2stree("experiment", "small.yaml", cwd=world)
+    assert done.returncode == 0, done.stderr
+    assert results_in(world / "results") == results_in(world / "whole")
+    tables = [world / folder / "small" / "table.md" for folder in ("results", "whole")]
+    assert tables[0].read_text() == tables[1].read_text()
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_costs_its_cell(world: Path) -> None:
+    plan = read_plan(small(world, methods=["sft_weak"], seeds=2))
+    said: list[tuple[str, str]] = []
+
+    def announce(cell: Cell, kind: str, what: str) -> None:
+        if kind == "stage" and "stage" not in dict(said):
+            for worker in children_of(os.getpid()):
+                os.kill(worker, signal.SIGKILL)
+        said.append((kind, what))
+
+    outcome = run_cells(
+        plan,
+        list(plan.cells()),
+        runs=world / "runs",
+        results=Results(world / "results"),
+        num_processes=1,
+        announce=announce,
+    )
+    assert [cell.seed for cell in outcome.failed] == [0], said
+    assert [cell.seed for cell in outcome.finished] == [1]
+    assert any(what.startswith("its process ended with status -9") for _, what in said)
+
+
+def children_of(pid: int) -> list[int]:
+    listed = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for file in listed for child in file.read_text().split()]
+
+
+def is_there(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return "(zombie)" not in Path(f"/proc/{pid}/status").read_text()
+
+
+def results_in(folder: Path) -> dict[str, Any]:
+    """Every cell's result without times, memory and whatever depends on them."""
+    found = {}
+    for file in sorted(folder.rglob("seed-*/*.json")):
+        record = json.loads(file.read_text())
+        for key in ("seconds", "training"):
+            del record[key]
+        record["stages"] = {
+            name: stage["outputs"]
+            for name, stage in record["stages"].items()
+            if name.startswith("evaluate") or "sft" in name
+        }
+        found[str(file.relative_to(folder))] = record
+    assert len(found) == 4
+    return found

@@ -1,0 +1,137 @@
+"""Is the action why? Of the contrasts that a forest asserts, how many measuring bears out.
+
+                      contrasts  confirmed  reversed  undecided  by chance     gap  measured
+    gap 0.25 to 0.50         42      16.7%      0.0%      83.3%       0.7%  +0.264    +0.072
+
+`by chance` is the floor: how often the same looks at these very differences would have found
+one side better, were their signs coins; half of it in each direction. It is exact, and below
+`alpha` where many differences are 0. A contrast that was decided early counts with the looks it
+had.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+from w2stree.errors import InvalidInput
+from w2stree.experiment.run_json import read_json
+from w2stree.rollouts.continuations import Measured, Verdict
+from w2stree.rollouts.paired_looks import PairedLooks
+
+FIGURES_FILE = "divergence_cause.json"
+TABLE_FILE = "divergence_cause.txt"
+
+_Group = Callable[[Measured], str]
+
+_GAPS = (0.0, 0.25, 0.5, 0.75, 1.0)
+_MOST_DEPTH, _MOST_SUPPORT = 6, 3
+
+
+def read_divergence_cause(run_dir: Path) -> dict[str, Any]:
+    """The figures of a finished run's stage `continuations`. Raises `RunDirectoryError` where it
+    has none."""
+    found: dict[str, Any] = read_json(
+        run_dir / "continuations" / FIGURES_FILE,
+        remedy="run a configuration with a method that needs continuations (verified_dpo) there",
+    )
+    return found
+
+
+def divergence_cause(measured: Sequence[Measured], looks: PairedLooks) -> dict[str, Any]:
+    """JSON: of all contrasts, and by gap, by depth and by support (runs behind the weaker side):
+    how many have each verdict, their shares of those that were finished, the floor, and the
+    mean difference measured beside the mean gap asserted. Raises `InvalidInput` for none."""
+    if not measured:
+        raise InvalidInput("no contrast was measured: the budget ended before the first")
+    floors = [looks.false_alarms(m.differences) if m.look else 0.0 for m in measured]
+    counted = list(zip(measured, floors, strict=True))
+    groups: dict[str, _Group] = {"gap": _gap, "depth": _depth, "support": _support}
+    return {
+        "alpha": looks.alpha,
+        "looks": list(looks.looks),
+        "all": _figures(counted),
+        **{f"by_{name}": _grouped(counted, group) for name, group in groups.items()},
+    }
+
+
+def table(figures: dict[str, Any]) -> str:
+    """The same in words."""
+    head = ("", "contrasts", "confirmed", "reversed", "undecided", "by chance", "gap", "measured")
+    lines = [head, ("all", *_cells(figures["all"]))]
+    for name in ("gap", "depth", "support"):
+        lines += [
+            (f"{name} {group}", *_cells(found)) for group, found in figures[f"by_{name}"].items()
+        ]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+    shown = [
+        "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])])
+        for line in lines
+    ]
+    looks = ", ".join(map(str, figures["looks"]))
+    note = (
+        f"\nShares are of finished contrasts (looks at {looks}; alpha {figures['alpha']:g}). By "
+        "chance: found better\nin either direction, were the signs of these differences coins. "
+        "gap: asserted by the runs;\nmeasured: mean difference of continuations.\n"
+    )
+    return "\n".join(shown) + "\n" + note
+
+
+def _grouped(counted: Sequence[tuple[Measured, float]], group: _Group) -> dict[str, Any]:
+    names = sorted({group(measured) for measured, _ in counted})
+    return {name: _figures([one for one in counted if group(one[0]) == name]) for name in names}
+
+
+def _figures(counted: Sequence[tuple[Measured, float]]) -> dict[str, Any]:
+    verdicts = Counter(measured.verdict for measured, _ in counted)
+    ended = [(m, floor) for m, floor in counted if m.verdict != "unfinished"]
+    shares = {
+        f"{verdict}_share": verdicts[verdict] / len(ended) if ended else None
+        for verdict in ("confirmed", "reversed", "undecided")
+    }
+    return {
+        "num_contrasts": len(counted),
+        **{f"num_{verdict}": verdicts[verdict] for verdict in get_args(Verdict)},
+        **shares,
+        "by_chance_share": _mean(floor for _, floor in ended),
+        "mean_gap": _mean(m.contrast.gap for m, _ in ended),
+        "mean_difference": _mean(m.look.mean for m, _ in ended if m.look),
+        "mean_continuations": _mean(float(len(m.differences)) for m, _ in ended),
+    }
+
+
+def _mean(values: Iterable[float]) -> float | None:
+    listed = list(values)
+    return sum(listed) / len(listed) if listed else None
+
+
+def _cells(found: dict[str, Any]) -> list[str]:
+    percent = ("confirmed_share", "reversed_share", "undecided_share", "by_chance_share")
+    return [
+        str(found["num_contrasts"]),
+        *("-" if found[key] is None else f"{found[key]:.1%}" for key in percent),
+        *(
+            "-" if found[key] is None else f"{found[key]:+.3f}"
+            for key in ("mean_gap", "mean_difference")
+        ),
+    ]
+
+
+def _gap(measured: Measured) -> str:
+    """The quarter that it is in, its upper end not in it but for the last."""
+    i = sum(measured.contrast.gap >= low for low in _GAPS[1:-1])
+    return f"{_GAPS[i]:.2f} to {_GAPS[i + 1]:.2f}"
+
+
+def _depth(measured: Measured) -> str:
+    return _capped(measured.contrast.depth, _MOST_DEPTH)
+
+
+def _support(measured: Measured) -> str:
+    return _capped(measured.contrast.support, _MOST_SUPPORT)
+
+
+def _capped(value: int, most: int) -> str:
+    return str(value) if value < most else f"{most}+"

@@ -1,0 +1,62 @@
+"""DPO on runs paired at random across tasks: the paper's ablation of the tree.
+
+Pairs of one task would be the objective of TreeDPO on suffixes, with fewer rows: what two runs
+share cancels. Across tasks nothing is shared: each run is scored under its own task's opening, and
+what is compared is how far the policy has moved from the reference on the better run, and on the
+worse.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from w2stree.errors import InvalidInput
+from w2stree.experiment.methods import tree_dpo
+from w2stree.experiment.methods.method import Method
+from w2stree.experiment.methods.preferences import fit
+from w2stree.forest.forest import Forest
+from w2stree.training.whole_runs import random_rows
+
+if TYPE_CHECKING:
+    from w2stree.training.fitting import Fitting, ModelSource, Trained
+
+
+class RandomPairDpoSection(tree_dpo.TreeDpoSection):
+    """The settings of the TreeDPO that it is compared with: as many pairs are drawn as those give
+    rows, `max_rows` at most."""
+
+
+def train(
+    *,
+    forest: Forest,
+    weak: ModelSource,
+    start: ModelSource,
+    section: RandomPairDpoSection,
+    fitting: Fitting,
+) -> Trained:
+    """Trains the strong SFT model (`start`) on whole runs, the one with the greater return chosen.
+
+    Raises `InvalidInput` where the forest has fewer such pairs than the settings give TreeDPO rows,
+    and as `tree_dpo.train`.
+    """
+    wanted = len(tree_dpo.rows_of(forest, section, fitting.seed))
+    wanted = min(wanted, section.max_rows or wanted)
+    rows = random_rows(forest.trajectories, wanted, seed=fitting.seed)
+    if len(rows) < wanted:
+        raise InvalidInput(
+            f"random_pair_dpo: only {len(rows)} pairs of explored runs are of two tasks and differ "
+            f"in return, and {wanted} are wanted, as many as TreeDPO has rows: set "
+            "random_pair_dpo.max_rows, and tree_dpo.max_rows with it"
+        )
+    reference = weak if section.reference == "weak" else None
+    return fit(rows, start, section, fitting, reference=reference, none=tree_dpo.NO_ROWS)
+
+
+METHOD = Method(
+    name="random_pair_dpo",
+    label="Strong + DPO, random pairs",
+    explanation="then taught runs that paid over runs of other tasks that paid less",
+    section=RandomPairDpoSection,
+    needs=tree_dpo.METHOD.needs,
+    train=train,
+)

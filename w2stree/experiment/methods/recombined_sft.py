@@ -1,0 +1,92 @@
+"""Recombined SFT: the strong SFT model imitates paths that several runs were made into.
+
+A tree's best path is one run; these are none's, but where a run cannot be bettered. Failed runs are
+in them: what one did right is combined with what another one did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from w2stree.errors import InvalidInput
+from w2stree.experiment.methods.method import Method
+from w2stree.experiment.section import Fraction, Section
+from w2stree.rollouts.recombination.paths import Recombined
+from w2stree.training.optimisation import Optimisation
+from w2stree.trajectories.returns import at_least
+from w2stree.trajectories.trajectory import Trajectory
+
+if TYPE_CHECKING:
+    from w2stree.training.fitting import Fitting, ModelSource, Trained
+
+
+class RecombinedSftSection(Section):
+    """Recombined paths of at least `min_return`, by default of every task; with the demonstrations
+    or without."""
+
+    min_return: Fraction = 0.0
+    with_demonstrations: bool = True
+    optimisation: Optimisation
+
+
+def train(
+    *,
+    recombined: Sequence[Recombined],
+    start: ModelSource,
+    demonstrations: Sequence[Trajectory],
+    section: RecombinedSftSection,
+    fitting: Fitting,
+) -> Trained:
+    """Trains the strong SFT model (`start`) on the paths of at least `min_return`, and with
+    `with_demonstrations` on the demonstrations.
+
+    `num_paths` counts the paths kept; of them `num_combined` are no single run's, also not with
+    steps left out, `num_shortened` are a run's with steps left out, `num_succeeded` succeed, and
+    `num_from_failures` are of tasks whose best run failed; `num_repaired` both.
+
+    Raises `InvalidInput` if `min_return` leaves no path, nothing fits the length, or a trajectory
+    has no agent token.
+    """
+    kept = [
+        path for path in recombined if at_least(path.trajectory.total_return, section.min_return)
+    ]
+    if not kept:
+        raise InvalidInput(
+            f"recombined_sft.min_return {section.min_return} leaves none of {len(recombined)} "
+            "paths; lower it"
+        )
+    paths = [path.trajectory for path in kept]
+    shown = [*paths, *demonstrations] if section.with_demonstrations else paths
+    trained = fitting.sft(start(), shown, section.optimisation)
+    return replace(trained, metrics={**_counts(kept, fitting.success_threshold), **trained.metrics})
+
+
+def _counts(kept: Sequence[Recombined], success_threshold: float) -> dict[str, float]:
+    succeeded = [at_least(path.trajectory.total_return, success_threshold) for path in kept]
+    failed_before = [not at_least(path.best_return, success_threshold) for path in kept]
+    makings = [path.making for path in kept]
+    return {
+        "num_paths": len(kept),
+        "num_combined": makings.count("combined"),
+        "num_shortened": makings.count("shortened"),
+        "num_succeeded": sum(succeeded),
+        "num_from_failures": sum(failed_before),
+        "num_repaired": sum(map(all, zip(succeeded, failed_before, strict=True))),
+    }
+
+
+METHOD = Method(
+    name="recombined_sft",
+    label="Strong + recombined SFT",
+    explanation="then fine-tuned on paths made of several runs of a task, failed ones too",
+    is_tested=True,
+    section=RecombinedSftSection,
+    needs={
+        "recombined": "recombined",
+        "start": "sft_strong",
+        "demonstrations": "demonstrations",
+    },
+    train=train,
+)

@@ -1,0 +1,1 @@
+"""Paths made of what several runs of a task did, each played before it counts."""

@@ -1,0 +1,200 @@
+"""Better paths of tasks that several runs were made of, found and verified by playing.
+
+    run 1   take cup, put cup in sink, take pen, put pen in drawer      0.75
+    run 2   open box, take cup, put cup in box, take pen                0.75
+    path    take pen, put pen in drawer, take cup, open box, put cup in box     1.0
+
+In a tree of runs every path is one run, so no search in it finds more than the best of them. A
+task's environment is another matter: what one run did can be tried where another one had come.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from w2stree.environments.hosting.pool import EnvironmentPool
+from w2stree.environments.hosting.process import EnvironmentProcess
+from w2stree.errors import EnvironmentFailure, EnvironmentNotStarted, InvalidInput
+from w2stree.rollouts.recombination.paths import Recombined, kept_run, path_to
+from w2stree.rollouts.recombination.search import Search
+from w2stree.rollouts.recombination.shortening import shorter
+from w2stree.rollouts.recombination.states import (
+    AnswersDiffer,
+    BudgetSpent,
+    Played,
+    State,
+    answers_as,
+    is_close,
+)
+from w2stree.rollouts.recombination.values import Vocabulary
+from w2stree.shorten import excerpt
+from w2stree.trajectories.returns import at_least
+from w2stree.trajectories.trajectory import Trajectory
+
+BUDGET_PER_TASK = 600
+"""Environment steps: see docs/exploration.md for what other budgets find."""
+
+_KEPT_FOR_SHORTENING = 4  # a fourth of the budget
+
+NOT_DETERMINISTIC = "the environment answers otherwise than in the runs"
+OUT_OF_BUDGET = "the budget does not reach to the end of the best run"
+
+
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    budget: int
+    greatest_return: float
+    combine: bool
+    shorten: bool
+
+
+def recombine(
+    pool: EnvironmentPool,
+    runs: Sequence[Trajectory],
+    *,
+    budget_per_task: int = BUDGET_PER_TASK,
+    greatest_return: float = 1.0,
+    combine: bool = True,
+    shorten: bool = True,
+) -> Iterator[Recombined]:
+    """The best path that each task's runs can be made into; tasks in the order of their first run.
+
+    For each task the runs are played again, the best one first. Then what any of them did is tried
+    where any other one had come, the most promising first (`Search`), and the best path found loses
+    the steps it can do without (`shorten`). A path is the way to the highest score, and ends
+    there; it is at least as good as the best run. A best run of `greatest_return` is shortened
+    only; and with `combine` off no more is done for any task than that the run of the highest
+    score, at its end or on its way, ends there and is shortened. Whatever is returned was played,
+    from the reset to its end, in this environment.
+
+    `budget_per_task`: environment steps, the runs' and all replays included; of which a fourth is
+    kept for shortening. A state is reached by reset and replay, whether or not the environment
+    has snapshots of its own.
+
+    The best run itself is the result, and `Recombined.problem` says why, where the environment
+    fails (its process is replaced), where it answers otherwise than the runs have it, or twice
+    otherwise itself, and where the budget does not reach to that run's end. Runs that ended in an
+    error do not count; a task with no other ones has no result.
+
+    Neither the order of `runs` within a task nor the number of processes decides anything, where
+    `origin.sample_index` tells a task's runs apart. One thread for each environment process.
+    Raises `InvalidInput` for a budget below 1, and `EnvironmentNotStarted`.
+    """
+    if budget_per_task < 1:
+        raise InvalidInput(f"budget_per_task is {budget_per_task}; give at least 1 step")
+    settings = _Settings(budget_per_task, greatest_return, combine, shorten)
+    by_task: dict[str, list[Trajectory]] = {}
+    for run in runs:
+        if run.status != "error":
+            by_task.setdefault(run.task_id, []).append(run)
+    free: queue.SimpleQueue[int] = queue.SimpleQueue()
+    for slot in range(len(pool)):
+        free.put(slot)
+
+    def of_task(runs: list[Trajectory]) -> Recombined:
+        runs = sorted(runs, key=_best_first)
+        slot = free.get()
+        try:
+            return _recombined(pool[slot], runs, settings)
+        except EnvironmentNotStarted:
+            pool.replace(slot)
+            raise
+        except EnvironmentFailure as failure:
+            pool.replace(slot)
+            return kept_run(runs, problem=excerpt(str(failure)))
+        finally:
+            free.put(slot)
+
+    return _in_order(pool, by_task, of_task)
+
+
+def _in_order(
+    pool: EnvironmentPool,
+    by_task: Mapping[str, list[Trajectory]],
+    of_task: Callable[[list[Trajectory]], Recombined],
+) -> Iterator[Recombined]:
+    with ThreadPoolExecutor(len(pool)) as executor:
+        try:
+            yield from executor.map(of_task, by_task.values())
+        finally:
+            executor.shutdown(cancel_futures=True)
+
+
+def _best_first(run: Trajectory) -> tuple[float, int, int, int]:
+    origin = run.origin
+    return -run.total_return, len(run.steps), origin.sample_index or 0, origin.attempt
+
+
+def _recombined(
+    process: EnvironmentProcess, runs: Sequence[Trajectory], settings: _Settings
+) -> Recombined:
+    """`runs` of one task, the best one first."""
+    played = Played(process, runs[0].task_id, budget=settings.budget)
+    is_solved = at_least(runs[0].total_return, settings.greatest_return)
+    problem, best = None, None
+    try:
+        ways = _ways(played, runs[:1] if is_solved else runs)
+        best = _found(played, ways, settings) if ways else None
+        problem = None if ways else OUT_OF_BUDGET
+    except AnswersDiffer:
+        problem = NOT_DETERMINISTIC
+    spent = {"num_steps": dict(played.num_steps), "num_resets": played.num_resets}
+    if best is None:
+        return kept_run(runs, problem=problem, **spent)
+    on_the_way = max(state.score for way in ways for state in way)
+    return path_to(best, runs, best_on_the_way=on_the_way, **spent)
+
+
+def _ways(played: Played, runs: Sequence[Trajectory]) -> list[list[State]]:
+    """The runs' own states, of as many runs as the budget reaches to.
+
+    Raises `AnswersDiffer` where one is not found again.
+    """
+    played.purpose = "runs"
+    ways = []
+    with contextlib.suppress(BudgetSpent):
+        for run in runs:
+            ways.append(_played_again(played, run))
+    return ways
+
+
+def _played_again(played: Played, run: Trajectory) -> list[State]:
+    state = played.root
+    if run.prompt and not run.prompt[-1].content.endswith(played.root.observation):
+        raise AnswersDiffer
+    for step in run.steps:
+        if state.is_over:
+            raise AnswersDiffer
+        state = played.step(state, step.action)
+        if not answers_as(step, state):
+            raise AnswersDiffer
+    if not is_close(state.score, run.total_return):
+        raise AnswersDiffer
+    return state.way()
+
+
+def _found(played: Played, ways: Sequence[Sequence[State]], settings: _Settings) -> State:
+    """The best state's shortest way; the end of the best run where no state is better than the
+    start."""
+    vocabulary = Vocabulary(ways)
+    search = Search(played, vocabulary, greatest=settings.greatest_return)
+    if settings.combine and vocabulary.has_reward:
+        played.purpose = "search"
+        kept = settings.budget // _KEPT_FOR_SHORTENING if settings.shorten else 0
+        played.budget -= kept
+        with contextlib.suppress(BudgetSpent):
+            search.run()
+        played.budget += kept
+    best = search.best
+    if at_least(played.root.score, best.score):
+        return ways[0][-1] if ways[0] else played.root
+    if settings.shorten:
+        played.purpose = "shortening"
+        with contextlib.suppress(BudgetSpent):
+            for less in shorter(played, best, vocabulary, short_cut=settings.combine):
+                best = less
+    return best
