@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import tempfile
 import time
 from pathlib import Path
 
+from bench.core.jobs.memory import status_mib
 from w2stree.environments.webshop import WebShop
 from w2stree.environments.webshop.catalogue import DataFiles
 
@@ -46,11 +46,11 @@ def write_copies(files: DataFiles, folder: Path, copies: int) -> None:
 
 
 def measure(data: Path) -> None:
-    before, started = resident_mib(), time.process_time()
+    before, started = status_mib("VmRSS"), time.process_time()
     shop = WebShop(data)
     print(f"start     {time.process_time() - started:8.1f} s of CPU time")
-    print(f"memory    {resident_mib() - before:8.0f} MiB")
-    print(f"peak      {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:8.0f} MiB")
+    print(f"memory    {status_mib('VmRSS') - before:8.0f} MiB")
+    print(f"peak      {status_mib('VmHWM'):8.0f} MiB")
     print(f"goals     {sum(len(shop.tasks(s)) for s in ('train', 'dev', 'test')):8}")
     num_steps, started = 0, time.process_time()
     for task in shop.tasks("train")[:NUM_EPISODES]:
@@ -63,11 +63,6 @@ def measure(data: Path) -> None:
     print(
         f"play      {num_steps / seconds:8.0f} expert steps/s, the expert's own searches included"
     )
-
-
-def resident_mib() -> float:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize() / 2**20
 
 
 if __name__ == "__main__":

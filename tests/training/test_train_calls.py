@@ -17,7 +17,7 @@ from support.train_calls import dpo_args, model, pairs, runs, sft_args
 from transformers import AutoModelForCausalLM, AutoTokenizer, MambaConfig, MambaForCausalLM
 
 import w2stree as w2s
-from w2stree.errors import RowWarning
+from w2stree.errors import InvalidInput, RowWarning
 from w2stree.training.models import load_model, save_model
 from w2stree.training.optimisation import Lora
 from w2stree.training.trees.reference import plain
@@ -258,3 +258,32 @@ def test_sft_rows_of_datasets_train_what_the_runs_train(tmp_path: Path) -> None:
 def digest(out: Path) -> str:
     (line,) = (x for x in (out / "README.md").read_text().splitlines() if x.startswith("SHA-256"))
     return line
+
+
+def test_what_the_reference_said_is_kept_where_it_is_asked_for(tmp_path: Path) -> None:
+    cache = tmp_path / "references"
+    found = []
+    for beta in (0.1, 0.3):
+        w2s.train_dpo(
+            pairs(runs(), min_gap=0.1),
+            policy=model(),
+            output_dir=tmp_path / str(beta),
+            holdout=0,
+            args=dpo_args(beta=beta, max_steps=1),
+            reference_cache=cache,
+        )
+        found.append({file.name: file.stat().st_mtime_ns for file in cache.iterdir()})
+    assert found[0] == found[1] != {}
+
+
+def test_another_chat_template_is_saved_with_the_model(tmp_path: Path) -> None:
+    policy, tokenizer = model()
+    save_model(tmp_path / "model", policy, tokenizer)
+    own = tokenizer.chat_template
+    other = own.replace("{{ message.content }}", "{{ message.content | trim }}")
+    (tmp_path / "other.jinja").write_text(other, encoding="utf-8")
+    given = {"output_dir": tmp_path / "out", "chat_template": tmp_path / "other.jinja"}
+    w2s.train_sft(runs(), model=tmp_path / "model", holdout=0, args=sft_args(max_steps=1), **given)
+    assert own != other == AutoTokenizer.from_pretrained(tmp_path / "out").chat_template
+    with pytest.raises(InvalidInput, match="chat_template is of a directory, and model is open"):
+        w2s.train_sft(runs(), model=(policy, tokenizer), **given | {"output_dir": tmp_path / "o"})

@@ -79,6 +79,14 @@ Args: TypeAlias = Annotated[
         metavar="FILE.yaml", help="any other arguments of TRL's SFTConfig or DPOConfig, by name"
     ),
 ]
+Template: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--chat-template",
+        metavar="NAME_OR_FILE",
+        help="in place of the model's own, and saved with it (docs/models.md)",
+    ),
+]
 UseLora: TypeAlias = Annotated[
     bool, typer.Option("--lora", help="train adapters (r 64 on q, k, v, o), merged at the end")
 ]
@@ -123,6 +131,7 @@ def sft(
     batch_size: BatchSize = None,
     max_length: MaxLength = None,
     args: Args = None,
+    chat_template: Template = None,
     lora: UseLora = False,
     unshared: Unshared = False,
     holdout: Holdout = 0.1,
@@ -164,6 +173,7 @@ def sft(
             holdout=holdout,
             unshared=unshared,
             render_actions=render_actions,
+            chat_template=chat_template,
             progress=update,
         )
     _tell(trained)
@@ -199,12 +209,19 @@ def dpo(
     beta: Annotated[
         float | None, typer.Option(parser=number(above=0), metavar="BETA", help="default: 0.1")
     ] = None,
+    reference_cache: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="keeps what the reference said, for another beta or to go on"
+        ),
+    ] = None,
     trajectories: Trajectories = None,
     epochs: Epochs = None,
     lr: Rate = None,
     batch_size: BatchSize = None,
     max_length: MaxLength = None,
     args: Args = None,
+    chat_template: Template = None,
     lora: UseLora = False,
     unshared: Unshared = False,
     holdout: Holdout = 0.1,
@@ -249,6 +266,8 @@ def dpo(
             holdout=holdout,
             unshared=unshared,
             render_actions=render_actions,
+            chat_template=chat_template,
+            reference_cache=reference_cache,
             progress=update,
         )
     _tell(trained)

@@ -244,7 +244,7 @@ class RunDirectory:
         recorded, manifest = inputs.get(name), self.manifest(name) if name in spec.files else None
         if manifest is None or not isinstance(recorded, dict) or not recorded:
             return False
-        return recorded.items() <= manifest["outputs"].items()
+        return bool(recorded.items() <= manifest["outputs"].items())
 
     def _changes(self, spec: StageSpec, manifest: Mapping[str, Any]) -> list[Change]:
         if not spec.reads:

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from transformers import PrinterCallback, TrainerCallback
+from transformers import PrinterCallback
 
 from w2stree.errors import Error, InvalidInput, RowWarning
 from w2stree.training.call_settings import changed_settings, with_folder
@@ -34,9 +34,13 @@ from w2stree.training.model_folder import ModelFolder, making
 from w2stree.training.models import best_device, save_model
 from w2stree.training.optimisation import Lora
 from w2stree.training.precision import training_precision
-from w2stree.training.stage import Log, Progress, compared
+from w2stree.training.stage import AllStepsTakenError, Log, NoStepTooMany, Progress, compared
 from w2stree.training.start import Start
-from w2stree.training.trees.arguments import objective_of, refuse_what_trees_cannot
+from w2stree.training.trees.arguments import (
+    objective_of,
+    refuse_absent_services,
+    refuse_what_trees_cannot,
+)
 from w2stree.training.trees.examples import Example
 from w2stree.training.trees.reference import model_digest, plain
 from w2stree.training.trees.trainer import TreeTrainer
@@ -49,19 +53,6 @@ class Measure(Protocol):
     def __call__(
         self, model: Any, examples: Sequence[Example], *, lora: bool, unshared: bool
     ) -> dict[str, float]: ...
-
-
-class _AllStepsTakenError(Exception):
-    """A checkpoint was of the last step."""
-
-
-class _NoStepTooMany(TrainerCallback):  # type: ignore[misc]
-    """transformers asks whether all steps are taken after a step alone: going on from a last
-    checkpoint within an epoch, it would take one more."""
-
-    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if state.global_step >= state.max_steps:
-            raise _AllStepsTakenError
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +138,7 @@ class Learning:
         trainer = self._trainer(learned, folder.partial)
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(Log(self.progress if folder.is_writer else None))
-        trainer.add_callback(_NoStepTooMany())
+        trainer.add_callback(NoStepTooMany())
         checkpoint = folder.last_checkpoint()
         begin = time.monotonic()
         at_a_time = self.args.per_device_train_batch_size
@@ -155,7 +146,7 @@ class Learning:
         with told_of_memory(at_a_time, longest=longest):
             if self.is_own_reference and not self._lora:  # new adapters add nothing
                 check_start(trainer.model, seen[:at_a_time], self.args.beta, unshared=self.unshared)
-            with suppress(_AllStepsTakenError):
+            with suppress(AllStepsTakenError):
                 trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         seconds = time.monotonic() - begin
         model = trainer.accelerator.unwrap_model(trainer.model)
@@ -259,6 +250,7 @@ def check_before_rows(args: Any, holdout: float, *, unshared: bool) -> None:
     else:
         refuse_what_trees_cannot(args)
         objective_of(args)
+    refuse_absent_services(args)
 
 
 def _peft_config(model: Any, given: Any) -> Any:

@@ -8,6 +8,7 @@ conversations   mean negative log-likelihood of a scored token
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,11 +23,21 @@ from w2stree.training.unshared.scoring import sequence_sums
 _TIE = 1e-3  # nats: rounding
 
 
-def sums(model: Any, sequences: Sequence[ScoredIds], *, lora: bool, unshared: bool) -> Floats:
+def sums(
+    model: Any,
+    sequences: Sequence[ScoredIds],
+    *,
+    lora: bool,
+    unshared: bool,
+    cache: Path | None = None,
+) -> Floats:
     """`[num_sequences]` each sequence's score under the model, computed with as in training: with
-    adapters (`lora`) or whole, on trees or `unshared`."""
+    adapters (`lora`) or whole, on trees or `unshared`. On trees a folder `cache` keeps them
+    (`reference_scores`)."""
     if not unshared:
-        return reference_scores(model, sequences, max_pack_tokens=MAX_PACK_TOKENS, lora=lora)
+        return reference_scores(
+            model, sequences, max_pack_tokens=MAX_PACK_TOKENS, lora=lora, cache=cache
+        )
     return sequence_sums(model, sequences, lora=lora)
 
 

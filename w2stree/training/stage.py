@@ -76,6 +76,19 @@ class WarmUp:
             self.args.warmup_steps = given
 
 
+class AllStepsTakenError(Exception):
+    """A checkpoint was of the last step."""
+
+
+class NoStepTooMany(TrainerCallback):  # type: ignore[misc]
+    """transformers asks whether all steps are taken after a step alone: going on from a last
+    checkpoint within an epoch, it would take one more."""
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.global_step >= state.max_steps:
+            raise AllStepsTakenError
+
+
 class Log(TrainerCallback):  # type: ignore[misc]
     """Keeps what is logged of each step and passes progress on; TRL's own bars are off."""
 

@@ -48,10 +48,16 @@ class Start:
         return "raise it to learn from them"
 
 
-def opened(given: ModelGiven, *, argument: str) -> Start:
-    """The model that was given. Raises `InvalidInput` where it is none."""
+def opened(given: ModelGiven, *, argument: str, chat_template: str | Path | None = None) -> Start:
+    """The model that was given, a directory's with another chat template if one is. Raises
+    `InvalidInput` where it is none, and for a template beside an open model."""
     if isinstance(given, str | Path):
-        return Start(*load_model(given), name=str(given))
+        return Start(*load_model(given, chat_template), name=str(given))
+    if chat_template is not None:
+        raise InvalidInput(
+            f"chat_template is of a directory, and {argument} is open: set it on the tokenizer, "
+            "w2stree.turns.template.set_template"
+        )
     match given:
         case (model, tokenizer) if hasattr(model, "state_dict"):
             return Start(model, tokenizer, None)

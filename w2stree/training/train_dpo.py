@@ -59,6 +59,8 @@ def train_dpo(
     holdout: float = 0.1,
     seed: int | None = None,
     unshared: bool = False,
+    chat_template: str | Path | None = None,
+    reference_cache: str | Path | None = None,
     progress: Progress | None = None,
 ) -> TrainedModel:
     """Train `policy` to prefer what did better, against `reference`, and write it to `output_dir`.
@@ -77,7 +79,11 @@ def train_dpo(
     model's) count before those of `args`; without any, as much as the models have positions for.
     Longer rows are left out whole. `peft_config`: PEFT's, or a `Lora`; adapters are merged,
     unless `Lora.merge` is false. `unshared`: train every row by itself, with TRL's stock trainer,
-    not on trees.
+    not on trees. `chat_template`, a name or a file, replaces the one in the directory of `policy`,
+    and is saved with the model.
+
+    On trees the reference's scores are kept in the folder `reference_cache`, if one is given: with
+    another `beta`, or going on, the same reference is not asked again.
 
     `holdout` is the share of the tasks, rounded down, that are not trained on; pairs of these are
     measured before and after (`held_out_pair_accuracy_before`, …). Rows with equal prompts are of
@@ -96,7 +102,7 @@ def train_dpo(
     refuse_filled(path)
     config = call_args(DPOConfig, args, seed=seed)
     rows, counts = _rows_of(pairs, completion, render_actions=render_actions)
-    start = opened(policy, argument="policy")
+    start = opened(policy, argument="policy", chat_template=chat_template)
     other = None if reference in ("start", None) else opened(reference, argument="reference")
     unshared = unshared or is_refused_by_trees(start.model)
     check_before_rows(config, holdout, unshared=unshared)
@@ -113,7 +119,8 @@ def train_dpo(
         longest = max(len(s.ids) for s in sequences)
         apart = unshared if other is None else is_refused_by_trees(scorer, longest)
         lora = peft_config is not None
-        found = sums(scorer, sequences, lora=lora, unshared=apart).reshape(-1, 2)
+        cache = None if reference_cache is None else Path(reference_cache)
+        found = sums(scorer, sequences, lora=lora, unshared=apart, cache=cache).reshape(-1, 2)
         for row, (chosen, rejected) in zip(tokens, found.tolist(), strict=True):
             row |= {"ref_chosen_logps": chosen, "ref_rejected_logps": rejected}
     is_start = reference is not None and other is None

@@ -46,6 +46,7 @@ def train_sft(
     holdout: float = 0.1,
     seed: int | None = None,
     unshared: bool = False,
+    chat_template: str | Path | None = None,
     progress: Progress | None = None,
 ) -> TrainedModel:
     """Train `model` to imitate the agent's turns in `paths`, and write it to `output_dir`.
@@ -63,7 +64,7 @@ def train_sft(
     path = Path(output_dir)
     refuse_filled(path)
     config = call_args(SFTConfig, args, seed=seed)
-    start = opened(model, argument="model")
+    start = opened(model, argument="model", chat_template=chat_template)
     unshared = unshared or is_refused_by_trees(start.model)
     check_before_rows(config, holdout, unshared=unshared)
     limit = start.max_length(max_length, config.max_length)

@@ -18,6 +18,7 @@ from peft import get_peft_model_state_dict
 from support.sharded_training import adapters
 from support.tree_training import pairs, trainer
 
+from w2stree.errors import InvalidInput
 from w2stree.training.trees.trainer import TreeTrainer
 
 pytestmark = pytest.mark.train
@@ -82,6 +83,25 @@ def test_a_killed_training_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None
     assert len(_losses(whole)) == 6
     assert _losses(whole) == _losses(resumed)
     assert whole.state.num_input_tokens_seen == resumed.state.num_input_tokens_seen > 0
+
+
+def test_going_on_from_the_last_step_takes_none(tmp_path: Path) -> None:
+    """It is within an epoch of three; transformers would take one more."""
+    options = {"save_strategy": "steps", "save_steps": 1, "max_steps": 2}
+    whole = _trained(tmp_path, **options)
+    again = _trained(tmp_path, resume=True, **options)
+    assert again.state.global_step == 2
+    weights = again.model.state_dict()
+    assert all(torch.equal(w, weights[name]) for name, w in whole.model.state_dict().items())
+
+
+def test_a_checkpoint_of_another_number_of_processes_is_refused(tmp_path: Path) -> None:
+    _trained(tmp_path, save_strategy="steps", save_steps=1, max_steps=1)
+    checkpoint = tmp_path / "checkpoint-1"
+    (checkpoint / "rng_state.pth").rename(checkpoint / "rng_state_0.pth")
+    (checkpoint / "rng_state_1.pth").touch()
+    with pytest.raises(InvalidInput, match=r"checkpoint-1 is of a training in 2 processes, and"):
+        _trained(tmp_path, resume=True, max_steps=2)
 
 
 @pytest.mark.slow

@@ -6,19 +6,21 @@ import copy
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 import torch
 from peft import PeftConfig, get_peft_model
 from transformers import Trainer, set_seed
-from transformers.trainer_utils import EvalLoopOutput
+from transformers.trainer_utils import EvalLoopOutput, TrainOutput, get_last_checkpoint
 from trl import DPOConfig, SFTConfig
 
 from w2stree.errors import InvalidInput, RowsTooLong, RowWarning
 from w2stree.training.positions import refuse_beyond_positions
-from w2stree.training.stage import WarmUp, on_one_device
+from w2stree.training.stage import AllStepsTakenError, NoStepTooMany, WarmUp, on_one_device
 from w2stree.training.trees.arguments import (
     objective_of,
+    refuse_absent_services,
     refuse_other_launcher,
     refuse_what_trees_cannot,
 )
@@ -79,6 +81,7 @@ class TreeTrainer(WarmUp, Trainer):  # type: ignore[misc]
         attention: str = "auto",
     ) -> None:
         refuse_what_trees_cannot(args)
+        refuse_absent_services(args)
         self.objective = objective_of(args) if objective is None else objective
         self.attention = attention
         self._max_length = args.max_length
@@ -238,11 +241,22 @@ class TreeTrainer(WarmUp, Trainer):  # type: ignore[misc]
         ]
         return examples, parts
 
-    def train(self, *args: Any, **kwargs: Any) -> Any:
+    def train(
+        self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any
+    ) -> Any:
         """As transformers'; `resume_from_checkpoint` goes on with the weights, the optimiser and
-        the order of the data that an uninterrupted training would have."""
-        with tree_attention(self.model):
-            return super().train(*args, **kwargs)
+        the order of the data that an uninterrupted training would have, and from the last step
+        takes none. `InvalidInput` for a checkpoint of another number of processes."""
+        _refuse_other_number(resume_from_checkpoint, self.args)
+        at_the_end = NoStepTooMany()
+        self.add_callback(at_the_end)
+        try:
+            with tree_attention(self.model):
+                return super().train(resume_from_checkpoint, *args, **kwargs)
+        except AllStepsTakenError:
+            return TrainOutput(self.state.global_step, 0.0, {"train_runtime": 0.0})
+        finally:
+            self.remove_callback(at_the_end)
 
     # What is told of it
 
@@ -336,6 +350,19 @@ class TreeTrainer(WarmUp, Trainer):  # type: ignore[misc]
                 _add(figures, found)
                 self.callback_handler.on_prediction_step(self.args, self.state, self.control)
         return float(self._summed(loss)), figures
+
+
+def _refuse_other_number(resume: str | bool | None, args: Any) -> None:
+    """A step is the examples of all processes: with others it is another step, in another order."""
+    folder = get_last_checkpoint(args.output_dir) if resume is True else resume
+    if not folder or not Path(folder).is_dir():
+        return
+    num_before = max(1, len(list(Path(folder).glob("rng_state_*.pth"))))
+    if num_before != args.world_size:
+        raise InvalidInput(
+            f"{folder} is of a training in {num_before} processes, and this one has "
+            f"{args.world_size}: a step would be of other examples; go on in as many"
+        )
 
 
 def _add(figures: dict[str, torch.Tensor], found: Loss) -> None:
