@@ -294,6 +294,15 @@ def test_a_turn_without_an_action_is_not_chosen() -> None:
     assert row.turns(row.rejected)[0].action == "", "it may be rejected"
 
 
+def test_a_suffix_of_such_turns_alone_is_not_chosen() -> None:
+    silent = replace(GOOD, steps=(*GOOD.steps[:1], Step("", UNPARSED, "Hm.")), total_return=0.5)
+    pairs = build_forest([silent, BAD]).pairs()
+    rows = preference_rows(pairs, "suffix")
+    assert (len(rows), rows.num_without_action) == (0, 1)
+    [row] = preference_rows(build_forest([silent, GOOD]).pairs(), "suffix")
+    assert row.turns(row.rejected)[0].action == "", "it may be rejected"
+
+
 def _labelled(tokenizer: Any, row: dict[str, list[int]]) -> str:
     return str(tokenizer.decode([label for label in row["labels"] if label != IGNORED]))
 
