@@ -297,9 +297,9 @@ def _sources(context: Context) -> Iterator[Stage]:
     yield stage(
         "replayed_masks",
         replayed_masks.replayed_masks,
-        *("tasks", "explore", "tree"),
+        *("explore", "tree"),
         makes=replayed_masks.FILES,
-        reads=(*PLAYS, *least, *EXPLORED_KEYS, *masked),
+        reads=("environment", *least, *EXPLORED_KEYS, *masked),
     )
     evaluations = (f"evaluate_{method.name}" for method in config.methods())
     read = ("tasks", "explore", "tree", *evaluations)
