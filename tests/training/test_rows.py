@@ -274,8 +274,12 @@ def test_a_run_that_ended_in_an_error_gives_no_row() -> None:
 
 def test_a_run_of_nothing_else_gives_no_row() -> None:
     silent = replace(GOOD, steps=_rambling().steps[:1])
-    found = tokenize_sft([silent, GOOD], ChatFormat(tiny_tokenizer()), max_length=512)
-    assert (found.kept, found.num_untaught) == ([GOOD], 1)
+    unbegun = replace(GOOD, steps=(), status="truncated")  # its opening was all that could be read
+    chat = ChatFormat(tiny_tokenizer())
+    found = tokenize_sft([silent, GOOD, unbegun], chat, max_length=512)
+    assert (found.kept, found.num_untaught) == ([GOOD], 2)
+    openings = tokenize_sft([unbegun], chat, max_length=512, all_tokens=True)
+    assert openings.kept == [unbegun], "there is something to read in it"
 
 
 def test_a_turn_without_an_action_is_not_chosen() -> None:

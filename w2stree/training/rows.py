@@ -327,9 +327,9 @@ def tokenize_sft(
         labels = [token if keep else IGNORED for token, keep in zip(ids, mask, strict=True)]
         if max_length is not None and len(prompt) + len(ids) > max_length:
             found.too_long.append(given)
-        elif steps and not any(is_said):
+        elif not all_tokens and not any(is_said):
             found.num_untaught += 1
-        elif steps and not any(taught):
+        elif not all_tokens and not any(taught):
             found.num_unlearned += 1
         else:
             found.num_untaught_turns += is_said.count(False)
