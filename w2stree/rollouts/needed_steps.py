@@ -52,8 +52,9 @@ def needed_steps(
     where steps before it are left out, is passed over.
 
     `budget_per_run`: environment steps, replays included; of n steps the first round takes at most
-    about n (n + 1), and each further one less. One thread for each environment process. Raises `InvalidInput` for a budget below 1,
-    and `EnvironmentNotStarted`; an environment that fails in a run is replaced.
+    about n (n + 1), and each further one less. One thread for each environment process. Raises
+    `InvalidInput` for a budget below 1, and `EnvironmentNotStarted`; an environment that fails in a
+    run is replaced.
     """
     if budget_per_run < 1:
         raise InvalidInput(f"budget_per_run is {budget_per_run}; give at least 1 step")
