@@ -122,6 +122,8 @@ def test_rows_are_of_significant_contrasts_in_the_measured_direction(finished: C
     most = max(abs(m.look.mean) for m in measured if m.look and m.is_significant)
     high = section.model_copy(update={"min_difference": most + 0.01})
     assert rows_of(measured, forest, high) == []
+    as_much = section.model_copy(update={"min_difference": most + 1e-12})
+    assert rows_of(measured, forest, as_much), "equal but for rounding"
 
 
 def test_the_strong_model_is_trained_on_them(finished: Context) -> None:
