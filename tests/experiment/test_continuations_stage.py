@@ -166,6 +166,13 @@ def test_divergence_cause_counts_by_gap_depth_and_support(finished: Context) -> 
     assert (finished.run_dir / "continuations" / "divergence_cause.txt").read_text() == table(
         figures
     )
+    contrast = measured[0].contrast
+    better, other = (
+        replace(s, mean_return=r) for s, r in zip(contrast.sides, (0.7, 0.45), strict=True)
+    )
+    rounded = replace(measured[0], contrast=replace(contrast, better=better, other=other))
+    assert rounded.contrast.gap < 0.25
+    assert list(divergence_cause([rounded], PairedLooks())["by_gap"]) == ["0.25 to 0.50"]
     with pytest.raises(InvalidInput, match="no contrast was measured"):
         divergence_cause([], PairedLooks())
 
