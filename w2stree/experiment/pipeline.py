@@ -15,7 +15,7 @@ reads it.
 Methods of imitation (`best_of_m`, `failure_sft`, …) stand where `mcts_sft` does; failed runs are
 played again (`replayed_masks`) if one of them asks for it.
 `explore_demonstrated` and `explore_strong` are the strong SFT model's own runs, for `eto` and
-`ceiling_preferences`.
+`ceiling_preferences`; `explore_held_out`, for no method, is run on request (`run_methods`).
 `mcts_sft` and `ceiling` are shown `demonstrations` too; the weak model may be `tree_dpo`'s
 reference. Demonstrations are the expert's, or with `demonstrations` those of a file,
 played again before anything else; with `explore.trajectories` the weak model explores nothing.
