@@ -122,6 +122,8 @@ def test_rows_are_of_significant_contrasts_in_the_measured_direction(finished: C
     most = max(abs(m.look.mean) for m in measured if m.look and m.is_significant)
     high = section.model_copy(update={"min_difference": most + 0.01})
     assert rows_of(measured, forest, high) == []
+    as_much = section.model_copy(update={"min_difference": most + 1e-12})
+    assert rows_of(measured, forest, as_much), "equal but for rounding"
 
 
 def test_the_strong_model_is_trained_on_them(finished: Context) -> None:
@@ -164,6 +166,13 @@ def test_divergence_cause_counts_by_gap_depth_and_support(finished: Context) -> 
     assert (finished.run_dir / "continuations" / "divergence_cause.txt").read_text() == table(
         figures
     )
+    contrast = measured[0].contrast
+    better, other = (
+        replace(s, mean_return=r) for s, r in zip(contrast.sides, (0.7, 0.45), strict=True)
+    )
+    rounded = replace(measured[0], contrast=replace(contrast, better=better, other=other))
+    assert rounded.contrast.gap < 0.25
+    assert list(divergence_cause([rounded], PairedLooks())["by_gap"]) == ["0.25 to 0.50"]
     with pytest.raises(InvalidInput, match="no contrast was measured"):
         divergence_cause([], PairedLooks())
 

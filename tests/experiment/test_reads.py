@@ -93,13 +93,19 @@ def keys_of(record: Any, at: str = "") -> Iterator[str]:
         yield at
 
 
-def with_every_method() -> Config:
+def with_every_method(*overrides: str) -> Config:
     """The miniature with a section of each method that it does not compare."""
     given = load_config("miniature")
     absent = [m for m in given.known_methods if m not in given.methods()]
     trained = "{optimisation: {num_steps: 1, learning_rate: 0.001}}"
     sections = [f"{m.name}={'{}' if m.train is None else trained}" for m in absent]
-    return load_config("miniature", sections)
+    return load_config("miniature", [*sections, *overrides])
+
+
+def test_more_tasks_to_test_on_redo_no_training() -> None:
+    found = specs(with_every_method("failure_sft.mask=replay"))
+    read_all = {spec.name for spec in found if "tasks" in spec.needs and not spec.files}
+    assert read_all == {"random_play", "report"}, "which must know what is tested"
 
 
 def test_every_key_redoes_something_or_is_known_to_change_nothing() -> None:

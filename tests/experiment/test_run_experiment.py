@@ -16,8 +16,8 @@ from support.demonstrated import TREASURE, experiment
 from support.treasure_hunters import hunts
 
 from w2stree import Trajectory, read_trajectories, write_trajectories
-from w2stree.errors import RunDirectoryError
-from w2stree.experiment.pipeline import run_experiment, stages
+from w2stree.errors import InvalidInput, RunDirectoryError
+from w2stree.experiment.pipeline import run_experiment, run_methods, stages
 from w2stree.experiment.running import run_stages
 from w2stree.experiment.stages.context import Context
 
@@ -85,3 +85,16 @@ def test_tasks_that_were_edited_are_redone_by_force(tmp_path: Path) -> None:
     with pytest.raises(EnoughError):
         run_experiment(config, tmp_path / "run", force=["tasks"], announce=stop)
     assert file.read_text() == whole
+
+
+def test_a_stage_that_no_method_needs_is_run_on_request(tmp_path: Path) -> None:
+    with experiment(tmp_path, hunts(range(500, 510)), ceiling=None) as context:
+        config, parts = context.config, context.parts()
+    run = tmp_path / "run"
+    made = run_methods(config, run, [], also=["explore_held_out"], announce=lambda *_: None)
+    assert made[-1].name == "explore_held_out"
+    assert not {"explore", "tree", "report"} & {spec.name for spec in made}
+    played = read_trajectories(run / "explore_held_out" / "trajectories.jsonl")
+    assert {t.task_id for t in played} == set(parts.evaluated)
+    with pytest.raises(InvalidInput, match=r"no stage explore_held; there are tasks, .*held_out"):
+        run_methods(config, run, [], also=["explore_held"], announce=lambda *_: None)

@@ -37,6 +37,15 @@ def test_what_is_left_is_as_good_and_no_step_of_it_can_be_spared(pool: Environme
     assert 0 < detour.num_steps_spent <= 6 * 7
 
 
+def test_a_step_that_was_needed_because_of_another_goes_with_it(pool: EnvironmentPool) -> None:
+    """The pen is lost in the box, so the cup must find its place; with the pen in hand it need not,
+    and with the box closed it cannot."""
+    script = ["take pen", "open box", "put pen in box", "take cup", "put cup in box"]
+    (found,) = needed(pool, script)
+    assert found.steps == (True, False, False, True, False)
+    assert not found.is_untried
+
+
 def test_an_environment_that_lists_nothing_is_asked_all_the_same() -> None:
     with EnvironmentPool(functools.partial(Storeroom, lists=False), 1) as unlisted:
         (found,) = needed(unlisted, ["dance", *DETOUR])

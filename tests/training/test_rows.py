@@ -274,8 +274,12 @@ def test_a_run_that_ended_in_an_error_gives_no_row() -> None:
 
 def test_a_run_of_nothing_else_gives_no_row() -> None:
     silent = replace(GOOD, steps=_rambling().steps[:1])
-    found = tokenize_sft([silent, GOOD], ChatFormat(tiny_tokenizer()), max_length=512)
-    assert (found.kept, found.num_untaught) == ([GOOD], 1)
+    unbegun = replace(GOOD, steps=(), status="truncated")  # its opening was all that could be read
+    chat = ChatFormat(tiny_tokenizer())
+    found = tokenize_sft([silent, GOOD, unbegun], chat, max_length=512)
+    assert (found.kept, found.num_untaught) == ([GOOD], 2)
+    openings = tokenize_sft([unbegun], chat, max_length=512, all_tokens=True)
+    assert openings.kept == [unbegun], "there is something to read in it"
 
 
 def test_a_turn_without_an_action_is_not_chosen() -> None:
@@ -291,6 +295,15 @@ def test_a_turn_without_an_action_is_not_chosen() -> None:
     assert tokenizer.decode(scored) == "".join(f"{s.response}<|end|>" for s in GOOD.steps)
     worse = replace(_rambling(), total_return=-1.0)
     [row] = preference_rows(build_forest([BAD, worse]).pairs(), "step")
+    assert row.turns(row.rejected)[0].action == "", "it may be rejected"
+
+
+def test_a_suffix_of_such_turns_alone_is_not_chosen() -> None:
+    silent = replace(GOOD, steps=(*GOOD.steps[:1], Step("", UNPARSED, "Hm.")), total_return=0.5)
+    pairs = build_forest([silent, BAD]).pairs()
+    rows = preference_rows(pairs, "suffix")
+    assert (len(rows), rows.num_without_action) == (0, 1)
+    [row] = preference_rows(build_forest([silent, GOOD]).pairs(), "suffix")
     assert row.turns(row.rejected)[0].action == "", "it may be rejected"
 
 

@@ -20,6 +20,7 @@ from w2stree.errors import InvalidInput
 from w2stree.experiment.run_json import read_json
 from w2stree.rollouts.continuations import Measured, Verdict
 from w2stree.rollouts.paired_looks import PairedLooks
+from w2stree.trajectories.returns import at_least
 
 FIGURES_FILE = "divergence_cause.json"
 TABLE_FILE = "divergence_cause.txt"
@@ -121,7 +122,7 @@ def _cells(found: dict[str, Any]) -> list[str]:
 
 def _gap(measured: Measured) -> str:
     """The quarter that it is in, its upper end not in it but for the last."""
-    i = sum(measured.contrast.gap >= low for low in _GAPS[1:-1])
+    i = sum(at_least(measured.contrast.gap, low) for low in _GAPS[1:-1])
     return f"{_GAPS[i]:.2f} to {_GAPS[i + 1]:.2f}"
 
 

@@ -15,7 +15,7 @@ reads it.
 Methods of imitation (`best_of_m`, `failure_sft`, …) stand where `mcts_sft` does; failed runs are
 played again (`replayed_masks`) if one of them asks for it.
 `explore_demonstrated` and `explore_strong` are the strong SFT model's own runs, for `eto` and
-`ceiling_preferences`.
+`ceiling_preferences`; `explore_held_out`, for no method, is run on request (`run_methods`).
 `mcts_sft` and `ceiling` are shown `demonstrations` too; the weak model may be `tree_dpo`'s
 reference. Demonstrations are the expert's, or with `demonstrations` those of a file,
 played again before anything else; with `explore.trajectories` the weak model explores nothing.
@@ -101,16 +101,19 @@ def run_methods(
     run_dir: Path,
     methods: Collection[str],
     *,
+    also: Collection[str] = (),
     redo: bool = False,
     share: Path | None = None,
     announce: Callable[[str, str], None],
     bar: Bar | None = None,
 ) -> list[StageSpec]:
     """Evaluate these methods, running what they need and is missing or out of date, no report and
-    no other method; returns the stages that led to them, in order.
+    no other method; returns the stages that led to them, in order. `also`: other stages to run,
+    those too that no method needs (`explore_held_out`).
 
     As `run_experiment` beside that, which goes on with such a run: of the same configuration it
-    finds these stages done. Raises `InvalidInput` for a method that the configuration leaves out.
+    finds these stages done. Raises `InvalidInput` for a method or a stage that the configuration
+    leaves out.
     """
     known = [method.name for method in config.methods()]
     for name in methods:
@@ -119,13 +122,14 @@ def run_methods(
                 f"{name} is no method of {config.name}; it has {', '.join(known)}: give it the "
                 "method's section"
             )
-    return _run(config, run_dir, methods, (), redo, share, announce, bar)
+    wanted = (*(f"evaluate_{name}" for name in methods), *also)
+    return _run(config, run_dir, wanted, (), redo, share, announce, bar)
 
 
 def _run(
     config: Config,
     run_dir: Path,
-    methods: Collection[str] | None,
+    wanted: Collection[str] | None,
     force: Sequence[str],
     redo: bool,
     share: Path | None,
@@ -135,7 +139,7 @@ def _run(
     context = Context(config, run_dir, bar or Silent(), chooses_anew="tasks" in force)
     shared = None if share is None else SharedRuns(share)
     with contextlib.closing(context), contextlib.ExitStack() as held:
-        listed = stages(context)
+        listed = stages(context, also=wanted or ())
         specs = [spec for spec, _ in listed]
         _check_forced(force, [spec.name for spec in specs])
         # Asked of all stages, whichever are run: the configuration that is kept is one for all.
@@ -151,15 +155,15 @@ def _run(
         check(context)  # a run that cannot go on makes no folder
         directory = context.directory()
         learn.use_threads(config.num_threads)
-        if methods is not None:
-            listed = _leading_to([f"evaluate_{name}" for name in methods], listed)
+        if wanted is not None:
+            listed = _leading_to(wanted, listed)
         run_stages(
             directory, listed, seed=config.seed, force=force, announce=announce, shared=shared
         )
     return [spec for spec, _ in listed]
 
 
-def _leading_to(names: Sequence[str], listed: Sequence[Stage]) -> list[Stage]:
+def _leading_to(names: Collection[str], listed: Sequence[Stage]) -> list[Stage]:
     """The stages of these names and all that they need, in the order they are listed."""
     specs = {spec.name: spec for spec, _ in listed}
     wanted: set[str] = set()
@@ -171,9 +175,12 @@ def _leading_to(names: Sequence[str], listed: Sequence[Stage]) -> list[Stage]:
     return [stage for stage in listed if stage[0].name in wanted]
 
 
-def stages(context: Context) -> list[Stage]:
+def stages(context: Context, *, also: Collection[str] = ()) -> list[Stage]:
     """All stages in the order they run: each method's training after what it needs, then each
-    method's evaluation, then the report."""
+    method's evaluation, then those asked for `also`, then the report.
+
+    Raises `InvalidInput` for one of the latter that this configuration does not have.
+    """
     methods = context.config.methods()
     available = {
         spec.name: (spec, run) for spec, run in (*_sources(context), *_of_methods(context))
@@ -201,6 +208,10 @@ def stages(context: Context) -> list[Stage]:
             visit(method.name)
     for method in methods:
         visit(f"evaluate_{method.name}")
+    for name in also:
+        if name not in available:
+            raise InvalidInput(f"there is no stage {name}; there are {', '.join(available)}")
+        visit(name)
     visit("report")
     return list(ordered.values())
 
@@ -297,9 +308,9 @@ def _sources(context: Context) -> Iterator[Stage]:
     yield stage(
         "replayed_masks",
         replayed_masks.replayed_masks,
-        *("tasks", "explore", "tree"),
+        *("explore", "tree"),
         makes=replayed_masks.FILES,
-        reads=(*PLAYS, *least, *EXPLORED_KEYS, *masked),
+        reads=("environment", *least, *EXPLORED_KEYS, *masked),
     )
     evaluations = (f"evaluate_{method.name}" for method in config.methods())
     read = ("tasks", "explore", "tree", *evaluations)

@@ -1,10 +1,11 @@
 """Which steps of a run its return rests on, found by playing the run without them.
 
     take cup ─ look ─ put cup in sink ─ take cup ─ put cup in box      0.5
-    take cup ────────        ─              ─      put cup in box      0.5   these are needed
+       ─        ─            ─          take cup ─ put cup in box      0.5   these are needed
 
 From the last step to the first, each is left out of what is left; where the run is then as good as
-it was, it stays out. No step that is left can be spared, so what is found is a smallest way among
+it was, it stays out. A later step may have been needed because of one that went, so this is done
+again until none goes. No step that is left can be spared, so what is found is a smallest way among
 its parts, not the smallest there is.
 """
 
@@ -50,9 +51,10 @@ def needed_steps(
     """One for each run, in their order. An action that was offered in the run, and is not any more
     where steps before it are left out, is passed over.
 
-    `budget_per_run`: environment steps, replays included; a run of n steps takes at most about
-    n (n + 1). One thread for each environment process. Raises `InvalidInput` for a budget below 1,
-    and `EnvironmentNotStarted`; an environment that fails in a run is replaced.
+    `budget_per_run`: environment steps, replays included; of n steps the first round takes at most
+    about n (n + 1), and each further one less. One thread for each environment process. Raises
+    `InvalidInput` for a budget below 1, and `EnvironmentNotStarted`; an environment that fails in a
+    run is replaced.
     """
     if budget_per_run < 1:
         raise InvalidInput(f"budget_per_run is {budget_per_run}; give at least 1 step")
@@ -87,18 +89,28 @@ def _needed(process: EnvironmentProcess, run: Trajectory, budget: int) -> Needed
     try:
         with contextlib.suppress(BudgetSpent):
             offered = _play_again(played, run)
-            for t in range(len(kept) - 1, -1, -1):
-                kept[t] = False
-                try:
-                    kept[t] = not at_least(_return_of(played, run, kept, offered), run.total_return)
-                except BudgetSpent:
-                    kept[t] = True
-                    raise
+            while _spare(played, run, kept, offered):
+                pass
             is_untried = False
     except AnswersDiffer:
         spent = played.num_steps.total()
         return Needed((True,) * len(kept), spent, problem=NOT_DETERMINISTIC)
     return Needed(tuple(kept), played.num_steps.total(), is_untried)
+
+
+def _spare(played: Played, run: Trajectory, kept: list[bool], offered: Sequence[bool]) -> bool:
+    """Leave out the steps, the last one first, without which the run is as good; whether any."""
+    num_before = kept.count(True)
+    for t in range(len(kept) - 1, -1, -1):
+        if not kept[t]:
+            continue
+        kept[t] = False
+        try:
+            kept[t] = not at_least(_return_of(played, run, kept, offered), run.total_return)
+        except BudgetSpent:
+            kept[t] = True
+            raise
+    return kept.count(True) < num_before
 
 
 def _play_again(played: Played, run: Trajectory) -> list[bool]:

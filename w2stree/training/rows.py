@@ -18,6 +18,7 @@ from w2stree.errors import InvalidInput
 from w2stree.training.comparisons import (
     Comparison,
     Fit,
+    Shown,
     Sides,
     Texts,
     compared_steps,
@@ -111,7 +112,7 @@ class PreferenceRows(Sequence[PreferenceRow]):
     num_alike: int
     """Two actions whose turns read the same: there is nothing to prefer."""
     num_without_action: int
-    """Steps whose better turn holds no action: not to be taught."""
+    """Better sides none of whose turns holds an action: not to be taught."""
     num_wordless: int
     """Sides of which only actions are known, in no pair their words."""
 
@@ -186,8 +187,8 @@ def preference_rows(
     negative. Its returns and counts are of the distinct trajectories in its pairs. Task,
     divergence and texts are those of the first pair that prefers the chosen side.
 
-    No row comes of two sides that read the same, of a `step` whose better turn holds no action, and
-    of turns whose words a log did not keep (`Step.is_worded`). With `render_actions` such a turn is
+    No row comes of two sides that read the same, of a better side without an action, and of turns
+    whose words a log did not keep (`Step.is_worded`). With `render_actions` such a turn is
     `Action: …`, words that nobody said. `PreferenceRows` counts each kind.
 
     Raises `InvalidInput` for an unknown `completion`, for trajectories without a prompt (of a
@@ -212,7 +213,7 @@ def preference_rows(
             num_wordless += 1
         elif shown.chosen.turns == shown.rejected.turns:
             num_alike += 1
-        elif completion == "step" and not shown.chosen.action:
+        elif not any(map(is_taught, _turns(shown, num_turns))):
             num_without_action += 1
         else:
             texts = shown.texts()
@@ -230,6 +231,13 @@ def preference_rows(
         num_without_action=num_without_action,
         num_wordless=num_wordless,
     )
+
+
+def _turns(shown: Shown, num_turns: int | None) -> Sequence[Step]:
+    """Those of the chosen side that a row compares."""
+    begin = shown.pair.depth
+    end = None if num_turns is None else begin + num_turns
+    return shown.chosen.trajectory.steps[begin:end]
 
 
 def _row(comparison: Comparison, num_turns: int | None) -> PreferenceRow:
@@ -319,9 +327,9 @@ def tokenize_sft(
         labels = [token if keep else IGNORED for token, keep in zip(ids, mask, strict=True)]
         if max_length is not None and len(prompt) + len(ids) > max_length:
             found.too_long.append(given)
-        elif steps and not any(is_said):
+        elif not all_tokens and not any(is_said):
             found.num_untaught += 1
-        elif steps and not any(taught):
+        elif not all_tokens and not any(taught):
             found.num_unlearned += 1
         else:
             found.num_untaught_turns += is_said.count(False)

@@ -172,7 +172,7 @@ def _rows_of(
     reasons = {
         "sums of gaps that cancel": pairs.num_undecided,
         "two sides that read alike": pairs.num_alike,
-        "a better turn without an action": pairs.num_without_action,
+        "a better side without an action": pairs.num_without_action,
         "actions without words": pairs.num_wordless,
     }
     counts = {f"left out: {why}": count for why, count in reasons.items() if count}

@@ -215,7 +215,7 @@ def _description(found: PreferenceRows, num_kept: int, completion: Completion) -
         (len(found) - num_kept, "with two histories"),
         (found.num_undecided, "undecided"),
         (found.num_alike, "of turns that read alike"),
-        (found.num_without_action, "whose better turn has no action"),
+        (found.num_without_action, "whose better side has no action"),
         (found.num_wordless, "of actions without words"),
     )
     counts = ", ".join(f"{count} {what}" for count, what in left_out if count)

@@ -41,8 +41,8 @@ def train(
     """Trains the strong SFT model (`start`) on the kept runs, and with `with_demonstrations` on the
     demonstrations; `num_best_runs` counts the runs kept.
 
-    Raises `InvalidInput` if `min_return` leaves no run, nothing fits the length, or a trajectory
-    has no agent token.
+    Raises `InvalidInput` if `min_return` leaves no run, nothing fits the length, or no turn
+    has an action.
     """
     kept = kept_runs(explored, section, fitting.success_threshold)
     if not kept:

@@ -29,7 +29,7 @@ def train(
     """Trains the strong SFT model (`start`) on demonstrations of explored tasks (`of_explored`)
     together with those that it was trained on.
 
-    Raises `InvalidInput` if no demonstration fits the length, or one has no agent token.
+    Raises `InvalidInput` if no demonstration fits the length, or no turn of them has an action.
     """
     return fitting.sft(start(), [*of_explored, *demonstrations], section.optimisation)
 

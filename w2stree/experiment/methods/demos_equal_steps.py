@@ -42,7 +42,7 @@ def train(
 ) -> Trained:
     """Trains the strong SFT model (`start`) on the demonstrations that it was trained on, further.
 
-    Raises `InvalidInput` if no demonstration fits the length, or one has no agent token.
+    Raises `InvalidInput` if no demonstration fits the length, or no turn of them has an action.
     """
     return fitting.sft(start(), demonstrations, section.optimisation)
 

@@ -66,8 +66,8 @@ def train(
     `with_demonstrations` on the demonstrations. For the figures see `describe`. `needed`: with
     `mask: replay` the steps that are, by a failed run's place in the forest.
 
-    Raises `InvalidInput` if `min_return` leaves no run, nothing fits the length, or a trajectory
-    has no agent token.
+    Raises `InvalidInput` if `min_return` leaves no run, nothing fits the length, or no turn
+    has an action.
     """
     shown = shown_runs(forest, section, fitting.success_threshold, needed)
     if not shown:

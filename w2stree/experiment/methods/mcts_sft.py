@@ -36,8 +36,8 @@ def train(
     """Trains the strong SFT model (`start`) on the best paths of at least `min_return`, and with
     `with_demonstrations` on the demonstrations; `num_best_paths` counts the paths kept.
 
-    Raises `InvalidInput` if `min_return` leaves no path, nothing fits the length, or a trajectory
-    has no agent token.
+    Raises `InvalidInput` if `min_return` leaves no path, nothing fits the length, or no turn
+    has an action.
     """
     kept = kept_paths(best_paths, section)
     if not kept:

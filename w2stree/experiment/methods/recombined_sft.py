@@ -46,8 +46,8 @@ def train(
     steps left out, `num_shortened` are a run's with steps left out, `num_succeeded` succeed, and
     `num_from_failures` are of tasks whose best run failed; `num_repaired` both.
 
-    Raises `InvalidInput` if `min_return` leaves no path, nothing fits the length, or a trajectory
-    has no agent token.
+    Raises `InvalidInput` if `min_return` leaves no path, nothing fits the length, or no turn
+    has an action.
     """
     kept = [
         path for path in recombined if at_least(path.trajectory.total_return, section.min_return)

@@ -26,7 +26,7 @@ def train(
 ) -> Trained:
     """Trains the model that `start` opens on the demonstrations' agent turns.
 
-    Raises `InvalidInput` if no demonstration fits the length, or one has no agent token.
+    Raises `InvalidInput` if no demonstration fits the length, or no turn of them has an action.
     """
     return fitting.sft(start(), demonstrations, section)
 

@@ -14,6 +14,7 @@ from w2stree.forest.forest import Forest
 from w2stree.forest.pairs import PreferencePair
 from w2stree.rollouts.continuations import Measured
 from w2stree.training.rows import PreferenceRow, preference_rows
+from w2stree.trajectories.returns import at_least
 
 if TYPE_CHECKING:
     from w2stree.training.fitting import Fitting, ModelSource, Trained
@@ -71,7 +72,7 @@ def rows_of(
     kept = [
         measured
         for measured in continuations
-        if measured.is_significant and abs(_difference(measured)) >= section.min_difference
+        if measured.is_significant and at_least(abs(_difference(measured)), section.min_difference)
     ]
     by_pair = {}
     for measured in kept:

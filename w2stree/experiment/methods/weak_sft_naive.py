@@ -34,7 +34,7 @@ def train(
 
     Each run is a row: a path that was taken five times counts five times. `num_runs` counts them.
 
-    Raises `InvalidInput` if nothing fits the length, or a trajectory has no agent token.
+    Raises `InvalidInput` if nothing fits the length, or no turn has an action.
     """
     runs = [run for run in explored if run.status != "error"]
     shown = [*runs, *demonstrations] if section.with_demonstrations else runs
