@@ -143,16 +143,23 @@ def _drawn(rng: np.random.Generator, num_rows: int, count: int) -> Floats:
 
 
 def _std_error(cells: Floats) -> tuple[float, int]:
-    """Of the mean over seeds and tasks, without bias, and its degrees of freedom, rounded down
-    (Satterthwaite's, with Hillis's bound for tasks)."""
+    """Of the mean over seeds and tasks, and its degrees of freedom, rounded down (Satterthwaite's).
+
+    By the mean squares of a two-way analysis of variance without repeats,
+
+        Var(mean) = (seeds + tasks - rest) / (num_seeds * num_tasks)
+
+    where neither seeds nor tasks is below rest: neither adds less than nothing. Without that bound
+    for seeds the variance of few is too small by luck often enough that tests at small levels, as
+    Holm asks them, err several times too often (docs/experiments.md)."""
     num_seeds, num_tasks = cells.shape
     by_seed, by_task = cells.mean(axis=1), cells.mean(axis=0)
     seeds = num_tasks * float(by_seed.var(ddof=1)) if num_seeds > 1 else 0.0
     tasks = num_seeds * float(by_task.var(ddof=1)) if num_tasks > 1 else 0.0
     if num_seeds > 1 and num_tasks > 1:
         rest = cells - by_seed[:, None] - by_task + cells.mean()
-        tasks -= float((rest**2).sum()) / ((num_seeds - 1) * (num_tasks - 1))
-    tasks = max(0.0, tasks)
+        luck = float((rest**2).sum()) / ((num_seeds - 1) * (num_tasks - 1))
+        seeds, tasks = max(seeds, luck), max(tasks - luck, 0.0)
     # Sums of what is exactly alike leave rounding behind: that is no variance.
     tiny = 1e-24 * max(1.0, float((cells**2).sum()))
     seeds, tasks = (0.0 if value <= tiny else value for value in (seeds, tasks))
