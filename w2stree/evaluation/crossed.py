@@ -82,18 +82,17 @@ def crossed_estimate(cells: Floats, *, num_bootstrap: int, seed: int) -> Crossed
     return CrossedEstimate(mean, ci95, p, *cells.shape)
 
 
-def gap_recovered(
-    values: Floats, floor: Floats, top: Floats, *, num_bootstrap: int, seed: int
-) -> GapRecovered:
+def gap_recovered(values: Floats, floor: Floats, top: Floats) -> GapRecovered:
     """PGR = (x - floor) / (top - floor) of mean returns (Burns et al., "Weak-to-strong
     generalization", 2023) with its 95 % interval; each is (num_seeds, num_tasks), on the same
     seeds and tasks.
 
-    All three are resampled together, so that what they share does not widen the interval; its
-    width is that of the ratio's linear part (the delta method), as `crossed_estimate` has it. There
-    is none where the gap's own interval touches 0: a share of what may be nothing, or less, has no
-    bounds (Fieller, Journal of the Royal Statistical Society B 16, 1954). Raises as
-    `crossed_estimate` does, and for unequal shapes.
+    The interval is Fieller's (Journal of the Royal Statistical Society B 16, 1954): every share r
+    for which `crossed_estimate`'s t-test does not find, at 5 %, that (x - floor) - r (top - floor)
+    differs from 0. It needs no ratio of resamples, whose gap may be about 0, and is paired: what
+    the three share does not widen it. There is none where that test does not find the gap itself
+    above 0: a share of what may be nothing, or less, has no bounds. Raises `InvalidInput` as
+    `crossed_estimate` does, and for unequal shapes. O(100 * num_seeds * num_tasks) time.
     """
     for cells in (values, floor, top):
         _check(cells)
@@ -101,19 +100,41 @@ def gap_recovered(
             raise InvalidInput(
                 f"cells have shapes {values.shape} and {cells.shape}; give equal ones"
             )
-    gap = crossed_estimate(top - floor, num_bootstrap=num_bootstrap, seed=seed)
-    if gap.ci95[0] <= _NO_GAP:
-        low, high = gap.ci95
+    above, gap = values - floor, top - floor
+    mean = float(gap.mean())
+    if mean <= _NO_GAP or not _differs(gap):
+        std_error, degrees = _std_error(gap)
+        half = two_sided(0.95, degrees) * std_error
         return GapRecovered(
-            None, None, f"the gap is {gap.mean:.3f} [{low:.3f}, {high:.3f}], which may be none"
+            None,
+            None,
+            f"the gap is {mean:.3f} [{mean - half:.3f}, {mean + half:.3f}], which may be none",
         )
-    value = float((values - floor).mean()) / gap.mean
-    stack = np.stack([values - floor, top - floor])
-    above, below = resampled_means(stack, num_bootstrap=num_bootstrap, seed=seed).T
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratios = np.where(below > 0, above / below, np.copysign(np.inf, above))
-    linear = ((values - floor) - value * (top - floor)) / gap.mean
-    return GapRecovered(value, _scaled(value, ratios, *_std_error(linear)))
+    value = float(above.mean()) / mean
+    low, high = (_last_share(above, gap, value, side) for side in (-1, 1))
+    return GapRecovered(value, (low, high))
+
+
+def _last_share(above: Floats, gap: Floats, value: float, side: int) -> float:
+    """The end of Fieller's interval on that side of the value, to 1e-12 of its distance."""
+    near, far = 0.0, 1.0
+    while not _differs(above - (value + side * far) * gap):
+        near, far = far, 2 * far  # ends: far away there is the gap alone, and it differs from 0
+    for _ in range(40):
+        middle = (near + far) / 2
+        if _differs(above - (value + side * middle) * gap):
+            far = middle
+        else:
+            near = middle
+    return value + side * near
+
+
+def _differs(cells: Floats) -> bool:
+    """Whether the t-test finds, at 5 %, that the mean is not 0."""
+    mean, (std_error, degrees) = abs(float(cells.mean())), _std_error(cells)
+    if std_error == 0:
+        return mean > _NO_GAP
+    return share_within(mean / std_error, degrees) > 0.95
 
 
 def resampled_means(cells: Floats, *, num_bootstrap: int, seed: int) -> Floats:

@@ -168,7 +168,7 @@ def _gap(
         missing = name if not floor else ceiling.METHOD.name if not top else "a seed in common"
         return GapRecovered(None, None, f"{missing} is missing")
     values, low, high = (_cells(results, seeds, panel) for results in (own, floor, top))
-    return gap_recovered(values, low, high, **_number(found))
+    return gap_recovered(values, low, high)
 
 
 def _contrasts(found: _Found) -> list[GridContrast]:
