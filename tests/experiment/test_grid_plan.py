@@ -97,7 +97,21 @@ def test_worlds_are_found_beside_the_experiment_s_file(tmp_path: Path) -> None:
         ({"variants": {"cold": {"seed.x": 3}}}, "variant cold: .*'seed'"),
         ({"worlds": ["nowhere"]}, "nowhere: no such file"),
         ({"worlds": ["miniature", "here/miniature.yaml"]}, "two are called miniature"),
-        ({"panels": ["unseen"]}, "miniature has test alone"),
+        ({"panels": ["unseen"]}, "no world has unseen; known are test"),
+        ({"panels": ["test", "tset"]}, "no world has tset; known are test"),
+        (
+            {
+                "variants": {
+                    "base": {},
+                    "folds": {
+                        "tasks.test_split": None,
+                        "tasks.test": {"new": {"split": "dev", "count": 2}},
+                    },
+                },
+                "contrasts": ["mcts_sft@base - mcts_sft@folds"],
+            },
+            "in miniature the variants have no test panel in common",
+        ),
         ({"seeds": 0}, "seeds"),
         ({"name": "a--b"}, "names folders"),
     ],

@@ -205,7 +205,12 @@ def test_errors_count_as_0_and_are_told(tmp_path: Path) -> None:
     expected[0, 0] = 0
     assert row.avg_reward.mean == pytest.approx(expected.mean())
     assert row.num_errors == 1
-    assert any("1 episodes ended in an error" in note for note in report.notes)
+    assert "1 episodes ended in an error and count as 0." in report.notes
+    assert not any("of 120 episodes" in note for note in report.notes), "fewer than in a hundred"
+    returns = [None, None, *returns_of(cell)[2:]]
+    write(plan, results, cell, panels={"test": {**panel, "num_errors": 2, "returns": returns}})
+    told = "mcts_sft on miniature, base, test: 2 of 120 episodes ended in an error."
+    assert told in summarise(plan, results).notes
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"format": 1}', '{"format": 2}'])
@@ -215,3 +220,72 @@ def test_a_torn_result_is_named(tmp_path: Path, content: str) -> None:
     results.file(Cell("miniature", "base", 0, "mcts_sft")).write_text(content)
     with pytest.raises(RunDirectoryError, match=r"mcts_sft.json.*(delete it|put it back)"):
         summarise(plan, results)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        (["panels", "test", "returns", 3], "1.0", r"panels.test.returns.3: is '1.0'; give a num"),
+        (["panels", "test", "returns", 3], True, r"panels.test.returns.3: is true; give a number"),
+        (["panels", "test", "returns", 3], float("nan"), r"panels.test.returns.3: is nan"),
+        (["panels", "test", "returns", 3], 7.5, r"panels.test.returns.3: is 7.5"),
+        (["panels", "test", "returns", 3], 10**400, r"panels.test.returns.3: is 1000"),
+        (["panels", "test", "returns"], [0.5], r"panels.test: returns has 1; num_tasks is 40"),
+        (["panels", "test", "num_errors"], -1, r"panels.test.num_errors: is -1"),
+        (["panels"], {}, r"panels: has 0"),
+        (["panels"], {"other": None}, r"panels.other: is null"),
+        (["dev"], {"avg_reward": "high"}, r"dev.avg_reward: is 'high'"),
+        (["success_threshold"], None, r"success_threshold: is null"),
+        (["stages", "mcts_sft"], 3, r"stages.mcts_sft: is 3; give keys and values"),
+        (["training", "num_steps"], [], r"training.num_steps: is \[\]"),
+        (["reads"], [1], r"reads.0: is 1; give text"),
+        (["seed"], 1, "is the result of miniature base seed 1 mcts_sft, and lies where that of"),
+        (["method"], "ceiling", "is the result of miniature base seed 0 ceiling"),
+    ],
+)
+def test_a_result_that_is_none_is_refused_by_file_and_key(
+    tmp_path: Path, key: list[Any], value: Any, message: str
+) -> None:
+    plan = plan_of(tmp_path)
+    results = all_of(tmp_path, plan)
+    path = results.file(Cell("miniature", "base", 0, "mcts_sft"))
+    record = json.loads(path.read_text())
+    at = record
+    for name in key[:-1]:
+        at = at[name]
+    at[key[-1]] = value
+    path.write_text(json.dumps(record), encoding="utf-8")
+    with pytest.raises(RunDirectoryError, match=rf"seed-0/mcts_sft.json: {message}"):
+        summarise(plan, results)
+
+
+def test_as_many_returns_as_tasks_in_every_result(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path)
+    results = all_of(tmp_path, plan)
+    cell = Cell("miniature", "base", 1, "ceiling")
+    panel = {"num_tasks": 1, "num_successes": 0, "num_errors": 0, "mean_steps": 4.0}
+    write(plan, results, cell, panels={"test": {**panel, "returns": [0.5]}})
+    with pytest.raises(InvalidInput, match=r"seed-1/ceiling.json: panels.test.returns: has 1"):
+        summarise(plan, results)
+    write(plan, results, cell, panels={"other": {**panel, "returns": [0.5]}})
+    with pytest.raises(RunDirectoryError, match=r"ceiling.json: panels.test: is missing"):
+        summarise(plan, results)
+
+
+def test_a_variant_s_panels_are_its_own(tmp_path: Path) -> None:
+    two = {"one": {"split": "dev", "count": 6}, "two": {"split": "test", "count": 6}}
+    plan = plan_of(
+        tmp_path,
+        variants={"folds": {"tasks.test_split": None, "tasks.test": two}},
+        contrasts=["mcts_sft - sft_strong"],
+    )
+    results = Results(tmp_path / "results" / "small")
+    panel = {"num_tasks": NUM_TASKS, "num_successes": 0, "num_errors": 0, "mean_steps": 4.0}
+    for cell in plan.cells():
+        returns = returns_of(cell)
+        panels = {name: {**panel, "returns": returns} for name in two}
+        write(plan, results, cell, panels=panels)
+    report = summarise(plan, results)
+    assert [panel.panel for panel in report.panels] == ["one", "two"]
+    assert [c.panel for c in report.contrasts] == ["one", "two"]
+    assert "## miniature: two, 40 tasks" in table_of(tmp_path, report)

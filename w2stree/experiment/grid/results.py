@@ -26,6 +26,7 @@ from w2stree.errors import RunDirectoryError
 from w2stree.experiment.changes import values
 from w2stree.experiment.config import Config
 from w2stree.experiment.grid.plan import Cell
+from w2stree.experiment.grid.record import wrong_in
 from w2stree.experiment.run_json import read_json
 from w2stree.shorten import visible
 from w2stree.trajectories.replacing import replacing
@@ -33,16 +34,6 @@ from w2stree.trajectories.replacing import replacing
 FORMAT = 1
 
 _REMEDY = "put it back from a copy, or delete it and run the experiment again"
-_KEYS = {
-    "panels": dict,
-    "tasks": str,
-    "reads": list,
-    "config_read": str,
-    "stages": dict,
-    "versions": dict,
-    "training": dict,
-    "seconds": int | float,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +68,12 @@ class Result:
         return float(self.record["success_threshold"])
 
     def panel(self, name: str) -> PanelResult:
-        panel = self.record["panels"][name]
+        """How the cell did there. Raises `RunDirectoryError` where the file has no such panel."""
+        panel = self.record["panels"].get(name)
+        if panel is None:
+            raise RunDirectoryError(
+                f"{visible(str(self.path))}: panels.{visible(name)}: is missing; {_REMEDY}"
+            )
         returns = [np.nan if value is None else value for value in panel["returns"]]
         return PanelResult(
             np.array(returns, dtype=np.float64),
@@ -106,14 +102,22 @@ class Results:
         return self._of(cell, ".failed.json")
 
     def read(self, cell: Cell) -> Result | None:
-        """A cell's result; None where there is none. `RunDirectoryError` for a torn file."""
+        """A cell's result; None where there is none. `RunDirectoryError` for a torn file, one that
+        holds what no cell's does, and one of another cell."""
         path = self.file(cell)
         if not path.is_file():
             return None
         record = read_json(path, remedy=_REMEDY)
-        if not isinstance(record, dict) or record.get("format") != FORMAT or _lacks(record):
+        where = visible(str(path))
+        if not isinstance(record, dict) or record.get("format") != FORMAT:
+            raise RunDirectoryError(f"{where}: not a cell's result of this version; {_REMEDY}")
+        if wrong := wrong_in(record):
+            raise RunDirectoryError(f"{where}: {wrong}; {_REMEDY}")
+        whose = Cell(*(record[key] for key in ("world", "variant", "seed", "method")))
+        if whose != cell:
             raise RunDirectoryError(
-                f"{visible(str(path))}: not a cell's result of this version; {_REMEDY}"
+                f"{where}: is the result of {visible(str(whose))}, and lies where that of {cell} "
+                f"does; {_REMEDY}"
             )
         return Result(record, path)
 
@@ -159,10 +163,6 @@ def digest(value: Any) -> str:
     """Twelve hexadecimal digits of what JSON would be."""
     text = json.dumps(value, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def _lacks(record: Mapping[str, Any]) -> list[str]:
-    return [key for key, kind in _KEYS.items() if not isinstance(record.get(key), kind)]
 
 
 def _write(path: Path, record: Mapping[str, Any]) -> None:
