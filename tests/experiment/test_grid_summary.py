@@ -87,6 +87,11 @@ def table_of(folder: Path, report: GridReport) -> str:
     return (folder / "results" / "small" / "table.md").read_text()
 
 
+def names_in(figure: Path) -> list[str]:
+    texts = ElementTree.parse(figure).getroot().iter("{http://www.w3.org/2000/svg}text")
+    return ["".join(text.itertext()).strip() for text in texts]
+
+
 def cells(plan: Plan, method: str, seeds: list[int]) -> Any:
     return np.array([returns_of(Cell("miniature", "base", seed, method)) for seed in seeds])
 
@@ -289,3 +294,8 @@ def test_a_variant_s_panels_are_its_own(tmp_path: Path) -> None:
     assert [panel.panel for panel in report.panels] == ["one", "two"]
     assert [c.panel for c in report.contrasts] == ["one", "two"]
     assert "## miniature: two, 40 tasks" in table_of(tmp_path, report)
+    names = names_in(tmp_path / "results" / "small" / "contrasts.svg")
+    assert [name for name in names if "mcts" in name] == [
+        "mcts_sft − sft_strong, miniature, one",  # noqa: RUF001
+        "mcts_sft − sft_strong, miniature, two",  # noqa: RUF001
+    ]
