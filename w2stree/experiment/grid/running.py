@@ -194,8 +194,8 @@ def _in_threads(
     try:
         for thread in threads:
             thread.start()
-        for thread in threads:
-            while thread.is_alive():
+        while not errors and any(thread.is_alive() for thread in threads):
+            for thread in threads:
                 thread.join(0.5)  # Ctrl-C reaches a join that ends
     finally:
         with work.changed:
@@ -242,6 +242,8 @@ class _Worker:
             process.stdin.write(f"{json.dumps(request)}\n")
             process.stdin.flush()
         for line in iter(events.readline, ""):
+            if not line.endswith("\n"):  # it died in the middle of it
+                break
             match json.loads(line):
                 case {"record": _} | {"error": _} as reply:
                     return dict(reply)
