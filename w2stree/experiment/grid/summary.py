@@ -304,7 +304,7 @@ def _dev(found: _Found) -> list[dict[str, Any]]:
             "by_seed": {seed: r.record["dev"]["avg_reward"] for seed, r in sorted(seeds.items())},
         }
         for place, seeds in found.by_place.items()
-        if all("dev" in result.record for result in seeds.values())
+        if all(result.record.get("dev") for result in seeds.values())
     ]
 
 
