@@ -65,6 +65,11 @@ def test_what_is_alike_everywhere_has_no_width() -> None:
     assert estimate(np.zeros((4, 7))).p is None
 
 
+def test_resamples_that_are_alike_do_not_hide_the_luck() -> None:
+    found, usual = (estimate(drawn(5, seeds=0.05, shape=(5, 60)), count) for count in (1, 2000))
+    assert found.ci95 == pytest.approx(usual.ci95, abs=0.02)
+
+
 def test_seeds_that_share_a_model_count_as_one() -> None:
     """Rows alike, as of a stage that keeps its seed: the interval is that over tasks."""
     row = drawn(3, seeds=0.0, shape=(1, 80))

@@ -34,6 +34,7 @@ Floats = NDArray[np.float64]
 
 _MAX_DRAWN = 1 << 20  # task indices held at a time: 8 MiB, however many resamples
 _NO_GAP = 1e-9
+_FAR = 1e12  # shares: a gap that is told from 0 by a rounding error alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +119,9 @@ def gap_recovered(values: Floats, floor: Floats, top: Floats) -> GapRecovered:
 def _last_share(above: Floats, gap: Floats, value: float, side: int) -> float:
     """The end of Fieller's interval on that side of the value, to 1e-12 of its distance."""
     near, far = 0.0, 1.0
-    while not _differs(above - (value + side * far) * gap):
-        near, far = far, 2 * far  # ends: far away there is the gap alone, and it differs from 0
+    # Far away there is the gap alone, and it differs from 0.
+    while far < _FAR and not _differs(above - (value + side * far) * gap):
+        near, far = far, 2 * far
     for _ in range(40):
         middle = (near + far) / 2
         if _differs(above - (value + side * middle) * gap):
@@ -194,9 +196,12 @@ def _std_error(cells: Floats) -> tuple[float, int]:
 def _scaled(mean: float, draws: Floats, std_error: float, degrees: int) -> tuple[float, float]:
     """The middle 95 % of resamples, about the mean, brought to the width of the t-interval."""
     low, high = np.quantile(draws, [0.025, 0.975], method="inverted_cdf")
-    if std_error == 0 or not low < high:
+    if std_error == 0:
         return mean, mean
-    wider = 2 * two_sided(0.95, degrees) * std_error / float(high - low)
+    half = two_sided(0.95, degrees) * std_error
+    if not low < high:  # too few resamples to have a shape
+        return mean - half, mean + half
+    wider = 2 * half / float(high - low)
     return mean - wider * (mean - float(low)), mean + wider * (float(high) - mean)
 
 
