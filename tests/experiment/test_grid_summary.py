@@ -18,8 +18,9 @@ pytest.importorskip("jinja2")
 from w2stree import InvalidInput
 from w2stree.errors import RunDirectoryError
 from w2stree.evaluation import crossed_estimate, gap_recovered, holm
+from w2stree.experiment.changes import value_at
 from w2stree.experiment.grid.plan import Cell, Plan, read_plan
-from w2stree.experiment.grid.results import Results, digest_read
+from w2stree.experiment.grid.results import Results, digest, digest_read
 from w2stree.experiment.grid.summary import summarise
 from w2stree.report.grid import GridReport, write_grid
 
@@ -169,6 +170,33 @@ def test_a_result_of_another_configuration_does_not_count(tmp_path: Path) -> Non
     assert "another configuration" in report.not_run[0]
     unread = plan_of(tmp_path, variants={"base": {"weak.sft.num_epochs": 7}})
     assert summarise(unread, results).num_done == 12, "no stage of these reads that key"
+
+
+def test_a_key_of_a_later_version_does_not_cost_the_results(tmp_path: Path) -> None:
+    """It has its default in what was run before it was; another value is another configuration."""
+    plan = plan_of(tmp_path)
+    results = all_of(tmp_path, plan)
+    cell = Cell("miniature", "base", 0, "mcts_sft")
+    config = plan.config(cell)
+    record = config.model_dump(mode="json")
+    del record["search"]["exploration"]
+    read = {key: value_at(record, key) for key in READS}
+    write(plan, results, cell, config="0123456789ab", config_read=digest(read))
+    assert summarise(plan, results).num_done == 11, "nothing says what it was run with"
+    results.keep_config(cell, config)
+    kept = next((tmp_path / "results" / "small" / "miniature").glob("config-*.json"))
+    assert kept.name == f"config-{digest(config.model_dump(mode='json'))}.json"
+    older = kept.with_name("config-0123456789ab.json")
+    older.write_text(json.dumps(record), encoding="utf-8")
+    assert summarise(plan, results).num_done == 12
+    record["search"]["num_simulations"] = 7
+    older.write_text(json.dumps(record), encoding="utf-8")
+    assert summarise(plan, results).num_done == 11
+    older.write_text(json.dumps({**record, "gone": 1}), encoding="utf-8")
+    assert summarise(plan, results).num_done == 11
+    older.write_text("[", encoding="utf-8")
+    with pytest.raises(RunDirectoryError, match=r"config-0123456789ab.json"):
+        summarise(plan, results)
 
 
 def test_variants_are_told_apart_and_compared(tmp_path: Path) -> None:

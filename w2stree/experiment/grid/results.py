@@ -3,6 +3,7 @@
     results/claims/
       twc_two/
         tasks-1f9c24a0b7d3.json          the panels' tasks in their order, once
+        config-5d3c0aa1e0f2.json         a configuration that cells were run with, once
         base/seed-0/best_of_m.json       returns in that order, figures, hashes, times
         base/seed-1/tree_dpo.failed.json an error; gone once the cell is done
       table.md  summary.json  *.svg      made from these files alone
@@ -22,9 +23,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from w2stree.errors import RunDirectoryError
-from w2stree.experiment.changes import values
+from w2stree.errors import InvalidInput, RunDirectoryError
+from w2stree.experiment.changes import changes, values
 from w2stree.experiment.config import Config
+from w2stree.experiment.config.reading import recorded_today
 from w2stree.experiment.grid.plan import Cell
 from w2stree.experiment.grid.record import wrong_in
 from w2stree.experiment.run_json import read_json
@@ -85,8 +87,20 @@ class Result:
     def is_of(self, config: Config) -> bool:
         """Whether the cell would be run with the same values of all keys that its stages read.
 
-        Files outside, which keys name, are not looked at: a run does that."""
-        return bool(digest_read(config, self.record["reads"]) == self.record["config_read"])
+        A key that there was not yet counts with its default, as in a run directory. Files outside,
+        which keys name, are not looked at: a run does that."""
+        reads = self.record["reads"]
+        if digest_read(config, reads) == self.record["config_read"]:
+            return True
+        file = _config_file(self.path.parents[2], str(self.record.get("config")))
+        if not file.is_file():
+            return False
+        try:
+            then = recorded_today(config)(read_json(file, remedy=_REMEDY))
+        except InvalidInput:  # with keys that are none today
+            return False
+        now = config.model_dump(mode="json")
+        return not changes(then, now, of=reads, but=config.may_change())
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +155,15 @@ class Results:
         self.failure_file(cell).unlink(missing_ok=True)
         return path
 
+    def keep_config(self, cell: Cell, config: Config) -> None:
+        """What the cell is run with, beside its result: whether that counts is asked of it when
+        there are other keys than today."""
+        record = config.model_dump(mode="json")
+        file = _config_file(self.folder / cell.world, digest(record))
+        if not file.is_file():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            _write(file, record)
+
     def write_failure(self, cell: Cell, error: str) -> None:
         """That the cell failed. An earlier result stays."""
         path = self.failure_file(cell)
@@ -151,6 +174,10 @@ class Results:
         return (
             self.folder / cell.world / cell.variant / f"seed-{cell.seed}" / f"{cell.method}{ending}"
         )
+
+
+def _config_file(world: Path, hashed: str) -> Path:
+    return world / f"config-{hashed}.json"
 
 
 def digest_read(config: Config, reads: list[str]) -> str:

@@ -87,6 +87,7 @@ class _Work:
         with self.changed:
             self.busy.discard(self.plan.run_name(cell))
             if "record" in reply:
+                self.results.keep_config(cell, self.plan.config(cell))
                 self.results.write(cell, reply["record"], reply["tasks"])
                 self.times.add(cell, reply["record"])
                 self.finished.append(cell)
@@ -142,6 +143,7 @@ def run_cells(
         for cell in cells:
             found = results.read(cell)
             if found is not None and found.is_of(plan.config(cell)):
+                results.keep_config(cell, plan.config(cell))
                 times.add(cell, found.record)
             else:
                 pending.append(cell)
