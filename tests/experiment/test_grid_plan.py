@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +98,21 @@ def test_worlds_are_found_beside_the_experiment_s_file(tmp_path: Path) -> None:
         ({"variants": {"cold": {"seed.x": 3}}}, "variant cold: .*'seed'"),
         ({"worlds": ["nowhere"]}, "nowhere: no such file"),
         ({"worlds": ["miniature", "here/miniature.yaml"]}, "two are called miniature"),
-        ({"panels": ["unseen"]}, "miniature has test alone"),
+        ({"panels": ["unseen"]}, "no world has unseen; known are test"),
+        ({"panels": ["test", "tset"]}, "no world has tset; known are test"),
+        (
+            {
+                "variants": {
+                    "base": {},
+                    "folds": {
+                        "tasks.test_split": None,
+                        "tasks.test": {"new": {"split": "dev", "count": 2}},
+                    },
+                },
+                "contrasts": ["mcts_sft@base - mcts_sft@folds"],
+            },
+            "in miniature the variants have no test panel in common",
+        ),
         ({"seeds": 0}, "seeds"),
         ({"name": "a--b"}, "names folders"),
     ],
@@ -143,3 +158,27 @@ def test_every_experiment_that_ships_can_be_run(name: str) -> None:
     plan = read_plan(name)
     assert plan.left_out() == []
     assert list(plan.cells())
+
+
+def test_the_claims_are_asked_as_they_are_written_down() -> None:
+    """docs/results/claims.md says, before anything is run, what its experiment asks."""
+    page = (Path(__file__).parents[2] / "docs" / "results" / "claims.md").read_text("utf-8")
+    grid = read_config(Grid, "claims")
+    rows = re.findall(r"^\| `(\w+)` − `(\w+)` \|", page, flags=re.MULTILINE)  # noqa: RUF001
+    assert [f"{one} - {other}" for one, other in rows] == grid.contrasts
+    prose = " ".join(page.split())
+    place, beside = (
+        re.search(r"on the panel `(\w+)` of each world, in the worlds (.*?) \(\[", prose),
+        re.search(r"\(?((?:`\w+`(?:, | and )?)+) are run beside them", prose),
+    )
+    assert place is not None
+    assert beside is not None
+    assert [place[1]] == grid.panels
+    assert re.findall(r"`(\w+)`", place[2]) == grid.worlds
+    claimed = {name for row in rows for name in row}
+    assert set(re.findall(r"`(\w+)`", beside[1])) == set(grid.methods) - claimed
+    words = {3: "three", 6: "six", 10: "Ten", 18: "eighteen"}
+    num_asked, num_worlds = len(grid.contrasts), len(grid.worlds)
+    assert f"**Seeds.** {words[grid.seeds]}, 0 to {grid.seeds - 1}." in prose
+    family = f"All {words[num_asked * num_worlds]}: {words[num_asked]} contrasts"
+    assert f"{family} in {words[num_worlds]} worlds" in prose

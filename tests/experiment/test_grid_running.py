@@ -27,6 +27,7 @@ from support.treasure_hunters import EXAMPLE, hunts
 
 from w2stree import write_trajectories
 from w2stree.errors import RunDirectoryError
+from w2stree.experiment.grid import running
 from w2stree.experiment.grid.plan import Cell, read_plan
 from w2stree.experiment.grid.results import Results
 from w2stree.experiment.grid.running import run_cells
@@ -135,6 +136,64 @@ def test_the_time_of_a_cell_is_that_of_the_stages_it_lacks(tmp_path: Path) -> No
     (tmp_path / "sft_strong").mkdir()
     (tmp_path / "sft_strong" / "manifest.json").write_text("{}")
     assert times.expected(cell, tmp_path) == 60
+
+
+def test_a_worker_that_dies_in_the_middle_of_a_line_costs_its_cell(
+    world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed while it tells a result, which is longer than a pipe takes at once."""
+    program = 'import os, sys\nos.write(int(sys.argv[1]), b\'{"record": {"pan\')\n'
+    (world / "half_told.py").write_text(program)
+    monkeypatch.syspath_prepend(str(world))
+    monkeypatch.setattr(running, "_WORKER", "half_told")
+    plan = read_plan(small(world, methods=["sft_weak"], seeds=2))
+    results = Results(world / "results")
+    outcome = run_cells(
+        plan,
+        list(plan.cells()),
+        runs=world / "runs",
+        results=results,
+        announce=lambda *_: None,
+    )
+    assert len(outcome.failed) == 2
+    told = results.failure(outcome.failed[0])
+    assert told is not None
+    assert told.startswith("its process ended with status 0")
+
+
+def test_the_first_error_of_ours_ends_all(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a full disk, say: nothing of what still runs could be kept either."""
+    program = "import sys, time\nfor _ in sys.stdin: pass\n"
+    (world / "silent.py").write_text(program)
+    monkeypatch.syspath_prepend(str(world))
+    monkeypatch.setattr(running, "_WORKER", "silent")
+    plan = read_plan(small(world, methods=["sft_weak"], seeds=2))
+    asked: list[Cell] = []
+
+    def fails_once(worker: object, request: object, cell: Cell, announce: object) -> dict[str, str]:
+        asked.append(cell)
+        if len(asked) == 2:
+            raise OSError("no space left on device")
+        return really(worker, request, cell, announce)  # type: ignore[arg-type]
+
+    really = running._Worker.run
+    monkeypatch.setattr(running._Worker, "run", fails_once)
+    with pytest.raises(OSError, match="no space left"):
+        run_cells(
+            plan,
+            list(plan.cells()),
+            runs=world / "runs",
+            results=Results(world / "results"),
+            announce=lambda *_: None,
+        )
+
+
+def test_no_name_is_not_all_of_them(world: Path) -> None:
+    small(world, methods=["sft_weak"], seeds=1)
+    ran = w2stree("experiment", "small.yaml", "--methods", ",", cwd=world)
+    assert ran.returncode == 2, ran.stderr
+    assert "names none; leave it out for all" in ran.stderr
+    assert not (world / "runs").exists()
 
 
 @pytest.mark.slow

@@ -17,9 +17,10 @@ pytest.importorskip("jinja2")
 
 from w2stree import InvalidInput
 from w2stree.errors import RunDirectoryError
-from w2stree.evaluation import crossed_estimate, gap_recovered
+from w2stree.evaluation import crossed_estimate, gap_recovered, holm
+from w2stree.experiment.changes import value_at
 from w2stree.experiment.grid.plan import Cell, Plan, read_plan
-from w2stree.experiment.grid.results import Results, digest_read
+from w2stree.experiment.grid.results import Results, digest, digest_read
 from w2stree.experiment.grid.summary import summarise
 from w2stree.report.grid import GridReport, write_grid
 
@@ -87,6 +88,11 @@ def table_of(folder: Path, report: GridReport) -> str:
     return (folder / "results" / "small" / "table.md").read_text()
 
 
+def names_in(figure: Path) -> list[str]:
+    texts = ElementTree.parse(figure).getroot().iter("{http://www.w3.org/2000/svg}text")
+    return ["".join(text.itertext()).strip() for text in texts]
+
+
 def cells(plan: Plan, method: str, seeds: list[int]) -> Any:
     return np.array([returns_of(Cell("miniature", "base", seed, method)) for seed in seeds])
 
@@ -102,12 +108,15 @@ def test_numbers_are_those_of_the_cells_paired(tmp_path: Path) -> None:
     assert rows["mcts_sft"].over_strong == crossed_estimate(mcts - strong, **number)
     assert rows["mcts_sft"].avg_reward.mean == pytest.approx(mcts.mean())
     weak, top = (cells(plan, name, [0, 1, 2]) for name in ("sft_weak", "ceiling"))
-    assert rows["mcts_sft"].pgr == gap_recovered(mcts, weak, top, **number)
-    assert rows["mcts_sft"].pgr_over_strong == gap_recovered(mcts, strong, top, **number)
+    assert rows["mcts_sft"].pgr == gap_recovered(mcts, weak, top)
+    assert rows["mcts_sft"].pgr_over_strong == gap_recovered(mcts, strong, top)
     assert rows["mcts_sft"].training == {"num_steps": 101}
     first, second = report.contrasts
     assert first.estimate == rows["mcts_sft"].over_strong
-    assert first.p_holm == pytest.approx(2 * min(first.estimate.p, second.estimate.p))  # type: ignore[union-attr, type-var]
+    assert first.estimate is not None
+    assert second.estimate is not None
+    asked = {0: first.estimate.p, 1: second.estimate.p}
+    assert {0: first.p_holm, 1: second.p_holm} == holm(asked)
     assert (first.verdict, second.verdict) == ("gains", "loses")
     table = table_of(tmp_path, report)
     assert "12 of 12 cells" in table
@@ -163,6 +172,33 @@ def test_a_result_of_another_configuration_does_not_count(tmp_path: Path) -> Non
     assert summarise(unread, results).num_done == 12, "no stage of these reads that key"
 
 
+def test_a_key_of_a_later_version_does_not_cost_the_results(tmp_path: Path) -> None:
+    """It has its default in what was run before it was; another value is another configuration."""
+    plan = plan_of(tmp_path)
+    results = all_of(tmp_path, plan)
+    cell = Cell("miniature", "base", 0, "mcts_sft")
+    config = plan.config(cell)
+    record = config.model_dump(mode="json")
+    del record["search"]["exploration"]
+    read = {key: value_at(record, key) for key in READS}
+    write(plan, results, cell, config="0123456789ab", config_read=digest(read))
+    assert summarise(plan, results).num_done == 11, "nothing says what it was run with"
+    results.keep_config(cell, config)
+    kept = next((tmp_path / "results" / "small" / "miniature").glob("config-*.json"))
+    assert kept.name == f"config-{digest(config.model_dump(mode='json'))}.json"
+    older = kept.with_name("config-0123456789ab.json")
+    older.write_text(json.dumps(record), encoding="utf-8")
+    assert summarise(plan, results).num_done == 12
+    record["search"]["num_simulations"] = 7
+    older.write_text(json.dumps(record), encoding="utf-8")
+    assert summarise(plan, results).num_done == 11
+    older.write_text(json.dumps({**record, "gone": 1}), encoding="utf-8")
+    assert summarise(plan, results).num_done == 11
+    older.write_text("[", encoding="utf-8")
+    with pytest.raises(RunDirectoryError, match=r"config-0123456789ab.json"):
+        summarise(plan, results)
+
+
 def test_variants_are_told_apart_and_compared(tmp_path: Path) -> None:
     plan = plan_of(
         tmp_path,
@@ -202,7 +238,12 @@ def test_errors_count_as_0_and_are_told(tmp_path: Path) -> None:
     expected[0, 0] = 0
     assert row.avg_reward.mean == pytest.approx(expected.mean())
     assert row.num_errors == 1
-    assert any("1 episodes ended in an error" in note for note in report.notes)
+    assert "1 episodes ended in an error and count as 0." in report.notes
+    assert not any("of 120 episodes" in note for note in report.notes), "fewer than in a hundred"
+    returns = [None, None, *returns_of(cell)[2:]]
+    write(plan, results, cell, panels={"test": {**panel, "num_errors": 2, "returns": returns}})
+    told = "mcts_sft on miniature, base, test: 2 of 120 episodes ended in an error."
+    assert told in summarise(plan, results).notes
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"format": 1}', '{"format": 2}'])
@@ -212,3 +253,77 @@ def test_a_torn_result_is_named(tmp_path: Path, content: str) -> None:
     results.file(Cell("miniature", "base", 0, "mcts_sft")).write_text(content)
     with pytest.raises(RunDirectoryError, match=r"mcts_sft.json.*(delete it|put it back)"):
         summarise(plan, results)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        (["panels", "test", "returns", 3], "1.0", r"panels.test.returns.3: is '1.0'; give a num"),
+        (["panels", "test", "returns", 3], True, r"panels.test.returns.3: is true; give a number"),
+        (["panels", "test", "returns", 3], float("nan"), r"panels.test.returns.3: is nan"),
+        (["panels", "test", "returns", 3], 7.5, r"panels.test.returns.3: is 7.5"),
+        (["panels", "test", "returns", 3], 10**400, r"panels.test.returns.3: is 1000"),
+        (["panels", "test", "returns"], [0.5], r"panels.test: returns has 1; num_tasks is 40"),
+        (["panels", "test", "num_errors"], -1, r"panels.test.num_errors: is -1"),
+        (["panels"], {}, r"panels: has 0"),
+        (["panels"], {"other": None}, r"panels.other: is null"),
+        (["dev"], {"avg_reward": "high"}, r"dev.avg_reward: is 'high'"),
+        (["success_threshold"], None, r"success_threshold: is null"),
+        (["stages", "mcts_sft"], 3, r"stages.mcts_sft: is 3; give keys and values"),
+        (["training", "num_steps"], [], r"training.num_steps: is \[\]"),
+        (["reads"], [1], r"reads.0: is 1; give text"),
+        (["seed"], 1, "is the result of miniature base seed 1 mcts_sft, and lies where that of"),
+        (["method"], "ceiling", "is the result of miniature base seed 0 ceiling"),
+    ],
+)
+def test_a_result_that_is_none_is_refused_by_file_and_key(
+    tmp_path: Path, key: list[Any], value: Any, message: str
+) -> None:
+    plan = plan_of(tmp_path)
+    results = all_of(tmp_path, plan)
+    path = results.file(Cell("miniature", "base", 0, "mcts_sft"))
+    record = json.loads(path.read_text())
+    at = record
+    for name in key[:-1]:
+        at = at[name]
+    at[key[-1]] = value
+    path.write_text(json.dumps(record), encoding="utf-8")
+    with pytest.raises(RunDirectoryError, match=rf"seed-0/mcts_sft.json: {message}"):
+        summarise(plan, results)
+
+
+def test_as_many_returns_as_tasks_in_every_result(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path)
+    results = all_of(tmp_path, plan)
+    cell = Cell("miniature", "base", 1, "ceiling")
+    panel = {"num_tasks": 1, "num_successes": 0, "num_errors": 0, "mean_steps": 4.0}
+    write(plan, results, cell, panels={"test": {**panel, "returns": [0.5]}})
+    with pytest.raises(InvalidInput, match=r"seed-1/ceiling.json: panels.test.returns: has 1"):
+        summarise(plan, results)
+    write(plan, results, cell, panels={"other": {**panel, "returns": [0.5]}})
+    with pytest.raises(RunDirectoryError, match=r"ceiling.json: panels.test: is missing"):
+        summarise(plan, results)
+
+
+def test_a_variant_s_panels_are_its_own(tmp_path: Path) -> None:
+    two = {"one": {"split": "dev", "count": 6}, "two": {"split": "test", "count": 6}}
+    plan = plan_of(
+        tmp_path,
+        variants={"folds": {"tasks.test_split": None, "tasks.test": two}},
+        contrasts=["mcts_sft - sft_strong"],
+    )
+    results = Results(tmp_path / "results" / "small")
+    panel = {"num_tasks": NUM_TASKS, "num_successes": 0, "num_errors": 0, "mean_steps": 4.0}
+    for cell in plan.cells():
+        returns = returns_of(cell)
+        panels = {name: {**panel, "returns": returns} for name in two}
+        write(plan, results, cell, panels=panels)
+    report = summarise(plan, results)
+    assert [panel.panel for panel in report.panels] == ["one", "two"]
+    assert [c.panel for c in report.contrasts] == ["one", "two"]
+    assert "## miniature: two, 40 tasks" in table_of(tmp_path, report)
+    names = names_in(tmp_path / "results" / "small" / "contrasts.svg")
+    assert [name for name in names if "mcts" in name] == [
+        "mcts_sft − sft_strong, miniature, one",  # noqa: RUF001
+        "mcts_sft − sft_strong, miniature, two",  # noqa: RUF001
+    ]

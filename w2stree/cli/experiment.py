@@ -12,6 +12,7 @@ from w2stree.cli.extra import needs
 from w2stree.cli.parameters import number, whole_number
 from w2stree.cli.progress import Bars, left
 from w2stree.cli.say import say, warn
+from w2stree.errors import InvalidInput
 
 if TYPE_CHECKING:
     from w2stree.experiment.grid.plan import Cell, Plan
@@ -83,7 +84,7 @@ def experiment(
 
     plan = read_plan(name, seeds=seeds)
     results = Results(out / plan.grid.name)
-    cells = plan.chosen(_names(methods), _names(worlds))
+    cells = plan.chosen(_names("--methods", methods), _names("--worlds", worlds))
     for method, world in plan.left_out():
         warn(f"w2stree: {world} has no {method}: its configuration lacks the section")
     num_failed = 0
@@ -156,5 +157,11 @@ def _run(
     return outcome
 
 
-def _names(given: str | None) -> list[str] | None:
-    return None if given is None else [name.strip() for name in given.split(",") if name.strip()]
+def _names(option: str, given: str | None) -> list[str] | None:
+    """Raises `InvalidInput` where none is named: that is not all of them."""
+    if given is None:
+        return None
+    names = [name.strip() for name in given.split(",") if name.strip()]
+    if not names:
+        raise InvalidInput(f"{option} {given!r}: names none; leave it out for all")
+    return names

@@ -34,6 +34,7 @@ Floats = NDArray[np.float64]
 
 _MAX_DRAWN = 1 << 20  # task indices held at a time: 8 MiB, however many resamples
 _NO_GAP = 1e-9
+_FAR = 1e12  # shares: a gap that is told from 0 by a rounding error alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,18 +83,17 @@ def crossed_estimate(cells: Floats, *, num_bootstrap: int, seed: int) -> Crossed
     return CrossedEstimate(mean, ci95, p, *cells.shape)
 
 
-def gap_recovered(
-    values: Floats, floor: Floats, top: Floats, *, num_bootstrap: int, seed: int
-) -> GapRecovered:
+def gap_recovered(values: Floats, floor: Floats, top: Floats) -> GapRecovered:
     """PGR = (x - floor) / (top - floor) of mean returns (Burns et al., "Weak-to-strong
     generalization", 2023) with its 95 % interval; each is (num_seeds, num_tasks), on the same
     seeds and tasks.
 
-    All three are resampled together, so that what they share does not widen the interval; its
-    width is that of the ratio's linear part (the delta method), as `crossed_estimate` has it. There
-    is none where the gap's own interval touches 0: a share of what may be nothing, or less, has no
-    bounds (Fieller, Journal of the Royal Statistical Society B 16, 1954). Raises as
-    `crossed_estimate` does, and for unequal shapes.
+    The interval is Fieller's (Journal of the Royal Statistical Society B 16, 1954): every share r
+    for which `crossed_estimate`'s t-test does not find, at 5 %, that (x - floor) - r (top - floor)
+    differs from 0. It needs no ratio of resamples, whose gap may be about 0, and is paired: what
+    the three share does not widen it. There is none where that test does not find the gap itself
+    above 0: a share of what may be nothing, or less, has no bounds. Raises `InvalidInput` as
+    `crossed_estimate` does, and for unequal shapes. O(100 * num_seeds * num_tasks) time.
     """
     for cells in (values, floor, top):
         _check(cells)
@@ -101,19 +101,42 @@ def gap_recovered(
             raise InvalidInput(
                 f"cells have shapes {values.shape} and {cells.shape}; give equal ones"
             )
-    gap = crossed_estimate(top - floor, num_bootstrap=num_bootstrap, seed=seed)
-    if gap.ci95[0] <= _NO_GAP:
-        low, high = gap.ci95
+    above, gap = values - floor, top - floor
+    mean = float(gap.mean())
+    if mean <= _NO_GAP or not _differs(gap):
+        std_error, degrees = _std_error(gap)
+        half = two_sided(0.95, degrees) * std_error
         return GapRecovered(
-            None, None, f"the gap is {gap.mean:.3f} [{low:.3f}, {high:.3f}], which may be none"
+            None,
+            None,
+            f"the gap is {mean:.3f} [{mean - half:.3f}, {mean + half:.3f}], which may be none",
         )
-    value = float((values - floor).mean()) / gap.mean
-    stack = np.stack([values - floor, top - floor])
-    above, below = resampled_means(stack, num_bootstrap=num_bootstrap, seed=seed).T
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratios = np.where(below > 0, above / below, np.copysign(np.inf, above))
-    linear = ((values - floor) - value * (top - floor)) / gap.mean
-    return GapRecovered(value, _scaled(value, ratios, *_std_error(linear)))
+    value = float(above.mean()) / mean
+    low, high = (_last_share(above, gap, value, side) for side in (-1, 1))
+    return GapRecovered(value, (low, high))
+
+
+def _last_share(above: Floats, gap: Floats, value: float, side: int) -> float:
+    """The end of Fieller's interval on that side of the value, to 1e-12 of its distance."""
+    near, far = 0.0, 1.0
+    # Far away there is the gap alone, and it differs from 0.
+    while far < _FAR and not _differs(above - (value + side * far) * gap):
+        near, far = far, 2 * far
+    for _ in range(40):
+        middle = (near + far) / 2
+        if _differs(above - (value + side * middle) * gap):
+            far = middle
+        else:
+            near = middle
+    return value + side * near
+
+
+def _differs(cells: Floats) -> bool:
+    """Whether the t-test finds, at 5 %, that the mean is not 0."""
+    mean, (std_error, degrees) = abs(float(cells.mean())), _std_error(cells)
+    if std_error == 0:
+        return mean > _NO_GAP
+    return share_within(mean / std_error, degrees) > 0.95
 
 
 def resampled_means(cells: Floats, *, num_bootstrap: int, seed: int) -> Floats:
@@ -143,16 +166,23 @@ def _drawn(rng: np.random.Generator, num_rows: int, count: int) -> Floats:
 
 
 def _std_error(cells: Floats) -> tuple[float, int]:
-    """Of the mean over seeds and tasks, without bias, and its degrees of freedom, rounded down
-    (Satterthwaite's, with Hillis's bound for tasks)."""
+    """Of the mean over seeds and tasks, and its degrees of freedom, rounded down (Satterthwaite's).
+
+    By the mean squares of a two-way analysis of variance without repeats,
+
+        Var(mean) = (seeds + tasks - rest) / (num_seeds * num_tasks)
+
+    where neither seeds nor tasks is below rest: neither adds less than nothing. Without that bound
+    for seeds the variance of few is too small by luck often enough that tests at small levels, as
+    Holm asks them, err several times too often (docs/experiments.md)."""
     num_seeds, num_tasks = cells.shape
     by_seed, by_task = cells.mean(axis=1), cells.mean(axis=0)
     seeds = num_tasks * float(by_seed.var(ddof=1)) if num_seeds > 1 else 0.0
     tasks = num_seeds * float(by_task.var(ddof=1)) if num_tasks > 1 else 0.0
     if num_seeds > 1 and num_tasks > 1:
         rest = cells - by_seed[:, None] - by_task + cells.mean()
-        tasks -= float((rest**2).sum()) / ((num_seeds - 1) * (num_tasks - 1))
-    tasks = max(0.0, tasks)
+        luck = float((rest**2).sum()) / ((num_seeds - 1) * (num_tasks - 1))
+        seeds, tasks = max(seeds, luck), max(tasks - luck, 0.0)
     # Sums of what is exactly alike leave rounding behind: that is no variance.
     tiny = 1e-24 * max(1.0, float((cells**2).sum()))
     seeds, tasks = (0.0 if value <= tiny else value for value in (seeds, tasks))
@@ -166,9 +196,12 @@ def _std_error(cells: Floats) -> tuple[float, int]:
 def _scaled(mean: float, draws: Floats, std_error: float, degrees: int) -> tuple[float, float]:
     """The middle 95 % of resamples, about the mean, brought to the width of the t-interval."""
     low, high = np.quantile(draws, [0.025, 0.975], method="inverted_cdf")
-    if std_error == 0 or not low < high:
+    if std_error == 0:
         return mean, mean
-    wider = 2 * two_sided(0.95, degrees) * std_error / float(high - low)
+    half = two_sided(0.95, degrees) * std_error
+    if not low < high:  # too few resamples to have a shape
+        return mean - half, mean + half
+    wider = 2 * half / float(high - low)
     return mean - wider * (mean - float(low)), mean + wider * (float(high) - mean)
 
 

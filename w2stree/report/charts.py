@@ -18,6 +18,7 @@ from w2stree.errors import MissingDependency
 _INK = "#010203"  # stands for the page's text colour until the SVG is written
 _GREY, _BLUE = "#8a93a0", "#3d84c6"
 _SIZE = (5.6, 3.1)  # inches of 72 px: small, so that text stays legible on a narrow screen
+_CHARACTER = 0.1  # inches of a label
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +76,13 @@ def difference_chart(bars: Sequence[Bar], *, to: str, of: str = "") -> str:
 
 
 def contrast_chart(bars: Sequence[Bar]) -> str:
-    """Differences that each name both of their methods, with intervals; an SVG element."""
-    return _around_zero(bars, "Paired differences with 95 % intervals", salt=_salt("contrast", ""))
+    """Differences that each name both of their methods, with intervals; an SVG element, as wide as
+    those names ask for."""
+    longest = max((len(bar.label) for bar in bars), default=0)
+    title = "Paired differences with 95 % intervals"
+    return _around_zero(
+        bars, title, salt=_salt("contrast", ""), width=max(_SIZE[0], 2.4 + _CHARACTER * longest)
+    )
 
 
 def standing_alone(svg: str) -> str:
@@ -85,8 +91,8 @@ def standing_alone(svg: str) -> str:
     return svg.replace("<svg", f'<svg style="{style}"', 1) + "\n"
 
 
-def _around_zero(bars: Sequence[Bar], title: str, *, salt: str) -> str:
-    figure, axes = _axes(bars)
+def _around_zero(bars: Sequence[Bar], title: str, *, salt: str, width: float = _SIZE[0]) -> str:
+    figure, axes = _axes(bars, width)
     axes.axvline(0, color=_INK, linewidth=1, linestyle=(0, (4, 3)))
     _intervals(axes, bars, colour=None)
     reach = max([1e-3, *(abs(end) for bar in bars for end in bar.ci95)])
@@ -106,10 +112,10 @@ def _salt(kind: str, of: str) -> str:
     return f"{kind}-{hashlib.sha256(of.encode()).hexdigest()[:8]}" if of else kind
 
 
-def _axes(bars: Sequence[Bar]) -> tuple[Any, Any]:
+def _axes(bars: Sequence[Bar], width: float = _SIZE[0]) -> tuple[Any, Any]:
     matplotlib = require_matplotlib()
     height = 0.9 + 0.37 * len(bars)
-    figure = matplotlib.figure.Figure(figsize=(_SIZE[0], height), layout="constrained")
+    figure = matplotlib.figure.Figure(figsize=(width, height), layout="constrained")
     axes = figure.add_subplot()
     axes.set_facecolor("none")
     axes.spines[["top", "right", "left"]].set_visible(False)

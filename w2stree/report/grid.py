@@ -163,7 +163,7 @@ def _figures(report: GridReport) -> dict[str, str]:
         figures[figure_name(report, panel)] = standing_alone(reward_chart(bars, of=title))
     differences = [
         Bar(
-            _short(", ".join(filter(None, (minus(c.contrast), c.world, c.variant)))),
+            _contrast_name(report, c),
             c.estimate.mean,
             c.estimate.ci95,
             c.verdict in ("gains", "loses"),
@@ -179,6 +179,16 @@ def _figures(report: GridReport) -> dict[str, str]:
 def minus(contrast: str) -> str:
     """With the sign that differences are written with elsewhere."""
     return contrast.replace(" - ", f" {MINUS} ")
+
+
+def _contrast_name(report: GridReport, contrast: GridContrast) -> str:
+    """With as much of its place as tells it from the others."""
+    named = [minus(contrast.contrast), contrast.world]
+    if report.has_variants:
+        named.append(contrast.variant)
+    if len({c.panel for c in report.contrasts}) > 1:
+        named.append(contrast.panel)
+    return visible(", ".join(filter(None, named)))
 
 
 def _short(text: str) -> str:

@@ -120,5 +120,7 @@ def _numbers(manifest: Mapping[str, Any], *beginnings: str) -> dict[str, float]:
     return {
         key: value
         for key, value in manifest.get("metrics", {}).items()
-        if isinstance(value, int | float) and key.startswith(beginnings)
+        if isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and key.startswith(beginnings)
     }

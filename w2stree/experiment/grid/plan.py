@@ -218,14 +218,19 @@ class Plan:
         variant = "" if is_base else f"--{self.grid.name}.{cell.variant}"
         return f"{cell.world}{variant}--seed-{cell.seed}"
 
-    def panels(self, world: str) -> list[str]:
-        """The test panels of the world that the experiment is about."""
-        there = list(self.worlds[world].tasks.test)
-        return [name for name in there if self.grid.panels is None or name in self.grid.panels]
+    def panels(self, world: str, *variants: str) -> list[str]:
+        """The test panels that the experiment is about and the world has in all these variants."""
+        first, *others = (self.variants[world, variant].tasks.test for variant in variants)
+        return [
+            name
+            for name in first
+            if (self.grid.panels is None or name in self.grid.panels)
+            and all(name in other for other in others)
+        ]
 
     def check(self) -> None:
-        """Raises `InvalidInput` for a method that no world has, and for a world without any of
-        the panels."""
+        """Raises `InvalidInput` for a method or a panel that no world has, for a world without any
+        of the panels, and for a contrast of variants that have none in common."""
         absent = self.left_out()
         for method in self.grid.methods:
             if all((method, world) in absent for world in self.sources):
@@ -233,11 +238,27 @@ class Plan:
                     f"{self.grid.name}: methods: no world has {method}: its section is in the "
                     f"configuration of none of {', '.join(self.sources)}"
                 )
-        for world, config in self.worlds.items():
-            if not self.panels(world):
+        tests = {place: config.tasks.test for place, config in self.variants.items()}
+        for panel in self.grid.panels or ():
+            if not any(panel in test for test in tests.values()):
+                known = dict.fromkeys(name for test in tests.values() for name in test)
                 raise InvalidInput(
-                    f"{self.grid.name}: panels: {world} has {', '.join(config.tasks.test)} alone"
+                    f"{self.grid.name}: panels: no world has {panel}; known are {', '.join(known)}"
                 )
+        for (world, variant), test in tests.items():
+            if not self.panels(world, variant):
+                raise InvalidInput(
+                    f"{self.grid.name}: panels: {world} has {', '.join(test)} alone in the variant "
+                    f"{variant}"
+                )
+        for contrast in self.grid.asked():
+            for world in self.sources:
+                named = [side.variant for side in contrast.sides if side.variant is not None]
+                if named and not self.panels(world, *named):
+                    raise InvalidInput(
+                        f"{self.grid.name}: contrasts: {contrast}: in {world} the variants have no "
+                        "test panel in common"
+                    )
 
     def _config(self, world: str, variant: str) -> Config:
         grid = self.grid

@@ -3,6 +3,7 @@
     results/claims/
       twc_two/
         tasks-1f9c24a0b7d3.json          the panels' tasks in their order, once
+        config-5d3c0aa1e0f2.json         a configuration that cells were run with, once
         base/seed-0/best_of_m.json       returns in that order, figures, hashes, times
         base/seed-1/tree_dpo.failed.json an error; gone once the cell is done
       table.md  summary.json  *.svg      made from these files alone
@@ -22,10 +23,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from w2stree.errors import RunDirectoryError
-from w2stree.experiment.changes import values
+from w2stree.errors import InvalidInput, RunDirectoryError
+from w2stree.experiment.changes import changes, values
 from w2stree.experiment.config import Config
+from w2stree.experiment.config.reading import recorded_today
 from w2stree.experiment.grid.plan import Cell
+from w2stree.experiment.grid.record import wrong_in
 from w2stree.experiment.run_json import read_json
 from w2stree.shorten import visible
 from w2stree.trajectories.replacing import replacing
@@ -33,16 +36,6 @@ from w2stree.trajectories.replacing import replacing
 FORMAT = 1
 
 _REMEDY = "put it back from a copy, or delete it and run the experiment again"
-_KEYS = {
-    "panels": dict,
-    "tasks": str,
-    "reads": list,
-    "config_read": str,
-    "stages": dict,
-    "versions": dict,
-    "training": dict,
-    "seconds": int | float,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +70,12 @@ class Result:
         return float(self.record["success_threshold"])
 
     def panel(self, name: str) -> PanelResult:
-        panel = self.record["panels"][name]
+        """How the cell did there. Raises `RunDirectoryError` where the file has no such panel."""
+        panel = self.record["panels"].get(name)
+        if panel is None:
+            raise RunDirectoryError(
+                f"{visible(str(self.path))}: panels.{visible(name)}: is missing; {_REMEDY}"
+            )
         returns = [np.nan if value is None else value for value in panel["returns"]]
         return PanelResult(
             np.array(returns, dtype=np.float64),
@@ -89,8 +87,20 @@ class Result:
     def is_of(self, config: Config) -> bool:
         """Whether the cell would be run with the same values of all keys that its stages read.
 
-        Files outside, which keys name, are not looked at: a run does that."""
-        return bool(digest_read(config, self.record["reads"]) == self.record["config_read"])
+        A key that there was not yet counts with its default, as in a run directory. Files outside,
+        which keys name, are not looked at: a run does that."""
+        reads = self.record["reads"]
+        if digest_read(config, reads) == self.record["config_read"]:
+            return True
+        file = _config_file(self.path.parents[2], str(self.record.get("config")))
+        if not file.is_file():
+            return False
+        try:
+            then = recorded_today(config)(read_json(file, remedy=_REMEDY))
+        except InvalidInput:  # with keys that are none today
+            return False
+        now = config.model_dump(mode="json")
+        return not changes(then, now, of=reads, but=config.may_change())
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +116,22 @@ class Results:
         return self._of(cell, ".failed.json")
 
     def read(self, cell: Cell) -> Result | None:
-        """A cell's result; None where there is none. `RunDirectoryError` for a torn file."""
+        """A cell's result; None where there is none. `RunDirectoryError` for a torn file, one that
+        holds what no cell's does, and one of another cell."""
         path = self.file(cell)
         if not path.is_file():
             return None
         record = read_json(path, remedy=_REMEDY)
-        if not isinstance(record, dict) or record.get("format") != FORMAT or _lacks(record):
+        where = visible(str(path))
+        if not isinstance(record, dict) or record.get("format") != FORMAT:
+            raise RunDirectoryError(f"{where}: not a cell's result of this version; {_REMEDY}")
+        if wrong := wrong_in(record):
+            raise RunDirectoryError(f"{where}: {wrong}; {_REMEDY}")
+        whose = Cell(*(record[key] for key in ("world", "variant", "seed", "method")))
+        if whose != cell:
             raise RunDirectoryError(
-                f"{visible(str(path))}: not a cell's result of this version; {_REMEDY}"
+                f"{where}: is the result of {visible(str(whose))}, and lies where that of {cell} "
+                f"does; {_REMEDY}"
             )
         return Result(record, path)
 
@@ -137,6 +155,15 @@ class Results:
         self.failure_file(cell).unlink(missing_ok=True)
         return path
 
+    def keep_config(self, cell: Cell, config: Config) -> None:
+        """What the cell is run with, beside its result: whether that counts is asked of it when
+        there are other keys than today."""
+        record = config.model_dump(mode="json")
+        file = _config_file(self.folder / cell.world, digest(record))
+        if not file.is_file():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            _write(file, record)
+
     def write_failure(self, cell: Cell, error: str) -> None:
         """That the cell failed. An earlier result stays."""
         path = self.failure_file(cell)
@@ -149,6 +176,10 @@ class Results:
         )
 
 
+def _config_file(world: Path, hashed: str) -> Path:
+    return world / f"config-{hashed}.json"
+
+
 def digest_read(config: Config, reads: list[str]) -> str:
     """Of the values that a configuration has at keys."""
     record = config.model_dump(mode="json")
@@ -159,10 +190,6 @@ def digest(value: Any) -> str:
     """Twelve hexadecimal digits of what JSON would be."""
     text = json.dumps(value, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def _lacks(record: Mapping[str, Any]) -> list[str]:
-    return [key for key, kind in _KEYS.items() if not isinstance(record.get(key), kind)]
 
 
 def _write(path: Path, record: Mapping[str, Any]) -> None:

@@ -87,6 +87,7 @@ class _Work:
         with self.changed:
             self.busy.discard(self.plan.run_name(cell))
             if "record" in reply:
+                self.results.keep_config(cell, self.plan.config(cell))
                 self.results.write(cell, reply["record"], reply["tasks"])
                 self.times.add(cell, reply["record"])
                 self.finished.append(cell)
@@ -142,6 +143,7 @@ def run_cells(
         for cell in cells:
             found = results.read(cell)
             if found is not None and found.is_of(plan.config(cell)):
+                results.keep_config(cell, plan.config(cell))
                 times.add(cell, found.record)
             else:
                 pending.append(cell)
@@ -194,8 +196,8 @@ def _in_threads(
     try:
         for thread in threads:
             thread.start()
-        for thread in threads:
-            while thread.is_alive():
+        while not errors and any(thread.is_alive() for thread in threads):
+            for thread in threads:
                 thread.join(0.5)  # Ctrl-C reaches a join that ends
     finally:
         with work.changed:
@@ -242,6 +244,8 @@ class _Worker:
             process.stdin.write(f"{json.dumps(request)}\n")
             process.stdin.flush()
         for line in iter(events.readline, ""):
+            if not line.endswith("\n"):  # it died in the middle of it
+                break
             match json.loads(line):
                 case {"record": _} | {"error": _} as reply:
                     return dict(reply)

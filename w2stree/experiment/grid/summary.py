@@ -28,6 +28,7 @@ from w2stree.trajectories.returns import at_least
 
 _SEED = 0  # of all resamples: methods of a table meet the same ones
 _ERROR_COLUMNS = 200
+_MANY_ERRORS = 0.01  # of a row's episodes: named (docs/results/claims.md)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ def summarise(plan: Plan, results: Results) -> GridReport:
         panels=panels,
         contrasts=_contrasts(found),
         not_run=_not_run(found),
-        notes=_notes(found),
+        notes=[*_notes(found), *_of_errors(panels)],
         record={
             "experiment": plan.grid.model_dump(mode="json"),
             "worlds": {
@@ -86,6 +87,7 @@ def _find(plan: Plan, results: Results) -> _Found:
     found = _Found(plan, by_place, not_run)
     for world, variant in plan.variants:
         _refuse_other_tasks(found, world, variant)
+    _refuse_other_counts(found)
     return found
 
 
@@ -102,9 +104,25 @@ def _refuse_other_tasks(found: _Found, world: str, variant: str) -> None:
                 )
 
 
+def _refuse_other_counts(found: _Found) -> None:
+    """Of the same tasks there are as many returns, whatever played them."""
+    first: dict[tuple[str, str, str], Result] = {}
+    for (world, variant, _), seeds in found.by_place.items():
+        for result in seeds.values():
+            for panel in found.plan.panels(world, variant):
+                before = first.setdefault((world, result.tasks, panel), result)
+                count, wanted = (len(r.panel(panel).returns) for r in (result, before))
+                if count != wanted:
+                    raise InvalidInput(
+                        f"{visible(str(result.path))}: panels.{panel}.returns: has {count}, and "
+                        f"{visible(str(before.path))} has {wanted} of the same tasks; put the "
+                        "changed one back from a copy, or delete it and run the experiment again"
+                    )
+
+
 def _panels(found: _Found) -> Iterator[GridPanel]:
     for world, variant in found.plan.variants:
-        for panel in found.plan.panels(world):
+        for panel in found.plan.panels(world, variant):
             rows = [
                 row
                 for method in _in_the_table_s_order(found.plan.grid.methods)
@@ -168,7 +186,7 @@ def _gap(
         missing = name if not floor else ceiling.METHOD.name if not top else "a seed in common"
         return GapRecovered(None, None, f"{missing} is missing")
     values, low, high = (_cells(results, seeds, panel) for results in (own, floor, top))
-    return gap_recovered(values, low, high, **_number(found))
+    return gap_recovered(values, low, high)
 
 
 def _contrasts(found: _Found) -> list[GridContrast]:
@@ -179,7 +197,7 @@ def _contrasts(found: _Found) -> list[GridContrast]:
         for contrast in found.plan.grid.asked()
         for world in found.plan.sources
         for variant in (found.plan.grid.variants if contrast.one.variant is None else ("",))
-        for panel in found.plan.panels(world)
+        for panel in found.plan.panels(world, *(side.variant or variant for side in contrast.sides))
     ]
     adjusted = holm({i: None if c.estimate is None else c.estimate.p for i, c in enumerate(asked)})
     return [replace(contrast, p_holm=adjusted[i]) for i, contrast in enumerate(asked)]
@@ -232,34 +250,50 @@ def _notes(found: _Found) -> list[str]:
         "Intervals hold for other training seeds and other test tasks: seeds and tasks are "
         "resampled, crossed and paired, and scaled to Student's t. A row with one seed has an "
         "interval over tasks alone, and no p-value.",
-        "p, Holm: adjusted over all contrasts asked, those that have not run yet among them; below "
-        "0.05 a contrast gains or loses. Differences that are not listed under What was asked "
-        "carry no claim.",
+        "p, Holm: adjusted over all contrasts asked, those that have not run yet among them; where "
+        "it is at most 0.05 a contrast gains or loses. Differences that are not listed under What "
+        "was asked carry no claim.",
         "A contrast is over the seeds that both of its methods have.",
         "PGR is (method - weak) / (ceiling - weak), and over strong (method - strong) / (ceiling "
         "- strong); a dash where the gap's interval touches 0, or where a part of it has not run.",
     ]
-    for world, config in found.plan.worlds.items():
-        shared: dict[int, list[str]] = defaultdict(list)
-        for stage, seed in config.seeds.items():
-            shared[seed].append(stage)
-        said = "; ".join(f"{', '.join(names)} (seed {seed})" for seed, names in shared.items())
-        notes.append(
-            f"{world}: the seeds share their tasks and demonstrations"
-            + (f", and {said}: the spread over seeds is that of the other stages." if said else ".")
-        )
-    errors = sum(
-        result.panel(panel).num_errors
-        for (world, _, _), seeds in found.by_place.items()
-        for result in seeds.values()
-        for panel in found.plan.panels(world)
-    )
-    if errors:
-        notes.append(f"{errors} episodes ended in an error and count as 0.")
+    for world in found.plan.sources:
+        said = [
+            (variant, _shared_seeds(found.plan.variants[world, variant].seeds))
+            for variant in found.plan.grid.variants
+        ]
+        if len({text for _, text in said}) == 1:
+            notes.append(f"{world}: {said[0][1]}")
+        else:
+            notes += [f"{world}, {variant}: {text}" for variant, text in said]
     if other := {name: seen for name, seen in _versions(found).items() if len(seen) > 1}:
         told = "; ".join(f"{name} {' and '.join(seen)}" for name, seen in other.items())
         notes.append(f"Results were made with different versions: {told}.")
     return notes
+
+
+def _shared_seeds(seeds: Mapping[str, int]) -> str:
+    shared: dict[int, list[str]] = defaultdict(list)
+    for stage, seed in seeds.items():
+        shared[seed].append(stage)
+    said = "; ".join(f"{', '.join(names)} (seed {seed})" for seed, names in shared.items())
+    return "the seeds share their tasks and demonstrations" + (
+        f", and {said}: the spread over seeds is that of the other stages." if said else "."
+    )
+
+
+def _of_errors(panels: Sequence[GridPanel]) -> Iterator[str]:
+    """A sentence of all, and one for each row with more than one in a hundred."""
+    rows = [(panel, row) for panel in panels for row in panel.rows]
+    if errors := sum(row.num_errors for _, row in rows):
+        yield f"{errors} episodes ended in an error and count as 0."
+    for panel, row in rows:
+        played = panel.num_tasks * len(row.seeds)
+        if row.num_errors > played * _MANY_ERRORS:
+            yield (
+                f"{row.method} on {', '.join((panel.world, panel.variant, panel.panel))}: "
+                f"{row.num_errors} of {played} episodes ended in an error."
+            )
 
 
 def _dev(found: _Found) -> list[dict[str, Any]]:
@@ -270,7 +304,7 @@ def _dev(found: _Found) -> list[dict[str, Any]]:
             "by_seed": {seed: r.record["dev"]["avg_reward"] for seed, r in sorted(seeds.items())},
         }
         for place, seeds in found.by_place.items()
-        if all("dev" in result.record for result in seeds.values())
+        if all(result.record.get("dev") for result in seeds.values())
     ]
 
 
