@@ -10,7 +10,6 @@ All pay for what they play: a step of the policy, of a replay, of a way back.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import statistics
 from collections import defaultdict
@@ -20,10 +19,8 @@ from dataclasses import dataclass, replace
 from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.policies.protocol import Policy, Sampling
 from w2stree.rollouts.branching import plan_branches
+from w2stree.rollouts.recombination.plain_search import search_plainly
 from w2stree.rollouts.recombination.recombine import recombine
-from w2stree.rollouts.recombination.search import Search
-from w2stree.rollouts.recombination.states import BudgetSpent, Played, State
-from w2stree.rollouts.recombination.values import Vocabulary
 from w2stree.rollouts.rollout import EpisodePlan, rollout
 from w2stree.trajectories.returns import at_least
 from w2stree.trajectories.trajectory import Trajectory
@@ -83,7 +80,7 @@ def rows(
         for budget in budgets:
             yield row(arm, budget, {t: known(by_task[t], more[t], budget) for t in by_task})
     for budget in budgets:
-        yield row("unguided", budget, unguided(pool, by_task, budget))
+        yield row("unguided", budget, unguided(pool, by_task, budget, seed))
 
 
 def finished(runs: Sequence[Trajectory]) -> dict[str, list[Trajectory]]:
@@ -184,31 +181,20 @@ def enough(
     return played
 
 
-class Anything(Vocabulary):
-    """Whatever the environment offers, each worth as much as the next."""
-
-    def __init__(self) -> None:
-        self.worth = defaultdict(float)
-
-    def at(self, state: State) -> list[str]:
-        return sorted(state.offers)
-
-
 def unguided(
-    pool: EnvironmentPool, by_task: Mapping[str, Sequence[Trajectory]], budget: int
+    pool: EnvironmentPool, by_task: Mapping[str, Sequence[Trajectory]], budget: int, seed: int
 ) -> dict[str, Found]:
-    """What search finds that knows the environment's offers and scores alone; one process."""
+    """What search finds that knows the environment's offers and scores alone. The whole budget is
+    the search's: a score is asked for, and no shorter way to it."""
     found = {}
-    for task_id, runs in by_task.items():
-        played = Played(pool[0], task_id, budget=budget)
-        search = Search(played, Anything(), greatest=1.0)
-        with contextlib.suppress(BudgetSpent):
-            search.run()
-        before, best = known(runs), search.best.score
-        found[task_id] = replace(
+    paths = search_plainly(pool, list(by_task), budget_per_task=budget, seed=seed, shorten=False)
+    for path in paths:
+        before = known(by_task[path.task_id])
+        best = 0.0 if path.trajectory is None else path.trajectory.total_return
+        found[path.task_id] = replace(
             before,
             best_return=max(before.best_return, best),
             best_on_the_way=max(before.best_on_the_way, best),
-            num_steps=played.num_steps.total(),
+            num_steps=sum(path.num_steps.values()),
         )
     return found

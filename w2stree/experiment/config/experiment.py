@@ -84,6 +84,13 @@ class RecombineSection(Section):
     shorten: bool = True
 
 
+class PlainSearchSection(Section):
+    """Each is an argument of `rollouts.recombination.plain_search.search_plainly`."""
+
+    budget_per_task: Positive = BUDGET_PER_TASK
+    shorten: bool = True
+
+
 class EvaluateSection(Section):
     success_threshold: Annotated[float, Field(gt=0, le=1)] = 1.0
     num_bootstrap: Positive = 10_000
@@ -95,6 +102,7 @@ DRAWING = (
     "random_play",
     "pretrain",
     "explore",
+    "plain_search",
     "continuations",
     "explore_strong",
     "explore_demonstrated",
@@ -138,6 +146,7 @@ class Config(Section):
     merge: Merging = Merging()
     search: SearchSection = SearchSection()
     recombine: RecombineSection = RecombineSection()
+    plain_search: PlainSearchSection = PlainSearchSection()
     continuations: ContinuationsSection = ContinuationsSection()
     evaluate: EvaluateSection = EvaluateSection()
 

@@ -120,7 +120,7 @@ def path_to(state: State, runs: Sequence[Trajectory], **known: Any) -> Recombine
         run,
         steps=steps,
         total_return=state.score,
-        status=_status(state),
+        status=ends_at(state)[0],
         origin=_origin(run, state, is_run=is_run),
         info={"sources": [[source.run, source.step] for source in sources]},
     )
@@ -186,18 +186,21 @@ def _step(said: Step, led_to: State, *, keeps_ids: bool) -> Step:
     )
 
 
-def _status(state: State) -> Status:
-    return "done" if state.is_terminated else "truncated"
+def ends_at(state: State) -> tuple[Status, str | None]:
+    """Of a path that ends there, its status and `Origin.truncated_by`."""
+    return (
+        "done" if state.is_terminated else "truncated",
+        None if state.is_over else ENDS_AT_BEST,
+    )
 
 
 def _origin(run: Trajectory, state: State, *, is_run: bool) -> Origin:
     is_whole = is_run and state.depth == len(run.steps)
+    _, truncated_by = ends_at(state)
     return replace(
         run.origin if is_run else Origin(sample_index=0, policy=POLICY),
         raw_return=state.raw_score,
-        truncated_by=(
-            None if state.is_over else run.origin.truncated_by if is_whole else ENDS_AT_BEST
-        ),
+        truncated_by=run.origin.truncated_by if truncated_by and is_whole else truncated_by,
         num_tokens=run.origin.num_tokens if is_whole else None,
         prefix_length=min(run.origin.prefix_length, state.depth) if is_run else 0,
     )

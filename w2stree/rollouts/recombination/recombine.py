@@ -11,17 +11,15 @@ task's environment is another matter: what one run did can be tried where anothe
 from __future__ import annotations
 
 import contextlib
-import queue
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.environments.hosting.process import EnvironmentProcess
-from w2stree.errors import EnvironmentFailure, EnvironmentNotStarted, InvalidInput
+from w2stree.errors import InvalidInput
 from w2stree.rollouts.recombination.paths import Recombined, kept_run, path_to
-from w2stree.rollouts.recombination.search import Search
-from w2stree.rollouts.recombination.shortening import shorter
+from w2stree.rollouts.recombination.search import best_known, searched
+from w2stree.rollouts.recombination.shortening import shortest
 from w2stree.rollouts.recombination.states import (
     AnswersDiffer,
     BudgetSpent,
@@ -31,14 +29,12 @@ from w2stree.rollouts.recombination.states import (
     is_close,
 )
 from w2stree.rollouts.recombination.values import Vocabulary
-from w2stree.shorten import excerpt
+from w2stree.rollouts.side_by_side import side_by_side
 from w2stree.trajectories.returns import at_least
 from w2stree.trajectories.trajectory import Trajectory
 
 BUDGET_PER_TASK = 600
 """Environment steps: see docs/exploration.md for what other budgets find."""
-
-_KEPT_FOR_SHORTENING = 4  # a fourth of the budget
 
 NOT_DETERMINISTIC = "the environment answers otherwise than in the runs"
 OUT_OF_BUDGET = "the budget does not reach to the end of the best run"
@@ -91,37 +87,15 @@ def recombine(
     for run in runs:
         if run.status != "error":
             by_task.setdefault(run.task_id, []).append(run)
-    free: queue.SimpleQueue[int] = queue.SimpleQueue()
-    for slot in range(len(pool)):
-        free.put(slot)
 
-    def of_task(runs: list[Trajectory]) -> Recombined:
-        runs = sorted(runs, key=_best_first)
-        slot = free.get()
-        try:
-            return _recombined(pool[slot], runs, settings)
-        except EnvironmentNotStarted:
-            pool.replace(slot)
-            raise
-        except EnvironmentFailure as failure:
-            pool.replace(slot)
-            return kept_run(runs, problem=excerpt(str(failure)))
-        finally:
-            free.put(slot)
+    def of_task(process: EnvironmentProcess, runs: list[Trajectory]) -> Recombined:
+        return _recombined(process, runs, settings)
 
-    return _in_order(pool, by_task, of_task)
+    def failed(runs: list[Trajectory], why: str) -> Recombined:
+        return kept_run(runs, problem=why)
 
-
-def _in_order(
-    pool: EnvironmentPool,
-    by_task: Mapping[str, list[Trajectory]],
-    of_task: Callable[[list[Trajectory]], Recombined],
-) -> Iterator[Recombined]:
-    with ThreadPoolExecutor(len(pool)) as executor:
-        try:
-            yield from executor.map(of_task, by_task.values())
-        finally:
-            executor.shutdown(cancel_futures=True)
+    best_first = [sorted(runs, key=_best_first) for runs in by_task.values()]
+    return side_by_side(pool, best_first, of_task, failed)
 
 
 def _best_first(run: Trajectory) -> tuple[float, int, int, int]:
@@ -181,20 +155,13 @@ def _found(played: Played, ways: Sequence[Sequence[State]], settings: _Settings)
     """The best state's shortest way; the end of the best run where no state is better than the
     start."""
     vocabulary = Vocabulary(ways)
-    search = Search(played, vocabulary, greatest=settings.greatest_return)
+    best = best_known(played)
     if settings.combine and vocabulary.has_reward:
-        played.purpose = "search"
-        kept = settings.budget // _KEPT_FOR_SHORTENING if settings.shorten else 0
-        played.budget -= kept
-        with contextlib.suppress(BudgetSpent):
-            search.run()
-        played.budget += kept
-    best = search.best
+        best = searched(
+            played, vocabulary, greatest=settings.greatest_return, shorten=settings.shorten
+        )
     if at_least(played.root.score, best.score):
         return ways[0][-1] if ways[0] else played.root
     if settings.shorten:
-        played.purpose = "shortening"
-        with contextlib.suppress(BudgetSpent):
-            for less in shorter(played, best, vocabulary, short_cut=settings.combine):
-                best = less
+        best = shortest(played, best, vocabulary, short_cut=settings.combine)
     return best
