@@ -1,6 +1,7 @@
 """Ways to spend environment steps on a task whose runs are there.
 
     recombined   what runs did is tried where other runs came
+    guided       whatever is offered is tried, in the order that the runs suggest
     branched     the policy plays on from nodes of the runs' tree where outcomes differ
     resampled    the policy plays more runs
     unguided     best-first search among all that the environment offers; runs tell it nothing
@@ -20,10 +21,12 @@ from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.policies.protocol import Policy, Sampling
 from w2stree.rollouts.branching import plan_branches
 from w2stree.rollouts.recombination.plain_search import search_plainly
-from w2stree.rollouts.recombination.recombine import recombine
+from w2stree.rollouts.recombination.recombine import Tried, recombine
 from w2stree.rollouts.rollout import EpisodePlan, rollout
 from w2stree.trajectories.returns import at_least
 from w2stree.trajectories.trajectory import Trajectory
+
+GUIDED_BY_RUNS: tuple[tuple[str, Tried], ...] = (("recombined", "seen"), ("guided", "all"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,22 +68,29 @@ def rows(
     """
     by_task = finished(runs)
     yield row("runs", 0, {task: known(of_task) for task, of_task in by_task.items()})
-    for budget in budgets:
-        found = {
-            path.trajectory.task_id: Found(
-                path.trajectory.total_return,
-                path.trajectory.total_return,
-                sum(path.num_steps.values()),
-            )
-            for path in recombine(pool, runs, budget_per_task=budget)
-        }
-        yield row("recombined", budget, found)
+    for arm, actions in GUIDED_BY_RUNS:
+        for budget in budgets:
+            yield row(arm, budget, recombined(pool, runs, budget, actions))
     for arm, plan in (("branched", branched), ("resampled", resampled)):
         more = enough(pool, policy, plan(by_task, samplings, seed), max(budgets), instruction)
         for budget in budgets:
             yield row(arm, budget, {t: known(by_task[t], more[t], budget) for t in by_task})
     for budget in budgets:
         yield row("unguided", budget, unguided(pool, by_task, budget, seed))
+
+
+def recombined(
+    pool: EnvironmentPool, runs: Sequence[Trajectory], budget: int, actions: Tried
+) -> dict[str, Found]:
+    """Paths made of the runs; a fourth of the budget is kept for shortening them."""
+    return {
+        path.trajectory.task_id: Found(
+            path.trajectory.total_return,
+            path.trajectory.total_return,
+            sum(path.num_steps.values()),
+        )
+        for path in recombine(pool, runs, budget_per_task=budget, actions=actions)
+    }
 
 
 def finished(runs: Sequence[Trajectory]) -> dict[str, list[Trajectory]]:

@@ -45,6 +45,7 @@ def recombine(context: Context, out: StageWriter) -> None:
                 budget_per_task=settings.budget_per_task,
                 combine=settings.combine,
                 shorten=settings.shorten,
+                actions=settings.actions,
             ),
             total=num_tasks,
             what="recombine tasks",

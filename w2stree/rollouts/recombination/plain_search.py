@@ -8,7 +8,6 @@ It is what paths made of runs are held against: whatever it finds as well, no ru
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +16,7 @@ from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.environments.hosting.process import EnvironmentProcess
 from w2stree.errors import InvalidInput
 from w2stree.rollouts.episode import opening
+from w2stree.rollouts.recombination.offered import Offered
 from w2stree.rollouts.recombination.paths import ends_at
 from w2stree.rollouts.recombination.recombine import BUDGET_PER_TASK
 from w2stree.rollouts.recombination.search import searched
@@ -60,34 +60,6 @@ class Searched:
             "num_resets": self.num_resets,
             "problem": self.problem,
         }
-
-
-class Offered:
-    """Whatever the environment offers, each as promising as the next, in a drawn order.
-
-    No order of an environment's, nor of the alphabet, would know nothing: in a game of `take` and
-    `put` the alphabet from its end is half the solution (docs/exploration.md).
-    """
-
-    def __init__(self, drawn_by: str) -> None:
-        self._drawn_by = drawn_by
-
-    def at(self, state: State) -> list[str]:
-        """Another order at every state; the same one for the same `drawn_by`."""
-        way = "\n".join((self._drawn_by, *state.actions()))
-        return sorted(state.offers, key=lambda action: _digest(f"{way}\n{action}"))
-
-    def worth_at(self, state: State, action: str) -> float:
-        """Nothing is known of any."""
-        return 0.0
-
-    def may_take(self, state: State, action: str) -> bool:
-        """What is offered."""
-        return action in state.offers
-
-
-def _digest(text: str) -> bytes:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 
 def search_plainly(

@@ -13,10 +13,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.environments.hosting.process import EnvironmentProcess
 from w2stree.errors import InvalidInput
+from w2stree.rollouts.recombination.offered import Guided
 from w2stree.rollouts.recombination.paths import Recombined, kept_run, path_to
 from w2stree.rollouts.recombination.search import best_known, searched
 from w2stree.rollouts.recombination.shortening import shortest
@@ -27,8 +29,9 @@ from w2stree.rollouts.recombination.states import (
     State,
     answers_as,
     is_close,
+    recorded,
 )
-from w2stree.rollouts.recombination.values import Vocabulary
+from w2stree.rollouts.recombination.values import Actions, Vocabulary
 from w2stree.rollouts.side_by_side import side_by_side
 from w2stree.trajectories.returns import at_least
 from w2stree.trajectories.trajectory import Trajectory
@@ -36,7 +39,11 @@ from w2stree.trajectories.trajectory import Trajectory
 BUDGET_PER_TASK = 600
 """Environment steps: see docs/exploration.md for what other budgets find."""
 
+Tried = Literal["seen", "all"]
+"""Which actions a search tries: those that runs took, or also what none of them did."""
+
 NOT_DETERMINISTIC = "the environment answers otherwise than in the runs"
+ALL_OF_NOTHING = "actions is all, but without combine nothing is searched; leave one of them out"
 OUT_OF_BUDGET = "the budget does not reach to the end of the best run"
 
 
@@ -46,6 +53,7 @@ class _Settings:
     greatest_return: float
     combine: bool
     shorten: bool
+    actions: Tried
 
 
 def recombine(
@@ -56,6 +64,7 @@ def recombine(
     greatest_return: float = 1.0,
     combine: bool = True,
     shorten: bool = True,
+    actions: Tried = "seen",
 ) -> Iterator[Recombined]:
     """The best path that each task's runs can be made into; tasks in the order of their first run.
 
@@ -66,6 +75,12 @@ def recombine(
     only; and with `combine` off no more is done for any task than that the run of the highest
     score, at its end or on its way, ends there and is shortened. Whatever is returned was played,
     from the reset to its end, in this environment.
+
+    With `actions` "all" the search may take whatever the environment offers, in the order that the
+    runs suggest (`Guided`): first what earned in a run, then what none took, last what they took
+    in vain. Only the best run is played again then, and the others count as they were recorded: a
+    path is as good as the best run, at its end and on its way. What no one prefers is drawn, by
+    the task's name.
 
     `budget_per_task`: environment steps, the runs' and all replays included; of which a fourth is
     kept for shortening. A state is reached by reset and replay, whether or not the environment
@@ -78,11 +93,14 @@ def recombine(
 
     Neither the order of `runs` within a task nor the number of processes decides anything, where
     `origin.sample_index` tells a task's runs apart. One thread for each environment process.
-    Raises `InvalidInput` for a budget below 1, and `EnvironmentNotStarted`.
+    Raises `InvalidInput` for a budget below 1, and for "all" without `combine`, and
+    `EnvironmentNotStarted`.
     """
     if budget_per_task < 1:
         raise InvalidInput(f"budget_per_task is {budget_per_task}; give at least 1 step")
-    settings = _Settings(budget_per_task, greatest_return, combine, shorten)
+    if actions == "all" and not combine:
+        raise InvalidInput(ALL_OF_NOTHING)
+    settings = _Settings(budget_per_task, greatest_return, combine, shorten, actions)
     by_task: dict[str, list[Trajectory]] = {}
     for run in runs:
         if run.status != "error":
@@ -111,8 +129,8 @@ def _recombined(
     is_solved = at_least(runs[0].total_return, settings.greatest_return)
     problem, best = None, None
     try:
-        ways = _ways(played, runs[:1] if is_solved else runs)
-        best = _found(played, ways, settings) if ways else None
+        ways = _ways(played, runs[:1] if is_solved or settings.actions == "all" else runs)
+        best = _found(played, ways, runs, settings) if ways else None
         problem = None if ways else OUT_OF_BUDGET
     except AnswersDiffer:
         problem = NOT_DETERMINISTIC
@@ -151,17 +169,26 @@ def _played_again(played: Played, run: Trajectory) -> list[State]:
     return state.way()
 
 
-def _found(played: Played, ways: Sequence[Sequence[State]], settings: _Settings) -> State:
+def _found(
+    played: Played,
+    ways: Sequence[Sequence[State]],
+    runs: Sequence[Trajectory],
+    settings: _Settings,
+) -> State:
     """The best state's shortest way; the end of the best run where no state is better than the
     start."""
-    vocabulary = Vocabulary(ways)
+    takes: Actions
+    if settings.actions == "all":
+        not_played = (recorded(run) for run in runs[len(ways) :])
+        takes, has_promise = Guided(runs[0].task_id, Vocabulary([*ways, *not_played])), True
+    else:
+        takes = vocabulary = Vocabulary(ways)
+        has_promise = vocabulary.has_reward
     best = best_known(played)
-    if settings.combine and vocabulary.has_reward:
-        best = searched(
-            played, vocabulary, greatest=settings.greatest_return, shorten=settings.shorten
-        )
+    if settings.combine and has_promise:
+        best = searched(played, takes, greatest=settings.greatest_return, shorten=settings.shorten)
     if at_least(played.root.score, best.score):
         return ways[0][-1] if ways[0] else played.root
     if settings.shorten:
-        best = shortest(played, best, vocabulary, short_cut=settings.combine)
+        best = shortest(played, best, takes, short_cut=settings.combine)
     return best
