@@ -1,6 +1,7 @@
 """Ways to spend environment steps on a task whose runs are there.
 
     recombined   what runs did is tried where other runs came
+    guided       whatever is offered is tried, in the order that the runs suggest
     branched     the policy plays on from nodes of the runs' tree where outcomes differ
     resampled    the policy plays more runs
     unguided     best-first search among all that the environment offers; runs tell it nothing
@@ -10,7 +11,6 @@ All pay for what they play: a step of the policy, of a replay, of a way back.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import statistics
 from collections import defaultdict
@@ -20,13 +20,13 @@ from dataclasses import dataclass, replace
 from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.policies.protocol import Policy, Sampling
 from w2stree.rollouts.branching import plan_branches
-from w2stree.rollouts.recombination.recombine import recombine
-from w2stree.rollouts.recombination.search import Search
-from w2stree.rollouts.recombination.states import BudgetSpent, Played, State
-from w2stree.rollouts.recombination.values import Vocabulary
+from w2stree.rollouts.recombination.plain_search import search_plainly
+from w2stree.rollouts.recombination.recombine import Tried, recombine
 from w2stree.rollouts.rollout import EpisodePlan, rollout
 from w2stree.trajectories.returns import at_least
 from w2stree.trajectories.trajectory import Trajectory
+
+GUIDED_BY_RUNS: tuple[tuple[str, Tried], ...] = (("recombined", "seen"), ("guided", "all"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,22 +68,29 @@ def rows(
     """
     by_task = finished(runs)
     yield row("runs", 0, {task: known(of_task) for task, of_task in by_task.items()})
-    for budget in budgets:
-        found = {
-            path.trajectory.task_id: Found(
-                path.trajectory.total_return,
-                path.trajectory.total_return,
-                sum(path.num_steps.values()),
-            )
-            for path in recombine(pool, runs, budget_per_task=budget)
-        }
-        yield row("recombined", budget, found)
+    for arm, actions in GUIDED_BY_RUNS:
+        for budget in budgets:
+            yield row(arm, budget, recombined(pool, runs, budget, actions))
     for arm, plan in (("branched", branched), ("resampled", resampled)):
         more = enough(pool, policy, plan(by_task, samplings, seed), max(budgets), instruction)
         for budget in budgets:
             yield row(arm, budget, {t: known(by_task[t], more[t], budget) for t in by_task})
     for budget in budgets:
-        yield row("unguided", budget, unguided(pool, by_task, budget))
+        yield row("unguided", budget, unguided(pool, by_task, budget, seed))
+
+
+def recombined(
+    pool: EnvironmentPool, runs: Sequence[Trajectory], budget: int, actions: Tried
+) -> dict[str, Found]:
+    """Paths made of the runs; a fourth of the budget is kept for shortening them."""
+    return {
+        path.trajectory.task_id: Found(
+            path.trajectory.total_return,
+            path.trajectory.total_return,
+            sum(path.num_steps.values()),
+        )
+        for path in recombine(pool, runs, budget_per_task=budget, actions=actions)
+    }
 
 
 def finished(runs: Sequence[Trajectory]) -> dict[str, list[Trajectory]]:
@@ -184,31 +191,20 @@ def enough(
     return played
 
 
-class Anything(Vocabulary):
-    """Whatever the environment offers, each worth as much as the next."""
-
-    def __init__(self) -> None:
-        self.worth = defaultdict(float)
-
-    def at(self, state: State) -> list[str]:
-        return sorted(state.offers)
-
-
 def unguided(
-    pool: EnvironmentPool, by_task: Mapping[str, Sequence[Trajectory]], budget: int
+    pool: EnvironmentPool, by_task: Mapping[str, Sequence[Trajectory]], budget: int, seed: int
 ) -> dict[str, Found]:
-    """What search finds that knows the environment's offers and scores alone; one process."""
+    """What search finds that knows the environment's offers and scores alone. The whole budget is
+    the search's: a score is asked for, and no shorter way to it."""
     found = {}
-    for task_id, runs in by_task.items():
-        played = Played(pool[0], task_id, budget=budget)
-        search = Search(played, Anything(), greatest=1.0)
-        with contextlib.suppress(BudgetSpent):
-            search.run()
-        before, best = known(runs), search.best.score
-        found[task_id] = replace(
+    paths = search_plainly(pool, list(by_task), budget_per_task=budget, seed=seed, shorten=False)
+    for path in paths:
+        before = known(by_task[path.task_id])
+        best = 0.0 if path.trajectory is None else path.trajectory.total_return
+        found[path.task_id] = replace(
             before,
             best_return=max(before.best_return, best),
             best_on_the_way=max(before.best_on_the_way, best),
-            num_steps=played.num_steps.total(),
+            num_steps=sum(path.num_steps.values()),
         )
     return found

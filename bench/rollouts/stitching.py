@@ -1,4 +1,4 @@
-"""python -m bench.rollouts.stitching RUN_DIR: what environment steps buy, spent in four ways.
+"""python -m bench.rollouts.stitching RUN_DIR: what environment steps buy, spent in five ways.
 
     python -m bench.rollouts.stitching runs/quickstart [--budgets 100,200,400,600] [--tasks 60]
                                        [--seed 0] [--json FILE]

@@ -20,7 +20,7 @@ from w2stree.experiment.methods import METHODS
 
 AGREED = (
     *("random", "sft_weak", "sft_strong", "demos_equal_steps", "weak_sft_naive", "best_of_m"),
-    *("mcts_sft", "recombined_sft", "failure_sft", "tree_dpo", "tree_dpo_suffix"),
+    *("mcts_sft", "recombined_sft", "searched_sft", "failure_sft", "tree_dpo", "tree_dpo_suffix"),
     *("random_pair_dpo", "eto", "verified_dpo", "confident_dpo", "best_of_n", "ceiling"),
     "ceiling_preferences",
 )

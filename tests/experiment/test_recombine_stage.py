@@ -112,7 +112,7 @@ def test_failed_runs_of_a_game_become_its_solutions(tmp_path: Path) -> None:
         for path, one in zip(paths, found, strict=True):
             assert path.prompt[0].content.startswith("Tidy up.\n")
             assert "look around" not in [step.action for step in path.steps]
-            assert path.info["sources"] == [[source.run, source.step] for source in one.sources]
+            assert path.info["sources"] == [s and [s.run, s.step] for s in one.sources]
     metrics = out.metrics
     assert metrics["mean_best_return"] == 0.5
     assert metrics["mean_return"] == 1.0
@@ -191,6 +191,7 @@ def test_the_method_learns_from_every_task_and_says_what_from() -> None:
     assert metrics == {
         "num_paths": 4,
         "num_combined": 2,
+        "num_extended": 0,
         "num_shortened": 1,
         "num_succeeded": 2,
         "num_from_failures": 3,

@@ -23,6 +23,7 @@ IMITATE = (
     "best_of_m",
     "mcts_sft",
     "recombined_sft",
+    "searched_sft",
     "failure_sft",
     "ceiling",
 )

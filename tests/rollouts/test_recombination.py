@@ -14,6 +14,7 @@ from support.storeroom import RIGHT, Storeroom, num_taken, run_of
 
 from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.errors import InvalidInput
+from w2stree.rollouts.recombination.offered import Guided
 from w2stree.rollouts.recombination.paths import POLICY, Recombined, Source
 from w2stree.rollouts.recombination.recombine import (
     NOT_DETERMINISTIC,
@@ -21,7 +22,7 @@ from w2stree.rollouts.recombination.recombine import (
     recombine,
 )
 from w2stree.rollouts.recombination.shortening import shorter
-from w2stree.rollouts.recombination.states import Played
+from w2stree.rollouts.recombination.states import Played, recorded
 from w2stree.rollouts.recombination.values import Vocabulary
 from w2stree.rollouts.verification import verify
 from w2stree.trajectories.trajectory import Trajectory
@@ -218,6 +219,58 @@ def test_a_budget_of_nothing_is_refused(pool: EnvironmentPool) -> None:
         recombine(pool, [], budget_per_task=0)
 
 
+def test_what_no_run_took_is_tried_where_all_is(pool: EnvironmentPool) -> None:
+    """No run opened the box: among what runs took there is no success."""
+    runs = runs_of(pool, "store/1", PEN, ["take cup", "put cup in sink", "look"])
+    seen = only(recombine(pool, runs))
+    assert seen.trajectory.total_return == 0.75
+    before = num_taken(pool)
+    found = only(recombine(pool, runs, actions="all"))
+    assert sum(found.num_steps.values()) == num_taken(pool) - before <= 600
+    assert (found.trajectory.total_return, found.trajectory.status) == (1.0, "done")
+    assert len(found.trajectory.steps) == 5, actions(found)
+    assert found.making == "extended"
+    assert found.num_steps["runs"] == len(PEN), "the other run counts as it was recorded"
+    assert_played(pool, found)
+    sources = dict(zip(actions(found), found.sources, strict=True))
+    assert sources["open box"] is sources["put cup in box"] is None
+    assert sources["take cup"] is not None
+    assert found.trajectory.info["sources"] == [
+        source and [source.run, source.step] for source in found.sources
+    ]
+    said = {step.action: step.response for step in found.trajectory.steps}
+    assert said["open box"] == "Action: open box"
+    record = json.loads(json.dumps(found.to_record()))
+    assert Recombined.from_record(record, found.trajectory) == found
+
+
+@pytest.mark.parametrize("world", ["pool", "unlisted"])
+def test_what_runs_took_is_tried_too_where_all_is(
+    world: str, request: pytest.FixtureRequest
+) -> None:
+    pool = request.getfixturevalue(world)
+    found = only(recombine(pool, runs_of(pool, "store/1", CUP, PEN), actions="all"))
+    assert (found.trajectory.total_return, found.making) == (1.0, "combined")
+    assert_played(pool, found)
+
+
+def test_the_runs_say_what_to_try_first(pool: EnvironmentPool) -> None:
+    runs = runs_of(pool, "store/1", ["take pen", "look", "put pen in sink", "look"])
+    guided = Guided("store/1", Vocabulary([recorded(run) for run in runs]))
+    played = Played(pool[0], "store/1", budget=100)
+    worth = {action: guided.worth_at(played.root, action) for action in guided.at(played.root)}
+    assert worth == {"take pen": 0.25, "open box": 0.0, "take cup": 0.0, "look": 0.125}
+    after = played.step(played.step(played.root, "take pen"), "put pen in sink")
+    assert guided.worth_at(after, "take pen") == 0.0, "it is earned"
+    idle = Guided("store/1", Vocabulary([recorded(run_of(pool, "store/1", ["look"]))]))
+    assert idle.worth_at(played.root, "look") < idle.worth_at(played.root, "open box") == 0.0
+
+
+def test_all_of_nothing_is_refused(pool: EnvironmentPool) -> None:
+    with pytest.raises(InvalidInput, match="without combine nothing is searched"):
+        recombine(pool, [], combine=False, actions="all")
+
+
 def test_words_are_those_whose_history_agrees_longest(pool: EnvironmentPool) -> None:
     runs = [
         run_of(pool, "store/1", ["look", "take pen", "put pen in sink"], thought="late"),
@@ -293,6 +346,21 @@ def test_a_path_is_as_good_as_any_run_ever_was(
     assert sum(found.num_steps.values()) <= budget
     assert_played(pool, found)
     assert found.trajectory.total_return >= found.best_on_the_way >= found.best_return
+
+
+@settings(max_examples=25, deadline=None)
+@given(scripts=SCRIPTS, budget=st.integers(14, 150))
+def test_a_path_of_all_actions_is_as_good_as_the_best_run(
+    pool: EnvironmentPool, scripts: Sequence[list[str]], budget: int
+) -> None:
+    runs = runs_of(pool, "store/1", *scripts)
+    found = only(recombine(pool, runs, budget_per_task=budget, actions="all"))
+    assert found.problem is None
+    assert sum(found.num_steps.values()) <= budget
+    assert_played(pool, found)
+    assert found.trajectory.total_return >= found.best_on_the_way >= found.best_return
+    taken = {step.action for run in runs for step in run.steps}
+    assert (found.making == "extended") == (set(actions(found)) - taken != set())
 
 
 @settings(max_examples=25, deadline=None)

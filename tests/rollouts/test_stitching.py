@@ -37,7 +37,7 @@ def test_every_arm_is_measured_at_every_budget_and_keeps_to_it(
     pool: EnvironmentPool, runs: list[Trajectory]
 ) -> None:
     found = list(rows(pool, runs, RandomPolicy(), SAMPLINGS, budgets=[30, 90], seed=0))
-    arms = ("recombined", "branched", "resampled", "unguided")
+    arms = ("recombined", "guided", "branched", "resampled", "unguided")
     assert [(row.arm, row.budget) for row in found] == [
         ("runs", 0),
         *((arm, budget) for arm in arms for budget in (30, 90)),

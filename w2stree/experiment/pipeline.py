@@ -8,6 +8,7 @@ demonstrations ───┴──────┴─> sft_weak    ├─> tree_dp
                                 │        ├─> mcts_sft <┤
                                 └─> explore ─> tree ───┴─> continuations ─> verified_dpo
                                        └─> recombine ─> recombined_sft
+tasks ─> plain_search ─> searched_sft
 each method's model, and random play ─> evaluate_* ─> report
 
 Before all of them `tasks` chooses what is demonstrated, explored and tested; every stage that plays
@@ -45,6 +46,7 @@ from w2stree.experiment.stages import (
     demonstrate,
     learn,
     measure,
+    plain_search,
     play,
     recombine,
     replayed_masks,
@@ -289,6 +291,14 @@ def _sources(context: Context) -> Iterator[Stage]:
         "explore",
         makes=recombine.FILES,
         reads=("environment", "recombine", *EXPLORED_KEYS),
+    )
+    yield stage(
+        "plain_search",
+        plain_search.plain_search,
+        "tasks",
+        makes=plain_search.FILES,
+        reads=(*PLAYS, "plain_search", "seeds.plain_search"),
+        plays="explore",
     )
     yield stage(
         "continuations",

@@ -12,14 +12,12 @@ its parts, not the smallest there is.
 from __future__ import annotations
 
 import contextlib
-import queue
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.environments.hosting.process import EnvironmentProcess
-from w2stree.errors import EnvironmentFailure, EnvironmentNotStarted, InvalidInput
+from w2stree.errors import InvalidInput
 from w2stree.rollouts.recombination.states import (
     AnswersDiffer,
     BudgetSpent,
@@ -27,7 +25,7 @@ from w2stree.rollouts.recombination.states import (
     answers_as,
     is_close,
 )
-from w2stree.shorten import excerpt
+from w2stree.rollouts.side_by_side import side_by_side
 from w2stree.trajectories.returns import at_least
 from w2stree.trajectories.trajectory import Trajectory
 
@@ -58,28 +56,14 @@ def needed_steps(
     """
     if budget_per_run < 1:
         raise InvalidInput(f"budget_per_run is {budget_per_run}; give at least 1 step")
-    free: queue.SimpleQueue[int] = queue.SimpleQueue()
-    for slot in range(len(pool)):
-        free.put(slot)
 
-    def of_run(run: Trajectory) -> Needed:
-        slot = free.get()
-        try:
-            return _needed(pool[slot], run, budget_per_run)
-        except EnvironmentNotStarted:
-            pool.replace(slot)
-            raise
-        except EnvironmentFailure as failure:
-            pool.replace(slot)
-            return Needed((True,) * len(run.steps), 0, problem=excerpt(str(failure)))
-        finally:
-            free.put(slot)
+    def of_run(process: EnvironmentProcess, run: Trajectory) -> Needed:
+        return _needed(process, run, budget_per_run)
 
-    with ThreadPoolExecutor(len(pool)) as executor:
-        try:
-            yield from executor.map(of_run, runs)
-        finally:
-            executor.shutdown(cancel_futures=True)
+    def failed(run: Trajectory, why: str) -> Needed:
+        return Needed((True,) * len(run.steps), 0, problem=why)
+
+    return side_by_side(pool, runs, of_run, failed)
 
 
 def _needed(process: EnvironmentProcess, run: Trajectory, budget: int) -> Needed:

@@ -23,7 +23,7 @@ from w2stree.experiment.section import Positive, Section, UserPath, Whole, laid_
 from w2stree.forest.forest import Forest
 from w2stree.forest.merging import Merging
 from w2stree.forest.search import SearchResult
-from w2stree.rollouts.recombination.recombine import BUDGET_PER_TASK
+from w2stree.rollouts.recombination.recombine import ALL_OF_NOTHING, BUDGET_PER_TASK, Tried
 from w2stree.training.launcher import Launch
 from w2stree.turns.decoding import Decoding
 
@@ -82,6 +82,20 @@ class RecombineSection(Section):
     budget_per_task: Positive = BUDGET_PER_TASK
     combine: bool = True
     shorten: bool = True
+    actions: Tried = "seen"
+
+    @model_validator(mode="after")
+    def _searches_if_it_says_what(self) -> RecombineSection:
+        if self.actions == "all" and not self.combine:
+            raise ValueError(ALL_OF_NOTHING)
+        return self
+
+
+class PlainSearchSection(Section):
+    """Each is an argument of `rollouts.recombination.plain_search.search_plainly`."""
+
+    budget_per_task: Positive = BUDGET_PER_TASK
+    shorten: bool = True
 
 
 class EvaluateSection(Section):
@@ -95,6 +109,7 @@ DRAWING = (
     "random_play",
     "pretrain",
     "explore",
+    "plain_search",
     "continuations",
     "explore_strong",
     "explore_demonstrated",
@@ -138,6 +153,7 @@ class Config(Section):
     merge: Merging = Merging()
     search: SearchSection = SearchSection()
     recombine: RecombineSection = RecombineSection()
+    plain_search: PlainSearchSection = PlainSearchSection()
     continuations: ContinuationsSection = ContinuationsSection()
     evaluate: EvaluateSection = EvaluateSection()
 

@@ -19,6 +19,7 @@ from w2stree.experiment.methods import (
     random,
     random_pair_dpo,
     recombined_sft,
+    searched_sft,
     sft,
     tree_dpo,
     tree_dpo_suffix,
@@ -43,6 +44,7 @@ METHODS = (
     mcts_sft.METHOD,
     failure_sft.METHOD,
     recombined_sft.METHOD,
+    searched_sft.METHOD,
     ceiling.METHOD,
     ceiling_preferences.METHOD,
 )

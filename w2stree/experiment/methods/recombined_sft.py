@@ -43,8 +43,9 @@ def train(
     `with_demonstrations` on the demonstrations.
 
     `num_paths` counts the paths kept; of them `num_combined` are no single run's, also not with
-    steps left out, `num_shortened` are a run's with steps left out, `num_succeeded` succeed, and
-    `num_from_failures` are of tasks whose best run failed; `num_repaired` both.
+    steps left out, `num_extended` have an action that no run took, `num_shortened` are a run's with
+    steps left out, `num_succeeded` succeed, and `num_from_failures` are of tasks whose best run
+    failed; `num_repaired` both.
 
     Raises `InvalidInput` if `min_return` leaves no path, nothing fits the length, or no turn
     has an action.
@@ -70,6 +71,7 @@ def _counts(kept: Sequence[Recombined], success_threshold: float) -> dict[str, f
     return {
         "num_paths": len(kept),
         "num_combined": makings.count("combined"),
+        "num_extended": makings.count("extended"),
         "num_shortened": makings.count("shortened"),
         "num_succeeded": sum(succeeded),
         "num_from_failures": sum(failed_before),

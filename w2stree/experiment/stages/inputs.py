@@ -15,6 +15,7 @@ from w2stree.experiment.methods import sft
 from w2stree.experiment.methods.method import Method
 from w2stree.experiment.stages.context import Context
 from w2stree.experiment.stages.continuations import measured_contrasts
+from w2stree.experiment.stages.plain_search import searched
 from w2stree.experiment.stages.recombine import recombined
 from w2stree.experiment.stages.replayed_masks import read_masks
 from w2stree.experiment.stages.untrained import untrained_model
@@ -53,6 +54,7 @@ def inputs_of(config: Config) -> dict[str, Input]:
         "replayed_masks": Input(("replayed_masks",), read_masks),
         "best_paths": Input(("tree",), Context.best_paths),
         "recombined": Input(("recombine",), recombined),
+        "searched": Input(("plain_search",), searched),
         "continuations": Input(
             ("explore", "tree", "continuations"), measured_contrasts, reads=EXPLORED_KEYS
         ),

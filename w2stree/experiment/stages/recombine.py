@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import get_args
 
-from w2stree.errors import ExplorationFailure
 from w2stree.experiment.run_directory import StageWriter
 from w2stree.experiment.run_json import read_json, write_json
 from w2stree.experiment.stages.context import Context
 from w2stree.experiment.stages.play import record
+from w2stree.experiment.stages.played_paths import cost, num_by_kind, say_what_failed
 from w2stree.rollouts.recombination.paths import Making, Recombined
 from w2stree.rollouts.recombination.recombine import (
     NOT_DETERMINISTIC,
@@ -25,7 +24,8 @@ from w2stree.trajectories.returns import at_least
 PATHS = "paths.json"
 FILES = ("trajectories.jsonl", PATHS)
 
-_REMEDY = {
+_FIGURE = {NOT_DETERMINISTIC: "num_not_deterministic", OUT_OF_BUDGET: "num_out_of_budget"}
+_REMEDY: dict[str, str | None] = {
     NOT_DETERMINISTIC: "runs of such an environment cannot be combined",
     OUT_OF_BUDGET: "raise recombine.budget_per_task",
 }
@@ -45,12 +45,18 @@ def recombine(context: Context, out: StageWriter) -> None:
                 budget_per_task=settings.budget_per_task,
                 combine=settings.combine,
                 shorten=settings.shorten,
+                actions=settings.actions,
             ),
             total=num_tasks,
             what="recombine tasks",
         )
     )
-    _say_what_failed(found)
+    say_what_failed(
+        "recombine: {} keep their best run as it was",
+        [(path.trajectory.task_id, path.problem) for path in found if path.problem],
+        len(found),
+        _REMEDY,
+    )
     # The order that `record` writes them in.
     found.sort(key=lambda path: path.trajectory.task_id)
     record(out, [path.trajectory for path in found])
@@ -70,14 +76,9 @@ def figures(found: Sequence[Recombined]) -> dict[str, float]:
 
     `mean_best_return`: of the tasks' best runs; `mean_best_on_the_way`: had each ended where its
     score was highest; `num_above_best_run` and `num_above_best_on_the_way`: paths that are better.
-    `num_steps_spent`: environment steps a task, mean and greatest, and the mean by what for.
+    The cost: `played_paths.cost`.
     """
-    spent = [sum(path.num_steps.values()) for path in found]
-    by_purpose: Counter[str] = Counter()
-    for path in found:
-        by_purpose.update(path.num_steps)
     makings = Counter(path.making for path in found)
-    problems = Counter(_kind(path.problem) for path in found)
     num = max(1, len(found))
     return {
         "mean_best_return": sum(path.best_return for path in found) / num,
@@ -85,52 +86,11 @@ def figures(found: Sequence[Recombined]) -> dict[str, float]:
         "num_above_best_run": _num_above(found, [path.best_return for path in found]),
         "num_above_best_on_the_way": _num_above(found, [path.best_on_the_way for path in found]),
         **{f"num_{making}": makings[making] for making in get_args(Making)},
-        "mean_steps_spent": sum(spent) / num,
-        "max_steps_spent": max(spent, default=0),
-        **{
-            f"mean_steps_spent_on_{purpose}": by_purpose[purpose] / num
-            for purpose in ("runs", "search", "shortening")
-        },
-        "num_resets": sum(path.num_resets for path in found),
-        "num_not_deterministic": problems[NOT_DETERMINISTIC],
-        "num_out_of_budget": problems[OUT_OF_BUDGET],
-        "num_environment_errors": problems["error"],
+        **cost(found, ("runs", "search", "shortening")),
+        **num_by_kind(found, _FIGURE),
     }
 
 
 def _num_above(found: Sequence[Recombined], others: Sequence[float]) -> int:
     pairs = zip(found, others, strict=True)
     return sum(not at_least(other, path.trajectory.total_return) for path, other in pairs)
-
-
-def _kind(problem: str | None) -> str | None:
-    return problem if problem is None or problem in _REMEDY else "error"
-
-
-def _say_what_failed(found: Sequence[Recombined]) -> None:
-    """Raises `ExplorationFailure` where no path could be made: best runs are another method's."""
-    problems = [(path.trajectory.task_id, path.problem) for path in found if path.problem]
-    if not problems:
-        return
-    words = "\n".join(
-        [
-            f"recombine: {len(problems)} of {len(found)} tasks keep their best run as it was:",
-            *_by_kind(problems),
-        ]
-    )
-    if len(problems) == len(found):
-        raise ExplorationFailure(f"{words}\nno path was made: mend the cause first")
-    warnings.warn(words, stacklevel=2)
-
-
-def _by_kind(problems: Sequence[tuple[str, str]]) -> list[str]:
-    first: Mapping[str | None, tuple[str, str]] = {
-        _kind(problem): (task_id, problem) for task_id, problem in reversed(problems)
-    }
-    counts = Counter(_kind(problem) for _, problem in problems)
-    return [
-        f"  {counts[kind]}: {problem} (the first one: {task_id})"
-        + (f"; {_REMEDY[kind]}" if kind in _REMEDY else "")
-        for kind, (task_id, problem) in first.items()
-        if kind is not None
-    ]

@@ -27,9 +27,10 @@ ENDS_AT_BEST = "the path ends where its return is highest"
 """`Origin.truncated_by` of a path that the environment did not end."""
 
 
-Making = Literal["run", "shortened", "combined"]
+Making = Literal["run", "shortened", "combined", "extended"]
 """`run`: the actions are a run's first ones, or all of them. `shortened`: they are some of one
-run's, in its order. `combined`: no single run took them all in this order."""
+run's, in its order. `combined`: no single run took them all in this order. `extended`: no run took
+some of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,8 @@ class Recombined:
     """What came of one task.
 
     `trajectory`: the path, as the environment answered it now; or, where `problem` says why there
-    is none, the task's best run as it was recorded. `sources` name the run of each of its steps.
+    is none, the task's best run as it was recorded. `sources` name the run of each of its steps;
+    None for a step whose action no run took, which is worded as the action alone.
     `best_return` is the best run's return, `best_on_the_way` the highest score that any run
     had at any step that was played again: what ending a run earlier would have given. `making`: how
     the path's actions relate to the runs'. `num_steps` counts the environment steps spent, by
@@ -54,7 +56,7 @@ class Recombined:
     """
 
     trajectory: Trajectory
-    sources: tuple[Source, ...]
+    sources: tuple[Source | None, ...]
     best_return: float
     best_on_the_way: float
     making: Making
@@ -67,7 +69,7 @@ class Recombined:
         return {
             "task_id": self.trajectory.task_id,
             "total_return": self.trajectory.total_return,
-            "sources": [[source.run, source.step] for source in self.sources],
+            "sources": _pairs(self.sources),
             "best_return": self.best_return,
             "best_on_the_way": self.best_on_the_way,
             "making": self.making,
@@ -81,7 +83,7 @@ class Recombined:
         """Read back what `to_record` gave of that trajectory."""
         return cls(
             trajectory=trajectory,
-            sources=tuple(Source(run, step) for run, step in record["sources"]),
+            sources=tuple(pair and Source(*pair) for pair in record["sources"]),
             best_return=record["best_return"],
             best_on_the_way=record["best_on_the_way"],
             making=record["making"],
@@ -109,20 +111,24 @@ def path_to(state: State, runs: Sequence[Trajectory], **known: Any) -> Recombine
     way = state.way()
     of_run = _of_one_run(way, runs)
     is_run = of_run is not None
-    places = of_run or [_place(way, i, runs) for i in range(len(way))]
-    run = runs[places[0][0]] if is_run and places else runs[0]
+    places: Sequence[tuple[int, int] | None] = of_run or [
+        _place(way, i, runs) for i in range(len(way))
+    ]
+    run = runs[of_run[0][0]] if of_run else runs[0]
     steps = tuple(
-        _step(runs[of].steps[at], led_to, keeps_ids=is_run)
-        for (of, at), led_to in zip(places, way, strict=True)
+        _step(_said(place, led_to, runs), led_to, keeps_ids=is_run)
+        for place, led_to in zip(places, way, strict=True)
     )
-    sources = tuple(Source(_number(runs, of), at + 1) for of, at in places)
+    sources = tuple(
+        None if place is None else Source(_number(runs, place[0]), place[1] + 1) for place in places
+    )
     trajectory = replace(
         run,
         steps=steps,
         total_return=state.score,
-        status=_status(state),
+        status=ends_at(state)[0],
         origin=_origin(run, state, is_run=is_run),
-        info={"sources": [[source.run, source.step] for source in sources]},
+        info={"sources": _pairs(sources)},
     )
     return Recombined(
         trajectory=trajectory,
@@ -142,7 +148,13 @@ def _of_one_run(way: Sequence[State], runs: Sequence[Trajectory]) -> list[tuple[
     return None
 
 
+def _pairs(sources: Sequence[Source | None]) -> list[list[int] | None]:
+    return [None if source is None else [source.run, source.step] for source in sources]
+
+
 def _making(actions: Sequence[str], runs: Sequence[Trajectory]) -> Making:
+    if set(actions) - {step.action for run in runs for step in run.steps}:
+        return "extended"
     for run in runs:
         left = iter([step.action for step in run.steps])
         if all(action in left for action in actions):  # `in` goes on behind what it found
@@ -150,16 +162,26 @@ def _making(actions: Sequence[str], runs: Sequence[Trajectory]) -> Making:
     return "combined"
 
 
-def _place(way: Sequence[State], i: int, runs: Sequence[Trajectory]) -> tuple[int, int]:
+def _place(way: Sequence[State], i: int, runs: Sequence[Trajectory]) -> tuple[int, int] | None:
     """The run and the step of it whose words the i-th step has: the longest agreement, then the
-    better run, then its earlier step."""
+    better run, then its earlier step. None where no run took its action."""
     said = [
         (number, at)
         for number, run in enumerate(runs)
         for at, step in enumerate(run.steps)
         if step.action == way[i].action
     ]
-    return max(said, key=lambda place: _agreement(way[:i], runs[place[0]].steps[: place[1]]))
+    return max(
+        said,
+        key=lambda place: _agreement(way[:i], runs[place[0]].steps[: place[1]]),
+        default=None,
+    )
+
+
+def _said(place: tuple[int, int] | None, led_to: State, runs: Sequence[Trajectory]) -> Step:
+    if place is None:
+        return Step(led_to.action, led_to.observation)
+    return runs[place[0]].steps[place[1]]
 
 
 def _agreement(way: Sequence[State], steps: Sequence[Step]) -> int:
@@ -186,18 +208,21 @@ def _step(said: Step, led_to: State, *, keeps_ids: bool) -> Step:
     )
 
 
-def _status(state: State) -> Status:
-    return "done" if state.is_terminated else "truncated"
+def ends_at(state: State) -> tuple[Status, str | None]:
+    """Of a path that ends there, its status and `Origin.truncated_by`."""
+    return (
+        "done" if state.is_terminated else "truncated",
+        None if state.is_over else ENDS_AT_BEST,
+    )
 
 
 def _origin(run: Trajectory, state: State, *, is_run: bool) -> Origin:
     is_whole = is_run and state.depth == len(run.steps)
+    _, truncated_by = ends_at(state)
     return replace(
         run.origin if is_run else Origin(sample_index=0, policy=POLICY),
         raw_return=state.raw_score,
-        truncated_by=(
-            None if state.is_over else run.origin.truncated_by if is_whole else ENDS_AT_BEST
-        ),
+        truncated_by=run.origin.truncated_by if truncated_by and is_whole else truncated_by,
         num_tokens=run.origin.num_tokens if is_whole else None,
         prefix_length=min(run.origin.prefix_length, state.depth) if is_run else 0,
     )

@@ -11,17 +11,17 @@ task's environment is another matter: what one run did can be tried where anothe
 from __future__ import annotations
 
 import contextlib
-import queue
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.environments.hosting.process import EnvironmentProcess
-from w2stree.errors import EnvironmentFailure, EnvironmentNotStarted, InvalidInput
+from w2stree.errors import InvalidInput
+from w2stree.rollouts.recombination.offered import Guided
 from w2stree.rollouts.recombination.paths import Recombined, kept_run, path_to
-from w2stree.rollouts.recombination.search import Search
-from w2stree.rollouts.recombination.shortening import shorter
+from w2stree.rollouts.recombination.search import best_known, searched
+from w2stree.rollouts.recombination.shortening import shortest
 from w2stree.rollouts.recombination.states import (
     AnswersDiffer,
     BudgetSpent,
@@ -29,18 +29,21 @@ from w2stree.rollouts.recombination.states import (
     State,
     answers_as,
     is_close,
+    recorded,
 )
-from w2stree.rollouts.recombination.values import Vocabulary
-from w2stree.shorten import excerpt
+from w2stree.rollouts.recombination.values import Actions, Vocabulary
+from w2stree.rollouts.side_by_side import side_by_side
 from w2stree.trajectories.returns import at_least
 from w2stree.trajectories.trajectory import Trajectory
 
 BUDGET_PER_TASK = 600
 """Environment steps: see docs/exploration.md for what other budgets find."""
 
-_KEPT_FOR_SHORTENING = 4  # a fourth of the budget
+Tried = Literal["seen", "all"]
+"""Which actions a search tries: those that runs took, or also what none of them did."""
 
 NOT_DETERMINISTIC = "the environment answers otherwise than in the runs"
+ALL_OF_NOTHING = "actions is all, but without combine nothing is searched; leave one of them out"
 OUT_OF_BUDGET = "the budget does not reach to the end of the best run"
 
 
@@ -50,6 +53,7 @@ class _Settings:
     greatest_return: float
     combine: bool
     shorten: bool
+    actions: Tried
 
 
 def recombine(
@@ -60,6 +64,7 @@ def recombine(
     greatest_return: float = 1.0,
     combine: bool = True,
     shorten: bool = True,
+    actions: Tried = "seen",
 ) -> Iterator[Recombined]:
     """The best path that each task's runs can be made into; tasks in the order of their first run.
 
@@ -70,6 +75,12 @@ def recombine(
     only; and with `combine` off no more is done for any task than that the run of the highest
     score, at its end or on its way, ends there and is shortened. Whatever is returned was played,
     from the reset to its end, in this environment.
+
+    With `actions` "all" the search may take whatever the environment offers, in the order that the
+    runs suggest (`Guided`): first what earned in a run, then what none took, last what they took
+    in vain. Only the best run is played again then, and the others count as they were recorded: a
+    path is as good as the best run, at its end and on its way. What no one prefers is drawn, by
+    the task's name.
 
     `budget_per_task`: environment steps, the runs' and all replays included; of which a fourth is
     kept for shortening. A state is reached by reset and replay, whether or not the environment
@@ -82,46 +93,27 @@ def recombine(
 
     Neither the order of `runs` within a task nor the number of processes decides anything, where
     `origin.sample_index` tells a task's runs apart. One thread for each environment process.
-    Raises `InvalidInput` for a budget below 1, and `EnvironmentNotStarted`.
+    Raises `InvalidInput` for a budget below 1, and for "all" without `combine`, and
+    `EnvironmentNotStarted`.
     """
     if budget_per_task < 1:
         raise InvalidInput(f"budget_per_task is {budget_per_task}; give at least 1 step")
-    settings = _Settings(budget_per_task, greatest_return, combine, shorten)
+    if actions == "all" and not combine:
+        raise InvalidInput(ALL_OF_NOTHING)
+    settings = _Settings(budget_per_task, greatest_return, combine, shorten, actions)
     by_task: dict[str, list[Trajectory]] = {}
     for run in runs:
         if run.status != "error":
             by_task.setdefault(run.task_id, []).append(run)
-    free: queue.SimpleQueue[int] = queue.SimpleQueue()
-    for slot in range(len(pool)):
-        free.put(slot)
 
-    def of_task(runs: list[Trajectory]) -> Recombined:
-        runs = sorted(runs, key=_best_first)
-        slot = free.get()
-        try:
-            return _recombined(pool[slot], runs, settings)
-        except EnvironmentNotStarted:
-            pool.replace(slot)
-            raise
-        except EnvironmentFailure as failure:
-            pool.replace(slot)
-            return kept_run(runs, problem=excerpt(str(failure)))
-        finally:
-            free.put(slot)
+    def of_task(process: EnvironmentProcess, runs: list[Trajectory]) -> Recombined:
+        return _recombined(process, runs, settings)
 
-    return _in_order(pool, by_task, of_task)
+    def failed(runs: list[Trajectory], why: str) -> Recombined:
+        return kept_run(runs, problem=why)
 
-
-def _in_order(
-    pool: EnvironmentPool,
-    by_task: Mapping[str, list[Trajectory]],
-    of_task: Callable[[list[Trajectory]], Recombined],
-) -> Iterator[Recombined]:
-    with ThreadPoolExecutor(len(pool)) as executor:
-        try:
-            yield from executor.map(of_task, by_task.values())
-        finally:
-            executor.shutdown(cancel_futures=True)
+    best_first = [sorted(runs, key=_best_first) for runs in by_task.values()]
+    return side_by_side(pool, best_first, of_task, failed)
 
 
 def _best_first(run: Trajectory) -> tuple[float, int, int, int]:
@@ -137,8 +129,8 @@ def _recombined(
     is_solved = at_least(runs[0].total_return, settings.greatest_return)
     problem, best = None, None
     try:
-        ways = _ways(played, runs[:1] if is_solved else runs)
-        best = _found(played, ways, settings) if ways else None
+        ways = _ways(played, runs[:1] if is_solved or settings.actions == "all" else runs)
+        best = _found(played, ways, runs, settings) if ways else None
         problem = None if ways else OUT_OF_BUDGET
     except AnswersDiffer:
         problem = NOT_DETERMINISTIC
@@ -177,24 +169,26 @@ def _played_again(played: Played, run: Trajectory) -> list[State]:
     return state.way()
 
 
-def _found(played: Played, ways: Sequence[Sequence[State]], settings: _Settings) -> State:
+def _found(
+    played: Played,
+    ways: Sequence[Sequence[State]],
+    runs: Sequence[Trajectory],
+    settings: _Settings,
+) -> State:
     """The best state's shortest way; the end of the best run where no state is better than the
     start."""
-    vocabulary = Vocabulary(ways)
-    search = Search(played, vocabulary, greatest=settings.greatest_return)
-    if settings.combine and vocabulary.has_reward:
-        played.purpose = "search"
-        kept = settings.budget // _KEPT_FOR_SHORTENING if settings.shorten else 0
-        played.budget -= kept
-        with contextlib.suppress(BudgetSpent):
-            search.run()
-        played.budget += kept
-    best = search.best
+    takes: Actions
+    if settings.actions == "all":
+        not_played = (recorded(run) for run in runs[len(ways) :])
+        takes, has_promise = Guided(runs[0].task_id, Vocabulary([*ways, *not_played])), True
+    else:
+        takes = vocabulary = Vocabulary(ways)
+        has_promise = vocabulary.has_reward
+    best = best_known(played)
+    if settings.combine and has_promise:
+        best = searched(played, takes, greatest=settings.greatest_return, shorten=settings.shorten)
     if at_least(played.root.score, best.score):
         return ways[0][-1] if ways[0] else played.root
     if settings.shorten:
-        played.purpose = "shortening"
-        with contextlib.suppress(BudgetSpent):
-            for less in shorter(played, best, vocabulary, short_cut=settings.combine):
-                best = less
+        best = shortest(played, best, takes, short_cut=settings.combine)
     return best

@@ -12,16 +12,26 @@ failure-inducing input", 2002) of a success.
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Iterator, Sequence
 
-from w2stree.rollouts.recombination.states import Key, Played, State
-from w2stree.rollouts.recombination.values import Vocabulary
+from w2stree.rollouts.recombination.states import BudgetSpent, Key, Played, State
+from w2stree.rollouts.recombination.values import Actions
 from w2stree.trajectories.returns import at_least
 
 
+def shortest(played: Played, state: State, takes: Actions, *, short_cut: bool = True) -> State:
+    """The last of `shorter` that the budget reaches to, or `state`. Raises `AnswersDiffer`."""
+    played.purpose = "shortening"
+    with contextlib.suppress(BudgetSpent):
+        for less in shorter(played, state, takes, short_cut=short_cut):
+            state = less
+    return state
+
+
 def shorter(
-    played: Played, state: State, vocabulary: Vocabulary, *, short_cut: bool = True
+    played: Played, state: State, takes: Actions, *, short_cut: bool = True
 ) -> Iterator[State]:
     """States as good as `state`, each by fewer steps than the one before; the last one's path
     cannot spare any one step. As good: at least its score, and over where it is over by the
@@ -31,11 +41,11 @@ def shorter(
     last round over a path of n, each for a way of up to n.
     """
     if short_cut:
-        less = _reach(played, _shortest_way(played, state), state, vocabulary)
+        less = _reach(played, _shortest_way(played, state), state, takes)
         if less is not None and less.depth < state.depth:
             yield less
             state = less
-    while (less := _shorter_by_one_part(played, state, vocabulary)) is not None:
+    while (less := _shorter_by_one_part(played, state, takes)) is not None:
         yield less
         state = less
 
@@ -64,11 +74,11 @@ def _shortest_way(played: Played, goal: State) -> list[str]:
     return actions[::-1]
 
 
-def _shorter_by_one_part(played: Played, state: State, vocabulary: Vocabulary) -> State | None:
+def _shorter_by_one_part(played: Played, state: State, takes: Actions) -> State | None:
     actions = state.actions()
     for begin, end in _parts(len(actions)):
         kept = (*actions[:begin], *actions[end:])
-        reached = _reach(played, kept, state, vocabulary)
+        reached = _reach(played, kept, state, takes)
         if reached is not None:
             return reached
     return None
@@ -83,9 +93,7 @@ def _parts(num_actions: int) -> Iterator[tuple[int, int]]:
         size //= 2
 
 
-def _reach(
-    played: Played, actions: Sequence[str], goal: State, vocabulary: Vocabulary
-) -> State | None:
+def _reach(played: Played, actions: Sequence[str], goal: State, takes: Actions) -> State | None:
     """The state at which the actions, without those that cannot be taken, are as good as `goal`."""
     state = played.root
     if _is_as_good(state, goal):
@@ -93,7 +101,7 @@ def _reach(
     for action in actions:
         if state.is_over:
             return None
-        if not vocabulary.may_take(state, action):
+        if not takes.may_take(state, action):
             continue
         state = played.step(state, action)
         if _is_as_good(state, goal):

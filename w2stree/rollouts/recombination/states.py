@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 from w2stree.environments.hosting.process import EnvironmentProcess
 from w2stree.environments.protocol import Info
-from w2stree.trajectories.trajectory import Step
+from w2stree.trajectories.trajectory import Step, Trajectory
 from w2stree.turns.react import UNPARSED
 
 Key = tuple[object, ...]
@@ -166,6 +166,21 @@ def answers_as(step: Step, state: State) -> bool:
     if not is_unparsed and step.observation != state.observation:
         return False
     return step.reward is None or is_close(step.reward, state.reward)
+
+
+def recorded(run: Trajectory) -> list[State]:
+    """The states of a run as it was recorded, not played: nothing is known of what was offered. A
+    reward that was not recorded counts as 0."""
+    rewards = [step.reward or 0.0 for step in run.steps]
+    score = run.total_return - sum(rewards)
+    state = State(None, "", "", 0.0, score, None, frozenset(), False, False, 0)
+    for step, reward in zip(run.steps, rewards, strict=True):
+        score += reward
+        state = State(
+            state, step.action, step.observation, reward, score, None, frozenset(), False, False,
+            state.depth + 1,
+        )  # fmt: skip
+    return state.way()
 
 
 def is_close(a: float, b: float) -> bool:

@@ -9,11 +9,25 @@ worth   take cup 0.25    put cup in box 0.25    open box 0.125
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 from w2stree.rollouts.recombination.states import State
 
 _HANDED_BACK = 0.5
 _REACH = 4
+
+
+class Actions(Protocol):
+    """What a search may take where, and how much it promises itself of it."""
+
+    def at(self, state: State) -> Sequence[str]:
+        """Those that are tried at a state; of equal promise the last one first."""
+
+    def worth_at(self, state: State, action: str) -> float:
+        """In terms of the score."""
+
+    def may_take(self, state: State, action: str) -> bool:
+        """Whether a path that is being shortened may take it here."""
 
 
 class Vocabulary:
@@ -59,6 +73,10 @@ class Vocabulary:
     def at(self, state: State) -> list[str]:
         """Those of it that may be taken at a state."""
         return [action for action in self.worth if self.may_take(state, action)]
+
+    def worth_at(self, state: State, action: str) -> float:
+        """The same at every state."""
+        return self.worth[action]
 
     def may_take(self, state: State, action: str) -> bool:
         """Whether an action may be tried: what is offered, everything where nothing is listed, and

@@ -1,0 +1,73 @@
+"""Searched SFT: the strong SFT model imitates what searching the environment without any run gives.
+
+The control of recombined SFT, with as many environment steps a task and the same optimisation: of
+what that gains, only what is beyond this one is the runs' gain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from w2stree.errors import InvalidInput
+from w2stree.experiment.methods.method import Method
+from w2stree.experiment.section import Fraction, Section
+from w2stree.training.optimisation import Optimisation
+from w2stree.trajectories.returns import at_least
+from w2stree.trajectories.trajectory import Trajectory
+
+if TYPE_CHECKING:
+    from w2stree.training.fitting import Fitting, ModelSource, Trained
+
+
+class SearchedSftSection(Section):
+    """Searched paths of at least `min_return`, by default of every task that has one; with the
+    demonstrations or without."""
+
+    min_return: Fraction = 0.0
+    with_demonstrations: bool = True
+    optimisation: Optimisation
+
+
+def train(
+    *,
+    searched: Sequence[Trajectory],
+    start: ModelSource,
+    demonstrations: Sequence[Trajectory],
+    section: SearchedSftSection,
+    fitting: Fitting,
+) -> Trained:
+    """Trains the strong SFT model (`start`) on the paths of at least `min_return`, and with
+    `with_demonstrations` on the demonstrations. `num_paths` counts the paths kept, `num_succeeded`
+    those of them that succeed.
+
+    Raises `InvalidInput` if `min_return` leaves no path, nothing fits the length, or a trajectory
+    has no agent token.
+    """
+    kept = [path for path in searched if at_least(path.total_return, section.min_return)]
+    if not kept:
+        raise InvalidInput(
+            f"searched_sft.min_return {section.min_return} leaves none of {len(searched)} "
+            "paths; lower it"
+        )
+    shown = [*kept, *demonstrations] if section.with_demonstrations else kept
+    trained = fitting.sft(start(), shown, section.optimisation)
+    succeeded = [at_least(path.total_return, fitting.success_threshold) for path in kept]
+    counts = {"num_paths": len(kept), "num_succeeded": sum(succeeded)}
+    return replace(trained, metrics={**counts, **trained.metrics})
+
+
+METHOD = Method(
+    name="searched_sft",
+    label="Strong + searched SFT",
+    explanation="then fine-tuned on what searching the environment without any run gives",
+    section=SearchedSftSection,
+    needs={
+        "searched": "searched",
+        "start": "sft_strong",
+        "demonstrations": "demonstrations",
+    },
+    train=train,
+    needs_listed_actions=True,
+)
