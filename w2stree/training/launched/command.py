@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import tempfile
 import warnings
@@ -44,8 +45,11 @@ from w2stree.training.stage import Progress, TrainedWeights
 from w2stree.training.trees.examples import Example
 
 _WORKER = "w2stree.training.launched.worker"
+_MODULE = (sys.executable, "-P", "-m")  # nothing of the current directory is imported
 _LOOK_S = 0.5  # for new steps
 _POLITE_S = 10.0  # for a launcher to end its processes
+_KILLED = re.compile(r"rank +: (\d+) .*\n +exitcode +: -\d+ .*\((SIG(?!TERM)\w+)\)")
+"""In a launcher's last words. By SIGTERM it ends those that are left."""
 
 
 def train_launched(
@@ -119,11 +123,12 @@ def _lifeline() -> Iterator[str]:
 def command(launch: Launch, folder: Path) -> list[str]:
     """What is started. The number of machines is said, or the user's default file would say it."""
     return [
-        *(sys.executable, "-m", "accelerate.commands.launch"),
+        *_MODULE,
+        "accelerate.commands.launch",
         *("--num_machines", "1", "--machine_rank", "0", "--main_process_port", "0"),
         *launch.arguments,
         *("--num_processes", str(launch.num_processes)),
-        *("-m", _WORKER, str(folder)),
+        *("--no_python", *_MODULE, _WORKER, str(folder)),
     ]
 
 
@@ -144,7 +149,7 @@ def _run(launch: Launch, folder: Path, progress: Progress | None) -> None:
     _relay(folder, told, progress)
     if words.status == 0 and (folder / RESULT).is_file():
         return
-    _raise_first(folder)
+    _raise_first(folder, words.output)
     ended = words.cause or f"exit status {words.status}"
     last = " ".join(words.output.split())
     raise ModelFailure(
@@ -163,15 +168,21 @@ def _relay(folder: Path, told: int, progress: Progress | None) -> int:
     return len(steps)
 
 
-def _raise_first(folder: Path) -> None:
+def _raise_first(folder: Path, output: str) -> None:
     """What ended the first process that failed; others fail of its silence."""
     records = [json.loads(file.read_bytes()) for file in folder.glob(failed("*"))]
-    if not records:
-        return
-    first = min(records, key=lambda record: record["at"])
-    if first["error"]:
+    first = min(records, key=lambda record: record["at"], default=None)
+    if first is not None and first["error"]:
         raise getattr(errors, first["error"])(first["message"])
-    raise ModelFailure(f"a launched process failed: {visible(first['message'])}")
+    if killed := _KILLED.search(output):  # it had no time to tell
+        rank, signal = killed.groups()
+        why = "; the system kills what memory does not hold: lower micro_batch_size"
+        raise ModelFailure(
+            f"process {rank} of the launched training was ended by {signal}"
+            f"{why if signal == 'SIGKILL' else ''}"
+        )
+    if first is not None:
+        raise ModelFailure(f"a launched process failed: {visible(first['message'])}")
 
 
 def _with(model: Any, weights: dict[str, torch.Tensor], optimisation: Optimisation) -> Any:
