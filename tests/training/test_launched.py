@@ -125,11 +125,18 @@ def test_fsdp_where_accelerate_would_leave_it_out(tmp_path: Path) -> None:
         ((2, ("--num_machines=2",)), "arguments has --num_machines=2: a run says"),
         ((2, ("-m",)), "arguments has -m: a run says"),
         ((2, ("--use_deepspeed",)), "counts backward passes"),
+        ((2, ("--multi_gpu --gpu_ids all",)), "give each argument as an entry of its own"),
+        ((2, ("multi_gpu",)), "begins with multi_gpu, which the launcher would take for the"),
     ],
 )
 def test_what_a_launch_cannot_be(given: Any, reason: str) -> None:
     with pytest.raises(InvalidInput, match=reason):
         Launch(*given)
+
+
+def test_values_with_spaces_and_equals_signs() -> None:
+    arguments = ("--config_file=my files/a.yaml", "--config_file", "my files/a.yaml")
+    assert Launch(2, arguments).arguments == arguments
 
 
 def test_batches_that_processes_do_not_share_evenly(tmp_path: Path) -> None:
