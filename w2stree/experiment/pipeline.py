@@ -297,7 +297,7 @@ def _sources(context: Context) -> Iterator[Stage]:
     yield stage(
         "replayed_masks",
         replayed_masks.replayed_masks,
-        *("tasks", "explore", "tree"),
+        *("explore", "tree"),
         makes=replayed_masks.FILES,
         reads=(*PLAYS, *least, *EXPLORED_KEYS, *masked),
     )
