@@ -71,15 +71,16 @@ def train_launched(
     `micro_batch_size` is given; else a process holds its share of the batch at a time, and a tree's
     rows come together in smaller bundles.
 
-    Raises what the processes raise; `InvalidInput` where they do not share a batch evenly and for
-    an unshared training, `ModelFailure` with the last lines where one ends otherwise. Cost: the
-    model written once, and read by each process.
+    Raises what the processes raise; `InvalidInput` where they do not share a batch evenly or are
+    more than the GPUs, and for an unshared training, `ModelFailure` with the signal or the last
+    lines where one ends otherwise. Cost: the model written once, and read by each process.
     """
     if optimisation.unshared:
         raise InvalidInput(
             "launch: unshared training takes one process; leave launch or unshared out"
         )
     rows_of_a_process(optimisation.batch_size, optimisation.micro_batch_size, launch.num_processes)
+    refuse_too_few_gpus(launch)
     adapters(model, optimisation.lora)  # raises for layers that the model does not have
     beside = Path(output_dir).absolute().parent
     beside.mkdir(parents=True, exist_ok=True)
@@ -105,6 +106,15 @@ def train_launched(
         warnings.warn(message, getattr(errors, category), stacklevel=3)
     metrics = {**result["metrics"], "num_processes": float(launch.num_processes)}
     return TrainedWeights(_with(model, weights, optimisation), metrics, result["steps"])
+
+
+def refuse_too_few_gpus(launch: Launch) -> None:
+    """Raises `InvalidInput` where a process would have no GPU, on a machine that has one."""
+    if 0 < (num_gpus := torch.cuda.device_count()) < launch.num_processes:
+        raise InvalidInput(
+            f"num_processes is {launch.num_processes}, a process a GPU, and {num_gpus} can be seen "
+            "(CUDA_VISIBLE_DEVICES)"
+        )
 
 
 @contextmanager
