@@ -19,6 +19,7 @@ from support.treasure_hunters import EXAMPLE, hunts
 from w2stree import InvalidInput, Merging, write_trajectories
 from w2stree.errors import MissingDependency
 from w2stree.experiment.checks import check
+from w2stree.training.launcher import Launch
 from w2stree.training.optimisation import Lora
 
 pytestmark = [pytest.mark.train, pytest.mark.usefixtures("the_example_s_folder")]
@@ -110,6 +111,20 @@ def test_a_launcher_of_several_processes_is_refused_before_anything_runs(
         pytest.raises(InvalidInput, match=r"a launcher .* started 2 processes"),
     ):
         check(context)
+
+
+def test_what_cannot_be_launched_is_refused_before_anything_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with experiment(tmp_path, hunts(range(4))) as context:
+        context.config = context.config.model_copy(update={"launch": Launch(3)})
+        with pytest.raises(InvalidInput, match=r"weak.sft: batch_size is \d+; give .* 3 processes"):
+            check(context)
+        monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+        with pytest.raises(
+            InvalidInput, match=r"launch.num_processes is 3, a process a GPU, and 2"
+        ):
+            check(context)
 
 
 def test_an_embedding_that_is_not_installed_is_missed_before_anything_runs(

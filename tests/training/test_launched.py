@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -23,6 +24,7 @@ from w2stree.training.launched.command import train_launched
 from w2stree.training.launched.job import read_examples, write_examples
 from w2stree.training.launcher import Launch
 from w2stree.training.optimisation import Lora, Optimisation
+from w2stree.training.stage import Progress
 from w2stree.training.trees.stage import train_dpo, train_sft
 
 pytestmark = pytest.mark.train
@@ -50,8 +52,13 @@ def test_examples_are_read_as_they_were_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("method", [pytest.param("sft", marks=pytest.mark.slow), "dpo"])
-def test_two_processes_give_the_weights_of_one(method: str, tmp_path: Path) -> None:
-    """SFT of all weights, DPO of adapters; 1e-4 of the greatest change of a weight."""
+def test_two_processes_give_the_weights_of_one(
+    method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SFT of all weights, DPO of adapters; 1e-4 of the greatest change of a weight. Whatever lies
+    where they are started, none imports it."""
+    (tmp_path / "datasets.py").write_text("raise AssertionError('imported')\n")
+    monkeypatch.chdir(tmp_path)
     optimisation = OPTIMISATION
     loss: dict[str, Any] = {}
     examples = sft_examples()
@@ -118,11 +125,18 @@ def test_fsdp_where_accelerate_would_leave_it_out(tmp_path: Path) -> None:
         ((2, ("--num_machines=2",)), "arguments has --num_machines=2: a run says"),
         ((2, ("-m",)), "arguments has -m: a run says"),
         ((2, ("--use_deepspeed",)), "counts backward passes"),
+        ((2, ("--multi_gpu --gpu_ids all",)), "give each argument as an entry of its own"),
+        ((2, ("multi_gpu",)), "begins with multi_gpu, which the launcher would take for the"),
     ],
 )
 def test_what_a_launch_cannot_be(given: Any, reason: str) -> None:
     with pytest.raises(InvalidInput, match=reason):
         Launch(*given)
+
+
+def test_values_with_spaces_and_equals_signs() -> None:
+    arguments = ("--config_file=my files/a.yaml", "--config_file", "my files/a.yaml")
+    assert Launch(2, arguments).arguments == arguments
 
 
 def test_batches_that_processes_do_not_share_evenly(tmp_path: Path) -> None:
@@ -132,6 +146,19 @@ def test_batches_that_processes_do_not_share_evenly(tmp_path: Path) -> None:
     unshared = replace(OPTIMISATION, unshared=True)
     with pytest.raises(InvalidInput, match="unshared training takes one process"):
         _launch(tmp_path, optimisation=unshared)
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_is_the_reason(tmp_path: Path) -> None:
+    """Not what the others say of its silence."""
+
+    def kill(step: int, total: int, figures: dict[str, float]) -> None:
+        if step == 2:
+            os.kill(max(_processes(tmp_path)), signal.SIGKILL)
+
+    with pytest.raises(ModelFailure, match=r"process [01] .*was ended by SIGKILL; the system"):
+        _launch(tmp_path, optimisation=replace(OPTIMISATION, num_epochs=1e5), progress=kill)
+    assert not list(tmp_path.glob(".*"))
 
 
 @pytest.mark.slow
@@ -165,9 +192,13 @@ def _is_alive(pid: int) -> bool:
 
 
 def _launch(
-    folder: Path, *, launch: Launch = TWO, optimisation: Optimisation = OPTIMISATION
+    folder: Path,
+    *,
+    launch: Launch = TWO,
+    optimisation: Optimisation = OPTIMISATION,
+    progress: Progress | None = None,
 ) -> None:
-    given = {"output_dir": str(folder / "out"), "seed": 3}
+    given: dict[str, Any] = {"output_dir": str(folder / "out"), "seed": 3, "progress": progress}
     train_launched(launch, *_start(), sft_examples(), optimisation, **given)
 
 
@@ -181,17 +212,16 @@ def _drive(folder: Path) -> None:
 
     def say(step: int, total: int, figures: dict[str, float]) -> None:
         if step == 1:
-            found = subprocess.run(
-                ["pgrep", "-f", f"launched.worker {folder}"],
-                capture_output=True,
-                text=True,
-                check=True,
-            )
-            print(" ".join(p for p in found.stdout.split()), flush=True)
+            print(*_processes(folder), flush=True)
 
-    optimisation = replace(OPTIMISATION, num_epochs=1e5)
-    given = {"output_dir": str(folder / "out"), "seed": 3}
-    train_launched(TWO, *_start(), sft_examples(), optimisation, progress=say, **given)
+    _launch(folder, optimisation=replace(OPTIMISATION, num_epochs=1e5), progress=say)
+
+
+def _processes(folder: Path) -> list[int]:
+    """The launcher, and those it started."""
+    pattern = f"launched.worker {folder}"
+    found = subprocess.run(["pgrep", "-f", pattern], capture_output=True, text=True, check=True)
+    return [int(pid) for pid in found.stdout.split()]
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from w2stree.experiment.stages.context import Context
 from w2stree.report.charts import require_matplotlib
 from w2stree.report.templates import require_jinja2
 from w2stree.training.directory import check_layers, check_model_directory
+from w2stree.training.launched.command import refuse_too_few_gpus
 from w2stree.training.launcher import refuse_several_processes, rows_of_a_process
 from w2stree.training.models import load_tokenizer, refuse_no_model
 from w2stree.training.optimisation import Optimisation
@@ -82,9 +83,13 @@ def _check_models(config: Config) -> None:
 
 
 def _check_launch(config: Config) -> None:
-    """Each training comes out even in as many processes."""
+    """Each training comes out even in as many processes, and each of these has a GPU."""
     if config.launch is None:
         return
+    try:
+        refuse_too_few_gpus(config.launch)
+    except InvalidInput as error:
+        raise InvalidInput(f"launch.{error}") from None
     for role in ("weak", "strong"):
         for key, optimisation in _optimisations(config, role):
             if optimisation.unshared:

@@ -41,7 +41,16 @@ class Launch:
                 f"num_processes is {self.num_processes}; one process needs no launcher: leave "
                 "launch out"
             )
+        if self.arguments and not self.arguments[0].startswith("-"):
+            raise InvalidInput(
+                f"arguments begins with {self.arguments[0]}, which the launcher would take for the "
+                "program; give its options"
+            )
         for argument in self.arguments:
+            if argument.startswith("-") and len(argument.partition("=")[0].split()) > 1:
+                raise InvalidInput(
+                    f"arguments has {argument!r} as one; give each argument as an entry of its own"
+                )
             name = argument.partition("=")[0].replace("-", "_").replace("__", "--", 1)
             if argument in _OURS or name in _OURS:
                 raise InvalidInput(

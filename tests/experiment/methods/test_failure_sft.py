@@ -112,6 +112,8 @@ def test_failures_are_played_again_only_where_that_is_asked_for(mask: str) -> No
     specs = {spec.name: spec for spec, _ in stages(context)}
     assert ("replayed_masks" in specs) is (mask == "replay")
     assert ("replayed_masks" in specs["failure_sft"].needs) is (mask == "replay")
+    if mask == "replay":  # more test tasks play no failure again
+        assert specs["replayed_masks"].needs == ("explore", "tree")
 
 
 def test_successes_alone_are_best_of_m() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import tempfile
 import warnings
@@ -44,8 +45,11 @@ from w2stree.training.stage import Progress, TrainedWeights
 from w2stree.training.trees.examples import Example
 
 _WORKER = "w2stree.training.launched.worker"
+_MODULE = (sys.executable, "-P", "-m")  # nothing of the current directory is imported
 _LOOK_S = 0.5  # for new steps
 _POLITE_S = 10.0  # for a launcher to end its processes
+_KILLED = re.compile(r"rank +: (\d+) .*\n +exitcode +: -\d+ .*\((SIG(?!TERM)\w+)\)")
+"""In a launcher's last words. By SIGTERM it ends those that are left."""
 
 
 def train_launched(
@@ -67,15 +71,16 @@ def train_launched(
     `micro_batch_size` is given; else a process holds its share of the batch at a time, and a tree's
     rows come together in smaller bundles.
 
-    Raises what the processes raise; `InvalidInput` where they do not share a batch evenly and for
-    an unshared training, `ModelFailure` with the last lines where one ends otherwise. Cost: the
-    model written once, and read by each process.
+    Raises what the processes raise; `InvalidInput` where they do not share a batch evenly or are
+    more than the GPUs, and for an unshared training, `ModelFailure` with the signal or the last
+    lines where one ends otherwise. Cost: the model written once, and read by each process.
     """
     if optimisation.unshared:
         raise InvalidInput(
             "launch: unshared training takes one process; leave launch or unshared out"
         )
     rows_of_a_process(optimisation.batch_size, optimisation.micro_batch_size, launch.num_processes)
+    refuse_too_few_gpus(launch)
     adapters(model, optimisation.lora)  # raises for layers that the model does not have
     beside = Path(output_dir).absolute().parent
     beside.mkdir(parents=True, exist_ok=True)
@@ -103,6 +108,15 @@ def train_launched(
     return TrainedWeights(_with(model, weights, optimisation), metrics, result["steps"])
 
 
+def refuse_too_few_gpus(launch: Launch) -> None:
+    """Raises `InvalidInput` where a process would have no GPU, on a machine that has one."""
+    if 0 < (num_gpus := torch.cuda.device_count()) < launch.num_processes:
+        raise InvalidInput(
+            f"num_processes is {launch.num_processes}, a process a GPU, and {num_gpus} can be seen "
+            "(CUDA_VISIBLE_DEVICES)"
+        )
+
+
 @contextmanager
 def _lifeline() -> Iterator[str]:
     """A named pipe that this process alone holds open: whoever reads it sees its end."""
@@ -119,11 +133,12 @@ def _lifeline() -> Iterator[str]:
 def command(launch: Launch, folder: Path) -> list[str]:
     """What is started. The number of machines is said, or the user's default file would say it."""
     return [
-        *(sys.executable, "-m", "accelerate.commands.launch"),
+        *_MODULE,
+        "accelerate.commands.launch",
         *("--num_machines", "1", "--machine_rank", "0", "--main_process_port", "0"),
         *launch.arguments,
         *("--num_processes", str(launch.num_processes)),
-        *("-m", _WORKER, str(folder)),
+        *("--no_python", *_MODULE, _WORKER, str(folder)),
     ]
 
 
@@ -144,7 +159,7 @@ def _run(launch: Launch, folder: Path, progress: Progress | None) -> None:
     _relay(folder, told, progress)
     if words.status == 0 and (folder / RESULT).is_file():
         return
-    _raise_first(folder)
+    _raise_first(folder, words.output)
     ended = words.cause or f"exit status {words.status}"
     last = " ".join(words.output.split())
     raise ModelFailure(
@@ -163,15 +178,21 @@ def _relay(folder: Path, told: int, progress: Progress | None) -> int:
     return len(steps)
 
 
-def _raise_first(folder: Path) -> None:
+def _raise_first(folder: Path, output: str) -> None:
     """What ended the first process that failed; others fail of its silence."""
     records = [json.loads(file.read_bytes()) for file in folder.glob(failed("*"))]
-    if not records:
-        return
-    first = min(records, key=lambda record: record["at"])
-    if first["error"]:
+    first = min(records, key=lambda record: record["at"], default=None)
+    if first is not None and first["error"]:
         raise getattr(errors, first["error"])(first["message"])
-    raise ModelFailure(f"a launched process failed: {visible(first['message'])}")
+    if killed := _KILLED.search(output):  # it had no time to tell
+        rank, signal = killed.groups()
+        why = "; the system kills what memory does not hold: lower micro_batch_size"
+        raise ModelFailure(
+            f"process {rank} of the launched training was ended by {signal}"
+            f"{why if signal == 'SIGKILL' else ''}"
+        )
+    if first is not None:
+        raise ModelFailure(f"a launched process failed: {visible(first['message'])}")
 
 
 def _with(model: Any, weights: dict[str, torch.Tensor], optimisation: Optimisation) -> Any:
