@@ -20,7 +20,8 @@ from w2stree.training.models import (
     save_model,
     train_tokenizer,
 )
-from w2stree.training.rows import Completion, preference_rows, tokenize_preferences, tokenize_sft
+from w2stree.training.rows import Completion, preference_rows
+from w2stree.training.tokenized import tokenize_preferences, tokenize_sft
 from w2stree.trajectories.trajectory import Message, Step, Trajectory
 from w2stree.turns.chat import ChatFormat
 

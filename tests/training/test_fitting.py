@@ -19,7 +19,8 @@ from w2stree.errors import InvalidInput, RowsTooLong, RowWarning
 from w2stree.forest.build import build_forest
 from w2stree.training.fitting import Fitting
 from w2stree.training.optimisation import Optimisation
-from w2stree.training.rows import preference_rows, tokenize_sft
+from w2stree.training.rows import preference_rows
+from w2stree.training.tokenized import tokenize_sft
 from w2stree.training.trees.batches import Packing
 from w2stree.training.unshared.sft import train_sft
 from w2stree.trajectories.trajectory import Message

@@ -17,7 +17,7 @@ import w2stree as w2s
 from w2stree.errors import InvalidInput, RowWarning
 from w2stree.training.fitting import Fitting
 from w2stree.training.optimisation import Optimisation
-from w2stree.training.rows import IGNORED, tokenize_sft
+from w2stree.training.tokenized import IGNORED, tokenize_sft
 from w2stree.trajectories.trajectory import Step
 from w2stree.turns.chat import ChatFormat
 

@@ -72,8 +72,8 @@ class TrainedModel:
 class Learning:
     """A training, ready to begin.
 
-    `rows` are tokenised (`w2stree.training.rows`), `examples` what they score, `tasks` what they
-    ask; one each. `measure` gives figures of a model on examples.
+    `rows` are tokenised (`w2stree.training.tokenized`), `examples` what they score, `tasks` what
+    they ask; one each. `measure` gives figures of a model on examples.
     """
 
     method: str

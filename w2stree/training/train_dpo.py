@@ -24,10 +24,10 @@ from w2stree.training.rows import (
     PreferenceRow,
     PreferenceRows,
     preference_rows,
-    tokenize_preferences,
 )
 from w2stree.training.stage import Progress, warn_of_displacement
 from w2stree.training.start import ModelGiven, Start, opened
+from w2stree.training.tokenized import tokenize_preferences
 from w2stree.training.trees.probe import is_refused_by_trees
 from w2stree.training.trees.rows import numbered, preference_examples
 from w2stree.turns.chat import ChatFormat

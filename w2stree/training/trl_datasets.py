@@ -29,8 +29,8 @@ from w2stree.training.rows import (
     is_taught,
     notes_of,
     preference_rows,
-    tokenize_sft,
 )
+from w2stree.training.tokenized import tokenize_sft
 from w2stree.trajectories.returns import ReturnRange, at_least, check_returns, threshold_in
 from w2stree.trajectories.trajectory import Message, Step, Trajectory
 from w2stree.turns.chat import ChatFormat

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2stree.training.comparisons import require_prompt
-from w2stree.training.rows import is_taught, turns_for
+from w2stree.training.rows import is_taught
+from w2stree.training.tokenized import turns_for
 from w2stree.training.trees.examples import Example
 from w2stree.training.trees.sequences import ScoredIds
 from w2stree.trajectories.trajectory import Trajectory

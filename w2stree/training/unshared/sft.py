@@ -20,7 +20,6 @@ from w2stree.training.memory import told_of_memory
 from w2stree.training.optimisation import Optimisation
 from w2stree.training.positions import refuse_beyond_positions
 from w2stree.training.precision import training_precision
-from w2stree.training.rows import IGNORED
 from w2stree.training.stage import (
     Log,
     Progress,
@@ -32,6 +31,7 @@ from w2stree.training.stage import (
     quiet,
     train,
 )
+from w2stree.training.tokenized import IGNORED
 from w2stree.training.unshared.agreement import check_sft, told_of_trl
 
 
