@@ -1,8 +1,9 @@
 """All that an environment offers, for a search that may take what no run took.
 
-plain      take cup 0    look 0    put cup in box 0        in a drawn order
-guided     take cup 0.25    look 0    close box -          what earned in a run, what none took,
-                                                           what runs took in vain
+    plain      take cup 0       look 0    put cup in box 0      in a drawn order
+    guided     take cup 0.25    look 0    put cup in box 0      first what had worth in a run
+
+Either way the score so far is what counts first.
 """
 
 from __future__ import annotations
@@ -11,9 +12,6 @@ import hashlib
 
 from w2stree.rollouts.recombination.states import State
 from w2stree.rollouts.recombination.values import Vocabulary
-
-_IN_VAIN = -1e-3
-"""Below what no run tried at the same score, and above all at a lower score."""
 
 
 class Offered:
@@ -58,12 +56,11 @@ class Guided(Offered):
         return [*unlisted, *super().at(state)]
 
     def worth_at(self, state: State, action: str) -> float:
-        """Its worth in the runs, once on a way: what was earned is earned. Nothing for what no run
-        took, and less for what runs took in vain."""
+        """Its worth in the runs, once on a way: what was earned is earned. What runs took in vain
+        comes no later than what none took: that was tried, and changed nothing
+        (docs/exploration.md)."""
         worth = self._vocabulary.worth.get(action, 0.0)
-        if worth > 0:
-            return 0.0 if action in state.actions() else worth
-        return _IN_VAIN if action in self._vocabulary.worth else 0.0
+        return 0.0 if worth <= 0 or action in state.actions() else worth
 
     def may_take(self, state: State, action: str) -> bool:
         """As `at`."""

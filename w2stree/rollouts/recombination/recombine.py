@@ -77,10 +77,9 @@ def recombine(
     from the reset to its end, in this environment.
 
     With `actions` "all" the search may take whatever the environment offers, in the order that the
-    runs suggest (`Guided`): first what earned in a run, then what none took, last what they took
-    in vain. Only the best run is played again then, and the others count as they were recorded: a
-    path is as good as the best run, at its end and on its way. What no one prefers is drawn, by
-    the task's name.
+    runs suggest (`Guided`): first what earned in a run, or made that possible. Only the best run is
+    played again then, and the others count as they were recorded: a path is as good as the best
+    run, at its end and on its way. What no one prefers is drawn, by the task's name.
 
     `budget_per_task`: environment steps, the runs' and all replays included; of which a fourth is
     kept for shortening. A state is reached by reset and replay, whether or not the environment
