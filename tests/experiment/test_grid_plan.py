@@ -177,7 +177,7 @@ def test_the_claims_are_asked_as_they_are_written_down() -> None:
     assert re.findall(r"`(\w+)`", place[2]) == grid.worlds
     claimed = {name for row in rows for name in row}
     assert set(re.findall(r"`(\w+)`", beside[1])) == set(grid.methods) - claimed
-    words = {3: "three", 6: "six", 10: "Ten", 18: "eighteen"}
+    words = {3: "three", 7: "seven", 10: "Ten", 21: "twenty-one"}
     num_asked, num_worlds = len(grid.contrasts), len(grid.worlds)
     assert f"**Seeds.** {words[grid.seeds]}, 0 to {grid.seeds - 1}." in prose
     family = f"All {words[num_asked * num_worlds]}: {words[num_asked]} contrasts"
