@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from importlib.resources import files
 from pathlib import Path
@@ -22,10 +22,12 @@ pytest.importorskip("pydantic")
 from support.experiments import w2stree
 from support.webshop_data import REAL, needs_real_shop
 
-from w2stree import Message, Step, Trajectory, write_trajectories
+from w2stree import Message, Step, Trajectory, read_trajectories, write_trajectories
 from w2stree.environments.alfworld import Alfworld
 from w2stree.environments.scienceworld import ScienceWorld
+from w2stree.environments.webshop import WebShop
 from w2stree.experiment.grid.plan import read_plan
+from w2stree.turns.react import render_turn
 
 PAGE = Path(__file__).parents[2] / "docs" / "results" / "paper.md"
 GAMES = Path(
@@ -71,7 +73,7 @@ def test_the_page_has_the_paper_s_numbers_and_a_place_for_ours() -> None:
         cells = [cell.strip() for cell in row.strip("|").split("|")]
         assert len(cells) == 7
         assert all(re.match(r"\d\d\.\d", cell) for cell in cells[1::2]), row
-    assert "w2stree experiment paper_table1 weak.path=" in page
+    assert "w2stree experiment paper_table1 \\\n        weak.path=" in page
 
 
 def llama(folder: Path, *, hidden_size: int) -> None:
@@ -120,8 +122,8 @@ def _saved(folder: Path, model: Any, tokenizer: Any) -> None:
 
 
 def solved_and_given_up(environment: Any, num_tasks: int) -> list[Trajectory]:
-    """Of each train task the expert's run, and one that stops helping after the first action:
-    random weights of their own come to no return where it takes ten right actions to have one."""
+    """Of each train task the expert's run, and one that stops helping after its first action:
+    random weights come to no return by themselves, and without any nothing is preferred."""
     played = []
     with closing(environment):
         for task_id in environment.tasks("train")[:num_tasks]:
@@ -132,7 +134,7 @@ def solved_and_given_up(environment: Any, num_tasks: int) -> list[Trajectory]:
                 steps, score, terminated = [], 0.0, False
                 for action in actions:
                     observation, _, terminated, truncated, info = environment.step(action)
-                    steps.append(Step(action, observation))
+                    steps.append(Step(action, observation, render_turn("", action)))
                     score = info["score"]
                     if terminated or truncated:
                         break
@@ -142,8 +144,14 @@ def solved_and_given_up(environment: Any, num_tasks: int) -> list[Trajectory]:
     return played
 
 
-def dry_run(world: str, family: Callable[..., None], cwd: Path, *overrides: str) -> dict[str, Any]:
-    """The results of every method of the world, by the command that the page has."""
+def dry_run(
+    world: str,
+    family: Callable[..., None],
+    cwd: Path,
+    *overrides: str,
+    methods: Sequence[str] = (*IN_THE_PAPER, "ceiling"),
+) -> dict[str, Any]:
+    """The results of the methods in the world, by the command that the page has."""
     family(cwd / "small", hidden_size=32)
     family(cwd / "large", hidden_size=64)
     given = (
@@ -157,13 +165,14 @@ def dry_run(world: str, family: Callable[..., None], cwd: Path, *overrides: str)
         *(f"{world}:{override}" for override in overrides),
     )
     command = ("experiment", "paper_table1", *given, "--worlds", world)
-    ran = w2stree(*command, "--seeds", "1", "--processes", "1", cwd=cwd)
+    alone = ("--seeds", "1", "--processes", "1", "--methods", ",".join(methods))
+    ran = w2stree(*command, *alone, cwd=cwd)
     assert ran.returncode == 0, ran.stdout[-3000:] + ran.stderr[-3000:]
     results = {
         file.stem: json.loads(file.read_text(encoding="utf-8"))
         for file in (cwd / "results" / "paper_table1" / world / "base" / "seed-0").glob("*.json")
     }
-    assert set(results) == {*IN_THE_PAPER, "ceiling"}
+    assert set(results) == set(methods)
     for record in results.values():
         assert all(panel["num_errors"] == 0 for panel in record["panels"].values())
         assert record["changes"]["weak.path"] == "small"
@@ -183,6 +192,14 @@ def _merges_by_similarity() -> bool:
 both_families = pytest.mark.parametrize("family", [llama, qwen])
 
 
+SMALL_SHOP = (
+    f"environment.data={REAL}",
+    "environment.goals=synthetic",
+    "environment.max_steps=7",
+    "tasks={demonstrations: 3, explore: 3, test: 2}",
+)
+
+
 @pytest.mark.slow
 @pytest.mark.train
 @both_families
@@ -190,16 +207,26 @@ both_families = pytest.mark.parametrize("family", [llama, qwen])
 def test_on_webshop(tmp_path: Path, family: Callable[..., None]) -> None:
     for package in ("trl", "matplotlib", "snowballstemmer"):
         pytest.importorskip(package)
-    results = dry_run(
-        "paper_webshop",
-        family,
-        tmp_path,
-        f"environment.data={REAL}",
-        "environment.goals=synthetic",
-        "environment.max_steps=7",
-        "tasks={demonstrations: 3, explore: 6, test: 2}",
-    )
-    assert results["tree_dpo_suffix"]["stages"]["explore"]["num_trajectories"] == 6 * 6
+    runs = solved_and_given_up(WebShop(REAL, max_steps=7), 6)
+    write_trajectories(tmp_path / "explored.jsonl", runs)
+    played = "explore={trajectories: explored.jsonl}"
+    dry_run("paper_webshop", family, tmp_path, *SMALL_SHOP, played)
+
+
+@pytest.mark.slow
+@pytest.mark.train
+@both_families
+@needs_real_shop
+def test_the_weak_model_explores_as_the_paper_s(
+    tmp_path: Path, family: Callable[..., None]
+) -> None:
+    for package in ("trl", "matplotlib", "snowballstemmer"):
+        pytest.importorskip(package)
+    results = dry_run("paper_webshop", family, tmp_path, *SMALL_SHOP, methods=["mcts_sft"])
+    runs = tmp_path / "runs" / "experiments" / "paper_webshop--seed-0"
+    explored = read_trajectories(runs / "explore" / "trajectories.jsonl")
+    assert len(explored) == 3 * 6
+    assert results["mcts_sft"]["stages"]["explore"]["num_trajectories"] == 3 * 6
 
 
 @pytest.mark.slow
@@ -246,6 +273,7 @@ def test_on_alfworld(tmp_path: Path, family: Callable[..., None]) -> None:
         family,
         tmp_path,
         f"environment.data={GAMES}",
+        "environment.max_steps=20",
         "explore={trajectories: explored.jsonl}",
         "tasks={demonstrations: 3, explore: 2, test: {seen: {split: valid_seen, count: 2}}}",
     )
