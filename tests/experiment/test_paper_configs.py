@@ -10,7 +10,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,14 @@ from support.experiments import w2stree
 from support.webshop_data import REAL, needs_real_shop
 
 from w2stree import Message, Step, Trajectory, read_trajectories, write_trajectories
-from w2stree.environments.alfworld import Alfworld
-from w2stree.environments.scienceworld import ScienceWorld
-from w2stree.environments.webshop import WebShop
+from w2stree.environments.options import (
+    AlfworldOptions,
+    Options,
+    ScienceWorldOptions,
+    WebShopOptions,
+)
 from w2stree.experiment.grid.plan import read_plan
+from w2stree.trajectories.trajectory import Status
 from w2stree.turns.react import render_turn
 
 PAGE = Path(__file__).parents[2] / "docs" / "results" / "paper.md"
@@ -121,24 +125,26 @@ def _saved(folder: Path, model: Any, tokenizer: Any) -> None:
     save_model(folder, model.bfloat16(), tokenizer)
 
 
-def solved_and_given_up(environment: Any, num_tasks: int) -> list[Trajectory]:
+def solved_and_given_up(options: Options, num_tasks: int) -> list[Trajectory]:
     """Of each train task the expert's run, and one that stops helping after its first action:
     random weights come to no return by themselves, and without any nothing is preferred."""
     played = []
-    with closing(environment):
-        for task_id in environment.tasks("train")[:num_tasks]:
-            environment.reset(task_id)
-            shown = [turn.action for turn in environment.expert()]
+    with replace(options, num_processes=1).pool() as pool:
+        environment = pool[0]
+        for task_id in environment.call("tasks", "train")[:num_tasks]:
+            environment.call("reset", task_id)
+            shown = [turn.action for turn in environment.call("expert")]
             for actions in (shown, [shown[0], *["inventory"] * 3]):
-                statement, _ = environment.reset(task_id)
+                statement, _ = environment.call("reset", task_id)
                 steps, score, terminated = [], 0.0, False
                 for action in actions:
-                    observation, _, terminated, truncated, info = environment.step(action)
+                    answer = environment.call("step", action)
+                    observation, _, terminated, truncated, info = answer
                     steps.append(Step(action, observation, render_turn("", action)))
                     score = info["score"]
                     if terminated or truncated:
                         break
-                status = "done" if terminated else "truncated"
+                status: Status = "done" if terminated else "truncated"
                 prompt = (Message("user", statement),)
                 played.append(Trajectory(task_id, prompt, tuple(steps), score, status))
     return played
@@ -207,7 +213,7 @@ SMALL_SHOP = (
 def test_on_webshop(tmp_path: Path, family: Callable[..., None]) -> None:
     for package in ("trl", "matplotlib", "snowballstemmer"):
         pytest.importorskip(package)
-    runs = solved_and_given_up(WebShop(REAL, max_steps=7), 6)
+    runs = solved_and_given_up(WebShopOptions(data=REAL, max_steps=7), 6)
     write_trajectories(tmp_path / "explored.jsonl", runs)
     played = "explore={trajectories: explored.jsonl}"
     dry_run("paper_webshop", family, tmp_path, *SMALL_SHOP, played)
@@ -244,7 +250,7 @@ def test_on_scienceworld(tmp_path: Path, family: Callable[..., None]) -> None:
     }
     split = tmp_path / "split.json"
     split.write_text(json.dumps(splits), encoding="utf-8")
-    runs = solved_and_given_up(ScienceWorld(split_file=split, max_steps=7), 2)
+    runs = solved_and_given_up(ScienceWorldOptions(split_file=split, max_steps=7), 2)
     write_trajectories(tmp_path / "explored.jsonl", runs)
     dry_run(
         "paper_scienceworld",
@@ -267,7 +273,9 @@ def test_on_alfworld(tmp_path: Path, family: Callable[..., None]) -> None:
     pytest.importorskip("textworld", reason="ALFWorld's engine: pip install 'w2stree[alfworld]'")
     if not GAMES.is_dir():
         pytest.skip("no ALFWorld games: set $ALFWORLD_DATA")
-    write_trajectories(tmp_path / "explored.jsonl", solved_and_given_up(Alfworld(GAMES), 4))
+    write_trajectories(
+        tmp_path / "explored.jsonl", solved_and_given_up(AlfworldOptions(data=GAMES), 4)
+    )
     dry_run(
         "paper_alfworld",
         family,
