@@ -211,6 +211,9 @@ def test_mistakes_are_named(tmp_path: Path, overrides: list[str], message: str) 
 def test_shipped_configurations_are_found_by_kind() -> None:
     assert shipped_configs() == [
         "miniature",
+        "paper_alfworld",
+        "paper_scienceworld",
+        "paper_webshop",
         "quickstart",
         "qwen_24gb",
         "qwen_8gpu",

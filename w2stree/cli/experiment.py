@@ -24,6 +24,13 @@ def experiment(
     name: Annotated[
         str, typer.Argument(metavar="NAME", help="a YAML file, or a shipped experiment: claims, …")
     ],
+    override: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="KEY=VALUE",
+            help="key.path=value for every world, WORLD:key.path=value for one",
+        ),
+    ] = None,
     seeds: Annotated[
         int | None,
         typer.Option(
@@ -82,7 +89,7 @@ def experiment(
         from w2stree.experiment.grid.summary import summarise
         from w2stree.report.grid import write_grid
 
-    plan = read_plan(name, seeds=seeds)
+    plan = read_plan(name, seeds=seeds, overrides=override or ())
     results = Results(out / plan.grid.name)
     cells = plan.chosen(_names("--methods", methods), _names("--worlds", worlds))
     for method, world in plan.left_out():

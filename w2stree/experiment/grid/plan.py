@@ -4,16 +4,17 @@
     twc_two    base         0         best_of_m    ──>  runs/twc_two--seed-0/evaluate_best_of_m
     twc_three  beta_05      1         tree_dpo     ──>  runs/twc_three--beta.beta_05--seed-1/…
 
-A world is a configuration of `w2stree run`; a variant lays other values over some of its keys. The
-cells of one world, variant and seed have one run directory, and all run directories lie side by
-side and share stages. Methods are in the order of priority: all cells of the first come first.
+A world is a configuration of `w2stree run`; values of the command line are laid over its keys
+(`overrides_by_world`), a variant's over those. The cells of one world, variant and seed have one
+run directory, and all run directories lie side by side and share stages. Methods are in the order
+of priority: all cells of the first come first.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -23,6 +24,7 @@ from pydantic import Field, field_validator, model_validator
 from w2stree.errors import InvalidInput
 from w2stree.experiment.config import Config, load_config
 from w2stree.experiment.config.reading import read_config
+from w2stree.experiment.grid.overrides import overrides_by_world
 from w2stree.experiment.section import Positive, Section
 
 _NAME = re.compile(r"[A-Za-z0-9_]+(-[A-Za-z0-9_]+)*")
@@ -149,10 +151,12 @@ class Plan:
     grid: Grid
     sources: Mapping[str, str]
     """Of each world, by its name: what `load_config` reads."""
+    overrides: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Of each world, what the command line lays over it; a cell's record has it among `changes`."""
 
     @cached_property
     def worlds(self) -> dict[str, Config]:
-        """The configurations as their files have them."""
+        """The configurations as their files have them, without what is laid over them."""
         return {name: load_config(source) for name, source in self.sources.items()}
 
     @cached_property
@@ -264,15 +268,17 @@ class Plan:
         grid = self.grid
         values = {**grid.variants[variant], "seed": 0, "num_threads": grid.num_threads}
         try:
-            return load_config(self.sources[world], values=values)
+            return load_config(self.sources[world], self.overrides.get(world, ()), values=values)
         except InvalidInput as error:
             raise InvalidInput(f"{grid.name}: variant {variant}: {error}") from None
 
 
-def read_plan(source: str, *, seeds: int | None = None) -> Plan:
-    """The experiment of a file, or a shipped one by name; with another number of seeds, if told.
+def read_plan(source: str, *, seeds: int | None = None, overrides: Sequence[str] = ()) -> Plan:
+    """The experiment of a file, or a shipped one by name; with another number of seeds, if told,
+    and with values laid over its worlds (`overrides_by_world`).
 
-    Raises `InvalidInput` for a file that is none and as `Plan.check` does.
+    Raises `InvalidInput` for a file that is none, for overrides that are none, and as `Plan.check`
+    does.
     """
     grid = read_config(Grid, source)
     folder = Path(source).parent if Path(source).is_file() else None
@@ -283,7 +289,8 @@ def read_plan(source: str, *, seeds: int | None = None) -> Plan:
             raise InvalidInput(f"{source}: worlds: two are called {name}")
         beside = None if folder is None else folder / world
         sources[_checked_name(name)] = str(beside) if beside and beside.is_file() else world
-    plan = Plan(grid.model_copy(update={"seeds": seeds or grid.seeds}), sources)
+    laid_over = overrides_by_world(overrides, list(sources), set_for_every_cell=_OURS)
+    plan = Plan(grid.model_copy(update={"seeds": seeds or grid.seeds}), sources, laid_over)
     plan.check()
     return plan
 

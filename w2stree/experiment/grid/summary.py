@@ -67,6 +67,7 @@ def summarise(plan: Plan, results: Results) -> GridReport:
                 world: {"seeds": config.seeds, "config": config.model_dump(mode="json")}
                 for world, config in plan.worlds.items()
             },
+            "overrides": {world: list(given) for world, given in plan.overrides.items() if given},
             "dev": _dev(found),
             "versions": _versions(found),
         },
@@ -266,6 +267,11 @@ def _notes(found: _Found) -> list[str]:
             notes.append(f"{world}: {said[0][1]}")
         else:
             notes += [f"{world}, {variant}: {text}" for variant, text in said]
+    notes += [
+        f"{world}: of the command line, and not of its file: {visible('; '.join(given))}."
+        for world, given in found.plan.overrides.items()
+        if given
+    ]
     if other := {name: seen for name, seen in _versions(found).items() if len(seen) > 1}:
         told = "; ".join(f"{name} {' and '.join(seen)}" for name, seen in other.items())
         notes.append(f"Results were made with different versions: {told}.")
