@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -247,8 +248,10 @@ def test_arguments_are_checked_by_name(
     text: str, message: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("args.yaml").write_text(text)
+    before = dict(os.environ)
     assert main(["train", "dpo", "runs", "--model", "models/strong", *ARGS]) == 2
     assert message in capsys.readouterr().err
+    assert dict(os.environ) == before  # where accelerate looks for what it is to do
 
 
 @pytest.mark.parametrize("rate", ["-1", ".nan"])
