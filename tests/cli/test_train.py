@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -248,10 +247,19 @@ def test_arguments_are_checked_by_name(
     text: str, message: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("args.yaml").write_text(text)
-    before = dict(os.environ)
     assert main(["train", "dpo", "runs", "--model", "models/strong", *ARGS]) == 2
     assert message in capsys.readouterr().err
-    assert dict(os.environ) == before  # where accelerate looks for what it is to do
+
+
+def test_what_was_refused_is_not_asked_of_the_next_training(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """transformers leaves `fsdp` in the environment, where accelerate looks for it."""
+    monkeypatch.delenv("ACCELERATE_USE_FSDP", raising=False)
+    Path("args.yaml").write_text("fsdp: full_shard")
+    assert main(["train", "dpo", "runs", "--model", "models/strong", *ARGS]) == 2
+    Path("args.yaml").write_text("max_steps: 1")
+    assert train("dpo", "runs", "--holdout", "0") == 0
 
 
 @pytest.mark.parametrize("rate", ["-1", ".nan"])

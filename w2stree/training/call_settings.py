@@ -10,7 +10,6 @@ import copy
 import dataclasses
 import difflib
 import math
-import os
 import warnings
 from collections.abc import Mapping
 from contextlib import suppress
@@ -61,23 +60,13 @@ def settings(kind: type[C], given: Mapping[str, Any] | None = None) -> C:
         "gradient_checkpointing": not on_cpu,
         "dataloader_pin_memory": not on_cpu,
     }
-    environment = dict(os.environ)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # of TRL's own defaults
             made: C = kind(output_dir="", **{**ours, **given})
             return made
     except (TypeError, ValueError, ImportError, OSError) as error:
-        _restore(environment)
         raise InvalidInput(f"{kind.__name__}: {error}") from error
-
-
-def _restore(environment: Mapping[str, str]) -> None:
-    """transformers writes some arguments, as `fsdp`, into the environment before it refuses them:
-    whatever trains next in this process would be asked for them."""
-    for name in os.environ.keys() - environment.keys():
-        del os.environ[name]
-    os.environ.update(environment)
 
 
 def _typed(name: str, value: Any, hint: Any) -> Any:

@@ -188,10 +188,12 @@ _SERVICES = {
 
 def refuse_other_launcher(accelerator: Any, args: SFTConfig | DPOConfig) -> None:
     """Raises `InvalidInput` for what a launcher's options or its file (`accelerate config`) say and
-    cannot hold on trees, and for FSDP where accelerate would leave it out without a word."""
+    cannot hold on trees, and for FSDP where accelerate would leave it out without a word. One
+    process has nothing to shard, whatever stands in its environment: transformers writes `fsdp`
+    there before it refuses it."""
     kind = str(getattr(accelerator.distributed_type, "value", accelerator.distributed_type))
     is_sharded = os.environ.get("ACCELERATE_USE_FSDP", "false").lower() in ("true", "1")
-    if is_sharded and kind != "FSDP":
+    if is_sharded and kind not in ("FSDP", "NO"):
         raise InvalidInput(
             f"FSDP is asked for, but accelerate shards on accelerators alone and would train on "
             f"{accelerator.device.type} without it: leave it out (--multi_gpu)"
