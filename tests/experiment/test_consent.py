@@ -13,8 +13,8 @@ pytest.importorskip("matplotlib")
 from w2stree.errors import RunDirectoryError
 from w2stree.experiment.config import load_config
 from w2stree.experiment.consent import consent
-from w2stree.experiment.pipeline import stages
 from w2stree.experiment.run_directory import RunDirectory, StageSpec
+from w2stree.experiment.stage_graph import stages
 from w2stree.experiment.stages.context import Context
 
 pytestmark = pytest.mark.train

@@ -18,8 +18,8 @@ from support.recorded_fitting import RecordedFitting
 from w2stree.errors import ExplorationFailure, InvalidInput
 from w2stree.experiment.config import load_config
 from w2stree.experiment.methods.searched_sft import SearchedSftSection, train
-from w2stree.experiment.pipeline import stages
 from w2stree.experiment.run_directory import StageWriter
+from w2stree.experiment.stage_graph import stages
 from w2stree.experiment.stages.context import Context
 from w2stree.experiment.stages.plain_search import FILES, plain_search, searched
 from w2stree.rollouts.recombination.plain_search import NOTHING_FOUND

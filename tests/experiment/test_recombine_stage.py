@@ -19,8 +19,8 @@ from support.recorded_fitting import RecordedFitting
 from w2stree.errors import ExplorationFailure, InvalidInput
 from w2stree.experiment.config import load_config
 from w2stree.experiment.methods.recombined_sft import RecombinedSftSection, train
-from w2stree.experiment.pipeline import stages
 from w2stree.experiment.run_directory import StageWriter
+from w2stree.experiment.stage_graph import stages
 from w2stree.experiment.stages.context import Context
 from w2stree.experiment.stages.recombine import FILES, recombine, recombined
 from w2stree.rollouts.recombination.paths import Recombined

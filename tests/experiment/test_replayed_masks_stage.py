@@ -14,8 +14,8 @@ pytest.importorskip("textworld_express")
 
 from w2stree.experiment.config import load_config
 from w2stree.experiment.methods.failure_sft import FailureSftSection, chosen_failures, shown_runs
-from w2stree.experiment.pipeline import stages
 from w2stree.experiment.run_directory import StageWriter
+from w2stree.experiment.stage_graph import stages
 from w2stree.experiment.stages.context import Context
 from w2stree.experiment.stages.replayed_masks import FILES, read_masks
 from w2stree.rollouts.rollout import opening

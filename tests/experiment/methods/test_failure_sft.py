@@ -17,7 +17,7 @@ from w2stree.errors import InvalidInput
 from w2stree.experiment.config import load_config
 from w2stree.experiment.methods import best_of_m, failure_sft
 from w2stree.experiment.methods.method import Explored
-from w2stree.experiment.pipeline import stages
+from w2stree.experiment.stage_graph import stages
 from w2stree.experiment.stages.context import Context
 from w2stree.forest.build import build_forest
 from w2stree.training.harmful import Harm
