@@ -24,16 +24,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2stree.errors import IdenticalTrajectories, InvalidInput
+from w2stree.experiment.figures import in_columns, write_figures
 from w2stree.experiment.hashes import MANIFEST
 from w2stree.experiment.parts import Parts
-from w2stree.experiment.run_json import read_json, write_json
+from w2stree.experiment.run_json import read_json
 from w2stree.experiment.stages.context import TASKS_FILE
 from w2stree.forest.build import build_forest
 from w2stree.training.implicit_reward import is_right, side_logprobs
 from w2stree.training.models import load_model
 from w2stree.training.rows import Completion, PreferenceRow, preference_rows
 from w2stree.trajectories.files import read_trajectories
-from w2stree.trajectories.replacing import replacing
 from w2stree.trajectories.returns import at_least
 from w2stree.trajectories.trajectory import Trajectory
 
@@ -107,10 +107,7 @@ def assumption(
         figures[name] = _grouped(rows, right[before][of], right[after][of], seed)
         start = of.stop
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        write_json(out / "assumption.json", figures)
-        with replacing(out / "assumption.txt") as file:
-            file.write(table(figures))
+        write_figures(out, "assumption", figures, table(figures))
     return figures
 
 
@@ -125,12 +122,7 @@ def table(figures: Mapping[str, Any]) -> str:
             for by in ("gap", "depth"):
                 groups = found[f"by_{by}"].items()
                 lines += [(f"  {by} {group}", *_cells(of)) for group, of in groups]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    shown = [
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    ]
-    return "\n".join(shown) + "\n"
+    return in_columns(lines, str.ljust)
 
 
 def _cells(group: Mapping[str, Any]) -> tuple[str, ...]:

@@ -43,6 +43,7 @@ from w2stree.experiment.stages import (
     measure,
     plain_search,
     play,
+    played_paths,
     recombine,
     replayed_masks,
     tree,
@@ -190,14 +191,14 @@ def _sources(context: Context) -> Iterator[Stage]:
         "recombine",
         recombine.recombine,
         "explore",
-        makes=recombine.FILES,
+        makes=played_paths.FILES,
         reads=("environment", "recombine", *EXPLORED_KEYS),
     )
     yield stage(
         "plain_search",
         plain_search.plain_search,
         "tasks",
-        makes=plain_search.FILES,
+        makes=played_paths.FILES,
         reads=(*PLAYS, "plain_search", "seeds.plain_search"),
         plays="explore",
     )
