@@ -65,14 +65,16 @@ def assumption(
     counted. With `out`, a folder, `assumption.json` and `assumption.txt` (`table`) are written.
 
     Raises `RunDirectoryError` for what the run lacks, `InvalidInput` for runs of tasks that the
-    run's models were trained on, and where no two runs of a task differ in return.
+    run's models were trained on, where no two runs of a task differ in return, and for no rows.
     """
+    if max_rows < 1:
+        raise InvalidInput(f"max_rows is {max_rows}; at least one row is ranked")
     configuration = read_json(run_dir / "config.json")
     threshold = configuration["evaluate"]["success_threshold"]
     stages = list(played) if played is not None else _played(run_dir, {before, after})
     runs = _held_out_runs(run_dir, stages)
     sources = {
-        name: functools.partial(load_model, _model_dir(run_dir, name))
+        name: functools.partial(load_model, _finished(run_dir, name, "model") / "model")
         for name in dict.fromkeys((before, after, reference))
     }
     figures: dict[str, Any] = {
@@ -153,7 +155,7 @@ def _held_out_runs(run_dir: Path, stages: Sequence[str]) -> list[Trajectory]:
     trained = {*parts.demonstrations.task_ids, *parts.explore.task_ids}
     runs = []
     for stage in stages:
-        for run in read_trajectories(run_dir / stage / "trajectories.jsonl"):
+        for run in read_trajectories(_finished(run_dir, stage, "stage") / "trajectories.jsonl"):
             if run.task_id in trained:
                 raise InvalidInput(
                     f"{run_dir / stage}: {run.task_id} was demonstrated or explored, so its pairs "
@@ -166,10 +168,11 @@ def _held_out_runs(run_dir: Path, stages: Sequence[str]) -> list[Trajectory]:
     return runs
 
 
-def _model_dir(run_dir: Path, stage: str) -> Path:
+def _finished(run_dir: Path, stage: str, what: str) -> Path:
+    """The folder of a stage that was named as such a `what`."""
     folder = run_dir / stage
-    read_json(folder / MANIFEST, remedy=f"finish the stage {stage}, or name another model")
-    return folder / "model"
+    read_json(folder / MANIFEST, remedy=f"finish the stage {stage}, or name another {what}")
+    return folder
 
 
 def _sparse(runs: Sequence[Trajectory], threshold: float) -> list[Trajectory]:
