@@ -30,7 +30,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from w2stree.errors import InvalidInput
-from w2stree.experiment.methods import sft
+from w2stree.experiment.methods import failure_sft, sft
 from w2stree.experiment.methods.method import Method
 from w2stree.experiment.parts import Played
 from w2stree.experiment.run_directory import StageSpec, StageWriter
@@ -216,14 +216,15 @@ def _sources(context: Context) -> Iterator[Stage]:
             *EXPLORED_KEYS,
         ),
     )
-    masked = ("failure_sft.runs", "failure_sft.min_return", "failure_sft.replay_budget")
-    yield stage(
-        "replayed_masks",
-        replayed_masks.replayed_masks,
-        *("explore", "tree"),
-        makes=replayed_masks.FILES,
-        reads=("environment", *least, *EXPLORED_KEYS, *masked),
-    )
+    if getattr(config, failure_sft.METHOD.name, None) is not None:
+        masked = ("failure_sft.runs", "failure_sft.min_return", "failure_sft.replay_budget")
+        yield stage(
+            "replayed_masks",
+            replayed_masks.replayed_masks,
+            *("explore", "tree"),
+            makes=replayed_masks.FILES,
+            reads=("environment", *least, *EXPLORED_KEYS, *masked),
+        )
     evaluations = (f"evaluate_{method.name}" for method in config.methods())
     read = ("tasks", "explore", "tree", *evaluations)
     yield stage("report", measure.report, *read, makes=measure.FILES, reads=("",))

@@ -116,6 +116,12 @@ def test_failures_are_played_again_only_where_that_is_asked_for(mask: str) -> No
         assert specs["replayed_masks"].needs == ("explore", "tree")
 
 
+def test_failures_of_a_method_that_is_not_run_are_not_played_again() -> None:
+    context = Context(load_config("miniature"), Path("nowhere"))
+    with pytest.raises(InvalidInput, match="there is no stage replayed_masks"):
+        stages(context, also=["replayed_masks"])
+
+
 def test_successes_alone_are_best_of_m() -> None:
     kept = best_of_m.kept_runs(RUNS, best_of_m.BestOfMSection(optimisation=ONCE), 1.0)
     assert shown(min_return=1.0, with_demonstrations=False)["trajectories"] == kept
