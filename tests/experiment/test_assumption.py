@@ -111,6 +111,10 @@ def test_what_is_no_held_out_pair_is_refused(run_dir: Path) -> None:
         assumption(run_dir, after="tree_dpo", played=["evaluate_random"])
     with pytest.raises(RunDirectoryError, match="finish the stage eto, or name another model"):
         assumption(run_dir, after="eto")
+    with pytest.raises(RunDirectoryError, match="finish the stage explore_other, or name another"):
+        assumption(run_dir, after="tree_dpo", played=["explore_other"])
+    with pytest.raises(InvalidInput, match="max_rows is 0; at least one"):
+        assumption(run_dir, after="tree_dpo", max_rows=0)
     with pytest.raises(InvalidInput, match=r"no held-out runs \(no stage\)"):
         assumption(run_dir, after="tree_dpo", played=[])
     play(run_dir, "evaluate_few", runs("x")[:1])

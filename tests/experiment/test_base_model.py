@@ -15,7 +15,7 @@ import torch
 from support.tiny_models import GOOD, tiny_model, tiny_tokenizer
 
 from w2stree.experiment.config import load_config
-from w2stree.experiment.pipeline import stages
+from w2stree.experiment.stage_graph import stages
 from w2stree.experiment.stages.context import Context
 from w2stree.experiment.stages.players import Players
 from w2stree.experiment.stages.untrained import untrained_model

@@ -13,8 +13,8 @@ pytest.importorskip("matplotlib")
 from w2stree.errors import RunDirectoryError
 from w2stree.experiment.config import load_config
 from w2stree.experiment.consent import consent
-from w2stree.experiment.pipeline import stages
 from w2stree.experiment.run_directory import RunDirectory, StageSpec
+from w2stree.experiment.stage_graph import stages
 from w2stree.experiment.stages.context import Context
 
 pytestmark = pytest.mark.train
@@ -127,6 +127,38 @@ def test_episodes_of_an_interrupted_exploration_are_not_left_behind_unasked(
     assert opened(tmp_path, "tree_dpo.beta=0.3", "explore.samplings=paper", redo=True)
     is_older = len(name) == len(".explore-0123456789ab.journal")
     assert journal.exists() == (not is_older), "an older one's name says nothing of settings"
+
+
+VERIFIED = "verified_dpo={optimisation: {num_epochs: 1, learning_rate: 0.001}}"
+
+
+@pytest.mark.parametrize("changed", ["continuations.per_task=9", "search.num_paths=2"])
+def test_interrupted_continuations_are_not_left_behind_unasked(
+    tmp_path: Path, changed: str
+) -> None:
+    """Neither where they would be played otherwise, nor where the tree that they are of is redone,
+    which alone is taken."""
+    make(tmp_path, "tasks", "demonstrations", "sft_weak", "explore", "tree")
+    assert opened(tmp_path, VERIFIED)
+    journal = tmp_path / ".continuations-0123456789abcdef.journal"
+    journal.write_text("played")
+    assert opened(tmp_path, VERIFIED, "tree_dpo.beta=0.3")
+    with pytest.raises(RunDirectoryError, match=r"continuations that was interrupted .*--redo"):
+        opened(tmp_path, VERIFIED, changed)
+    assert opened(tmp_path, VERIFIED, changed, force=("continuations",))
+    assert opened(tmp_path, VERIFIED, redo=True)
+    assert opened(tmp_path, VERIFIED, changed, redo=True)
+    assert journal.exists()
+
+
+def test_an_interrupted_exploration_is_asked_about_its_own_seed_alone(tmp_path: Path) -> None:
+    make(tmp_path, "tasks", "demonstrations")
+    (tmp_path / ".explore-0123456789abcdef.journal").write_text("played")
+    assert opened(tmp_path, "seeds.evaluate=4")
+    with pytest.raises(RunDirectoryError, match="explore that was interrupted would begin anew"):
+        opened(tmp_path, "seeds={evaluate: 4, explore: 4}")
+    with pytest.raises(RunDirectoryError, match="explore that was interrupted would begin anew"):
+        opened(tmp_path, "seeds.evaluate=4", "seed=1")
 
 
 def test_a_run_of_before_goes_on(tmp_path: Path) -> None:

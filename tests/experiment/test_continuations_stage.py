@@ -22,8 +22,8 @@ from w2stree.experiment.config import load_config
 from w2stree.experiment.divergence_cause import divergence_cause, read_divergence_cause, table
 from w2stree.experiment.methods import verified_dpo
 from w2stree.experiment.methods.verified_dpo import VerifiedDpoSection, rows_of
-from w2stree.experiment.pipeline import stages
 from w2stree.experiment.run_directory import StageWriter
+from w2stree.experiment.stage_graph import stages
 from w2stree.experiment.stages.context import Context
 from w2stree.experiment.stages.continuations import continuations, measured_contrasts
 from w2stree.experiment.stages.inputs import inputs_for

@@ -24,8 +24,8 @@ from w2stree import (
     write_trajectories,
 )
 from w2stree.experiment.demonstrated import Demonstrated, read_demonstrated
-from w2stree.experiment.pipeline import stages
 from w2stree.experiment.run_directory import StageWriter
+from w2stree.experiment.stage_graph import stages
 from w2stree.experiment.stages import demonstrate
 from w2stree.trajectories.journal import Journal
 from w2stree.trajectories.origin import Origin

@@ -22,7 +22,8 @@ from w2stree.experiment.hashes import hash_files
 from w2stree.experiment.methods import random
 from w2stree.experiment.run_directory import StageWriter
 from w2stree.experiment.stages.context import Context
-from w2stree.experiment.stages.play import EXPLORERS, Explorer, evaluate, explore, recorded_journals
+from w2stree.experiment.stages.journals import recorded_journals
+from w2stree.experiment.stages.play import EXPLORERS, Explorer, evaluate, explore
 from w2stree.training.models import save_model
 from w2stree.trajectories.files import read_trajectories
 

@@ -25,8 +25,8 @@ from w2stree import write_trajectories as write
 from w2stree.errors import RowWarning, TasksPassedOver
 from w2stree.experiment.config import load_config
 from w2stree.experiment.explored import read_explored
-from w2stree.experiment.pipeline import stages
 from w2stree.experiment.run_directory import StageWriter
+from w2stree.experiment.stage_graph import stages
 from w2stree.experiment.stages.context import Context
 from w2stree.experiment.stages.play import explored_before
 from w2stree.trajectories.journal import Journal

@@ -22,9 +22,9 @@ from w2stree.experiment.config.experiment import config_of
 from w2stree.experiment.config.reading import read_config
 from w2stree.experiment.methods import METHODS, mcts_sft, tree_dpo
 from w2stree.experiment.methods.method import Explored, Method
-from w2stree.experiment.pipeline import stages
 from w2stree.experiment.run_directory import StageWriter
 from w2stree.experiment.section import Positive, Section
+from w2stree.experiment.stage_graph import stages
 from w2stree.experiment.stages import learn, tree
 from w2stree.experiment.stages.context import Context
 from w2stree.experiment.stages.described import forest_figures

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +12,16 @@ pytest.importorskip("trl")
 pytest.importorskip("textworld_express")
 
 from support.recorded_fitting import RecordedFitting
+from support.two_things import TASKS, run_in
 
 from w2stree.errors import ExplorationFailure, InvalidInput
 from w2stree.experiment.config import load_config
 from w2stree.experiment.methods.searched_sft import SearchedSftSection, train
-from w2stree.experiment.pipeline import stages
 from w2stree.experiment.run_directory import StageWriter
+from w2stree.experiment.stage_graph import stages
 from w2stree.experiment.stages.context import Context
-from w2stree.experiment.stages.plain_search import FILES, plain_search, searched
+from w2stree.experiment.stages.plain_search import plain_search, searched
+from w2stree.experiment.stages.played_paths import FILES
 from w2stree.rollouts.recombination.plain_search import NOTHING_FOUND
 from w2stree.rollouts.verification import verify
 from w2stree.training.optimisation import Optimisation
@@ -30,24 +30,8 @@ from w2stree.trajectories.trajectory import Step, Trajectory
 
 pytestmark = pytest.mark.train
 
-TWC = {
-    "name": "textworld_express",
-    "game": "twc",
-    "params": {"numLocations": 1, "numItemsToPutAway": 2, "includeDoors": 0},
-    "max_steps": 12,
-    "num_processes": 2,
-}
 LEARNS = "searched_sft={optimisation: {num_epochs: 1, learning_rate: 0.001}}"
 ONCE = Optimisation(num_epochs=1, learning_rate=1e-3)
-TASKS = ("twc/train/0", "twc/train/103")
-
-
-@contextmanager
-def run_in(folder: Path, *overrides: str) -> Iterator[Context]:
-    given = [f"environment={json.dumps(TWC)}", LEARNS, *overrides]
-    context = Context(load_config("miniature", given), folder)
-    with closing(context):
-        yield context
 
 
 def search_in(context: Context, monkeypatch: pytest.MonkeyPatch) -> StageWriter:
@@ -60,7 +44,7 @@ def search_in(context: Context, monkeypatch: pytest.MonkeyPatch) -> StageWriter:
 
 @pytest.mark.java
 def test_a_game_is_solved_without_any_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with run_in(tmp_path, "prompt.instruction=Tidy up.") as context:
+    with run_in(tmp_path, LEARNS, "prompt.instruction=Tidy up.") as context:
         out = search_in(context, monkeypatch)
         assert {file.name for file in out.folder.iterdir()} == set(FILES)
         paths = read_trajectories(out.folder / "trajectories.jsonl")
@@ -83,7 +67,7 @@ def test_a_budget_that_finds_nothing_stops_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with (
-        run_in(tmp_path, "plain_search.budget_per_task=1") as context,
+        run_in(tmp_path, LEARNS, "plain_search.budget_per_task=1") as context,
         pytest.raises(ExplorationFailure, match=r"raise plain_search\.budget_per_task") as failure,
     ):
         search_in(context, monkeypatch)
@@ -93,7 +77,7 @@ def test_a_budget_that_finds_nothing_stops_the_run(
 
 
 def test_the_stage_runs_where_a_method_needs_it(tmp_path: Path) -> None:
-    with run_in(tmp_path) as context:
+    with run_in(tmp_path, LEARNS) as context:
         listed = {spec.name: spec for spec, _ in stages(context)}
     assert listed["searched_sft"].needs == ("plain_search", "sft_strong", "demonstrations")
     assert listed["plain_search"].needs == ("tasks",)

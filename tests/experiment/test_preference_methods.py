@@ -27,7 +27,7 @@ from w2stree.experiment.methods import (
     tree_dpo_suffix,
 )
 from w2stree.experiment.methods.method import Explored, Method
-from w2stree.experiment.pipeline import stages
+from w2stree.experiment.stage_graph import stages
 from w2stree.experiment.stages.context import Context
 from w2stree.training.fitting import Fitting, Model
 from w2stree.training.optimisation import Optimisation

@@ -13,8 +13,8 @@ pytest.importorskip("matplotlib")
 
 from w2stree.experiment.changes import changes, is_within, value_at, values
 from w2stree.experiment.config import Config, load_config
-from w2stree.experiment.pipeline import stages
 from w2stree.experiment.run_directory import StageSpec
+from w2stree.experiment.stage_graph import stages
 from w2stree.experiment.stages.context import Context
 from w2stree.experiment.stages.view import View
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,58 +12,27 @@ pytest.importorskip("trl")
 pytest.importorskip("textworld_express")
 
 from support.recorded_fitting import RecordedFitting
+from support.two_things import TASKS, played, run_in
 
 from w2stree.errors import ExplorationFailure, InvalidInput
 from w2stree.experiment.config import load_config
 from w2stree.experiment.methods.recombined_sft import RecombinedSftSection, train
-from w2stree.experiment.pipeline import stages
 from w2stree.experiment.run_directory import StageWriter
+from w2stree.experiment.stage_graph import stages
 from w2stree.experiment.stages.context import Context
-from w2stree.experiment.stages.recombine import FILES, recombine, recombined
+from w2stree.experiment.stages.played_paths import FILES
+from w2stree.experiment.stages.recombine import recombine, recombined
 from w2stree.rollouts.recombination.paths import Recombined
 from w2stree.rollouts.recombination.recombine import NOT_DETERMINISTIC, OUT_OF_BUDGET
-from w2stree.rollouts.rollout import opening
 from w2stree.rollouts.verification import verify
 from w2stree.training.optimisation import Optimisation
 from w2stree.trajectories.files import read_trajectories, write_trajectories
-from w2stree.trajectories.origin import Origin
 from w2stree.trajectories.trajectory import Step, Trajectory
-from w2stree.turns.react import render_turn
 
 pytestmark = [pytest.mark.train, pytest.mark.java]
 
-TWC = {
-    "name": "textworld_express",
-    "game": "twc",
-    "params": {"numLocations": 1, "numItemsToPutAway": 2, "includeDoors": 0},
-    "max_steps": 12,
-    "num_processes": 2,
-}
 LEARNS = "recombined_sft={optimisation: {num_epochs: 1, learning_rate: 0.001}}"
 ONCE = Optimisation(num_epochs=1, learning_rate=1e-3)
-TASKS = ("twc/train/0", "twc/train/103")
-
-
-@contextmanager
-def run_in(folder: Path, *overrides: str) -> Iterator[Context]:
-    given = [f"environment={json.dumps(TWC)}", LEARNS, *overrides]
-    context = Context(load_config("miniature", given), folder)
-    with closing(context):
-        yield context
-
-
-def played(context: Context, task_id: str, actions: list[str], sample: int) -> Trajectory:
-    environment = context.pool()[0]
-    statement, _ = environment.call("reset", task_id)
-    steps, score = [], 0.0
-    for action in actions:
-        observation, reward, *_, info = environment.call("step", action)
-        steps.append(Step(action, observation, render_turn("", action), reward=reward))
-        score = info["score"]
-    origin = Origin(sample_index=sample, truncated_by="the test stops here")
-    return Trajectory(
-        task_id, opening("Tidy up.", statement), tuple(steps), score, "truncated", origin
-    )
 
 
 def halves(context: Context, task_id: str) -> list[Trajectory]:
@@ -81,6 +47,7 @@ def halves(context: Context, task_id: str) -> list[Trajectory]:
             task_id,
             ["look around", *(a for a in gold if other not in a), "look around"],
             sample,
+            "Tidy up.",
         )
         for sample, other in enumerate(things)
     ]
@@ -97,7 +64,7 @@ def recombine_in(context: Context, runs: list[Trajectory]) -> StageWriter:
 
 
 def test_failed_runs_of_a_game_become_its_solutions(tmp_path: Path) -> None:
-    with run_in(tmp_path) as context:
+    with run_in(tmp_path, LEARNS) as context:
         runs = [run for task_id in TASKS for run in halves(context, task_id)]
         assert [run.total_return for run in runs] == [0.5] * 4
         out = recombine_in(context, runs)
@@ -123,7 +90,7 @@ def test_failed_runs_of_a_game_become_its_solutions(tmp_path: Path) -> None:
 
 
 def test_a_task_that_fails_is_said_and_all_that_fail_stop_the_run(tmp_path: Path) -> None:
-    with run_in(tmp_path) as context:
+    with run_in(tmp_path, LEARNS) as context:
         good = halves(context, TASKS[0])
         other = [replace(run, total_return=0.75) for run in halves(context, TASKS[1])]
         with pytest.warns(UserWarning, match="1 of 2 tasks keep their best run") as warned:
@@ -135,7 +102,7 @@ def test_a_task_that_fails_is_said_and_all_that_fail_stop_the_run(tmp_path: Path
         with pytest.raises(ExplorationFailure, match="no path was made: mend the cause first"):
             recombine_in(context, other)
     with (
-        run_in(tmp_path, "recombine.budget_per_task=2") as context,
+        run_in(tmp_path, LEARNS, "recombine.budget_per_task=2") as context,
         pytest.raises(ExplorationFailure, match=r"raise recombine\.budget_per_task") as failure,
     ):
         recombine_in(context, good)
@@ -143,7 +110,7 @@ def test_a_task_that_fails_is_said_and_all_that_fail_stop_the_run(tmp_path: Path
 
 
 def test_the_stage_runs_where_a_method_needs_it(tmp_path: Path) -> None:
-    with run_in(tmp_path) as context:
+    with run_in(tmp_path, LEARNS) as context:
         listed = {spec.name: spec for spec, _ in stages(context)}
     assert listed["recombined_sft"].needs == ("recombine", "sft_strong", "demonstrations")
     assert listed["recombine"].needs == ("explore",)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,17 +10,15 @@ import pytest
 pytest.importorskip("trl")
 pytest.importorskip("textworld_express")
 
-from w2stree.experiment.config import load_config
+from support.two_things import TASKS, played, run_in
+
 from w2stree.experiment.methods.failure_sft import FailureSftSection, chosen_failures, shown_runs
-from w2stree.experiment.pipeline import stages
 from w2stree.experiment.run_directory import StageWriter
+from w2stree.experiment.stage_graph import stages
 from w2stree.experiment.stages.context import Context
 from w2stree.experiment.stages.replayed_masks import FILES, read_masks
-from w2stree.rollouts.rollout import opening
 from w2stree.trajectories.files import write_trajectories
-from w2stree.trajectories.origin import Origin
-from w2stree.trajectories.trajectory import Step, Trajectory
-from w2stree.turns.react import render_turn
+from w2stree.trajectories.trajectory import Trajectory
 
 pytestmark = [
     pytest.mark.train,
@@ -30,22 +26,13 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::w2stree.errors.IdenticalTrajectories"),
 ]
 
-TWC = {
-    "name": "textworld_express",
-    "game": "twc",
-    "params": {"numLocations": 1, "numItemsToPutAway": 2, "includeDoors": 0},
-    "max_steps": 12,
-    "num_processes": 2,
-}
 LEARNS = "failure_sft={mask: replay, runs: all, optimisation: {num_steps: 1, learning_rate: 1}}"
 LOOK = "look around"
-TASKS = ("twc/train/0", "twc/train/103")
 
 
 @pytest.fixture
 def context(tmp_path: Path) -> Iterator[Context]:
-    config = load_config("miniature", [f"environment={json.dumps(TWC)}", LEARNS])
-    with closing(Context(config, tmp_path)) as context:
+    with run_in(tmp_path, LEARNS) as context:
         yield context
 
 
@@ -57,21 +44,7 @@ def runs_of(context: Context, task_id: str) -> list[Trajectory]:
     *_, other = (a.removeprefix("take ") for a in gold if a.startswith("take "))
     half = [action for action in gold if other not in action and action != LOOK]
     scripts = [[LOOK, *half], gold, [*half, LOOK]]
-    return [_played(context, task_id, script, i) for i, script in enumerate(scripts)]
-
-
-def _played(context: Context, task_id: str, actions: list[str], sample: int) -> Trajectory:
-    environment = context.pool()[0]
-    statement, _ = environment.call("reset", task_id)
-    steps, score, is_done = [], 0.0, False
-    for action in actions:
-        observation, reward, is_done, _, info = environment.call("step", action)
-        steps.append(Step(action, observation, render_turn("", action), reward=reward))
-        score = info["score"]
-    cause = None if is_done else "the test stops here"
-    origin = Origin(sample_index=sample, truncated_by=cause)
-    status = "done" if is_done else "truncated"
-    return Trajectory(task_id, opening("", statement), tuple(steps), score, status, origin)
+    return [played(context, task_id, script, i) for i, script in enumerate(scripts)]
 
 
 def test_each_failure_has_its_own_mask(context: Context) -> None:

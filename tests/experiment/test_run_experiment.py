@@ -17,8 +17,9 @@ from support.treasure_hunters import hunts
 
 from w2stree import Trajectory, read_trajectories, write_trajectories
 from w2stree.errors import InvalidInput, RunDirectoryError
-from w2stree.experiment.pipeline import run_experiment, run_methods, stages
+from w2stree.experiment.pipeline import run_experiment, run_methods
 from w2stree.experiment.running import run_stages
+from w2stree.experiment.stage_graph import stages
 from w2stree.experiment.stages.context import Context
 
 pytestmark = [pytest.mark.train, pytest.mark.usefixtures("the_example_s_folder")]

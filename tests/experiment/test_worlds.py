@@ -27,7 +27,7 @@ IMITATE = (
     "failure_sft",
     "ceiling",
 )
-"""Methods that are trained by imitation from the strong SFT model, where this version has them."""
+"""Methods that are trained by imitation from the strong SFT model."""
 
 
 @pytest.mark.parametrize("name", WORLDS)
@@ -36,6 +36,7 @@ def test_every_method_is_run_and_those_that_imitate_take_equal_steps(name: str) 
     run = {method.name for method in config.methods()}
     assert run == {method.name for method in config.known_methods}
     settings = [m for m in config.methods() if m.name in IMITATE]
+    assert len(settings) == len(IMITATE)
     assert len({config.settings(method).optimisation for method in settings}) == 1
     (length,) = {config.settings(method).optimisation.num_steps for method in settings}
     assert length is not None

@@ -24,16 +24,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2stree.errors import IdenticalTrajectories, InvalidInput
+from w2stree.experiment.figures import in_columns, write_figures
 from w2stree.experiment.hashes import MANIFEST
 from w2stree.experiment.parts import Parts
-from w2stree.experiment.run_json import read_json, write_json
+from w2stree.experiment.run_json import read_json
 from w2stree.experiment.stages.context import TASKS_FILE
 from w2stree.forest.build import build_forest
 from w2stree.training.implicit_reward import is_right, side_logprobs
 from w2stree.training.models import load_model
 from w2stree.training.rows import Completion, PreferenceRow, preference_rows
 from w2stree.trajectories.files import read_trajectories
-from w2stree.trajectories.replacing import replacing
 from w2stree.trajectories.returns import at_least
 from w2stree.trajectories.trajectory import Trajectory
 
@@ -65,14 +65,16 @@ def assumption(
     counted. With `out`, a folder, `assumption.json` and `assumption.txt` (`table`) are written.
 
     Raises `RunDirectoryError` for what the run lacks, `InvalidInput` for runs of tasks that the
-    run's models were trained on, and where no two runs of a task differ in return.
+    run's models were trained on, where no two runs of a task differ in return, and for no rows.
     """
+    if max_rows < 1:
+        raise InvalidInput(f"max_rows is {max_rows}; at least one row is ranked")
     configuration = read_json(run_dir / "config.json")
     threshold = configuration["evaluate"]["success_threshold"]
     stages = list(played) if played is not None else _played(run_dir, {before, after})
     runs = _held_out_runs(run_dir, stages)
     sources = {
-        name: functools.partial(load_model, _model_dir(run_dir, name))
+        name: functools.partial(load_model, _finished(run_dir, name, "model") / "model")
         for name in dict.fromkeys((before, after, reference))
     }
     figures: dict[str, Any] = {
@@ -107,10 +109,7 @@ def assumption(
         figures[name] = _grouped(rows, right[before][of], right[after][of], seed)
         start = of.stop
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        write_json(out / "assumption.json", figures)
-        with replacing(out / "assumption.txt") as file:
-            file.write(table(figures))
+        write_figures(out, "assumption", figures, table(figures))
     return figures
 
 
@@ -125,12 +124,7 @@ def table(figures: Mapping[str, Any]) -> str:
             for by in ("gap", "depth"):
                 groups = found[f"by_{by}"].items()
                 lines += [(f"  {by} {group}", *_cells(of)) for group, of in groups]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    shown = [
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    ]
-    return "\n".join(shown) + "\n"
+    return in_columns(lines, str.ljust)
 
 
 def _cells(group: Mapping[str, Any]) -> tuple[str, ...]:
@@ -161,7 +155,7 @@ def _held_out_runs(run_dir: Path, stages: Sequence[str]) -> list[Trajectory]:
     trained = {*parts.demonstrations.task_ids, *parts.explore.task_ids}
     runs = []
     for stage in stages:
-        for run in read_trajectories(run_dir / stage / "trajectories.jsonl"):
+        for run in read_trajectories(_finished(run_dir, stage, "stage") / "trajectories.jsonl"):
             if run.task_id in trained:
                 raise InvalidInput(
                     f"{run_dir / stage}: {run.task_id} was demonstrated or explored, so its pairs "
@@ -174,10 +168,11 @@ def _held_out_runs(run_dir: Path, stages: Sequence[str]) -> list[Trajectory]:
     return runs
 
 
-def _model_dir(run_dir: Path, stage: str) -> Path:
+def _finished(run_dir: Path, stage: str, what: str) -> Path:
+    """The folder of a stage that was named as such a `what`."""
     folder = run_dir / stage
-    read_json(folder / MANIFEST, remedy=f"finish the stage {stage}, or name another model")
-    return folder / "model"
+    read_json(folder / MANIFEST, remedy=f"finish the stage {stage}, or name another {what}")
+    return folder
 
 
 def _sparse(runs: Sequence[Trajectory], threshold: float) -> list[Trajectory]:

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from w2stree.errors import InvalidInput
+from w2stree.experiment.figures import in_columns, write_figures
 from w2stree.experiment.hashes import MANIFEST
-from w2stree.experiment.run_json import read_json, write_json
+from w2stree.experiment.run_json import read_json
 from w2stree.trajectories.files import read_trajectories
-from w2stree.trajectories.replacing import replacing
 from w2stree.trajectories.returns import at_least
 from w2stree.trajectories.trajectory import Trajectory
 
@@ -64,10 +64,7 @@ def bias(run_dir: Path, *, weak: str = "sft_weak", out: Path | None = None) -> d
     }
     found = {"weak": weak, "success_threshold": threshold, "methods": methods}
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        write_json(out / "bias.json", found)
-        with replacing(out / "bias.txt") as file:
-            file.write(table(found))
+        write_figures(out, "bias", found, table(found))
     return found
 
 
@@ -141,12 +138,7 @@ def table(figures: Mapping[str, Any]) -> str:
         shares = {**found["turns"], **found["episodes"]}
         shown = ["" if v is None else f"{v:.1%}" for v in shares.values()]
         lines.append((method, *shown, f"{found['divergence']['2']:.3f}"))
-    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    rows = (
-        "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]).rstrip()
-        for line in lines
-    )
-    return "\n".join(rows) + "\n"
+    return in_columns(lines)
 
 
 def _mistakes(run: Trajectory) -> Iterator[str]:

@@ -16,14 +16,14 @@ slip in --run-dir.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
 
 from w2stree.errors import RunDirectoryError
 from w2stree.experiment.changes import SEEDS, Change, is_within
 from w2stree.experiment.config import Config
 from w2stree.experiment.kept_config import of_another_configuration
 from w2stree.experiment.run_directory import Accept, RunDirectory, StageSpec
-from w2stree.experiment.stages.play import EXPLORERS, older_journals, recorded_journals
+from w2stree.experiment.stages.journals import older_journals, recorded_journals
+from w2stree.experiment.stages.play import WEAK
 
 
 def consent(
@@ -32,20 +32,32 @@ def consent(
     """What a `RunDirectory` asks for these stages. Those of `force` are redone whatever there is:
     of them nothing is asked, and nothing read."""
     late = _late(config)
+    asked = [spec for spec in specs if spec.name not in force]
 
     def accept(directory: RunDirectory, differing: Sequence[Change]) -> None:
-        journals = _outdated_journals(directory.path, specs, differing)
+        begun = {spec.name for spec in specs if recorded_journals(directory.path, spec.name)}
+        outdated = {
+            spec.name
+            for spec in specs
+            if spec.name in begun and _reads_another_value(spec, differing, config)
+        }
         if not is_given:
-            redone = _redone(directory, [spec for spec in specs if spec.name not in force])
+            redone = _redone(directory, asked)
             lost = {name: own for name, own in redone.items() if name not in late}
+            interrupted = [
+                spec.name
+                for spec in asked
+                if spec.name in outdated
+                or (spec.name in begun and not redone.keys().isdisjoint(spec.needs))
+            ]
             is_other = redone.keys() > {"report"} and any(c.key == "name" for c in differing)
-            if what := _what_is_lost(directory, lost, journals, is_other=is_other):
+            if what := _what_is_lost(directory, lost, interrupted, is_other=is_other):
                 raise RunDirectoryError(
                     f"{of_another_configuration(directory.path, differing)}: {what}; choose "
                     "another --run-dir, or give --redo"
                 )
-        for journal in older_journals(directory.path):
-            if journal in journals:
+        if WEAK.stage in outdated:
+            for journal in older_journals(directory.path):
                 journal.unlink()  # nothing would tell its episodes from those of today's settings
 
     return accept
@@ -72,7 +84,7 @@ def _redone(directory: RunDirectory, specs: Sequence[StageSpec]) -> dict[str, bo
 def _what_is_lost(
     directory: RunDirectory,
     lost: Mapping[str, bool],
-    journals: Sequence[Path],
+    interrupted: Sequence[str],
     *,
     is_other: bool,
 ) -> str:
@@ -83,27 +95,22 @@ def _what_is_lost(
         below = ", ".join(name for name, is_own in lost.items() if not is_own)
         then = f", and {below} where it comes out different" if below else ""
         return f"{own} would be redone{then} (they took {seconds:.0f} s)"
-    if journals:
-        return "an exploration that was interrupted would begin anew"
+    if interrupted:
+        return f"the play of {', '.join(interrupted)} that was interrupted would begin anew"
     if is_other:
         return "it is another experiment's"
     return ""
 
 
-def _outdated_journals(
-    run_dir: Path, specs: Sequence[StageSpec], differing: Sequence[Change]
-) -> list[Path]:
-    """Those of explorations whose settings have changed since they were interrupted."""
-    names = [explorer.stage for explorer in EXPLORERS]
-    return [
-        journal
-        for spec in specs
-        if spec.name in names
-        and any(
-            is_within(change.key, spec.reads)
-            or change.key == "seed"
-            or change.key.startswith(SEEDS)
-            for change in differing
+def _reads_another_value(spec: StageSpec, differing: Sequence[Change], config: Config) -> bool:
+    """Whether one of these changes is of a key that the stage reads; of `seed`, where it draws
+    with no seed of its own."""
+    return any(
+        is_within(change.key, spec.reads)
+        or (
+            change.key == "seed"
+            and f"{SEEDS}{spec.name}" in spec.reads
+            and spec.name not in config.seeds
         )
-        for journal in recorded_journals(run_dir, spec.name)
-    ]
+        for change in differing
+    )

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from w2stree.errors import InvalidInput
+from w2stree.experiment.figures import in_columns
 from w2stree.experiment.run_json import read_json
 from w2stree.rollouts.continuations import Measured, Verdict
 from w2stree.rollouts.paired_looks import PairedLooks
@@ -66,18 +67,13 @@ def table(figures: dict[str, Any]) -> str:
         lines += [
             (f"{name} {group}", *_cells(found)) for group, found in figures[f"by_{name}"].items()
         ]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
-    shown = [
-        "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])])
-        for line in lines
-    ]
     looks = ", ".join(map(str, figures["looks"]))
     note = (
         f"\nShares are of finished contrasts (looks at {looks}; alpha {figures['alpha']:g}). By "
         "chance: found better\nin either direction, were the signs of these differences coins. "
         "gap: asserted by the runs;\nmeasured: mean difference of continuations.\n"
     )
-    return "\n".join(shown) + "\n" + note
+    return in_columns(lines) + note
 
 
 def _grouped(counted: Sequence[tuple[Measured, float]], group: _Group) -> dict[str, Any]:

@@ -15,8 +15,8 @@ from support.tiny_models import BAD, GOOD, WORSE, tiny_model, tiny_tokenizer
 from w2stree.errors import InvalidInput
 from w2stree.experiment.config import load_config
 from w2stree.experiment.methods import best_of_n
-from w2stree.experiment.pipeline import stages
 from w2stree.experiment.run_directory import StageWriter
+from w2stree.experiment.stage_graph import stages
 from w2stree.experiment.stages import choose
 from w2stree.experiment.stages.context import Context
 from w2stree.experiment.stages.play import SAMPLES_FILE, best_or_error, evaluate

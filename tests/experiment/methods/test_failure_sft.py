@@ -17,7 +17,7 @@ from w2stree.errors import InvalidInput
 from w2stree.experiment.config import load_config
 from w2stree.experiment.methods import best_of_m, failure_sft
 from w2stree.experiment.methods.method import Explored
-from w2stree.experiment.pipeline import stages
+from w2stree.experiment.stage_graph import stages
 from w2stree.experiment.stages.context import Context
 from w2stree.forest.build import build_forest
 from w2stree.training.harmful import Harm
@@ -114,6 +114,12 @@ def test_failures_are_played_again_only_where_that_is_asked_for(mask: str) -> No
     assert ("replayed_masks" in specs["failure_sft"].needs) is (mask == "replay")
     if mask == "replay":  # more test tasks play no failure again
         assert specs["replayed_masks"].needs == ("explore", "tree")
+
+
+def test_failures_of_a_method_that_is_not_run_are_not_played_again() -> None:
+    context = Context(load_config("miniature"), Path("nowhere"))
+    with pytest.raises(InvalidInput, match="there is no stage replayed_masks"):
+        stages(context, also=["replayed_masks"])
 
 
 def test_successes_alone_are_best_of_m() -> None:

@@ -7,10 +7,10 @@ path is one of the runs, so this is what MCTS-SFT comes to (docs/method.md).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from w2stree.errors import InvalidInput
+from w2stree.experiment.methods.imitation import imitate
 from w2stree.experiment.methods.method import Explored, Method
 from w2stree.experiment.section import Fraction, Section
 from w2stree.training.optimisation import Optimisation
@@ -50,9 +50,8 @@ def train(
         raise InvalidInput(
             f"best_of_m: no task has a run of at least {least:g}; lower best_of_m.min_return"
         )
-    shown = [*kept, *demonstrations] if section.with_demonstrations else kept
-    trained = fitting.sft(start(), shown, section.optimisation)
-    return replace(trained, metrics={"num_best_runs": len(kept), **trained.metrics})
+    counts = {"num_best_runs": len(kept)}
+    return imitate(kept, demonstrations, start, section, fitting, counts=counts)
 
 
 def describe(explored: Explored, *, section: BestOfMSection, seed: int) -> Mapping[str, float]:

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from w2stree.experiment.methods import tree_dpo
 from w2stree.experiment.methods.method import Explored, Method
-from w2stree.experiment.methods.preferences import PreferenceSection, fit
+from w2stree.experiment.methods.preferences import PreferenceSection, Reference, fit, reference_of
 from w2stree.forest.forest import Forest
 from w2stree.training.confidence import Posterior, spread, with_confidence
 from w2stree.training.rows import PreferenceRow, preference_rows
@@ -32,7 +32,7 @@ class ConfidentDpoSection(PreferenceSection):
     sd: Annotated[float, Field(gt=0)] | None = None
     min_confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.5
     learns: Literal["label", "weight"] = "label"
-    reference: Literal["weak", "start"] = "weak"
+    reference: Reference = "weak"
     sft_weight: Annotated[float, Field(ge=0)] = 1.0
 
 
@@ -50,7 +50,7 @@ def train(
     does, and where the model can only be trained unshared.
     """
     found = rows_of(forest, section, fitting.success_threshold)
-    reference = weak if section.reference == "weak" else None
+    reference = reference_of(section.reference, weak)
     none = tree_dpo.NO_ROWS if not found.num_doubtful else found.why_none(section)
     trained = fit(found.rows, start, section, fitting, reference=reference, none=none)
     return replace(trained, metrics={"num_doubtful_rows": found.num_doubtful, **trained.metrics})

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from w2stree.errors import InvalidInput
+from w2stree.experiment.methods.imitation import PathSection, imitate
 from w2stree.experiment.methods.method import Explored, Method
-from w2stree.experiment.section import Fraction, Section
-from w2stree.training.optimisation import Optimisation
 from w2stree.trajectories.returns import at_least
 from w2stree.trajectories.trajectory import Trajectory
 
@@ -17,12 +15,8 @@ if TYPE_CHECKING:
     from w2stree.training.fitting import Fitting, ModelSource, Trained
 
 
-class MctsSftSection(Section):
+class MctsSftSection(PathSection):
     """Best paths of at least `min_return`, with the demonstrations or without."""
-
-    min_return: Fraction = 0.0
-    with_demonstrations: bool = True
-    optimisation: Optimisation
 
 
 def train(
@@ -45,9 +39,8 @@ def train(
             f"mcts_sft.min_return {section.min_return} leaves none of {len(best_paths)} best "
             "paths; lower it"
         )
-    shown = [*kept, *demonstrations] if section.with_demonstrations else kept
-    trained = fitting.sft(start(), shown, section.optimisation)
-    return replace(trained, metrics={"num_best_paths": len(kept), **trained.metrics})
+    counts = {"num_best_paths": len(kept)}
+    return imitate(kept, demonstrations, start, section, fitting, counts=counts)
 
 
 def describe(explored: Explored, *, section: MctsSftSection, seed: int) -> Mapping[str, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
@@ -17,6 +17,9 @@ from w2stree.training.rows import PreferenceRow
 if TYPE_CHECKING:
     from w2stree.training.fitting import Fitting, ModelSource, Trained
 
+Reference = Literal["weak", "start"]
+"""What the loss is measured against: the weak SFT model, or the model that training starts from."""
+
 
 class PreferenceSection(Section):
     """`max_rows`: at most so many rows, drawn; as all draws here with the stage's seed. `beta`,
@@ -26,6 +29,11 @@ class PreferenceSection(Section):
     beta: Annotated[float, Field(gt=0)] = 0.1
     sft_weight: Annotated[float, Field(ge=0)] = 0.0
     optimisation: Optimisation
+
+
+def reference_of(reference: Reference, weak: ModelSource) -> ModelSource | None:
+    """As `fit` takes it."""
+    return weak if reference == "weak" else None
 
 
 def fit(

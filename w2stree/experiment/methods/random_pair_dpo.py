@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from w2stree.errors import InvalidInput
 from w2stree.experiment.methods import tree_dpo
 from w2stree.experiment.methods.method import Method
-from w2stree.experiment.methods.preferences import fit
+from w2stree.experiment.methods.preferences import fit, reference_of
 from w2stree.forest.forest import Forest
 from w2stree.training.whole_runs import random_rows
 
@@ -48,7 +48,7 @@ def train(
             f"in return, and {wanted} are wanted, as many as TreeDPO has rows: set "
             "random_pair_dpo.max_rows, and tree_dpo.max_rows with it"
         )
-    reference = weak if section.reference == "weak" else None
+    reference = reference_of(section.reference, weak)
     return fit(rows, start, section, fitting, reference=reference, none=tree_dpo.NO_ROWS)
 
 

@@ -7,14 +7,12 @@ in them: what one did right is combined with what another one did.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from w2stree.errors import InvalidInput
+from w2stree.experiment.methods.imitation import PathSection, imitate
 from w2stree.experiment.methods.method import Method
-from w2stree.experiment.section import Fraction, Section
 from w2stree.rollouts.recombination.paths import Recombined
-from w2stree.training.optimisation import Optimisation
 from w2stree.trajectories.returns import at_least
 from w2stree.trajectories.trajectory import Trajectory
 
@@ -22,13 +20,9 @@ if TYPE_CHECKING:
     from w2stree.training.fitting import Fitting, ModelSource, Trained
 
 
-class RecombinedSftSection(Section):
+class RecombinedSftSection(PathSection):
     """Recombined paths of at least `min_return`, by default of every task; with the demonstrations
     or without."""
-
-    min_return: Fraction = 0.0
-    with_demonstrations: bool = True
-    optimisation: Optimisation
 
 
 def train(
@@ -59,9 +53,8 @@ def train(
             "paths; lower it"
         )
     paths = [path.trajectory for path in kept]
-    shown = [*paths, *demonstrations] if section.with_demonstrations else paths
-    trained = fitting.sft(start(), shown, section.optimisation)
-    return replace(trained, metrics={**_counts(kept, fitting.success_threshold), **trained.metrics})
+    counts = _counts(kept, fitting.success_threshold)
+    return imitate(paths, demonstrations, start, section, fitting, counts=counts)
 
 
 def _counts(kept: Sequence[Recombined], success_threshold: float) -> dict[str, float]:

@@ -7,13 +7,11 @@ what that gains, only what is beyond this one is the runs' gain.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from w2stree.errors import InvalidInput
+from w2stree.experiment.methods.imitation import PathSection, imitate
 from w2stree.experiment.methods.method import Method
-from w2stree.experiment.section import Fraction, Section
-from w2stree.training.optimisation import Optimisation
 from w2stree.trajectories.returns import at_least
 from w2stree.trajectories.trajectory import Trajectory
 
@@ -21,13 +19,9 @@ if TYPE_CHECKING:
     from w2stree.training.fitting import Fitting, ModelSource, Trained
 
 
-class SearchedSftSection(Section):
+class SearchedSftSection(PathSection):
     """Searched paths of at least `min_return`, by default of every task that has one; with the
     demonstrations or without."""
-
-    min_return: Fraction = 0.0
-    with_demonstrations: bool = True
-    optimisation: Optimisation
 
 
 def train(
@@ -51,11 +45,9 @@ def train(
             f"searched_sft.min_return {section.min_return} leaves none of {len(searched)} "
             "paths; lower it"
         )
-    shown = [*kept, *demonstrations] if section.with_demonstrations else kept
-    trained = fitting.sft(start(), shown, section.optimisation)
     succeeded = [at_least(path.total_return, fitting.success_threshold) for path in kept]
     counts = {"num_paths": len(kept), "num_succeeded": sum(succeeded)}
-    return replace(trained, metrics={**counts, **trained.metrics})
+    return imitate(kept, demonstrations, start, section, fitting, counts=counts)
 
 
 METHOD = Method(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
 from w2stree.experiment.methods.method import Explored, Method
-from w2stree.experiment.methods.preferences import PreferenceSection, fit
+from w2stree.experiment.methods.preferences import PreferenceSection, Reference, fit, reference_of
 from w2stree.experiment.section import Positive
 from w2stree.forest.forest import Forest
 from w2stree.forest.pairs import Strategy
@@ -24,10 +24,7 @@ NO_ROWS = (
 
 
 class TreeDpoSection(PreferenceSection):
-    """Which pairs (`Forest.pairs`), which rows of them (`preference_rows`), and the loss.
-
-    `reference`: the weak SFT model, or `start`, the model that training starts from.
-    """
+    """Which pairs (`Forest.pairs`), which rows of them (`preference_rows`), and the loss."""
 
     min_gap: Annotated[float, Field(ge=0)] = 0.0
     success_threshold: Annotated[float, Field(gt=0, le=1)] | None = None
@@ -35,7 +32,7 @@ class TreeDpoSection(PreferenceSection):
     per_divergence: Positive | None = None
     max_per_task: Positive | None = None
     completion: Completion = "step"
-    reference: Literal["weak", "start"] = "weak"
+    reference: Reference = "weak"
 
 
 def train(
@@ -53,7 +50,7 @@ def train(
     does for a first loss that is not ln 2.
     """
     rows = rows_of(forest, section, fitting.seed)
-    reference = weak if section.reference == "weak" else None
+    reference = reference_of(section.reference, weak)
     return fit(rows, start, section, fitting, reference=reference, none=NO_ROWS)
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
 from w2stree.experiment.methods.method import Method
-from w2stree.experiment.methods.preferences import PreferenceSection, fit
+from w2stree.experiment.methods.preferences import PreferenceSection, Reference, fit, reference_of
 from w2stree.forest.forest import Forest
 from w2stree.forest.pairs import PreferencePair
 from w2stree.rollouts.continuations import Measured
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 
 class VerifiedDpoSection(PreferenceSection):
-    """The loss, and `reference` as in `tree_dpo`. `min_difference`: the least mean difference of
+    """The loss. `min_difference`: the least mean difference of
     continuations that is learned from, beside being significant."""
 
     min_difference: Annotated[float, Field(ge=0)] = 0.0
-    reference: Literal["weak", "start"] = "weak"
+    reference: Reference = "weak"
 
 
 def train(
@@ -50,7 +50,7 @@ def train(
         start,
         section,
         fitting,
-        reference=weak if section.reference == "weak" else None,
+        reference=reference_of(section.reference, weak),
         none=f"{len(significant)} of {len(continuations)} contrasts are significant, and none "
         "gives one; measure more (continuations.per_task, its budget), raise "
         "continuations.test.alpha, or lower verified_dpo.min_difference",

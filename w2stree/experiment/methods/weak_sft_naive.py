@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from w2stree.experiment.methods.imitation import imitate
 from w2stree.experiment.methods.method import Method
 from w2stree.experiment.section import Section
 from w2stree.training.optimisation import Optimisation
@@ -37,9 +37,8 @@ def train(
     Raises `InvalidInput` if nothing fits the length, or no turn has an action.
     """
     runs = [run for run in explored if run.status != "error"]
-    shown = [*runs, *demonstrations] if section.with_demonstrations else runs
-    trained = fitting.sft(start(), shown, section.optimisation)
-    return replace(trained, metrics={"num_runs": len(runs), **trained.metrics})
+    counts = {"num_runs": len(runs)}
+    return imitate(runs, demonstrations, start, section, fitting, counts=counts)
 
 
 METHOD = Method(

@@ -22,6 +22,7 @@ from w2stree.experiment.divergence_cause import FIGURES_FILE, TABLE_FILE, diverg
 from w2stree.experiment.run_directory import StageWriter
 from w2stree.experiment.run_json import write_json
 from w2stree.experiment.stages.context import Context
+from w2stree.experiment.stages.journals import journal_of, outlived
 from w2stree.experiment.stages.play import record
 from w2stree.experiment.stages.players import Players
 from w2stree.forest.forest import Forest
@@ -33,8 +34,6 @@ from w2stree.trajectories.json_text import parse_json
 
 CONTRASTS_FILE = "contrasts.jsonl"
 FILES = ("trajectories.jsonl", CONTRASTS_FILE, FIGURES_FILE, TABLE_FILE)
-
-_JOURNALS = ".continuations-*.journal"
 
 
 def continuations(context: Context, out: StageWriter) -> None:
@@ -54,7 +53,7 @@ def continuations(context: Context, out: StageWriter) -> None:
     started = time.perf_counter()
     with (
         closing(Players(context)) as players,
-        Journal(context.run_dir / f".continuations-{out.key[:16]}.journal") as journal,
+        Journal(journal_of(context, out, "continuations")) as journal,
         context.bar.steps("continuations episodes") as update,
     ):
         found = Continuations(
@@ -90,8 +89,7 @@ def continuations(context: Context, out: StageWriter) -> None:
         is_budget_spent=found.spent is not None,
         generated_tokens_per_s=players.num_generated_tokens / seconds,
     )
-    out.outlived += context.run_dir.glob(_JOURNALS)
-    out.outlived += context.run_dir.glob(f".{_JOURNALS}.owner")
+    out.outlived += outlived(context.run_dir, "continuations")
 
 
 def measured_contrasts(context: Context) -> list[Measured]:

@@ -8,8 +8,7 @@ from w2stree.experiment.run_directory import StageWriter
 from w2stree.experiment.run_json import write_json
 from w2stree.experiment.stages.context import Context
 from w2stree.experiment.stages.play import record
-from w2stree.experiment.stages.played_paths import cost, num_by_kind, say_what_failed
-from w2stree.experiment.stages.recombine import FILES, PATHS
+from w2stree.experiment.stages.played_paths import PATHS_FILE, cost, num_by_kind, say_what_failed
 from w2stree.rollouts.recombination.plain_search import (
     NOT_DETERMINISTIC,
     NOTHING_FOUND,
@@ -17,8 +16,6 @@ from w2stree.rollouts.recombination.plain_search import (
     search_plainly,
 )
 from w2stree.trajectories.trajectory import Trajectory
-
-__all__ = ["FILES", "figures", "plain_search", "searched"]
 
 _FIGURE = {NOT_DETERMINISTIC: "num_not_deterministic", NOTHING_FOUND: "num_nothing_found"}
 _REMEDY = {
@@ -55,7 +52,7 @@ def plain_search(context: Context, out: StageWriter) -> None:
     )
     found.sort(key=lambda path: path.task_id)
     record(out, [path.trajectory for path in found if path.trajectory is not None])
-    write_json(out.folder / PATHS, [path.to_record() for path in found])
+    write_json(out.folder / PATHS_FILE, [path.to_record() for path in found])
     out.metrics.update(figures(found))
 
 

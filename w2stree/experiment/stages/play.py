@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import functools
-import hashlib
-import json
 import time
 import warnings
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from w2stree.errors import (
@@ -20,13 +17,13 @@ from w2stree.errors import (
     SamplesUnfinished,
 )
 from w2stree.experiment.config import Config
-from w2stree.experiment.hashes import hash_files
 from w2stree.experiment.methods import sft
 from w2stree.experiment.methods.best_of_m import best_runs
 from w2stree.experiment.methods.method import Method
 from w2stree.experiment.parts import Played
 from w2stree.experiment.run_directory import StageWriter
 from w2stree.experiment.stages.context import Context
+from w2stree.experiment.stages.journals import journal_of, outlived
 from w2stree.experiment.stages.players import Players
 from w2stree.policies.protocol import Sampling
 from w2stree.policies.random import RandomPolicy
@@ -42,8 +39,6 @@ from w2stree.trajectories.trajectory import Trajectory
 GREEDY = Sampling(temperature=0.0)
 
 SAMPLES_FILE = "samples.jsonl"
-
-_OLDER_DIGITS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +118,7 @@ def explore(context: Context, out: StageWriter, explorer: Explorer = WEAK) -> No
     assert samplings is not None
     explored = context.task_ids(explorer.part)
     wanted = plan_episodes(explored, samplings, seed=context.seed(stage))
-    path = _journal(context, out, stage)
+    path = journal_of(context, out, stage)
     started = time.perf_counter()
     with (
         closing(Players(context)) as players,
@@ -153,9 +148,7 @@ def explore(context: Context, out: StageWriter, explorer: Explorer = WEAK) -> No
     record(out, read_trajectories(path))
     out.metrics["num_failed"] = len(outcome.failed)
     out.metrics["generated_tokens_per_s"] = players.num_generated_tokens / seconds
-    journals = _journals(stage)
-    for left in (journals, f".{journals}.owner"):  # the second left by those who were killed
-        out.outlived += context.run_dir.glob(left)
+    out.outlived += outlived(context.run_dir, stage)
 
 
 def explored_before(context: Context, out: StageWriter) -> None:
@@ -224,36 +217,6 @@ def best_or_error(played: Sequence[Trajectory]) -> list[Trajectory]:
     for run in (*best_runs(played), *played):
         counted.setdefault(run.task_id, run)
     return list(counted.values())
-
-
-def recorded_journals(run_dir: Path, stage: str) -> list[Path]:
-    """Explorations of a stage that were interrupted once an episode had ended."""
-    return [path for path in run_dir.glob(_journals(stage)) if path.stat().st_size > 0]
-
-
-def _journals(stage: str) -> str:
-    return f".{stage}-*.journal"
-
-
-def older_journals(run_dir: Path) -> list[Path]:
-    """Those of versions before: their names tell their models, and nothing of settings."""
-    return list(run_dir.glob(f".explore-{'[0-9a-f]' * _OLDER_DIGITS}.journal"))
-
-
-def _journal(context: Context, out: StageWriter, stage: str) -> Path:
-    """The journal of this very exploration. Those of others, of another model or other settings,
-    stay until the stage is complete."""
-    path = context.run_dir / f".{stage}-{out.key[:16]}.journal"
-    if stage != WEAK.stage:
-        return path
-    if (older := older_journals(context.run_dir)) and not path.exists():
-        model = hash_files(context.model_dir(sft.WEAK.name))
-        fingerprint = hashlib.sha256(json.dumps(model).encode("utf-8")).hexdigest()
-        for journal in older:
-            if journal.stem.endswith(fingerprint[:_OLDER_DIGITS]):
-                journal.rename(path)
-                break
-    return path
 
 
 def _play_model(

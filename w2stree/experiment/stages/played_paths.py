@@ -1,4 +1,4 @@
-"""What stages say of the paths that they found by playing: what those cost, and what failed."""
+"""Paths that stages found by playing: their files, what they cost, and what failed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from w2stree.errors import ExplorationFailure
+
+PATHS_FILE = "paths.json"
+FILES = ("trajectories.jsonl", PATHS_FILE)
+"""The paths, and how each came about."""
 
 
 class Found(Protocol):

@@ -10,7 +10,7 @@ from w2stree.experiment.run_directory import StageWriter
 from w2stree.experiment.run_json import read_json, write_json
 from w2stree.experiment.stages.context import Context
 from w2stree.experiment.stages.play import record
-from w2stree.experiment.stages.played_paths import cost, num_by_kind, say_what_failed
+from w2stree.experiment.stages.played_paths import PATHS_FILE, cost, num_by_kind, say_what_failed
 from w2stree.rollouts.recombination.paths import Making, Recombined
 from w2stree.rollouts.recombination.recombine import (
     NOT_DETERMINISTIC,
@@ -20,9 +20,6 @@ from w2stree.rollouts.recombination.recombine import (
     recombine as recombined_runs,
 )
 from w2stree.trajectories.returns import at_least
-
-PATHS = "paths.json"
-FILES = ("trajectories.jsonl", PATHS)
 
 _FIGURE = {NOT_DETERMINISTIC: "num_not_deterministic", OUT_OF_BUDGET: "num_out_of_budget"}
 _REMEDY: dict[str, str | None] = {
@@ -60,13 +57,13 @@ def recombine(context: Context, out: StageWriter) -> None:
     # The order that `record` writes them in.
     found.sort(key=lambda path: path.trajectory.task_id)
     record(out, [path.trajectory for path in found])
-    write_json(out.folder / PATHS, [path.to_record() for path in found])
+    write_json(out.folder / PATHS_FILE, [path.to_record() for path in found])
     out.metrics.update(figures(found))
 
 
 def recombined(context: Context) -> list[Recombined]:
     """What the stage made."""
-    records = read_json(context.folder("recombine") / PATHS)
+    records = read_json(context.folder("recombine") / PATHS_FILE)
     paths = context.trajectories("recombine")
     return [Recombined.from_record(*one) for one in zip(records, paths, strict=True)]
 
