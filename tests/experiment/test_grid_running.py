@@ -26,6 +26,7 @@ from support.experiments import smallest, w2stree
 from support.treasure_hunters import EXAMPLE, hunts
 
 from w2stree import write_trajectories
+from w2stree.cli.app import main
 from w2stree.errors import RunDirectoryError
 from w2stree.experiment.grid import running
 from w2stree.experiment.grid.plan import Cell, read_plan
@@ -138,6 +139,18 @@ def test_the_time_of_a_cell_is_that_of_the_stages_it_lacks(tmp_path: Path) -> No
     assert times.expected(cell, tmp_path) == 60
 
 
+def test_the_time_left_has_a_stage_of_two_cells_once(world: Path) -> None:
+    plan = read_plan(small(world, methods=["mcts_sft", "sft_strong"], seeds=1))
+    times = Times()
+    mcts, strong = plan.cells()
+    shared = {"sft_strong": {"seconds": 30.0, "outputs": "a"}}
+    times.add(strong, {"stages": shared})
+    times.add(mcts, {"stages": {**shared, "mcts_sft": {"seconds": 50.0, "outputs": "b"}}})
+    work = running._Work(plan, world, Results(world), [mcts, strong], None, times)
+    assert work.seconds_left(1) == 30 + 50
+    assert work.seconds_left(2) == (30 + 50) / 2
+
+
 def test_a_worker_that_dies_in_the_middle_of_a_line_costs_its_cell(
     world: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,6 +207,16 @@ def test_no_name_is_not_all_of_them(world: Path) -> None:
     assert ran.returncode == 2, ran.stderr
     assert "names none; leave it out for all" in ran.stderr
     assert not (world / "runs").exists()
+
+
+def test_a_report_alone_does_not_choose_what_runs(
+    world: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = small(world, methods=["sft_weak"], seeds=1)
+    given = ["--report-only", "--worlds", "treasure", "--redo", "--out", str(world / "results")]
+    assert main(["experiment", file, *given]) == 2
+    assert "--report-only runs nothing: leave out --worlds, --redo" in capsys.readouterr().err
+    assert not (world / "results").exists()
 
 
 @pytest.mark.slow
