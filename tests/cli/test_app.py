@@ -11,6 +11,7 @@ import pytest
 
 from w2stree import Message, Step, Trajectory, write_trajectories
 from w2stree.cli.app import main
+from w2stree.experiment.shipped import shipped_names
 
 LONG = "click[" + "a very long name " * 20 + "] [red]not markup[/red] :smile:"
 
@@ -30,6 +31,20 @@ def w2stree(*arguments: object, **variables: str) -> subprocess.CompletedProcess
     command = [sys.executable, "-m", "w2stree", *map(str, arguments)]
     environment = {**os.environ, **variables}
     return subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
+
+
+@pytest.mark.parametrize(
+    ("command", "folder"),
+    [("run", "configs"), ("explore", "configs/explorations"), ("experiment", "experiments")],
+)
+def test_help_names_what_ships(
+    command: str, folder: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([command, "--help"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    names = shipped_names(folder)
+    assert names
+    assert ", ".join(names) in told
 
 
 @pytest.mark.parametrize(

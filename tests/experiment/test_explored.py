@@ -80,9 +80,11 @@ def test_the_runs_are_those_of_the_file_and_open_as_the_run_s_do(tmp_path: Path)
     assert "num_failed" not in out.metrics, "the report counts the error; nothing failed here"
 
 
+@pytest.mark.parametrize("name", ["new", "dev"])
 @pytest.mark.usefixtures("the_example_s_folder")
-def test_tasks_that_are_tested_are_left_out_and_said(tmp_path: Path) -> None:
-    train = {"test": {"new": {"split": "train", "count": 3}}, "dev": {"split": "train", "count": 2}}
+def test_tasks_that_are_tested_are_left_out_and_said(tmp_path: Path, name: str) -> None:
+    """A test panel may be called as the dev panel's key is."""
+    train = {"test": {name: {"split": "train", "count": 3}}, "dev": {"split": "train", "count": 2}}
     with experiment(tmp_path, hunts(range(500, 510)), TREASURE, train) as context:
         tested = context.parts().evaluated
     runs = [*hunts(numbers(tested)), *hunts(n for n in range(5) if n not in numbers(tested))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -15,7 +16,7 @@ from w2stree.experiment.changes import changes
 from w2stree.experiment.grid.plan import Plan, read_plan
 
 
-def plan_with(folder: Path, overrides: Sequence[str]) -> Plan:
+def plan_with(folder: Path, overrides: Sequence[str], **changes: Any) -> Plan:
     file = folder / "two.yaml"
     asked = {
         "name": "two",
@@ -24,7 +25,7 @@ def plan_with(folder: Path, overrides: Sequence[str]) -> Plan:
         "methods": ["mcts_sft"],
         "variants": {"base": {}, "cold": {"search.num_simulations": 5}},
     }
-    file.write_text(yaml.safe_dump(asked), encoding="utf-8")
+    file.write_text(yaml.safe_dump(asked | changes), encoding="utf-8")
     return read_plan(str(file), overrides=overrides)
 
 
@@ -38,6 +39,31 @@ def test_values_are_laid_over_every_world_and_over_one(tmp_path: Path) -> None:
     simulations = {place: search.num_simulations for place, search in found.items()}
     assert simulations["miniature", "base"] == simulations["quickstart", "base"] == 7
     assert simulations["miniature", "cold"] == 5, "a variant's values are laid over these"
+
+
+def test_a_world_s_own_value_is_in_place_of_one_of_all(tmp_path: Path) -> None:
+    given = ("quickstart:search={exploration: 2.5}", "search.exploration=2.0", "max_length=900")
+    plan = plan_with(tmp_path, (*given, "miniature:max_length=800"))
+    found = {world: plan.variants[world, "base"] for world in plan.sources}
+    assert {world: c.search.exploration for world, c in found.items()} == {
+        "miniature": 2.0,
+        "quickstart": 2.5,
+    }
+    assert {world: c.max_length for world, c in found.items()} == {
+        "miniature": 800,
+        "quickstart": 900,
+    }
+    with pytest.raises(InvalidInput, match="'max_length=900' is given too"):
+        plan_with(tmp_path, ("max_length=900", "max_length=800"))
+
+
+@pytest.mark.parametrize("key", ["search.num_simulations", "miniature:merge.embed"])
+def test_what_every_variant_sets_cannot_be_laid_under_it(tmp_path: Path, key: str) -> None:
+    """It would be in no cell, and the table would say that it is in all."""
+    few, many = ({"search.num_simulations": n, "merge": {}} for n in (5, 50))
+    with pytest.raises(InvalidInput, match=r"(num_simulations|embed) is set for every cell"):
+        plan_with(tmp_path, (f"{key}=7",), variants={"few": few, "many": many})
+    plan_with(tmp_path, ("search.exploration=2.0",), variants={"few": few, "many": many})
 
 
 def test_a_cell_s_record_says_what_was_laid_over_its_world(tmp_path: Path) -> None:

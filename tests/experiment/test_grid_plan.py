@@ -89,6 +89,11 @@ def test_worlds_are_found_beside_the_experiment_s_file(tmp_path: Path) -> None:
         ({"contrasts": ["mcts_sft - ceiling"]}, "ceiling is not among the methods"),
         ({"contrasts": ["mcts_sft - mcts_sft"]}, "both sides are the same"),
         ({"contrasts": ["mcts_sft@base - sft_strong"]}, "give a variant on both sides"),
+        ({"contrasts": ["mcts_sft - sft_strong", "sft_strong - mcts_sft"]}, "is asked twice"),
+        (
+            {"contrasts": ["mcts_sft - sft_strong", "mcts_sft@base - sft_strong@base"]},
+            "mcts_sft@base - sft_strong@base: is asked twice",
+        ),
         ({"contrasts": ["mcts_sft@hot - mcts_sft@base"]}, "there is no variant hot"),
         ({"methods": ["mcts_sft", "mcts_sft"]}, "'mcts_sft' is named twice"),
         ({"methods": ["mcts_stf"]}, "no world has mcts_stf"),

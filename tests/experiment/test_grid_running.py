@@ -26,13 +26,16 @@ from support.experiments import smallest, w2stree
 from support.treasure_hunters import EXAMPLE, hunts
 
 from w2stree import write_trajectories
+from w2stree.cli.app import main
 from w2stree.errors import RunDirectoryError
 from w2stree.experiment.grid import running
-from w2stree.experiment.grid.plan import Cell, read_plan
+from w2stree.experiment.grid.measuring import run_cell
+from w2stree.experiment.grid.plan import Cell, Plan, read_plan
 from w2stree.experiment.grid.results import Results
-from w2stree.experiment.grid.running import run_cells
+from w2stree.experiment.grid.running import Outcome, run_cells
 from w2stree.experiment.grid.times import Times
 from w2stree.experiment.run_lock import holding
+from w2stree.experiment.stages.bar import Silent
 
 pytestmark = pytest.mark.train
 
@@ -66,6 +69,13 @@ def small(folder: Path, **changes: Any) -> str:
     return str(file)
 
 
+def run_all(folder: Path, plan: Plan, **options: Any) -> Outcome:
+    """Every cell, in the folder's runs and results."""
+    options = {"announce": lambda *_: None} | options
+    results = Results(folder / "results")
+    return run_cells(plan, list(plan.cells()), runs=folder / "runs", results=results, **options)
+
+
 def test_a_failure_is_recorded_and_tried_again_and_what_is_done_stays(world: Path) -> None:
     variants = {"base": {}, "short": {"max_length": 8}}
     small(world, methods=["sft_weak"], seeds=1, variants=variants)
@@ -96,16 +106,30 @@ def test_a_failure_is_recorded_and_tried_again_and_what_is_done_stays(world: Pat
     assert not (world / "runs").exists()
 
 
+def test_a_test_panel_may_be_called_dev(world: Path) -> None:
+    config = yaml.safe_load((world / "treasure.yaml").read_text())
+    config["tasks"]["test"] = {"dev": {"split": "dev", "count": 3}}
+    for num_dev in (None, 2):
+        config["tasks"]["dev"] = num_dev
+        (world / "treasure.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+        plan = read_plan(small(world, methods=["random"], seeds=1))
+        (cell,) = plan.cells()
+        record, _ = run_cell(
+            plan.config(cell),
+            plan.worlds[cell.world],
+            world / "runs" / str(num_dev),
+            cell.method,
+            redo=False,
+            announce=lambda stage, what: None,
+            bar=Silent(),
+        )
+        assert {name: panel["num_tasks"] for name, panel in record["panels"].items()} == {"dev": 3}
+        assert record.get("dev", {}).get("num_tasks") == num_dev
+
+
 def test_nothing_is_begun_that_does_not_fit_the_budget(world: Path) -> None:
     plan = read_plan(small(world, methods=["sft_weak"], seeds=2))
-    outcome = run_cells(
-        plan,
-        list(plan.cells()),
-        runs=world / "runs",
-        results=Results(world / "results"),
-        budget_s=0.0,
-        announce=lambda *_: None,
-    )
+    outcome = run_all(world, plan, budget_s=0.0)
     assert (len(outcome.finished), len(outcome.failed), len(outcome.left)) == (0, 0, 2)
 
 
@@ -113,13 +137,7 @@ def test_one_call_at_a_time_holds_the_runs(world: Path) -> None:
     plan = read_plan(small(world, methods=["sft_weak"], seeds=1))
     (world / "runs").mkdir()
     with holding(world / "runs"), pytest.raises(RunDirectoryError, match="is in use by process"):
-        run_cells(
-            plan,
-            list(plan.cells()),
-            runs=world / "runs",
-            results=Results(world / "results"),
-            announce=lambda *_: None,
-        )
+        run_all(world, plan)
 
 
 def test_the_time_of_a_cell_is_that_of_the_stages_it_lacks(tmp_path: Path) -> None:
@@ -138,6 +156,18 @@ def test_the_time_of_a_cell_is_that_of_the_stages_it_lacks(tmp_path: Path) -> No
     assert times.expected(cell, tmp_path) == 60
 
 
+def test_the_time_left_has_a_stage_of_two_cells_once(world: Path) -> None:
+    plan = read_plan(small(world, methods=["mcts_sft", "sft_strong"], seeds=1))
+    times = Times()
+    mcts, strong = plan.cells()
+    shared = {"sft_strong": {"seconds": 30.0, "outputs": "a"}}
+    times.add(strong, {"stages": shared})
+    times.add(mcts, {"stages": {**shared, "mcts_sft": {"seconds": 50.0, "outputs": "b"}}})
+    work = running._Work(plan, world, Results(world), [mcts, strong], None, times)
+    assert work.seconds_left(1) == 30 + 50
+    assert work.seconds_left(2) == (30 + 50) / 2
+
+
 def test_a_worker_that_dies_in_the_middle_of_a_line_costs_its_cell(
     world: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -147,16 +177,9 @@ def test_a_worker_that_dies_in_the_middle_of_a_line_costs_its_cell(
     monkeypatch.syspath_prepend(str(world))
     monkeypatch.setattr(running, "_WORKER", "half_told")
     plan = read_plan(small(world, methods=["sft_weak"], seeds=2))
-    results = Results(world / "results")
-    outcome = run_cells(
-        plan,
-        list(plan.cells()),
-        runs=world / "runs",
-        results=results,
-        announce=lambda *_: None,
-    )
+    outcome = run_all(world, plan)
     assert len(outcome.failed) == 2
-    told = results.failure(outcome.failed[0])
+    told = Results(world / "results").failure(outcome.failed[0])
     assert told is not None
     assert told.startswith("its process ended with status 0")
 
@@ -179,13 +202,7 @@ def test_the_first_error_of_ours_ends_all(world: Path, monkeypatch: pytest.Monke
     really = running._Worker.run
     monkeypatch.setattr(running._Worker, "run", fails_once)
     with pytest.raises(OSError, match="no space left"):
-        run_cells(
-            plan,
-            list(plan.cells()),
-            runs=world / "runs",
-            results=Results(world / "results"),
-            announce=lambda *_: None,
-        )
+        run_all(world, plan)
 
 
 def test_no_name_is_not_all_of_them(world: Path) -> None:
@@ -194,6 +211,16 @@ def test_no_name_is_not_all_of_them(world: Path) -> None:
     assert ran.returncode == 2, ran.stderr
     assert "names none; leave it out for all" in ran.stderr
     assert not (world / "runs").exists()
+
+
+def test_a_report_alone_does_not_choose_what_runs(
+    world: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = small(world, methods=["sft_weak"], seeds=1)
+    given = ["--report-only", "--worlds", "treasure", "--redo", "--out", str(world / "results")]
+    assert main(["experiment", file, *given]) == 2
+    assert "--report-only runs nothing: leave out --worlds, --redo" in capsys.readouterr().err
+    assert not (world / "results").exists()
 
 
 @pytest.mark.slow
@@ -235,14 +262,7 @@ def test_a_worker_that_dies_costs_its_cell(world: Path) -> None:
                 os.kill(worker, signal.SIGKILL)
         said.append((kind, what))
 
-    outcome = run_cells(
-        plan,
-        list(plan.cells()),
-        runs=world / "runs",
-        results=Results(world / "results"),
-        num_processes=1,
-        announce=announce,
-    )
+    outcome = run_all(world, plan, num_processes=1, announce=announce)
     assert [cell.seed for cell in outcome.failed] == [0], said
     assert [cell.seed for cell in outcome.finished] == [1]
     assert any(what.startswith("its process ended with status -9") for _, what in said)

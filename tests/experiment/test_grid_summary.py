@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -213,6 +214,9 @@ def test_variants_are_told_apart_and_compared(tmp_path: Path) -> None:
     ]
     assert report.contrasts[0].estimate.mean == 0  # type: ignore[union-attr]
     assert "## miniature, few: test, 40 tasks" in table_of(tmp_path, report)
+    table_of(tmp_path, replace(report, contrasts=report.contrasts[:1]))
+    figure = (tmp_path / "results" / "small" / "rewards-miniature-few-test.svg").read_text()
+    assert figure.count("#3d84c6") == 1, "what is asked about stands out, across variants too"
 
 
 def test_results_of_other_tasks_are_not_compared(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from w2stree.cli.parameters import number, whole_number
 from w2stree.cli.progress import Bars, left
 from w2stree.cli.say import say, warn
 from w2stree.errors import InvalidInput
+from w2stree.experiment.shipped import shipped_names
 
 if TYPE_CHECKING:
     from w2stree.experiment.grid.plan import Cell, Plan
@@ -22,7 +23,11 @@ if TYPE_CHECKING:
 
 def experiment(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="a YAML file, or a shipped experiment: claims, …")
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help=f"a YAML file, or a shipped experiment: {', '.join(shipped_names('experiments'))}",
+        ),
     ],
     override: Annotated[
         list[str] | None,
@@ -82,6 +87,9 @@ def experiment(
     The same command goes on with what was interrupted, and tries again what failed. Without the
     run directories the results alone make the table. The exit status is 1 where a method failed.
     """
+    asked = {"--budget": budget, "--methods": methods, "--worlds": worlds, "--redo": redo or None}
+    if report_only and (of_a_run := [name for name, value in asked.items() if value is not None]):
+        raise InvalidInput(f"--report-only runs nothing: leave out {', '.join(of_a_run)}")
     before_models()
     with needs("all"):
         from w2stree.experiment.grid.plan import read_plan

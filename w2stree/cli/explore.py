@@ -22,6 +22,7 @@ from w2stree.cli.progress import Bars, left
 from w2stree.cli.say import say, warn
 from w2stree.cli.summary import MOST_ROWS, print_summary
 from w2stree.errors import ExplorationFailure, SamplesUnfinished
+from w2stree.experiment.shipped import shipped_names
 
 if TYPE_CHECKING:
     from w2stree.environments.hosting.pool import EnvironmentPool
@@ -39,7 +40,9 @@ def explore(
     config: Annotated[
         str,
         typer.Argument(
-            metavar="CONFIG", help="a YAML file, or a shipped configuration: textworld_random"
+            metavar="CONFIG",
+            help="a YAML file, or a shipped configuration: "
+            f"{', '.join(shipped_names('configs/explorations'))}",
         ),
     ],
     override: Overrides = None,

@@ -12,6 +12,7 @@ from w2stree.cli.extra import needs
 from w2stree.cli.parameters import Overrides, RunDir
 from w2stree.cli.progress import Bars
 from w2stree.cli.say import say, warn
+from w2stree.experiment.shipped import shipped_names
 
 
 def run(
@@ -19,8 +20,7 @@ def run(
         str,
         typer.Argument(
             metavar="CONFIG",
-            help="a YAML file, or a shipped configuration: quickstart, miniature, qwen_24gb, "
-            "qwen_8gpu, and the experiments' worlds twc_two, twc_three, twc_rooms",
+            help=f"a YAML file, or a shipped configuration: {', '.join(shipped_names('configs'))}",
         ),
     ],
     override: Overrides = None,

@@ -28,11 +28,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2stree.errors import InvalidInput
+from w2stree.evaluation.resamples import chunks
 from w2stree.evaluation.student import share_within, two_sided
 
 Floats = NDArray[np.float64]
 
-_MAX_DRAWN = 1 << 20  # task indices held at a time: 8 MiB, however many resamples
 _NO_GAP = 1e-9
 _FAR = 1e12  # shares: a gap that is told from 0 by a rounding error alone
 
@@ -142,14 +142,12 @@ def _differs(cells: Floats) -> bool:
 def resampled_means(cells: Floats, *, num_bootstrap: int, seed: int) -> Floats:
     """Means of several matrices of cells, (num_matrices, num_seeds, num_tasks), each over the same
     resamples of seeds and tasks: (num_bootstrap, num_matrices)."""
-    if not isinstance(num_bootstrap, int) or isinstance(num_bootstrap, bool) or num_bootstrap < 1:
-        raise InvalidInput(f"num_bootstrap is {num_bootstrap!r}; give a whole number, at least 1")
     _, num_seeds, num_tasks = cells.shape
+    parts = chunks(num_bootstrap, num_tasks)
     rng = np.random.default_rng(seed)
     means = np.empty((num_bootstrap, len(cells)))
-    rows = max(1, _MAX_DRAWN // num_tasks)
-    for begin in range(0, num_bootstrap, rows):
-        chunk = means[begin : begin + rows]
+    for part in parts:
+        chunk = means[part]
         of_seeds = _drawn(rng, len(chunk), num_seeds)
         of_tasks = _drawn(rng, len(chunk), num_tasks)
         for k, matrix in enumerate(cells):

@@ -12,12 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2stree.errors import InvalidInput
+from w2stree.evaluation.resamples import chunks
 from w2stree.trajectories.returns import ReturnRange, at_least, check_returns, threshold_in
 from w2stree.trajectories.trajectory import Trajectory
 
 Floats = NDArray[np.float64]
-
-_MAX_DRAWN = 1 << 20  # task indices held at a time: 8 MiB, however many resamples
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,15 +113,13 @@ def bootstrap(values: Floats, *, num_bootstrap: int, seed: int) -> Estimate:
     length resample the same tasks. O(num_bootstrap * num_tasks) time, a few MiB. Raises
     `InvalidInput` for no values, and unless `num_bootstrap` is a whole number of at least 1.
     """
-    if not isinstance(num_bootstrap, int) or isinstance(num_bootstrap, bool) or num_bootstrap < 1:
-        raise InvalidInput(f"num_bootstrap is {num_bootstrap!r}; give a whole number, at least 1")
     if values.ndim != 1 or not len(values):
         raise InvalidInput(f"values have shape {values.shape}; expected at least one task")
+    parts = chunks(num_bootstrap, len(values))
     rng = np.random.default_rng(seed)
-    rows = max(1, _MAX_DRAWN // len(values))
     means = np.empty(num_bootstrap)
-    for begin in range(0, num_bootstrap, rows):
-        chunk = means[begin : begin + rows]
+    for part in parts:
+        chunk = means[part]
         drawn = rng.integers(len(values), size=(len(chunk), len(values)))
         chunk[:] = values[drawn].mean(axis=1)
     low, high = np.quantile(means, [0.025, 0.975])

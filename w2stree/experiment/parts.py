@@ -133,7 +133,8 @@ def choose_parts(
     if explored is None:
         assert tasks.explore is not None
         return Parts(shown, choice.take("tasks.explore", "train", tasks.explore), test, dev)
-    tested = {**test, **({} if dev is None else {"dev": dev})}
+    tested = {f"tasks.test.{name}": part for name, part in test.items()}
+    tested |= {} if dev is None else {"tasks.dev": dev}
     taken = {opening: name for name, part in tested.items() for opening in part.openings.values()}
     train = set(pool[0].call("tasks", "train"))
     found = _explored(choose(taken), explored, tasks, tested, train)

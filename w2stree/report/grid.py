@@ -153,7 +153,8 @@ def p_text(p: float | None) -> str:
 
 def _figures(report: GridReport) -> dict[str, str]:
     figures = {}
-    asked = {name.strip() for c in report.contrasts for name in c.contrast.split(" - ")}
+    sides = (side for contrast in report.contrasts for side in contrast.contrast.split(" - "))
+    asked = {side.partition("@")[0].strip() for side in sides}  # without its variant
     for panel in report.panels:
         bars = [
             Bar(_short(row.label), row.avg_reward.mean, row.avg_reward.ci95, row.method in asked)

@@ -17,6 +17,7 @@ from w2stree.experiment.config.complaints import complaints
 from w2stree.experiment.config.layouts import todays_layout
 from w2stree.experiment.config.yaml_text import DEEPEST, parse_yaml
 from w2stree.experiment.section import Section
+from w2stree.experiment.shipped import shipped_names
 from w2stree.shorten import quoted
 
 Kind = TypeVar("Kind", bound=Section)
@@ -24,10 +25,7 @@ Kind = TypeVar("Kind", bound=Section)
 
 def shipped_configs(kind: type[Section] = Section) -> list[str]:
     """Names of the configurations of a kind that come with the package: experiments unless told."""
-    folder = resources.files("w2stree.experiment") / kind.shipped_in
-    return sorted(
-        f.name.removesuffix(".yaml") for f in folder.iterdir() if f.name.endswith(".yaml")
-    )
+    return shipped_names(kind.shipped_in)
 
 
 def read_config(

@@ -48,7 +48,8 @@ def run_cell(
     seconds = time.perf_counter() - started
     file = run_dir / "tasks" / TASKS_FILE
     parts = Parts.from_record(read_json(file), str(file))
-    panels = {**parts.test, **({} if parts.dev is None else {"dev": parts.dev})}
+    dev = "dev" if "dev" not in parts.test else "tasks.dev"  # a test panel may be called that
+    panels = {**parts.test, **({} if parts.dev is None else {dev: parts.dev})}
     played = read_trajectories(run_dir / f"evaluate_{method}" / "trajectories.jsonl")
     threshold = config.evaluate.success_threshold
     found = {name: _panel(played, chosen, threshold) for name, chosen in panels.items()}
@@ -58,8 +59,8 @@ def run_cell(
     record = {
         "tasks": digest(tasks),
         "success_threshold": threshold,
-        "panels": {name: figures for name, figures in found.items() if name != "dev"},
-        **({"dev": found["dev"]} if "dev" in found else {}),
+        "panels": {name: found[name] for name in parts.test},
+        **({} if parts.dev is None else {"dev": found[dev]}),
         "changes": _changed(world, config),
         "seeds": dict(config.seeds),
         "config": digest(config.model_dump(mode="json")),

@@ -24,7 +24,7 @@ from pydantic import Field, field_validator, model_validator
 from w2stree.errors import InvalidInput
 from w2stree.experiment.config import Config, load_config
 from w2stree.experiment.config.reading import read_config
-from w2stree.experiment.grid.overrides import overrides_by_world
+from w2stree.experiment.grid.overrides import keys_of_all, overrides_by_world
 from w2stree.experiment.section import Positive, Section
 
 _NAME = re.compile(r"[A-Za-z0-9_]+(-[A-Za-z0-9_]+)*")
@@ -129,6 +129,7 @@ class Grid(Section):
 
     @model_validator(mode="after")
     def _contrasts_of_what_is_run(self) -> Grid:
+        before: set[frozenset[Side]] = set()
         for contrast in self.asked():
             for side in contrast.sides:
                 if side.method not in self.methods:
@@ -141,6 +142,13 @@ class Grid(Section):
                 raise ValueError(f"contrasts: {contrast}: both sides are the same")
             if (contrast.one.variant is None) != (contrast.other.variant is None):
                 raise ValueError(f"contrasts: {contrast}: give a variant on both sides, or on none")
+            for variant in self.variants if contrast.one.variant is None else ("",):
+                cells = frozenset(Side(s.method, s.variant or variant) for s in contrast.sides)
+                if cells in before:
+                    raise ValueError(
+                        f"contrasts: {contrast}: is asked twice, and would count twice (Holm)"
+                    )
+                before.add(cells)
         return self
 
 
@@ -289,7 +297,8 @@ def read_plan(source: str, *, seeds: int | None = None, overrides: Sequence[str]
             raise InvalidInput(f"{source}: worlds: two are called {name}")
         beside = None if folder is None else folder / world
         sources[_checked_name(name)] = str(beside) if beside and beside.is_file() else world
-    laid_over = overrides_by_world(overrides, list(sources), set_for_every_cell=_OURS)
+    of_every_cell = {*_OURS, *keys_of_all(grid.variants.values())}
+    laid_over = overrides_by_world(overrides, list(sources), set_for_every_cell=of_every_cell)
     plan = Plan(grid.model_copy(update={"seeds": seeds or grid.seeds}), sources, laid_over)
     plan.check()
     return plan

@@ -44,7 +44,6 @@ class PanelResult:
 
     returns: NDArray[np.float64]
     num_errors: int
-    num_successes: float
     mean_steps: float
 
     @property
@@ -80,7 +79,6 @@ class Result:
         return PanelResult(
             np.array(returns, dtype=np.float64),
             panel["num_errors"],
-            panel["num_successes"],
             panel["mean_steps"],
         )
 

@@ -97,15 +97,17 @@ class _Work:
             self.changed.notify_all()
 
     def seconds_left(self, num_processes: int) -> float | None:
-        """Of all pending cells; None where nothing is known of one."""
+        """Of all pending cells, a stage that cells of one run have in common once; None where
+        nothing is known of one."""
+        together: dict[tuple[str, str], float] = {}
         with self.changed:
-            expected = [
-                self.times.expected(cell, self.runs / self.plan.run_name(cell))
-                for cell in self.pending
-            ]
-        if any(seconds is None for seconds in expected):
-            return None
-        return sum(filter(None, expected)) / num_processes
+            for cell in self.pending:
+                run = self.plan.run_name(cell)
+                missing = self.times.missing(cell, self.runs / run)
+                if missing is None:
+                    return None
+                together |= {(run, stage): seconds for stage, seconds in missing.items()}
+        return sum(together.values()) / num_processes
 
     def _has_time_for(self, cell: Cell) -> bool:
         if self.deadline is None:

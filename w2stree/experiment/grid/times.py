@@ -32,15 +32,23 @@ class Times:
                 self._of_stage[cell.world, name].append(float(seconds))
 
     def expected(self, cell: Cell, run_dir: Path) -> float | None:
-        """Seconds of the stages that the cell's run lacks; None where
-        nothing like it has run yet."""
+        """Seconds of the stages that the cell's run lacks; None where nothing like it has run
+        yet."""
+        missing = self.missing(cell, run_dir)
+        return None if missing is None else sum(missing.values())
+
+    def missing(self, cell: Cell, run_dir: Path) -> dict[str, float] | None:
+        """`expected`, by stage."""
         stages = self._stages.get((cell.world, cell.method)) or next(
             (s for (_, method), s in self._stages.items() if method == cell.method), None
         )
         if stages is None:
             return None
-        missing = [name for name in stages if not (run_dir / name / MANIFEST).is_file()]
-        return sum(self._mean(cell.world, name) for name in missing)
+        return {
+            name: self._mean(cell.world, name)
+            for name in stages
+            if not (run_dir / name / MANIFEST).is_file()
+        }
 
     def _mean(self, world: str, stage: str) -> float:
         here = self._of_stage.get((world, stage))
