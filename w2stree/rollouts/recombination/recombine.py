@@ -27,8 +27,7 @@ from w2stree.rollouts.recombination.states import (
     BudgetSpent,
     Played,
     State,
-    answers_as,
-    is_close,
+    play_again,
     recorded,
 )
 from w2stree.rollouts.recombination.values import Actions, Vocabulary
@@ -149,23 +148,8 @@ def _ways(played: Played, runs: Sequence[Trajectory]) -> list[list[State]]:
     ways = []
     with contextlib.suppress(BudgetSpent):
         for run in runs:
-            ways.append(_played_again(played, run))
+            ways.append(play_again(played, run))
     return ways
-
-
-def _played_again(played: Played, run: Trajectory) -> list[State]:
-    state = played.root
-    if run.prompt and not run.prompt[-1].content.endswith(played.root.observation):
-        raise AnswersDiffer
-    for step in run.steps:
-        if state.is_over:
-            raise AnswersDiffer
-        state = played.step(state, step.action)
-        if not answers_as(step, state):
-            raise AnswersDiffer
-    if not is_close(state.score, run.total_return):
-        raise AnswersDiffer
-    return state.way()
 
 
 def _found(
