@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.environments.hosting.process import EnvironmentProcess
@@ -91,11 +91,14 @@ def recombine(
 
     Neither the order of `runs` within a task nor the number of processes decides anything, where
     `origin.sample_index` tells a task's runs apart. One thread for each environment process.
-    Raises `InvalidInput` for a budget below 1, and for "all" without `combine`, and
+    What a process had taken before its environment failed is in no count. Raises `InvalidInput`
+    for a budget below 1, for other `actions`, and for "all" without `combine`; and
     `EnvironmentNotStarted`.
     """
     if budget_per_task < 1:
         raise InvalidInput(f"budget_per_task is {budget_per_task}; give at least 1 step")
+    if actions not in get_args(Tried):
+        raise InvalidInput(f"actions is {actions!r}; use {' or '.join(get_args(Tried))}")
     if actions == "all" and not combine:
         raise InvalidInput(ALL_OF_NOTHING)
     settings = _Settings(budget_per_task, greatest_return, combine, shorten, actions)
