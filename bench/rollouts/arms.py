@@ -22,6 +22,7 @@ from w2stree.policies.protocol import Policy, Sampling
 from w2stree.rollouts.branching import plan_branches
 from w2stree.rollouts.recombination.plain_search import search_plainly
 from w2stree.rollouts.recombination.recombine import Tried, recombine
+from w2stree.rollouts.recombination.states import recorded
 from w2stree.rollouts.rollout import EpisodePlan, rollout
 from w2stree.trajectories.returns import at_least
 from w2stree.trajectories.trajectory import Trajectory
@@ -133,10 +134,8 @@ def known(runs: Sequence[Trajectory], more: Sequence[Trajectory] = (), budget: i
 
 
 def on_the_way(episode: Trajectory) -> float:
-    """The highest score after any step; rewards are its changes, and the last one is the return."""
-    rewards = [step.reward or 0.0 for step in episode.steps]
-    last = episode.total_return
-    return max([last, *(last - sum(rewards[i:]) for i in range(1, len(rewards)))])
+    """The highest score after any step, or the return."""
+    return max([episode.total_return, *(state.score for state in recorded(episode))])
 
 
 Plans = Iterator[list[EpisodePlan]]

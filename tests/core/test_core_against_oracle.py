@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.comparisons import assert_forest_equals_oracle, assert_search_equals_demo, keys
+from support.quiet import QUIET
 from support.strategies import DYADIC, episode, trajectory_lists
 
-from w2stree import Forest, IdenticalTrajectories, Trajectory, build_forest
-from w2stree.errors import TurnsWithoutAction
+from w2stree import Forest, Trajectory, build_forest
 
 SEARCHES = st.fixed_dictionaries(
     {
@@ -24,12 +22,7 @@ SEARCHES = st.fixed_dictionaries(
 )
 
 
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", IdenticalTrajectories)
-        warnings.simplefilter("ignore", TurnsWithoutAction)
-        yield
+pytestmark = QUIET
 
 
 @given(trajectory_lists())

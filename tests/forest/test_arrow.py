@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import gc
 import runpy
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.arrow_structs import Array, Producer, Schema
 from support.columns import columns_of, facts
+from support.quiet import QUIET
 from support.strategies import episode, trajectory_lists
 
-from w2stree import IdenticalTrajectories, InvalidInput, Trajectory, build_forest
-from w2stree.errors import TurnsWithoutAction
+from w2stree import InvalidInput, Trajectory, build_forest
 from w2stree.forest import build_forest_from_arrow
 from w2stree.forest.texts import TextColumn
 
@@ -35,12 +34,7 @@ EPISODES = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", IdenticalTrajectories)
-        warnings.simplefilter("ignore", TurnsWithoutAction)
-        yield
+pytestmark = QUIET
 
 
 def table_of(trajectories: list[Trajectory], text: Any = None, as_list: Any = pa.list_) -> Any:

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from support.columns import columns_of, facts, ids_of
+from support.quiet import QUIET
 from support.strategies import episode, forged, trajectory_lists
 
 from w2stree import IdenticalTrajectories, InvalidInput, Step, Trajectory, build_forest
@@ -31,12 +32,7 @@ TEXTS: dict[str, Any] = columns_of([episode("ab", 1, "x"), episode("ac", 0, "x")
 IDS: dict[str, Any] = ids_of([episode("ab", 1, "x"), episode("ac", 0, "x")])
 
 
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", IdenticalTrajectories)
-        warnings.simplefilter("ignore", TurnsWithoutAction)
-        yield
+pytestmark = QUIET
 
 
 @given(trajectory_lists())

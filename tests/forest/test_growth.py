@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.comparisons import assert_same_forest
+from support.quiet import QUIET
 from support.strategies import episode, trajectory_lists
 
 from w2stree import (
     Forest,
-    IdenticalTrajectories,
     InvalidInput,
     Message,
     Trajectory,
     build_forest,
     merge_forests,
 )
-from w2stree.errors import TurnsWithoutAction
 
-
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", IdenticalTrajectories)
-        warnings.simplefilter("ignore", TurnsWithoutAction)
-        yield
+pytestmark = QUIET
 
 
 def assert_equal(left: Forest, right: Forest) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,30 +12,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.columns import columns_of, ids_of
 from support.comparisons import assert_same_forest
+from support.quiet import QUIET
 from support.strategies import PROMPT, episode, trajectory_lists
 
 from w2stree import (
     Forest,
-    IdenticalTrajectories,
     InvalidInput,
     Step,
     Trajectory,
     build_forest,
     merge_forests,
 )
-from w2stree.errors import TurnsWithoutAction
 from w2stree.forest import build_forest_from_arrow, build_forest_from_ids, build_forest_from_texts
 from w2stree.forest.distinctions import distinctions
 from w2stree.forest.embedding import embed_sentences
 from w2stree.forest.merging import Merging, sort_words
 
-
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", IdenticalTrajectories)
-        warnings.simplefilter("ignore", TurnsWithoutAction)
-        yield
+pytestmark = QUIET
 
 
 def answered(*observations: str) -> list[Trajectory]:

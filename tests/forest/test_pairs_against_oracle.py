@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import oracle
 from support.comparisons import expected_rows, is_subsequence, rows
+from support.quiet import QUIET
 from support.strategies import PAIR_RULES, RETURNS, episode, trajectory_lists
 
-from w2stree import IdenticalTrajectories, InvalidInput, Trajectory, build_forest
-from w2stree.errors import TurnsWithoutAction
+from w2stree import InvalidInput, Trajectory, build_forest
 
 # Next to the usual returns: gaps that are rounding, and that are just more or less.
 NOISE = [*RETURNS, 1e-20, 5e-324, 1.0 - 2**-53, 0.9e-9, 1e-9, 1.1e-9, -0.9e-9, -1.1e-9]
@@ -24,12 +22,7 @@ EXTREMES = [*RETURNS, 1.7e308, -1.7e308, 1e15, 1e15 + 0.125, -1e15, 1e12 + 1, 1e
 TRAJECTORIES = RETURN_LISTS.flatmap(trajectory_lists)
 
 
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", IdenticalTrajectories)
-        warnings.simplefilter("ignore", TurnsWithoutAction)
-        yield
+pytestmark = QUIET
 
 
 @given(TRAJECTORIES, PAIR_RULES)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -12,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.comparisons import assert_same_search, assert_search_equals_oracle
+from support.quiet import QUIET
 from support.strategies import PROMPT, SEARCHES, trajectory_lists
 
 from w2stree import (
     Forest,
-    IdenticalTrajectories,
     InvalidInput,
     SearchResult,
     Step,
@@ -24,15 +22,8 @@ from w2stree import (
     _core,
     build_forest,
 )
-from w2stree.errors import TurnsWithoutAction
 
-
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", IdenticalTrajectories)
-        warnings.simplefilter("ignore", TurnsWithoutAction)
-        yield
+pytestmark = QUIET
 
 
 def search_core(forest: Forest, options: dict) -> SearchResult:

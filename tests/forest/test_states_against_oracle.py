@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable
 from dataclasses import replace
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.quiet import QUIET
 from support.state_oracle import Found, States
 from support.strategies import trajectory_lists
 
-from w2stree import Forest, IdenticalTrajectories, StateGraph, StatePath, Trajectory, build_forest
-from w2stree.errors import TurnsWithoutAction
+from w2stree import Forest, StateGraph, StatePath, Trajectory, build_forest
 
 KEYS = st.sampled_from([None, None, "hall", "", "cellar", 0, 7, 2**40, ("hall", "open")])
 COLUMNS = (
@@ -26,12 +24,7 @@ COLUMNS = (
 THRESHOLDS = st.sampled_from([-1.0, 0.0, 0.3, 0.5, 1.0, 2.0])
 
 
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", IdenticalTrajectories)
-        warnings.simplefilter("ignore", TurnsWithoutAction)
-        yield
+pytestmark = QUIET
 
 
 @st.composite

@@ -54,6 +54,12 @@ def test_nodes_are_chosen_where_returns_differ() -> None:
     assert [[s.action for s in steps_to(tree, node)] for node in chosen] == [["a", "b"], ["x"]]
 
 
+def test_another_criterion_is_refused() -> None:
+    wrong: Any = "variance"
+    with pytest.raises(InvalidInput, match="criterion is 'variance'; use return_variance, "):
+        choose_nodes(build_forest(WALKS)["t"], wrong)
+
+
 def test_nodes_are_those_of_the_rule() -> None:
     """Answers in other words are two nodes, or one where the rule says so."""
     words = ("a key, a lamp", "A lamp, a key.")

@@ -197,6 +197,9 @@ def test_contrasts_are_those_that_runs_disagree_about(forest: Forest) -> None:
     wrong: Any = "best"
     with pytest.raises(InvalidInput, match="order is 'best'"):
         choose_contrasts(forest, order=wrong, per_task=None, seed=0)
+    for number in (0, -1):  # of a list all but the last one
+        with pytest.raises(InvalidInput, match=f"per_task is {number}; give at least 1"):
+            choose_contrasts(forest, order="gap", per_task=number, seed=0)
 
 
 def test_a_policy_without_chance_is_refused(

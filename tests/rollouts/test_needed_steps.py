@@ -11,6 +11,7 @@ from support.storeroom import Storeroom, run_of
 
 from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.errors import InvalidInput
+from w2stree.rollouts.episode import opening
 from w2stree.rollouts.needed_steps import NOT_DETERMINISTIC, Needed, needed_steps
 
 DETOUR = ["look", "take cup", "put cup in shelf", "take cup", "open box", "put cup in box"]
@@ -64,8 +65,18 @@ def test_what_the_budget_does_not_reach_counts_as_needed(pool: EnvironmentPool) 
 def test_runs_that_cannot_be_played_again_are_told(pool: EnvironmentPool) -> None:
     moody, *_ = needed(pool, ["look", "take cup"], task="moody")
     assert (moody.steps, moody.problem) == ((True, True), NOT_DETERMINISTIC)
-    jammed = run_of(pool, "store/1", ["open box", "take cup"])
-    (found,) = needed_steps(pool, [replace(jammed, task_id="jammed")], budget_per_run=50)
+    run = run_of(pool, "store/1", ["open box", "take cup"])
+    statement, _ = pool[0].call("reset", "jammed")
+    jammed = replace(run, task_id="jammed", prompt=opening("", statement))
+    (found,) = needed_steps(pool, [jammed], budget_per_run=50)
     assert found.steps == (True, True)
     assert found.problem is not None
     assert found.problem != NOT_DETERMINISTIC
+
+
+def test_a_run_of_a_task_that_opens_otherwise_is_told(pool: EnvironmentPool) -> None:
+    """Its answers alone would not tell: the other task gives the same ones."""
+    run = replace(run_of(pool, "store/1", DETOUR), task_id="store/2")
+    (found,) = needed_steps(pool, [run], budget_per_run=500)
+    assert (found.steps, found.problem) == ((True,) * 6, NOT_DETERMINISTIC)
+    assert found.num_steps_spent == 0

@@ -143,3 +143,10 @@ def test_settings_that_can_tell_nothing_are_refused(settings: Any, why: str) -> 
 def test_a_look_is_at_one_of_the_numbers() -> None:
     with pytest.raises(InvalidInput, match=r"5 differences; looks are at \[4, 8, 16\]"):
         LOOKS.look([0.0] * 5)
+
+
+@pytest.mark.parametrize("one", [1.1, -50.0, float("nan")])
+def test_differences_that_no_returns_have_are_refused(one: float) -> None:
+    """The interval would end at 1 where they do not."""
+    with pytest.raises(InvalidInput, match=r"expected each in \[-1, 1\]"):
+        LOOKS.look([0.0, 0.5, 0.0, one])

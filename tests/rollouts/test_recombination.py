@@ -6,6 +6,7 @@ import functools
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -267,6 +268,12 @@ def test_the_runs_say_what_to_try_first(pool: EnvironmentPool) -> None:
 def test_all_of_nothing_is_refused(pool: EnvironmentPool) -> None:
     with pytest.raises(InvalidInput, match="without combine nothing is searched"):
         recombine(pool, [], combine=False, actions="all")
+
+
+def test_other_actions_are_refused(pool: EnvironmentPool) -> None:
+    wrong: Any = "every"
+    with pytest.raises(InvalidInput, match="actions is 'every'; use seen or all"):
+        recombine(pool, [], actions=wrong)
 
 
 def test_words_are_those_whose_history_agrees_longest(pool: EnvironmentPool) -> None:

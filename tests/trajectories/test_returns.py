@@ -8,7 +8,13 @@ from typing import Any
 import pytest
 
 from w2stree.errors import InvalidInput
-from w2stree.trajectories.returns import at_least, check_returns, checked_range, threshold_in
+from w2stree.trajectories.returns import (
+    at_least,
+    check_returns,
+    checked_range,
+    is_same,
+    threshold_in,
+)
 
 
 def test_decimals_meet_their_thresholds() -> None:
@@ -19,6 +25,15 @@ def test_decimals_meet_their_thresholds() -> None:
     assert not at_least(0.999999, 1.0)
     assert not at_least(math.nan, 0.0)
     assert not at_least(-1e-6, 0.0)
+
+
+def test_two_are_the_same_but_for_rounding() -> None:
+    assert is_same(sum([0.1] * 10), 1.0)
+    assert is_same(1.0, sum([0.1] * 10))
+    assert not is_same(1.0, 1.0 + 2e-9)
+    assert is_same(sum([1_000_000.1] * 1000), 1_000_000_100.0), "off by more than 1e-9"
+    assert abs(sum([1_000_000.1] * 1000) - 1_000_000_100.0) > 1e-9
+    assert not is_same(math.nan, math.nan)
 
 
 def test_a_sum_of_many_rewards_meets_its_threshold() -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from itertools import cycle, islice
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -93,8 +93,10 @@ def choose_nodes(tree: Tree, criterion: Criterion) -> list[int]:
     differ: earlier nodes of an unbranched path lead to the same place. By `information` they are
     the nodes that an action led to where trajectories took others too, and that did not end the
     episode. Without any the root is taken, if returns differ there: a restart from it is one more
-    episode. O(nodes).
+    episode. Raises `InvalidInput` for another `criterion`. O(nodes).
     """
+    if criterion not in get_args(Criterion):
+        raise InvalidInput(f"criterion is {criterion!r}; use {', '.join(get_args(Criterion))}")
     forest, root = tree.forest, tree.root
     if criterion == "information":
         worth = node_information(tree)

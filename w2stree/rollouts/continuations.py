@@ -119,6 +119,9 @@ class Continuations:
     The journal's samples are numbered by contrast, side and continuation; resuming needs the same
     contrasts, `looks`, `sampling` and `seed`. Errors of environment and model are tried again, with
     the same draws, up to `max_attempts` times, as in an `Exploration`.
+
+    Cost: at most twice the last look's number of episodes for each contrast. Raises `InvalidInput`
+    for a temperature of 0.
     """
 
     def __init__(

@@ -17,7 +17,7 @@ import numpy as np
 from w2stree.errors import InvalidInput
 from w2stree.forest.forest import Forest
 from w2stree.forest.tree import Tree
-from w2stree.trajectories.returns import tolerance
+from w2stree.trajectories.returns import is_same
 from w2stree.trajectories.trajectory import Trajectory
 
 Order = Literal["gap", "variance", "random"]
@@ -90,9 +90,9 @@ def contrasts_of(tree: Tree) -> list[Contrast]:
     found = []
     for node in map(int, nodes):
         for one, two in combinations(_sides(tree, node), 2):
-            gap = one.mean_return - two.mean_return
-            if abs(gap) > tolerance(one.mean_return):
-                better, other = (one, two) if gap > 0 else (two, one)
+            if not is_same(two.mean_return, one.mean_return):
+                is_first = one.mean_return > two.mean_return
+                better, other = (one, two) if is_first else (two, one)
                 history = min(_runs_through(forest, node))
                 depth = int(forest.depth[node])
                 found.append(Contrast(tree.task_id, node, depth, history, better, other))
@@ -106,10 +106,12 @@ def choose_contrasts(
     node. The first of every tree come before the second ones, so that a budget that ends early has
     gone to all tasks alike. Which are drawn by `random` depends on seed and task alone.
 
-    Raises `InvalidInput` for another `order`.
+    Raises `InvalidInput` for another `order`, and for a `per_task` below 1.
     """
     if order not in ("gap", "variance", "random"):
         raise InvalidInput(f"order is {order!r}; use gap, variance or random")
+    if per_task is not None and per_task < 1:
+        raise InvalidInput(f"per_task is {per_task}; give at least 1, or None: all")
     by_task = []
     for task_id in forest.task_ids:
         tree = forest[task_id]
@@ -130,9 +132,8 @@ def contrast_at(forest: Forest, node: int, better: str, other: str) -> Contrast:
     if 0 <= node < forest.num_nodes:
         tree = Tree(forest, int(np.searchsorted(forest.root, node, side="right")) - 1)
         for contrast in contrasts_of(tree):
-            if (contrast.node, contrast.better.action, contrast.other.action) == (
-                *(node, better, other),
-            ):
+            actions = contrast.better.action, contrast.other.action
+            if contrast.node == node and actions == (better, other):
                 return contrast
     raise InvalidInput(
         f"the forest has no node {node} at which {better!r} did better than {other!r}"

@@ -22,8 +22,8 @@ from w2stree.rollouts.recombination.states import (
     AnswersDiffer,
     BudgetSpent,
     Played,
-    answers_as,
-    is_close,
+    State,
+    play_again,
 )
 from w2stree.rollouts.side_by_side import side_by_side
 from w2stree.trajectories.returns import at_least
@@ -72,7 +72,7 @@ def _needed(process: EnvironmentProcess, run: Trajectory, budget: int) -> Needed
     is_untried = True
     try:
         with contextlib.suppress(BudgetSpent):
-            offered = _play_again(played, run)
+            offered = _offered(play_again(played, run))
             while _spare(played, run, kept, offered):
                 pass
             is_untried = False
@@ -80,6 +80,11 @@ def _needed(process: EnvironmentProcess, run: Trajectory, budget: int) -> Needed
         spent = played.num_steps.total()
         return Needed((True,) * len(kept), spent, problem=NOT_DETERMINISTIC)
     return Needed(tuple(kept), played.num_steps.total(), is_untried)
+
+
+def _offered(way: Sequence[State]) -> list[bool]:
+    """Whether each action was one of those that the environment offered."""
+    return [state.before is not None and state.action in state.before.offers for state in way]
 
 
 def _spare(played: Played, run: Trajectory, kept: list[bool], offered: Sequence[bool]) -> bool:
@@ -95,23 +100,6 @@ def _spare(played: Played, run: Trajectory, kept: list[bool], offered: Sequence[
             kept[t] = True
             raise
     return kept.count(True) < num_before
-
-
-def _play_again(played: Played, run: Trajectory) -> list[bool]:
-    """Whether each action was one of those offered. Raises `AnswersDiffer` where the environment
-    does not answer as it did."""
-    state = played.root
-    offered = []
-    for step in run.steps:
-        offered.append(step.action in state.offers)
-        if state.is_over:
-            raise AnswersDiffer
-        state = played.step(state, step.action)
-        if not answers_as(step, state):
-            raise AnswersDiffer
-    if not is_close(state.score, run.total_return):
-        raise AnswersDiffer
-    return offered
 
 
 def _return_of(

@@ -102,12 +102,15 @@ class PairedLooks:
     def look(self, differences: Sequence[float]) -> Look:
         """The look at all of `differences`, as many as one of `looks` says; each in [-1, 1].
 
-        Without a bound of its own the interval ends at -1 or 1. O(2^n).
+        Without a bound of its own the interval ends at -1 or 1. Raises `InvalidInput` for another
+        number of them, and for one that is outside. O(2^n).
         """
         n = len(differences)
         if n not in self.looks:
             raise InvalidInput(f"{n} differences; looks are at {list(self.looks)}")
         seen = np.asarray(differences, np.float64)
+        if not (np.abs(seen) <= 1 + _TIE).all():
+            raise InvalidInput(f"differences are {list(differences)}; expected each in [-1, 1]")
         low, high = _interval(seen, self.tails()[self.looks.index(n)])
         return Look(n, float(seen.mean()), low, high, self._finding(seen, low, high))
 

@@ -31,12 +31,8 @@ def side_by_side(
     One thread for each process; a process whose environment failed is replaced. Raises
     `EnvironmentNotStarted`.
     """
-    free: queue.SimpleQueue[int] = queue.SimpleQueue()
-    for slot in range(len(pool)):
-        free.put(slot)
 
-    def of_item(item: Item) -> Result:
-        slot = free.get()
+    def of_item(slot: int, item: Item) -> Result:
         try:
             return play(pool[slot], item)
         except EnvironmentNotStarted:
@@ -45,10 +41,27 @@ def side_by_side(
         except EnvironmentFailure as failure:
             pool.replace(slot)
             return failed(item, excerpt(str(failure)))
+
+    return in_slots(len(pool), items, of_item)
+
+
+def in_slots(
+    num_slots: int, items: Iterable[Item], work: Callable[[int, Item], Result]
+) -> Iterator[Result]:
+    """`work(slot, item)` of each, in their order; one thread for each slot, and no slot twice at
+    a time. What `work` raises comes at its item's turn, and ends it."""
+    free: queue.SimpleQueue[int] = queue.SimpleQueue()
+    for slot in range(num_slots):
+        free.put(slot)
+
+    def of_item(item: Item) -> Result:
+        slot = free.get()
+        try:
+            return work(slot, item)
         finally:
             free.put(slot)
 
-    with ThreadPoolExecutor(len(pool)) as executor:
+    with ThreadPoolExecutor(num_slots) as executor:
         try:
             yield from executor.map(of_item, items)
         finally:

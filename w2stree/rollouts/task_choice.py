@@ -12,10 +12,8 @@ that cannot be reset is passed over too, with a warning: one broken level costs 
 from __future__ import annotations
 
 import hashlib
-import queue
 import warnings
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice, zip_longest
@@ -28,6 +26,7 @@ from w2stree.errors import (
     InvalidInput,
     TasksPassedOver,
 )
+from w2stree.rollouts.side_by_side import in_slots
 from w2stree.shorten import visible
 
 _PER_PROCESS = 32
@@ -194,14 +193,10 @@ def look_up_openings(
     A process that fails is replaced and asked once more. What fails again is given as it is; raises
     `EnvironmentNotStarted`, for it says nothing about a task.
     """
-    free: queue.SimpleQueue[int] = queue.SimpleQueue()
     num_processes = min(len(pool), 1 + len(task_ids) // _PER_PROCESS)
     pool.start(num_processes)
-    for slot in range(num_processes):
-        free.put(slot)
 
-    def opening(task_id: str) -> str | EnvironmentFailure:
-        slot = free.get()
+    def opening(slot: int, task_id: str) -> str | EnvironmentFailure:
         try:
             statement, _ = pool[slot].call("reset", task_id)
         except EnvironmentFailure:
@@ -213,15 +208,9 @@ def look_up_openings(
             except EnvironmentFailure as failure:
                 pool.replace(slot)
                 return failure
-        finally:
-            free.put(slot)
         return hash_opening(statement)
 
-    with ThreadPoolExecutor(num_processes) as executor:
-        try:
-            yield from executor.map(opening, task_ids)
-        finally:
-            executor.shutdown(cancel_futures=True)
+    yield from in_slots(num_processes, task_ids, opening)
 
 
 def hash_opening(statement: str) -> str:

@@ -8,10 +8,7 @@ An environment that passes is deterministic, and its logs are what the model saw
 
 from __future__ import annotations
 
-import math
-import queue
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,10 +16,10 @@ from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.environments.hosting.process import EnvironmentProcess
 from w2stree.environments.protocol import Info
 from w2stree.errors import EnvironmentFailure
+from w2stree.rollouts.side_by_side import in_slots
+from w2stree.trajectories.returns import is_same
 from w2stree.trajectories.trajectory import Trajectory
-from w2stree.turns.react import UNPARSED
-
-_TOLERANCE = 1e-9  # of rewards and returns, which are sums of floats
+from w2stree.turns.react import is_unparsed
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,26 +44,16 @@ def verify(
 
     One thread for each environment process. Cost: one reset and the recorded steps each.
     """
-    free: queue.SimpleQueue[int] = queue.SimpleQueue()
-    for slot in range(len(pool)):
-        free.put(slot)
 
-    def check(trajectory: Trajectory) -> tuple[Trajectory, list[Difference]]:
-        slot = free.get()
+    def check(slot: int, trajectory: Trajectory) -> tuple[Trajectory, list[Difference]]:
         try:
             return trajectory, list(_differences(pool[slot], trajectory))
         except EnvironmentFailure as failure:
             pool.replace(slot)
             difference = _Replay(trajectory).difference(0, "failure", "an answer", failure)
             return trajectory, [difference]
-        finally:
-            free.put(slot)
 
-    with ThreadPoolExecutor(len(pool)) as executor:
-        try:
-            yield from executor.map(check, trajectories)
-        finally:
-            executor.shutdown(cancel_futures=True)
+    return in_slots(len(pool), trajectories, check)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +76,10 @@ def _differences(process: EnvironmentProcess, trajectory: Trajectory) -> Iterato
     status, number, last = "running", 0, len(trajectory.steps)
     for number, step in enumerate(trajectory.steps, start=1):
         observation, reward, terminated, truncated, info = process.call("step", step.action)
-        is_unparsed = step.action == "" and step.observation == UNPARSED
-        if not is_unparsed and observation != step.observation:
+        is_other = observation != step.observation
+        if is_other and not is_unparsed(step.action, step.observation):
             yield differs(number, "observation", step.observation, observation)
-        if step.reward is not None and not _is_close(step.reward, reward):
+        if step.reward is not None and not is_same(reward, step.reward):
             yield differs(number, "reward", step.reward, reward)
         if terminated or truncated:
             status = "done" if terminated else "truncated"
@@ -101,14 +88,10 @@ def _differences(process: EnvironmentProcess, trajectory: Trajectory) -> Iterato
         yield differs(number, "status", f"{last} steps, then {trajectory.status}", status)
     elif status != (expected := _status_of_environment(trajectory)):
         yield differs(number, "status", expected, status)
-    if not _is_close(info["score"], trajectory.total_return):
+    if not is_same(info["score"], trajectory.total_return):
         yield differs(number, "return", trajectory.total_return, info["score"])
 
 
 def _status_of_environment(trajectory: Trajectory) -> str:
     """An episode that ended with the model's last position was not over."""
     return "running" if trajectory.origin.truncated_by else trajectory.status
-
-
-def _is_close(a: float, b: float) -> bool:
-    return math.isclose(a, b, rel_tol=0.0, abs_tol=_TOLERANCE)

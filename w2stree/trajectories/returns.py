@@ -36,6 +36,11 @@ def at_least(value: float, threshold: float) -> bool:
     return value >= threshold - tolerance(threshold)
 
 
+def is_same(value: float, other: float) -> bool:
+    """Whether two returns, or two rewards, are equal but for rounding. NaN is the same as none."""
+    return abs(value - other) <= tolerance(other)
+
+
 def checked_range(return_range: ReturnRange | None) -> ReturnRange:
     """The range, `UNIT` for None. Raises `InvalidInput` unless it is two finite numbers, the
     lesser first, whose difference is finite too."""

@@ -45,6 +45,11 @@ _AROUND = (
 _RENDERED = re.compile(rf"(?:{THOUGHT}[^\n]*\n+)?{ACTION} (.*)", re.DOTALL)
 
 
+def is_unparsed(action: str, observation: str) -> bool:
+    """Whether it was a turn without an action, which no environment answered."""
+    return action == "" and observation == UNPARSED
+
+
 def render_turn(thought: str, action: str) -> str:
     """The agent's turn as text; the thought line is left out where there is none."""
     return f"{THOUGHT} {thought}\n{ACTION} {action}" if thought else f"{ACTION} {action}"

@@ -7,12 +7,15 @@
 #include <condition_variable>
 #include <cstdint>
 #include <exception>
+#include <memory>
 #include <mutex>
 #include <thread>
+#include <type_traits>
 #include <vector>
 
 #include "w2stree/base/errors.hpp"
 #include "w2stree/base/execution.hpp"
+#include "w2stree/base/ids.hpp"
 
 namespace w2stree {
 
@@ -97,6 +100,20 @@ void parallel_for(std::int32_t count, const Execution& execution, const Work& wo
     }
   }  // joins
   if (failure) std::rethrow_exception(failure);
+}
+
+/// parallel_for of work(own, i, watch), where `own` is the worker's: what make() gave at its first
+/// item, kept for its later ones.
+template <class Make, class Work>
+void parallel_for_with(std::int32_t count, const Execution& execution, const Make& make,
+                       const Work& work) {
+  using Own = std::invoke_result_t<const Make&>;
+  std::vector<std::unique_ptr<Own>> owned(at(num_workers(count, execution)));
+  parallel_for(count, execution, [&](std::int32_t i, std::int32_t worker, Watch& watch) {
+    auto& own = owned[at(worker)];
+    if (!own) own = std::make_unique<Own>(make());
+    work(*own, i, watch);
+  });
 }
 
 }  // namespace w2stree

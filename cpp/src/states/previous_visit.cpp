@@ -1,4 +1,3 @@
-#include <memory>
 #include <vector>
 
 #include "base/parallel.hpp"
@@ -62,13 +61,9 @@ Column<std::int32_t> previous_visit(const Forest& forest, const StateGraph& grap
                                     const Execution& execution) {
   check_is_of(forest, graph);
   Buffer<std::int32_t> previous(at(num_nodes(forest)));
-  const std::int32_t num_trees = w2stree::num_trees(forest);
-  std::vector<std::unique_ptr<LastVisits>> workers(at(num_workers(num_trees, execution)));
-  parallel_for(num_trees, execution, [&](std::int32_t tree, std::int32_t worker, Watch& watch) {
-    auto& visits = workers[at(worker)];
-    if (!visits) visits = std::make_unique<LastVisits>(forest, graph, previous);
-    visits->walk(tree, watch);
-  });
+  parallel_for_with(
+      num_trees(forest), execution, [&] { return LastVisits(forest, graph, previous); },
+      [](LastVisits& visits, std::int32_t tree, Watch& watch) { visits.walk(tree, watch); });
   return previous;
 }
 

@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <limits>
-#include <memory>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -246,14 +245,9 @@ StateGraph build_state_graph(const Forest& forest, std::span<const std::int32_t>
                              const Execution& execution) {
   check(forest, key);
   Drafts drafts(forest);
-  const std::int32_t num_trees = w2stree::num_trees(forest);
-  std::vector<std::unique_ptr<TreeStates>> workers(at(num_workers(num_trees, execution)));
-  parallel_for(num_trees, execution, [&](std::int32_t tree, std::int32_t worker, Watch& watch) {
-    auto& states = workers[at(worker)];
-    if (!states) states = std::make_unique<TreeStates>(forest, key, drafts);
-    states->draft(tree, watch);
-  });
-  workers.clear();
+  parallel_for_with(
+      num_trees(forest), execution, [&] { return TreeStates(forest, key, drafts); },
+      [](TreeStates& states, std::int32_t tree, Watch& watch) { states.draft(tree, watch); });
   return assemble(forest, std::move(drafts), execution);
 }
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <memory>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -67,13 +66,12 @@ StatePaths find_paths(const Forest& forest, const StateGraph& graph, std::span<c
   }
   const EdgeMask without = mask_of(graph, queries.without);
   const auto count = static_cast<std::int32_t>(queries.start.size());
-  std::vector<std::unique_ptr<PathSearch>> searches(at(num_workers(count, execution)));
   std::vector<StatePath> paths(at(count));
-  parallel_for(count, execution, [&](std::int32_t i, std::int32_t worker, Watch& watch) {
-    auto& search = searches[at(worker)];
-    if (!search) search = std::make_unique<PathSearch>(forest, graph, value, without);
-    paths[at(i)] = find(*search, queries.start[at(i)], watch);
-  });
+  parallel_for_with(
+      count, execution, [&] { return PathSearch(forest, graph, value, without); },
+      [&](PathSearch& search, std::int32_t i, Watch& watch) {
+        paths[at(i)] = find(search, queries.start[at(i)], watch);
+      });
   return assemble(paths);
 }
 
@@ -164,15 +162,12 @@ Column<std::int32_t> distance_to_goal(const StateGraph& graph, std::span<const d
   const EdgeMask mask = mask_of(graph, without);
   Buffer<std::int32_t> distance(value.size());
   const auto num_trees = static_cast<std::int32_t>(graph.first_state.size()) - 1;
-  std::vector<std::unique_ptr<BackwardSearch>> searches(at(num_workers(num_trees, execution)));
-  parallel_for(num_trees, execution, [&](std::int32_t tree, std::int32_t worker, Watch& watch) {
-    auto& search = searches[at(worker)];
-    if (!search) search = std::make_unique<BackwardSearch>(graph, mask);
-    const auto is_goal = [&](std::int32_t state) {
-      return is_at_least(value[at(state)], threshold);
-    };
-    search->run(tree, is_goal, distance, watch);
-  });
+  const auto is_goal = [&](std::int32_t state) { return is_at_least(value[at(state)], threshold); };
+  parallel_for_with(
+      num_trees, execution, [&] { return BackwardSearch(graph, mask); },
+      [&](BackwardSearch& search, std::int32_t tree, Watch& watch) {
+        search.run(tree, is_goal, distance, watch);
+      });
   return distance;
 }
 

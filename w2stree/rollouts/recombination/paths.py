@@ -18,7 +18,7 @@ from typing import Any, Literal
 from w2stree.rollouts.recombination.states import State
 from w2stree.trajectories.origin import Origin
 from w2stree.trajectories.trajectory import Status, Step, Trajectory
-from w2stree.turns.react import UNPARSED, render_turn
+from w2stree.turns.react import UNPARSED, is_unparsed, render_turn
 
 POLICY = "recombined"
 """Who a path is by, where it is no run's: `Origin.policy`."""
@@ -197,10 +197,10 @@ def _agreement(way: Sequence[State], steps: Sequence[Step]) -> int:
 
 def _step(said: Step, led_to: State, *, keeps_ids: bool) -> Step:
     """The turn that was said, with today's answer. Its ids stay with the run that sampled them."""
-    is_unparsed = said.action == "" and said.observation == UNPARSED
+    was_unparsed = is_unparsed(said.action, said.observation)
     return replace(
         said,
-        observation=UNPARSED if is_unparsed else led_to.observation,
+        observation=UNPARSED if was_unparsed else led_to.observation,
         response=said.response if said.is_worded else render_turn("", said.action),
         token_ids=said.token_ids if keeps_ids else None,
         logprobs=said.logprobs if keeps_ids else None,

@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.environments.hosting.process import EnvironmentProcess
@@ -27,8 +27,7 @@ from w2stree.rollouts.recombination.states import (
     BudgetSpent,
     Played,
     State,
-    answers_as,
-    is_close,
+    play_again,
     recorded,
 )
 from w2stree.rollouts.recombination.values import Actions, Vocabulary
@@ -92,11 +91,14 @@ def recombine(
 
     Neither the order of `runs` within a task nor the number of processes decides anything, where
     `origin.sample_index` tells a task's runs apart. One thread for each environment process.
-    Raises `InvalidInput` for a budget below 1, and for "all" without `combine`, and
+    What a process had taken before its environment failed is in no count. Raises `InvalidInput`
+    for a budget below 1, for other `actions`, and for "all" without `combine`; and
     `EnvironmentNotStarted`.
     """
     if budget_per_task < 1:
         raise InvalidInput(f"budget_per_task is {budget_per_task}; give at least 1 step")
+    if actions not in get_args(Tried):
+        raise InvalidInput(f"actions is {actions!r}; use {' or '.join(get_args(Tried))}")
     if actions == "all" and not combine:
         raise InvalidInput(ALL_OF_NOTHING)
     settings = _Settings(budget_per_task, greatest_return, combine, shorten, actions)
@@ -149,23 +151,8 @@ def _ways(played: Played, runs: Sequence[Trajectory]) -> list[list[State]]:
     ways = []
     with contextlib.suppress(BudgetSpent):
         for run in runs:
-            ways.append(_played_again(played, run))
+            ways.append(play_again(played, run))
     return ways
-
-
-def _played_again(played: Played, run: Trajectory) -> list[State]:
-    state = played.root
-    if run.prompt and not run.prompt[-1].content.endswith(played.root.observation):
-        raise AnswersDiffer
-    for step in run.steps:
-        if state.is_over:
-            raise AnswersDiffer
-        state = played.step(state, step.action)
-        if not answers_as(step, state):
-            raise AnswersDiffer
-    if not is_close(state.score, run.total_return):
-        raise AnswersDiffer
-    return state.way()
 
 
 def _found(

@@ -12,15 +12,15 @@ so an environment that answers otherwise is found out.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from w2stree.environments.hosting.process import EnvironmentProcess
 from w2stree.environments.protocol import Info
+from w2stree.trajectories.returns import is_same
 from w2stree.trajectories.trajectory import Step, Trajectory
-from w2stree.turns.react import UNPARSED
+from w2stree.turns.react import is_unparsed
 
 Key = tuple[object, ...]
 """Of two states with one key nothing that the environment shows tells them apart."""
@@ -160,12 +160,27 @@ class Played:
         return answer
 
 
-def answers_as(step: Step, state: State) -> bool:
-    """Whether the environment answered as it did when the step was recorded."""
-    is_unparsed = step.action == "" and step.observation == UNPARSED
-    if not is_unparsed and step.observation != state.observation:
+def play_again(played: Played, run: Trajectory) -> list[State]:
+    """The states of a run. Raises `AnswersDiffer` where the environment does not answer as it did,
+    the task's statement included, and `BudgetSpent`."""
+    state = played.root
+    if run.prompt and not run.prompt[-1].content.endswith(played.statement):
+        raise AnswersDiffer
+    for step in run.steps:
+        if state.is_over:
+            raise AnswersDiffer
+        state = played.step(state, step.action)
+        if not _answers_as(step, state):
+            raise AnswersDiffer
+    if not is_same(state.score, run.total_return):
+        raise AnswersDiffer
+    return state.way()
+
+
+def _answers_as(step: Step, state: State) -> bool:
+    if step.observation != state.observation and not is_unparsed(step.action, step.observation):
         return False
-    return step.reward is None or is_close(step.reward, state.reward)
+    return step.reward is None or is_same(state.reward, step.reward)
 
 
 def recorded(run: Trajectory) -> list[State]:
@@ -181,11 +196,6 @@ def recorded(run: Trajectory) -> list[State]:
             state.depth + 1,
         )  # fmt: skip
     return state.way()
-
-
-def is_close(a: float, b: float) -> bool:
-    """Of rewards and returns, which are sums of floats: the same."""
-    return math.isclose(a, b, rel_tol=0.0, abs_tol=1e-9)
 
 
 def _shown(info: Info) -> tuple[float, float | None, frozenset[str]]:
