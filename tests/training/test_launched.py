@@ -56,7 +56,9 @@ def test_two_processes_give_the_weights_of_one(
     method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SFT of all weights, DPO of adapters; 1e-4 of the greatest change of a weight. Whatever lies
-    where they are started, none imports it."""
+    where they are started, none imports it; whatever an earlier call left in the environment, none
+    shards for it."""
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
     (tmp_path / "datasets.py").write_text("raise AssertionError('imported')\n")
     monkeypatch.chdir(tmp_path)
     optimisation = OPTIMISATION

@@ -15,6 +15,7 @@ import torch
 from support.tiny_models import GOOD, tiny_model, tiny_tokenizer
 from support.train_calls import dpo_args, model, pairs, runs, sft_args
 from transformers import AutoModelForCausalLM, AutoTokenizer, MambaConfig, MambaForCausalLM
+from trl import SFTConfig
 
 import w2stree as w2s
 from w2stree.errors import InvalidInput, RowWarning
@@ -58,6 +59,19 @@ def test_dpo_leaves_a_folder_that_transformers_opens(tmp_path: Path) -> None:
     card = (out / "README.md").read_text()
     assert "1 of 4 tasks (3 rows) are held out" in card and '"beta": 0.3' in card
     assert f"base_model: {tmp_path}/strong" in card and "elsewhere" not in card
+
+
+@pytest.mark.parametrize("unshared", [False, True])
+def test_a_configuration_need_not_say_use_cpu(unshared: bool, tmp_path: Path) -> None:
+    """TRL's default beside it, bf16, is none on a device without bfloat16."""
+    args = SFTConfig(
+        output_dir="", bf16=False, max_steps=1, report_to=[], dataloader_pin_memory=False
+    )
+    w2s.train_sft(
+        runs(), model=model(), output_dir=tmp_path / "out", args=args, holdout=0, unshared=unshared
+    )
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert '"bf16": false' in card and "use_cpu" not in card
 
 
 def test_sft_is_measured_on_tasks_that_it_did_not_see(tmp_path: Path) -> None:

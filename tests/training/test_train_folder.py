@@ -24,11 +24,6 @@ pytestmark = [
 ]
 
 
-def digest(out: Path) -> str:
-    (line,) = (x for x in (out / "README.md").read_text().splitlines() if x.startswith("SHA-256"))
-    return line
-
-
 def test_a_folder_that_holds_something_is_not_trained_into(tmp_path: Path) -> None:
     (tmp_path / "note.txt").write_text("mine")
     with pytest.raises(InvalidInput, match="holds files already"):

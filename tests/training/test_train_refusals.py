@@ -40,6 +40,22 @@ def test_unshared_training_refuses_several_processes(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("train", ["sft", "dpo"])
+@pytest.mark.parametrize("unshared", [False, True])
+def test_another_precision_is_not_trained_in_because_a_launcher_says_so(
+    train: str, unshared: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """accelerate takes it from the environment where the arguments ask for none."""
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
+    given: dict[str, Any] = {"output_dir": tmp_path / "out", "unshared": unshared, "holdout": 0}
+    with pytest.raises(InvalidInput, match="mixed_precision bf16, the training for no"):
+        if train == "sft":
+            w2s.train_sft(runs(), model=model(), args=sft_args(), **given)
+        else:
+            w2s.train_dpo(pairs(runs()), policy=model(), args=dpo_args(), **given)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("beside", "message"),
     [
@@ -61,11 +77,6 @@ def test_token_rows_of_other_sequences_are_refused(
         return
     with pytest.raises(InvalidInput, match=message):
         train()
-
-
-def digest(out: Path) -> str:
-    (line,) = (x for x in (out / "README.md").read_text().splitlines() if x.startswith("SHA-256"))
-    return line
 
 
 @pytest.mark.parametrize(

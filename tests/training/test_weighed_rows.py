@@ -92,6 +92,26 @@ def test_unshared_they_are_refused_by_name(tmp_path: Path, name: str) -> None:
         train_dpo(given[:2], policy=model, output_dir=tmp_path / "out", unshared=True, holdout=0)
 
 
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({"confidence": 1.5}, r"rows\[1\]: confidence is 1\.5; give a number from 0 to 1"),
+        ({"confidence": float("nan")}, r"rows\[1\]: confidence is nan; give a number from 0 to 1"),
+        ({"confidence": None}, r"rows\[1\]: confidence is None; give a number from 0 to 1"),
+        ({"weight": -1.0}, r"rows\[1\]: weight is -1\.0; give a finite number, 0 at least"),
+        ({"weight": float("inf")}, r"rows\[1\]: weight is inf; give a finite number, 0 at least"),
+        ({"weight": "2"}, r"rows\[1\]: weight is '2'; give a finite number, 0 at least"),
+    ],
+)
+def test_what_is_no_confidence_or_weight_is_refused_with_its_row(
+    given: dict[str, Any], reason: str
+) -> None:
+    first, second, third = rows()
+    wrong = [first, replace(second, **given), third]
+    with pytest.raises(InvalidInput, match=reason):
+        tokenize_preferences(wrong, ChatFormat(tiny_tokenizer()), max_length=None)
+
+
 def test_each_side_is_scored_under_what_it_was_asked(tmp_path: Path) -> None:
     tokenizer = tiny_tokenizer()
     chat = ChatFormat(tokenizer)

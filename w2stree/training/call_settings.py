@@ -139,7 +139,8 @@ def changed_settings(args: Any) -> dict[str, Any]:
     """What differs from the defaults of its class, as plain values; no folders, no secrets."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # of TRL's own defaults
-        usual = type(args)(output_dir="", use_cpu=args.use_cpu).to_dict()
+        usual = type(args)(output_dir="", use_cpu=args.use_cpu, bf16=False).to_dict()
+    usual["bf16"] = True  # TRL's default, which a device without bfloat16 refuses to make
     plain = args.to_dict()
     return {
         name: value

@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 
+from w2stree.errors import InvalidInput
 from w2stree.training.models import best_device
 
 
@@ -53,3 +54,15 @@ def training_precision(model: Any, *, lora: bool) -> Precision:
 def has_bfloat16() -> bool:
     """Whether the device that models act on computes with it."""
     return best_device() == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+
+
+def refuse_other_precision(accelerator: Any, args: Any) -> None:
+    """Raises `InvalidInput` where a launcher's options, its file or the environment have a trainer
+    compute in another precision than its arguments say: accelerate would, without a word."""
+    precision = "fp16" if args.fp16 else "bf16" if args.bf16 else "no"
+    if accelerator.mixed_precision != precision:
+        raise InvalidInput(
+            f"the launcher asks for mixed_precision {accelerator.mixed_precision}, the training "
+            f"for {precision}: leave it out of the launcher's options, its file and "
+            "ACCELERATE_MIXED_PRECISION"
+        )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import Any
 
 from w2stree.errors import InvalidInput
@@ -125,11 +127,12 @@ def tokenize_preferences(
     A turn without an action is masked on the chosen side. None stands for a row either side of
     which exceeds `max_length` (None: no limit): a cut side would lose the very tokens that differ.
 
-    Raises `InvalidInput` for a trajectory without a prompt.
+    Raises `InvalidInput` for a trajectory without a prompt, a `confidence` outside [0, 1], and a
+    `weight` that is not finite and >= 0.
     """
     fingerprint = chat.fingerprint()
     tokenized: list[dict[str, Any] | None] = []
-    for row in rows:
+    for i, row in enumerate(rows):
         require_prompt(row.chosen)
         require_prompt(row.rejected)
         chosen, rejected = (turns_for(t, fingerprint) for t in (row.chosen, row.rejected))
@@ -141,9 +144,8 @@ def tokenize_preferences(
             prompt, own = prompt[:shared], [prompt[shared:], theirs[shared:]]
         chosen_ids, chosen_mask = taught_ids(chat, chosen[row.begin : row.end])
         rejected_ids, rejected_mask = chat.steps_ids(rejected[row.begin : row.end])
-        said = {n: v for n in ("confidence", "weight") if (v := getattr(row, n)) != 1}
         ids: dict[str, Any] = {
-            **said,
+            **_how_sure(f"rows[{i}]", row),
             "prompt_ids": prompt,
             "chosen_ids": own[0] + chosen_ids,
             "chosen_mask": [0] * len(own[0]) + chosen_mask,
@@ -153,6 +155,15 @@ def tokenize_preferences(
         longest = len(prompt) + max(len(ids["chosen_ids"]), len(ids["rejected_ids"]))
         tokenized.append(ids if max_length is None or longest <= max_length else None)
     return tokenized
+
+
+def _how_sure(where: str, row: PreferenceRow) -> dict[str, float]:
+    """Its `confidence` and `weight` where they are not 1."""
+    if not isinstance(row.confidence, Real) or not 0 <= row.confidence <= 1:
+        raise InvalidInput(f"{where}: confidence is {row.confidence!r}; give a number from 0 to 1")
+    if not isinstance(row.weight, Real) or not 0 <= row.weight < math.inf:
+        raise InvalidInput(f"{where}: weight is {row.weight!r}; give a finite number, 0 at least")
+    return {n: v for n in ("confidence", "weight") if (v := getattr(row, n)) != 1}
 
 
 def taught_ids(chat: ChatFormat, steps: Sequence[Step]) -> tuple[list[int], list[int]]:

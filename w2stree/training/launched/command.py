@@ -44,6 +44,9 @@ from w2stree.training.precision import training_precision
 from w2stree.training.stage import Progress, TrainedWeights
 from w2stree.training.trees.examples import Example
 
+_WITHOUT = ("/usr/bin/env", "-u", "ACCELERATE_USE_FSDP")
+"""What shares the model is said in arguments. transformers leaves `fsdp` in the environment, also
+where it refuses it."""
 _WORKER = "w2stree.training.launched.worker"
 _MODULE = (sys.executable, "-P", "-m")  # nothing of the current directory is imported
 _LOOK_S = 0.5  # for new steps
@@ -133,6 +136,7 @@ def _lifeline() -> Iterator[str]:
 def command(launch: Launch, folder: Path) -> list[str]:
     """What is started. The number of machines is said, or the user's default file would say it."""
     return [
+        *_WITHOUT,
         *_MODULE,
         "accelerate.commands.launch",
         *("--num_machines", "1", "--machine_rank", "0", "--main_process_port", "0"),

@@ -16,6 +16,7 @@ import torch
 from trl import DPOConfig, SFTConfig
 
 from w2stree.errors import InvalidInput, MissingDependency
+from w2stree.training.precision import refuse_other_precision
 from w2stree.training.trees.examples import Example, ExampleTensors
 from w2stree.training.trees.objectives import Dpo, Figures, Ipo, Objective, Sft
 from w2stree.training.trees.scores import Scored
@@ -203,12 +204,7 @@ def refuse_other_launcher(accelerator: Any, args: SFTConfig | DPOConfig) -> None
             f"the launcher asks for {kind}, which cannot hold on trees: use --multi_gpu or "
             "--use_fsdp"
         )
-    precision = "bf16" if args.bf16 else "no"
-    if accelerator.mixed_precision != precision:
-        raise InvalidInput(
-            f"the launcher asks for mixed_precision {accelerator.mixed_precision}, the training "
-            f"for {precision}: leave it out of the launcher's options and its file"
-        )
+    refuse_other_precision(accelerator, args)
     backend = str(accelerator.state.dynamo_plugin.backend.value)
     if backend != "NO":
         raise InvalidInput(

@@ -20,7 +20,7 @@ from w2stree.training.layers import adapters
 from w2stree.training.memory import told_of_memory
 from w2stree.training.optimisation import Optimisation
 from w2stree.training.positions import refuse_beyond_positions
-from w2stree.training.precision import Precision, training_precision
+from w2stree.training.precision import Precision, refuse_other_precision, training_precision
 from w2stree.training.stage import (
     Log,
     Progress,
@@ -132,6 +132,7 @@ class StepDPOTrainer(WarmUp, DPOTrainer):  # type: ignore[misc]
     def __init__(self, rows: Sequence[dict[str, Any]], **options: Any) -> None:
         stand_in = datasets.Dataset.from_list([_three_words(options["processing_class"])])
         super().__init__(train_dataset=stand_in, **options)
+        refuse_other_precision(self.accelerator, self.args)
         self.train_dataset = _dataset(rows)
         self.eval_dataset = _dataset(compared(rows))
 

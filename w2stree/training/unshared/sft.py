@@ -19,7 +19,7 @@ from w2stree.training.layers import adapters
 from w2stree.training.memory import told_of_memory
 from w2stree.training.optimisation import Optimisation
 from w2stree.training.positions import refuse_beyond_positions
-from w2stree.training.precision import training_precision
+from w2stree.training.precision import refuse_other_precision, training_precision
 from w2stree.training.stage import (
     Log,
     Progress,
@@ -88,6 +88,7 @@ class StepSFTTrainer(WarmUp, SFTTrainer):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        refuse_other_precision(self.accelerator, self.args)
         self.model_accepts_loss_kwargs = True  # TRL to 1.14 has the model's own loss divide
 
     def get_batch_samples(
