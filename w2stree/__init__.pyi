@@ -30,8 +30,8 @@ from w2stree.training.train_dpo import train_dpo as train_dpo
 from w2stree.training.train_sft import train_sft as train_sft
 from w2stree.training.trl_datasets import preference_dataset as preference_dataset
 from w2stree.training.trl_datasets import sft_dataset as sft_dataset
-from w2stree.trajectories.files import read_trajectories as read_trajectories
-from w2stree.trajectories.files import write_trajectories as write_trajectories
+from w2stree.formats.reading import read_trajectories as read_trajectories
+from w2stree.formats.writing import write_trajectories as write_trajectories
 from w2stree.trajectories.origin import Origin as Origin
 from w2stree.trajectories.tool_call import ToolCall as ToolCall
 from w2stree.trajectories.trajectory import Message as Message

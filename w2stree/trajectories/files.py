@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import warnings
 from codecs import BOM_UTF8
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, groupby, islice
 from pathlib import Path
@@ -29,6 +29,8 @@ from w2stree.trajectories.utf8 import decode_utf8
 _SHOWN_COLUMNS = 40  # of a line that is no record
 _SHOWN_NAMES = 3  # of files that were passed over for one reason, of damaged places
 _LOOKED_AT = 10_000  # lines that one record may be spread over, to be told so
+
+Others = Callable[[Path, bool], Iterator[tuple[Trajectory, str]] | PassedOver | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,33 +80,49 @@ def read_trajectories(
     names the damaged ones and what is wrong in them; the file stays as it is.
     """
     reading = read_files(path, recursive=recursive, salvage=salvage)
-    for message, kind in _warnings(Path(path), reading):
+    for message, kind in told_of(Path(path), reading):
         warnings.warn(message, kind, stacklevel=2)
     return reading.trajectories
 
 
 def read_files(
-    path: str | os.PathLike[str], *, recursive: bool = False, salvage: bool = False
+    path: str | os.PathLike[str],
+    *,
+    recursive: bool = False,
+    salvage: bool = False,
+    others: Others | None = None,
+    suffixes: tuple[str, ...] = (),
+    skip: Callable[[str], None] | None = None,
 ) -> Reading:
     """`read_trajectories`, with an account of the files and of what was there before; no warnings.
 
+    `others` is asked for each file of `suffixes`, too, first: it gives the runs of one that is not
+    ours, None for one that is, or says why it is passed over. It is told whether the file was
+    named itself. `skip` is given what is wrong with a line, which is then left out.
     Memory beside the trajectories: some 500 bytes for each.
     """
     root = Path(path)
     if not root.exists():
         raise FileNotFoundError(f"{root}: no such file or directory")
-    found = list(entries(root, recursive=recursive)) if root.is_dir() else [root]
-    passed_over = tuple(entry for entry in found if isinstance(entry, PassedOver))
-    files = [entry for entry in found if not isinstance(entry, PassedOver)]
-    if not files:
-        raise FileNotFoundError(f"{root}: no *.jsonl or *.journal files{_hint(passed_over)}")
+    found = list(entries(root, recursive=recursive, more=suffixes)) if root.is_dir() else [root]
+    passed_over = [entry for entry in found if isinstance(entry, PassedOver)]
     repeats = Repeats()
     damage: list[str] | None = [] if salvage else None
-    by_file = {file: _read_file(file, repeats, damage) for file in files}
+    by_file: dict[Path, list[Trajectory]] = {}
+    for file in (entry for entry in found if not isinstance(entry, PassedOver)):
+        read = None if others is None else others(file, file == root)
+        if isinstance(read, PassedOver):
+            passed_over.append(read)
+        elif read is None:
+            by_file[file] = _read_file(file, repeats, damage, skip)
+        else:
+            by_file[file] = [t for t, where in read if repeats.is_new(t, where)]
+    if not by_file:
+        raise FileNotFoundError(f"{root}: no *.jsonl or *.journal files{_hint(passed_over)}")
     return Reading(
         list(chain.from_iterable(by_file.values())),
         {file: len(trajectories) for file, trajectories in by_file.items()},
-        passed_over,
+        tuple(passed_over),
         repeats.repeated.count,
         repeats.repeated.first,
         repeats.alike.count,
@@ -126,10 +144,15 @@ def write_trajectories(path: str | os.PathLike[str], trajectories: Iterable[Traj
             file.write(trajectory.to_json() + "\n")
 
 
-def _read_file(file: Path, repeats: Repeats, damage: list[str] | None) -> list[Trajectory]:
+def _read_file(
+    file: Path,
+    repeats: Repeats,
+    damage: list[str] | None,
+    skip: Callable[[str], None] | None,
+) -> list[Trajectory]:
     if file.suffix.lower() == ".journal":
         return _last_attempts(_of_journal(file, repeats, damage))
-    return [t for t, where in _of_lines(file) if repeats.is_new(t, where)]
+    return [t for t, where in _of_lines(file, skip) if repeats.is_new(t, where)]
 
 
 def _of_journal(
@@ -145,7 +168,7 @@ def _of_journal(
             damage.append(f"{file}: byte {piece.offset}: {reason}")
 
 
-def _of_lines(file: Path) -> Iterator[tuple[Trajectory, str]]:
+def _of_lines(file: Path, skip: Callable[[str], None] | None) -> Iterator[tuple[Trajectory, str]]:
     is_first = True
     lines = read_lines(file)
     for number, line in lines:
@@ -155,7 +178,12 @@ def _of_lines(file: Path) -> Iterator[tuple[Trajectory, str]]:
         if is_first:
             _refuse_other_files(line, where)
             is_first = False
-        yield _parse_line(line, where, lines), where
+        try:
+            yield _parse_line(line, where, lines), where
+        except InvalidInput as error:
+            if skip is None:
+                raise
+            skip(str(error))
 
 
 def _refuse_other_files(first_line: bytes, where: str) -> None:
@@ -227,7 +255,8 @@ def _hint(passed_over: Iterable[PassedOver]) -> str:
     return f"; passed over: {told}" if told else ""
 
 
-def _warnings(root: Path, reading: Reading) -> Iterator[tuple[str, type[UserWarning]]]:
+def told_of(root: Path, reading: Reading) -> Iterator[tuple[str, type[UserWarning]]]:
+    """What there is to warn of, and as what."""
     if told := _told(entry for entry in reading.passed_over if not entry.is_of_a_run):
         yield f"{visible(str(root))}: passed over {told}", FilesPassedOver
     if reading.damage:
