@@ -19,6 +19,8 @@ from w2stree.forest.state_paths import StatePath as StatePath
 from w2stree.forest.states import StateGraph as StateGraph
 from w2stree.forest.summary import ForestSummary as ForestSummary
 from w2stree.forest.tree import Tree as Tree
+from w2stree.formats.reading import read_trajectories as read_trajectories
+from w2stree.formats.writing import write_trajectories as write_trajectories
 from w2stree.policies.protocol import Policy as Policy
 from w2stree.policies.protocol import Sampling as Sampling
 from w2stree.rollouts.rollout import EpisodePlan as EpisodePlan
@@ -30,8 +32,6 @@ from w2stree.training.train_dpo import train_dpo as train_dpo
 from w2stree.training.train_sft import train_sft as train_sft
 from w2stree.training.trl_datasets import preference_dataset as preference_dataset
 from w2stree.training.trl_datasets import sft_dataset as sft_dataset
-from w2stree.formats.reading import read_trajectories as read_trajectories
-from w2stree.formats.writing import write_trajectories as write_trajectories
 from w2stree.trajectories.origin import Origin as Origin
 from w2stree.trajectories.tool_call import ToolCall as ToolCall
 from w2stree.trajectories.trajectory import Message as Message
