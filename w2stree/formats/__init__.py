@@ -1,7 +1,25 @@
 """Runs as other tools write them. A contents page: the formats, the most particular first."""
 
-from w2stree.formats import messages, own, sharegpt
+from w2stree.formats import (
+    atif,
+    inspect_eval,
+    messages,
+    opentelemetry,
+    own,
+    responses,
+    sharegpt,
+    verifiers,
+)
 from w2stree.formats.format import Format
 
-FORMATS: tuple[Format, ...] = (own.FORMAT, sharegpt.FORMAT, messages.FORMAT)
+FORMATS: tuple[Format, ...] = (
+    own.FORMAT,
+    atif.FORMAT,
+    inspect_eval.FORMAT,
+    opentelemetry.FORMAT,
+    verifiers.FORMAT,
+    sharegpt.FORMAT,
+    messages.FORMAT,
+    responses.FORMAT,
+)
 """A record is of the first that recognises it."""
