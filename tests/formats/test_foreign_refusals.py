@@ -88,7 +88,7 @@ REFUSED: list[tuple[str, Change, str]] = [
     ("responses.jsonl", put("instructions", value=["x"]), r":1: instructions is list; expected a"),
     ("responses.jsonl", put("reward", value=None), r":1: no reward at reward, .*its fields are"),
     ("verifiers.jsonl", put("reward", value=None), r":1: no reward at reward; its fields are"),
-    ("verifiers.jsonl", put("reward", value=float("inf")), r":1: Infinity at .* is no number of JSON"),
+    ("verifiers.jsonl", put("reward", value=float("inf")), r":1: Infinity at .* is no number"),
     ("verifiers.jsonl", put("completion", 0, "tool_calls", 0, value="{"),
      r":1: completion\[0\]: tool_calls\[0\]: not valid JSON"),
     ("verifiers.jsonl", put("completion", 0, "tool_calls", value={}),
