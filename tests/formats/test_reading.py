@@ -201,7 +201,7 @@ def test_a_folder_of_many_containers(tmp_path: Path) -> None:
     assert [file.name for file in read.reading.files] == ["a.jsonl", "b.json"]
     assert {e.path.name: e.reason for e in read.reading.passed_over} == {
         "c.json": "of no known format (fields version)",
-        "d.json": "no JSON that can be read",
+        "d.json": "nothing in it can be read",
         "e.json": "of no known format (fields a)",
     }
     for name, reason in (("c.json", "of no known format"), ("d.json", "not valid JSON")):

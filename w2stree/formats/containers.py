@@ -39,13 +39,22 @@ def records(file: Path) -> Iterator[Located]:
     Raises `InvalidInput` naming the place for what is no JSON, damaged or too large;
     `MissingDependency` for a table without pyarrow; `OSError`.
     """
-    with file.open("rb") as opened:
-        begin = opened.read(len(_ARROW))
+    begin = _begin(file)
     if begin.startswith(_ZIP):
         return _of_zip(file)
     if begin.startswith((_PARQUET, _ARROW)):
         return _of_table(file, is_parquet=begin.startswith(_PARQUET))
     return _of_text(file)
+
+
+def is_binary(file: Path) -> bool:
+    """Whether it is a table or a zip."""
+    return _begin(file).startswith((_PARQUET, _ARROW, _ZIP))
+
+
+def _begin(file: Path) -> bytes:
+    with file.open("rb") as opened:
+        return opened.read(len(_ARROW))
 
 
 def _of_text(file: Path) -> Iterator[Located]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 
 from w2stree.errors import FilesPassedOver, InvalidInput
 from w2stree.formats import FORMATS, own
-from w2stree.formats.containers import records
+from w2stree.formats.containers import is_binary, records
 from w2stree.formats.format import Format, Located
 from w2stree.formats.reader import Choices, Reader, Record, shown_fields
 from w2stree.shorten import visible
@@ -146,15 +146,19 @@ class _Others:
                 )
             return None
         is_lines = name.endswith(LINES)
+        # Our own reader says more of a text that is no JSON lines.
+        is_text = self.format is None and not name.endswith(_SUFFIXES) and not is_binary(file)
         located = records(file)
         try:
             first = next(located, None)
         except InvalidInput:
-            if is_lines and self.format is None:
-                return None  # our own reader says more of a line that is none
+            if is_text:
+                return None
             if is_named or self.format is not None:
                 raise
-            return PassedOver(file, "no JSON that can be read")
+            return PassedOver(file, "nothing in it can be read")
+        if first is not None and is_text and not isinstance(first[1], Mapping):
+            return None
         known = self.format or (None if first is None else recognised(first[1]))
         is_plain = known is own.FORMAT and not self.reader.choices.are_any
         if first is None or (is_lines and is_plain):

@@ -81,4 +81,4 @@ def _classified(
 def _why_not(name: str) -> str:
     if name.endswith(_PACKED):
         return "packed, and not as .jsonl.gz or .jsonl.zst"
-    return "neither JSON lines (.jsonl, .ndjson, also .gz or .zst) nor a .journal"
+    return "no suffix of runs (.jsonl, .ndjson, .json, also .gz or .zst; .parquet, .journal, …)"
