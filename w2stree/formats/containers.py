@@ -3,7 +3,7 @@
     {…}⏎{…}⏎          JSON lines                runs.jsonl:2
     {…} or [{…}, {…}]  one JSON text             runs.json, or runs.json: item 2
     PAR1 … / ARROW1 …  a table of Parquet, Arrow runs.parquet: row 2
-    PK …               a zip of JSON texts       log.eval: samples/1_epoch_1.json
+    PK …               a zip of JSON texts       log.eval: samples/1_epoch_1.json (zipped)
 
 All but zip may be packed with gzip or Zstandard, tables apart. Memory: one record of JSON lines,
 a batch of rows, else the whole text.
@@ -12,7 +12,6 @@ a batch of rows, else the whole text.
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Iterator, Mapping
 from itertools import chain
 from pathlib import Path
@@ -21,12 +20,10 @@ from typing import Any
 from w2stree.errors import InvalidInput, MissingDependency
 from w2stree.formats.format import Located
 from w2stree.formats.left_over import FIELD
+from w2stree.formats.zipped import members
 from w2stree.shorten import visible
 from w2stree.trajectories.json_text import is_cut, parse_json
 from w2stree.trajectories.lines import read_lines
-
-LARGEST_MEMBER = 1 << 28
-"""Bytes of a zip's member that are read: 256 MiB, as of a line."""
 
 _PARQUET, _ARROW, _ZIP = b"PAR1", b"ARROW1", b"PK\x03\x04"
 _BOM = b"\xef\xbb\xbf"
@@ -41,7 +38,7 @@ def records(file: Path) -> Iterator[Located]:
     """
     begin = _begin(file)
     if begin.startswith(_ZIP):
-        return _of_zip(file)
+        return members(file)
     if begin.startswith((_PARQUET, _ARROW)):
         return _of_table(file, is_parquet=begin.startswith(_PARQUET))
     return _of_text(file)
@@ -122,19 +119,3 @@ def as_row(record: Mapping[str, Any]) -> dict[str, Any]:
     left = record.get(FIELD)
     row = {name: value for name, value in record.items() if value != {}}
     return row | ({} if left is None else {FIELD: json.dumps(left)})
-
-
-def _of_zip(file: Path) -> Iterator[Located]:
-    """The members that are JSON, in name order."""
-    shown = visible(str(file))
-    try:
-        with zipfile.ZipFile(file) as packed:
-            for member in sorted(packed.infolist(), key=lambda m: m.filename):
-                where = f"{shown}: {visible(member.filename)}"
-                if not member.filename.endswith(".json"):
-                    continue
-                if member.file_size > LARGEST_MEMBER:
-                    raise InvalidInput(f"{where}: more than {LARGEST_MEMBER >> 20} MiB; not read")
-                yield where, parse_json(packed.read(member), where)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
-        raise InvalidInput(f"{shown}: a damaged zip file, or a locked one ({error})") from None
