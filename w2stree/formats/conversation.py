@@ -10,14 +10,16 @@ assistant  …
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 from w2stree.errors import InvalidInput
 from w2stree.formats.reader import Reader
+from w2stree.trajectories.origin import Origin
 from w2stree.trajectories.tool_call import ToolCall, action_of
-from w2stree.trajectories.trajectory import Message, Step, Trajectory, refuse_wordless
+from w2stree.trajectories.trajectory import Message, Status, Step, Trajectory, refuse_wordless
 from w2stree.turns.react import parse_action
 
 ROLES = ("system", "user", "assistant", "tool")
@@ -26,12 +28,14 @@ ROLES = ("system", "user", "assistant", "tool")
 @dataclass(frozen=True, slots=True)
 class Said:
     """One message. `calls` are an assistant's; `answers` is the id of the call that a tool's
-    message answers, where that is said."""
+    message answers, where that is said; `action` is what a turn in words did, where the format
+    says so."""
 
     role: str
     text: str
     calls: tuple[ToolCall, ...] = ()
     answers: str | None = None
+    action: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,7 @@ def read_conversation(
     assistant's first. A step is a turn of the assistant and all that was said to it before the
     next, joined by line breaks: the answers to its calls in their order, then the words. Texts of
     a turn with tool calls are its `response`, and the calls its action; for others
-    `Choices.action` decides.
+    `Choices.action` decides, or the format where it says what they did.
 
     Raises `InvalidInput`, beginning with `where`, for unknown roles, for tools in the prompt, for a
     prompt after which the assistant does not speak, and for an answer to a call that its turn did
@@ -69,7 +73,7 @@ def read_conversation(
             f"{where}: after the prompt of {end} messages comes one of the {messages[end].role}; "
             "choose a prompt after which the assistant speaks (prompt=, --prompt)"
         )
-    find = _action_finder([messages[i].text for i in turns if not messages[i].calls], reader)
+    find = _action_finder([messages[i] for i in turns], reader)
     bounds = [*turns, len(messages)]
     steps = tuple(
         _step(messages[begin], messages[begin + 1 : after], f"{where}: message {begin + 1}", find)
@@ -123,13 +127,13 @@ def _of_prompt(message: Said, i: int, where: str) -> Message:
     return Message(message.role, message.text)
 
 
-def _step(turn: Said, answers: Sequence[Said], where: str, find: Callable[[str], str]) -> Step:
+def _step(turn: Said, answers: Sequence[Said], where: str, find: Callable[[Said], str]) -> Step:
     observation = "\n".join(answer.text for answer in answers)
     if not turn.calls:
         for answer in answers:
             if answer.role == "tool":
                 raise InvalidInput(f"{where}: a tool answers it, and it called none")
-        return Step(find(turn.text), observation, turn.text)
+        return Step(find(turn), observation, turn.text)
     if _is_one_answer(turn, answers):
         return Step(action_of(turn.calls), observation, turn.text, tool_calls=turn.calls)
     calls = _answered(turn, answers, where)
@@ -141,7 +145,11 @@ def _step(turn: Said, answers: Sequence[Said], where: str, find: Callable[[str],
 
 def _is_one_answer(turn: Said, answers: Sequence[Said]) -> bool:
     """The observation is then the one call's result, and need not be said twice."""
-    return len(turn.calls) == len(answers) == 1 and answers[0].role == "tool"
+    return (
+        len(turn.calls) == len(answers) == 1
+        and answers[0].role == "tool"
+        and answers[0].answers in (None, turn.calls[0].id)
+    )
 
 
 def _answered(turn: Said, answers: Sequence[Said], where: str) -> tuple[ToolCall, ...]:
@@ -183,8 +191,21 @@ def _answers(step: Step) -> Iterator[Said]:
         yield Said("user", step.observation)
 
 
-def _action_finder(turns: Sequence[str], reader: Reader) -> Callable[[str], str]:
+def _action_finder(turns: Sequence[Said], reader: Reader) -> Callable[[Said], str]:
     """What reads the action of a turn in words; "" where it has none."""
+    worded = [turn for turn in turns if not turn.calls]
+    if not worded:
+        if turns:
+            reader.note("action", "tool calls")
+        return lambda turn: ""
+    if reader.choices.action is None and all(turn.action is not None for turn in worded):
+        reader.note("action", "as the format says")
+        return lambda turn: turn.action or ""
+    find = _text_finder([turn.text for turn in worded], reader)
+    return lambda turn: find(turn.text)
+
+
+def _text_finder(turns: Sequence[str], reader: Reader) -> Callable[[str], str]:
     chosen = reader.choices.action
     if chosen is None:
         chosen = "react" if any(parse_action(turn) is not None for turn in turns) else "turn"
@@ -203,3 +224,22 @@ def _action_finder(turns: Sequence[str], reader: Reader) -> Callable[[str], str]
         return ((match[1] if chosen.groups else match[0]) or "").strip()
 
     return search
+
+
+def run_of(
+    conversation: Conversation,
+    where: str,
+    *,
+    task_id: str,
+    total_return: float,
+    status: Status,
+    origin: Origin,
+    info: Mapping[str, Any],
+) -> Trajectory:
+    """The trajectory; raises `InvalidInput`, beginning with `where`, for an `info` that cannot be
+    written as JSON and read again equal."""
+    prompt, steps = conversation.prompt, conversation.steps
+    try:
+        return Trajectory(task_id, prompt, steps, total_return, status, origin, info)
+    except InvalidInput as error:
+        raise InvalidInput(f"{where}: {error}") from None

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from w2stree.errors import InvalidInput
-from w2stree.formats.conversation import Said, messages_of, read_conversation
+from w2stree.formats.conversation import Said, messages_of, read_conversation, run_of
 from w2stree.formats.format import Format
 from w2stree.formats.left_over import FIELD, left_over, restored
 from w2stree.formats.reader import Reader, Record, beside
@@ -49,14 +49,14 @@ def runs(record: Record, where: str, reader: Reader) -> Iterator[Trajectory]:
     reward = reader.reward(record, where, REWARDS, status=status)
     rest = {str(i): more for i, message in enumerate(given) if (more := unread(message))}
     info = beside(record, ("messages", FIELD), {"task_id": task_id, "reward": reward})
-    read = Trajectory(
-        task_id,
-        conversation.prompt,
-        conversation.steps,
-        reward,
-        status,
-        origin,
-        info | ({UNREAD: rest} if rest else {}),
+    read = run_of(
+        conversation,
+        where,
+        task_id=task_id,
+        total_return=reward,
+        status=status,
+        origin=origin,
+        info=info | ({UNREAD: rest} if rest else {}),
     )
     yield restored(read, record.get(FIELD), where, reader)
 

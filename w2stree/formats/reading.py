@@ -20,7 +20,7 @@ from w2stree.formats.containers import is_binary, records
 from w2stree.formats.format import Format, Located
 from w2stree.formats.reader import Choices, Reader, Record, shown_fields
 from w2stree.shorten import visible
-from w2stree.trajectories.files import Reading, told_of
+from w2stree.trajectories.files import Reading, warnings_of
 from w2stree.trajectories.files import read_files as read_own_files
 from w2stree.trajectories.folder import SUFFIXES as LINES
 from w2stree.trajectories.folder import PassedOver
@@ -74,7 +74,7 @@ def read_trajectories(
         on_error=on_error,
         choices=choices,
     )
-    for message, kind in told_of(Path(path), read.reading):
+    for message, kind in warnings_of(read.reading, f"{visible(str(path))}: "):
         warnings.warn(message, kind, stacklevel=2)
     if read.skipped:
         warnings.warn(
@@ -87,20 +87,19 @@ def read_trajectories(
 
 
 def read_files(
-    path: str | os.PathLike[str],
-    *,
+    *paths: str | os.PathLike[str],
     format: str = AUTO,
     recursive: bool = False,
     salvage: bool = False,
     on_error: str = "stop",
     choices: Choices | None = None,
 ) -> Imported:
-    """`read_trajectories`, with an account of it; no warnings."""
+    """`read_trajectories` of one path or several, with an account of it; no warnings."""
     if on_error not in ("stop", "skip"):
         raise InvalidInput(f"on_error is {on_error!r}; use stop or skip")
     others = _Others(format_of(format), Reader(choices or Choices()), on_error == "skip")
     reading = read_own_files(
-        path,
+        *paths,
         recursive=recursive,
         salvage=salvage,
         others=others.read,

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from w2stree.errors import InvalidInput
-from w2stree.formats.conversation import Said, messages_of, read_conversation
+from w2stree.formats.conversation import Said, messages_of, read_conversation, run_of
 from w2stree.formats.format import Format
 from w2stree.formats.left_over import FIELD, left_over, restored
 from w2stree.formats.messages import REWARDS, TASKS
@@ -64,8 +64,14 @@ def runs(record: Record, where: str, reader: Reader) -> Iterator[Trajectory]:
     info = beside(
         record, ("conversations", "system", FIELD), {"task_id": task_id, "reward": reward}
     )
-    read = Trajectory(
-        task_id, conversation.prompt, conversation.steps, reward, status, origin, info
+    read = run_of(
+        conversation,
+        where,
+        task_id=task_id,
+        total_return=reward,
+        status=status,
+        origin=origin,
+        info=info,
     )
     yield restored(read, record.get(FIELD), where, reader)
 
