@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -21,7 +21,7 @@ from w2stree.formats.dataset_folder import DatasetFolders, is_beside
 from w2stree.formats.format import Format, Located
 from w2stree.formats.reader import Choices, Reader, Record, shown_fields
 from w2stree.shorten import visible
-from w2stree.trajectories.files import Reading, told_of
+from w2stree.trajectories.files import Reading, warnings_of
 from w2stree.trajectories.files import read_files as read_own_files
 from w2stree.trajectories.folder import SUFFIXES as LINES
 from w2stree.trajectories.folder import PassedOver
@@ -75,7 +75,7 @@ def read_trajectories(
         on_error=on_error,
         choices=choices,
     )
-    for message, kind in told_of(Path(path), read.reading):
+    for message, kind in warnings_of(read.reading, f"{visible(str(path))}: "):
         warnings.warn(message, kind, stacklevel=2)
     if read.skipped:
         warnings.warn(
@@ -88,36 +88,40 @@ def read_trajectories(
 
 
 def read_files(
-    path: str | os.PathLike[str],
-    *,
+    *paths: str | os.PathLike[str],
     format: str = AUTO,
     recursive: bool = False,
     salvage: bool = False,
     on_error: str = "stop",
     choices: Choices | None = None,
 ) -> Imported:
-    """`read_trajectories`, with an account of it; no warnings."""
+    """`read_trajectories` of one path or several, with an account of it; no warnings."""
     if on_error not in ("stop", "skip"):
         raise InvalidInput(f"on_error is {on_error!r}; use stop or skip")
-    root, folders = Path(path), DatasetFolders()
+    folders = DatasetFolders()
     others = _Others(format_of(format), Reader(choices or Choices()), on_error == "skip", folders)
     reading = read_own_files(
-        root,
-        recursive=recursive or (root.is_dir() and folders.are_in_folders(root)),
+        *paths,
+        recursive=recursive,
+        is_deep=folders.are_in_folders,
         salvage=salvage,
         others=others.read,
         suffixes=(*_SUFFIXES, *chain.from_iterable(f.suffixes for f in FORMATS)),
         skip=others.skipped.append if others.skips else None,
     )
-    if root.is_dir() and folders.is_dataset(root):
-        reading = replace(reading, passed_over=_beside_data(reading.passed_over))
+    roots = [path for path in map(Path, paths) if path.is_dir() and folders.is_dataset(path)]
+    reading = replace(reading, passed_over=_beside_data(reading.passed_over, roots))
     found = {what: dict(counts) for what, counts in others.reader.found.items()}
     return Imported(reading, others.formats, found, tuple(others.skipped))
 
 
-def _beside_data(entries: Iterable[PassedOver]) -> tuple[PassedOver, ...]:
+def _beside_data(entries: Iterable[PassedOver], roots: Sequence[Path]) -> tuple[PassedOver, ...]:
     """What every data set has beside its data is as little to be told of as a run's own files."""
-    return tuple(replace(e, is_of_a_run=e.is_of_a_run or is_beside(e.path)) for e in entries)
+
+    def is_usual(path: Path) -> bool:
+        return is_beside(path) and any(path.is_relative_to(root) for root in roots)
+
+    return tuple(replace(e, is_of_a_run=e.is_of_a_run or is_usual(e.path)) for e in entries)
 
 
 def format_of(name: str) -> Format | None:
