@@ -9,7 +9,7 @@ import typer
 
 from w2stree.cli.before_models import before_models
 from w2stree.cli.extra import needs
-from w2stree.cli.parameters import number, whole_number
+from w2stree.cli.parameters import names, number, whole_number
 from w2stree.cli.progress import Bars, left
 from w2stree.cli.say import say, warn
 from w2stree.errors import InvalidInput
@@ -99,7 +99,7 @@ def experiment(
 
     plan = read_plan(name, seeds=seeds, overrides=override or ())
     results = Results(out / plan.grid.name)
-    cells = plan.chosen(_names("--methods", methods), _names("--worlds", worlds))
+    cells = plan.chosen(names("--methods", methods), names("--worlds", worlds))
     for method, world in plan.left_out():
         warn(f"w2stree: {world} has no {method}: its configuration lacks the section")
     num_failed = 0
@@ -170,13 +170,3 @@ def _run(
     if outcome.left:
         warn(f"w2stree: the budget is spent; {len(outcome.left)} have not run yet")
     return outcome
-
-
-def _names(option: str, given: str | None) -> list[str] | None:
-    """Raises `InvalidInput` where none is named: that is not all of them."""
-    if given is None:
-        return None
-    names = [name.strip() for name in given.split(",") if name.strip()]
-    if not names:
-        raise InvalidInput(f"{option} {given!r}: names none; leave it out for all")
-    return names
