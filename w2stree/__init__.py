@@ -22,6 +22,8 @@ _HOME = {
     "build_forest": "forest.build",
     "merge_forests": "forest.build",
     "open_forest": "forest.build",
+    "StepAdvantages": "forest.advantages",
+    "advantages": "forest.advantages",
     "PreferencePair": "forest.pairs",
     "PreferencePairs": "forest.pairs",
     "SearchPath": "forest.search",

@@ -6,6 +6,8 @@ from w2stree.errors import Error as Error
 from w2stree.errors import IdenticalTrajectories as IdenticalTrajectories
 from w2stree.errors import InvalidInput as InvalidInput
 from w2stree.evaluation import evaluate as evaluate
+from w2stree.forest.advantages import StepAdvantages as StepAdvantages
+from w2stree.forest.advantages import advantages as advantages
 from w2stree.forest.build import build_forest as build_forest
 from w2stree.forest.build import merge_forests as merge_forests
 from w2stree.forest.build import open_forest as open_forest

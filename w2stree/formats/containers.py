@@ -4,7 +4,7 @@
     {…} or [{…}, {…}]  one JSON text             runs.json, or runs.json: item 2
     PAR1 … / ARROW1 …  a table of Parquet, Arrow runs.parquet: row 2
     ff ff ff ff …      Arrow as datasets saves it data-00000-of-00001.arrow: row 2
-    PK …               a zip of JSON texts       log.eval: samples/1_epoch_1.json
+    PK …               a zip of JSON texts       log.eval: samples/1_epoch_1.json (zipped)
 
 All but zip may be packed with gzip or Zstandard, tables apart. Memory: one record of JSON lines,
 a batch of rows, else the whole text.
@@ -13,7 +13,6 @@ a batch of rows, else the whole text.
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Iterator, Mapping
 from datetime import date, time, timedelta
 from decimal import Decimal
@@ -24,12 +23,10 @@ from typing import Any
 from w2stree.errors import InvalidInput, MissingDependency
 from w2stree.formats.format import Located
 from w2stree.formats.left_over import FIELD
+from w2stree.formats.zipped import members
 from w2stree.shorten import visible
 from w2stree.trajectories.json_text import is_cut, parse_json
 from w2stree.trajectories.lines import read_lines
-
-LARGEST_MEMBER = 1 << 28
-"""Bytes of a zip's member that are read: 256 MiB, as of a line."""
 
 _PARQUET, _ARROW, _ZIP = b"PAR1", b"ARROW1", b"PK\x03\x04"
 _STREAM = b"\xff\xff\xff\xff"  # of Arrow: it has no name at its beginning
@@ -52,7 +49,7 @@ def records(file: Path) -> Iterator[Located]:
             f"{visible(str(file))}: no data but where they are: fetch them with git lfs pull"
         )
     if begin.startswith(_ZIP):
-        return _of_zip(file)
+        return members(file)
     if begin.startswith((_PARQUET, _ARROW, _STREAM)):
         return _with_arrays(_of_table(file, begin))
     return _with_arrays(_of_text(file))
@@ -177,19 +174,3 @@ def as_row(record: Mapping[str, Any]) -> dict[str, Any]:
     left = record.get(FIELD)
     row = {name: value for name, value in record.items() if value != {}}
     return row | ({} if left is None else {FIELD: json.dumps(left)})
-
-
-def _of_zip(file: Path) -> Iterator[Located]:
-    """The members that are JSON, in name order."""
-    shown = visible(str(file))
-    try:
-        with zipfile.ZipFile(file) as packed:
-            for member in sorted(packed.infolist(), key=lambda m: m.filename):
-                where = f"{shown}: {visible(member.filename)}"
-                if not member.filename.endswith(".json"):
-                    continue
-                if member.file_size > LARGEST_MEMBER:
-                    raise InvalidInput(f"{where}: more than {LARGEST_MEMBER >> 20} MiB; not read")
-                yield where, parse_json(packed.read(member), where)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
-        raise InvalidInput(f"{shown}: a damaged zip file, or a locked one ({error})") from None
