@@ -82,6 +82,11 @@ def test_what_ended_a_sample(
     assert (run.origin.error or run.origin.truncated_by) == told
 
 
+def test_a_turn_that_a_limit_ended_is_cut(tmp_path: Path) -> None:
+    run = read(tmp_path, output={"choices": [{"stop_reason": "max_tokens"}]})
+    assert [step.is_cut for step in run.steps] == [False, True]
+
+
 def test_turns_of_examples_are_the_prompts(tmp_path: Path) -> None:
     sample = inspect_sample()
     sample["messages"][1:1] = [

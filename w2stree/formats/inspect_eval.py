@@ -41,7 +41,7 @@ from w2stree.trajectories import fields
 from w2stree.trajectories.origin import Origin
 from w2stree.trajectories.replacing import replacing
 from w2stree.trajectories.tool_call import ToolCall
-from w2stree.trajectories.trajectory import Status, Trajectory
+from w2stree.trajectories.trajectory import Status, Step, Trajectory
 
 UNREAD = "messages"
 """In `info`: by a message's number, from 0, what it has beside what is read."""
@@ -56,6 +56,7 @@ _ATTACHMENT = "attachment://"
 _SHOWN_COLUMNS = 100
 _NAME_LENGTH = 100
 _TURN_LIMITS = ("message", "turn")  # of steps; another is told in the origin
+_CUT = ("max_tokens", "model_length")
 _LIMITS = {"length": "token", "context": "context"}
 _EVAL = {
     "created": "1970-01-01T00:00:00+00:00",
@@ -195,7 +196,7 @@ def _run(record: Record, sample: Record, where: str, reader: Reader) -> Trajecto
     return Trajectory(
         _task_id(record, sample, where, reader, conversation.prompt),
         conversation.prompt,
-        conversation.steps,
+        _with_cut(conversation.steps, messages, sample),
         _reward(sample, where, reader, status),
         status,
         replace(origin, policy=_policy(record["eval"])),
@@ -210,6 +211,18 @@ def _num_prompt(messages: Sequence[Record]) -> int | None:
         if message.get("role") == "assistant" and message.get("source") == "generate":
             return i
     return None
+
+
+def _with_cut(
+    steps: tuple[Step, ...], messages: Sequence[Record], sample: Record
+) -> tuple[Step, ...]:
+    """The last turn hit a limit of its length, where it is what `output` was and that says so."""
+    choices = _object(sample.get("output")).get("choices")
+    first = choices[0] if isinstance(choices, list) and choices else None
+    was_cut = _object(first).get("stop_reason") in _CUT
+    if not (was_cut and steps and messages[-1].get("role") == "assistant"):
+        return steps
+    return (*steps[:-1], replace(steps[-1], is_cut=True))
 
 
 def _said(message: Record, where: str) -> Said:

@@ -7,6 +7,7 @@ log.eval: samples/2_epoch_1.json       Python's own zipfile reads from 3.14 on
 
 from __future__ import annotations
 
+import errno
 import io
 import struct
 import zipfile
@@ -21,6 +22,12 @@ from w2stree.trajectories.json_text import parse_json
 
 LARGEST_MEMBER = 1 << 28
 """Bytes of a member that are read: 256 MiB, as of a line."""
+
+_DAMAGED = (
+    *(zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError),
+    *(NotImplementedError, RuntimeError, ValueError, OverflowError),
+)
+"""What Python's zipfile raises for bytes that make no sense."""
 
 _FIRST = ("header.json", "_journal/start.json")
 _ZSTANDARD = 93
@@ -44,7 +51,11 @@ def members(file: Path) -> Iterator[Located]:
                         where,
                         parse_json(_content(packed, by_name[name], where), where, with_nan=True),
                     )
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, zlib.error) as error:
+    except InvalidInput:
+        raise
+    except _DAMAGED as error:
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:
+            raise  # of the disk, and no place that the directory made up
         raise InvalidInput(f"{shown}: a damaged zip file, or a locked one ({error})") from None
 
 
