@@ -34,13 +34,15 @@ LATE_IMPORTS = {
         "rollouts.branching", "rollouts.exploration", "rollouts.task_choice",
         "trajectories.journal",
     },
+    "cli/convert.py": {"formats.writing"},
+    "cli/inputs.py": {"formats.reader", "formats.reading", "trajectories.files"},
     "cli/run.py": {"experiment.config", "experiment.manifest", "experiment.pipeline"},
     "cli/train.py": {
         *("experiment.config.yaml_text", "training.call_settings", "training.model_folder"),
         *("training.optimisation", "training.train_dpo", "training.train_sft"),
     },
     "cli/train_input.py": {
-        *("forest.build", "training.conversations", "training.row_files", "trajectories.files"),
+        *("forest.build", "rows.conversations", "rows.row_files", "trajectories.files"),
         "trajectories.returns",
     },
     "cli/tree.py": {"forest.build", "forest.file", "forest.merging", "trajectories.files"},

@@ -14,6 +14,7 @@ import typer
 
 import w2stree
 from w2stree.cli import analyse, envs, train
+from w2stree.cli.convert import convert
 from w2stree.cli.experiment import experiment
 from w2stree.cli.explore import explore
 from w2stree.cli.run import run
@@ -45,7 +46,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.callback(help="Trajectory trees and weak-to-strong training from agent runs.")(whole)
-for command in (run, experiment, explore, tree, verify):
+for command in (run, experiment, explore, convert, tree, verify):
     app.command()(command)
 app.add_typer(analyse.app, name="analyse")
 app.add_typer(envs.app, name="envs")

@@ -30,8 +30,8 @@ from w2stree.experiment.analyses.figures import in_columns, write_figures
 from w2stree.experiment.analyses.finished_run import FinishedRun, finished_run
 from w2stree.experiment.section import Positive, Section, Whole
 from w2stree.forest.build import build_forest
+from w2stree.rows.rows import Completion, PreferenceRow, preference_rows
 from w2stree.shorten import visible
-from w2stree.training.rows import Completion, PreferenceRow, preference_rows
 from w2stree.trajectories.returns import at_least
 from w2stree.trajectories.trajectory import Trajectory
 

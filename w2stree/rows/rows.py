@@ -1,0 +1,238 @@
+"""Training data from the tree: preference rows (Eq. 6) and demonstration rows (L_SFT, L_MCTS).
+
+chosen    u a1 o1 │ a2 o2 a3            step:   only a2 against a2'
+rejected  u a1 o1 │ a2' o2' a3' o3'     suffix: everything after │, observations masked
+          prompt h│ s+ / s-
+
+As trainers of this package take them; for stock TRL see `w2stree.rows.trl_datasets`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, get_args, overload
+
+from w2stree.errors import InvalidInput
+from w2stree.rows.comparisons import (
+    Comparison,
+    Fit,
+    Shown,
+    Sides,
+    Texts,
+    compared_steps,
+    compared_suffixes,
+)
+from w2stree.trajectories.trajectory import Step, Trajectory
+
+if TYPE_CHECKING:
+    from w2stree.forest.pairs import PreferencePair
+
+Completion = Literal["step", "suffix"]
+
+WORDLESS = (
+    "their log kept actions without the agent's words (Step.response); render_actions=True makes "
+    "each the turn 'Action: …'"
+)
+"""Why turns of which only the action is known give no row."""
+
+NO_NODE = -1
+"""The divergence of rows that compare whole runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class PreferenceRow:
+    """What DPO sees of a pair: a history, then two continuations.
+
+    Turns [begin, end) of each side are compared; `end` None means up to the last. The sides share
+    the history, turns [0, begin), so `begin` is its depth: their actions agree in it, and so do
+    the environment's answers (`is_one_history`), unless a rule of merging took different ones for
+    one. Thoughts may differ; the chosen side's are shown.
+    """
+
+    chosen: Trajectory
+    rejected: Trajectory
+    begin: int
+    end: int | None
+    divergence: int
+    """Node of the forest after the history; `NO_NODE` where whole runs are compared, in no tree."""
+    gap: float
+    """How much better the chosen side did, in return; see `preference_rows`. > 0."""
+    chosen_return: float
+    """Mean over the `num_chosen` trajectories behind the chosen side."""
+    rejected_return: float
+    num_chosen: int
+    """Distinct trajectories of the row's pairs that took the chosen side."""
+    num_rejected: int
+    confidence: float = 1.0
+    """How sure it is that the chosen side is the better one: DPO learns both labels in these shares
+    (`trees.objectives.Dpo`)."""
+    weight: float = 1.0
+    """How much its loss counts: 2 is a row that is there twice."""
+
+    @property
+    def task_id(self) -> str:
+        """The chosen side's."""
+        return self.chosen.task_id
+
+    @property
+    def history(self) -> tuple[Step, ...]:
+        """The chosen side's."""
+        return self.chosen.steps[: self.begin]
+
+    @property
+    def is_one_history(self) -> bool:
+        """Whether both sides were asked the same, and the environment said the same to both before
+        they part."""
+        theirs = self.rejected.steps[: self.begin]
+        return self.chosen.prompt == self.rejected.prompt and all(
+            a.observation == b.observation for a, b in zip(self.history, theirs, strict=True)
+        )
+
+    def turns(self, side: Trajectory) -> tuple[Step, ...]:
+        """The compared turns of `chosen` or `rejected`."""
+        return side.steps[self.begin : self.end]
+
+
+@dataclass(frozen=True, slots=True)
+class PreferenceRows(Sequence[PreferenceRow]):
+    """The rows, and how many comparisons gave none."""
+
+    rows: tuple[PreferenceRow, ...]
+    num_undecided: int
+    """Gaps that cancel: the two sides did equally well."""
+    num_alike: int
+    """Two actions whose turns read the same: there is nothing to prefer."""
+    num_without_action: int
+    """Better sides none of whose turns holds an action: not to be taught."""
+    num_wordless: int
+    """Sides of which only actions are known, in no pair their words."""
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, index: int) -> PreferenceRow: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[PreferenceRow]: ...
+    def __getitem__(self, index: int | slice) -> PreferenceRow | Sequence[PreferenceRow]:
+        return self.rows[index]
+
+    def __iter__(self) -> Iterator[PreferenceRow]:
+        return iter(self.rows)
+
+
+def notes_of(
+    num_errors: int, num_wordless: int, num_untaught: int, num_unlearned: int = 0
+) -> list[str]:
+    """A sentence for each kind of trajectories that gave no row, none for none."""
+    reasons = (
+        (num_errors, "they ended in an error, which says nothing about their task"),
+        (num_wordless, WORDLESS),
+        (num_untaught, "none of their turns has an action"),
+        (num_unlearned, "none of their turns with an action is to be learned"),
+    )
+    return [f"{count} trajectories are left out: {why}" for count, why in reasons if count]
+
+
+def preference_rows(
+    pairs: Iterable[PreferencePair], completion: Completion, *, render_actions: bool = False
+) -> PreferenceRows:
+    """One row for each distinct pair of texts, in the order of the pairs of one forest.
+
+    `suffix` compares what two trajectories did after they parted, `step` two actions at a
+    divergence. All that speaks about one row is summed: pairs with these two actions (`step`), and
+    pairs that read alike, of other tasks too: tasks with equal prompts are one task to whoever
+    reads them. The sign of the summed gaps decides which side is chosen, and a sum of zero (but for
+    rounding) gives no row, so no row is there in both directions. Of all pairs of a forest the sum
+    over two actions is n_a n_b (mean_a - mean_b) in a task: the order of their mean returns. With a
+    `min_gap` or another choice of pairs it is not, and the sign may be the other one.
+
+    A row's `gap`, > 0, is the mean over its pairs, those that prefer the other side counted
+    negative. Its returns and counts are of the distinct trajectories in its pairs. Task,
+    divergence and texts are those of the first pair that prefers the chosen side.
+
+    No row comes of two sides that read the same, of a better side without an action, and of turns
+    whose words a log did not keep (`Step.is_worded`). With `render_actions` such a turn is
+    `Action: …`, words that nobody said. `PreferenceRows` counts each kind.
+
+    Raises `InvalidInput` for an unknown `completion`, for trajectories without a prompt (of a
+    forest that does not know them) and for pairs of several forests that give one node two
+    meanings. O(num_pairs) rows are held at a time.
+    """
+    if completion not in get_args(Completion):
+        raise InvalidInput(f"completion is {completion!r}; use 'step' or 'suffix'")
+    num_turns = 1 if completion == "step" else None
+    sides = Sides(num_turns=num_turns, render_actions=render_actions)
+    compared = (compared_steps if completion == "step" else compared_suffixes)(pairs, sides)
+    num_undecided = num_alike = num_without_action = num_wordless = 0
+    found: dict[Texts, Comparison] = {}
+    for comparison in compared:
+        if not comparison.is_decided:
+            num_undecided += 1
+            continue
+        if comparison.net_gap < 0:
+            comparison.turn()
+        shown = comparison.best
+        if shown.fit is Fit.WORDLESS:
+            num_wordless += 1
+        elif shown.chosen.turns == shown.rejected.turns:
+            num_alike += 1
+        elif not any(map(is_taught, _turns(shown, num_turns))):
+            num_without_action += 1
+        else:
+            texts = shown.texts()
+            if (same := found.get(texts)) is not None:
+                same.absorb(comparison)
+            elif (same := found.get(texts[2:] + texts[:2])) is not None:
+                same.absorb(comparison, is_turned=True)
+            else:
+                found[texts] = comparison
+    rows = tuple(_row(c, num_turns) for c in found.values() if c.is_decided)
+    return PreferenceRows(
+        rows,
+        num_undecided=num_undecided + len(found) - len(rows),
+        num_alike=num_alike,
+        num_without_action=num_without_action,
+        num_wordless=num_wordless,
+    )
+
+
+def _turns(shown: Shown, num_turns: int | None) -> Sequence[Step]:
+    """Those of the chosen side that a row compares."""
+    begin = shown.pair.depth
+    end = None if num_turns is None else begin + num_turns
+    return shown.chosen.trajectory.steps[begin:end]
+
+
+def _row(comparison: Comparison, num_turns: int | None) -> PreferenceRow:
+    if comparison.net_gap < 0:
+        comparison.turn()
+    shown = comparison.best
+    chosen, rejected = comparison.runs
+    begin = shown.pair.depth
+    return PreferenceRow(
+        shown.chosen.trajectory,
+        shown.rejected.trajectory,
+        begin,
+        None if num_turns is None else begin + num_turns,
+        shown.pair.divergence,
+        comparison.net_gap / comparison.num_pairs,
+        _mean_return(chosen.values()),
+        _mean_return(rejected.values()),
+        len(chosen),
+        len(rejected),
+    )
+
+
+def _mean_return(trajectories: Collection[Trajectory]) -> float:
+    if len(trajectories) == 1:
+        return next(iter(trajectories)).total_return
+    return math.fsum([t.total_return for t in trajectories]) / len(trajectories)
+
+
+def is_taught(step: Step) -> bool:
+    """Whether a model may learn to say this turn: one that holds no action costs a step and gets
+    nothing for it, however well the run ended."""
+    return bool(step.action)
