@@ -1,0 +1,299 @@
+"""How every command takes runs, and the line that says what became of all of them.
+
+w2stree COMMAND runs/ 'more/*.jsonl' - --reward-field info.score
+                └──────────────────────┬───────────────────────┘
+                    Source.read ──> Runs    trajectories, the place of each
+                                      │     skipped: 3 read before
+                                      │ .finished()
+                                      ▼
+2,002 runs read = 1,990 used + 12 skipped (3 read before, 9 ended in an error)
+"""
+
+from __future__ import annotations
+
+import functools
+import glob
+import inspect
+import shutil
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import MISSING, dataclass, field, fields, replace
+from inspect import Parameter, Signature
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, get_type_hints
+
+import typer
+
+from w2stree.errors import Error, InvalidInput
+from w2stree.shorten import visible
+
+if TYPE_CHECKING:
+    from w2stree.formats.reader import Choices
+    from w2stree.formats.reading import Imported
+    from w2stree.trajectories.trajectory import Trajectory
+
+Paths: TypeAlias = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="PATH...",
+        help="runs of any known format (--format): files (.jsonl, .json, .parquet, .journal, "
+        "...), folders of them, patterns in quotes ('runs/*.jsonl'), or - for JSON lines on "
+        "standard input",
+        show_default=False,
+    ),
+]
+Recursive: TypeAlias = Annotated[
+    bool, typer.Option("--recursive", help="read the folders' folders too")
+]
+Salvage: TypeAlias = Annotated[
+    bool, typer.Option("--salvage", help="read a damaged journal's other frames")
+]
+_SHOWN_REFUSED = 3
+AsJson: TypeAlias = Annotated[
+    bool, typer.Option("--json", help="print JSON, for programs: every text whole")
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """What every command that takes runs is given: its fields are the command's parameters."""
+
+    paths: Paths
+    format: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            metavar="NAME",
+            help="what wrote them: messages, sharegpt, ... (docs/"
+            "formats.md); auto: told by each file's first record",
+        ),
+    ] = "auto"
+    reward_field: Annotated[
+        str | None,
+        typer.Option(metavar="FIELD", help="where a record has its reward, e.g. info.score"),
+    ] = None
+    reward: Annotated[
+        float | None, typer.Option(metavar="NUMBER", help="the reward of all records")
+    ] = None
+    task_field: Annotated[
+        str | None, typer.Option(metavar="FIELD", help="where a record names its task")
+    ] = None
+    prompt: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="so many messages are the task's (default: all before the assistant's first)",
+        ),
+    ] = None
+    action_pattern: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATTERN",
+            help="what of a turn is its action: react (a line Action: ...), turn (all of it), or a "
+            "regular expression and its first group",
+        ),
+    ] = None
+    on_error: Annotated[
+        str, typer.Option(metavar="stop|skip", help="at a record that cannot be read")
+    ] = "stop"
+    recursive: Recursive = False
+    salvage: Salvage = False
+
+    def choices(self) -> Choices:
+        """Raises `InvalidInput` where the reward is said twice."""
+        from w2stree.formats.reader import Choices
+
+        if self.reward is not None and self.reward_field is not None:
+            raise InvalidInput("--reward and --reward-field both say the reward: give one")
+        return Choices(
+            reward=self.reward if self.reward_field is None else self.reward_field,
+            task=self.task_field,
+            prompt=self.prompt,
+            action=self.action_pattern,
+        )
+
+    def read(self) -> Runs:
+        """The runs at all of the paths; files that lie there and are not read are warned of.
+
+        Raises `FileNotFoundError` for a path or a pattern with nothing to read, and what
+        `read_trajectories` raises.
+        """
+        from w2stree.formats.reading import read_files
+        from w2stree.trajectories.files import warnings_of
+
+        with _files(self.paths) as (files, named):
+            imported = read_files(
+                *files,
+                format=self.format,
+                recursive=self.recursive,
+                salvage=self.salvage,
+                on_error=self.on_error,
+                choices=self.choices(),
+            )
+        where = ", ".join("standard input" if p == "-" else visible(p) for p in self.paths)
+        for message, kind in warnings_of(imported.reading, f"{where}: "):
+            warnings.warn(named(message), kind, stacklevel=2)
+        places = [named(place) for place in imported.reading.places]
+        skipped = [named(reason) for reason in imported.skipped]
+        return Runs(
+            where,
+            imported.reading.trajectories,
+            places,
+            _skipped(imported),
+            tuple(skipped),
+            imported.found,
+        )
+
+
+def takes_runs(command: Callable[..., int]) -> Callable[..., int]:
+    """A command whose first parameter is a `Source`: it has the source's parameters instead."""
+    types = get_type_hints(Source, include_extras=True)
+    of_source = [
+        Parameter(
+            field.name,
+            Parameter.KEYWORD_ONLY,
+            default=Parameter.empty if field.default is MISSING else field.default,
+            annotation=types[field.name],
+        )
+        for field in fields(Source)
+    ]
+    own = [
+        parameter.replace(kind=Parameter.KEYWORD_ONLY)
+        for parameter in list(inspect.signature(command, eval_str=True).parameters.values())[1:]
+    ]
+    parameters = [of_source[0], *own, *of_source[1:]]
+
+    @functools.wraps(command)
+    def with_source(**given: Any) -> int:
+        source = Source(**{parameter.name: given.pop(parameter.name) for parameter in of_source})
+        return command(source, **given)
+
+    with_source.__signature__ = Signature(parameters, return_annotation=int)  # type: ignore[attr-defined]
+    with_source.__annotations__ = {p.name: p.annotation for p in parameters} | {"return": int}
+    return with_source
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """What a command goes on with, and an account of the rest.
+
+    `where`: what was given, for messages. `places`: where each trajectory stands, "runs.jsonl:3".
+    `skipped`: how many of those that were read do not count, by reason in words ("read before").
+    `refused`: what was wrong with each record that could not be read. `found`: how many runs of
+    other tools had their "reward", "task", … from where.
+    """
+
+    where: str
+    trajectories: Sequence[Trajectory]
+    places: Sequence[str]
+    skipped: dict[str, int]
+    refused: tuple[str, ...] = ()
+    found: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+    @property
+    def num_read(self) -> int:
+        """Used and skipped."""
+        return len(self.trajectories) + sum(self.skipped.values())
+
+    def only(self, keep: Callable[[Trajectory], bool], reason: str) -> Runs:
+        """Those that `keep` holds of; the others are skipped for the `reason`."""
+        kept = [
+            (trajectory, place)
+            for trajectory, place in zip(self.trajectories, self.places, strict=True)
+            if keep(trajectory)
+        ]
+        num_skipped = len(self.trajectories) - len(kept)
+        before = self.skipped.get(reason, 0)
+        return replace(
+            self,
+            trajectories=[trajectory for trajectory, _ in kept],
+            places=[place for _, place in kept],
+            skipped={**self.skipped, reason: before + num_skipped} if num_skipped else self.skipped,
+        )
+
+    def finished(self) -> Runs:
+        """Without error rows, which say nothing about their task.
+
+        Raises `InvalidInput` where nothing is left, with the cause.
+        """
+        kept = self.only(lambda trajectory: trajectory.status != "error", "ended in an error")
+        if not kept.trajectories:
+            raise InvalidInput(f"{self.where}: {nothing_played(self.trajectories)}")
+        return kept
+
+    def how_read(self) -> list[str]:
+        """A line for each thing that a format leaves open: where the runs had it from."""
+        return [
+            f"{what}: {', '.join(f'{name} ({count:,})' for name, count in places.items())}"
+            for what, places in self.found.items()
+        ] + [f"skipped: {reason}" for reason in self.refused[:_SHOWN_REFUSED]]
+
+    def account(self) -> str:
+        """Where all that was read went: what a command ends with."""
+        num_used, num_skipped = len(self.trajectories), sum(self.skipped.values())
+        read = f"{self.num_read:,} run{'' if self.num_read == 1 else 's'} read"
+        if not num_skipped:
+            return f"{read} = {num_used:,} used + 0 skipped"
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in self.skipped.items())
+        return f"{read} = {num_used:,} used + {num_skipped:,} skipped ({reasons})"
+
+
+def read_runs(paths: Sequence[str], *, recursive: bool = False, salvage: bool = False) -> Runs:
+    return Source(paths=list(paths), recursive=recursive, salvage=salvage).read()
+
+
+def nothing_played(trajectories: Sequence[Trajectory]) -> str:
+    """Why there is nothing to look at in what was read: no trajectory, or error rows alone."""
+    if not trajectories:
+        return "there are no trajectories in it"
+    errors = (trajectory.origin.error for trajectory in trajectories)
+    first = next((f"; the first: {error}" for error in errors if error), "")
+    return f"all of its {len(trajectories):,} trajectories are error rows{first}"
+
+
+def _skipped(imported: Imported) -> dict[str, int]:
+    reading = imported.reading
+    counts = {
+        "not readable": len(imported.skipped),
+        "read before": reading.num_repeated,
+        "superseded by another attempt": reading.num_superseded,
+        "damaged": len(reading.damage),
+    }
+    return {reason: count for reason, count in counts.items() if count}
+
+
+@contextmanager
+def _files(paths: Sequence[str]) -> Iterator[tuple[list[Path], Callable[[str], str]]]:
+    """The paths as files and folders: patterns matched, standard input set down in a file; and how
+    to name that file in texts."""
+    if paths.count("-") > 1:
+        raise InvalidInput("- is given twice; standard input can be read once")
+    if "-" not in paths:
+        yield [file for path in paths for file in _matches(path)], str
+        return
+    if sys.stdin is None:
+        raise InvalidInput("-: standard input is closed")
+    with tempfile.TemporaryDirectory(prefix="w2stree-") as folder:
+        lines = Path(folder) / "stdin.jsonl"
+        with lines.open("wb") as file:
+            shutil.copyfileobj(sys.stdin.buffer, file)
+
+        def named(text: str) -> str:
+            return text.replace(str(lines), "standard input")
+
+        try:
+            yield [file for p in paths for file in ([lines] if p == "-" else _matches(p))], named
+        except Error as error:
+            raise type(error)(named(str(error))) from None
+
+
+def _matches(path: str) -> list[Path]:
+    """The path itself, or what a pattern that no shell expanded matches, in name order."""
+    if Path(path).exists() or not glob.has_magic(path):
+        return [Path(path)]
+    if not (found := sorted(glob.glob(path, recursive=True))):  # noqa: PTH207 (absolute ones)
+        raise FileNotFoundError(f"{path}: no file matches this pattern")
+    return [Path(file) for file in found]
