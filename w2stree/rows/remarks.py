@@ -1,0 +1,65 @@
+"""What a stock trainer learns of rows of messages beside what it should: counted as they go by."""
+
+from __future__ import annotations
+
+from w2stree.rows.chat import Passage
+from w2stree.rows.columns import Kind, Shown
+
+
+class Remarks:
+    """Of the rows of one table."""
+
+    def __init__(self, kind: Kind) -> None:
+        self._kind = kind
+        self._of_agent = self._of_environment = 0
+        self._num_cut = self._num_without_action = 0
+
+    def note(self, shown: Shown) -> None:
+        if shown.ids or self._kind == "question":
+            return
+        for passage in shown.passages if self._kind == "messages" else shown.passages[1:]:
+            self._note(passage)
+
+    def _note(self, passage: Passage) -> None:
+        run, begin, end = passage
+        first = max(0, begin - len(run.prompt)) // 2
+        steps = run.steps[first : (end - len(run.prompt) + 1) // 2]
+        for step in steps:
+            self._num_cut += step.is_cut
+            self._num_without_action += not step.action
+        if len(steps) > 1:
+            self._of_agent += sum(len(step.response) for step in steps)
+            self._of_environment += sum(len(step.observation) for step in steps[:-1])
+
+    def in_words(self) -> tuple[str, ...]:
+        found = []
+        if self._of_environment:
+            share = self._of_environment / (self._of_agent + self._of_environment)
+            found.append(
+                f"{share:.0%} of the text to learn (by characters, of rows of several turns) is "
+                f"what the environment said: {self._cure()}"
+            )
+        if self._num_without_action:
+            found.append(
+                f"{self._num_without_action:,} turns to learn or judge have no action; rows of "
+                "tokens leave them out"
+            )
+        if self._num_cut:
+            found.append(
+                f"{self._num_cut:,} turns were cut off by a limit on their length; as messages "
+                "they end with the template's mark, which no model said"
+            )
+        return tuple(found)
+
+    def _cure(self) -> str:
+        if self._kind == "messages":
+            return (
+                "learn the assistant's turns alone (assistant_only_loss, roles_to_train), or write "
+                "rows of tokens"
+            )
+        return (
+            "stock trainers score it; chosen_mask and rejected_mask say which messages count, "
+            "w2stree train dpo scores these alone, and rows of one turn (step) have none"
+            if self._kind == "preference"
+            else "stock trainers score it; judged sides of one turn (step) have none"
+        )
