@@ -2,25 +2,25 @@
 
 run      {"role":…},{"role":…},{"role":…},{"role":…}
 starts   0          11         22         33         44
-row      {"prompt":[└── 0 … 21 ──┘],"chosen":[└ 22…32 ┘],…}
+row      {"prompt":[└── 0 … 21 ──┘],"chosen":[└ 22…32 ┘], the plain columns}
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
-from json.encoder import encode_basestring
 from math import isfinite
 from typing import Any, NamedTuple
 
+import msgspec
+
 from w2stree.errors import InvalidInput
 from w2stree.rows.chat import Passage, chat_of, whole
-from w2stree.rows.columns import Column, Shown
+from w2stree.rows.columns import Column, Shown, Type
 from w2stree.trajectories.trajectory import Trajectory
 
 _KEPT_BYTES = 32 << 20  # of chats as text, before they are forgotten and made anew
-_KEPT_TEXTS = 1 << 16
+_OF_CHATS = ("messages", "message")
 
 
 class JsonRows:
@@ -28,48 +28,34 @@ class JsonRows:
 
     def __init__(self, columns: Sequence[Column]) -> None:
         self._chats = _Chats()
-        self._texts: dict[str, bytes] = {}
-        self._parts = [
-            (
-                f"{',' if i else '{'}{json.dumps(column.name)}:".encode(),
-                column.get,
-                self._encoder(column),
-            )
-            for i, column in enumerate(columns)
+        self._passages = [
+            (_head(column.name, is_list=column.type == "messages"), column.get)
+            for column in columns
+            if column.type in _OF_CHATS
+        ]
+        self._ends = [
+            b"]" if column.type == "messages" else b""
+            for column in columns
+            if column.type in _OF_CHATS
+        ]
+        self._plain = [
+            (column.name, column.get, _cleaner(column.type))
+            for column in columns
+            if column.type not in _OF_CHATS
         ]
 
     def line(self, shown: Shown) -> bytes:
         """One row, its line break included. Raises `InvalidInput` for a number that JSON has no
         word for."""
-        parts: list[bytes] = []
-        for head, get, encode in self._parts:
-            parts.append(head)
-            parts.append(encode(get(shown)))
-        parts.append(b"}\n")
+        parts = [b"{"]
+        for (head, get), end in zip(self._passages, self._ends, strict=True):
+            parts += (head, self._chats.text(get(shown)), end, b",")
+        record = {}
+        for name, get, clean in self._plain:
+            value = get(shown)
+            record[name] = value if clean is None else clean(name, value)
+        parts += (msgspec.json.encode(record)[1:], b"\n")
         return b"".join(parts)
-
-    def _encoder(self, column: Column) -> Callable[[Any], bytes]:
-        if isinstance(column.type, Mapping):
-            return lambda value: _dumped(value)
-        plain: dict[str, Callable[[Any], bytes]] = {
-            "messages": self._chats.messages,
-            "message": self._chats.message,
-            "text": self._text,
-            "texts": lambda texts: b"[" + b",".join(map(self._text, texts)) + b"]",
-            "integer": b"%d".__mod__,
-            "integers": lambda numbers: b"[" + ",".join(map(str, numbers)).encode() + b"]",
-            "number": lambda value: _number(column.name, value),
-            "truth": lambda value: b"true" if value else b"false",
-        }
-        return plain[column.type]
-
-    def _text(self, text: str) -> bytes:
-        known = self._texts.get(text)
-        if known is None:
-            if len(self._texts) >= _KEPT_TEXTS:
-                self._texts.clear()
-            known = self._texts[text] = encode_basestring(whole(text)).encode()
-        return known
 
 
 class _Chat(NamedTuple):
@@ -83,10 +69,8 @@ class _Chats:
         self._known: dict[int, _Chat] = {}
         self._num_bytes = 0
 
-    def messages(self, passage: Passage) -> bytes:
-        return b"[" + self.message(passage) + b"]"
-
-    def message(self, passage: Passage) -> bytes:
+    def text(self, passage: Passage) -> bytes:
+        """Its messages, separated by commas."""
         run, begin, end = passage
         chat = self._known.get(id(run)) or self._made(run)
         return chat.text[chat.starts[begin] : chat.starts[end] - 1]
@@ -95,22 +79,32 @@ class _Chats:
         if self._num_bytes > _KEPT_BYTES:
             self._known.clear()
             self._num_bytes = 0
-        messages = [
-            json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode()
-            for record in chat_of(run)
-        ]
+        messages = [msgspec.json.encode(record) for record in chat_of(run)]
         starts = list(accumulate((len(message) + 1 for message in messages), initial=0))
         chat = self._known[id(run)] = _Chat(run, b",".join(messages), starts)
         self._num_bytes += len(chat.text)
         return chat
 
 
-def _number(name: str, value: float) -> bytes:
+def _head(name: str, *, is_list: bool) -> bytes:
+    return msgspec.json.encode(name) + (b":[" if is_list else b":")
+
+
+def _finite(name: str, value: float) -> float:
     if not isfinite(value):
         raise InvalidInput(f"{name} is {value}, which JSON has no word for; leave such rows out")
-    return repr(float(value)).encode()
+    return value
 
 
-def _dumped(value: Any) -> bytes:
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return whole(text).encode()
+def _cleaner(type_: Type) -> Callable[[str, Any], Any] | None:
+    if isinstance(type_, Mapping):
+        return lambda _, value: {k: whole(v) if isinstance(v, str) else v for k, v in value.items()}
+    return _CLEAN.get(type_)
+
+
+_CLEAN: Mapping[str, Callable[[str, Any], Any]] = {
+    "number": _finite,
+    "text": lambda _, text: whole(text),
+    "texts": lambda _, texts: [whole(text) for text in texts],
+}
+"""What is done to a value before it is encoded, by its type."""

@@ -111,11 +111,14 @@ def _mask(i: int, *, keeps_all: bool) -> Callable[[Shown], list[int]]:
     action is not to be taught; a rejected one is judged like others."""
 
     def mask(shown: Shown) -> list[int]:
-        passage = shown.passages[i]
-        first = (passage.begin - len(passage.run.prompt)) // 2
-        learned = [0] * (passage.end - passage.begin)
-        for turn in range(0, len(learned), 2):
-            learned[turn] = int(keeps_all or is_taught(passage.run.steps[first + turn // 2]))
+        run, begin, end = shown.passages[i]
+        learned = [0] * (end - begin)
+        learned[::2] = [1] * ((end - begin + 1) // 2)
+        if not keeps_all:
+            first = (begin - len(run.prompt)) // 2
+            for turn, step in enumerate(run.steps[first : first + len(learned[::2])]):
+                if not is_taught(step):
+                    learned[2 * turn] = 0
         return learned
 
     return mask
