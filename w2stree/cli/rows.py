@@ -271,7 +271,7 @@ def _forest(
     """The runs that were finished, and the forest of them, or the saved one with their texts."""
     from w2stree.forest.build import build_forest, open_forest
     from w2stree.forest.file import is_forest_file
-    from w2stree.rows.comparisons import rendered
+    from w2stree.rows.worded import rendered
 
     saved = [path for path in paths if Path(path).is_file() and is_forest_file(Path(path))]
     if saved and len(paths) > 1:
