@@ -190,6 +190,7 @@ class _Sides:
 
     def __init__(self, pairs: PairColumns, texts: RunTexts, *, is_one_turn: bool) -> None:
         self._pairs = pairs
+        self._num_texts = texts.num_texts
         both = pairs.chosen, pairs.rejected
         places = [texts.offset[runs] + pairs.depth for runs in both]
         self._state, self._history, self.turns, self._action = (
@@ -224,14 +225,10 @@ class _Sides:
         """The question of each pair in `shown` to whoever reads it, and whether it prefers B."""
         history = self._history[0][shown]
         theirs = np.where(self.is_one_history[shown], history, self._history[1][shown])
-        sides = np.stack(
-            [
-                np.concatenate([history, theirs]),
-                np.concatenate([self.turns[0][shown], self.turns[1][shown]]),
-            ]
-        )
-        _, number = np.unique(sides, axis=1, return_inverse=True)
-        chosen, rejected = np.split(number.reshape(-1), 2)
+        said = np.concatenate([self.turns[0][shown], self.turns[1][shown]])
+        keys = np.concatenate([history, theirs]) * self._num_texts + said
+        _, number = np.unique(keys, return_inverse=True)
+        chosen, rejected = np.split(number, 2)
         return _grouped(np.zeros(len(shown), np.int64), chosen, rejected)
 
     def _refuse_two_forests(self, doubtful: Ints, first: Ints) -> None:

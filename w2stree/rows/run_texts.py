@@ -11,6 +11,7 @@ A number is interned from the one before it and one step's texts, so a run costs
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Hashable, Sequence
 from itertools import accumulate
 
@@ -31,7 +32,8 @@ class RunTexts:
     """
 
     def __init__(self, runs: Sequence[Trajectory], *, is_one_turn: bool) -> None:
-        self._numbers: dict[Hashable, int] = {}
+        numbers: defaultdict[Hashable, int] = defaultdict()
+        numbers.default_factory = numbers.__len__  # what is new has the next number
         states: list[int] = []
         histories: list[int] = []
         turns: list[int] = []
@@ -39,14 +41,15 @@ class RunTexts:
         for run in runs:
             require_prompt(run)
             said = [_turn(step) for step in run.steps]
-            state = history = self._number(tuple(run.prompt))
+            state = history = numbers[run.prompt]
             for step, turn in zip(run.steps, said, strict=True):
                 states.append(state)
                 histories.append(history)
-                state = self._number((state, step.action, step.observation))
-                history = self._number((turn, history, step.observation))
-                actions.append(self._number(step.action))
-            turns += map(self._number, said) if is_one_turn else self._suffixes(run, said)
+                action, observation = step.action, step.observation
+                state = numbers[state, action, observation]
+                history = numbers[turn, history, observation]
+                actions.append(numbers[action])
+            turns += [numbers[t] for t in said] if is_one_turn else _suffixes(numbers, run, said)
         self.state, self.history, self.turns, self.action = (
             np.array(column, np.int64) for column in (states, histories, turns, actions)
         )
@@ -56,18 +59,22 @@ class RunTexts:
         """A run's first steps that hold the agent's words."""
         self.num_until_action = np.array([_num_until_action(run) for run in runs], np.int64)
         """A run's steps up to the last one with an action."""
-        self.no_action = self._number("")
+        self.no_action = numbers[""]
         """The number of an action that is none."""
+        self.num_texts = len(numbers)
+        """All numbers are below it."""
 
-    def _suffixes(self, run: Trajectory, said: Sequence[str]) -> list[int]:
-        numbers: list[int] = []
-        for step, turn in zip(reversed(run.steps), reversed(said), strict=True):
-            after = (numbers[-1], step.observation) if numbers else ()
-            numbers.append(self._number((turn, *after)))
-        return numbers[::-1]
 
-    def _number(self, what: Hashable) -> int:
-        return self._numbers.setdefault(what, len(self._numbers))
+def _suffixes(numbers: dict[Hashable, int], run: Trajectory, said: Sequence[str]) -> list[int]:
+    """What was said from each turn on."""
+    if not said:
+        return []
+    number = numbers[(said[-1],)]
+    found = [number]
+    for step, turn in zip(run.steps[-2::-1], said[-2::-1], strict=True):
+        number = numbers[turn, number, step.observation]
+        found.append(number)
+    return found[::-1]
 
 
 def _turn(step: Step) -> str:
