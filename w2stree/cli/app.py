@@ -1,4 +1,5 @@
-"""The command line: `w2stree run`, `experiment`, `explore`, `tree`, `verify`, `envs`, `train`."""
+"""The command line: `w2stree run`, `experiment`, `explore`, `analyse`, `tree`, `verify`, `envs`,
+`train`."""
 
 from __future__ import annotations
 
@@ -12,7 +13,8 @@ from typing import Annotated, Any
 import typer
 
 import w2stree
-from w2stree.cli import envs, train
+from w2stree.cli import analyse, envs, train
+from w2stree.cli.convert import convert
 from w2stree.cli.experiment import experiment
 from w2stree.cli.explore import explore
 from w2stree.cli.rows import pairs, paths
@@ -45,8 +47,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.callback(help="Trajectory trees and weak-to-strong training from agent runs.")(whole)
-for command in (run, experiment, explore, tree, pairs, paths, verify):
+for command in (run, experiment, explore, convert, tree, pairs, paths, verify):
     app.command()(command)
+app.add_typer(analyse.app, name="analyse")
 app.add_typer(envs.app, name="envs")
 app.add_typer(train.app, name="train")
 
