@@ -37,7 +37,7 @@ LATE_IMPORTS = {
         *("training.optimisation", "training.train_dpo", "training.train_sft"),
     },
     "cli/train_input.py": {
-        *("forest.build", "training.conversations", "training.row_files", "trajectories.files"),
+        *("forest.build", "rows.conversations", "rows.row_files", "trajectories.files"),
         "trajectories.returns",
     },
     "cli/tree.py": {"forest.build", "forest.file", "forest.merging", "trajectories.files"},

@@ -23,13 +23,13 @@ from w2stree.policies.protocol import Policy as Policy
 from w2stree.policies.protocol import Sampling as Sampling
 from w2stree.rollouts.rollout import EpisodePlan as EpisodePlan
 from w2stree.rollouts.rollout import rollout as rollout
+from w2stree.rows.rows import preference_rows as preference_rows
+from w2stree.rows.trl_datasets import preference_dataset as preference_dataset
+from w2stree.rows.trl_datasets import sft_dataset as sft_dataset
 from w2stree.training.fitting import Fitting as Fitting
 from w2stree.training.optimisation import Optimisation as Optimisation
-from w2stree.training.rows import preference_rows as preference_rows
 from w2stree.training.train_dpo import train_dpo as train_dpo
 from w2stree.training.train_sft import train_sft as train_sft
-from w2stree.training.trl_datasets import preference_dataset as preference_dataset
-from w2stree.training.trl_datasets import sft_dataset as sft_dataset
 from w2stree.trajectories.files import read_trajectories as read_trajectories
 from w2stree.trajectories.files import write_trajectories as write_trajectories
 from w2stree.trajectories.origin import Origin as Origin

@@ -18,11 +18,11 @@ from trl import DPOConfig, SFTConfig
 
 from bench.equality import DifferentResultsError
 from bench.training.workloads import Workload
+from w2stree.rows.tokenized import IGNORED
 from w2stree.training.models import load_model
 from w2stree.training.optimisation import Optimisation
 from w2stree.training.precision import training_precision
 from w2stree.training.stage import arguments, quiet
-from w2stree.training.tokenized import IGNORED
 from w2stree.training.trees.examples import Example, ExampleTensors
 from w2stree.training.trees.objectives import Dpo, Sft
 from w2stree.training.trees.passes import Part, backward

@@ -13,6 +13,8 @@ from typing import Any
 import w2stree as w2s
 from bench.core.plan import Plan
 from w2stree.forest.build import build_forest
+from w2stree.rows.rows import Completion, preference_rows
+from w2stree.rows.tokenized import tokenize_preferences, tokenize_sft
 from w2stree.training.models import (
     Architecture,
     build_model,
@@ -20,8 +22,6 @@ from w2stree.training.models import (
     save_model,
     train_tokenizer,
 )
-from w2stree.training.rows import Completion, preference_rows
-from w2stree.training.tokenized import tokenize_preferences, tokenize_sft
 from w2stree.trajectories.trajectory import Message, Step, Trajectory
 from w2stree.turns.chat import ChatFormat
 

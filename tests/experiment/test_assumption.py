@@ -19,9 +19,9 @@ from w2stree.experiment.assumption import assumption
 from w2stree.experiment.parts import Parts
 from w2stree.experiment.run_json import write_json
 from w2stree.rollouts.task_choice import Chosen
+from w2stree.rows.rows import preference_rows
 from w2stree.training.implicit_reward import is_right, side_logprobs
 from w2stree.training.models import save_model
-from w2stree.training.rows import preference_rows
 
 pytestmark = pytest.mark.train
 MODELS = {"sft_strong": 0, "sft_weak": 1, "tree_dpo": 2}

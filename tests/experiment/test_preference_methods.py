@@ -29,9 +29,9 @@ from w2stree.experiment.methods import (
 from w2stree.experiment.methods.method import Explored, Method
 from w2stree.experiment.stage_graph import stages
 from w2stree.experiment.stages.context import Context
+from w2stree.rows.rows import preference_rows
 from w2stree.training.fitting import Fitting, Model
 from w2stree.training.optimisation import Optimisation
-from w2stree.training.rows import preference_rows
 
 pytestmark = [
     pytest.mark.train,

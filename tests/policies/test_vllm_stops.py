@@ -20,9 +20,9 @@ pytest.importorskip("trl")
 import httpx2
 from support.tiny_models import GOOD, tiny_tokenizer
 
+from w2stree.rows.tokenized import tokenize_sft
 from w2stree.training.models import Architecture, build_model, save_model
 from w2stree.training.optimisation import Optimisation
-from w2stree.training.tokenized import tokenize_sft
 from w2stree.training.unshared.sft import train_sft
 from w2stree.turns.chat import ChatFormat
 

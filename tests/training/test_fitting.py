@@ -17,10 +17,10 @@ from support.tiny_models import BAD, GOOD, tiny_model, tiny_tokenizer
 
 from w2stree.errors import InvalidInput, RowsTooLong, RowWarning
 from w2stree.forest.build import build_forest
+from w2stree.rows.rows import preference_rows
+from w2stree.rows.tokenized import tokenize_sft
 from w2stree.training.fitting import Fitting
 from w2stree.training.optimisation import Optimisation
-from w2stree.training.rows import preference_rows
-from w2stree.training.tokenized import tokenize_sft
 from w2stree.training.trees.batches import Packing
 from w2stree.training.unshared.sft import train_sft
 from w2stree.trajectories.trajectory import Message

@@ -23,10 +23,10 @@ from w2stree.forest.build import build_forest
 from w2stree.policies.protocol import Episode, Sampling
 from w2stree.policies.sampling import Sampler
 from w2stree.policies.transformers import TransformersPolicy
+from w2stree.rows.rows import preference_rows
+from w2stree.rows.tokenized import tokenize_preferences, tokenize_sft
 from w2stree.training.models import load_model, save_model
 from w2stree.training.optimisation import Lora, Optimisation
-from w2stree.training.rows import preference_rows
-from w2stree.training.tokenized import tokenize_preferences, tokenize_sft
 from w2stree.training.unshared.dpo import train_dpo
 from w2stree.training.unshared.scoring import sequence_logprobs
 from w2stree.training.unshared.sft import train_sft

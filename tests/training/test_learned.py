@@ -15,9 +15,9 @@ from support.tiny_models import BAD, GOOD, WORSE, tiny_model, tiny_tokenizer
 
 import w2stree as w2s
 from w2stree.errors import InvalidInput, RowWarning
+from w2stree.rows.tokenized import IGNORED, tokenize_sft
 from w2stree.training.fitting import Fitting
 from w2stree.training.optimisation import Optimisation
-from w2stree.training.tokenized import IGNORED, tokenize_sft
 from w2stree.trajectories.trajectory import Step
 from w2stree.turns.chat import ChatFormat
 

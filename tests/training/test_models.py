@@ -20,10 +20,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
 import w2stree
 from w2stree.errors import InvalidInput
 from w2stree.policies.question import eos_ids_in
+from w2stree.rows.tokenized import tokenize_sft
 from w2stree.training.directory import check_model_directory
 from w2stree.training.models import load_model, load_tokenizer, save_model, train_tokenizer
 from w2stree.training.optimisation import Optimisation
-from w2stree.training.tokenized import tokenize_sft
 from w2stree.training.unshared.sft import train_sft
 from w2stree.turns.chat import ChatFormat
 

@@ -14,9 +14,9 @@ from support.tiny_models import BAD, GOOD, WORSE, tiny_model, tiny_tokenizer
 
 from w2stree.errors import InvalidInput
 from w2stree.forest.build import build_forest
+from w2stree.rows.rows import preference_rows
 from w2stree.training.fitting import Fitting
 from w2stree.training.optimisation import Optimisation
-from w2stree.training.rows import preference_rows
 
 pytestmark = pytest.mark.train
 FIVE = Optimisation(num_steps=5, learning_rate=1e-3, batch_size=2, warmup_ratio=0.4)

@@ -16,13 +16,13 @@ from support.tiny_models import BAD, GOOD, WORSE, tiny_model, tiny_tokenizer
 from transformers import AutoModelForCausalLM
 
 from w2stree.forest.build import build_forest
+from w2stree.rows.rows import preference_rows
+from w2stree.rows.tokenized import tokenize_preferences, tokenize_sft
 from w2stree.training import precision, stage
 from w2stree.training.models import save_model
 from w2stree.training.optimisation import Lora, Optimisation
 from w2stree.training.precision import Precision, precision_of
-from w2stree.training.rows import preference_rows
 from w2stree.training.stage import TrainedWeights
-from w2stree.training.tokenized import tokenize_preferences, tokenize_sft
 from w2stree.training.unshared import dpo, scoring
 from w2stree.training.unshared.scoring import sequence_logprobs
 from w2stree.training.unshared.sft import train_sft

@@ -15,9 +15,9 @@ from support.tiny_models import GOOD, tiny_model, tiny_tokenizer
 from transformers import GPT2Config, GPT2LMHeadModel, TrainingArguments
 
 from w2stree.errors import InvalidInput, ModelFailure
+from w2stree.rows.tokenized import tokenize_sft
 from w2stree.training.optimisation import Lora, Optimisation
 from w2stree.training.stage import TrainedWeights
-from w2stree.training.tokenized import tokenize_sft
 from w2stree.training.unshared.dpo import train_dpo
 from w2stree.training.unshared.scoring import sequence_logprobs
 from w2stree.training.unshared.sft import train_sft

@@ -14,10 +14,10 @@ pytest.importorskip("trl")
 from support.tiny_models import BAD, GOOD, WORSE, tiny_model, tiny_tokenizer
 
 from w2stree import InvalidInput, Message, build_forest, train_dpo
+from w2stree.rows.rows import NO_NODE, PreferenceRow, preference_rows
+from w2stree.rows.tokenized import tokenize_preferences
 from w2stree.training.fitting import Fitting, Trained
 from w2stree.training.optimisation import Optimisation
-from w2stree.training.rows import NO_NODE, PreferenceRow, preference_rows
-from w2stree.training.tokenized import tokenize_preferences
 from w2stree.training.unshared.scoring import sequence_logprobs
 from w2stree.turns.chat import ChatFormat
 

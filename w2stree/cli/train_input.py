@@ -17,12 +17,12 @@ from w2stree.shorten import visible
 
 if TYPE_CHECKING:
     from w2stree.forest.forest import Forest
-    from w2stree.training.row_files import Kind
+    from w2stree.rows.row_files import Kind
     from w2stree.trajectories.trajectory import Trajectory
 
 
 def recognised(path: Path) -> Kind:
-    from w2stree.training.row_files import kind_of
+    from w2stree.rows.row_files import kind_of
 
     kind = kind_of(path)
     say_first(f"{visible(str(path))}: {kind.value}")
@@ -38,8 +38,8 @@ def refuse_of_runs(kind: Kind, options: Mapping[str, object]) -> None:
 
 
 def sft_rows(path: Path, kind: Kind) -> Sequence[Any]:
-    from w2stree.training.conversations import conversation
-    from w2stree.training.row_files import Kind, read_rows
+    from w2stree.rows.conversations import conversation
+    from w2stree.rows.row_files import Kind, read_rows
 
     if kind is Kind.PREFERENCES:
         raise InvalidInput(
@@ -52,8 +52,8 @@ def sft_rows(path: Path, kind: Kind) -> Sequence[Any]:
 
 
 def preference_rows(path: Path, kind: Kind) -> Sequence[Any]:
-    from w2stree.training.conversations import preference_row
-    from w2stree.training.row_files import Kind, read_rows
+    from w2stree.rows.conversations import preference_row
+    from w2stree.rows.row_files import Kind, read_rows
 
     if kind is not Kind.PREFERENCES:
         raise InvalidInput(
@@ -100,7 +100,7 @@ def _best(forest: Forest) -> Sequence[Trajectory]:
 def forest_of(path: Path, kind: Kind, trajectories: Path | None) -> Forest:
     """With the runs' own texts."""
     from w2stree.forest.build import build_forest, open_forest
-    from w2stree.training.row_files import Kind
+    from w2stree.rows.row_files import Kind
     from w2stree.trajectories.files import read_trajectories
 
     if kind is Kind.FOREST:

@@ -30,9 +30,9 @@ from w2stree.experiment.parts import Parts
 from w2stree.experiment.run_json import read_json
 from w2stree.experiment.stages.context import TASKS_FILE
 from w2stree.forest.build import build_forest
+from w2stree.rows.rows import Completion, PreferenceRow, preference_rows
 from w2stree.training.implicit_reward import is_right, side_logprobs
 from w2stree.training.models import load_model
-from w2stree.training.rows import Completion, PreferenceRow, preference_rows
 from w2stree.trajectories.files import read_trajectories
 from w2stree.trajectories.returns import at_least
 from w2stree.trajectories.trajectory import Trajectory

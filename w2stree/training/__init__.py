@@ -1,1 +1,1 @@
-"""Training on agent turns: rows of ids and masks, trainers, small models."""
+"""Training on agent turns: calls, trainers, small models."""

@@ -23,8 +23,8 @@ import torch
 from transformers import PrinterCallback
 
 from w2stree.errors import Error, InvalidInput, RowWarning
+from w2stree.rows.holdout import hold_out, refuse_no_share
 from w2stree.training.call_settings import changed_settings, with_folder
-from w2stree.training.holdout import hold_out, refuse_no_share
 from w2stree.training.launcher import refuse_several_processes
 from w2stree.training.layers import adapters
 from w2stree.training.measuring import check_start
@@ -72,7 +72,7 @@ class TrainedModel:
 class Learning:
     """A training, ready to begin.
 
-    `rows` are tokenised (`w2stree.training.tokenized`), `examples` what they score, `tasks` what
+    `rows` are tokenised (`w2stree.rows.tokenized`), `examples` what they score, `tasks` what
     they ask; one each. `measure` gives figures of a model on examples.
     """
 

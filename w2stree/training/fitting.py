@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from w2stree.errors import InvalidInput, RowsTooLong, RowWarning
+from w2stree.rows.learned import Learned
+from w2stree.rows.rows import PreferenceRow
+from w2stree.rows.tokenized import tokenize_preferences, tokenize_sft
 from w2stree.training.launched.command import train_launched
 from w2stree.training.launcher import Launch, refuse_several_processes
-from w2stree.training.learned import Learned
 from w2stree.training.models import best_device
 from w2stree.training.optimisation import Optimisation
-from w2stree.training.rows import PreferenceRow
 from w2stree.training.stage import Progress
-from w2stree.training.tokenized import tokenize_preferences, tokenize_sft
 from w2stree.training.trees import stage as trees
 from w2stree.training.trees.examples import Example
 from w2stree.training.trees.probe import is_refused_by_trees

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from w2stree.rows.rows import PreferenceRow
+from w2stree.rows.tokenized import tokenize_preferences
 from w2stree.training.fitting import ModelSource
-from w2stree.training.rows import PreferenceRow
-from w2stree.training.tokenized import tokenize_preferences
 from w2stree.training.trees.probe import is_refused_by_trees
 from w2stree.training.trees.reference import reference_scores
 from w2stree.training.trees.rows import numbered, preference_examples

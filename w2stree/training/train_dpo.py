@@ -12,22 +12,22 @@ from trl import DPOConfig
 
 from w2stree.errors import InvalidInput, RowsTooLong, RowWarning
 from w2stree.forest.pairs import PreferencePair, PreferencePairs
-from w2stree.training.call import Learning, TrainedModel, check_before_rows
-from w2stree.training.call_settings import call_args
-from w2stree.training.conversations import preference_row
-from w2stree.training.measuring import pair_figures, sums
-from w2stree.training.model_folder import refuse_filled
-from w2stree.training.optimisation import Lora
-from w2stree.training.rows import (
+from w2stree.rows.conversations import preference_row
+from w2stree.rows.rows import (
     WORDLESS,
     Completion,
     PreferenceRow,
     PreferenceRows,
     preference_rows,
 )
+from w2stree.rows.tokenized import tokenize_preferences
+from w2stree.training.call import Learning, TrainedModel, check_before_rows
+from w2stree.training.call_settings import call_args
+from w2stree.training.measuring import pair_figures, sums
+from w2stree.training.model_folder import refuse_filled
+from w2stree.training.optimisation import Lora
 from w2stree.training.stage import Progress, warn_of_displacement
 from w2stree.training.start import ModelGiven, Start, opened
-from w2stree.training.tokenized import tokenize_preferences
 from w2stree.training.trees.probe import is_refused_by_trees
 from w2stree.training.trees.rows import numbered, preference_examples
 from w2stree.turns.chat import ChatFormat

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 from trl import SFTConfig
 
 from w2stree.errors import InvalidInput, RowsTooLong, RowWarning
+from w2stree.rows.conversations import conversation
+from w2stree.rows.learned import Learned
+from w2stree.rows.tokenized import IGNORED, tokenize_sft
 from w2stree.training.call import Learning, TrainedModel, check_before_rows
 from w2stree.training.call_settings import call_args
-from w2stree.training.conversations import conversation
-from w2stree.training.learned import Learned
 from w2stree.training.measuring import sft_figures
 from w2stree.training.model_folder import refuse_filled
 from w2stree.training.optimisation import Lora
 from w2stree.training.stage import Progress
 from w2stree.training.start import ModelGiven, Start, opened
-from w2stree.training.tokenized import IGNORED, tokenize_sft
 from w2stree.training.train_dpo import Rows
 from w2stree.training.trees.probe import is_refused_by_trees
 from w2stree.training.trees.rows import numbered, sft_examples

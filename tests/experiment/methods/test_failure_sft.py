@@ -20,7 +20,7 @@ from w2stree.experiment.methods.method import Explored
 from w2stree.experiment.stage_graph import stages
 from w2stree.experiment.stages.context import Context
 from w2stree.forest.build import build_forest
-from w2stree.training.harmful import Harm
+from w2stree.rows.harmful import Harm
 from w2stree.training.optimisation import Optimisation
 from w2stree.trajectories.trajectory import Message, Trajectory
 

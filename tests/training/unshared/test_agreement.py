@@ -19,8 +19,8 @@ from support.headed_models import HEADS, headed
 from support.tiny_models import tiny_tokenizer
 
 from w2stree.errors import InvalidInput, MissingDependency
+from w2stree.rows.tokenized import IGNORED
 from w2stree.training.optimisation import Optimisation
-from w2stree.training.tokenized import IGNORED
 from w2stree.training.unshared.agreement import TRIED
 from w2stree.training.unshared.dpo import train_dpo
 from w2stree.training.unshared.scoring import batch_logprobs, sequence_logprobs

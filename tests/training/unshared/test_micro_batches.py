@@ -15,10 +15,10 @@ from support.tiny_models import BAD, GOOD, WORSE, tiny_model, tiny_tokenizer
 
 from w2stree.errors import InvalidInput
 from w2stree.forest.build import build_forest
+from w2stree.rows.rows import preference_rows
+from w2stree.rows.tokenized import tokenize_preferences, tokenize_sft
 from w2stree.training.optimisation import Optimisation
-from w2stree.training.rows import preference_rows
 from w2stree.training.stage import TrainedWeights
-from w2stree.training.tokenized import tokenize_preferences, tokenize_sft
 from w2stree.training.unshared.dpo import train_dpo
 from w2stree.training.unshared.scoring import sequence_logprobs
 from w2stree.training.unshared.sft import train_sft

@@ -19,9 +19,9 @@ from support.tiny_models import BAD, GOOD, WORSE, tiny_model, tiny_tokenizer
 
 from w2stree.errors import InvalidInput
 from w2stree.forest.build import build_forest
+from w2stree.rows.rows import preference_rows
+from w2stree.rows.tokenized import IGNORED, tokenize_preferences, tokenize_sft
 from w2stree.training.optimisation import Lora, Optimisation
-from w2stree.training.rows import preference_rows
-from w2stree.training.tokenized import IGNORED, tokenize_preferences, tokenize_sft
 from w2stree.training.unshared.collator import PreferenceCollator
 from w2stree.training.unshared.dpo import train_dpo
 from w2stree.training.unshared.scoring import sequence_logprobs

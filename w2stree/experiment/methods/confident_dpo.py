@@ -12,15 +12,15 @@ from w2stree.experiment.methods import tree_dpo
 from w2stree.experiment.methods.method import Explored, Method
 from w2stree.experiment.methods.preferences import PreferenceSection, Reference, fit, reference_of
 from w2stree.forest.forest import Forest
-from w2stree.training.confidence import Posterior, spread, with_confidence
-from w2stree.training.rows import PreferenceRow, preference_rows
+from w2stree.rows.confidence import Posterior, spread, with_confidence
+from w2stree.rows.rows import PreferenceRow, preference_rows
 
 if TYPE_CHECKING:
     from w2stree.training.fitting import Fitting, ModelSource, Trained
 
 
 class ConfidentDpoSection(PreferenceSection):
-    """The posterior (`training.confidence.Posterior`) and what is made of it.
+    """The posterior (`rows.confidence.Posterior`) and what is made of it.
 
     `learns: label`: the loss learns both labels in the shares c and 1 - c. `weight`: it learns the
     preference, and the row counts 2c - 1. Rows that are at most `min_confidence` sure are left out.

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from w2stree.experiment.methods.method import Method
 from w2stree.experiment.methods.preferences import PreferenceSection, fit
 from w2stree.experiment.section import Whole
-from w2stree.training.whole_runs import expert_rows
+from w2stree.rows.whole_runs import expert_rows
 from w2stree.trajectories.trajectory import Trajectory
 
 if TYPE_CHECKING:

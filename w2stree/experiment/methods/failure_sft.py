@@ -16,7 +16,7 @@ from w2stree.experiment.methods.best_of_m import best_runs
 from w2stree.experiment.methods.method import Explored, Method
 from w2stree.experiment.section import Fraction, Positive, Section
 from w2stree.forest.forest import Forest
-from w2stree.training.harmful import Harm, harmful_steps
+from w2stree.rows.harmful import Harm, harmful_steps
 from w2stree.training.optimisation import Optimisation
 from w2stree.trajectories.returns import at_least
 from w2stree.trajectories.trajectory import Trajectory

@@ -11,8 +11,8 @@ from pydantic import Field
 
 from w2stree.errors import InvalidInput
 from w2stree.experiment.section import Positive, Section
+from w2stree.rows.rows import PreferenceRow
 from w2stree.training.optimisation import Optimisation
-from w2stree.training.rows import PreferenceRow
 
 if TYPE_CHECKING:
     from w2stree.training.fitting import Fitting, ModelSource, Trained

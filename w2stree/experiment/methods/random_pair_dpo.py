@@ -15,7 +15,7 @@ from w2stree.experiment.methods import tree_dpo
 from w2stree.experiment.methods.method import Method
 from w2stree.experiment.methods.preferences import fit, reference_of
 from w2stree.forest.forest import Forest
-from w2stree.training.whole_runs import random_rows
+from w2stree.rows.whole_runs import random_rows
 
 if TYPE_CHECKING:
     from w2stree.training.fitting import Fitting, ModelSource, Trained

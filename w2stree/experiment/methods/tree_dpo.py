@@ -12,7 +12,7 @@ from w2stree.experiment.methods.preferences import PreferenceSection, Reference,
 from w2stree.experiment.section import Positive
 from w2stree.forest.forest import Forest
 from w2stree.forest.pairs import Strategy
-from w2stree.training.rows import Completion, PreferenceRows, preference_rows
+from w2stree.rows.rows import Completion, PreferenceRows, preference_rows
 
 if TYPE_CHECKING:
     from w2stree.training.fitting import Fitting, ModelSource, Trained

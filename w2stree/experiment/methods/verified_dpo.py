@@ -13,7 +13,7 @@ from w2stree.experiment.methods.preferences import PreferenceSection, Reference,
 from w2stree.forest.forest import Forest
 from w2stree.forest.pairs import PreferencePair
 from w2stree.rollouts.continuations import Measured
-from w2stree.training.rows import PreferenceRow, preference_rows
+from w2stree.rows.rows import PreferenceRow, preference_rows
 from w2stree.trajectories.returns import at_least
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from w2stree.training.comparisons import require_prompt
-from w2stree.training.rows import is_taught
-from w2stree.training.tokenized import turns_for
+from w2stree.rows.comparisons import require_prompt
+from w2stree.rows.rows import is_taught
+from w2stree.rows.tokenized import turns_for
 from w2stree.training.trees.examples import Example
 from w2stree.training.trees.sequences import ScoredIds
 from w2stree.trajectories.trajectory import Trajectory

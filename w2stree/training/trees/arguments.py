@@ -21,7 +21,7 @@ from w2stree.training.trees.examples import Example, ExampleTensors
 from w2stree.training.trees.objectives import Dpo, Figures, Ipo, Objective, Sft
 from w2stree.training.trees.scores import Scored
 
-_TOKENS = "examples are token ids already: w2stree.training.tokenized makes them of runs"
+_TOKENS = "examples are token ids already: w2stree.rows.tokenized makes them of runs"
 _COUNTS = "which tokens count is in each example's weights"
 _LOADED = "give a loaded model"
 _NO_PADDING = "packs are made of trees and hold no padding"

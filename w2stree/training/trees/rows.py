@@ -1,4 +1,4 @@
-"""Tokenised rows (`w2stree.training.tokenized`) as examples: what may share, and what counts.
+"""Tokenised rows (`w2stree.rows.tokenized`) as examples: what may share, and what counts.
 
 SFT           input_ids   u u u a a o o a       one sequence, weight 1 where a token is labelled
               labels      - - - a a - - a
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from w2stree.training.tokenized import IGNORED
+from w2stree.rows.tokenized import IGNORED
 from w2stree.training.trees.examples import Example
 from w2stree.training.trees.sequences import ScoredIds
 

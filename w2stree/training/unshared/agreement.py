@@ -16,8 +16,8 @@ import torch
 import trl
 
 from w2stree.errors import InvalidInput, MissingDependency
+from w2stree.rows.tokenized import IGNORED
 from w2stree.training.precision import Precision
-from w2stree.training.tokenized import IGNORED
 from w2stree.training.trees.head import plain
 from w2stree.training.unshared.scoring import batch_logprobs
 

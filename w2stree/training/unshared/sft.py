@@ -14,6 +14,7 @@ import torch
 from trl import SFTConfig, SFTTrainer
 
 from w2stree.errors import InvalidInput
+from w2stree.rows.tokenized import IGNORED
 from w2stree.training.launcher import refuse_several_processes
 from w2stree.training.layers import adapters
 from w2stree.training.memory import told_of_memory
@@ -31,7 +32,6 @@ from w2stree.training.stage import (
     quiet,
     train,
 )
-from w2stree.training.tokenized import IGNORED
 from w2stree.training.unshared.agreement import check_sft, told_of_trl
 
 

@@ -17,8 +17,8 @@ from support.tiny_models import BAD, GOOD, tiny_model, tiny_tokenizer, trajector
 from w2stree.errors import InvalidInput
 from w2stree.forest.build import build_forest, open_forest
 from w2stree.forest.merging import Merging
-from w2stree.training.rows import PreferenceRow, PreferenceRows, preference_rows
-from w2stree.training.tokenized import IGNORED, tokenize_preferences, tokenize_sft
+from w2stree.rows.rows import PreferenceRow, PreferenceRows, preference_rows
+from w2stree.rows.tokenized import IGNORED, tokenize_preferences, tokenize_sft
 from w2stree.training.unshared.scoring import sequence_logprobs
 from w2stree.trajectories.origin import Origin
 from w2stree.trajectories.trajectory import Message, Step, Trajectory

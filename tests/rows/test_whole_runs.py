@@ -12,8 +12,8 @@ pytest.importorskip("torch")
 from support.tiny_models import BAD, GOOD, WORSE
 
 from w2stree import Message, Trajectory
-from w2stree.training.rows import NO_NODE
-from w2stree.training.whole_runs import expert_rows, random_rows
+from w2stree.rows.rows import NO_NODE
+from w2stree.rows.whole_runs import expert_rows, random_rows
 
 pytestmark = pytest.mark.train
 

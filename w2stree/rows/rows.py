@@ -4,7 +4,7 @@ chosen    u a1 o1 │ a2 o2 a3            step:   only a2 against a2'
 rejected  u a1 o1 │ a2' o2' a3' o3'     suffix: everything after │, observations masked
           prompt h│ s+ / s-
 
-As trainers of this package take them; for stock TRL see `w2stree.training.trl_datasets`.
+As trainers of this package take them; for stock TRL see `w2stree.rows.trl_datasets`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args, overload
 
 from w2stree.errors import InvalidInput
-from w2stree.training.comparisons import (
+from w2stree.rows.comparisons import (
     Comparison,
     Fit,
     Shown,

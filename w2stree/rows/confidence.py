@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2stree.errors import InvalidInput
-from w2stree.training.rows import PreferenceRow
+from w2stree.rows.rows import PreferenceRow
 from w2stree.trajectories.returns import at_least
 from w2stree.trajectories.trajectory import Trajectory
 

@@ -13,8 +13,8 @@ pytest.importorskip("torch")
 from support.tiny_models import BAD, GOOD, WORSE
 
 from w2stree import InvalidInput, Message, build_forest
-from w2stree.training.confidence import Posterior, _student_below, spread, with_confidence
-from w2stree.training.rows import preference_rows
+from w2stree.rows.confidence import Posterior, _student_below, spread, with_confidence
+from w2stree.rows.rows import preference_rows
 
 pytestmark = pytest.mark.train
 

@@ -15,8 +15,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from w2stree.errors import InvalidInput
+from w2stree.rows.rows import PreferenceRow
 from w2stree.shorten import quoted
-from w2stree.training.rows import PreferenceRow
 from w2stree.trajectories.trajectory import Message, Step, Trajectory
 
 _SHOWN_COLUMNS = 60

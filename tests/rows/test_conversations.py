@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from w2stree.errors import InvalidInput
-from w2stree.training.conversations import conversation, preference_row
+from w2stree.rows.conversations import conversation, preference_row
 
 
 def message(role: str, content: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from w2stree.errors import InvalidInput
-from w2stree.training.holdout import hold_out
+from w2stree.rows.holdout import hold_out
 
 
 def test_tasks_are_held_out_whole_whatever_their_order() -> None:

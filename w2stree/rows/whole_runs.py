@@ -12,7 +12,7 @@ import random
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
-from w2stree.training.rows import NO_NODE, PreferenceRow, is_taught
+from w2stree.rows.rows import NO_NODE, PreferenceRow, is_taught
 from w2stree.trajectories.returns import tolerance
 from w2stree.trajectories.trajectory import Trajectory
 

@@ -14,7 +14,7 @@ from support.strategies import DYADIC, trajectory_lists
 
 from w2stree.errors import InvalidInput
 from w2stree.forest.build import build_forest
-from w2stree.training.harmful import (
+from w2stree.rows.harmful import (
     Harm,
     below_siblings,
     estimated_shrinkage,

@@ -25,7 +25,7 @@ from w2stree import (
 )
 from w2stree.errors import InvalidInput, RowWarning
 from w2stree.forest.build import build_forest, build_forest_from_texts, open_forest
-from w2stree.training.tokenized import tokenize_sft
+from w2stree.rows.tokenized import tokenize_sft
 from w2stree.turns.chat import ChatFormat
 from w2stree.turns.react import UNPARSED
 
