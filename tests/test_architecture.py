@@ -31,6 +31,7 @@ LATE_IMPORTS = {
         "rollouts.branching", "rollouts.exploration", "rollouts.task_choice",
         "trajectories.journal",
     },
+    "cli/inputs.py": {"trajectories.files"},
     "cli/run.py": {"experiment.config", "experiment.manifest", "experiment.pipeline"},
     "cli/train.py": {
         *("experiment.config.yaml_text", "training.call_settings", "training.model_folder"),

@@ -11,7 +11,6 @@ from w2stree.cli.say import say
 if TYPE_CHECKING:
     from w2stree.rollouts.exploration import Exploration
     from w2stree.rollouts.tally import TaskTally
-    from w2stree.trajectories.trajectory import Trajectory
 
 MOST_ROWS = 20
 _HEADER = ("task", "success", "return", "errors", "truncated", "unparsed", "tokens", "diversity")
@@ -24,15 +23,6 @@ def print_summary(exploration: Exploration, *, every_task: bool) -> None:
         print_table(_HEADER, _rows(tallies, len(tallies) if every_task else MOST_ROWS))
     for line in exploration.outcome().in_words():
         say(line)
-
-
-def nothing_played(trajectories: Sequence[Trajectory]) -> str:
-    """Why there is nothing to look at in what was read: no trajectory, or error rows alone."""
-    if not trajectories:
-        return "there are no trajectories in it"
-    errors = (trajectory.origin.error for trajectory in trajectories)
-    first = next((f"; the first: {error}" for error in errors if error), "")
-    return f"all of its {len(trajectories):,} trajectories are error rows{first}"
 
 
 def _rows(tallies: Mapping[str, TaskTally], most: int) -> list[tuple[str, ...]]:

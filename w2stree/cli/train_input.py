@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from w2stree.cli.inputs import nothing_played
 from w2stree.cli.say import say_first
-from w2stree.cli.summary import nothing_played
 from w2stree.errors import InvalidInput
 from w2stree.shorten import visible
 

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
+from w2stree.cli.inputs import nothing_played
 from w2stree.cli.parameters import number_in_0_1
 from w2stree.cli.say import say
-from w2stree.cli.summary import nothing_played
 from w2stree.errors import InvalidInput
 
 

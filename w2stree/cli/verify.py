@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from w2stree.cli.extra import needs
+from w2stree.cli.inputs import nothing_played
 from w2stree.cli.parameters import whole_number
 from w2stree.cli.progress import Bars
 from w2stree.cli.say import say, warn
-from w2stree.cli.summary import nothing_played
 from w2stree.errors import InvalidInput
 from w2stree.shorten import quoted, visible, where_they_part
 from w2stree.trajectories.trajectory import Trajectory

@@ -33,10 +33,12 @@ _LOOKED_AT = 10_000  # lines that one record may be spread over, to be told so
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What was read at a path, and what was not.
+    """What was read at a path, or at several, and what was not.
 
-    `files`: each file that was read, with the number of its trajectories that count.
-    `passed_over`: everything else in the folder. `num_repeated` trajectories had been read before,
+    `places`: where each trajectory stands, "runs.jsonl:3" or "runs.journal: byte 417". `files`:
+    each file that was read, with the number of its trajectories that count. `passed_over`:
+    everything else that was given or lies in the folder. `num_superseded` attempts of journals
+    count by another attempt at their sample. `num_repeated` trajectories had been read before,
     and were left out; `num_alike` equal an earlier one and have no seed and sample to tell whether
     they are that one, `num_differing` have those of an earlier one and differ from it: these count.
     `repeated`, `alike`, `differing`: the first such place, and the one before it. `damage`: each
@@ -46,6 +48,8 @@ class Reading:
     trajectories: list[Trajectory]
     files: dict[Path, int]
     passed_over: tuple[PassedOver, ...] = ()
+    places: tuple[str, ...] = ()
+    num_superseded: int = 0
     num_repeated: int = 0
     repeated: tuple[str, str] | None = None
     num_alike: int = 0
@@ -78,33 +82,32 @@ def read_trajectories(
     names the damaged ones and what is wrong in them; the file stays as it is.
     """
     reading = read_files(path, recursive=recursive, salvage=salvage)
-    for message, kind in _warnings(Path(path), reading):
+    for message, kind in warnings_of(reading, f"{visible(str(path))}: "):
         warnings.warn(message, kind, stacklevel=2)
     return reading.trajectories
 
 
 def read_files(
-    path: str | os.PathLike[str], *, recursive: bool = False, salvage: bool = False
+    *paths: str | os.PathLike[str], recursive: bool = False, salvage: bool = False
 ) -> Reading:
-    """`read_trajectories`, with an account of the files and of what was there before; no warnings.
+    """`read_trajectories` of one path or several, as if their files lay in one folder, with an
+    account of the files and of what was there before; no warnings (`warnings_of`).
 
-    Memory beside the trajectories: some 500 bytes for each.
+    A file that was given before, by another name too, is passed over. Memory beside the
+    trajectories: some 500 bytes for each.
     """
-    root = Path(path)
-    if not root.exists():
-        raise FileNotFoundError(f"{root}: no such file or directory")
-    found = list(entries(root, recursive=recursive)) if root.is_dir() else [root]
-    passed_over = tuple(entry for entry in found if isinstance(entry, PassedOver))
+    found = list(_found(map(Path, paths), recursive=recursive))
     files = [entry for entry in found if not isinstance(entry, PassedOver)]
-    if not files:
-        raise FileNotFoundError(f"{root}: no *.jsonl or *.journal files{_hint(passed_over)}")
     repeats = Repeats()
     damage: list[str] | None = [] if salvage else None
     by_file = {file: _read_file(file, repeats, damage) for file in files}
+    read = list(chain.from_iterable(read for read, _ in by_file.values()))
     return Reading(
-        list(chain.from_iterable(by_file.values())),
-        {file: len(trajectories) for file, trajectories in by_file.items()},
-        passed_over,
+        [trajectory for trajectory, _ in read],
+        {file: len(read) for file, (read, _) in by_file.items()},
+        tuple(entry for entry in found if isinstance(entry, PassedOver)),
+        tuple(place for _, place in read),
+        sum(num_superseded for _, num_superseded in by_file.values()),
         repeats.repeated.count,
         repeats.repeated.first,
         repeats.alike.count,
@@ -126,20 +129,44 @@ def write_trajectories(path: str | os.PathLike[str], trajectories: Iterable[Traj
             file.write(trajectory.to_json() + "\n")
 
 
-def _read_file(file: Path, repeats: Repeats, damage: list[str] | None) -> list[Trajectory]:
+def _found(paths: Iterable[Path], *, recursive: bool) -> Iterator[Path | PassedOver]:
+    """What lies at each path. Raises `FileNotFoundError` for one that has nothing to read."""
+    given: dict[tuple[int, int], Path] = {}
+    for path in paths:
+        if not path.exists():
+            raise FileNotFoundError(f"{path}: no such file or directory")
+        here = list(entries(path, recursive=recursive)) if path.is_dir() else [path]
+        if all(isinstance(entry, PassedOver) for entry in here):
+            hint = _hint(entry for entry in here if isinstance(entry, PassedOver))
+            raise FileNotFoundError(f"{path}: no *.jsonl or *.journal files{hint}")
+        for entry in here:
+            if isinstance(entry, PassedOver):
+                yield entry
+                continue
+            status = entry.stat()
+            first = given.setdefault((status.st_dev, status.st_ino), entry)
+            yield entry if first is entry else PassedOver(entry, f"given before, as {first}")
+
+
+def _read_file(
+    file: Path, repeats: Repeats, damage: list[str] | None
+) -> tuple[list[tuple[Trajectory, str]], int]:
+    """Each trajectory that counts, with its place; and how many attempts were superseded."""
     if file.suffix.lower() == ".journal":
         return _last_attempts(_of_journal(file, repeats, damage))
-    return [t for t, where in _of_lines(file) if repeats.is_new(t, where)]
+    return [(t, where) for t, where in _of_lines(file) if repeats.is_new(t, where)], 0
 
 
 def _of_journal(
     file: Path, repeats: Repeats, damage: list[str] | None
-) -> Iterator[tuple[Trajectory, bool]]:
-    """Each with whether it is new; what is damaged goes into the list, or is refused without."""
+) -> Iterator[tuple[Trajectory, str, bool]]:
+    """Each with its place and whether it is new; what is damaged goes into the list, or is refused
+    without."""
     for piece in read_episodes(file, salvage=damage is not None):
         if isinstance(piece, FramedEpisode):
             where = f"{file}: byte {piece.frame.offset}"
-            yield piece.trajectory, repeats.is_new(piece.trajectory, where, journal=str(file))
+            is_new = repeats.is_new(piece.trajectory, where, journal=str(file))
+            yield piece.trajectory, where, is_new
         elif damage is not None and not piece.is_torn:
             reason = piece.reason or f"{piece.size} bytes that are no frame"
             damage.append(f"{file}: byte {piece.offset}: {reason}")
@@ -198,19 +225,25 @@ def _of_cut(line: bytes, where: str, rest: Iterator[tuple[int, bytes]]) -> str |
     return None
 
 
-def _last_attempts(attempts: Iterable[tuple[Trajectory, bool]]) -> list[Trajectory]:
+def _last_attempts(
+    attempts: Iterable[tuple[Trajectory, str, bool]],
+) -> tuple[list[tuple[Trajectory, str]], int]:
     """One trajectory a sample, in order of first attempts, and all of those that name no sample;
-    of these the new ones: an attempt that was read elsewhere still stands for its sample."""
-    counted: dict[object, tuple[Trajectory, bool]] = {}
-    for number, (trajectory, is_new) in enumerate(attempts):
+    of these the new ones: an attempt that was read elsewhere still stands for its sample. And how
+    many new ones another attempt stands for."""
+    counted: dict[object, tuple[Trajectory, str, bool]] = {}
+    num_new = 0
+    for number, (trajectory, where, is_new) in enumerate(attempts):
+        num_new += is_new
         origin = trajectory.origin
         sample = (trajectory.task_id, origin.seed, origin.sample_index)
         key = number if origin.sample_index is None else sample
-        before, _ = counted.get(key, (None, False))
+        before, _, _ = counted.get(key, (None, "", False))
         replaces = before is None or before.status == "error" or trajectory.status != "error"
         if replaces and before != trajectory:
-            counted[key] = (trajectory, is_new)
-    return [trajectory for trajectory, is_new in counted.values() if is_new]
+            counted[key] = (trajectory, where, is_new)
+    kept = [(trajectory, where) for trajectory, where, is_new in counted.values() if is_new]
+    return kept, num_new - len(kept)
 
 
 def _hint(passed_over: Iterable[PassedOver]) -> str:
@@ -227,9 +260,11 @@ def _hint(passed_over: Iterable[PassedOver]) -> str:
     return f"; passed over: {told}" if told else ""
 
 
-def _warnings(root: Path, reading: Reading) -> Iterator[tuple[str, type[UserWarning]]]:
+def warnings_of(reading: Reading, where: str = "") -> Iterator[tuple[str, type[UserWarning]]]:
+    """What whoever reads should know beside the trajectories, and the class to warn with; `where`
+    begins what is said of files that were passed over."""
     if told := _told(entry for entry in reading.passed_over if not entry.is_of_a_run):
-        yield f"{visible(str(root))}: passed over {told}", FilesPassedOver
+        yield f"{where}passed over {told}", FilesPassedOver
     if reading.damage:
         num_more = len(reading.damage) - _SHOWN_NAMES
         places = "; ".join(map(visible, reading.damage[:_SHOWN_NAMES]))
