@@ -42,6 +42,7 @@ _HOME = {
     "Sampling": "policies.protocol",
     "rollout": "rollouts.rollout",
     "evaluate": "evaluation",
+    "lint": "lint.lint",
     "Error": "errors",
     "IdenticalTrajectories": "errors",
     "InvalidInput": "errors",
