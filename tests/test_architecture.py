@@ -32,7 +32,7 @@ LATE_IMPORTS = {
         "trajectories.journal",
     },
     "cli/inputs.py": {"trajectories.files"},
-    "cli/lint.py": {"forest.merging", "lint.finding", "lint.lint", "rows.row_files"},
+    "cli/lint.py": {"forest.merging", "linting.finding", "linting.lint", "rows.row_files"},
     "cli/run.py": {"experiment.config", "experiment.manifest", "experiment.pipeline"},
     "cli/train.py": {
         *("experiment.config.yaml_text", "training.call_settings", "training.model_folder"),

@@ -42,7 +42,7 @@ _HOME = {
     "Sampling": "policies.protocol",
     "rollout": "rollouts.rollout",
     "evaluate": "evaluation",
-    "lint": "lint.lint",
+    "lint": "linting.lint",
     "Error": "errors",
     "IdenticalTrajectories": "errors",
     "InvalidInput": "errors",

@@ -19,7 +19,7 @@ from w2stree.forest.state_paths import StatePath as StatePath
 from w2stree.forest.states import StateGraph as StateGraph
 from w2stree.forest.summary import ForestSummary as ForestSummary
 from w2stree.forest.tree import Tree as Tree
-from w2stree.lint.lint import lint as lint
+from w2stree.linting.lint import lint as lint
 from w2stree.policies.protocol import Policy as Policy
 from w2stree.policies.protocol import Sampling as Sampling
 from w2stree.rollouts.rollout import EpisodePlan as EpisodePlan

@@ -19,7 +19,7 @@ from w2stree.cli.say import say
 from w2stree.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from w2stree.lint.finding import Findings
+    from w2stree.linting.finding import Findings
 
 _LEAST_COLUMNS = 60
 _MOST_COLUMNS = 120
@@ -95,8 +95,8 @@ def lint(
       w2stree lint 'logs/*.jsonl' --normalize numbers --json
     """
     from w2stree.forest.merging import Merging
-    from w2stree.lint.finding import Severity
-    from w2stree.lint.lint import lint as look
+    from w2stree.linting.finding import Severity
+    from w2stree.linting.lint import lint as look
     from w2stree.rows.row_files import Kind
 
     if completion not in ("step", "suffix"):

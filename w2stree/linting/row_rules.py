@@ -8,8 +8,8 @@ from collections.abc import Hashable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
-from w2stree.lint.finding import Finding, Rule, Severity, found
-from w2stree.lint.given import Conversations, Given, Preferences, Refused, said
+from w2stree.linting.finding import Finding, Rule, Severity, found
+from w2stree.linting.given import Conversations, Given, Preferences, Refused, said
 from w2stree.rows.rows import PreferenceRow
 from w2stree.shorten import shorten
 from w2stree.trajectories.returns import at_least, is_same

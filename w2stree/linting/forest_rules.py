@@ -12,8 +12,8 @@ from w2stree.forest.build import build_forest
 from w2stree.forest.forest import Forest
 from w2stree.forest.merging import Merging
 from w2stree.forest.normalizers import NORMALIZERS, normalizer_named
-from w2stree.lint.finding import Finding, Rule, Severity, found
-from w2stree.lint.given import shown
+from w2stree.linting.finding import Finding, Rule, Severity, found
+from w2stree.linting.given import shown
 from w2stree.trajectories.returns import at_least
 from w2stree.trajectories.trajectory import Trajectory
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Sequence
 
-from w2stree.lint.finding import Finding, Rule, Severity, found
-from w2stree.lint.given import Runs, shown
+from w2stree.linting.finding import Finding, Rule, Severity, found
+from w2stree.linting.given import Runs, shown
 from w2stree.trajectories.returns import ReturnRange, at_least, checked_range, is_same
 from w2stree.trajectories.trajectory import Trajectory
 
@@ -21,9 +21,9 @@ def run_rules(runs: Runs, return_range: ReturnRange | None) -> Iterator[Finding]
     if runs.has_texts:
         yield from _texts(runs)
         yield from _openings(runs)
+        yield from _duplicates(runs)
     yield from _without_action(runs)
     yield from _missing_task_ids(runs)
-    yield from _duplicates(runs)
     yield from _tasks(runs)
     yield from _returns(runs, return_range)
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from w2stree.errors import InvalidInput
-from w2stree.lint import stock_trl
-from w2stree.lint.finding import Finding, Rule, Severity, found
-from w2stree.lint.given import Conversations, Preferences, Runs, Tokens
+from w2stree.linting import stock_trl
+from w2stree.linting.finding import Finding, Rule, Severity, found
+from w2stree.linting.given import Conversations, Preferences, Runs, Tokens
 from w2stree.rows.rows import PreferenceRow
 from w2stree.rows.tokenized import IGNORED, tokenize_preferences, tokenize_sft
 from w2stree.shorten import shorten

@@ -20,10 +20,10 @@ from w2stree.forest.build import build_forest, open_forest
 from w2stree.forest.forest import Forest
 from w2stree.forest.merging import Merging
 from w2stree.forest.read_back import PathTrajectories
-from w2stree.lint import row_rules, token_rules
-from w2stree.lint.finding import Finding, Findings, Rule, sorted_findings
-from w2stree.lint.forest_rules import best_paths, forest_rules
-from w2stree.lint.given import (
+from w2stree.linting import row_rules, token_rules
+from w2stree.linting.finding import Finding, Findings, Rule, sorted_findings
+from w2stree.linting.forest_rules import best_paths, forest_rules
+from w2stree.linting.given import (
     Given,
     Preferences,
     Runs,
@@ -32,8 +32,8 @@ from w2stree.lint.given import (
     shown,
     tokens_of,
 )
-from w2stree.lint.run_rules import mixed_scales, run_rules
-from w2stree.lint.token_rules import Model
+from w2stree.linting.run_rules import mixed_scales, run_rules
+from w2stree.linting.token_rules import Model
 from w2stree.policies.pretrained import pretrained
 from w2stree.rows.row_files import Kind, kind_of, kind_of_columns, read_rows
 from w2stree.rows.rows import Completion, PreferenceRow, preference_rows
