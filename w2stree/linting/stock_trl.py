@@ -105,7 +105,10 @@ def training_template(tokenizer: Any) -> str | None:
         return None
     for file in sorted(folder.glob("*_training.jinja")):
         base = folder / f"{file.stem.removesuffix('_training')}.jinja"
-        if base.is_file() and _as_loaded(base.read_text(encoding="utf-8")) == template:
+        if not base.is_file():
+            continue
+        known = base.read_text(encoding="utf-8")
+        if template in (known, _as_loaded(known)):
             return file.stem
     return None
 

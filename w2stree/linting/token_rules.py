@@ -282,7 +282,7 @@ def token_row_rules(rows: Tokens, model: Model | None) -> Iterator[Finding]:
 
 
 def _labelled_observations(rows: Tokens, model: Model | None) -> list[Finding]:
-    header = _user_header(model) if model else []
+    header = _after_turn(model) if model else []
 
     def has_labelled(row: Any) -> bool:
         if IGNORED not in row.labels:
@@ -301,9 +301,9 @@ def _labelled_observations(rows: Tokens, model: Model | None) -> list[Finding]:
     )
 
 
-def _user_header(model: Model) -> list[int]:
-    """The ids that a user's message begins with, its control tokens among them; none where the
-    template's is not to be told from words."""
+def _after_turn(model: Model) -> list[int]:
+    """The ids of a turn's end and of all that the template writes before the user's next word; none
+    where these are not to be told from a turn that ends with a line break."""
     try:
         chat = model.chat()
     except InvalidInput:
@@ -313,10 +313,7 @@ def _user_header(model: Model) -> list[int]:
         (i for i, (x, y) in enumerate(zip(one, other, strict=False)) if x != y), len(one)
     )
     header = one[:num_shared]
-    controls = set(model.tokenizer.all_special_ids) | set(model.tokenizer.added_tokens_decoder)
-    while header and header[0] not in controls:  # a line break after the turn before
-        header = header[1:]
-    return header
+    return [chat.end_ids[-1], *header] if model.tokenizer.decode(header).strip() else []
 
 
 def _holds(ids: Sequence[int], part: Sequence[int]) -> bool:
