@@ -33,6 +33,11 @@ LATE_IMPORTS = {
     },
     "cli/inputs.py": {"trajectories.files"},
     "cli/lint.py": {"forest.merging", "linting.finding", "linting.lint", "rows.row_files"},
+    "cli/row_account.py": {"rows.writing"},
+    "cli/rows.py": {
+        *("forest.build", "forest.file", "rows.columns", "rows.comparisons", "rows.judged"),
+        *("rows.questions", "rows.rows", "rows.tokenized", "trajectories.returns", "turns.chat"),
+    },
     "cli/run.py": {"experiment.config", "experiment.manifest", "experiment.pipeline"},
     "cli/train.py": {
         *("experiment.config.yaml_text", "training.call_settings", "training.model_folder"),

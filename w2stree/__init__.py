@@ -31,6 +31,7 @@ _HOME = {
     "preference_dataset": "rows.trl_datasets",
     "sft_dataset": "rows.trl_datasets",
     "preference_rows": "rows.rows",
+    "write_rows": "rows.writing",
     "Optimisation": "training.optimisation",
     "train_dpo": "training.train_dpo",
     "train_sft": "training.train_sft",

@@ -27,6 +27,7 @@ from w2stree.rollouts.rollout import rollout as rollout
 from w2stree.rows.rows import preference_rows as preference_rows
 from w2stree.rows.trl_datasets import preference_dataset as preference_dataset
 from w2stree.rows.trl_datasets import sft_dataset as sft_dataset
+from w2stree.rows.writing import write_rows as write_rows
 from w2stree.training.fitting import Fitting as Fitting
 from w2stree.training.optimisation import Optimisation as Optimisation
 from w2stree.training.train_dpo import train_dpo as train_dpo

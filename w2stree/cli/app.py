@@ -17,6 +17,7 @@ from w2stree.cli import envs, train
 from w2stree.cli.experiment import experiment
 from w2stree.cli.explore import explore
 from w2stree.cli.lint import lint
+from w2stree.cli.rows import pairs, paths
 from w2stree.cli.run import run
 from w2stree.cli.say import say, warn
 from w2stree.cli.tree import tree
@@ -46,7 +47,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.callback(help="Trajectory trees and weak-to-strong training from agent runs.")(whole)
-for command in (run, experiment, explore, tree, lint, verify):
+for command in (run, experiment, explore, tree, pairs, paths, lint, verify):
     app.command()(command)
 app.add_typer(envs.app, name="envs")
 app.add_typer(train.app, name="train")

@@ -12,7 +12,11 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Literal, get_args, overload
+
+import numpy as np
+from numpy.typing import NDArray
 
 from w2stree.errors import InvalidInput
 from w2stree.rows.comparisons import (
@@ -27,7 +31,7 @@ from w2stree.rows.comparisons import (
 from w2stree.trajectories.trajectory import Step, Trajectory
 
 if TYPE_CHECKING:
-    from w2stree.forest.pairs import PreferencePair
+    from w2stree.forest.pairs import PreferencePair, PreferencePairs
 
 Completion = Literal["step", "suffix"]
 
@@ -197,6 +201,27 @@ def preference_rows(
         num_without_action=num_without_action,
         num_wordless=num_wordless,
     )
+
+
+def stream_preference_rows(
+    pairs: PreferencePairs, completion: Completion, *, render_actions: bool = False
+) -> Iterator[PreferenceRows]:
+    """`preference_rows` of one forest's pairs, task by task; tasks with equal prompts, which are
+    one task to whoever reads them, in one block. Blocks are in the order of their first pairs.
+
+    Memory: the columns of the pairs, and the rows of one block. Raises as `preference_rows`.
+    """
+    forest = pairs.forest
+    tree = np.searchsorted(forest.root, pairs.divergence, side="right") - 1
+    first = np.unique(tree, return_index=True)
+    asked: dict[object, list[NDArray[np.intp]]] = {}
+    bounds = [*first[1].tolist(), len(pairs)]
+    for begin, end in pairwise(bounds):
+        prompt = forest.trajectories[int(pairs.chosen[begin])].prompt
+        asked.setdefault(prompt, []).append(np.arange(begin, end))
+    for indices in asked.values():
+        block = pairs.select(np.concatenate(indices))
+        yield preference_rows(block, completion, render_actions=render_actions)
 
 
 def _turns(shown: Shown, num_turns: int | None) -> Sequence[Step]:

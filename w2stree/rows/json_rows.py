@@ -1,0 +1,110 @@
+"""Rows as JSON lines. A run's chat is text once; a passage of it is a slice.
+
+run      {"role":…},{"role":…},{"role":…},{"role":…}
+starts   0          11         22         33         44
+row      {"prompt":[└── 0 … 21 ──┘],"chosen":[└ 22…32 ┘], the plain columns}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
+from math import isfinite
+from typing import Any, NamedTuple
+
+import msgspec
+
+from w2stree.errors import InvalidInput
+from w2stree.rows.chat import Passage, chat_of, whole
+from w2stree.rows.columns import Column, Shown, Type
+from w2stree.trajectories.trajectory import Trajectory
+
+_KEPT_BYTES = 32 << 20  # of chats as text, before they are forgotten and made anew
+_OF_CHATS = ("messages", "message")
+
+
+class JsonRows:
+    """One table's encoder."""
+
+    def __init__(self, columns: Sequence[Column]) -> None:
+        self._chats = _Chats()
+        self._passages = [
+            (_head(column.name, is_list=column.type == "messages"), column.get)
+            for column in columns
+            if column.type in _OF_CHATS
+        ]
+        self._ends = [
+            b"]" if column.type == "messages" else b""
+            for column in columns
+            if column.type in _OF_CHATS
+        ]
+        self._plain = [
+            (column.name, column.get, _cleaner(column.type))
+            for column in columns
+            if column.type not in _OF_CHATS
+        ]
+
+    def line(self, shown: Shown) -> bytes:
+        """One row, its line break included. Raises `InvalidInput` for a number that JSON has no
+        word for."""
+        parts = [b"{"]
+        for (head, get), end in zip(self._passages, self._ends, strict=True):
+            parts += (head, self._chats.text(get(shown)), end, b",")
+        record = {}
+        for name, get, clean in self._plain:
+            value = get(shown)
+            record[name] = value if clean is None else clean(name, value)
+        parts += (msgspec.json.encode(record)[1:], b"\n")
+        return b"".join(parts)
+
+
+class _Chat(NamedTuple):
+    run: Trajectory  # held, so that its id stays its own
+    text: bytes
+    starts: list[int]
+
+
+class _Chats:
+    def __init__(self) -> None:
+        self._known: dict[int, _Chat] = {}
+        self._num_bytes = 0
+
+    def text(self, passage: Passage) -> bytes:
+        """Its messages, separated by commas."""
+        run, begin, end = passage
+        chat = self._known.get(id(run)) or self._made(run)
+        return chat.text[chat.starts[begin] : chat.starts[end] - 1]
+
+    def _made(self, run: Trajectory) -> _Chat:
+        if self._num_bytes > _KEPT_BYTES:
+            self._known.clear()
+            self._num_bytes = 0
+        messages = [msgspec.json.encode(record) for record in chat_of(run)]
+        starts = list(accumulate((len(message) + 1 for message in messages), initial=0))
+        chat = self._known[id(run)] = _Chat(run, b",".join(messages), starts)
+        self._num_bytes += len(chat.text)
+        return chat
+
+
+def _head(name: str, *, is_list: bool) -> bytes:
+    return msgspec.json.encode(name) + (b":[" if is_list else b":")
+
+
+def _finite(name: str, value: float) -> float:
+    if not isfinite(value):
+        raise InvalidInput(f"{name} is {value}, which JSON has no word for; leave such rows out")
+    return value
+
+
+def _cleaner(type_: Type) -> Callable[[str, Any], Any] | None:
+    if isinstance(type_, Mapping):
+        return lambda _, value: {k: whole(v) if isinstance(v, str) else v for k, v in value.items()}
+    return _CLEAN.get(type_)
+
+
+_CLEAN: Mapping[str, Callable[[str, Any], Any]] = {
+    "number": _finite,
+    "text": lambda _, text: whole(text),
+    "texts": lambda _, texts: [whole(text) for text in texts],
+}
+"""What is done to a value before it is encoded, by its type."""
