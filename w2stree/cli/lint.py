@@ -150,6 +150,10 @@ def _print(findings: Findings) -> None:
     for line in str(findings).split("\n"):
         indent = " " * (len(line) - len(line.lstrip()))
         wrapped = textwrap.wrap(
-            line, columns, subsequent_indent=f"{indent}  ", break_on_hyphens=False
+            line,
+            columns,
+            subsequent_indent=f"{indent}  ",
+            break_on_hyphens=False,
+            break_long_words=False,
         )
         say("\n".join(wrapped))

@@ -1,7 +1,8 @@
 """A finding: what is wrong with how many, where the first are, what training does, what helps.
 
 error   contradictory-rows   3 of 120 rows are preferred the other way round by another row
-        at rows.jsonl:3, rows.jsonl:17, rows.jsonl:40
+        at rows.jsonl:3 (against rows.jsonl:17)
+               rows.jsonl:17 (against rows.jsonl:3)
         training: learns both directions of one choice, and so neither
         fix: …
 """
@@ -106,7 +107,7 @@ class Finding:
         lines = [
             f"{self.severity:<8} {self.rule}",
             f"  {self.count:,} of {self.total:,} {self.unit} {self.says}",
-            *([f"  at {', '.join(self.places)}"] if self.places else []),
+            *(f"  {'  ' if i else 'at'} {place}" for i, place in enumerate(self.places)),
             f"  training: {self.effect}",
             f"  fix: {self.fix}",
         ]

@@ -21,7 +21,6 @@ _LEAST_GAIN = 0.01
 """Of the steps, more of which merge, for a normaliser to be worth naming."""
 _LEAST_MORE = 0.005
 """For one more beside it."""
-_NEVER = 0.01
 
 
 def forest_rules(forest: Forest, success: float) -> Iterator[Finding]:
@@ -87,7 +86,7 @@ def _never_merging(forest: Forest) -> list[Finding]:
             fix=f"--normalize {after.name} (Merging(normalize_observation={after.name!r})), unless "
             "what it takes away is part of the state",
         )
-    if before.rate >= _NEVER:
+    if 2 * len(places) < len(places) + np.count_nonzero(forest.is_decision_divergence):
         return []
     return found(
         Rule.NEVER_MERGING,

@@ -15,14 +15,14 @@ from typing import Any, Generic, TypeVar
 from w2stree.errors import InvalidInput
 from w2stree.rows.conversations import conversation, preference_row
 from w2stree.rows.rows import PreferenceRow
-from w2stree.rows.token_rows import TokenRow, token_row
+from w2stree.rows.token_rows import LabelledRow, token_row
 from w2stree.shorten import quoted
 from w2stree.trajectories.trajectory import Step, Trajectory
 
 T = TypeVar("T")
 Record = Mapping[str, Any]
 
-_SHOWN_TASK = 60
+_SHOWN_TASK = 200  # whole, to be copied
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Given(Generic[T]):
 
 Preferences = Given[PreferenceRow]
 Conversations = Given[Trajectory]
-Tokens = Given[TokenRow]
+Tokens = Given[LabelledRow]
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def tokens_of(
 ) -> tuple[Tokens, list[Refused]]:
     """Likewise; `vocabulary` as in `token_row`."""
 
-    def read(record: Record, place: str) -> TokenRow:
+    def read(record: Record, place: str) -> LabelledRow:
         return token_row(record, place, vocabulary=vocabulary)
 
     return _read(records, places, read, "token rows")

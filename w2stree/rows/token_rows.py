@@ -13,7 +13,7 @@ from w2stree.errors import InvalidInput
 from w2stree.rows.tokenized import IGNORED
 
 
-class TokenRow(NamedTuple):
+class LabelledRow(NamedTuple):
     """Its two columns, of one length."""
 
     input_ids: list[int]
@@ -22,7 +22,7 @@ class TokenRow(NamedTuple):
     """Where the first token stands that is learned: what is before it is the task."""
 
 
-def token_row(record: Mapping[str, Any], where: str, *, vocabulary: int | None) -> TokenRow:
+def token_row(record: Mapping[str, Any], where: str, *, vocabulary: int | None) -> LabelledRow:
     """A row of `input_ids` and `labels`; `vocabulary` is how many ids the tokenizer has, None for
     not known.
 
@@ -48,7 +48,7 @@ def token_row(record: Mapping[str, Any], where: str, *, vocabulary: int | None) 
     first = next((t for t, x in enumerate(labels) if x != IGNORED and t), None)
     if first is None:
         raise InvalidInput(f"{where} labels no token; there is nothing to learn from")
-    return TokenRow(ids, labels, first)
+    return LabelledRow(ids, labels, first)
 
 
 def _refuse_other_sequences(record: Mapping[str, Any], length: int, where: str) -> None:
