@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +138,7 @@ def test_reads_rows_of_every_kind_and_a_saved_forest(tmp_path: Path, capsys: Cap
     status, record = linted(capsys, tmp_path / "forest")
     assert (status, codes(record), record["num_given"]) == (0, set(), 12)
     assert main(["lint", str(tmp_path / "forest"), str(tmp_path / "data")]) == 2
-    assert "give one path of such at a time" in capsys.readouterr().err
+    assert "give one kind at a time" in capsys.readouterr().err
 
 
 def test_what_pairs_and_paths_write_is_linted(tmp_path: Path, capsys: Capture) -> None:
@@ -148,6 +149,36 @@ def test_what_pairs_and_paths_write_is_linted(tmp_path: Path, capsys: Capture) -
         capsys.readouterr()
         status, record = linted(capsys, out, "--strict")
         assert (status, codes(record), record["num_given"]) == (0, set(), 2), command
+
+
+def test_tasks_in_two_files_are_found_those_in_one_are_not(tmp_path: Path, capsys: Capture) -> None:
+    train = write_rows(tmp_path / "train.jsonl", clean_preferences()[:20])
+    test = write_rows(tmp_path / "test.jsonl", clean_preferences()[20:])
+    assert codes(linted(capsys, train, test)[1]) == set()
+    again = preference(3, chosen=[{"role": "assistant", "content": "take c"}])
+    write_rows(test, [*clean_preferences()[20:], again])
+    _, record = linted(capsys, train, test)
+    assert codes(record) == {"in-two-files"} and record["num_given"] == 25
+    assert record["findings"][0]["places"] == [f"{test}:5 (as {train}:4)"]
+    assert codes(linted(capsys, test)[1]) == set()
+
+
+def test_a_data_set_of_pairs_is_linted_with_both_its_splits(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    pytest.importorskip("pyarrow")
+    pytest.importorskip("datasets")
+    runs = [r for task in "abcd" for r in renamed(clean_runs()[:6], task)]
+    write_trajectories(tmp_path / "runs.jsonl", runs)
+    options = ["-o", f"{tmp_path / 'dpo'}/", "--holdout", "0.25"]
+    assert main(["pairs", str(tmp_path / "runs.jsonl"), *options]) == 0
+    capsys.readouterr()
+    status, record = linted(capsys, tmp_path / "dpo")
+    assert (status, codes(record), record["num_given"]) == (0, set(), 4)
+
+
+def renamed(runs: list[Trajectory], task: str) -> list[Trajectory]:
+    return [replace(r, task_id=task, prompt=(Message("user", f"Do {task}."),)) for r in runs]
 
 
 def test_what_a_terminal_would_obey_is_shown(tmp_path: Path, capsys: Capture) -> None:

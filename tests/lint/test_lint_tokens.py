@@ -27,7 +27,7 @@ from support.tiny_models import tiny_tokenizer
 from w2stree import lint
 from w2stree.linting import stock_trl
 from w2stree.linting.finding import Finding, Findings, Rule, Severity
-from w2stree.linting.given import preferences_of
+from w2stree.linting.given import Records, preferences_of
 from w2stree.rows.tokenized import tokenize_sft
 from w2stree.turns.chat import ChatFormat
 from w2stree.turns.template import read_template, trl_folder
@@ -121,7 +121,7 @@ def test_what_stock_trl_cuts_is_what_it_does_cut(marked: Any, tmp_path: Path) ->
     prepared = DPOTrainer._prepare_dataset(object(), data, marked, args, "train")
     collate = DataCollatorForPreference(pad_token_id=marked.pad_token_id, max_length=limit)
 
-    rows, _ = preferences_of(records, [str(i) for i in range(len(records))])
+    rows, _ = preferences_of(Records(records, [str(i) for i in range(len(records))]))
     ours = [stock_trl.stock_pair(row, marked, is_read=True) for row in rows.items]
     assert [i for i, pair in enumerate(ours) if not pair.is_dropped(limit)] == prepared["n"]
     equal = []

@@ -32,7 +32,7 @@ def lint(
             metavar="PATH...",
             help="runs (files, folders, patterns in quotes, - for standard input), a saved forest, "
             "or rows: preference rows, conversations or token rows, as JSON lines, Parquet or a "
-            "folder of save_to_disk",
+            "data set's folder; of several files tasks in two of them are found",
             show_default=False,
         ),
     ],
@@ -92,6 +92,8 @@ def lint(
 
       w2stree lint dpo.parquet --model models/strong --max-length 2048
 
+      w2stree lint train.jsonl test.jsonl --strict
+
       w2stree lint 'logs/*.jsonl' --normalize numbers --json
     """
     from w2stree.forest.merging import Merging
@@ -113,9 +115,8 @@ def lint(
         "return_range": return_range,
         "merging": None if normalize is None else Merging(normalize_observation=normalize),
     }
-    kind = _kind(paths)
-    if kind is Kind.FOREST or kind.is_rows:
-        findings = look(paths[0], **options)
+    if _kind(paths) is not Kind.TRAJECTORIES:
+        findings = look(paths, **options)
     else:
         runs = read_runs(paths, recursive=recursive, salvage=salvage)
         found = look(runs.trajectories, places=runs.places, **options)
@@ -132,16 +133,14 @@ def lint(
 
 
 def _kind(paths: Sequence[str]) -> Any:
-    """Of the first path; rows and forests are one path."""
+    """Of the first path."""
+    from w2stree.linting.lint import parts_of
     from w2stree.rows.row_files import Kind, kind_of
 
     first = Path(paths[0])
     if paths[0] == "-" or not first.exists():  # a pattern, or nothing: the reader of runs knows
         return Kind.TRAJECTORIES
-    kind = kind_of(first)
-    if kind is not Kind.TRAJECTORIES and len(paths) > 1:
-        raise InvalidInput(f"{paths[0]} is {kind.value}: give one path of such at a time")
-    return kind
+    return kind_of(parts_of(first)[0])
 
 
 def _print(findings: Findings) -> None:

@@ -43,6 +43,7 @@ class Rule(StrEnum):
     OBSERVATIONS_IN_LOSS = "observations-in-loss"
     FAILED_DEMONSTRATIONS = "failed-demonstrations"
     MISSING_TASK_IDS = "missing-task-ids"
+    IN_TWO_FILES = "in-two-files"
     # of tokens
     TEMPLATE_REFUSED = "template-refused"
     PROMPT_NOT_A_PREFIX = "prompt-not-a-prefix"

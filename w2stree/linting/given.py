@@ -33,6 +33,8 @@ class Given(Generic[T]):
     places: Sequence[str]
     records: Sequence[Record | None]
     unit: str
+    files: Sequence[str] = ()
+    """Which file each is of, where several were given."""
 
     def __len__(self) -> int:
         return len(self.items)
@@ -102,37 +104,41 @@ class Refused:
     reason: str
 
 
-def preferences_of(
-    records: Sequence[Record], places: Sequence[str]
-) -> tuple[Preferences, list[Refused]]:
+@dataclass(frozen=True, slots=True)
+class Records:
+    """Rows as they were read, before anybody made sense of them."""
+
+    items: Sequence[Record]
+    places: Sequence[str]
+    files: Sequence[str] = ()
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+def preferences_of(records: Records) -> tuple[Preferences, list[Refused]]:
     """As `w2stree train dpo` reads them."""
-    return _read(records, places, preference_row, "preference rows")
+    return _read(records, preference_row, "preference rows")
 
 
-def conversations_of(
-    records: Sequence[Record], places: Sequence[str]
-) -> tuple[Conversations, list[Refused]]:
+def conversations_of(records: Records) -> tuple[Conversations, list[Refused]]:
     """As `w2stree train sft` reads them."""
-    return _read(records, places, conversation, "conversations")
+    return _read(records, conversation, "conversations")
 
 
-def tokens_of(
-    records: Sequence[Record], places: Sequence[str], vocabulary: int | None
-) -> tuple[Tokens, list[Refused]]:
+def tokens_of(records: Records, vocabulary: int | None) -> tuple[Tokens, list[Refused]]:
     """Likewise; `vocabulary` as in `token_row`."""
 
     def read(record: Record, place: str) -> LabelledRow:
         return token_row(record, place, vocabulary=vocabulary)
 
-    return _read(records, places, read, "token rows")
+    return _read(records, read, "token rows")
 
 
 def _read(
-    records: Sequence[Record],
-    places: Sequence[str],
-    read: Callable[[Record, str], T],
-    unit: str,
+    given: Records, read: Callable[[Record, str], T], unit: str
 ) -> tuple[Given[T], list[Refused]]:
+    records, places, files = given.items, given.places, given.files
     items: list[T] = []
     kept: list[int] = []
     refused: list[Refused] = []
@@ -144,7 +150,16 @@ def _read(
             refused.append(Refused(place, reason))
         else:
             kept.append(i)
-    return Given(items, [places[i] for i in kept], [records[i] for i in kept], unit), refused
+    return (
+        Given(
+            items,
+            [places[i] for i in kept],
+            [records[i] for i in kept],
+            unit,
+            [files[i] for i in kept] if files else (),
+        ),
+        refused,
+    )
 
 
 Said = tuple[tuple[str, str, str], ...]

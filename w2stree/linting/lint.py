@@ -26,6 +26,7 @@ from w2stree.linting.forest_rules import best_paths, forest_rules
 from w2stree.linting.given import (
     Given,
     Preferences,
+    Records,
     Runs,
     conversations_of,
     preferences_of,
@@ -37,7 +38,7 @@ from w2stree.linting.token_rules import Model
 from w2stree.policies.pretrained import pretrained
 from w2stree.rows.row_files import Kind, kind_of, kind_of_columns, read_rows
 from w2stree.rows.rows import Completion, PreferenceRow, preference_rows
-from w2stree.shorten import quoted
+from w2stree.shorten import quoted, visible
 from w2stree.training.models import load_tokenizer
 from w2stree.training.positions import num_positions
 from w2stree.trajectories.files import read_files
@@ -55,7 +56,12 @@ _OF_TOKENS = (
 
 
 def lint(
-    source: str | Path | Iterable[Trajectory] | Forest | Iterable[Mapping[str, Any]],
+    source: str
+    | Path
+    | Sequence[str | Path]
+    | Iterable[Trajectory]
+    | Forest
+    | Iterable[Mapping[str, Any]],
     *,
     model: str | Path | None = None,
     tokenizer: Any = None,
@@ -71,8 +77,9 @@ def lint(
     """What is wrong with runs or rows, as far as it can be told before training.
 
     `source`: runs (a path as `read_trajectories` takes it, trajectories, a forest, a saved one) or
-    rows (a path as `w2stree train` takes it, a `datasets.Dataset`, a list of records): preference
-    rows, conversations, token rows. `places` names the items of what is no path.
+    rows (a path as `w2stree train` takes it, or the folder of a data set; a `datasets.Dataset`, a
+    list of records): preference rows, conversations, token rows. Of several paths, training data
+    and a test, tasks that stand in both are found. `places` names the items of what is no path.
 
     `model` is a directory with a tokenizer, and perhaps a `config.json`, whose positions are then
     the limit of a row; or `tokenizer` is an open one. Without either, rules that need one are not
@@ -100,14 +107,16 @@ def lint(
         merging=merging,
     )
     if isinstance(source, str | Path):
-        return _of_path(Path(source), asked)
+        return _of_paths([Path(source)], asked)
     if isinstance(source, Forest):
         return _of_forest(source, asked)
     items: list[Any] = list(source)
+    if items and all(isinstance(item, str | Path) for item in items):
+        return _of_paths(list(map(Path, items)), asked)
     names = list(places) if places is not None else None
     if items and isinstance(items[0], Mapping):
         where = names or [f"rows[{i}]" for i in range(len(items))]
-        return _of_records(_kind_of_record(items[0]), items, where, asked)
+        return _of_records(_kind_of_record(items[0]), Records(items, where), asked)
     for i, item in enumerate(items):
         if not isinstance(item, Trajectory):
             raise InvalidInput(
@@ -155,42 +164,60 @@ def _model(
 # By what is given ---------------------------------------------------------------------------------
 
 
-def _of_path(path: Path, asked: _Asked) -> Findings:
-    kind = kind_of(path)
-    if kind is Kind.FOREST:
-        return _of_forest(open_forest(path), asked)
-    if kind is Kind.TRAJECTORIES:
-        reading = read_files(path)
+def _of_paths(given: Sequence[Path], asked: _Asked) -> Findings:
+    paths = [part for path in given for part in parts_of(path)]
+    kinds = [kind_of(path) for path in paths]
+    for path, kind in zip(paths, kinds, strict=True):
+        if kind is not kinds[0] or (kind is Kind.FOREST and len(paths) > 1):
+            raise InvalidInput(
+                f"{visible(str(paths[0]))}: {kinds[0].value}; {visible(str(path))}: {kind.value}: "
+                "give one kind at a time, and one forest"
+            )
+    if kinds[0] is Kind.FOREST:
+        return _of_forest(open_forest(paths[0]), asked)
+    if kinds[0] is Kind.TRAJECTORIES:
+        reading = read_files(*paths)
         return _of_runs(reading.trajectories, reading.places, asked)
-    rows = read_rows(path)
-    return _of_records(kind, rows.records, rows.places, asked)
+    records: list[Mapping[str, Any]] = []
+    places: list[str] = []
+    files: list[str] = []
+    for path in paths:
+        rows = read_rows(path)
+        records += rows.records
+        places += rows.places
+        files += [str(path)] * len(rows.records)
+    return _of_records(kinds[0], Records(records, places, files if len(paths) > 1 else ()), asked)
+
+
+def parts_of(path: Path) -> list[Path]:
+    """The files of a data set's folder as a hub has it, DIR/data/*.parquet; else the path."""
+    data = path / "data"
+    return sorted(data.glob("*.parquet")) or [path] if data.is_dir() else [path]
 
 
 def _kind_of_record(record: Mapping[str, Any]) -> Kind:
     return kind_of_columns(list(record), "rows[0]")
 
 
-def _of_records(
-    kind: Kind, records: Sequence[Mapping[str, Any]], places: Sequence[str], asked: _Asked
-) -> Findings:
+def _of_records(kind: Kind, records: Records, asked: _Asked) -> Findings:
     findings: list[Finding] = []
     model = asked.model
     if kind is Kind.PREFERENCES:
-        rows, refused = preferences_of(records, places)
+        rows, refused = preferences_of(records)
         findings += row_rules.preference_rules(rows)
         findings += mixed_scales(_returns_of(rows))
         unit = rows.unit
         if model and len(rows):
             findings += token_rules.preference_token_rules(rows, model)
     elif kind is Kind.CONVERSATIONS:
-        chats, refused = conversations_of(records, places)
+        chats, refused = conversations_of(records)
         findings += row_rules.conversation_rules(chats, asked.success)
         unit = chats.unit
         if model and len(chats):
             findings += token_rules.conversation_token_rules(chats, model)
     else:
-        tokens, refused = tokens_of(records, places, len(model.tokenizer) if model else None)
-        findings += row_rules.token_duplicates(tokens)
+        tokens, refused = tokens_of(records, len(model.tokenizer) if model else None)
+        findings += row_rules.token_rules_without_tokenizer(tokens)
         findings += token_rules.token_row_rules(tokens, model)
         unit = tokens.unit
     findings += row_rules.refused_rows(refused, len(records), unit)
@@ -232,7 +259,7 @@ def _of_forest(forest: Forest, asked: _Asked) -> Findings:
     trajectories = list(forest.trajectories)
     has_texts = not isinstance(forest.trajectories, PathTrajectories)
     places = [f"forest.trajectories[{i}]" for i in range(len(trajectories))]
-    runs = Runs(trajectories, places, [None] * len(trajectories), "runs", has_texts)
+    runs = Runs(trajectories, places, [None] * len(trajectories), "runs", has_texts=has_texts)
     findings = list(run_rules(runs, asked.return_range))
     notes = []
     if not has_texts:

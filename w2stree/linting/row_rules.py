@@ -9,7 +9,7 @@ from itertools import chain
 from typing import Any
 
 from w2stree.linting.finding import Finding, Rule, Severity, found
-from w2stree.linting.given import Conversations, Given, Preferences, Refused, said
+from w2stree.linting.given import Conversations, Given, Preferences, Refused, Tokens, said
 from w2stree.rows.rows import PreferenceRow
 from w2stree.shorten import shorten
 from w2stree.trajectories.returns import at_least, is_same
@@ -66,6 +66,7 @@ def refused_rows(refused: Sequence[Refused], total: int, unit: str) -> list[Find
 
 def preference_rules(rows: Preferences) -> Iterator[Finding]:
     yield from _duplicates(rows, [_texts(row) for row in rows.items])
+    yield from _in_two_files(rows, [row.chosen.prompt for row in rows.items])
     yield from _contradictions(rows)
     yield from _returns_disagree(rows)
     yield from _length_bias(rows)
@@ -80,10 +81,7 @@ def preference_rules(rows: Preferences) -> Iterator[Finding]:
     yield from _missing_task_ids(rows)
 
 
-def conversation_rules(
-    rows: Conversations, success: float, *, is_of_runs: bool = False
-) -> Iterator[Finding]:
-    """`is_of_runs`: made of runs here, whose own rules say the rest."""
+def conversation_rules(rows: Conversations, success: float) -> Iterator[Finding]:
     yield from _observations(
         rows,
         [(run.steps,) for run in rows.items],
@@ -91,9 +89,8 @@ def conversation_rules(
         fix="rows of ids and labels (sft_dataset(tokenizer=…)), w2stree train sft, or "
         "assistant_only_loss=True where the template has generation marks",
     )
-    if is_of_runs:
-        return
     yield from _duplicates(rows, [(run.prompt, said(run.steps)) for run in rows.items])
+    yield from _in_two_files(rows, [run.prompt for run in rows.items])
     yield from _missing_task_ids(rows)
     failed = [
         place
@@ -112,8 +109,9 @@ def conversation_rules(
     )
 
 
-def token_duplicates(rows: Given[Any]) -> list[Finding]:
-    return _duplicates(rows, [(tuple(r.input_ids), tuple(r.labels)) for r in rows.items])
+def token_rules_without_tokenizer(rows: Tokens) -> Iterator[Finding]:
+    yield from _duplicates(rows, [(tuple(r.input_ids), tuple(r.labels)) for r in rows.items])
+    yield from _in_two_files(rows, [tuple(r.input_ids[: r.first_label]) for r in rows.items])
 
 
 _Texts = tuple[Hashable, Hashable, Hashable]
@@ -141,6 +139,30 @@ def _duplicates(rows: Given[Any], texts: Sequence[Hashable]) -> list[Finding]:
         says="say what another one has said",
         effect="each counts as often as it is there, and may be held out and trained on at once",
         fix="leave out the repetitions",
+    )
+
+
+def _in_two_files(rows: Given[Any], tasks: Sequence[Hashable]) -> list[Finding]:
+    """What is asked in one file and in another: training data and a test, mostly."""
+    if not rows.files:
+        return []
+    first: dict[Hashable, int] = {}
+    for i, task in enumerate(tasks):
+        first.setdefault(task, i)
+    hits = [
+        f"{rows.places[i]} (as {rows.places[first[task]]})"
+        for i, task in enumerate(tasks)
+        if rows.files[i] != rows.files[first[task]]
+    ]
+    return found(
+        Rule.IN_TWO_FILES,
+        Severity.WARNING,
+        hits,
+        len(rows),
+        rows.unit,
+        says="are of a task that another file has rows of, by its opening words",
+        effect="what is measured on the one was trained on with the other",
+        fix="split by task, not by row (w2stree pairs --holdout)",
     )
 
 

@@ -2,7 +2,7 @@
 
     prompt ─template─> prompt_ids          prompt + chosen ─template─> prompt_ids │ chosen_ids
     kept: the first max_length ids of each side (1,024 unless set); a row whose prompt alone has as
-    many is dropped, without a word
+    many is dropped, behind a progress bar
 
 As TRL 1.16 does it (`DPOTrainer._prepare_dataset`, `DataCollatorForPreference`,
 `SFTTrainer._prepare_dataset`); TRL itself is not imported, and no torch.

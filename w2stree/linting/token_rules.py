@@ -132,8 +132,8 @@ def _stock_pairs(rows: Preferences, model: Model) -> Iterator[Finding]:
         rows.unit,
         says=f"exceed {limit:,} tokens ({asked}) in stock TRL's writing: {len(dropped):,} by their "
         "prompt alone",
-        effect=f"stock DPOTrainer drops the {len(dropped):,} without a word and cuts the ends of "
-        f"{len(cut):,}; w2stree train leaves out whole what exceeds its own limit",
+        effect=f"stock DPOTrainer drops the {len(dropped):,} behind a progress bar and cuts the "
+        f"ends of {len(cut):,}; w2stree train leaves out whole what exceeds its own limit",
         fix="max_length of the longest row in DPOConfig, or rows with less history",
     )
     yield from found(
@@ -222,6 +222,8 @@ def _stock_conversations(rows: Conversations, model: Model) -> Iterator[Finding]
             continue
         chats.append((place, chat, length))
     yield from _cut_by_sft([(p, n) for p, _, n in chats], model, len(rows), rows.unit)
+    if any(record is None for record in rows.records):
+        return  # made here, and no stock trainer's yet
     masked, why, fix = _masked([(p, chat) for p, chat, _ in chats], model.tokenizer)
     yield from found(
         Rule.NO_ASSISTANT_MASK,
