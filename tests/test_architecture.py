@@ -31,7 +31,8 @@ LATE_IMPORTS = {
         "rollouts.branching", "rollouts.exploration", "rollouts.task_choice",
         "trajectories.journal",
     },
-    "cli/inputs.py": {"trajectories.files"},
+    "cli/convert.py": {"formats.writing"},
+    "cli/inputs.py": {"formats.reader", "formats.reading", "trajectories.files"},
     "cli/lint.py": {"forest.merging", "linting.finding", "linting.lint", "rows.row_files"},
     "cli/row_account.py": {"rows.writing"},
     "cli/rows.py": {

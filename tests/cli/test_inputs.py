@@ -104,7 +104,7 @@ def test_standard_input(folder: Path, stdin: Callable[[bytes], None]) -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"{}\n", r"^standard input:1: task_id is "),
+        (b"{}\n", r"^standard input:1: of no known format: "),
         (b"[]\n", r"^standard input:1: no JSON-lines file of trajectories"),
         (b"w2s1 000", r"^standard input:1: .*journal is named \.journal"),
     ],

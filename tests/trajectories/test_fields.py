@@ -105,6 +105,7 @@ CALLS = made(
     name=often(st.sampled_from(["f", "g.h"])),
     arguments=often(st.sampled_from(["{}", '{"a": [1, 2.0, "\\ud83d\\ude00"]}', '{"b":1e400}'])),
     id=often(st.none() | TEXTS),
+    result=often(st.none() | TEXTS),
 )
 
 

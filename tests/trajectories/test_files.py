@@ -132,8 +132,8 @@ def test_what_is_not_read_is_named_with_the_reason(tmp_path: Path) -> None:
     told = (
         r"passed over within, x\.jsonl \(a folder: read with recursive \(--recursive\)\), "
         r"loop \(a link to a folder\), f\.jsonl \(a link to nothing\), \.b\.jsonl \(hidden\), "
-        r"a\.csv, b\.parquet, c\.json and 1 more \(neither JSON lines .*\), i\.jsonl "
-        r"\(no file\), e\.jsonl\.bz2 \(packed, .*\), g\.jsonl, h\.jsonl "
+        r"i\.jsonl \(no file\), a\.csv, d\.txt \(no suffix of runs .*\), b\.parquet, c\.json "
+        r"\(nothing in it can be read\), e\.jsonl\.bz2 \(packed, .*\), g\.jsonl, h\.jsonl "
         r"\(the same file as a\.jsonl\)$"
     )
     with pytest.warns(FilesPassedOver, match=told):

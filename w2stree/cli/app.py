@@ -14,6 +14,7 @@ import typer
 
 import w2stree
 from w2stree.cli import envs, train
+from w2stree.cli.convert import convert
 from w2stree.cli.experiment import experiment
 from w2stree.cli.explore import explore
 from w2stree.cli.lint import lint
@@ -47,7 +48,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.callback(help="Trajectory trees and weak-to-strong training from agent runs.")(whole)
-for command in (run, experiment, explore, tree, pairs, paths, lint, verify):
+for command in (run, experiment, explore, convert, tree, pairs, paths, lint, verify):
     app.command()(command)
 app.add_typer(envs.app, name="envs")
 app.add_typer(train.app, name="train")

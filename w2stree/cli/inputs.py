@@ -1,8 +1,8 @@
 """How every command takes runs, and the line that says what became of all of them.
 
-w2stree COMMAND runs/ 'more/*.jsonl' -
-                └──────────┬─────────┘
-                       read_runs ──> Runs   trajectories, the place of each
+w2stree COMMAND runs/ 'more/*.jsonl' - --reward-field info.score
+                └──────────────────────┬───────────────────────┘
+                    Source.read ──> Runs    trajectories, the place of each
                                       │     skipped: 3 read before
                                       │ .finished()
                                       ▼
@@ -11,16 +11,19 @@ w2stree COMMAND runs/ 'more/*.jsonl' -
 
 from __future__ import annotations
 
+import functools
 import glob
+import inspect
 import shutil
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, field, fields, replace
+from inspect import Parameter, Signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, get_type_hints
 
 import typer
 
@@ -28,15 +31,17 @@ from w2stree.errors import Error, InvalidInput
 from w2stree.shorten import visible
 
 if TYPE_CHECKING:
-    from w2stree.trajectories.files import Reading
+    from w2stree.formats.reader import Choices
+    from w2stree.formats.reading import Imported
     from w2stree.trajectories.trajectory import Trajectory
 
 Paths: TypeAlias = Annotated[
     list[str],
     typer.Argument(
         metavar="PATH...",
-        help="runs: .jsonl or .journal files, folders of them (also .ndjson, .jsonl.gz, "
-        ".jsonl.zst), patterns in quotes ('runs/*.jsonl'), or - for JSON lines on standard input",
+        help="runs of any known format (--format): files (.jsonl, .json, .parquet, .journal, "
+        "...), folders of them, patterns in quotes ('runs/*.jsonl'), or - for JSON lines on "
+        "standard input",
         show_default=False,
     ),
 ]
@@ -46,9 +51,129 @@ Recursive: TypeAlias = Annotated[
 Salvage: TypeAlias = Annotated[
     bool, typer.Option("--salvage", help="read a damaged journal's other frames")
 ]
+_SHOWN_REFUSED = 3
 AsJson: TypeAlias = Annotated[
     bool, typer.Option("--json", help="print JSON, for programs: every text whole")
 ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """What every command that takes runs is given: its fields are the command's parameters."""
+
+    paths: Paths
+    format: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            metavar="NAME",
+            help="what wrote them: messages, sharegpt, ... (docs/"
+            "formats.md); auto: told by each file's first record",
+        ),
+    ] = "auto"
+    reward_field: Annotated[
+        str | None,
+        typer.Option(metavar="FIELD", help="where a record has its reward, e.g. info.score"),
+    ] = None
+    reward: Annotated[
+        float | None, typer.Option(metavar="NUMBER", help="the reward of all records")
+    ] = None
+    task_field: Annotated[
+        str | None, typer.Option(metavar="FIELD", help="where a record names its task")
+    ] = None
+    prompt: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="so many messages are the task's (default: all before the assistant's first)",
+        ),
+    ] = None
+    action_pattern: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATTERN",
+            help="what of a turn is its action: react (a line Action: ...), turn (all of it), or a "
+            "regular expression and its first group",
+        ),
+    ] = None
+    on_error: Annotated[
+        str, typer.Option(metavar="stop|skip", help="at a record that cannot be read")
+    ] = "stop"
+    recursive: Recursive = False
+    salvage: Salvage = False
+
+    def choices(self) -> Choices:
+        """Raises `InvalidInput` where the reward is said twice."""
+        from w2stree.formats.reader import Choices
+
+        if self.reward is not None and self.reward_field is not None:
+            raise InvalidInput("--reward and --reward-field both say the reward: give one")
+        return Choices(
+            reward=self.reward if self.reward_field is None else self.reward_field,
+            task=self.task_field,
+            prompt=self.prompt,
+            action=self.action_pattern,
+        )
+
+    def read(self) -> Runs:
+        """The runs at all of the paths; files that lie there and are not read are warned of.
+
+        Raises `FileNotFoundError` for a path or a pattern with nothing to read, and what
+        `read_trajectories` raises.
+        """
+        from w2stree.formats.reading import read_files
+        from w2stree.trajectories.files import warnings_of
+
+        with _files(self.paths) as (files, named):
+            imported = read_files(
+                *files,
+                format=self.format,
+                recursive=self.recursive,
+                salvage=self.salvage,
+                on_error=self.on_error,
+                choices=self.choices(),
+            )
+        where = ", ".join("standard input" if p == "-" else visible(p) for p in self.paths)
+        for message, kind in warnings_of(imported.reading, f"{where}: "):
+            warnings.warn(named(message), kind, stacklevel=2)
+        places = [named(place) for place in imported.reading.places]
+        skipped = [named(reason) for reason in imported.skipped]
+        return Runs(
+            where,
+            imported.reading.trajectories,
+            places,
+            _skipped(imported),
+            tuple(skipped),
+            imported.found,
+        )
+
+
+def takes_runs(command: Callable[..., int]) -> Callable[..., int]:
+    """A command whose first parameter is a `Source`: it has the source's parameters instead."""
+    types = get_type_hints(Source, include_extras=True)
+    of_source = [
+        Parameter(
+            field.name,
+            Parameter.KEYWORD_ONLY,
+            default=Parameter.empty if field.default is MISSING else field.default,
+            annotation=types[field.name],
+        )
+        for field in fields(Source)
+    ]
+    own = [
+        parameter.replace(kind=Parameter.KEYWORD_ONLY)
+        for parameter in list(inspect.signature(command, eval_str=True).parameters.values())[1:]
+    ]
+    parameters = [of_source[0], *own, *of_source[1:]]
+
+    @functools.wraps(command)
+    def with_source(**given: Any) -> int:
+        source = Source(**{parameter.name: given.pop(parameter.name) for parameter in of_source})
+        return command(source, **given)
+
+    with_source.__signature__ = Signature(parameters, return_annotation=int)  # type: ignore[attr-defined]
+    with_source.__annotations__ = {p.name: p.annotation for p in parameters} | {"return": int}
+    return with_source
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +182,16 @@ class Runs:
 
     `where`: what was given, for messages. `places`: where each trajectory stands, "runs.jsonl:3".
     `skipped`: how many of those that were read do not count, by reason in words ("read before").
+    `refused`: what was wrong with each record that could not be read. `found`: how many runs of
+    other tools had their "reward", "task", … from where.
     """
 
     where: str
     trajectories: Sequence[Trajectory]
     places: Sequence[str]
     skipped: dict[str, int]
+    refused: tuple[str, ...] = ()
+    found: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @property
     def num_read(self) -> int:
@@ -78,11 +207,11 @@ class Runs:
         ]
         num_skipped = len(self.trajectories) - len(kept)
         before = self.skipped.get(reason, 0)
-        return Runs(
-            self.where,
-            [trajectory for trajectory, _ in kept],
-            [place for _, place in kept],
-            {**self.skipped, reason: before + num_skipped} if num_skipped else self.skipped,
+        return replace(
+            self,
+            trajectories=[trajectory for trajectory, _ in kept],
+            places=[place for _, place in kept],
+            skipped={**self.skipped, reason: before + num_skipped} if num_skipped else self.skipped,
         )
 
     def finished(self) -> Runs:
@@ -95,6 +224,13 @@ class Runs:
             raise InvalidInput(f"{self.where}: {nothing_played(self.trajectories)}")
         return kept
 
+    def how_read(self) -> list[str]:
+        """A line for each thing that a format leaves open: where the runs had it from."""
+        return [
+            f"{what}: {', '.join(f'{name} ({count:,})' for name, count in places.items())}"
+            for what, places in self.found.items()
+        ] + [f"skipped: {reason}" for reason in self.refused[:_SHOWN_REFUSED]]
+
     def account(self) -> str:
         """Where all that was read went: what a command ends with."""
         num_used, num_skipped = len(self.trajectories), sum(self.skipped.values())
@@ -106,20 +242,7 @@ class Runs:
 
 
 def read_runs(paths: Sequence[str], *, recursive: bool = False, salvage: bool = False) -> Runs:
-    """The runs at all of the paths; files that lie there and are not read are warned of.
-
-    Raises `FileNotFoundError` for a path or a pattern with nothing to read, and what
-    `read_trajectories` raises.
-    """
-    from w2stree.trajectories.files import read_files, warnings_of
-
-    with _files(paths) as (files, named):
-        reading = read_files(*files, recursive=recursive, salvage=salvage)
-    where = ", ".join("standard input" if path == "-" else visible(path) for path in paths)
-    for message, kind in warnings_of(reading, f"{where}: "):
-        warnings.warn(named(message), kind, stacklevel=2)
-    places = [named(place) for place in reading.places]
-    return Runs(where, reading.trajectories, places, _skipped(reading))
+    return Source(paths=list(paths), recursive=recursive, salvage=salvage).read()
 
 
 def nothing_played(trajectories: Sequence[Trajectory]) -> str:
@@ -131,8 +254,10 @@ def nothing_played(trajectories: Sequence[Trajectory]) -> str:
     return f"all of its {len(trajectories):,} trajectories are error rows{first}"
 
 
-def _skipped(reading: Reading) -> dict[str, int]:
+def _skipped(imported: Imported) -> dict[str, int]:
+    reading = imported.reading
     counts = {
+        "not readable": len(imported.skipped),
         "read before": reading.num_repeated,
         "superseded by another attempt": reading.num_superseded,
         "damaged": len(reading.damage),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import warnings
 from codecs import BOM_UTF8
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, groupby, islice
 from pathlib import Path
@@ -28,7 +28,10 @@ from w2stree.trajectories.utf8 import decode_utf8
 
 _SHOWN_COLUMNS = 40  # of a line that is no record
 _SHOWN_NAMES = 3  # of files that were passed over for one reason, of damaged places
+_GIVEN_BEFORE = "given before, as "
 _LOOKED_AT = 10_000  # lines that one record may be spread over, to be told so
+
+Others = Callable[[Path, bool], Iterator[tuple[Trajectory, str]] | PassedOver | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,24 +91,55 @@ def read_trajectories(
 
 
 def read_files(
-    *paths: str | os.PathLike[str], recursive: bool = False, salvage: bool = False
+    *paths: str | os.PathLike[str],
+    recursive: bool = False,
+    salvage: bool = False,
+    others: Others | None = None,
+    suffixes: tuple[str, ...] = (),
+    skip: Callable[[str], None] | None = None,
 ) -> Reading:
     """`read_trajectories` of one path or several, as if their files lay in one folder, with an
     account of the files and of what was there before; no warnings (`warnings_of`).
 
-    A file that was given before, by another name too, is passed over. Memory beside the
-    trajectories: some 500 bytes for each.
+    A file that was given before, by another name too, is passed over. `others` is asked first for
+    each file, of `suffixes` too: it gives the runs of one that is not ours, None for one that is,
+    or says why it is passed over. It is told whether the file was named itself. `skip` is given
+    what is wrong with a line, which is then left out. Memory beside the trajectories: some 500
+    bytes for each.
     """
-    found = list(_found(map(Path, paths), recursive=recursive))
-    files = [entry for entry in found if not isinstance(entry, PassedOver)]
+    passed_over: list[PassedOver] = []
+    by_file: dict[Path, tuple[list[tuple[Trajectory, str]], int]] = {}
+    given: dict[tuple[int, int], Path] = {}
     repeats = Repeats()
     damage: list[str] | None = [] if salvage else None
-    by_file = {file: _read_file(file, repeats, damage) for file in files}
+
+    def read_entry(entry: Path, is_named: bool) -> PassedOver | None:
+        """Reads a file, or says why it is passed over."""
+        if (first := given.setdefault(_identity(entry), entry)) is not entry:
+            return PassedOver(entry, f"{_GIVEN_BEFORE}{first}")
+        runs = None if others is None else others(entry, is_named)
+        if isinstance(runs, PassedOver):
+            return runs
+        if runs is None:
+            by_file[entry] = _read_file(entry, repeats, damage, skip)
+        else:
+            by_file[entry] = [(t, where) for t, where in runs if repeats.is_new(t, where)], 0
+        return None
+
+    for path in map(Path, paths):
+        found = [
+            entry if isinstance(entry, PassedOver) else read_entry(entry, entry == path)
+            for entry in _at(path, recursive=recursive, more=suffixes)
+        ]
+        here = [entry for entry in found if entry is not None]
+        if len(here) == len(found) and not any(e.reason.startswith(_GIVEN_BEFORE) for e in here):
+            raise FileNotFoundError(f"{path}: no *.jsonl or *.journal files{_hint(here)}")
+        passed_over += here
     read = list(chain.from_iterable(read for read, _ in by_file.values()))
     return Reading(
         [trajectory for trajectory, _ in read],
         {file: len(read) for file, (read, _) in by_file.items()},
-        tuple(entry for entry in found if isinstance(entry, PassedOver)),
+        tuple(passed_over),
         tuple(place for _, place in read),
         sum(num_superseded for _, num_superseded in by_file.values()),
         repeats.repeated.count,
@@ -129,32 +163,27 @@ def write_trajectories(path: str | os.PathLike[str], trajectories: Iterable[Traj
             file.write(trajectory.to_json() + "\n")
 
 
-def _found(paths: Iterable[Path], *, recursive: bool) -> Iterator[Path | PassedOver]:
-    """What lies at each path. Raises `FileNotFoundError` for one that has nothing to read."""
-    given: dict[tuple[int, int], Path] = {}
-    for path in paths:
-        if not path.exists():
-            raise FileNotFoundError(f"{path}: no such file or directory")
-        here = list(entries(path, recursive=recursive)) if path.is_dir() else [path]
-        if all(isinstance(entry, PassedOver) for entry in here):
-            hint = _hint(entry for entry in here if isinstance(entry, PassedOver))
-            raise FileNotFoundError(f"{path}: no *.jsonl or *.journal files{hint}")
-        for entry in here:
-            if isinstance(entry, PassedOver):
-                yield entry
-                continue
-            status = entry.stat()
-            first = given.setdefault((status.st_dev, status.st_ino), entry)
-            yield entry if first is entry else PassedOver(entry, f"given before, as {first}")
+def _at(path: Path, *, recursive: bool, more: tuple[str, ...]) -> Iterable[Path | PassedOver]:
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such file or directory")
+    return entries(path, recursive=recursive, more=more) if path.is_dir() else [path]
+
+
+def _identity(file: Path) -> tuple[int, int]:
+    status = file.stat()
+    return status.st_dev, status.st_ino
 
 
 def _read_file(
-    file: Path, repeats: Repeats, damage: list[str] | None
+    file: Path,
+    repeats: Repeats,
+    damage: list[str] | None,
+    skip: Callable[[str], None] | None,
 ) -> tuple[list[tuple[Trajectory, str]], int]:
     """Each trajectory that counts, with its place; and how many attempts were superseded."""
     if file.suffix.lower() == ".journal":
         return _last_attempts(_of_journal(file, repeats, damage))
-    return [(t, where) for t, where in _of_lines(file) if repeats.is_new(t, where)], 0
+    return [(t, where) for t, where in _of_lines(file, skip) if repeats.is_new(t, where)], 0
 
 
 def _of_journal(
@@ -172,7 +201,7 @@ def _of_journal(
             damage.append(f"{file}: byte {piece.offset}: {reason}")
 
 
-def _of_lines(file: Path) -> Iterator[tuple[Trajectory, str]]:
+def _of_lines(file: Path, skip: Callable[[str], None] | None) -> Iterator[tuple[Trajectory, str]]:
     is_first = True
     lines = read_lines(file)
     for number, line in lines:
@@ -182,7 +211,12 @@ def _of_lines(file: Path) -> Iterator[tuple[Trajectory, str]]:
         if is_first:
             _refuse_other_files(line, where)
             is_first = False
-        yield _parse_line(line, where, lines), where
+        try:
+            yield _parse_line(line, where, lines), where
+        except InvalidInput as error:
+            if skip is None:
+                raise
+            skip(str(error))
 
 
 def _refuse_other_files(first_line: bytes, where: str) -> None:

@@ -26,8 +26,11 @@ class PassedOver:
     is_of_a_run: bool = False
 
 
-def entries(folder: Path, *, recursive: bool) -> Iterator[Path | PassedOver]:
-    """The files of a folder that hold trajectories, in name order, and everything else.
+def entries(
+    folder: Path, *, recursive: bool, more: tuple[str, ...] = ()
+) -> Iterator[Path | PassedOver]:
+    """The files of a folder that hold trajectories, in name order, and everything else. `more`:
+    other suffixes, in small letters, of files to be looked at.
 
     `recursive` goes into folders, at their place in that order; not into hidden ones and not
     through links. Of a file with several names (links) the first counts.
@@ -37,7 +40,7 @@ def entries(folder: Path, *, recursive: bool) -> Iterator[Path | PassedOver]:
     while waiting:
         here = waiting.pop()
         if here != folder and not here.is_dir():
-            yield _classified(here, names)
+            yield _classified(here, names, more)
         elif here == folder or (recursive and (reason := _why_not_within(here)) is None):
             waiting += sorted(here.iterdir(), reverse=True)
         else:
@@ -56,7 +59,9 @@ def _why_not_within(folder: Path) -> str | None:
     return "a link to a folder" if folder.is_symlink() else None
 
 
-def _classified(path: Path, names: dict[tuple[int, int], Path]) -> Path | PassedOver:
+def _classified(
+    path: Path, names: dict[tuple[int, int], Path], more: tuple[str, ...]
+) -> Path | PassedOver:
     name = path.name.lower()
     if name.startswith("."):
         return PassedOver(path, "hidden", name in _OF_A_RUN or name.endswith(".owner"))
@@ -64,7 +69,7 @@ def _classified(path: Path, names: dict[tuple[int, int], Path]) -> Path | Passed
         return PassedOver(path, "set aside when its journal was salvaged", is_of_a_run=True)
     if not path.is_file():
         return PassedOver(path, "no file" if path.exists() else "a link to nothing")
-    if not name.endswith((".journal", *SUFFIXES)):
+    if name in _OF_A_RUN or not name.endswith((".journal", *SUFFIXES, *more)):
         return PassedOver(path, _why_not(name), name in _OF_A_RUN)
     if name == "losses.jsonl" and any(path.with_name(n).exists() for n in _OF_A_TRAINING):
         return PassedOver(path, "what a training logged", is_of_a_run=True)
@@ -76,4 +81,4 @@ def _classified(path: Path, names: dict[tuple[int, int], Path]) -> Path | Passed
 def _why_not(name: str) -> str:
     if name.endswith(_PACKED):
         return "packed, and not as .jsonl.gz or .jsonl.zst"
-    return "neither JSON lines (.jsonl, .ndjson, also .gz or .zst) nor a .journal"
+    return "no suffix of runs (.jsonl, .ndjson, .json, also .gz or .zst; .parquet, .journal, …)"

@@ -27,6 +27,9 @@ _SHOWN_COLUMNS = 60
 class ToolCall:
     """A function's name and its arguments; `id` is what its answer refers to, where one was given.
 
+    `result` is the answer to this call, where a turn has several of them or a user's words beside
+    one: the step's `observation` is all of them, and this says which answers what.
+
     `arguments` is the JSON text of an object. However it is given, it is kept with sorted keys and
     without spaces, so that equal calls are equal texts. Whole numbers and others stay apart (1 is
     not 1.0); the others are doubles, in the shortest form that reads back (1e3 is 1000.0).
@@ -39,9 +42,10 @@ class ToolCall:
     name: str
     arguments: str = "{}"
     id: str | None = None
+    result: str | None = None
 
     def __post_init__(self) -> None:
-        fields.texts(self, "name", *(() if self.id is None else ("id",)))
+        fields.texts(self, "name", *(n for n in ("id", "result") if getattr(self, n) is not None))
         if self.name.split() != [self.name]:
             raise InvalidInput(
                 f"a tool's name is {fields.shown(self.name)}; give a text without white space"
@@ -59,10 +63,10 @@ def action_of(tool_calls: Sequence[ToolCall]) -> str:
 
 
 def records_of(tool_calls: Sequence[ToolCall]) -> list[dict[str, str]]:
-    """The calls for JSON; an id that is not known is left out."""
+    """The calls for JSON; an id or a result that is not known is left out."""
     return [
         {"name": call.name, "arguments": call.arguments}
-        | ({} if call.id is None else {"id": call.id})
+        | {name: value for name in ("id", "result") if (value := getattr(call, name)) is not None}
         for call in tool_calls
     ]
 
@@ -83,7 +87,7 @@ def parse_tool_calls(listed: Any) -> tuple[ToolCall, ...]:
 def _parse(record: fields.Record) -> ToolCall:
     fields.refuse_unknown(record, ToolCall)
     name, arguments = (fields.text(record.get(key), key) for key in ("name", "arguments"))
-    return ToolCall(name, arguments, record.get("id"))
+    return ToolCall(name, arguments, record.get("id"), record.get("result"))
 
 
 def _canonical(name: str, arguments: str) -> str:

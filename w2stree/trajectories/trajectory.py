@@ -204,7 +204,11 @@ class Trajectory:
     @classmethod
     def from_json(cls, line: str, *, where: str = "record") -> Trajectory:
         """Parse one line of strict JSON; `where` (file:line) begins every `InvalidInput`."""
-        record = parse_json(line, where)
+        return cls.of_record(parse_json(line, where), where=where)
+
+    @classmethod
+    def of_record(cls, record: Any, *, where: str = "record") -> Trajectory:
+        """The same of what JSON was read as."""
         try:
             return _parse(record)
         except InvalidInput as error:

@@ -12,8 +12,9 @@ import numpy as np
 from support.tiny_models import BAD, GOOD, WORSE, tiny_tokenizer, trajectory
 
 from w2stree.errors import InvalidInput
+from w2stree.forest.advantages import node_advantages
 from w2stree.forest.build import build_forest
-from w2stree.training.trees.advantages import advantage_examples, advantages
+from w2stree.training.trees.advantages import advantage_examples
 from w2stree.training.trees.groups import group_examples, group_rows
 from w2stree.training.trees.objectives import Group, PolicyGradient
 from w2stree.trajectories.trajectory import Step
@@ -84,7 +85,7 @@ def test_what_says_nothing_is_in_no_group() -> None:
 def test_advantages_are_differences_of_mean_returns() -> None:
     forest = build_forest(RUNS)
     found = dict(zip(zip(forest.depth.tolist(), forest.action_id.tolist(), strict=True),
-                     advantages(forest).tolist(), strict=True))  # fmt: skip
+                     node_advantages(forest).tolist(), strict=True))  # fmt: skip
     mean = (1.0 + 0.0 + 0.1 + 0.4) / 4
     of = {a: i for i, a in enumerate(forest.actions)}
     assert found[0, -1] == 0 and found[1, of["take knife"]] == 0

@@ -1,11 +1,7 @@
-"""Node advantages, and runs weighed by them, for policy gradients.
+"""Runs weighed by node advantages (`w2stree.forest.advantages`), for policy gradients.
 
-    mean return    h 0.5 ─┬─ a 0.9 ── …  0.9          advantage     h 0 ─┬─ a +0.4 ── …  0
-                          └─ b 0.1 ── …  0.1                             └─ b -0.4 ── …  0
-
-A node's advantage is the mean return of the runs below it minus its parent's: what the turn that
-leads there, with the environment's answer to it, changed. Where runs went one way it is 0. Summed
-along a run it is the run's return minus its task's mean, where no other run ends with it.
+runs    prompt  turn  answer  turn  answer          a token of a turn weighs the advantage of
+weight  0 0 0   +.4     0     -.1     0             the node that the turn leads to
 """
 
 from __future__ import annotations
@@ -13,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from w2stree.forest.advantages import node_advantages
 from w2stree.rows.comparisons import require_prompt
 from w2stree.rows.rows import is_taught
 from w2stree.rows.tokenized import turns_for
@@ -25,14 +21,6 @@ from w2stree.turns.chat import ChatFormat
 
 if TYPE_CHECKING:
     from w2stree.forest.forest import Forest
-
-
-def advantages(forest: Forest) -> NDArray[np.float64]:
-    """`[num_nodes]` in units of return; 0 at roots. O(nodes)."""
-    mean = forest.return_sum / forest.num_trajectories
-    parent = np.where(forest.parent < 0, np.arange(forest.num_nodes), forest.parent)
-    found: NDArray[np.float64] = mean - mean[parent]
-    return found
 
 
 def advantage_examples(
@@ -51,7 +39,7 @@ def advantage_examples(
 
     Raises `InvalidInput` for a forest whose trajectories have no prompt. O(steps²) for each run.
     """
-    of_node = advantages(forest)
+    of_node = node_advantages(forest)
     tree_of = {task: tree for tree, task in enumerate(forest.task_ids)}
     found: list[Example | None] = []
     for end, trajectory in zip(forest.end_node.tolist(), forest.trajectories, strict=True):

@@ -1,0 +1,221 @@
+"""Reading what others wrote: told by its contents, chosen where it is open, accounted for."""
+
+from __future__ import annotations
+
+import json
+import re
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from w2stree import InvalidInput, Message, Step, ToolCall, Trajectory
+from w2stree.errors import FilesPassedOver
+from w2stree.formats.reader import Choices
+from w2stree.formats.reading import read_files, read_trajectories
+
+SYSTEM = {"role": "system", "content": "You play."}
+USER = {"role": "user", "content": "Find the key."}
+LOOK = {"role": "assistant", "content": "Thought: hm\nAction: look"}
+SEEN = {"role": "user", "content": "A box."}
+SILENT = {"role": "assistant", "content": "I am done."}
+CALL = {
+    "role": "assistant",
+    "content": None,
+    "tool_calls": [
+        {"id": i, "type": "function", "function": {"name": "open", "arguments": arguments}}
+        for i, arguments in (("c1", '{"box": 2, "at": 1}'), ("c2", "{}"))
+    ],
+}
+
+
+def answer(to: str | None, text: str) -> dict[str, Any]:
+    return {"role": "tool", "content": text} | ({} if to is None else {"tool_call_id": to})
+
+
+def record(*messages: Any, **beside: Any) -> dict[str, Any]:
+    return {"task_id": "t", "reward": 1.0, "messages": [SYSTEM, USER, *messages]} | beside
+
+
+def write(path: Path, *records: Any) -> Path:
+    path.write_text("".join(json.dumps(r) + "\n" for r in records), encoding="utf-8")
+    return path
+
+
+def read_one(folder: Path, given: Any, **choices: Any) -> Trajectory:
+    (run,) = read_trajectories(write(folder / "a.jsonl", given), **choices)
+    return run
+
+
+def test_a_conversation_is_its_prompt_and_its_steps(tmp_path: Path) -> None:
+    run = read_one(tmp_path, record(LOOK, SEEN, SILENT, model="m"))
+    assert run.prompt == (Message("system", "You play."), Message("user", "Find the key."))
+    assert run.steps == (
+        Step("look", "A box.", "Thought: hm\nAction: look"),
+        Step("", "", "I am done."),
+    )
+    assert (run.task_id, run.total_return, run.status) == ("t", 1.0, "done")
+    assert run.info == {"model": "m"}
+
+
+@pytest.mark.parametrize("order", [("c1", "c2"), ("c2", "c1"), (None, None)])
+def test_calls_are_structure_whatever_the_order_of_keys_and_answers(
+    order: tuple[str | None, str | None], tmp_path: Path
+) -> None:
+    texts = {"c1": "One.", "c2": "Two."}
+    said = [texts[i] if i else ("One.", "Two.")[n] for n, i in enumerate(order)]
+    answers = [answer(i, text) for i, text in zip(order, said, strict=True)]
+    (step,) = read_one(tmp_path, record(CALL, *answers, SEEN)).steps
+    assert step.action == 'open {"at":1,"box":2}\nopen {}'
+    assert step.observation == "One.\nTwo.\nA box."
+    assert [call.result for call in step.tool_calls] == ["One.", "Two."]
+    assert step.tool_calls[0] == ToolCall("open", '{"at":1,"box":2}', "c1", "One.")
+
+
+@pytest.mark.parametrize(
+    ("action", "actions"),
+    [
+        (None, ["look", ""]),
+        ("turn", ["Thought: hm\nAction: look", "I am done."]),
+        ("react", ["look", ""]),
+        (r"Thought: (\w+)", ["hm", ""]),
+        (r"\w+\.$", ["", "done."]),
+        (str.upper, ["THOUGHT: HM\nACTION: LOOK", "I AM DONE."]),
+        (lambda turn: None, ["", ""]),
+    ],
+)
+def test_what_of_a_turn_is_its_action(action: Any, actions: list[str], tmp_path: Path) -> None:
+    run = read_one(tmp_path, record(LOOK, SEEN, SILENT), action=action)
+    assert [step.action for step in run.steps] == actions
+
+
+def test_where_no_turn_has_an_action_line_the_turn_is_the_action(tmp_path: Path) -> None:
+    assert read_one(tmp_path, record(SILENT)).steps[0].action == "I am done."
+
+
+def test_the_prompt_may_be_longer(tmp_path: Path) -> None:
+    run = read_one(tmp_path, record(LOOK, SEEN, SILENT), prompt=4)
+    assert [m.role for m in run.prompt] == ["system", "user", "assistant", "user"]
+    assert len(run.steps) == 1
+    last = read_one(tmp_path, record(LOOK, SEEN, SILENT), prompt=lambda said: len(said) - 1)
+    assert last == run
+
+
+def test_fields_are_found_or_named_and_it_is_told_where(tmp_path: Path) -> None:
+    given = {"messages": [USER, SILENT], "meta": {"uid": 7, "won": True}, "a.b": {"c": 0.5}}
+    file = write(tmp_path / "a.jsonl", given)
+    read = read_files(file, choices=Choices(reward="meta.won", task="meta.uid"))
+    assert [(t.task_id, t.total_return) for t in read.reading.trajectories] == [("7", 1.0)]
+    assert read.found["reward"] == {"meta.won": 1} and read.found["task"] == {"meta.uid": 1}
+    assert read_trajectories(file, reward="a.b.c")[0].total_return == 0.5
+    assert read_trajectories(file, reward=lambda r: r["a.b"]["c"] * 2)[0].total_return == 1.0
+    one, other = (
+        read_trajectories(write(file, given | {"messages": [{**USER, "content": text}, SILENT]}),
+                          reward=1)[0].task_id
+        for text in ("Find the key.", "Find the box.")
+    )  # fmt: skip
+    assert one.startswith("task-") and one != other
+
+
+def test_an_error_is_no_failure(tmp_path: Path) -> None:
+    run = read_one(tmp_path, {"messages": [USER, SILENT], "error": "Connection reset"})
+    assert (run.status, run.origin.error) == ("error", "Connection reset")
+    assert read_one(tmp_path, record(SILENT, truncated=True)).status == "truncated"
+
+
+REFUSED: list[tuple[Any, dict[str, Any], str]] = [
+    ({"messages": [USER, SILENT]}, {}, r"a\.jsonl:1: no reward at reward, .*fields are messages"),
+    (record(SILENT), {"reward": "nope"}, r"a\.jsonl:1: no reward at nope; its fields are task_id,"),
+    (record(SILENT, reward="1.0"), {}, r":1: reward is '1\.0'; expected a finite number"),
+    (record(SILENT), {"task": "messages"}, r":1: no text at messages to name the task by"),
+    (record(answer("c1", "x")), {"prompt": 2}, r":1: after the prompt of 2 messages comes one of"),
+    (record(SILENT), {"prompt": 9}, r":1: a prompt of 9 messages, and there are 3"),
+    (record(CALL), {"prompt": 3}, r":1: message 3, in the prompt, is a tool's or calls one"),
+    (record(LOOK, answer("c1", "x")), {}, r":1: message 3: a tool answers it, and it called none"),
+    (record(CALL, answer("c9", "x")), {}, r":1: message 3: a tool answers a call 'c9' that it did"),
+    (record(CALL, *[answer(None, "x")] * 3), {}, r":1: message 3: a tool answers a call that it"),
+    (record({"role": "robot", "content": "x"}), {}, r"message 3 has the role 'robot'; use system"),
+    (record({"role": "user", "content": [{"type": "image_url"}]}), {},
+     r"messages\[2\]: content\[0\] is of the type .*image_url.* only texts can be read"),
+    (record({**CALL, "tool_calls": [{"function": {"name": "f", "arguments": "{"}}]}), {},
+     r"messages\[2\]: tool_calls\[0\]: f: arguments are"),
+    (record({**CALL, "tool_calls": {}}), {}, r"messages\[2\]: tool_calls is dict; expected an arr"),
+    (record({"content": "x"}), {}, r"of no known format: its fields are task_id, reward, messages"),
+    ({"a": 1}, {}, r"a\.jsonl:1: of no known format: its fields are a; known are w2stree, "),
+    ([1], {}, r"no JSON-lines file|of no known format"),
+    (record(SILENT), {"format": "messges"}, r"format is messges; use one of auto, w2stree, "),
+    (record(SILENT), {"format": "sharegpt"}, r":1: no record of ShareGPT conversations: its"),
+    (record(SILENT), {"action": "("}, r"action is .*no regular expression"),
+    (record(SILENT), {"prompt": -1}, r"prompt is -1; give how many"),
+    (record(SILENT), {"reward": float("nan")}, r"reward is nan; expected a finite number"),
+    (record(SILENT), {"on_error": "go on"}, r"on_error is 'go on'; use stop or skip"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("given", "options", "reason"), REFUSED)
+def test_what_cannot_be_read_is_refused_by_place(
+    given: Any, options: dict[str, Any], reason: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InvalidInput, match=reason):
+        read_trajectories(write(tmp_path / "a.jsonl", given), **options)
+
+
+def test_choices_for_our_own_records_count_or_are_refused(tmp_path: Path) -> None:
+    own = Trajectory(
+        "t", (Message("user", "Go."),), (), 0.0, "done", info={"score": 0.5, "id": "x"}
+    )
+    file = tmp_path / "own.jsonl"
+    file.write_text(own.to_json() + "\n", encoding="utf-8")
+    (read,) = read_trajectories(file, reward="info.score", task="info.id")
+    assert (read.total_return, read.task_id) == (0.5, "x")
+    with pytest.raises(InvalidInput, match=r"own\.jsonl:1: a record of ours says which"):
+        read_trajectories(file, action="turn")
+    journal = tmp_path / "episodes.journal"
+    journal.touch()
+    with pytest.raises(InvalidInput, match="a journal says everything itself"):
+        read_trajectories(journal, reward=1.0)
+
+
+def test_what_is_skipped_is_counted(tmp_path: Path) -> None:
+    write(tmp_path / "a.jsonl", record(SILENT), {"messages": [USER]}, record(LOOK))
+    own = [Trajectory(task, (), (), 0.0, "done").to_json() for task in ("a", "b")]
+    (tmp_path / "b.jsonl").write_text("\n{}\n".join(own), encoding="utf-8")
+    read = read_files(tmp_path, on_error="skip")
+    assert [text.split(": ")[0] for text in read.skipped] == [
+        f"{tmp_path / 'a.jsonl'}:2",
+        f"{tmp_path / 'b.jsonl'}:2",
+    ]
+    assert sum(read.reading.files.values()) == 4
+    with pytest.warns(FilesPassedOver, match=r"2 records were skipped; the first: .*a\.jsonl:2: "):
+        read_trajectories(tmp_path, on_error="skip")
+
+
+def test_a_folder_of_many_containers(tmp_path: Path) -> None:
+    write(tmp_path / "a.jsonl", record(SILENT))
+    (tmp_path / "b.json").write_text(json.dumps([record(SILENT)], indent=1), encoding="utf-8")
+    (tmp_path / "c.json").write_text(json.dumps({"version": 1}), encoding="utf-8")
+    (tmp_path / "d.json").write_text("{", encoding="utf-8")
+    (tmp_path / "e.json").write_text('{"a": 1}\n{"a": 2}', encoding="utf-8")
+    read = read_files(tmp_path)
+    assert [file.name for file in read.reading.files] == ["a.jsonl", "b.json"]
+    assert {e.path.name: e.reason for e in read.reading.passed_over} == {
+        "c.json": "of no known format (fields version)",
+        "d.json": "nothing in it can be read",
+        "e.json": "of no known format (fields a)",
+    }
+    for name, reason in (("c.json", "of no known format"), ("d.json", "not valid JSON")):
+        with pytest.raises(InvalidInput, match=re.escape(name) + ".*" + reason):
+            read_trajectories(tmp_path / name)
+
+
+def test_damaged_containers_are_refused(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    for name, begin in (("a.parquet", b"PAR1"), ("a.arrow", b"ARROW1"), ("a.eval", b"PK\x03\x04")):
+        (tmp_path / name).write_bytes(begin + b"nothing of it")
+        with pytest.raises(InvalidInput, match=rf"{re.escape(name)}: (cannot be read|a damaged)"):
+            read_trajectories(tmp_path / name)
+    with zipfile.ZipFile(tmp_path / "z.zip", "w") as packed:
+        packed.writestr("x.json", "{")
+    with pytest.raises(InvalidInput, match=r"z\.zip: x\.json: not valid JSON"):
+        read_trajectories(tmp_path / "z.zip")

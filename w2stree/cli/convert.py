@@ -1,0 +1,50 @@
+"""`w2stree convert`: runs from any format to any other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from w2stree.cli.inputs import Source, takes_runs
+from w2stree.cli.say import say, warn
+from w2stree.errors import InvalidInput
+
+
+@takes_runs
+def convert(
+    source: Source,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="PATH", help="where to: .jsonl, .jsonl.gz, .json, .parquet"
+        ),
+    ],
+    to: Annotated[
+        str, typer.Option(metavar="NAME", help="the format to write (docs/formats.md)")
+    ] = "w2stree",
+    force: Annotated[bool, typer.Option("--force", help="write over a file that is there")] = False,
+) -> int:
+    """Read runs of any format, and write them in another one.
+
+    Where each thing was found that a format leaves open (reward, task, prompt, action) is said on
+    standard error. What the new format has no place for is kept in a field of its own (w2stree),
+    from which it is read back.
+
+    Examples:
+
+      w2stree convert logs/ -o runs.jsonl --reward-field info.score
+
+      w2stree convert runs.jsonl --to messages -o runs.parquet
+    """
+    from w2stree.formats.writing import write_trajectories
+
+    if output.exists() and not force:
+        raise InvalidInput(f"{output} is there: write it over with --force, or name another")
+    runs = source.read()
+    write_trajectories(output, runs.trajectories, format=to)
+    for line in runs.how_read():
+        warn(line)
+    say(f"{runs.account()}; written to {output} ({to})")
+    return 0

@@ -1,0 +1,38 @@
+"""Messages as agents' data sets have them since Vicuna: who said it, and what.
+
+{"from": "human", "value": "Take the cup."}, {"from": "gpt", "value": "Action: look"}, …
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from w2stree.errors import InvalidInput
+from w2stree.formats.conversation import Said
+from w2stree.trajectories import fields
+
+_ROLES = {"human": "user", "gpt": "assistant", "system": "system"}
+_NAMES = {"user": "human", "assistant": "gpt"}
+
+
+def turns_of(given: Any) -> Sequence[Mapping[str, Any]] | None:
+    """The messages, where it is a list of nothing else; it never raises."""
+    if isinstance(given, list | tuple) and all(
+        isinstance(m, Mapping) and "from" in m and "value" in m for m in given
+    ):
+        return given
+    return None
+
+
+def said_of(message: Any, where: str) -> Said:
+    given = fields.mapping(message, where)
+    name = fields.text(given.get("from"), f"{where}: from")
+    if name not in _ROLES:
+        raise InvalidInput(f"{where} is from {fields.shown(name)}; use {', '.join(_ROLES)}")
+    return Said(_ROLES[name], fields.text(given.get("value"), f"{where}: value"))
+
+
+def record_of(said: Said) -> dict[str, Any]:
+    """Only of a user's or an assistant's words; raises `KeyError` for others."""
+    return {"from": _NAMES[said.role], "value": said.text}

@@ -1,0 +1,405 @@
+"""Logs of Inspect AI: `.eval`, a zip of JSON, or one `.json`; a sample is a run.
+
+    log.eval   header.json                 {"version": 2, "status": "success", "eval": {…}, …}
+               samples/7_epoch_1.json      {"id": 7, "epoch": 1, "input": …, "target": "…",
+                 "messages": [{"role": "user", "content": "What is the weather in Oslo?"},
+                   {"role": "assistant", "source": "generate", "content": [
+                      {"type": "reasoning", "reasoning": "…"}, {"type": "text", "text": "…"}],
+                    "tool_calls": [{"id": "c1", "function": "weather",
+                                    "arguments": {"city": "Oslo"}, "type": "function"}]},
+                   {"role": "tool", "tool_call_id": "c1", "content": "Rain."}, …],
+                 "scores": {"match": {"value": "C"}}, "limit": null, "error": null, …}
+    log.json   the header with "samples": […]
+
+    value    C 1   P 0.5   I, N 0   yes, true 1   no, false 0   "0.3" 0.3   NaN: not scored
+
+Source: `inspect_ai` 0.3.285, log format version 2 (log/_log.py, log/_recorders/eval.py,
+model/_chat_message.py, tool/_tool_call.py, scorer/_metric.py).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import zipfile
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from w2stree.errors import InvalidInput
+from w2stree.formats.call_ids import with_call_ids
+from w2stree.formats.conversation import Said, messages_of, read_conversation
+from w2stree.formats.format import Format, Located
+from w2stree.formats.left_over import FIELD, left_over, restored
+from w2stree.formats.messages import text_of
+from w2stree.formats.placed import placed
+from w2stree.formats.reader import Reader, Record, at
+from w2stree.formats.tool_calls import call_of
+from w2stree.shorten import shorten, visible
+from w2stree.trajectories import fields
+from w2stree.trajectories.origin import Origin
+from w2stree.trajectories.replacing import replacing
+from w2stree.trajectories.tool_call import ToolCall
+from w2stree.trajectories.trajectory import Status, Trajectory
+
+UNREAD = "messages"
+"""In `info`: by a message's number, from 0, what it has beside what is read."""
+
+_LEFT_OUT = ("events", "events_data", "attachments", "timelines", "output")
+"""The log of every call, and what it refers to; `output` is the last message once more."""
+
+_OTHER_MEMBERS = ("header.json", "summaries.json", "reductions.json", "_journal/")
+_OF_EVAL = ("task", "task_id", "task_version", "model", "run_id", "eval_id", "created")
+_READ = ("role", "content", "tool_calls", "tool_call_id")
+_ATTACHMENT = "attachment://"
+_SHOWN_COLUMNS = 100
+_NAME_LENGTH = 100
+_WORDS = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}
+_TRUTHS = {"yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}
+_TURN_LIMITS = ("message", "turn")  # of steps; another is told in the origin
+_LIMITS = {"length": "token", "context": "context"}
+_EVAL = {
+    "created": "1970-01-01T00:00:00+00:00",
+    "task": "w2stree",
+    "model": "unknown",
+    "dataset": {},
+    "config": {},
+}
+_MOMENT = (1980, 1, 1, 0, 0, 0)  # of every member, so that equal runs are equal files
+
+
+def recognises(record: Any) -> bool:
+    """A log or its header, or, gathered, a sample with its header."""
+    if not isinstance(record, Mapping) or not isinstance(record.get("eval"), Mapping):
+        return False
+    return isinstance(record.get("sample"), Mapping) or {"version", "plan"} <= set(record)
+
+
+def gather(records: Iterable[Located]) -> Iterator[Located]:
+    """Each sample with the header of its log; a log without samples as it is."""
+    log: Record = {}
+    place, num_samples = "", 0
+    for where, record in records:
+        if recognises(record):
+            log, place = (record, where) if not log else (log, place)
+            given = record.get("samples")
+            for i, sample in enumerate(given if isinstance(given, list | tuple) else ()):
+                num_samples += 1
+                yield f"{where}: samples[{i}]", _gathered(log, sample)
+        elif ": samples/" in where:
+            num_samples += 1
+            yield where, _gathered(log, record)
+        elif not any(f": {name}" in where for name in _OTHER_MEMBERS):
+            yield where, record
+    if log and not num_samples:
+        yield place, log
+
+
+def runs(record: Record, where: str, reader: Reader) -> Iterator[Trajectory]:
+    with placed(where):
+        if "sample" not in record:
+            raise InvalidInput(
+                "the log has no samples: it was written without them, or is not done"
+            )
+        sample = _resolved(record["sample"], record["sample"].get("attachments"))
+        read = _run(record, sample, where, reader)
+        yield restored(read, at(sample, f"metadata.{FIELD}"), where, reader)
+
+
+def write(path: Path, trajectories: Iterable[Trajectory]) -> None:
+    """A log that Inspect reads: one evaluation, a sample a run, an epoch an attempt at its task.
+
+    Raises `InvalidInput` for another suffix than `.eval`, and for a run that cannot be written.
+    """
+    if path.suffix.lower() != ".eval":
+        raise InvalidInput(f"{visible(str(path))}: logs of Inspect are written as .eval")
+    epochs: Counter[str] = Counter()
+    with replacing(path, "wb") as opened, zipfile.ZipFile(opened, "w") as packed:
+        for trajectory in trajectories:
+            epochs[trajectory.task_id] += 1
+            sample = sample_of(trajectory, epochs[trajectory.task_id])
+            _add(
+                packed,
+                f"samples/{_name(sample['id'], epochs.total())}_epoch_{sample['epoch']}.json",
+                sample,
+            )
+        total = epochs.total()
+        results = {"total_samples": total, "completed_samples": total, "scores": []}
+        header = {"version": 2, "status": "success", "eval": _EVAL, "plan": _PLAN}
+        _add(packed, "_journal/start.json", {k: header[k] for k in ("version", "eval", "plan")})
+        _add(packed, "header.json", header | {"results": results, "stats": {}})
+
+
+_PLAN = {"name": "plan", "steps": [], "config": {}}
+
+
+def sample_of(trajectory: Trajectory, epoch: int = 1) -> Record:
+    """A sample that `runs` reads back equal, beside the header that `write` writes."""
+    beside, own = (_object(trajectory.info.get(name)) for name in (UNREAD, "sample"))
+    said = with_call_ids(messages_of(trajectory))
+    messages = [_message(m, i, beside, len(trajectory.prompt)) for i, m in enumerate(said)]
+    metadata = {k: v for k, v in _object(own.get("metadata")).items() if k != FIELD}
+    sample: dict[str, Any] = {
+        "target": "",
+        **own,
+        "id": trajectory.task_id,
+        "epoch": epoch,
+        "input": messages[: len(trajectory.prompt)],
+        "messages": messages,
+        "scores": {"reward": {"value": trajectory.total_return}},
+        "metadata": metadata,
+    }
+    if trajectory.status == "error" and not sample.get("error"):
+        told = trajectory.origin.error or "unknown"
+        sample["error"] = {"message": told, "traceback": "", "traceback_ansi": ""}
+    if trajectory.status == "truncated" and not sample.get("limit"):
+        kind = trajectory.origin.truncated_by
+        sample["limit"] = {
+            "type": _LIMITS.get(kind or "", "custom" if kind else "turn"),
+            "limit": 0,
+        }
+    read = next(iter(runs({"eval": _EVAL, "sample": sample}, trajectory.task_id, Reader())))
+    left = left_over(trajectory, read)
+    if left is not None:
+        sample["metadata"] = metadata | {FIELD: left}
+    return sample
+
+
+def _name(task_id: str, number: int) -> str:
+    """As Inspect names a sample; with its number where the id does not fit a file's name."""
+    shown = visible(task_id)[:_NAME_LENGTH]
+    return task_id if shown == task_id else f"{number}_{shown}"
+
+
+def _object(value: Any) -> Record:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _add(packed: zipfile.ZipFile, name: str, value: Any) -> None:
+    member = zipfile.ZipInfo(name, _MOMENT)
+    member.compress_type = zipfile.ZIP_DEFLATED
+    packed.writestr(member, json.dumps(value, allow_nan=False))
+
+
+def _gathered(log: Record, sample: Any) -> Record:
+    return {"eval": log.get("eval", {}), "sample": sample}
+
+
+def _run(record: Record, sample: Record, where: str, reader: Reader) -> Trajectory:
+    given = fields.array(sample.get("messages"), f"{where}: messages")
+    messages = [fields.mapping(m, f"{where}: messages[{i}]") for i, m in enumerate(given)]
+    said = [_said(m, f"{where}: messages[{i}]") for i, m in enumerate(messages)]
+    conversation = read_conversation(said, where, reader, num_prompt=_num_prompt(messages))
+    status, origin = _ending(sample, reader)
+    beside = {str(i): rest for i, m in enumerate(messages) if (rest := _unread(m))}
+    _note_left_out(sample, reader)
+    return Trajectory(
+        _task_id(record, sample, where, reader, conversation.prompt),
+        conversation.prompt,
+        conversation.steps,
+        _reward(sample, where, reader, status),
+        status,
+        replace(origin, policy=_policy(record["eval"])),
+        _info(record, sample) | ({UNREAD: beside} if beside else {}),
+    )
+
+
+def _num_prompt(messages: Sequence[Record]) -> int | None:
+    """How many stand before the first that the model generated, where the log says which those
+    are: turns of examples are the prompt's."""
+    for i, message in enumerate(messages):
+        if message.get("role") == "assistant" and message.get("source") == "generate":
+            return i
+    return None
+
+
+def _said(message: Record, where: str) -> Said:
+    """A tool's error stands for its answer, as the model read it."""
+    role = fields.text(message.get("role"), f"{where}: role")
+    calls = message.get("tool_calls")
+    listed = () if calls is None else fields.array(calls, f"{where}: tool_calls")
+    failed = message.get("error")
+    if role == "tool" and isinstance(failed, Mapping):
+        text = fields.text(failed.get("message"), f"{where}: error.message")
+    else:
+        text = _text(message.get("content"), f"{where}: content")
+    answers = message.get("tool_call_id") if role == "tool" else None
+    return Said(
+        role,
+        text,
+        tuple(_call(call, f"{where}: tool_calls[{i}]") for i, call in enumerate(listed)),
+        None if answers is None else fields.text(answers, f"{where}: tool_call_id"),
+    )
+
+
+def _text(content: Any, where: str) -> str:
+    """Parts by lines, as Inspect joins them; what was only thought is not said."""
+    if not isinstance(content, list | tuple):
+        return text_of(content, where)
+    parts = [
+        text_of([part], f"{where}[{i}]")
+        for i, part in enumerate(content)
+        if not (isinstance(part, Mapping) and part.get("type") == "reasoning")
+    ]
+    return "\n".join(parts)
+
+
+def _call(given: Any, where: str) -> ToolCall:
+    call = fields.mapping(given, where)
+    arguments = fields.mapping(call.get("arguments"), f"{where}.arguments")
+    return call_of(
+        {"name": call.get("function"), "arguments": arguments, "id": call.get("id")}, where
+    )
+
+
+def _unread(message: Record) -> dict[str, Any]:
+    rest = {k: _plain(v) for k, v in message.items() if k not in _READ and v is not None}
+    content = message.get("content")
+    if not isinstance(content, str) and content is not None:
+        rest["content"] = _plain(content)
+    if message.get("role") != "tool" and message.get("tool_call_id") is not None:
+        rest["tool_call_id"] = _plain(message["tool_call_id"])
+    for i, call in enumerate(message.get("tool_calls") or ()):
+        known = ("id", "function", "arguments")
+        if more := {k: _plain(v) for k, v in call.items() if k not in known and v is not None}:
+            rest.setdefault("tool_calls", {})[str(i)] = more
+    return rest
+
+
+def _ending(sample: Record, reader: Reader) -> tuple[Status, Origin]:
+    failed, limit = sample.get("error"), sample.get("limit")
+    if failed is not None:
+        reader.note("status", "error, by the field error")
+        told = failed.get("message") if isinstance(failed, Mapping) else failed
+        return "error", Origin(error=shorten(visible(str(told)), _SHOWN_COLUMNS))
+    if limit is not None:
+        reader.note("status", "truncated, by the field limit")
+        kind = limit.get("type") if isinstance(limit, Mapping) else limit
+        cut_by = None if kind in _TURN_LIMITS else shorten(visible(str(kind)), _SHOWN_COLUMNS)
+        return "truncated", Origin(truncated_by=cut_by)
+    reader.note("status", "done")
+    return "done", Origin()
+
+
+def _reward(sample: Record, where: str, reader: Reader, status: Status) -> float:
+    """The one score's value, as a number; of several the one that was chosen."""
+    given = sample.get("scores")
+    scores = given if isinstance(given, Mapping) else {}
+    if reader.choices.reward is None and len(scores) > 1:
+        names = ", ".join(f"scores.{visible(str(name))}.value" for name in scores)
+        raise InvalidInput(
+            f"{where}: {len(scores)} scores: choose one (reward=, --reward-field): {names}"
+        )
+    numbers = {name: _as_number(score) for name, score in scores.items()}
+    named = [f"scores.{name}.value" for name in numbers]
+    return reader.reward({**sample, "scores": numbers}, where, named, status=status)
+
+
+def _as_number(score: Any) -> Any:
+    """A score with its values as Inspect makes numbers of them; those that are none stay."""
+    if not isinstance(score, Mapping):
+        return score
+    value = score.get("value")
+    if isinstance(value, Mapping):
+        return {**score, "value": {k: _value(v) for k, v in value.items()}}
+    return {**score, "value": _value(value)}
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, float) and math.isnan(value):
+        return None  # not scored
+    if not isinstance(value, str):
+        return value
+    if value in _WORDS or value.lower() in _TRUTHS:
+        return _WORDS.get(value, _TRUTHS.get(value.lower()))
+    try:
+        return float(value)
+    except ValueError:
+        return value
+
+
+def _task_id(record: Record, sample: Record, where: str, reader: Reader, opening: Any) -> str:
+    """The sample's, of its task: samples of two tasks have the same numbers."""
+    task_id = reader.task_id(sample, where, ("id",), opening)
+    task = record["eval"].get("task")
+    if reader.choices.task is None and isinstance(task, str) and task:
+        return f"{task}/{task_id}"
+    return task_id
+
+
+def _policy(evaluation: Record) -> str | None:
+    model = evaluation.get("model")
+    return model if isinstance(model, str) else None
+
+
+def _note_left_out(sample: Record, reader: Reader) -> None:
+    for name in _LEFT_OUT:
+        if sample.get(name):
+            reader.note("left out", f"the sample's {name}")
+
+
+def _info(record: Record, sample: Record) -> dict[str, Any]:
+    skipped = (*_LEFT_OUT, "messages")
+    kept = {k: _plain(v) for k, v in sample.items() if k not in skipped and v is not None}
+    if isinstance(kept.get("metadata"), dict):
+        kept["metadata"].pop(FIELD, None)
+    said = {k: record["eval"][k] for k in _OF_EVAL if record["eval"].get(k) is not None}
+    return {"eval": _plain(said), "sample": kept}
+
+
+def _plain(value: Any) -> Any:
+    """Without the numbers that JSON does not have, which Inspect writes all the same: nulls."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {k: _plain(v) for k, v in value.items()}
+    return [_plain(v) for v in value] if isinstance(value, list | tuple) else value
+
+
+def _resolved(value: Any, attachments: Any) -> Any:
+    """With the long texts that the log keeps once, in their places."""
+    if not isinstance(attachments, Mapping) or not attachments:
+        return value
+    if isinstance(value, str) and value.startswith(_ATTACHMENT):
+        return attachments.get(value.removeprefix(_ATTACHMENT), value)
+    if isinstance(value, Mapping):
+        return {k: v if k in _LEFT_OUT else _resolved(v, attachments) for k, v in value.items()}
+    return [_resolved(v, attachments) for v in value] if isinstance(value, list | tuple) else value
+
+
+def _message(said: Said, i: int, beside: Mapping[str, Any], num_prompt: int) -> dict[str, Any]:
+    record: dict[str, Any] = {"role": said.role, "content": said.text}
+    if said.role == "assistant":
+        record["source"] = "generate" if i >= num_prompt else "input"
+    if said.calls:
+        record["tool_calls"] = [
+            {
+                "id": c.id,
+                "function": c.name,
+                "arguments": json.loads(c.arguments),
+                "type": "function",
+            }
+            for c in said.calls
+        ]
+    if said.answers is not None:
+        record["tool_call_id"] = said.answers
+    rest = beside.get(str(i))
+    if not isinstance(rest, Mapping):
+        return record
+    for number, more in (rest.get("tool_calls") or {}).items():
+        if number.isdecimal() and int(number) < len(record.get("tool_calls", ())):
+            record["tool_calls"][int(number)].update(more)
+    return {**record, **{k: v for k, v in rest.items() if k != "tool_calls"}}
+
+
+FORMAT = Format(
+    name="inspect",
+    title="logs of Inspect AI",
+    recognises=recognises,
+    gather=gather,
+    runs=runs,
+    write=write,
+    suffixes=(".eval",),
+)

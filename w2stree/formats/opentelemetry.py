@@ -1,0 +1,376 @@
+"""GenAI spans of OpenTelemetry: the spans of one conversation, or else of one trace, are a run.
+
+    invoke_agent ──┬── chat          gen_ai.input.messages    system, user
+                   │                 gen_ai.output.messages   assistant: calls weather
+                   ├── execute_tool  gen_ai.tool.call.id, gen_ai.tool.call.result
+                   └── chat          gen_ai.input.messages    system, user, assistant, tool
+    event gen_ai.evaluation.result   gen_ai.output.messages   assistant: It rains.
+                                                    the last call has the whole run
+
+    {"role": "assistant", "finish_reason": "stop", "parts": [
+       {"type": "reasoning", "content": "…"}, {"type": "text", "content": "I look."},
+       {"type": "tool_call", "id": "c1", "name": "weather", "arguments": {"city": "Oslo"}}]}
+    {"role": "tool", "parts": [{"type": "tool_call_response", "id": "c1", "response": "Rain."}]}
+
+A run is read of the last call, and every call before it has to be how that one begins: where it is
+not (several agents in one trace, a history that was cut), the run cannot be told and is refused.
+
+Source: the semantic conventions for GenAI (open-telemetry/semantic-conventions-genai, docs/gen-ai:
+gen-ai-input-messages.json at b49cb9d, gen-ai-output-messages.json at 8f24f0e, gen-ai-events.md at
+002c8a6, gen-ai-agent-spans.md at 002c8a6). A task's name and its reward have no attribute there;
+evaluations are events.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from w2stree.errors import InvalidInput
+from w2stree.formats.call_ids import with_call_ids
+from w2stree.formats.conversation import Said, messages_of, read_conversation
+from w2stree.formats.format import Format, Located
+from w2stree.formats.left_over import FIELD, left_over, restored
+from w2stree.formats.placed import placed
+from w2stree.formats.reader import Reader, Record
+from w2stree.formats.telemetry_messages import answer_of, message_of, said_of, texts_of
+from w2stree.formats.telemetry_spans import Span, is_spans, spans_of
+from w2stree.shorten import visible
+from w2stree.trajectories import fields
+from w2stree.trajectories.json_text import parse_json
+from w2stree.trajectories.origin import UNKNOWN, Origin
+from w2stree.trajectories.replacing import replacing
+from w2stree.trajectories.trajectory import Status, Trajectory
+
+INPUT, OUTPUT = "gen_ai.input.messages", "gen_ai.output.messages"
+SYSTEM = "gen_ai.system_instructions"
+UNREAD = "messages"
+"""In `info`: by a message's number, from 0, the thinking that stood beside what it says."""
+
+_CONVERSATION, _OPERATION = "gen_ai.conversation.id", "gen_ai.operation.name"
+_CALLS_OF_MODELS = ("chat", "generate_content", "text_completion")
+_EVALUATION = "gen_ai.evaluation.result"
+_MESSAGES = (INPUT, OUTPUT, SYSTEM)
+_REWARDS = ("attributes.reward", "attributes.total_reward", "attributes.score")
+_TASKS = tuple(f"attributes.{name}" for name in ("task_id", "task.id", "task", "gen_ai.task.id"))
+
+
+def recognises(record: Any) -> bool:
+    return isinstance(record, _Group) or is_spans(record)
+
+
+class _Group(dict[str, Any]):
+    """A run's record: what its spans say together, and the spans."""
+
+    spans: list[Span]
+
+
+def gather(records: Iterable[Located]) -> Iterator[Located]:
+    """The spans of a conversation, or of a trace, together; what is none as it is. Memory: all
+    spans of the file."""
+    by_trace: dict[str, list[Span]] = {}
+    for where, record in records:
+        try:
+            spans = list(spans_of(record, where)) if is_spans(record) else None
+        except InvalidInput:
+            spans = None
+        if spans is None:
+            yield where, record  # it is refused where it is read
+            continue
+        for span in spans:
+            by_trace.setdefault(span.trace, []).append(span)
+    conversations: dict[tuple[str, str], list[Span]] = {}
+    for trace, spans in by_trace.items():
+        named = dict.fromkeys(str(c) for s in spans if (c := s.get(_CONVERSATION)) is not None)
+        of_all = next(iter(named), None) if len(named) == 1 else None
+        for span in spans:
+            own = span.get(_CONVERSATION)
+            key = of_all if own is None else str(own)
+            group = ("trace", trace) if key is None else ("conversation", key)
+            conversations.setdefault(group, []).append(span)
+    for (what, name), spans in conversations.items():
+        if any(span.get(OUTPUT) is not None or _asks_a_model(span) for span in spans):
+            yield f"{spans[0].where}: {what} {visible(name)}", _grouped(spans)
+
+
+def runs(record: Record, where: str, reader: Reader) -> Iterator[Trajectory]:
+    with placed(where):
+        group = record if isinstance(record, _Group) else _grouped(list(spans_of(record, where)))
+        read = _run(group, where, reader)
+        yield restored(read, _left(group, where), where, reader)
+
+
+def write(path: Path, trajectories: Iterable[Trajectory]) -> None:
+    """OTLP/JSON lines: a span `invoke_agent` a run, and an event with its reward.
+
+    Raises `InvalidInput` for another suffix than `.jsonl`, and for a run that cannot be written.
+    """
+    if path.suffix.lower() != ".jsonl":
+        raise InvalidInput(f"{visible(str(path))}: spans are written as OTLP lines (.jsonl)")
+    with replacing(path) as file:
+        for number, trajectory in enumerate(trajectories):
+            file.write(json.dumps(record_of(trajectory, number), ensure_ascii=True) + "\n")
+
+
+def record_of(trajectory: Trajectory, number: int = 0) -> Record:
+    """A line of OTLP; `number` tells it from another run with the same words."""
+    said = with_call_ids(messages_of(trajectory))
+    messages = [message_of(one) for one in said]
+    attributes: dict[str, Any] = {
+        _OPERATION: "invoke_agent",
+        "gen_ai.provider.name": "w2stree",
+        "task_id": trajectory.task_id,
+        INPUT: _json(messages),
+    }
+    if said and said[-1].role == "assistant":  # else what came last is no output
+        reason = "tool_call" if said[-1].calls else "stop"
+        attributes[INPUT] = _json(messages[:-1])
+        attributes[OUTPUT] = _json([messages[-1] | {"finish_reason": reason}])
+    if trajectory.origin.policy is not None:
+        attributes["gen_ai.agent.name"] = trajectory.origin.policy
+    (read,) = runs(_line(attributes, trajectory, number), "run", Reader())
+    left = left_over(trajectory, read)
+    if left is not None:
+        attributes[FIELD] = _json(left)
+    return _line(attributes, trajectory, number)
+
+
+def _grouped(spans: Sequence[Span]) -> _Group:
+    """Attributes of a span that came first count, a root's before all."""
+    ordered = sorted(spans, key=lambda span: (bool(span.parent), span.is_log, span.start))
+    attributes: dict[str, Any] = {}
+    for span in ordered:
+        for record in span.records():
+            kept = {k: v for k, v in record.items() if k not in _MESSAGES and v is not None}
+            attributes = kept | attributes
+    group = _Group(
+        traces=list(dict.fromkeys(span.trace for span in spans)),
+        attributes=attributes,
+        evaluations=_evaluations(spans),
+    )
+    group.spans = sorted(spans, key=lambda span: span.start)
+    return group
+
+
+def _evaluations(spans: Sequence[Span]) -> dict[str, Any]:
+    """Scores by name; where one name has several, all of them, which is no number then."""
+    scores: dict[str, list[Any]] = {}
+    for span in spans:
+        for name, attributes in span.events:
+            value = attributes.get("gen_ai.evaluation.score.value")
+            if name == _EVALUATION and value is not None:
+                scores.setdefault(str(attributes.get("gen_ai.evaluation.name")), []).append(value)
+    return {k: v[0] if all(one == v[0] for one in v) else v for k, v in scores.items()}
+
+
+def _run(group: _Group, where: str, reader: Reader) -> Trajectory:
+    calls = _calls_with_content(group.spans, where)
+    last = calls[-1]
+    history, thoughts = _history(last)
+    for before in calls[:-1]:
+        _refuse_other_history(_history(before)[0], history, before, last)
+    history += _results_after(history, group.spans)
+    conversation = read_conversation(history, where, reader)
+    cut = _is_cut(calls)
+    steps = conversation.steps
+    first = sum(one.role == "assistant" for one in history) - len(steps)
+    status, origin = _ending(group, reader)
+    rest = {str(i): thought for i, thought in thoughts.items()}
+    return Trajectory(
+        reader.task_id(group, where, _TASKS, conversation.prompt),
+        conversation.prompt,
+        tuple(replace(s, is_cut=True) if first + i in cut else s for i, s in enumerate(steps)),
+        _reward(group, where, reader, status),
+        status,
+        replace(origin, policy=_policy(group)),
+        _info(group) | ({UNREAD: rest} if rest else {}),
+    )
+
+
+def _asks_a_model(span: Span) -> bool:
+    return span.get(_OPERATION) in _CALLS_OF_MODELS if _is_text(span.get(_OPERATION)) else False
+
+
+def _calls_with_content(spans: Sequence[Span], where: str) -> list[Span]:
+    """Calls of models with their words; where there are none, those of agents."""
+    with_content = [s for s in spans if s.get(INPUT) is not None or s.get(OUTPUT) is not None]
+    calls = [s for s in with_content if _asks_a_model(s) and s.get(OUTPUT) is not None]
+    agents = [s for s in with_content if s.get(_OPERATION) == "invoke_agent"]
+    if calls or agents:
+        return calls or agents[-1:]
+    raise InvalidInput(
+        f"{where}: no call of a model has {OUTPUT}: record what is said (in most instrumentations "
+        "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT, and for conventions since 1.37 "
+        "OTEL_SEMCONV_STABILITY_OPT_IN=gen_ai_latest_experimental)"
+    )
+
+
+def _history(span: Span) -> tuple[list[Said], dict[int, list[str]]]:
+    """All that was said up to this call's end, and by its numbers what was only thought."""
+    said: list[Said] = []
+    thoughts: dict[int, list[str]] = {}
+    system = _given(span, SYSTEM)
+    if system:
+        said.append(Said("system", "\n".join(texts_of(system, f"{span.where}: {SYSTEM}"))))
+    output = _given(span, OUTPUT)
+    if len(output) > 1:
+        raise InvalidInput(
+            f"{span.where}: {OUTPUT} has {len(output)} choices; which of them the run went on "
+            "with is not said"
+        )
+    for name, messages in ((INPUT, _given(span, INPUT)), (OUTPUT, output)):
+        for i, message in enumerate(messages):
+            spoken, thought = said_of(message, f"{span.where}: {name}[{i}]")
+            if thought:
+                thoughts[len(said)] = thought
+            said += spoken
+    return said, thoughts
+
+
+def _given(span: Span, name: str) -> Sequence[Any]:
+    """Structured, or as the JSON text that spans may have for it."""
+    value = span.get(name)
+    if value is None:
+        return []
+    where = f"{span.where}: {name}"
+    return fields.array(parse_json(value, where) if isinstance(value, str) else value, where)
+
+
+def _refuse_other_history(
+    before: Sequence[Said], history: Sequence[Said], call: Span, last: Span
+) -> None:
+    for i, (one, other) in enumerate(zip(before, history, strict=False)):  # noqa: B007 (told below)
+        if _words(one) != _words(other):
+            break
+    else:
+        if len(before) <= len(history):
+            return
+        i = len(history)
+    raise InvalidInput(
+        f"{call.where}: its message {i + 1} is not that of the last call ({last.where}), so these "
+        "calls are no one conversation: several agents, a call that was made again, or a history "
+        f"that was cut; give each its own {_CONVERSATION}"
+    )
+
+
+def _words(said: Said) -> tuple[Any, ...]:
+    return said.role, said.text, tuple((call.name, call.arguments) for call in said.calls)
+
+
+def _results_after(history: Sequence[Said], spans: Sequence[Span]) -> list[Said]:
+    """What tools answered to the last turn, where their own spans say it."""
+    if not history or history[-1].role != "assistant":
+        return []
+    results = []
+    for call in history[-1].calls:
+        for span in spans:
+            result = span.get("gen_ai.tool.call.result")
+            if call.id is not None and span.get("gen_ai.tool.call.id") == call.id:
+                if result is not None:
+                    results.append(answer_of({"response": result, "id": call.id}, span.where))
+                break
+    return results
+
+
+def _is_cut(calls: Sequence[Span]) -> set[int]:
+    """By the number of the turn, those that a limit of their length ended."""
+    cut = set()
+    for span in calls:
+        output = _given(span, OUTPUT)
+        if output and isinstance(output[0], Mapping) and output[0].get("finish_reason") == "length":
+            cut.add(sum(one.role == "assistant" for one in _history(span)[0]) - 1)
+    return cut
+
+
+def _ending(group: _Group, reader: Reader) -> tuple[Status, Origin]:
+    """By the span that holds the others: that a call within it failed may have been mended."""
+    for span in group.spans:
+        error = span.get("error.type")
+        if not span.parent and not span.is_log and (span.is_failed or error is not None):
+            reader.note("status", "error, by the root span")
+            told = "failed" if error is None else str(error)
+            return "error", Origin(error=visible(told))
+    reader.note("status", "done")
+    return "done", UNKNOWN
+
+
+def _reward(group: _Group, where: str, reader: Reader, status: Status) -> float:
+    """The one evaluation's score, else an attribute that says it; of several the chosen one."""
+    scores = group["evaluations"]
+    if reader.choices.reward is None and len(scores) > 1:
+        names = ", ".join(f"evaluations.{visible(name)}" for name in scores)
+        raise InvalidInput(
+            f"{where}: {len(scores)} evaluations: choose one (reward=, --reward-field): {names}"
+        )
+    named = [f"evaluations.{name}" for name in scores]
+    return reader.reward(group, where, [*named, *_REWARDS], status=status)
+
+
+def _policy(group: _Group) -> str | None:
+    for name in ("gen_ai.agent.name", "gen_ai.request.model"):
+        if _is_text(value := group["attributes"].get(name)):
+            return str(value)
+    return None
+
+
+def _info(group: _Group) -> dict[str, Any]:
+    attributes = {k: v for k, v in group["attributes"].items() if k != FIELD}
+    return {
+        "traces": group["traces"],
+        "attributes": attributes,
+        "evaluations": group["evaluations"],
+    }
+
+
+def _left(group: _Group, where: str) -> Any:
+    left = group["attributes"].get(FIELD)
+    return parse_json(left, f"{where}: {FIELD}") if isinstance(left, str) else left
+
+
+def _line(attributes: Mapping[str, Any], trajectory: Trajectory, number: int) -> Record:
+    digest = sha256(f"{number} {trajectory.to_json()}".encode()).hexdigest()
+    score = {
+        "gen_ai.evaluation.name": "reward",
+        "gen_ai.evaluation.score.value": trajectory.total_return,
+    }
+    span = {
+        "traceId": digest[:32],
+        "spanId": digest[32:48],
+        "name": "invoke_agent",
+        "kind": 1,
+        "startTimeUnixNano": "0",
+        "endTimeUnixNano": "0",
+        "attributes": _pairs(attributes),
+        "events": [{"name": _EVALUATION, "timeUnixNano": "0", "attributes": _pairs(score)}],
+    }
+    scope = {"scope": {"name": "w2stree"}, "spans": [span]}
+    return {"resourceSpans": [{"resource": {"attributes": []}, "scopeSpans": [scope]}]}
+
+
+def _pairs(attributes: Mapping[str, Any]) -> list[Record]:
+    return [
+        {"key": k, "value": {"doubleValue" if isinstance(v, float) else "stringValue": v}}
+        for k, v in attributes.items()
+    ]
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+FORMAT = Format(
+    name="opentelemetry",
+    title="OpenTelemetry's GenAI spans",
+    recognises=recognises,
+    gather=gather,
+    runs=runs,
+    write=write,
+)

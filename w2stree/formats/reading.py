@@ -1,0 +1,193 @@
+"""Runs from any path, whatever wrote them.
+
+path ──> files ──> ours? ──yes──> w2stree.trajectories.files
+                    └─no─> records ──> which format ──> its runs
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from w2stree.errors import FilesPassedOver, InvalidInput
+from w2stree.formats import FORMATS, own
+from w2stree.formats.containers import is_binary, records
+from w2stree.formats.format import Format, Located
+from w2stree.formats.reader import Choices, Reader, Record, shown_fields
+from w2stree.shorten import visible
+from w2stree.trajectories.files import Reading, warnings_of
+from w2stree.trajectories.files import read_files as read_own_files
+from w2stree.trajectories.folder import SUFFIXES as LINES
+from w2stree.trajectories.folder import PassedOver
+from w2stree.trajectories.trajectory import Trajectory
+
+AUTO = "auto"
+
+_SUFFIXES = (".json", ".json.gz", ".json.zst", ".parquet", ".arrow")
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What was read, and how.
+
+    `formats`: of each file that is not ours, the name of its format. `found`: of "reward", "task",
+    "prompt", "action" and "status", how many runs had it from where. `skipped`: what was refused,
+    each beginning with its place; in = `len(reading.trajectories)` + repeated + `len(skipped)`.
+    """
+
+    reading: Reading
+    formats: dict[Path, str]
+    found: dict[str, dict[str, int]]
+    skipped: tuple[str, ...]
+
+
+def read_trajectories(
+    path: str | os.PathLike[str],
+    *,
+    format: str = AUTO,
+    recursive: bool = False,
+    salvage: bool = False,
+    on_error: str = "stop",
+    reward: str | float | Callable[[Record], float] | None = None,
+    task: str | Callable[[Record], str] | None = None,
+    prompt: int | Callable[..., int] | None = None,
+    action: Any = None,
+) -> list[Trajectory]:
+    """Runs of a file or a folder, by any of the tools that `w2stree.formats` knows.
+
+    `format` is the name of one, or "auto": told by each file's first record. `reward`, `task`,
+    `prompt` and `action` as in `Choices`. `on_error="skip"` leaves out what is no run, and warns
+    `FilesPassedOver` with the count and the first. The rest, and what is warned and raised, as in
+    `w2stree.trajectories.files.read_trajectories`, which reads our own files.
+    """
+    choices = Choices(reward=reward, task=task, prompt=prompt, action=action)
+    read = read_files(
+        path,
+        format=format,
+        recursive=recursive,
+        salvage=salvage,
+        on_error=on_error,
+        choices=choices,
+    )
+    for message, kind in warnings_of(read.reading, f"{visible(str(path))}: "):
+        warnings.warn(message, kind, stacklevel=2)
+    if read.skipped:
+        warnings.warn(
+            f"{visible(str(path))}: {len(read.skipped)} records were skipped; the first: "
+            f"{read.skipped[0]}",
+            FilesPassedOver,
+            stacklevel=2,
+        )
+    return read.reading.trajectories
+
+
+def read_files(
+    *paths: str | os.PathLike[str],
+    format: str = AUTO,
+    recursive: bool = False,
+    salvage: bool = False,
+    on_error: str = "stop",
+    choices: Choices | None = None,
+) -> Imported:
+    """`read_trajectories` of one path or several, with an account of it; no warnings."""
+    if on_error not in ("stop", "skip"):
+        raise InvalidInput(f"on_error is {on_error!r}; use stop or skip")
+    others = _Others(format_of(format), Reader(choices or Choices()), on_error == "skip")
+    reading = read_own_files(
+        *paths,
+        recursive=recursive,
+        salvage=salvage,
+        others=others.read,
+        suffixes=(*_SUFFIXES, *chain.from_iterable(f.suffixes for f in FORMATS)),
+        skip=others.skipped.append if others.skips else None,
+    )
+    found = {what: dict(counts) for what, counts in others.reader.found.items()}
+    return Imported(reading, others.formats, found, tuple(others.skipped))
+
+
+def format_of(name: str) -> Format | None:
+    """The format of a name; None for `auto`. Raises `InvalidInput` with all names."""
+    if name == AUTO:
+        return None
+    for known in FORMATS:
+        if known.name == name:
+            return known
+    names = ", ".join((AUTO, *(known.name for known in FORMATS)))
+    raise InvalidInput(f"format is {visible(name)}; use one of {names}")
+
+
+@dataclass(slots=True)
+class _Others:
+    """Reads the files that are not our own."""
+
+    format: Format | None
+    reader: Reader
+    skips: bool
+    formats: dict[Path, str] = field(default_factory=dict)
+    skipped: list[str] = field(default_factory=list)
+
+    def read(
+        self, file: Path, is_named: bool
+    ) -> Iterator[tuple[Trajectory, str]] | PassedOver | None:
+        """Its runs and their places; None for a file of ours. One that stands in a folder and has
+        no runs is passed over, unless its name says that it has some."""
+        name = file.name.lower()
+        if name.endswith(".journal"):
+            if self.reader.choices.are_any:
+                raise InvalidInput(
+                    f"{visible(str(file))}: a journal says everything itself: leave reward=, "
+                    "task=, prompt= and action= out"
+                )
+            return None
+        is_lines = name.endswith(LINES)
+        # Our own reader says more of a text that is no JSON lines.
+        is_text = self.format is None and not name.endswith(_SUFFIXES) and not is_binary(file)
+        located = records(file)
+        try:
+            first = next(located, None)
+        except InvalidInput:
+            if is_text:
+                return None
+            if is_named or self.format is not None:
+                raise
+            return PassedOver(file, "nothing in it can be read")
+        if first is not None and is_text and not isinstance(first[1], Mapping):
+            return None
+        known = self.format or (None if first is None else recognised(first[1]))
+        is_plain = known is own.FORMAT and not self.reader.choices.are_any
+        if first is None or (is_lines and is_plain):
+            return None if is_lines else iter(())
+        if known is not None:
+            self.formats[file] = known.name
+            return self._runs(known, chain([first], located))
+        if not (is_named or is_lines):
+            return PassedOver(file, f"of no known format (fields {shown_fields(first[1])})")
+        raise InvalidInput(
+            f"{first[0]}: of no known format: its fields are {shown_fields(first[1])}; known are "
+            f"{', '.join(f.name for f in FORMATS)} (format=, --format)"
+        )
+
+    def _runs(self, known: Format, located: Iterable[Located]) -> Iterator[tuple[Trajectory, str]]:
+        for where, record in known.gather(located):
+            try:
+                if not known.recognises(record):
+                    raise InvalidInput(
+                        f"{where}: no record of {known.title}: its fields are "
+                        f"{shown_fields(record)}"
+                    )
+                for trajectory in known.runs(record, where, self.reader):
+                    yield trajectory, where
+            except InvalidInput as error:
+                if not self.skips:
+                    raise
+                self.skipped.append(str(error))
+
+
+def recognised(record: Any) -> Format | None:
+    """The first format that a record is of."""
+    return next((known for known in FORMATS if known.recognises(record)), None)

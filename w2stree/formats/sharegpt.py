@@ -1,0 +1,131 @@
+"""ShareGPT's conversations, and what LLaMA-Factory adds for tools.
+
+    {"id": "t1", "reward": 1.0, "system": "You are …", "tools": "[…]", "conversations": [
+      {"from": "human", "value": "What is the weather in Oslo?"},
+      {"from": "function_call", "value": "{\\"name\\": \\"weather\\", \\"arguments\\": {…}}"},
+      {"from": "observation", "value": "Rain."},
+      {"from": "gpt", "value": "It rains."}]}
+
+Source: the data sets' own shape, and LLaMA-Factory's `data/README.md` for tools. No field of a
+reward is standard.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from w2stree.errors import InvalidInput
+from w2stree.formats.conversation import Said, messages_of, read_conversation, run_of
+from w2stree.formats.format import Format
+from w2stree.formats.left_over import FIELD, left_over, restored
+from w2stree.formats.messages import REWARDS, TASKS
+from w2stree.formats.reader import Reader, Record, beside
+from w2stree.formats.tool_calls import call_of
+from w2stree.trajectories import fields
+from w2stree.trajectories.json_text import parse_json
+from w2stree.trajectories.tool_call import ToolCall
+from w2stree.trajectories.trajectory import Trajectory
+
+_ROLES = {
+    "human": "user",
+    "user": "user",
+    "gpt": "assistant",
+    "chatgpt": "assistant",
+    "assistant": "assistant",
+    "system": "system",
+    "observation": "tool",
+    "tool": "tool",
+    "function_call": "assistant",
+}
+_NAMES = {"user": "human", "assistant": "gpt", "system": "system", "tool": "observation"}
+
+
+def recognises(record: Any) -> bool:
+    given = record.get("conversations") if isinstance(record, Mapping) else None
+    return (
+        isinstance(given, Sequence)
+        and not isinstance(given, str)
+        and len(given) > 0
+        and all(isinstance(m, Mapping) and "from" in m and "value" in m for m in given)
+    )
+
+
+def runs(record: Record, where: str, reader: Reader) -> Iterator[Trajectory]:
+    given = fields.array(record.get("conversations"), f"{where}: conversations")
+    said = [_said(message, f"{where}: conversations[{i}]") for i, message in enumerate(given)]
+    if isinstance(record.get("system"), str) and record["system"]:
+        said.insert(0, Said("system", fields.text(record["system"], f"{where}: system")))
+    conversation = read_conversation(said, where, reader)
+    status, origin = reader.ending(record, where)
+    task_id = reader.task_id(record, where, (*TASKS, "id"), conversation.prompt)
+    reward = reader.reward(record, where, REWARDS, status=status)
+    info = beside(
+        record, ("conversations", "system", FIELD), {"task_id": task_id, "reward": reward}
+    )
+    read = run_of(
+        conversation,
+        where,
+        task_id=task_id,
+        total_return=reward,
+        status=status,
+        origin=origin,
+        info=info,
+    )
+    yield restored(read, record.get(FIELD), where, reader)
+
+
+def record_of(trajectory: Trajectory) -> Record:
+    said = messages_of(trajectory)
+    system = said.pop(0).text if said and said[0].role == "system" and said[0].text else None
+    info = {k: v for k, v in trajectory.info.items() if k not in ("conversations", FIELD)}
+    record = info | {
+        "task_id": trajectory.task_id,
+        "reward": trajectory.total_return,
+        **({} if system is None else {"system": system}),
+        "conversations": [_record(m, trajectory.task_id) for m in said],
+    }
+    (read,) = runs(record, f"task {trajectory.task_id!r}", Reader())
+    left = left_over(trajectory, read)
+    return record if left is None else record | {FIELD: left}
+
+
+def _said(message: Any, where: str) -> Said:
+    given = fields.mapping(message, where)
+    name = fields.text(given.get("from"), f"{where}: from")
+    value = fields.text(given.get("value"), f"{where}: value")
+    if name not in _ROLES:
+        raise InvalidInput(f"{where} is from {fields.shown(name)}; use {', '.join(_ROLES)}")
+    if name == "function_call":
+        return Said("assistant", "", _calls(value, where))
+    return Said(_ROLES[name], value)
+
+
+def _calls(value: str, where: str) -> tuple[ToolCall, ...]:
+    """One object, or an array of several."""
+    given = parse_json(value, f"{where}: value")
+    listed = given if isinstance(given, list) else [given]
+    return tuple(call_of(call, f"{where}: value") for call in listed)
+
+
+def _record(said: Said, task_id: str) -> dict[str, str]:
+    if not said.calls:
+        return {"from": _NAMES[said.role], "value": said.text}
+    if said.text:
+        raise InvalidInput(
+            f"task {fields.shown(task_id)}: a turn has both words and tool calls, which ShareGPT "
+            "has no place for; write chat messages (messages)"
+        )
+    calls = [{"name": c.name, "arguments": json.loads(c.arguments)} for c in said.calls]
+    value = calls[0] if len(calls) == 1 else calls
+    return {"from": "function_call", "value": json.dumps(value, ensure_ascii=False)}
+
+
+FORMAT = Format(
+    name="sharegpt",
+    title="ShareGPT conversations",
+    recognises=recognises,
+    runs=runs,
+    record_of=record_of,
+)
