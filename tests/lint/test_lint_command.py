@@ -19,7 +19,7 @@ from support.lint_inputs import (
     run,
 )
 
-from w2stree import Message, Step, Trajectory, build_forest, write_trajectories
+from w2stree import Message, Step, Trajectory, build_forest, lint, write_trajectories
 from w2stree.cli.app import main
 from w2stree.linting.finding import Rule
 from w2stree.trajectories.trajectory import Status
@@ -83,8 +83,9 @@ def test_notes_alone_are_status_0(tmp_path: Path) -> None:
     ("content", "options", "message"),
     [
         (None, [], "no such file"),
-        ("", [], "has no rows"),
+        ("", [], "rows.jsonl: has no runs and no rows"),
         ('{"text": "x"}\n', [], "not known by its fields (text)"),
+        ('{"text": "x"}\n', [], "as runs: "),
         ("not json\n", [], "is no JSON object"),
         ('{"chosen": [], "rejected": []}\n{"chosen": \n', [], "rows.jsonl:2: not valid JSON"),
         ('{"messages": []}\n', ["--max-length", "0"], "give a whole number of at least 1"),
@@ -149,6 +150,26 @@ def test_what_pairs_and_paths_write_is_linted(tmp_path: Path, capsys: Capture) -
         capsys.readouterr()
         status, record = linted(capsys, out, "--strict")
         assert (status, codes(record), record["num_given"]) == (0, set(), 2), command
+
+
+def test_runs_of_other_formats_are_runs_and_chats_are_what_is_asked_for(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    runs = [*clean_runs()[:6], run("wash", ["take a"], 1.5)]
+    for name, options in (
+        ("sharegpt", []),
+        ("messages", ["--format", "messages"]),
+        ("messages", ["--reward-field", "reward"]),
+    ):
+        file = tmp_path / f"{name}.jsonl"
+        write_trajectories(file, runs, format=name)
+        _, record = linted(capsys, file, *options)
+        assert record["kind"] == "runs", (name, options)
+        assert {"returns-out-of-range", "single-run-tasks"} <= codes(record)
+        assert lint(file).kind == ("conversations" if name == "messages" else "runs")
+    _, record = linted(capsys, tmp_path / "messages.jsonl")
+    assert record["kind"] == "conversations"
+    assert "--format messages reads them as runs" in record["notes"][0]
 
 
 def test_tasks_in_two_files_are_found_those_in_one_are_not(tmp_path: Path, capsys: Capture) -> None:

@@ -346,6 +346,7 @@ def test_many_pairs_are_drawn_and_that_is_said(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize(
     ("source", "options", "message"),
     [
+        ([], {}, "nothing to lint: there are no runs and no rows"),
         ([3], {}, r"source\[0\] is int; give trajectories, or rows"),
         ([{"text": "x"}], {}, r"rows\[0\]: not known by its fields \(text\)"),
         (clean_runs(), {"max_length": 0}, "max_length is 0; give at least 1"),

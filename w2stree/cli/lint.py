@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 import textwrap
-from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from w2stree.cli.before_models import before_models
-from w2stree.cli.inputs import AsJson, Recursive, Salvage, read_runs
+from w2stree.cli.inputs import AsJson, Source, takes_runs
 from w2stree.cli.parameters import number, whole_number
 from w2stree.cli.say import say
 from w2stree.errors import InvalidInput
@@ -25,17 +25,9 @@ _LEAST_COLUMNS = 60
 _MOST_COLUMNS = 120
 
 
+@takes_runs
 def lint(
-    paths: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="PATH...",
-            help="runs (files, folders, patterns in quotes, - for standard input), a saved forest, "
-            "or rows: preference rows, conversations or token rows, as JSON lines, Parquet or a "
-            "data set's folder; of several files tasks in two of them are found",
-            show_default=False,
-        ),
-    ],
+    source: Source,
     model: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="a tokenizer's directory; a model's has positions too"),
@@ -76,15 +68,15 @@ def lint(
     strict: Annotated[
         bool, typer.Option("--strict", help="end with status 1 for warnings too")
     ] = False,
-    recursive: Recursive = False,
-    salvage: Salvage = False,
     as_json: AsJson = False,
 ) -> int:
     """Say what training would drop, cut or mis-mask: the count, where, and what helps.
 
-    Each rule is in docs/lint.md. Without --model those that need a tokenizer are not asked. The
-    exit status is 0 where nothing is an error, 1 for an error (with --strict for a warning too),
-    2 where the input cannot be read.
+    Paths are runs, a saved forest, or rows: preference rows, conversations or token rows, as JSON
+    lines, Parquet or a data set's folder. Of several files of rows, tasks that stand in two of them
+    are found. Each rule is in docs/lint.md. Without --model those that need a tokenizer are not
+    asked. The exit status is 0 where nothing is an error, 1 for an error (with --strict for a
+    warning too), 2 where the input cannot be read.
 
     Examples:
 
@@ -98,8 +90,6 @@ def lint(
     """
     from w2stree.forest.merging import Merging
     from w2stree.linting.finding import Severity
-    from w2stree.linting.lint import lint as look
-    from w2stree.rows.row_files import Kind
 
     if completion not in ("step", "suffix"):
         raise InvalidInput(f"--completion {completion}: give step or suffix")
@@ -115,13 +105,7 @@ def lint(
         "return_range": return_range,
         "merging": None if normalize is None else Merging(normalize_observation=normalize),
     }
-    if _kind(paths) is not Kind.TRAJECTORIES:
-        findings = look(paths, **options)
-    else:
-        runs = read_runs(paths, recursive=recursive, salvage=salvage)
-        found = look(runs.trajectories, places=runs.places, **options)
-        skipped = {**runs.skipped, **found.skipped}
-        findings = replace(found, num_given=runs.num_read, skipped=skipped)
+    findings = _looked_into(source, options)
     if as_json:
         say(json.dumps(findings.record(), ensure_ascii=False, indent=2))
     else:
@@ -132,15 +116,34 @@ def lint(
     return 1 if num_bad else 0
 
 
-def _kind(paths: Sequence[str]) -> Any:
-    """Of the first path."""
-    from w2stree.linting.lint import parts_of
+def _looked_into(source: Source, options: dict[str, Any]) -> Findings:
+    """As rows, or as runs: by what is in the first path, unless an option of runs is given."""
+    from w2stree.linting.lint import lint as look
+    from w2stree.linting.lint import parts_of, runs_or_both_reasons
     from w2stree.rows.row_files import Kind, kind_of
 
-    first = Path(paths[0])
-    if paths[0] == "-" or not first.exists():  # a pattern, or nothing: the reader of runs knows
-        return Kind.TRAJECTORIES
-    return kind_of(parts_of(first)[0])
+    first = Path(source.paths[0])
+    read = source.read
+    # A pattern, or nothing: the reader of runs knows.
+    if source.paths[0] != "-" and first.exists() and not source.is_told:
+        try:
+            kind = kind_of(parts_of(first)[0])
+        except InvalidInput as error:
+            read = partial(runs_or_both_reasons, source.read, error)
+        else:
+            if kind is Kind.CONVERSATIONS:
+                as_runs = "read as conversations to imitate; --format messages reads them as runs"
+                found = look(source.paths, **options)
+                return replace(found, notes=(as_runs, *found.notes))
+            if kind is not Kind.TRAJECTORIES:
+                return look(source.paths, **options)
+    runs = read()
+    if not runs.trajectories:
+        raise InvalidInput(f"{runs.where}: has no runs and no rows")
+    found = look(runs.trajectories, places=runs.places, **options)
+    skipped = {**runs.skipped, **found.skipped}
+    notes = (*runs.how_read(), *found.notes)
+    return replace(found, num_given=runs.num_read, skipped=skipped, notes=notes)
 
 
 def _print(findings: Findings) -> None:

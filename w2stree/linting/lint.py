@@ -10,16 +10,17 @@ path ──kind_of──> preference rows ────────────�
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from w2stree.errors import InvalidInput, MissingDependency
 from w2stree.forest.build import build_forest, open_forest
 from w2stree.forest.forest import Forest
 from w2stree.forest.merging import Merging
 from w2stree.forest.read_back import PathTrajectories
+from w2stree.formats.reading import Imported, read_files
 from w2stree.linting import row_rules, token_rules
 from w2stree.linting.finding import Finding, Findings, Rule, sorted_findings
 from w2stree.linting.forest_rules import best_paths, forest_rules
@@ -41,9 +42,10 @@ from w2stree.rows.rows import Completion, PreferenceRow, preference_rows
 from w2stree.shorten import quoted, visible
 from w2stree.training.models import load_tokenizer
 from w2stree.training.positions import num_positions
-from w2stree.trajectories.files import read_files
 from w2stree.trajectories.returns import ReturnRange, threshold_in
 from w2stree.trajectories.trajectory import Trajectory
+
+T = TypeVar("T")
 
 MOST_PAIRS = 100_000
 """Pairs of a forest that are looked into; of more, as many are drawn."""
@@ -76,10 +78,11 @@ def lint(
 ) -> Findings:
     """What is wrong with runs or rows, as far as it can be told before training.
 
-    `source`: runs (a path as `read_trajectories` takes it, trajectories, a forest, a saved one) or
-    rows (a path as `w2stree train` takes it, or the folder of a data set; a `datasets.Dataset`, a
-    list of records): preference rows, conversations, token rows. Of several paths, training data
-    and a test, tasks that stand in both are found. `places` names the items of what is no path.
+    `source`: runs (a path as `read_trajectories` takes it, of any format; trajectories, a forest, a
+    saved one) or rows (a path as `w2stree train` takes it, or the folder of a data set; a
+    `datasets.Dataset`, a list of records): preference rows, conversations, token rows. Of several
+    paths, training data and a test, tasks that stand in both are found. `places` names the items of
+    what is no path.
 
     `model` is a directory with a tokenizer, and perhaps a `config.json`, whose positions are then
     the limit of a row; or `tokenizer` is an open one. Without either, rules that need one are not
@@ -166,7 +169,10 @@ def _model(
 
 def _of_paths(given: Sequence[Path], asked: _Asked) -> Findings:
     paths = [part for path in given for part in parts_of(path)]
-    kinds = [kind_of(path) for path in paths]
+    try:
+        kinds = [kind_of(path) for path in paths]
+    except InvalidInput as error:  # rows are not all that there is
+        return _of_read(runs_or_both_reasons(lambda: read_files(*paths), error), asked)
     for path, kind in zip(paths, kinds, strict=True):
         if kind is not kinds[0] or (kind is Kind.FOREST and len(paths) > 1):
             raise InvalidInput(
@@ -176,8 +182,7 @@ def _of_paths(given: Sequence[Path], asked: _Asked) -> Findings:
     if kinds[0] is Kind.FOREST:
         return _of_forest(open_forest(paths[0]), asked)
     if kinds[0] is Kind.TRAJECTORIES:
-        reading = read_files(*paths)
-        return _of_runs(reading.trajectories, reading.places, asked)
+        return _of_read(read_files(*paths), asked)
     records: list[Mapping[str, Any]] = []
     places: list[str] = []
     files: list[str] = []
@@ -187,6 +192,19 @@ def _of_paths(given: Sequence[Path], asked: _Asked) -> Findings:
         places += rows.places
         files += [str(path)] * len(rows.records)
     return _of_records(kinds[0], Records(records, places, files if len(paths) > 1 else ()), asked)
+
+
+def _of_read(imported: Imported, asked: _Asked) -> Findings:
+    reading = imported.reading
+    return _of_runs(reading.trajectories, reading.places, asked)
+
+
+def runs_or_both_reasons(read: Callable[[], T], why_no_rows: InvalidInput) -> T:
+    """What `read` gives; where that is refused too, both reasons."""
+    try:
+        return read()
+    except InvalidInput as error:
+        raise InvalidInput(f"as runs: {error}; as rows: {why_no_rows}") from None
 
 
 def parts_of(path: Path) -> list[Path]:
@@ -235,6 +253,8 @@ def _returns_of(rows: Preferences) -> dict[str, list[float]]:
 
 
 def _of_runs(trajectories: Sequence[Trajectory], places: Sequence[str], asked: _Asked) -> Findings:
+    if not trajectories:
+        raise InvalidInput("nothing to lint: there are no runs and no rows")
     runs = Runs(trajectories, places, [None] * len(trajectories), "runs")
     findings = list(run_rules(runs, asked.return_range))
     if asked.model:
