@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, field, fields, replace
 from inspect import Parameter, Signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_type_hints
 
 import typer
 
@@ -96,6 +96,12 @@ class Source:
             "regular expression and its first group",
         ),
     ] = None
+    openings: Annotated[
+        Literal["equal", "any"],
+        typer.Option(
+            help="any: runs of one task may be asked in other words (a date, a simulated user)",
+        ),
+    ] = "equal"
     on_error: Annotated[
         str, typer.Option(metavar="stop|skip", help="at a record that cannot be read")
     ] = "stop"
