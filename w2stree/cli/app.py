@@ -1,4 +1,5 @@
-"""The command line: `w2stree run`, `experiment`, `explore`, `tree`, `verify`, `envs`, `train`."""
+"""The command line: `w2stree run`, `experiment`, `explore`, `analyse`, `tree`, `verify`, `envs`,
+`train`."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 import w2stree
-from w2stree.cli import envs, train
+from w2stree.cli import analyse, envs, train
 from w2stree.cli.convert import convert
 from w2stree.cli.experiment import experiment
 from w2stree.cli.explore import explore
@@ -47,6 +48,7 @@ app = typer.Typer(
 app.callback(help="Trajectory trees and weak-to-strong training from agent runs.")(whole)
 for command in (run, experiment, explore, convert, tree, verify):
     app.command()(command)
+app.add_typer(analyse.app, name="analyse")
 app.add_typer(envs.app, name="envs")
 app.add_typer(train.app, name="train")
 
