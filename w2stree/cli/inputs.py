@@ -97,9 +97,10 @@ class Source:
         ),
     ] = None
     openings: Annotated[
-        Literal["equal", "any"],
+        Literal["equal", "any", "first"],
         typer.Option(
-            help="any: runs of one task may be asked in other words (a date, a simulated user)",
+            help="where runs of one task are asked in other words (a date, a simulated user): any: "
+            "each keeps its own; first: all have the first one's, and it is shown where they differ",
         ),
     ] = "equal"
     on_error: Annotated[
@@ -144,6 +145,7 @@ class Source:
                 salvage=self.salvage,
                 on_error=self.on_error,
                 choices=self.choices(),
+                one_opening=self.openings == "first",
             )
         where = ", ".join("standard input" if p == "-" else visible(p) for p in self.paths)
         for message, kind in warnings_of(imported.reading, f"{where}: "):
