@@ -100,7 +100,7 @@ class Source:
         Literal["equal", "any", "first"],
         typer.Option(
             help="where runs of one task are asked in other words (a date, a simulated user): any: "
-            "each keeps its own; first: all have the first one's, and it is shown where they differ",
+            "each keeps its own; first: all have the first one's, and where they differ is shown",
         ),
     ] = "equal"
     on_error: Annotated[
@@ -114,6 +114,11 @@ class Source:
         """Whether an option says that these are runs, and how they are read."""
         told = (self.reward_field, self.reward, self.task_field, self.prompt, self.action_pattern)
         return self.format != "auto" or any(option is not None for option in told)
+
+    @property
+    def of_a_task(self) -> Literal["equal", "any"]:
+        """What `build_forest` is told of openings: those of "first" are equal when it comes to it."""
+        return "any" if self.openings == "any" else "equal"
 
     def choices(self) -> Choices:
         """Raises `InvalidInput` where the reward is said twice."""

@@ -296,7 +296,7 @@ def _forest(
     if saved:
         return runs, open_forest(saved[0], trajectories=runs.trajectories)
     rule = Merging(normalize_observation=normalize)
-    return runs, build_forest(runs.trajectories, merging=rule, openings=source.openings)
+    return runs, build_forest(runs.trajectories, merging=rule, openings=source.of_a_task)
 
 
 def _best(forest: Forest) -> list[Trajectory]:
