@@ -17,10 +17,13 @@ LATE_IMPORTS = {
         "policies.openai", "policies.served.adapters", "policies.transformers", "policies.vllm",
         "training.models",
     },
+    # Models are an extra; what an experiment's file may ask, and its table, wait for none.
+    "experiment/analyses/assumption.py": {"training.implicit_reward", "training.models"},
     # The package is found by the path that the driver sends first.
     "environments/hosting/child.py": {"environments.hosting.serving"},
     # Commands load what they need when they are called: configurations and games are extras, and
     # `w2stree --help` and shell completion wait for nothing but the command line.
+    "cli/analyse.py": {"experiment.analyses"},
     "cli/experiment.py": {
         *("experiment.grid.plan", "experiment.grid.results", "experiment.grid.running"),
         *("experiment.grid.summary", "report.grid"),

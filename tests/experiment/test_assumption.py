@@ -15,7 +15,7 @@ from support.tiny_models import BAD, GOOD, WORSE, tiny_model, tiny_tokenizer
 
 from w2stree import InvalidInput, Message, Trajectory, build_forest, write_trajectories
 from w2stree.errors import RunDirectoryError
-from w2stree.experiment.assumption import assumption
+from w2stree.experiment.analyses.assumption import assumption
 from w2stree.experiment.parts import Parts
 from w2stree.experiment.run_json import write_json
 from w2stree.rollouts.task_choice import Chosen
@@ -52,6 +52,7 @@ def run_dir(tmp_path: Path) -> Path:
     (tmp_path / "tasks").mkdir()
     parts = Parts(chosen("shown"), chosen("seen"), {"test": chosen("x", "y")})
     write_json(tmp_path / "tasks" / "tasks.json", parts.to_record())
+    write_json(tmp_path / "tasks" / "manifest.json", {})
     play(tmp_path, "explore_held_out", runs("x", "y"))
     return tmp_path
 

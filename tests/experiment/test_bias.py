@@ -12,8 +12,17 @@ import pytest
 pytest.importorskip("pydantic")
 
 from w2stree import InvalidInput, Message, Step, Trajectory, write_trajectories
-from w2stree.experiment.bias import bias, divergence, figures_of, ngrams
+from w2stree.experiment.analyses.bias import (
+    bias,
+    divergence,
+    figures_of,
+    ngrams,
+    numbers,
+    table,
+)
+from w2stree.experiment.parts import Parts
 from w2stree.experiment.run_json import write_json
+from w2stree.rollouts.task_choice import Chosen
 
 LOST = Trajectory(
     "t",
@@ -66,8 +75,9 @@ def test_ngrams_know_where_episodes_begin_and_end() -> None:
 
 
 def test_a_run_s_methods_are_compared_with_the_weak_one(tmp_path: Path) -> None:
-    write_json(tmp_path / "config.json", {"evaluate": {"success_threshold": 1.0}})
-    with pytest.raises(InvalidInput, match=r"sft_weak has no test episodes, .* no method"):
+    config = {"max_length": 512, "evaluate": {"success_threshold": 1.0}}
+    write_json(tmp_path / "config.json", config)
+    with pytest.raises(InvalidInput, match=r"sft_weak has no test episodes; .* no method"):
         bias(tmp_path)
     for name, run in (("sft_weak", LOST), ("tree_dpo", replace(LOST, steps=LOST.steps[:3]))):
         (tmp_path / f"evaluate_{name}").mkdir()
@@ -80,3 +90,28 @@ def test_a_run_s_methods_are_compared_with_the_weak_one(tmp_path: Path) -> None:
     lines = (tmp_path / "analyses" / "bias.txt").read_text().splitlines()
     assert [line.split()[0] for line in lines] == ["unparsed", "sft_weak", "tree_dpo"]
     assert (tmp_path / "analyses" / "bias.json").is_file()
+    assert "tree_dpo - sft_weak" not in numbers(found)
+    named = bias(tmp_path, methods=["tree_dpo"], before="sft_weak")
+    rows = numbers(named)
+    assert list(rows) == ["sft_weak", "tree_dpo", "tree_dpo - sft_weak"]
+    assert rows["sft_weak"]["unpaid put"] == pytest.approx(1 / 6)
+    assert rows["tree_dpo - sft_weak"]["unpaid put"] == pytest.approx(-1 / 6)
+    assert "-16.7%" in table(named)
+
+
+def test_what_the_dev_panel_was_played_for_is_not_counted(tmp_path: Path) -> None:
+    write_json(
+        tmp_path / "config.json", {"max_length": 512, "evaluate": {"success_threshold": 1.0}}
+    )
+    chosen = {task: Chosen({task: f"Tidy up {task}."}) for task in "abcd"}
+    parts = Parts(chosen["a"], chosen["b"], {"test": chosen["c"]}, chosen["d"])
+    (tmp_path / "tasks").mkdir()
+    write_json(tmp_path / "tasks" / "tasks.json", parts.to_record())
+    (tmp_path / "evaluate_sft_weak").mkdir()
+    write_trajectories(
+        tmp_path / "evaluate_sft_weak" / "trajectories.jsonl",
+        [replace(LOST, task_id=task) for task in "cd"],
+    )
+    for stage in ("tasks", "evaluate_sft_weak"):
+        write_json(tmp_path / stage / "manifest.json", {})
+    assert bias(tmp_path)["methods"]["sft_weak"]["num_episodes"] == 1

@@ -18,11 +18,16 @@ from support.demonstrated import experiment
 from support.tiny_models import tiny_model, tiny_tokenizer
 
 from w2stree.errors import InvalidInput, RunDirectoryError
+from w2stree.experiment.analyses.divergence_cause import (
+    divergence_cause,
+    read_divergence_cause,
+    table,
+)
 from w2stree.experiment.config import load_config
-from w2stree.experiment.divergence_cause import divergence_cause, read_divergence_cause, table
 from w2stree.experiment.methods import verified_dpo
 from w2stree.experiment.methods.verified_dpo import VerifiedDpoSection, rows_of
 from w2stree.experiment.run_directory import StageWriter
+from w2stree.experiment.run_json import read_json, write_json
 from w2stree.experiment.stage_graph import stages
 from w2stree.experiment.stages.context import Context
 from w2stree.experiment.stages.continuations import continuations, measured_contrasts
@@ -153,7 +158,12 @@ def test_nothing_significant_is_refused_with_what_to_do(finished: Context) -> No
 
 
 def test_divergence_cause_counts_by_gap_depth_and_support(finished: Context) -> None:
-    figures = read_divergence_cause(finished.run_dir)
+    write_json(finished.run_dir / "config.json", finished.config.model_dump(mode="json"))
+    with pytest.raises(RunDirectoryError, match=r"continuations has not finished, .*verified_dpo"):
+        read_divergence_cause(finished.run_dir)
+    write_json(finished.run_dir / "continuations" / "manifest.json", {})
+    figures = read_divergence_cause(finished.run_dir, out=finished.run_dir / "analyses")
+    assert read_json(finished.run_dir / "analyses" / "divergence_cause.json") == figures
     measured = measured_contrasts(finished)
     assert figures == json.loads(json.dumps(divergence_cause(measured, PairedLooks())))
     whole = figures["all"]

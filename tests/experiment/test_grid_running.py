@@ -29,8 +29,9 @@ from w2stree import write_trajectories
 from w2stree.cli.app import main
 from w2stree.errors import RunDirectoryError
 from w2stree.experiment.grid import running
+from w2stree.experiment.grid.cells import Cell
 from w2stree.experiment.grid.measuring import run_cell
-from w2stree.experiment.grid.plan import Cell, Plan, read_plan
+from w2stree.experiment.grid.plan import Plan, read_plan
 from w2stree.experiment.grid.results import Results
 from w2stree.experiment.grid.running import Outcome, run_cells
 from w2stree.experiment.grid.times import Times

@@ -20,7 +20,8 @@ from w2stree import InvalidInput
 from w2stree.errors import RunDirectoryError
 from w2stree.evaluation import crossed_estimate, gap_recovered, holm
 from w2stree.experiment.changes import value_at
-from w2stree.experiment.grid.plan import Cell, Plan, read_plan
+from w2stree.experiment.grid.cells import Cell
+from w2stree.experiment.grid.plan import Plan, read_plan
 from w2stree.experiment.grid.results import Results, digest, digest_read
 from w2stree.experiment.grid.summary import summarise
 from w2stree.report.grid import GridReport, write_grid

@@ -1,5 +1,4 @@
-"""The command line: `w2stree run`, `experiment`, `explore`, `tree`, `lint`, `verify`, `envs`,
-`train`."""
+"""The command line: the door, and what every command ends with."""
 
 from __future__ import annotations
 
@@ -13,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 import w2stree
-from w2stree.cli import envs, train
+from w2stree.cli import analyse, envs, train
 from w2stree.cli.convert import convert
 from w2stree.cli.experiment import experiment
 from w2stree.cli.explore import explore
@@ -50,6 +49,7 @@ app = typer.Typer(
 app.callback(help="Trajectory trees and weak-to-strong training from agent runs.")(whole)
 for command in (run, experiment, explore, convert, tree, pairs, paths, lint, verify):
     app.command()(command)
+app.add_typer(analyse.app, name="analyse")
 app.add_typer(envs.app, name="envs")
 app.add_typer(train.app, name="train")
 

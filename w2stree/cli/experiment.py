@@ -9,14 +9,15 @@ import typer
 
 from w2stree.cli.before_models import before_models
 from w2stree.cli.extra import needs
-from w2stree.cli.parameters import number, whole_number
+from w2stree.cli.parameters import names, number, whole_number
 from w2stree.cli.progress import Bars, left
 from w2stree.cli.say import say, warn
 from w2stree.errors import InvalidInput
 from w2stree.experiment.shipped import shipped_names
 
 if TYPE_CHECKING:
-    from w2stree.experiment.grid.plan import Cell, Plan
+    from w2stree.experiment.grid.cells import Unit
+    from w2stree.experiment.grid.plan import Plan
     from w2stree.experiment.grid.results import Results
     from w2stree.experiment.grid.running import Kind, Outcome
 
@@ -56,11 +57,23 @@ def experiment(
     ] = None,
     methods: Annotated[
         str | None,
-        typer.Option(metavar="A,B", help="run these methods alone now", show_default=False),
+        typer.Option(
+            metavar="A,B",
+            help="run these methods alone now, and no analyses but --analyses",
+            show_default=False,
+        ),
     ] = None,
     worlds: Annotated[
         str | None,
         typer.Option(metavar="A,B", help="run these worlds alone now", show_default=False),
+    ] = None,
+    analyses: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B",
+            help="measure these analyses alone now, beside --methods where it is given",
+            show_default=False,
+        ),
     ] = None,
     runs: Annotated[
         Path, typer.Option(metavar="DIR", help="the folder that run directories lie in")
@@ -85,9 +98,16 @@ def experiment(
     """Run what an experiment lacks, and make its table.
 
     The same command goes on with what was interrupted, and tries again what failed. Without the
-    run directories the results alone make the table. The exit status is 1 where a method failed.
+    run directories the results alone make the table. The exit status is 1 where a method or an
+    analysis failed.
     """
-    asked = {"--budget": budget, "--methods": methods, "--worlds": worlds, "--redo": redo or None}
+    asked = {
+        "--budget": budget,
+        "--methods": methods,
+        "--analyses": analyses,
+        "--worlds": worlds,
+        "--redo": redo or None,
+    }
     if report_only and (of_a_run := [name for name, value in asked.items() if value is not None]):
         raise InvalidInput(f"--report-only runs nothing: leave out {', '.join(of_a_run)}")
     before_models()
@@ -99,13 +119,17 @@ def experiment(
 
     plan = read_plan(name, seeds=seeds, overrides=override or ())
     results = Results(out / plan.grid.name)
-    cells = plan.chosen(_names("--methods", methods), _names("--worlds", worlds))
+    units = plan.chosen(
+        names("--methods", methods), names("--worlds", worlds), names("--analyses", analyses)
+    )
     for method, world in plan.left_out():
         warn(f"w2stree: {world} has no {method}: its configuration lacks the section")
+    for analysis, world, method in plan.analyses_left_out():
+        warn(f"w2stree: {analysis} is not measured of {world}: it has no {method}")
     num_failed = 0
     if not report_only:
         try:
-            outcome = _run(plan, cells, results, runs, processes, budget, redo)
+            outcome = _run(plan, units, results, runs, processes, budget, redo)
         except KeyboardInterrupt:
             warn(
                 f"w2stree: finished stages are kept in {runs}, results in {results.folder}; "
@@ -124,7 +148,7 @@ def experiment(
 
 def _run(
     plan: Plan,
-    cells: list[Cell],
+    units: list[Unit],
     results: Results,
     runs: Path,
     processes: int,
@@ -134,8 +158,8 @@ def _run(
     with needs("all"):
         from w2stree.experiment.grid.running import run_cells
     with Bars() as bars, bars.line("cells") as show:
-        now: dict[Cell, str] = {}
-        last = (0, len(cells), "")
+        now: dict[Unit, str] = {}
+        last = (0, len(units), "")
 
         def progress(done: int, total: int, seconds_left: float | None) -> None:
             nonlocal last
@@ -144,21 +168,21 @@ def _run(
 
         def draw() -> None:
             done, total, words = last
-            show(done, total, "  ".join([words, *(f"{c}: {what}" for c, what in now.items())]))
+            show(done, total, "  ".join([words, *(f"{u}: {what}" for u, what in now.items())]))
 
-        def announce(cell: Cell, kind: Kind, what: str) -> None:
+        def announce(unit: Unit, kind: Kind, what: str) -> None:
             if kind == "progress":
-                now[cell] = what
+                now[unit] = what
                 draw()
                 return
             if kind in ("done", "failed"):
-                now.pop(cell, None)
+                now.pop(unit, None)
             if kind != "stage" or "running" in what or "waiting" in what:
-                say(f"{cell!s:<48} {what if kind == 'stage' else f'{kind}: {what}'}")
+                say(f"{unit!s:<48} {what if kind == 'stage' else f'{kind}: {what}'}")
 
         outcome = run_cells(
             plan,
-            cells,
+            units,
             runs=runs,
             results=results,
             num_processes=processes,
@@ -170,13 +194,3 @@ def _run(
     if outcome.left:
         warn(f"w2stree: the budget is spent; {len(outcome.left)} have not run yet")
     return outcome
-
-
-def _names(option: str, given: str | None) -> list[str] | None:
-    """Raises `InvalidInput` where none is named: that is not all of them."""
-    if given is None:
-        return None
-    names = [name.strip() for name in given.split(",") if name.strip()]
-    if not names:
-        raise InvalidInput(f"{option} {given!r}: names none; leave it out for all")
-    return names

@@ -9,6 +9,8 @@ from typing import Annotated, Any, TypeAlias
 
 import typer
 
+from w2stree.errors import InvalidInput
+
 Overrides: TypeAlias = Annotated[
     list[str] | None,
     typer.Argument(metavar="KEY=VALUE", help="key.path=value, for example seed=1"),
@@ -60,3 +62,13 @@ def number_in_0_1(given: Any) -> float:
     if not 0.0 < value <= 1.0:
         raise typer.BadParameter(f"{given!r}; give a number in (0, 1]")
     return value
+
+
+def names(option: str, given: str | None) -> list[str] | None:
+    """The names in `A,B`. Raises `InvalidInput` where none is named: that is not all of them."""
+    if given is None:
+        return None
+    named = [name.strip() for name in given.split(",") if name.strip()]
+    if not named:
+        raise InvalidInput(f"{option} {given!r}: names none; leave it out for all")
+    return named

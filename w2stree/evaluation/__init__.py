@@ -19,6 +19,7 @@ from w2stree.evaluation.metrics import (
     returns_by_task,
     successes_by_task,
 )
+from w2stree.evaluation.seeds import SeedMean, seed_mean
 
 __all__ = [
     "CrossedEstimate",
@@ -26,6 +27,7 @@ __all__ = [
     "Evaluation",
     "GapRecovered",
     "MethodResult",
+    "SeedMean",
     "bootstrap",
     "compare",
     "crossed_estimate",
@@ -35,5 +37,6 @@ __all__ = [
     "performance_gap_recovered",
     "resampled_means",
     "returns_by_task",
+    "seed_mean",
     "successes_by_task",
 ]

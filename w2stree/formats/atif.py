@@ -89,12 +89,12 @@ def record_of(trajectory: Trajectory) -> Record:
     info = trajectory.info
     given = info.get(UNREAD)
     beside = given if isinstance(given, Mapping) else {}
-    kept = {k: v for k, v in info.items() if k in _ROOT and k != TRIAL}
+    kept = {k: v for k, v in info.items() if k in _ROOT} if _is_agent(info.get("agent")) else {}
     extra = kept.pop("extra", None)
     record: dict[str, Any] = {
         "schema_version": VERSION,
+        "agent": {"name": trajectory.origin.policy or "unknown", "version": "unknown"},
         **kept,
-        "agent": kept.get("agent") or _agent(trajectory),
         "steps": _steps(trajectory, beside),
         "extra": {
             **(extra if isinstance(extra, Mapping) else {}),
@@ -111,9 +111,16 @@ def record_of(trajectory: Trajectory) -> Record:
 
 
 _ROOT = (
-    *("schema_version", "session_id", "trajectory_id", "agent", "notes", "final_metrics"),
-    *("extra", "subagent_trajectories"),
+    *("session_id", "trajectory_id", "agent", "notes", "final_metrics", "extra"),
+    "subagent_trajectories",
 )
+
+
+def _is_agent(given: Any) -> bool:
+    """Whether it is one of ATIF's, and what else is in `info` came with it."""
+    return isinstance(given, Mapping) and all(
+        isinstance(given.get(name), str) for name in ("name", "version")
+    )
 
 
 def _run(record: Record, extra: Record, where: str, reader: Reader) -> Trajectory:
@@ -290,11 +297,6 @@ def _unread(step: Record) -> dict[str, Any]:
         if beside:
             kept[name] = beside
     return kept
-
-
-def _agent(trajectory: Trajectory) -> Record:
-    """Both its name and its version are asked for."""
-    return {"name": trajectory.origin.policy or "unknown", "version": "unknown"}
 
 
 def _steps(trajectory: Trajectory, beside: Mapping[str, Any]) -> list[Record]:

@@ -284,17 +284,16 @@ def _ending(sample: Record, reader: Reader) -> tuple[Status, Origin]:
 
 
 def _reward(sample: Record, where: str, reader: Reader, status: Status) -> float:
-    """The one score's value, as a number; of several the one that was chosen."""
+    """The one score's value, as a number; of several that scored the chosen one."""
     given = sample.get("scores")
-    scores = given if isinstance(given, Mapping) else {}
-    if reader.choices.reward is None and len(scores) > 1:
-        names = ", ".join(f"scores.{visible(str(name))}.value" for name in scores)
+    scores = {str(k): _as_number(v) for k, v in _object(given).items()}
+    named = [f"scores.{k}.value" for k, v in scores.items() if _object(v).get("value") is not None]
+    if reader.choices.reward is None and len(named) > 1:
         raise InvalidInput(
-            f"{where}: {len(scores)} scores: choose one (reward=, --reward-field): {names}"
+            f"{where}: {len(named)} scores: choose one (reward=, --reward-field): "
+            f"{', '.join(map(visible, named))}"
         )
-    numbers = {name: _as_number(score) for name, score in scores.items()}
-    named = [f"scores.{name}.value" for name in numbers]
-    return reader.reward({**sample, "scores": numbers}, where, named, status=status)
+    return reader.reward({**sample, "scores": scores}, where, named, status=status)
 
 
 def _as_number(score: Any) -> Any:

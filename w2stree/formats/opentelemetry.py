@@ -93,7 +93,7 @@ def gather(records: Iterable[Located]) -> Iterator[Located]:
             group = ("trace", trace) if key is None else ("conversation", key)
             conversations.setdefault(group, []).append(span)
     for (what, name), spans in conversations.items():
-        if any(span.get(OUTPUT) is not None or _asks_a_model(span) for span in spans):
+        if any(map(_is_of_an_agent, spans)):
             yield f"{spans[0].where}: {what} {visible(name)}", _grouped(spans)
 
 
@@ -192,7 +192,14 @@ def _run(group: _Group, where: str, reader: Reader) -> Trajectory:
 
 
 def _asks_a_model(span: Span) -> bool:
-    return span.get(_OPERATION) in _CALLS_OF_MODELS if _is_text(span.get(_OPERATION)) else False
+    operation = span.get(_OPERATION)
+    return isinstance(operation, str) and operation in _CALLS_OF_MODELS
+
+
+def _is_of_an_agent(span: Span) -> bool:
+    """Whether its trace is a run, also where it does not say what was said: that is refused."""
+    has_words = span.get(INPUT) is not None or span.get(OUTPUT) is not None
+    return has_words or _asks_a_model(span) or span.get(_OPERATION) == "invoke_agent"
 
 
 def _calls_with_content(spans: Sequence[Span], where: str) -> list[Span]:

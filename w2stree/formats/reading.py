@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 from w2stree.errors import FilesPassedOver, InvalidInput
 from w2stree.formats import FORMATS, own
 from w2stree.formats.containers import is_binary, records
+from w2stree.formats.dataset_folder import DatasetFolders, is_beside
 from w2stree.formats.format import Format, Located
 from w2stree.formats.reader import Choices, Reader, Record, shown_fields
 from w2stree.shorten import visible
@@ -97,17 +98,30 @@ def read_files(
     """`read_trajectories` of one path or several, with an account of it; no warnings."""
     if on_error not in ("stop", "skip"):
         raise InvalidInput(f"on_error is {on_error!r}; use stop or skip")
-    others = _Others(format_of(format), Reader(choices or Choices()), on_error == "skip")
+    folders = DatasetFolders()
+    others = _Others(format_of(format), Reader(choices or Choices()), on_error == "skip", folders)
     reading = read_own_files(
         *paths,
         recursive=recursive,
+        is_deep=folders.are_in_folders,
         salvage=salvage,
         others=others.read,
         suffixes=(*_SUFFIXES, *chain.from_iterable(f.suffixes for f in FORMATS)),
         skip=others.skipped.append if others.skips else None,
     )
+    roots = [path for path in map(Path, paths) if path.is_dir() and folders.is_dataset(path)]
+    reading = replace(reading, passed_over=_beside_data(reading.passed_over, roots))
     found = {what: dict(counts) for what, counts in others.reader.found.items()}
     return Imported(reading, others.formats, found, tuple(others.skipped))
+
+
+def _beside_data(entries: Iterable[PassedOver], roots: Sequence[Path]) -> tuple[PassedOver, ...]:
+    """What every data set has beside its data is as little to be told of as a run's own files."""
+
+    def is_usual(path: Path) -> bool:
+        return is_beside(path) and any(path.is_relative_to(root) for root in roots)
+
+    return tuple(replace(e, is_of_a_run=e.is_of_a_run or is_usual(e.path)) for e in entries)
 
 
 def format_of(name: str) -> Format | None:
@@ -128,6 +142,7 @@ class _Others:
     format: Format | None
     reader: Reader
     skips: bool
+    folders: DatasetFolders
     formats: dict[Path, str] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
 
@@ -144,6 +159,8 @@ class _Others:
                     "task=, prompt= and action= out"
                 )
             return None
+        if not is_named and (reason := self.folders.why_not_data(file)) is not None:
+            return PassedOver(file, reason)
         is_lines = name.endswith(LINES)
         # Our own reader says more of a text that is no JSON lines.
         is_text = self.format is None and not name.endswith(_SUFFIXES) and not is_binary(file)
@@ -153,7 +170,7 @@ class _Others:
         except InvalidInput:
             if is_text:
                 return None
-            if is_named or self.format is not None:
+            if is_named or self.format is not None or is_binary(file):
                 raise
             return PassedOver(file, "nothing in it can be read")
         if first is not None and is_text and not isinstance(first[1], Mapping):
@@ -164,7 +181,7 @@ class _Others:
             return None if is_lines else iter(())
         if known is not None:
             self.formats[file] = known.name
-            return self._runs(known, chain([first], located))
+            return self._runs(known, chain([first], located), self.folders.split_of(file))
         if not (is_named or is_lines):
             return PassedOver(file, f"of no known format (fields {shown_fields(first[1])})")
         raise InvalidInput(
@@ -172,7 +189,9 @@ class _Others:
             f"{', '.join(f.name for f in FORMATS)} (format=, --format)"
         )
 
-    def _runs(self, known: Format, located: Iterable[Located]) -> Iterator[tuple[Trajectory, str]]:
+    def _runs(
+        self, known: Format, located: Iterable[Located], split: str | None
+    ) -> Iterator[tuple[Trajectory, str]]:
         for where, record in known.gather(located):
             try:
                 if not known.recognises(record):
@@ -181,6 +200,8 @@ class _Others:
                         f"{shown_fields(record)}"
                     )
                 for trajectory in known.runs(record, where, self.reader):
+                    if split is not None:
+                        self.reader.note("split", split)
                     yield trajectory, where
             except InvalidInput as error:
                 if not self.skips:

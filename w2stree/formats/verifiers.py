@@ -83,7 +83,7 @@ def record_of(trajectory: Trajectory) -> Record:
     said = with_call_ids(messages_of(trajectory))
     messages = [_message(m) | _of_number(beside, i) for i, m in enumerate(said)]
     num_prompt = len(trajectory.prompt)
-    skipped = (UNREAD, "prompt", "completion", FIELD)
+    skipped = (UNREAD, "prompt", "completion", "traces", FIELD)
     info = {k: v for k, v in trajectory.info.items() if k not in skipped}
     status = trajectory.status
     record = {

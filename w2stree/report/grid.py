@@ -9,10 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from w2stree.evaluation import CrossedEstimate, GapRecovered
+from w2stree.evaluation import CrossedEstimate, GapRecovered, SeedMean
 from w2stree.report.charts import Bar, contrast_chart, reward_chart, standing_alone
 from w2stree.report.templates import render
-from w2stree.report.text import DASH, FEWEST_TASKS, MINUS, Verdict, finite
+from w2stree.report.text import (
+    DASH,
+    FEWEST_TASKS,
+    MINUS,
+    Verdict,
+    finite,
+    interval,
+    number,
+    signed,
+)
 from w2stree.shorten import visible
 from w2stree.trajectories.replacing import replacing
 
@@ -83,6 +92,34 @@ class GridContrast:
         return "gains" if found.mean > 0 else "loses"
 
 
+@dataclass(frozen=True, slots=True)
+class AnalysisRow:
+    """A row of an analysis's table: a mean for each column, None where no seed has anything."""
+
+    label: str
+    means: Sequence[SeedMean | None]
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether it is of a difference."""
+        return " - " in self.label
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GridAnalysis:
+    """An analysis of a world and a variant, over its seeds."""
+
+    world: str
+    variant: str
+    name: str
+    question: str
+    seeds: Sequence[int]
+    columns: Sequence[str]
+    counts: Sequence[str]
+    """Columns that count: shown without an interval."""
+    rows: Sequence[AnalysisRow]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GridReport:
     """All that the files are made from."""
@@ -91,8 +128,11 @@ class GridReport:
     question: str
     num_cells: int
     num_done: int
+    num_analyses: int = 0
+    num_analyses_done: int = 0
     panels: Sequence[GridPanel]
     contrasts: Sequence[GridContrast]
+    analyses: Sequence[GridAnalysis] = ()
     not_run: Sequence[str]
     """Sentences: what has no result yet, and why."""
     notes: Sequence[str]
@@ -102,7 +142,8 @@ class GridReport:
 
     @property
     def has_variants(self) -> bool:
-        return len({panel.variant for panel in self.panels}) > 1
+        of_analyses = {analysis.variant for analysis in self.analyses}
+        return len({panel.variant for panel in self.panels} | of_analyses) > 1
 
 
 def write_grid(folder: Path, report: GridReport) -> None:
@@ -112,7 +153,13 @@ def write_grid(folder: Path, report: GridReport) -> None:
     """
     files = {
         "table.md": render(
-            "grid.md.j2", grid=report, heading=heading, figure=figure_name, p=p_text
+            "grid.md.j2",
+            grid=report,
+            heading=heading,
+            analysed=analysis_heading,
+            shown=seed_mean_text,
+            figure=figure_name,
+            p=p_text,
         ),
         "summary.json": json.dumps(json_record(report), indent=1, allow_nan=False) + "\n",
         **_figures(report),
@@ -135,6 +182,31 @@ def heading(report: GridReport, panel: GridPanel) -> str:
     """ "twc_two, beta_05: test, 400 tasks" """
     variant = f", {panel.variant}" if report.has_variants else ""
     return f"{panel.world}{variant}: {panel.panel}, {panel.num_tasks} tasks"
+
+
+def analysis_heading(report: GridReport, analysis: GridAnalysis) -> str:
+    """ "bias: twc_two, beta_05, 5 seeds" """
+    variant = f", {analysis.variant}" if report.has_variants else ""
+    num_seeds = len(analysis.seeds)
+    seeds = "1 seed" if num_seeds == 1 else f"{num_seeds} seeds"
+    return f"{analysis.name}: {analysis.world}{variant}, {seeds}"
+
+
+def seed_mean_text(analysis: GridAnalysis, row: AnalysisRow, column: int) -> str:
+    """ "0.205 [0.193, 0.217]"; with the number of seeds where some have nothing there."""
+    found = row.means[column]
+    if found is None:
+        return DASH
+    is_signed = row.is_signed or " - " in analysis.columns[column]
+    if analysis.columns[column] in analysis.counts:
+        shown = f"{found.mean:,.1f}"
+    elif found.ci95 is None:
+        shown = signed(found.mean) if is_signed else number(found.mean)
+    else:
+        mean = signed(found.mean) if is_signed else number(found.mean)
+        shown = f"{mean} {interval(found.ci95, is_signed=is_signed)}"
+    of_some = found.num_seeds < len(analysis.seeds)
+    return f"{shown} ({found.num_seeds} of {len(analysis.seeds)} seeds)" if of_some else shown
 
 
 def figure_name(report: GridReport, panel: GridPanel) -> str:

@@ -94,6 +94,7 @@ def read_files(
     *paths: str | os.PathLike[str],
     recursive: bool = False,
     salvage: bool = False,
+    is_deep: Callable[[Path], bool] | None = None,
     others: Others | None = None,
     suffixes: tuple[str, ...] = (),
     skip: Callable[[str], None] | None = None,
@@ -101,11 +102,12 @@ def read_files(
     """`read_trajectories` of one path or several, as if their files lay in one folder, with an
     account of the files and of what was there before; no warnings (`warnings_of`).
 
-    A file that was given before, by another name too, is passed over. `others` is asked first for
-    each file, of `suffixes` too: it gives the runs of one that is not ours, None for one that is,
-    or says why it is passed over. It is told whether the file was named itself. `skip` is given
-    what is wrong with a line, which is then left out. Memory beside the trajectories: some 500
-    bytes for each.
+    A file that was given before, by another name too, is passed over. `is_deep` is asked of each
+    folder that is named whether its folders are read without `recursive` too. `others` is asked
+    first for each file, of `suffixes` too: it gives the runs of one that is not ours, None for one
+    that is, or says why it is passed over. It is told whether the file was named itself. `skip` is
+    given what is wrong with a line, which is then left out. Memory beside the trajectories: some
+    500 bytes for each.
     """
     passed_over: list[PassedOver] = []
     by_file: dict[Path, tuple[list[tuple[Trajectory, str]], int]] = {}
@@ -129,7 +131,7 @@ def read_files(
     for path in map(Path, paths):
         found = [
             entry if isinstance(entry, PassedOver) else read_entry(entry, entry == path)
-            for entry in _at(path, recursive=recursive, more=suffixes)
+            for entry in _at(path, recursive=recursive, is_deep=is_deep, more=suffixes)
         ]
         here = [entry for entry in found if entry is not None]
         if len(here) == len(found) and not any(e.reason.startswith(_GIVEN_BEFORE) for e in here):
@@ -163,10 +165,19 @@ def write_trajectories(path: str | os.PathLike[str], trajectories: Iterable[Traj
             file.write(trajectory.to_json() + "\n")
 
 
-def _at(path: Path, *, recursive: bool, more: tuple[str, ...]) -> Iterable[Path | PassedOver]:
+def _at(
+    path: Path,
+    *,
+    recursive: bool,
+    is_deep: Callable[[Path], bool] | None,
+    more: tuple[str, ...],
+) -> Iterable[Path | PassedOver]:
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file or directory")
-    return entries(path, recursive=recursive, more=more) if path.is_dir() else [path]
+    if not path.is_dir():
+        return [path]
+    deep = recursive or (is_deep is not None and is_deep(path))
+    return entries(path, recursive=deep, more=more)
 
 
 def _identity(file: Path) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Running one cell in its run directory, and what it came to."""
+"""Running one cell, or measuring one analysis, in its run directory, and what it came to."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from w2stree.evaluation import returns_by_task, successes_by_task
 from w2stree.experiment.changes import changes
 from w2stree.experiment.config import Config
+from w2stree.experiment.grid.asked import Asked
 from w2stree.experiment.grid.results import digest, digest_read
 from w2stree.experiment.manifest import read_manifest, versions
 from w2stree.experiment.parts import Parts
@@ -54,25 +55,70 @@ def run_cell(
     threshold = config.evaluate.success_threshold
     found = {name: _panel(played, chosen, threshold) for name, chosen in panels.items()}
     tasks = {name: list(chosen.openings.items()) for name, chosen in panels.items()}
-    reads = sorted({SCORED_BY, *(key for spec in specs for key in spec.reads)})
-    stages = {spec.name: _stage(run_dir, spec) for spec in specs}
     record = {
         "tasks": digest(tasks),
         "success_threshold": threshold,
         "panels": {name: found[name] for name in parts.test},
         **({} if parts.dev is None else {"dev": found[dev]}),
+        **_made_from(config, world, specs, also_read=[SCORED_BY]),
+        "training": _figures(run_dir, method),
+        "seconds": round(seconds, 1),
+        "stages": {spec.name: _stage(run_dir, spec) for spec in specs},
+        "versions": dict(versions()),
+    }
+    listed = {name: list(chosen.openings) for name, chosen in panels.items()}
+    return record, {"tasks": record["tasks"], **listed}
+
+
+def run_measurement(
+    config: Config,
+    world: Config,
+    run_dir: Path,
+    wanted: Asked,
+    *,
+    redo: bool,
+    announce: Callable[[str, str], None],
+    bar: Bar,
+) -> dict[str, Any]:
+    """Measure an analysis in `run_dir`, where the stages that it reads are run if they are missing,
+    as `run_cell` does; returns the record, as `Results.write_measured` takes it.
+
+    Raises as `run_methods` does, and as the analysis.
+    """
+    specs = run_methods(
+        config, run_dir, [], also=wanted.stages, redo=redo, share=run_dir.parent,
+        announce=announce, bar=bar,
+    )  # fmt: skip
+    started = time.perf_counter()
+    announce(f"analysis-{wanted.name}", "running")
+    figures = wanted.analysis.measure(run_dir, **wanted.settings.model_dump())
+    seconds = round(time.perf_counter() - started, 1)
+    # Measuring takes time as a stage does, and is not in the run directory: `Times`.
+    own = {"seconds": seconds, "outputs": digest(figures)}
+    stages = {spec.name: _stage(run_dir, spec) for spec in specs}
+    return {
+        "asked": wanted.record,
+        "numbers": wanted.analysis.numbers(figures),
+        "figures": figures,
+        **_made_from(config, world, specs, also_read=[SCORED_BY, *wanted.analysis.reads]),
+        "seconds": seconds,
+        "stages": {**stages, f"analysis-{wanted.name}": own},
+        "versions": dict(versions()),
+    }
+
+
+def _made_from(
+    config: Config, world: Config, specs: Sequence[StageSpec], *, also_read: Sequence[str]
+) -> dict[str, Any]:
+    """Of the configuration: what tells whether a result still counts."""
+    reads = sorted({*also_read, *(key for spec in specs for key in spec.reads)})
+    return {
         "changes": _changed(world, config),
         "seeds": dict(config.seeds),
         "config": digest(config.model_dump(mode="json")),
         "reads": reads,
         "config_read": digest_read(config, reads),
-        "training": _figures(run_dir, method),
-        "seconds": round(seconds, 1),
-        "stages": stages,
-        "versions": dict(versions()),
     }
-    listed = {name: list(chosen.openings) for name, chosen in panels.items()}
-    return record, {"tasks": record["tasks"], **listed}
 
 
 def _panel(played: Sequence[Trajectory], chosen: Chosen, threshold: float) -> dict[str, Any]:

@@ -7,7 +7,8 @@
 A world is a configuration of `w2stree run`; values of the command line are laid over its keys
 (`overrides_by_world`), a variant's over those. The cells of one world, variant and seed have one
 run directory, and all run directories lie side by side and share stages. Methods are in the order
-of priority: all cells of the first come first.
+of priority: all cells of the first come first. Analyses are measured in the same run directories,
+after all cells.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from pydantic import Field, field_validator, model_validator
 from w2stree.errors import InvalidInput
 from w2stree.experiment.config import Config, load_config
 from w2stree.experiment.config.reading import read_config
+from w2stree.experiment.grid.asked import Asked, asked
+from w2stree.experiment.grid.cells import Cell, Measurement, Unit
 from w2stree.experiment.grid.overrides import keys_of_all, overrides_by_world
 from w2stree.experiment.section import Positive, Section
 
@@ -59,19 +62,6 @@ class Contrast:
         return self.one, self.other
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One method, trained and tested once."""
-
-    world: str
-    variant: str
-    seed: int
-    method: str
-
-    def __str__(self) -> str:
-        return f"{self.world} {self.variant} seed {self.seed} {self.method}"
-
-
 def _base_alone() -> dict[str, dict[str, Any]]:
     return {"base": {}}
 
@@ -84,8 +74,10 @@ class Grid(Section):
     `variants` gives each variant's values by key (`{beta_05: {tree_dpo.beta: 0.5}}`). `contrasts`
     are the differences that are tested, together (Holm): `best_of_m - sft_strong` in every
     variant, `tree_dpo@beta_05 - tree_dpo@base` across two. `panels`: the test panels that they are
-    tested on, all unless told. `num_threads`: of each cell, whatever the world says, so that a
-    result does not depend on how many cells run side by side.
+    tested on, all unless told. `analyses`: what is measured beside returns (`asked`), of every
+    world, variant and seed; an experiment of analyses alone has no methods. `num_threads`: of each
+    cell, whatever the world says, so that a result does not depend on how many cells run side by
+    side.
     """
 
     shipped_in: ClassVar[str] = "experiments"
@@ -93,7 +85,8 @@ class Grid(Section):
     name: str
     question: str
     worlds: Annotated[list[str], Field(min_length=1)]
-    methods: Annotated[list[str], Field(min_length=1)]
+    methods: list[str] = Field(default_factory=list)
+    analyses: dict[str, dict[str, Any]] = Field(default_factory=dict)
     seeds: Positive = 5
     variants: dict[str, dict[str, Any]] = Field(default_factory=_base_alone, min_length=1)
     contrasts: list[str] = Field(default_factory=list)
@@ -104,6 +97,10 @@ class Grid(Section):
     def asked(self) -> list[Contrast]:
         """The contrasts, read."""
         return [_contrast(text) for text in self.contrasts]
+
+    def asked_analyses(self) -> list[Asked]:
+        """The analyses, read."""
+        return [asked(name, given) for name, given in self.analyses.items()]
 
     @field_validator("name")
     @classmethod
@@ -126,6 +123,19 @@ class Grid(Section):
                 if key in _OURS:
                     raise InvalidInput(f"{name}: {key} is set for every cell; leave it out")
         return given
+
+    @field_validator("analyses")
+    @classmethod
+    def _analyses_that_there_are(cls, given: dict[str, dict[str, Any]]) -> dict[str, Any]:
+        for name, settings in given.items():
+            asked(_checked_name(name), settings)
+        return given
+
+    @model_validator(mode="after")
+    def _asks_something(self) -> Grid:
+        if not self.methods and not self.analyses:
+            raise ValueError("methods: are missing; give methods to run, or analyses to measure")
+        return self
 
     @model_validator(mode="after")
     def _contrasts_of_what_is_run(self) -> Grid:
@@ -188,25 +198,42 @@ class Plan:
                         if method in {m.name for m in self.variants[world, variant].methods()}:
                             yield Cell(world, variant, seed, method)
 
+    def measurements(self) -> Iterator[Measurement]:
+        """In the order in which they are made. Where a configuration lacks a method that an
+        analysis reads there is none."""
+        for one in self.grid.asked_analyses():
+            for variant in self.grid.variants:
+                for seed in range(self.grid.seeds):
+                    for world in self.sources:
+                        if not one.lacks(self.variants[world, variant]):
+                            yield Measurement(world, variant, seed, one)
+
     def chosen(
-        self, methods: Sequence[str] | None = None, worlds: Sequence[str] | None = None
-    ) -> list[Cell]:
-        """The cells of these methods and worlds, of all unless told. Raises `InvalidInput` for one
-        that the experiment does not have."""
+        self,
+        methods: Sequence[str] | None = None,
+        worlds: Sequence[str] | None = None,
+        analyses: Sequence[str] | None = None,
+    ) -> list[Unit]:
+        """The cells of these methods and worlds, then the measurements of these analyses; all of
+        them unless told, and where methods are named no others' and no analyses, and the other way
+        round. Raises `InvalidInput` for one that the experiment does not have."""
         for given, there, name in (
             (methods, self.grid.methods, "methods"),
             (worlds, list(self.sources), "worlds"),
+            (analyses, list(self.grid.analyses), "analyses"),
         ):
             for one in given or ():
                 if one not in there:
                     raise InvalidInput(
-                        f"--{name}: {one!r} is not one of {self.grid.name}'s: {', '.join(there)}"
+                        f"--{name}: {one!r} is not one of {self.grid.name}'s: "
+                        f"{', '.join(there) or 'it has none'}"
                     )
-        return [
-            cell
-            for cell in self.cells()
-            if (not methods or cell.method in methods) and (not worlds or cell.world in worlds)
+        is_all = not methods and not analyses
+        units: list[Unit] = [
+            *(cell for cell in self.cells() if is_all or cell.method in (methods or ())),
+            *(m for m in self.measurements() if is_all or m.asked.name in (analyses or ())),
         ]
+        return [unit for unit in units if not worlds or unit.world in worlds]
 
     def left_out(self) -> list[tuple[str, str]]:
         """Methods that a world's configuration does not have, each with the world."""
@@ -220,15 +247,26 @@ class Plan:
             )
         ]
 
-    def config(self, cell: Cell) -> Config:
-        """The configuration that a cell is run with."""
-        return self.variants[cell.world, cell.variant].model_copy(update={"seed": cell.seed})
+    def analyses_left_out(self) -> list[tuple[str, str, str]]:
+        """Analyses that are measured in no variant of a world, each with the world and a method
+        that it reads and the configuration does not have."""
+        found = []
+        for one in self.grid.asked_analyses():
+            for world in self.sources:
+                lacking = [one.lacks(self.variants[world, v]) for v in self.grid.variants]
+                if all(lacking):
+                    found.append((one.name, world, lacking[0][0]))
+        return found
 
-    def run_name(self, cell: Cell) -> str:
-        """Of the cell's run directory: a world as it is is the same run in every experiment."""
-        is_base = not self.grid.variants[cell.variant]
-        variant = "" if is_base else f"--{self.grid.name}.{cell.variant}"
-        return f"{cell.world}{variant}--seed-{cell.seed}"
+    def config(self, unit: Unit) -> Config:
+        """The configuration that a cell is run with, or an analysis measured."""
+        return self.variants[unit.world, unit.variant].model_copy(update={"seed": unit.seed})
+
+    def run_name(self, unit: Unit) -> str:
+        """Of its run directory: a world as it is is the same run in every experiment."""
+        is_base = not self.grid.variants[unit.variant]
+        variant = "" if is_base else f"--{self.grid.name}.{unit.variant}"
+        return f"{unit.world}{variant}--seed-{unit.seed}"
 
     def panels(self, world: str, *variants: str) -> list[str]:
         """The test panels that the experiment is about and the world has in all these variants."""
@@ -241,14 +279,22 @@ class Plan:
         ]
 
     def check(self) -> None:
-        """Raises `InvalidInput` for a method or a panel that no world has, for a world without any
-        of the panels, and for a contrast of variants that have none in common."""
+        """Raises `InvalidInput` for a method, what an analysis reads, or a panel that no world has,
+        for a world without any of the panels, and for a contrast of variants that have none in
+        common."""
         absent = self.left_out()
         for method in self.grid.methods:
             if all((method, world) in absent for world in self.sources):
                 raise InvalidInput(
                     f"{self.grid.name}: methods: no world has {method}: its section is in the "
                     f"configuration of none of {', '.join(self.sources)}"
+                )
+        nowhere = self.analyses_left_out()
+        for name in self.grid.analyses:
+            lacking = [method for left, _, method in nowhere if left == name]
+            if len(lacking) == len(self.sources):
+                raise InvalidInput(
+                    f"{self.grid.name}: analyses: {name}: reads {lacking[0]}, which no world has"
                 )
         tests = {place: config.tasks.test for place, config in self.variants.items()}
         for panel in self.grid.panels or ():

@@ -1,5 +1,5 @@
-"""What a cell's file holds, checked before a number of it counts: results come by merges and
-copies, and are data whatever is in them."""
+"""What a cell's file holds, or an analysis's, checked before a number of it counts: results come by
+merges and copies, and are data whatever is in them."""
 
 from __future__ import annotations
 
@@ -44,29 +44,40 @@ class _Stage(_Read):
     seconds: Number | None = None
 
 
-class CellRecord(_Read):
-    """A cell's file."""
-
+class _UnitRecord(_Read):
     world: str
     variant: str
     seed: Whole
+    reads: Annotated[list[str], Field(min_length=1)]
+    config_read: str
+    stages: dict[str, _Stage]
+    versions: dict[str, Any]
+    seconds: Number
+
+
+class CellRecord(_UnitRecord):
+    """A cell's file."""
+
     method: str
     tasks: str
     success_threshold: Number
     panels: Annotated[dict[str, _Panel], Field(min_length=1)]
     dev: _Dev | None = None
-    reads: Annotated[list[str], Field(min_length=1)]
-    config_read: str
-    stages: dict[str, _Stage]
     training: dict[str, Figure]
-    versions: dict[str, Any]
-    seconds: Number
 
 
-def wrong_in(record: Any) -> str:
-    """What is wrong with a cell's file, with the key; "" where nothing is."""
+class MeasurementRecord(_UnitRecord):
+    """An analysis's file; its table is of `numbers`, by row and column."""
+
+    name: str
+    asked: dict[str, Any]
+    numbers: Annotated[dict[str, dict[str, Number | None]], Field(min_length=1)]
+
+
+def wrong_in(record: Any, kind: type[_UnitRecord] = CellRecord) -> str:
+    """What is wrong with a cell's file, or an analysis's, with the key; "" where nothing is."""
     try:
-        CellRecord.model_validate(record)
+        kind.model_validate(record)
     except ValidationError as error:
-        return visible(complaints(error, CellRecord)[0])
+        return visible(complaints(error, kind)[0])
     return ""

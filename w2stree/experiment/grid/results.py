@@ -6,6 +6,7 @@
         config-5d3c0aa1e0f2.json         a configuration that cells were run with, once
         base/seed-0/best_of_m.json       returns in that order, figures, hashes, times
         base/seed-1/tree_dpo.failed.json an error; gone once the cell is done
+        base/seed-0/analysis-bias.json   an analysis's figures, with the same about their making
       table.md  summary.json  *.svg      made from these files alone
 
 Two branches that ran other cells merge without conflict.
@@ -18,7 +19,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +28,8 @@ from w2stree.errors import InvalidInput, RunDirectoryError
 from w2stree.experiment.changes import changes, values
 from w2stree.experiment.config import Config
 from w2stree.experiment.config.reading import recorded_today
-from w2stree.experiment.grid.plan import Cell
-from w2stree.experiment.grid.record import wrong_in
+from w2stree.experiment.grid.cells import Cell, Measurement, Unit
+from w2stree.experiment.grid.record import CellRecord, MeasurementRecord, wrong_in
 from w2stree.experiment.run_json import read_json
 from w2stree.shorten import visible
 from w2stree.trajectories.replacing import replacing
@@ -83,22 +84,47 @@ class Result:
         )
 
     def is_of(self, config: Config) -> bool:
-        """Whether the cell would be run with the same values of all keys that its stages read.
+        """Whether the cell would be run with the same values of all keys that its stages read."""
+        return _is_of(self.record, self.path, config)
 
-        A key that there was not yet counts with its default, as in a run directory. Files outside,
-        which keys name, are not looked at: a run does that."""
-        reads = self.record["reads"]
-        if digest_read(config, reads) == self.record["config_read"]:
-            return True
-        file = _config_file(self.path.parents[2], str(self.record.get("config")))
-        if not file.is_file():
-            return False
-        try:
-            then = recorded_today(config)(read_json(file, remedy=_REMEDY))
-        except InvalidInput:  # with keys that are none today
-            return False
-        now = config.model_dump(mode="json")
-        return not changes(then, now, of=reads, but=config.may_change())
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """An analysis's file, checked; `asked` is what the experiment asks for today."""
+
+    record: Mapping[str, Any]
+    path: Path
+    asked: Mapping[str, Any]
+
+    @property
+    def numbers(self) -> Mapping[str, Mapping[str, float | None]]:
+        """What the table is made of, by row and column."""
+        numbers: Mapping[str, Mapping[str, float | None]] = self.record["numbers"]
+        return numbers
+
+    def is_of(self, config: Config) -> bool:
+        """Whether the same would be measured, with the same values of all keys that its stages
+        read."""
+        return self.record["asked"] == self.asked and _is_of(self.record, self.path, config)
+
+
+def _is_of(record: Mapping[str, Any], path: Path, config: Config) -> bool:
+    """Whether all keys that were read have the values of a record.
+
+    A key that there was not yet counts with its default, as in a run directory. Files outside,
+    which keys name, are not looked at: a run does that."""
+    reads = record["reads"]
+    if digest_read(config, reads) == record["config_read"]:
+        return True
+    file = _config_file(path.parents[2], str(record.get("config")))
+    if not file.is_file():
+        return False
+    try:
+        then = recorded_today(config)(read_json(file, remedy=_REMEDY))
+    except InvalidInput:  # with keys that are none today
+        return False
+    now = config.model_dump(mode="json")
+    return not changes(then, now, of=reads, but=config.may_change())
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,35 +133,47 @@ class Results:
 
     folder: Path
 
-    def file(self, cell: Cell) -> Path:
-        return self._of(cell, ".json")
+    def file(self, unit: Unit) -> Path:
+        return self._of(unit, ".json")
 
-    def failure_file(self, cell: Cell) -> Path:
-        return self._of(cell, ".failed.json")
+    def failure_file(self, unit: Unit) -> Path:
+        return self._of(unit, ".failed.json")
 
-    def read(self, cell: Cell) -> Result | None:
-        """A cell's result; None where there is none. `RunDirectoryError` for a torn file, one that
-        holds what no cell's does, and one of another cell."""
-        path = self.file(cell)
+    @overload
+    def read(self, unit: Cell) -> Result | None: ...
+    @overload
+    def read(self, unit: Measurement) -> Measured | None: ...
+
+    def read(self, unit: Unit) -> Result | Measured | None:
+        """A cell's result, or an analysis's; None where there is none. `RunDirectoryError` for a
+        torn file, one that holds what no such file does, and one of another cell or analysis."""
+        path = self.file(unit)
         if not path.is_file():
             return None
         record = read_json(path, remedy=_REMEDY)
-        where = visible(str(path))
+        where, is_cell = visible(str(path)), isinstance(unit, Cell)
         if not isinstance(record, dict) or record.get("format") != FORMAT:
-            raise RunDirectoryError(f"{where}: not a cell's result of this version; {_REMEDY}")
-        if wrong := wrong_in(record):
+            whose = "a cell's" if is_cell else "an analysis's"
+            raise RunDirectoryError(f"{where}: not {whose} result of this version; {_REMEDY}")
+        if wrong := wrong_in(record, CellRecord if is_cell else MeasurementRecord):
             raise RunDirectoryError(f"{where}: {wrong}; {_REMEDY}")
-        whose = Cell(*(record[key] for key in ("world", "variant", "seed", "method")))
-        if whose != cell:
+        labels = _labels(unit)
+        if any(record[key] != label for key, label in labels.items()):
+            world, variant, seed, name = (record[key] for key in labels)
+            other = f"{world} {variant} seed {seed} {name}"
             raise RunDirectoryError(
-                f"{where}: is the result of {visible(str(whose))}, and lies where that of {cell} "
+                f"{where}: is the result of {visible(other)}, and lies where that of {unit} "
                 f"does; {_REMEDY}"
             )
-        return Result(record, path)
+        match unit:
+            case Cell():
+                return Result(record, path)
+            case Measurement():
+                return Measured(record, path, unit.asked.record)
 
-    def failure(self, cell: Cell) -> str | None:
-        """What a cell failed with, at the last try; None where it did not."""
-        path = self.failure_file(cell)
+    def failure(self, unit: Unit) -> str | None:
+        """What a cell or an analysis failed with, at the last try; None where it did not."""
+        path = self.failure_file(unit)
         if not path.is_file():
             return None
         record = read_json(path, remedy=_REMEDY)
@@ -143,35 +181,51 @@ class Results:
 
     def write(self, cell: Cell, record: Mapping[str, Any], tasks: Mapping[str, Any]) -> Path:
         """A cell's result, and the tasks that it names if their file is not there yet."""
-        path = self.file(cell)
-        path.parent.mkdir(parents=True, exist_ok=True)
         listed = self.folder / cell.world / f"tasks-{record['tasks']}.json"
         if not listed.is_file():
+            listed.parent.mkdir(parents=True, exist_ok=True)
             _write(listed, tasks)
-        labels = {"world": cell.world, "variant": cell.variant, "seed": cell.seed}
-        _write(path, {"format": FORMAT, **labels, "method": cell.method, **record})
-        self.failure_file(cell).unlink(missing_ok=True)
+        return self._write(cell, record)
+
+    def write_measured(self, measurement: Measurement, record: Mapping[str, Any]) -> Path:
+        """An analysis's result."""
+        return self._write(measurement, record)
+
+    def _write(self, unit: Unit, record: Mapping[str, Any]) -> Path:
+        path = self.file(unit)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write(path, {"format": FORMAT, **_labels(unit), **record})
+        self.failure_file(unit).unlink(missing_ok=True)
         return path
 
-    def keep_config(self, cell: Cell, config: Config) -> None:
-        """What the cell is run with, beside its result: whether that counts is asked of it when
+    def keep_config(self, unit: Unit, config: Config) -> None:
+        """What a cell is run with, beside its result: whether that counts is asked of it when
         there are other keys than today."""
         record = config.model_dump(mode="json")
-        file = _config_file(self.folder / cell.world, digest(record))
+        file = _config_file(self.folder / unit.world, digest(record))
         if not file.is_file():
             file.parent.mkdir(parents=True, exist_ok=True)
             _write(file, record)
 
-    def write_failure(self, cell: Cell, error: str) -> None:
-        """That the cell failed. An earlier result stays."""
-        path = self.failure_file(cell)
+    def write_failure(self, unit: Unit, error: str) -> None:
+        """That it failed. An earlier result stays."""
+        path = self.failure_file(unit)
         path.parent.mkdir(parents=True, exist_ok=True)
         _write(path, {"format": FORMAT, "error": error})
 
-    def _of(self, cell: Cell, ending: str) -> Path:
-        return (
-            self.folder / cell.world / cell.variant / f"seed-{cell.seed}" / f"{cell.method}{ending}"
-        )
+    def _of(self, unit: Unit, ending: str) -> Path:
+        place = self.folder / unit.world / unit.variant / f"seed-{unit.seed}"
+        return place / f"{unit.name}{ending}"
+
+
+def _labels(unit: Unit) -> dict[str, Any]:
+    """What a file says of whose it is."""
+    place = {"world": unit.world, "variant": unit.variant, "seed": unit.seed}
+    match unit:
+        case Cell(method=method):
+            return {**place, "method": method}
+        case Measurement(asked=asked):
+            return {**place, "name": asked.name}
 
 
 def _config_file(world: Path, hashed: str) -> Path:
@@ -203,7 +257,7 @@ def _lines(record: Mapping[str, Any], indent: str = "") -> Iterator[str]:
     for number, (key, value) in enumerate(record.items(), start=1):
         comma = "," if number < len(record) else ""
         name = f"{inside}{json.dumps(key)}: "
-        if key in ("panels", "stages") and isinstance(value, Mapping) and value:
+        if key in ("panels", "stages", "numbers") and isinstance(value, Mapping) and value:
             first, *others = _lines(value, inside)
             yield f"{name}{first}"
             *others, last = others

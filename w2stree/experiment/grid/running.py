@@ -1,4 +1,4 @@
-"""Running the cells that have no result yet, several side by side.
+"""Running the cells that have no result yet, then the analyses, several side by side.
 
     pending ──> its run directory free? ──> time left for it? ──> a worker ──> results/….json
                 └ no: the next cell         └ no: no more cells     └ an error: ….failed.json
@@ -24,7 +24,8 @@ from typing import IO, Any, Literal
 
 from w2stree.errors import RunDirectoryError
 from w2stree.experiment.config import Config
-from w2stree.experiment.grid.plan import Cell, Plan
+from w2stree.experiment.grid.cells import Cell, Measurement, Unit
+from w2stree.experiment.grid.plan import Plan
 from w2stree.experiment.grid.results import Results
 from w2stree.experiment.grid.times import Times
 from w2stree.experiment.run_lock import holding
@@ -35,17 +36,17 @@ _LOGS = ".logs"
 _LAST_CHARACTERS = 2_000  # of a log
 
 Kind = Literal["stage", "progress", "warning", "done", "failed"]
-Announce = Callable[[Cell, Kind, str], None]
-"""Told of a cell what happens in it."""
+Announce = Callable[[Unit, Kind, str], None]
+"""Told of a cell, or an analysis, what happens in it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a call came to, by cells."""
+    """What a call came to, by cells and analyses."""
 
-    finished: Sequence[Cell]
-    failed: Sequence[Cell]
-    left: Sequence[Cell]
+    finished: Sequence[Unit]
+    failed: Sequence[Unit]
+    left: Sequence[Unit]
     """Not begun: the budget was spent."""
 
 
@@ -56,69 +57,73 @@ class _Work:
     plan: Plan
     runs: Path
     results: Results
-    pending: list[Cell]
+    pending: list[Unit]
     deadline: float | None
     times: Times
     busy: set[str] = field(default_factory=set)
-    finished: list[Cell] = field(default_factory=list)
-    failed: list[Cell] = field(default_factory=list)
+    finished: list[Unit] = field(default_factory=list)
+    failed: list[Unit] = field(default_factory=list)
     is_over: bool = False
     changed: threading.Condition = field(default_factory=threading.Condition)
 
-    def next_cell(self) -> Cell | None:
-        """The first cell whose run directory nobody is in; waits where all are. None at the end."""
+    def next_unit(self) -> Unit | None:
+        """The first one whose run directory nobody is in; waits where all are. None at the end."""
         with self.changed:
             while self.pending and not self.is_over:
-                free = (cell for cell in self.pending if self.plan.run_name(cell) not in self.busy)
-                cell = next(free, None)
-                if cell is None:
+                free = (u for u in self.pending if self.plan.run_name(u) not in self.busy)
+                unit = next(free, None)
+                if unit is None:
                     self.changed.wait()
                     continue
-                if not self._has_time_for(cell):
+                if not self._has_time_for(unit):
                     self.is_over = True
                     break
-                self.pending.remove(cell)
-                self.busy.add(self.plan.run_name(cell))
-                return cell
+                self.pending.remove(unit)
+                self.busy.add(self.plan.run_name(unit))
+                return unit
             self.changed.notify_all()
             return None
 
-    def done(self, cell: Cell, reply: dict[str, Any]) -> None:
+    def done(self, unit: Unit, reply: dict[str, Any]) -> None:
         with self.changed:
-            self.busy.discard(self.plan.run_name(cell))
+            self.busy.discard(self.plan.run_name(unit))
             if "record" in reply:
-                self.results.keep_config(cell, self.plan.config(cell))
-                self.results.write(cell, reply["record"], reply["tasks"])
-                self.times.add(cell, reply["record"])
-                self.finished.append(cell)
+                self.results.keep_config(unit, self.plan.config(unit))
+                match unit:
+                    case Cell():
+                        self.results.write(unit, reply["record"], reply["tasks"])
+                    case Measurement():
+                        self.results.write_measured(unit, reply["record"])
+                self.times.add(unit, reply["record"])
+                self.finished.append(unit)
             else:
-                self.results.write_failure(cell, reply["error"])
-                self.failed.append(cell)
+                self.results.write_failure(unit, reply["error"])
+                self.failed.append(unit)
             self.changed.notify_all()
 
     def seconds_left(self, num_processes: int) -> float | None:
-        """Of all pending cells, a stage that cells of one run have in common once; None where
+        """Of all that is pending, a stage that cells of one run have in common once; None where
         nothing is known of one."""
         together: dict[tuple[str, str], float] = {}
         with self.changed:
-            for cell in self.pending:
-                run = self.plan.run_name(cell)
-                missing = self.times.missing(cell, self.runs / run)
+            for unit in self.pending:
+                run = self.plan.run_name(unit)
+                missing = self.times.missing(unit, self.runs / run)
                 if missing is None:
                     return None
                 together |= {(run, stage): seconds for stage, seconds in missing.items()}
         return sum(together.values()) / num_processes
 
-    def _has_time_for(self, cell: Cell) -> bool:
+    def _has_time_for(self, unit: Unit) -> bool:
         if self.deadline is None:
             return True
-        expected = self.times.expected(cell, self.runs / self.plan.run_name(cell)) or 0.0
+        expected = self.times.expected(unit, self.runs / self.plan.run_name(unit)) or 0.0
         return time.monotonic() + expected < self.deadline
 
 
 def run_cells(
     plan: Plan,
-    cells: Sequence[Cell],
+    units: Sequence[Unit],
     *,
     runs: Path,
     results: Results,
@@ -128,34 +133,35 @@ def run_cells(
     announce: Announce,
     progress: Callable[[int, int, float | None], None] = lambda done, total, seconds_left: None,
 ) -> Outcome:
-    """Run those of the cells that have no result of today's configuration, in their order.
+    """Run those of the cells, and measure those of the analyses, that have no result of today's
+    configuration, in their order.
 
     `runs` is the folder of the run directories, which share stages; one call at a time holds it.
     With `budget_s` no cell is begun that would not end in so many seconds, as far as cells before
     it tell how long it takes. `redo`: as `run_experiment` has it. `announce` is told of cells,
     `progress` how many of all are done and how long the others may take.
 
-    A cell's error is its own (`Outcome.failed`); another call tries it again. Raises
+    An error is that cell's alone (`Outcome.failed`); another call tries it again. Raises
     `RunDirectoryError` where another process runs cells in `runs`.
     """
     refuse_a_run(runs)
     runs.mkdir(parents=True, exist_ok=True)
     with holding(runs, option="--runs"):
-        times, pending = Times(), []
-        for cell in cells:
-            found = results.read(cell)
-            if found is not None and found.is_of(plan.config(cell)):
-                results.keep_config(cell, plan.config(cell))
-                times.add(cell, found.record)
+        times, pending = Times(), list[Unit]()
+        for unit in units:
+            found = results.read(unit)
+            if found is not None and found.is_of(plan.config(unit)):
+                results.keep_config(unit, plan.config(unit))
+                times.add(unit, found.record)
             else:
-                pending.append(cell)
+                pending.append(unit)
         deadline = None if budget_s is None else time.monotonic() + budget_s
         work = _Work(plan, runs, results, pending, deadline, times)
-        num_before = len(cells) - len(pending)
+        num_before = len(units) - len(pending)
 
         def tell() -> None:
             done = num_before + len(work.finished) + len(work.failed)
-            progress(done, len(cells), work.seconds_left(num_processes))
+            progress(done, len(units), work.seconds_left(num_processes))
 
         tell()
         _in_threads(work, min(num_processes, len(pending)), redo, announce, tell)
@@ -173,19 +179,19 @@ def _in_threads(
     errors: list[BaseException] = []
     speaking = threading.Lock()
 
-    def say(cell: Cell, kind: Kind, what: str) -> None:
+    def say(unit: Unit, kind: Kind, what: str) -> None:
         with speaking:
-            announce(cell, kind, what)
+            announce(unit, kind, what)
 
     def serve(worker: _Worker) -> None:
         try:
-            while (cell := work.next_cell()) is not None:
-                reply = worker.run(_request(work, cell, redo), cell, say)
-                work.done(cell, reply)
+            while (unit := work.next_unit()) is not None:
+                reply = worker.run(_request(work, unit, redo), unit, say)
+                work.done(unit, reply)
                 if "record" in reply:
-                    say(cell, "done", f"{reply['record']['seconds']:.0f} s")
+                    say(unit, "done", f"{reply['record']['seconds']:.0f} s")
                 else:
-                    say(cell, "failed", reply["error"])
+                    say(unit, "failed", reply["error"])
                 with speaking:
                     tell()
         except BaseException as error:
@@ -215,21 +221,26 @@ def _in_threads(
         raise errors[0]
 
 
-def _request(work: _Work, cell: Cell, redo: bool) -> dict[str, Any]:
+def _request(work: _Work, unit: Unit, redo: bool) -> dict[str, Any]:
     def record(config: Config) -> dict[str, Any]:
         return config.model_dump(mode="json")
 
+    match unit:
+        case Cell(method=method):
+            wanted: dict[str, Any] = {"method": method}
+        case Measurement(asked=asked):
+            wanted = {"analysis": {asked.name: asked.record}}
     return {
-        "config": record(work.plan.config(cell)),
-        "world": record(work.plan.worlds[cell.world]),
-        "run_dir": str(work.runs / work.plan.run_name(cell)),
-        "method": cell.method,
+        "config": record(work.plan.config(unit)),
+        "world": record(work.plan.worlds[unit.world]),
+        "run_dir": str(work.runs / work.plan.run_name(unit)),
         "redo": redo,
+        **wanted,
     }
 
 
 class _Worker:
-    """A process that runs cells; started for the first, and again where it has died."""
+    """A process that runs cells and measures; started for the first, again where it has died."""
 
     def __init__(self, log: Path, num_threads: int) -> None:
         self._log, self._num_threads = log, num_threads
@@ -238,8 +249,8 @@ class _Worker:
         self._is_stopped = False
         self._lock = threading.Lock()
 
-    def run(self, request: dict[str, Any], cell: Cell, announce: Announce) -> dict[str, Any]:
-        """The worker's reply: `record` and `tasks`, or an `error`."""
+    def run(self, request: dict[str, Any], unit: Unit, announce: Announce) -> dict[str, Any]:
+        """The worker's reply: `record`, of a cell `tasks` too, or an `error`."""
         process, events = self._started()
         assert process.stdin is not None
         with suppress(OSError):  # it has died: the end of its events says so
@@ -252,11 +263,11 @@ class _Worker:
                 case {"record": _} | {"error": _} as reply:
                     return dict(reply)
                 case {"stage": stage, "what": what}:
-                    announce(cell, "stage", f"{stage} {what}")
+                    announce(unit, "stage", f"{stage} {what}")
                 case {"warning": warning}:
-                    announce(cell, "warning", warning)
+                    announce(unit, "warning", warning)
                 case {"progress": progress}:
-                    announce(cell, "progress", progress)
+                    announce(unit, "progress", progress)
         status = process.wait()
         if self._is_stopped:
             raise KeyboardInterrupt

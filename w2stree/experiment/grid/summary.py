@@ -19,16 +19,29 @@ from w2stree.evaluation import (
     holm,
 )
 from w2stree.evaluation.crossed import Floats
-from w2stree.experiment.grid.plan import Cell, Contrast, Plan
+from w2stree.experiment.grid.analysed import Analysed, find_analyses, why_not_run
+from w2stree.experiment.grid.cells import Cell
+from w2stree.experiment.grid.plan import Contrast, Plan
 from w2stree.experiment.grid.results import Result, Results
 from w2stree.experiment.methods import METHODS, ceiling, sft
 from w2stree.report.grid import GridContrast, GridPanel, GridReport, GridRow
-from w2stree.shorten import shorten, visible
+from w2stree.shorten import visible
 from w2stree.trajectories.returns import at_least
 
 _SEED = 0  # of all resamples: methods of a table meet the same ones
-_ERROR_COLUMNS = 200
 _MANY_ERRORS = 0.01  # of a row's episodes: named (docs/results/claims.md)
+
+_OF_RETURNS = (
+    "Intervals hold for other training seeds and other test tasks: seeds and tasks are "
+    "resampled, crossed and paired, and scaled to Student's t. A row with one seed has an "
+    "interval over tasks alone, and no p-value.",
+    "p, Holm: adjusted over all contrasts asked, those that have not run yet among them; where "
+    "it is at most 0.05 a contrast gains or loses. Differences that are not listed under What "
+    "was asked carry no claim.",
+    "A contrast is over the seeds that both of its methods have.",
+    "PGR is (method - weak) / (ceiling - weak), and over strong (method - strong) / (ceiling "
+    "- strong); a dash where the gap's interval touches 0, or where a part of it has not run.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +63,7 @@ def summarise(plan: Plan, results: Results) -> GridReport:
     results of one world and variant are of other tasks, and `RunDirectoryError` for a torn file.
     """
     found = _find(plan, results)
+    analysed = find_analyses(plan, results)
     panels = list(_panels(found))
     num_done = sum(len(seeds) for seeds in found.by_place.values())
     return GridReport(
@@ -57,10 +71,13 @@ def summarise(plan: Plan, results: Results) -> GridReport:
         question=plan.grid.question,
         num_cells=num_done + len(found.not_run),
         num_done=num_done,
+        num_analyses=analysed.num_done + len(analysed.not_run),
+        num_analyses_done=analysed.num_done,
         panels=panels,
         contrasts=_contrasts(found),
-        not_run=_not_run(found),
-        notes=[*_notes(found), *_of_errors(panels)],
+        analyses=analysed.tables(),
+        not_run=[*_not_run(found), *analysed.not_run_in_words()],
+        notes=[*_notes(found, analysed), *_of_errors(panels)],
         record={
             "experiment": plan.grid.model_dump(mode="json"),
             "worlds": {
@@ -69,7 +86,7 @@ def summarise(plan: Plan, results: Results) -> GridReport:
             },
             "overrides": {world: list(given) for world, given in plan.overrides.items() if given},
             "dev": _dev(found),
-            "versions": _versions(found),
+            "versions": _versions(found, analysed),
         },
     )
 
@@ -81,10 +98,8 @@ def _find(plan: Plan, results: Results) -> _Found:
         result = results.read(cell)
         if result is not None and result.is_of(plan.config(cell)):
             by_place[cell.world, cell.variant, cell.method][cell.seed] = result
-        elif (error := results.failure(cell)) is not None:
-            not_run[cell] = f"failed: {shorten(error, _ERROR_COLUMNS)}"
         else:
-            not_run[cell] = "" if result is None else "its result is of another configuration"
+            not_run[cell] = why_not_run(results, cell, is_there=result is not None)
     found = _Found(plan, by_place, not_run)
     for world, variant in plan.variants:
         _refuse_other_tasks(found, world, variant)
@@ -246,18 +261,8 @@ def _not_run(found: _Found) -> list[str]:
     return lines
 
 
-def _notes(found: _Found) -> list[str]:
-    notes = [
-        "Intervals hold for other training seeds and other test tasks: seeds and tasks are "
-        "resampled, crossed and paired, and scaled to Student's t. A row with one seed has an "
-        "interval over tasks alone, and no p-value.",
-        "p, Holm: adjusted over all contrasts asked, those that have not run yet among them; where "
-        "it is at most 0.05 a contrast gains or loses. Differences that are not listed under What "
-        "was asked carry no claim.",
-        "A contrast is over the seeds that both of its methods have.",
-        "PGR is (method - weak) / (ceiling - weak), and over strong (method - strong) / (ceiling "
-        "- strong); a dash where the gap's interval touches 0, or where a part of it has not run.",
-    ]
+def _notes(found: _Found, analysed: Analysed) -> list[str]:
+    notes = [*(_OF_RETURNS if found.plan.grid.methods else ()), *analysed.notes()]
     for world in found.plan.sources:
         said = [
             (variant, _shared_seeds(found.plan.variants[world, variant].seeds))
@@ -272,7 +277,7 @@ def _notes(found: _Found) -> list[str]:
         for world, given in found.plan.overrides.items()
         if given
     ]
-    if other := {name: seen for name, seen in _versions(found).items() if len(seen) > 1}:
+    if other := {name: seen for name, seen in _versions(found, analysed).items() if len(seen) > 1}:
         told = "; ".join(f"{name} {' and '.join(seen)}" for name, seen in other.items())
         notes.append(f"Results were made with different versions: {told}.")
     return notes
@@ -314,12 +319,12 @@ def _dev(found: _Found) -> list[dict[str, Any]]:
     ]
 
 
-def _versions(found: _Found) -> dict[str, list[str]]:
+def _versions(found: _Found, analysed: Analysed) -> dict[str, list[str]]:
     seen: dict[str, set[str]] = defaultdict(set)
-    for seeds in found.by_place.values():
-        for result in seeds.values():
-            for name, version in result.record["versions"].items():
-                seen[name].add(str(version))
+    results = [result for seeds in found.by_place.values() for result in seeds.values()]
+    for record in (*(result.record for result in results), *analysed.records()):
+        for name, version in record["versions"].items():
+            seen[name].add(str(version))
     return {name: sorted(versions) for name, versions in sorted(seen.items())}
 
 

@@ -1,4 +1,5 @@
-"""How long a cell takes, by what cells before it took: for a budget, and for the time left."""
+"""How long a cell or an analysis takes, by what those before it took: for a budget, and for the
+time left."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from w2stree.experiment.grid.plan import Cell
+from w2stree.experiment.grid.cells import Unit
 from w2stree.experiment.hashes import MANIFEST
 
 
@@ -22,30 +23,30 @@ class Times:
     """Of a world and method: what leads to it."""
     _seen: set[tuple[str, str, str]] = field(default_factory=set)
 
-    def add(self, cell: Cell, record: Mapping[str, Any]) -> None:
+    def add(self, unit: Unit, record: Mapping[str, Any]) -> None:
         """A finished cell's record. A result that several cells share counts once."""
-        self._stages[cell.world, cell.method] = list(record["stages"])
+        self._stages[unit.world, unit.name] = list(record["stages"])
         for name, stage in record["stages"].items():
-            seconds, made = stage.get("seconds"), (cell.world, name, str(stage.get("outputs")))
+            seconds, made = stage.get("seconds"), (unit.world, name, str(stage.get("outputs")))
             if isinstance(seconds, int | float) and made not in self._seen:
                 self._seen.add(made)
-                self._of_stage[cell.world, name].append(float(seconds))
+                self._of_stage[unit.world, name].append(float(seconds))
 
-    def expected(self, cell: Cell, run_dir: Path) -> float | None:
+    def expected(self, unit: Unit, run_dir: Path) -> float | None:
         """Seconds of the stages that the cell's run lacks; None where nothing like it has run
         yet."""
-        missing = self.missing(cell, run_dir)
+        missing = self.missing(unit, run_dir)
         return None if missing is None else sum(missing.values())
 
-    def missing(self, cell: Cell, run_dir: Path) -> dict[str, float] | None:
+    def missing(self, unit: Unit, run_dir: Path) -> dict[str, float] | None:
         """`expected`, by stage."""
-        stages = self._stages.get((cell.world, cell.method)) or next(
-            (s for (_, method), s in self._stages.items() if method == cell.method), None
+        stages = self._stages.get((unit.world, unit.name)) or next(
+            (s for (_, name), s in self._stages.items() if name == unit.name), None
         )
         if stages is None:
             return None
         return {
-            name: self._mean(cell.world, name)
+            name: self._mean(unit.world, name)
             for name in stages
             if not (run_dir / name / MANIFEST).is_file()
         }

@@ -1,6 +1,7 @@
-"""The program that runs cells: one after another, in a process of its own.
+"""The program that runs cells and measures: one after another, in a process of its own.
 
     the grid ──stdin──> {"config": …, "method": "tree_dpo", "run_dir": …}      one line, one cell
+                        {"config": …, "analysis": {"bias": {…}}, "run_dir": …} or one analysis
     the grid <─ a pipe ─ {"stage": …}  {"warning": …}  {"record": …} or {"error": …}
 
 It ends when nobody holds its standard input: whatever ends the grid, nothing runs on.
@@ -23,7 +24,8 @@ from typing import Any, TypeVar
 
 from w2stree.errors import Error
 from w2stree.experiment.config import config_from_record
-from w2stree.experiment.grid.measuring import run_cell
+from w2stree.experiment.grid.asked import asked
+from w2stree.experiment.grid.measuring import run_cell, run_measurement
 
 T = TypeVar("T")
 
@@ -84,16 +86,19 @@ def _listen(asked: queue.SimpleQueue[str]) -> None:
 
 
 def _answer(request: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
+    how: dict[str, Any] = {
+        "redo": request["redo"],
+        "announce": lambda stage, what: tell({"stage": stage, "what": what}),
+        "bar": _Told(tell),
+    }
     try:
-        record, tasks = run_cell(
-            config_from_record(request["config"], "the cell's configuration"),
-            config_from_record(request["world"], "the world's configuration"),
-            Path(request["run_dir"]),
-            request["method"],
-            redo=request["redo"],
-            announce=lambda stage, what: tell({"stage": stage, "what": what}),
-            bar=_Told(tell),
-        )
+        config = config_from_record(request["config"], "the cell's configuration")
+        world = config_from_record(request["world"], "the world's configuration")
+        run_dir = Path(request["run_dir"])
+        if "analysis" in request:
+            ((name, given),) = request["analysis"].items()
+            return {"record": run_measurement(config, world, run_dir, asked(name, given), **how)}
+        record, tasks = run_cell(config, world, run_dir, request["method"], **how)
     except (Error, OSError) as error:
         return {"error": str(error) or type(error).__name__}
     except Exception:  # a fault of ours, or of a package: the other cells may do

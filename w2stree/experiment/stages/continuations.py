@@ -18,7 +18,12 @@ from pathlib import Path
 from typing import Any, get_args
 
 from w2stree.errors import InvalidInput, RunDirectoryError, SamplesUnfinished
-from w2stree.experiment.divergence_cause import FIGURES_FILE, TABLE_FILE, divergence_cause, table
+from w2stree.experiment.analyses.divergence_cause import (
+    FIGURES_FILE,
+    TABLE_FILE,
+    divergence_cause,
+    table,
+)
 from w2stree.experiment.run_directory import StageWriter
 from w2stree.experiment.run_json import write_json
 from w2stree.experiment.stages.context import Context

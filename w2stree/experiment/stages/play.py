@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 import time
 import warnings
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from w2stree.errors import (
@@ -87,13 +88,15 @@ def random_play(context: Context, out: StageWriter) -> None:
     """Random play over the pretraining games, which are TextWorldExpress's whatever the run's own
     environment is; rewards are recorded but never used.
 
-    None of its games opens as another one does, or as a task of the run's other parts.
+    None of its games opens as another one does, or as a task of the run's other parts. Games that
+    differ in parameters alone have tasks of the same ids: each is the next sample of its id.
     """
     pretrain = context.config.strong.pretrain
     assert pretrain is not None
     trajectories: list[Trajectory] = []
     taken = context.parts().taken()
     num_repeated = 0
+    played_before: Counter[str] = Counter()
     for number, game in enumerate(pretrain.games):
         name = f"strong.pretrain.games.{number}"
         with game.options(pretrain.max_steps).pool() as pool:
@@ -102,10 +105,19 @@ def random_play(context: Context, out: StageWriter) -> None:
             taken |= dict.fromkeys(chosen.openings.values(), name)
             num_repeated += chosen.num_repeated
             wanted = plan_episodes(chosen.task_ids, [Sampling()], seed=context.seed("random_play"))
+            wanted = [_after(played_before, plan) for plan in wanted]
+            played_before.update(chosen.task_ids)
             policy = RandomPolicy(by_verb=True)
             trajectories += context.play(f"random_play {game.game}", pool, policy, wanted)
     record(out, trajectories)
     out.metrics["num_repeated"] = num_repeated
+
+
+def _after(played_before: Mapping[str, int], plan: EpisodePlan) -> EpisodePlan:
+    """The next sample of its task id, which draws what the first one does: what a game is played
+    like does not depend on the games before it."""
+    sample = played_before.get(plan.task_id, 0)
+    return replace(plan, sample_index=sample, stream=plan.sample_index)
 
 
 def explore(context: Context, out: StageWriter, explorer: Explorer = WEAK) -> None:

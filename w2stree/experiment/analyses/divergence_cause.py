@@ -16,29 +16,63 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-from w2stree.errors import InvalidInput
-from w2stree.experiment.figures import in_columns
+from w2stree.errors import InvalidInput, RunDirectoryError
+from w2stree.experiment.analyses.analysis import Analysis, Figures
+from w2stree.experiment.analyses.figures import in_columns, write_figures
+from w2stree.experiment.analyses.finished_run import finished_run
 from w2stree.experiment.run_json import read_json
+from w2stree.experiment.section import Section
 from w2stree.rollouts.continuations import Measured, Verdict
 from w2stree.rollouts.paired_looks import PairedLooks
+from w2stree.shorten import visible
 from w2stree.trajectories.returns import at_least
 
 FIGURES_FILE = "divergence_cause.json"
 TABLE_FILE = "divergence_cause.txt"
+STAGE = "continuations"
 
 _Group = Callable[[Measured], str]
 
 _GAPS = (0.0, 0.25, 0.5, 0.75, 1.0)
 _MOST_DEPTH, _MOST_SUPPORT = 6, 3
 
+_KEYS = {"alpha", "looks", "all", "by_gap", "by_depth", "by_support"}
 
-def read_divergence_cause(run_dir: Path) -> dict[str, Any]:
-    """The figures of a finished run's stage `continuations`. Raises `RunDirectoryError` where it
-    has none."""
-    found: dict[str, Any] = read_json(
-        run_dir / "continuations" / FIGURES_FILE,
-        remedy="run a configuration with a method that needs continuations (verified_dpo) there",
-    )
+_COLUMNS = {
+    "contrasts": "num_contrasts",
+    "confirmed": "confirmed_share",
+    "reversed": "reversed_share",
+    "undecided": "undecided_share",
+    "by chance": "by_chance_share",
+    "gap": "mean_gap",
+    "measured": "mean_difference",
+}
+"""Of the table, with the figure that each shows."""
+
+
+class DivergenceCauseSettings(Section):
+    """None: the stage's are `continuations` of the configuration."""
+
+
+def read_divergence_cause(run_dir: Path, *, out: Path | None = None) -> dict[str, Any]:
+    """The figures of a finished run's stage `continuations`; with `out`, a folder, they are written
+    there too, with their table. Raises `RunDirectoryError` where the run has none."""
+    run = finished_run(run_dir)
+    if STAGE not in run.stages:
+        raise RunDirectoryError(
+            f"{visible(str(run_dir))}: the stage {STAGE} has not finished, so no cause was "
+            "measured; run a configuration with a method that needs it (verified_dpo) there, or "
+            "the experiment divergence_cause"
+        )
+    file = run.path / STAGE / FIGURES_FILE
+    found = read_json(file)
+    if not isinstance(found, dict) or not found.keys() >= _KEYS:
+        raise RunDirectoryError(
+            f"{visible(str(file))}: not the figures of the stage {STAGE}; put it back from a copy, "
+            f"or redo the stage with --force {STAGE}"
+        )
+    if out is not None:
+        write_figures(out, Path(FIGURES_FILE).stem, found, table(found))
     return found
 
 
@@ -59,10 +93,9 @@ def divergence_cause(measured: Sequence[Measured], looks: PairedLooks) -> dict[s
     }
 
 
-def table(figures: dict[str, Any]) -> str:
+def table(figures: Figures) -> str:
     """The same in words."""
-    head = ("", "contrasts", "confirmed", "reversed", "undecided", "by chance", "gap", "measured")
-    lines = [head, ("all", *_cells(figures["all"]))]
+    lines = [("", *_COLUMNS), ("all", *_cells(figures["all"]))]
     for name in ("gap", "depth", "support"):
         lines += [
             (f"{name} {group}", *_cells(found)) for group, found in figures[f"by_{name}"].items()
@@ -74,6 +107,20 @@ def table(figures: dict[str, Any]) -> str:
         "gap: asserted by the runs;\nmeasured: mean difference of continuations.\n"
     )
     return in_columns(lines) + note
+
+
+def numbers(figures: Figures) -> dict[str, dict[str, float | None]]:
+    """The rows of `table`, every group of them also where no contrast is in it."""
+    gaps = [_gap_named(i) for i in range(len(_GAPS) - 1)]
+    depths = [_capped(depth, _MOST_DEPTH) for depth in range(_MOST_DEPTH + 1)]
+    supports = [_capped(support, _MOST_SUPPORT) for support in range(1, _MOST_SUPPORT + 1)]
+    rows = {"all": figures["all"]}
+    for name, groups in (("gap", gaps), ("depth", depths), ("support", supports)):
+        rows |= {f"{name} {group}": figures[f"by_{name}"].get(group, {}) for group in groups}
+    return {
+        row: {column: found.get(key) for column, key in _COLUMNS.items()}
+        for row, found in rows.items()
+    }
 
 
 def _grouped(counted: Sequence[tuple[Measured, float]], group: _Group) -> dict[str, Any]:
@@ -118,7 +165,10 @@ def _cells(found: dict[str, Any]) -> list[str]:
 
 def _gap(measured: Measured) -> str:
     """The quarter that it is in, its upper end not in it but for the last."""
-    i = sum(at_least(measured.contrast.gap, low) for low in _GAPS[1:-1])
+    return _gap_named(sum(at_least(measured.contrast.gap, low) for low in _GAPS[1:-1]))
+
+
+def _gap_named(i: int) -> str:
     return f"{_GAPS[i]:.2f} to {_GAPS[i + 1]:.2f}"
 
 
@@ -132,3 +182,15 @@ def _support(measured: Measured) -> str:
 
 def _capped(value: int, most: int) -> str:
     return str(value) if value < most else f"{most}+"
+
+
+ANALYSIS = Analysis(
+    name="divergence_cause",
+    question="Of the contrasts that a forest asserts, how many does playing on from both bear out?",
+    settings=DivergenceCauseSettings,
+    stages=lambda settings: (STAGE,),
+    measure=read_divergence_cause,
+    table=table,
+    numbers=numbers,
+    counts=("contrasts",),
+)

@@ -18,22 +18,20 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, field_validator
 
 from w2stree.errors import IdenticalTrajectories, InvalidInput
-from w2stree.experiment.figures import in_columns, write_figures
-from w2stree.experiment.hashes import MANIFEST
-from w2stree.experiment.parts import Parts
-from w2stree.experiment.run_json import read_json
-from w2stree.experiment.stages.context import TASKS_FILE
+from w2stree.experiment.analyses.analysis import Analysis, Figures
+from w2stree.experiment.analyses.figures import in_columns, write_figures
+from w2stree.experiment.analyses.finished_run import FinishedRun, finished_run
+from w2stree.experiment.section import Positive, Section, Whole
 from w2stree.forest.build import build_forest
 from w2stree.rows.rows import Completion, PreferenceRow, preference_rows
-from w2stree.training.implicit_reward import is_right, side_logprobs
-from w2stree.training.models import load_model
-from w2stree.trajectories.files import read_trajectories
+from w2stree.shorten import visible
 from w2stree.trajectories.returns import at_least
 from w2stree.trajectories.trajectory import Trajectory
 
@@ -42,7 +40,34 @@ Floats = NDArray[np.float64]
 HELD_OUT = "explore_held_out"
 _GAPS = (0.0, 0.25, 0.5, 0.75, 1.0)
 _MOST_DEPTH = 6
+_ABOVE = f"above {_GAPS[-1]:g}"
+_DEEPER = f"{_MOST_DEPTH} and more"
 _NUM_RESAMPLES = 2000
+
+_RETURNS = ("dense", "sparse")
+_WHEN = ("before", "after", "difference")
+
+
+class AssumptionSettings(Section):
+    """Each is an argument of `assumption`; `played` has to be said, so that a result does not
+    depend on what else has been run there."""
+
+    after: str
+    played: Annotated[list[str], Field(min_length=1)]
+    before: str = "sft_strong"
+    reference: str = "sft_weak"
+    max_rows: Positive = 1000
+    seed: Whole = 0
+
+    @field_validator("played")
+    @classmethod
+    def _of_held_out_tasks(cls, given: list[str]) -> list[str]:
+        for stage in given:
+            if stage != HELD_OUT and not stage.startswith("evaluate_"):
+                raise InvalidInput(
+                    f"{stage}: is no stage of held-out tasks; give {HELD_OUT} or evaluate_METHOD"
+                )
+        return given
 
 
 def assumption(
@@ -69,14 +94,16 @@ def assumption(
     """
     if max_rows < 1:
         raise InvalidInput(f"max_rows is {max_rows}; at least one row is ranked")
-    configuration = read_json(run_dir / "config.json")
-    threshold = configuration["evaluate"]["success_threshold"]
-    stages = list(played) if played is not None else _played(run_dir, {before, after})
-    runs = _held_out_runs(run_dir, stages)
-    sources = {
-        name: functools.partial(load_model, _finished(run_dir, name, "model") / "model")
-        for name in dict.fromkeys((before, after, reference))
-    }
+    # Models are an extra; an experiment's table and a command's help wait for none.
+    from w2stree.training.implicit_reward import is_right, side_logprobs
+    from w2stree.training.models import load_model
+
+    run = finished_run(run_dir)
+    threshold = run.success_threshold
+    stages = list(played) if played is not None else _played(run, {before, after})
+    models = {name: run.model(name) for name in dict.fromkeys((before, after, reference))}
+    runs = _held_out_runs(run, stages)
+    sources = {name: functools.partial(load_model, folder) for name, folder in models.items()}
     figures: dict[str, Any] = {
         "before": before,
         "after": after,
@@ -87,20 +114,21 @@ def assumption(
     cells = {
         f"{completion}_{name}": _rows(scored, completion, max_rows, seed)
         for completion in get_args(Completion)
-        for name, scored in (("dense", runs), ("sparse", _sparse(runs, threshold)))
+        for name, scored in zip(_RETURNS, (runs, _sparse(runs, threshold)), strict=True)
     }
     if not cells["suffix_dense"]:
         raise InvalidInput(
-            f"{run_dir}: no two held-out runs of a task ({', '.join(stages)}) part by an action "
-            "and differ in return, so there is no pair to rank; play more of them"
+            f"{visible(str(run_dir))}: no two held-out runs of a task ({', '.join(stages)}) part "
+            "by an action and differ in return, so there is no pair to rank; play more of them"
         )
     # All rows at once: they share most of what is read.
     together = [row for rows in cells.values() for row in rows]
-    length = configuration["max_length"]
+    length = run.max_length
     logprobs = {m: side_logprobs(s, together, max_length=length) for m, s in sources.items()}
     if all(np.isnan(figure).all() for figure in logprobs.values()):
         raise InvalidInput(
-            f"{run_dir}: all {len(together)} rows exceed the run's max_length ({length} tokens)"
+            f"{visible(str(run_dir))}: all {len(together)} rows exceed the run's max_length "
+            f"({length} tokens)"
         )
     right = {m: is_right(logprobs[m], logprobs[reference]) for m in (before, after)}
     start = 0
@@ -113,7 +141,7 @@ def assumption(
     return figures
 
 
-def table(figures: Mapping[str, Any]) -> str:
+def table(figures: Figures) -> str:
     """The same in words, a line a group; ± is half of an interval."""
     lines: list[tuple[str, ...]] = [
         ("", "rows", "tasks", figures["before"], figures["after"], "after - before")
@@ -127,52 +155,71 @@ def table(figures: Mapping[str, Any]) -> str:
     return in_columns(lines, str.ljust)
 
 
+def numbers(figures: Figures) -> dict[str, dict[str, float | None]]:
+    """The rows of `table`, every gap and depth of them also where no row is of it: means alone,
+    the spread of their tasks is not theirs over seeds."""
+    gaps = [*(_between(low, high) for low, high in pairwise(_GAPS)), _ABOVE]
+    depths = [*map(str, range(_MOST_DEPTH)), _DEEPER]
+    rows: dict[str, dict[str, float | None]] = {}
+    for completion in get_args(Completion):
+        for returns in _RETURNS:
+            found, name = figures[f"{completion}_{returns}"], f"{completion}, {returns}"
+            rows[name] = _means(figures, found["all"])
+            for by, groups in (("gap", gaps), ("depth", depths)):
+                rows |= {
+                    f"{name}, {by} {group}": _means(figures, found[f"by_{by}"].get(group))
+                    for group in groups
+                }
+    return rows
+
+
+def _means(figures: Figures, group: Mapping[str, Any] | None) -> dict[str, float | None]:
+    names = (figures["before"], figures["after"], "after - before")
+    count, means = None, dict.fromkeys(names)
+    if group is not None and group["num_rows"]:
+        count = group["num_rows"]
+        means = {n: group[when]["mean"] for n, when in zip(names, _WHEN, strict=True)}
+    return {"rows": count, **means}
+
+
 def _cells(group: Mapping[str, Any]) -> tuple[str, ...]:
     counts = (str(group["num_rows"]), str(group["num_tasks"]))
     if not group["num_rows"]:
         return (*counts, "", "", "")
     shown = []
-    for name, sign in (("before", ""), ("after", ""), ("difference", "+")):
+    for name in _WHEN:
         low, high = group[name]["interval"]
+        sign = "+" if name == "difference" else ""
         shown.append(f"{group[name]['mean']:{sign}.3f} ± {(high - low) / 2:.3f}")
     return (*counts, *shown)
 
 
-def _played(run_dir: Path, measured: Collection[str]) -> list[str]:
-    if (run_dir / HELD_OUT / MANIFEST).is_file():
+def _played(run: FinishedRun, measured: Collection[str]) -> list[str]:
+    if HELD_OUT in run.stages:
         return [HELD_OUT]
-    folders = sorted(folder.parent.name for folder in run_dir.glob(f"evaluate_*/{MANIFEST}"))
-    methods = [folder.removeprefix("evaluate_") for folder in folders]
     # Random play is so unlikely to any model that a ratio of two of them says nothing of its turns.
-    trained = [m for m in methods if (run_dir / m / MANIFEST).is_file()]
+    trained = [method for method in run.methods if method in run.stages]
     return [f"evaluate_{method}" for method in trained if method not in measured]
 
 
-def _held_out_runs(run_dir: Path, stages: Sequence[str]) -> list[Trajectory]:
+def _held_out_runs(run: FinishedRun, stages: Sequence[str]) -> list[Trajectory]:
     """Raises `InvalidInput` for a run of a task that was demonstrated or explored."""
-    file = run_dir / "tasks" / TASKS_FILE
-    parts = Parts.from_record(read_json(file), str(file))
+    parts = run.parts()
     trained = {*parts.demonstrations.task_ids, *parts.explore.task_ids}
     runs = []
     for stage in stages:
-        for run in read_trajectories(_finished(run_dir, stage, "stage") / "trajectories.jsonl"):
-            if run.task_id in trained:
-                raise InvalidInput(
-                    f"{run_dir / stage}: {run.task_id} was demonstrated or explored, so its pairs "
-                    f"are not held out; give stages of other tasks, as {HELD_OUT}"
-                )
-            if run.status != "error":
-                runs.append(run)
+        played = run.played(stage)
+        if (shown := next((t.task_id for t in played if t.task_id in trained), None)) is not None:
+            raise InvalidInput(
+                f"{visible(str(run.path / stage))}: {visible(shown)} was demonstrated or explored, "
+                f"so its pairs are not held out; give stages of other tasks, as {HELD_OUT}"
+            )
+        runs += played
     if not runs:
-        raise InvalidInput(f"{run_dir}: no held-out runs ({', '.join(stages) or 'no stage'})")
+        raise InvalidInput(
+            f"{visible(str(run.path))}: no held-out runs ({', '.join(stages) or 'no stage'})"
+        )
     return runs
-
-
-def _finished(run_dir: Path, stage: str, what: str) -> Path:
-    """The folder of a stage that was named as such a `what`."""
-    folder = run_dir / stage
-    read_json(folder / MANIFEST, remedy=f"finish the stage {stage}, or name another {what}")
-    return folder
 
 
 def _sparse(runs: Sequence[Trajectory], threshold: float) -> list[Trajectory]:
@@ -203,11 +250,10 @@ def _grouped(
         read = [i for i in indices if is_read[i]]
         tasks = [rows[i].task_id for i in read]
         columns = (before[read], after[read], after[read] - before[read])
-        names = ("before", "after", "difference")
         return {
             "num_rows": len(read),
             "num_tasks": len(set(tasks)),
-            **{n: _mean(column, tasks, seed) for n, column in zip(names, columns, strict=True)},
+            **{n: _mean(column, tasks, seed) for n, column in zip(_WHEN, columns, strict=True)},
         }
 
     found = {"num_too_long": int((~is_read).sum()), "all": figures(range(len(rows)))}
@@ -235,9 +281,26 @@ def _gap(row: PreferenceRow) -> str:
     """Its interval, the upper end included."""
     for low, high in pairwise(_GAPS):
         if row.gap <= high + 1e-9:
-            return f"{low:g} to {high:g}"
-    return f"above {_GAPS[-1]:g}"
+            return _between(low, high)
+    return _ABOVE
+
+
+def _between(low: float, high: float) -> str:
+    return f"{low:g} to {high:g}"
 
 
 def _depth(row: PreferenceRow) -> str:
-    return str(row.begin) if row.begin < _MOST_DEPTH else f"{_MOST_DEPTH} and more"
+    return str(row.begin) if row.begin < _MOST_DEPTH else _DEEPER
+
+
+ANALYSIS = Analysis(
+    name="assumption",
+    question="How often do models rank pairs of held-out tasks rightly, before training and after?",
+    settings=AssumptionSettings,
+    stages=lambda s: tuple(dict.fromkeys(("tasks", s.before, s.after, s.reference, *s.played))),
+    reads=("max_length",),
+    measure=assumption,
+    table=table,
+    numbers=numbers,
+    counts=("rows",),
+)

@@ -1,0 +1,140 @@
+"""GenAI spans: which of them are one run, what scores it, and what is written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from support.any_runs import RUNS
+from support.foreign_runs import PROMPT, STEPS, THOUGHT, genai_spans, otlp_export
+
+from w2stree import InvalidInput, Trajectory
+from w2stree.formats.reading import read_files, read_trajectories
+from w2stree.formats.writing import write_trajectories
+
+
+def write(folder: Path, spans: list[dict[str, Any]]) -> Path:
+    file = folder / "spans.jsonl"
+    file.write_text("".join(json.dumps(span) + "\n" for span in spans), encoding="utf-8")
+    return file
+
+
+def another(spans: list[dict[str, Any]], trace: str) -> list[dict[str, Any]]:
+    return [json.loads(json.dumps(span).replace("0x4bf9", trace)) for span in spans]
+
+
+def test_traces_that_stand_among_one_another_are_two_runs(tmp_path: Path) -> None:
+    one, other = genai_spans(), another(genai_spans(), "0x77")
+    mixed = [span for pair in zip(one, other, strict=True) for span in pair]
+    runs = read_trajectories(write(tmp_path, mixed))
+    assert [(run.prompt, run.steps) for run in runs] == [(PROMPT, STEPS)] * 2
+    assert [run.info["traces"] for run in runs] == [["4bf9"], ["77"]]
+    assert runs[0].origin.policy == "helper"
+    assert runs[0].info["messages"] == {"2": [THOUGHT]}
+
+
+def test_traces_of_one_conversation_are_one_run(tmp_path: Path) -> None:
+    last, first, tool, root = genai_spans()
+    (moved,) = another([last], "0x77")
+    for span in (first, moved):
+        span["attributes"]["gen_ai.conversation.id"] = "conv"
+    (run,) = read_trajectories(write(tmp_path, [first, tool, root, moved]))
+    assert (run.steps, run.info["traces"]) == (STEPS, ["4bf9", "77"])
+
+
+def test_spans_of_something_else_are_no_runs(tmp_path: Path) -> None:
+    http = another(genai_spans()[:1], "0x99")[0] | {"attributes": {"http.method": "GET"}}
+    assert len(read_trajectories(write(tmp_path, [http, *genai_spans()]))) == 1
+
+
+def test_an_export_may_be_empty_and_spread_over_lines(tmp_path: Path) -> None:
+    export = otlp_export()
+    scopes = export["resourceSpans"][0]["scopeSpans"][0]
+    lines: list[dict[str, Any]] = [{"resourceSpans": []}]
+    for span in scopes["spans"]:
+        lines.append({"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]})
+    lines.append({"resourceLogs": export["resourceLogs"]})
+    (run,) = read_trajectories(write(tmp_path, lines))
+    assert (run.prompt, run.steps, run.total_return) == (PROMPT, STEPS, 0.5)
+
+
+def test_what_was_said_may_stand_in_an_event(tmp_path: Path) -> None:
+    spans = genai_spans()
+    for span in spans[:2]:
+        details = {"name": "gen_ai.client.inference.operation.details"}
+        details["attributes"] = span["attributes"]
+        operation = span["attributes"]["gen_ai.operation.name"]
+        span |= {"attributes": {"gen_ai.operation.name": operation}, "events": [details]}
+    assert read_trajectories(write(tmp_path, spans))[0].steps == STEPS
+
+
+def test_an_agents_own_span_stands_for_calls_without_words(tmp_path: Path) -> None:
+    last, first, tool, root = genai_spans()
+    root["attributes"] |= {
+        name: last["attributes"].pop(name)
+        for name in ("gen_ai.input.messages", "gen_ai.output.messages")
+    }
+    for name in ("gen_ai.input.messages", "gen_ai.output.messages"):
+        del first["attributes"][name]
+    (run,) = read_trajectories(write(tmp_path, [last, first, tool, root]))
+    assert run.steps == STEPS
+
+
+def test_a_tools_own_span_answers_the_last_call(tmp_path: Path) -> None:
+    _, first, tool, root = genai_spans()
+    tool["attributes"] |= {"gen_ai.tool.call.id": "c1", "gen_ai.tool.call.result": {"sky": "grey"}}
+    (run,) = read_trajectories(write(tmp_path, [first, tool, root]))
+    assert run.steps[0].observation == '{"sky": "grey"}'
+    assert [call.result for call in run.steps[0].tool_calls] == ['{"sky": "grey"}', None]
+
+
+def test_a_turn_that_a_limit_ended_is_cut(tmp_path: Path) -> None:
+    spans = genai_spans()
+    spans[1]["attributes"]["gen_ai.output.messages"][0]["finish_reason"] = "length"
+    run = read_trajectories(write(tmp_path, spans))[0]
+    assert [step.is_cut for step in run.steps] == [True, False]
+
+
+def test_a_run_whose_root_failed_says_nothing_of_its_task(tmp_path: Path) -> None:
+    spans = genai_spans()
+    spans[0]["status"] = {"status_code": "ERROR"}  # a call within it, which was made again
+    assert read_trajectories(write(tmp_path, spans))[0].status == "done"
+    spans[3]["status"] = {"status_code": "ERROR"}
+    spans[3]["attributes"]["error.type"] = "timeout"
+    spans[3]["events"] = []
+    run = read_trajectories(write(tmp_path, spans))[0]
+    assert (run.status, run.origin.error) == ("error", "timeout")
+
+
+def test_a_score_among_the_attributes_counts_where_nothing_was_evaluated(tmp_path: Path) -> None:
+    spans = genai_spans()
+    spans[3]["events"] = []
+    spans[3]["attributes"]["reward"] = 0.25
+    file = write(tmp_path, spans)
+    assert read_trajectories(file)[0].total_return == 0.25
+    spans[3]["attributes"]["eval.score"] = 0.75
+    file = write(tmp_path, spans)
+    assert read_trajectories(file, reward="attributes.eval.score")[0].total_return == 0.75
+
+
+def test_equal_runs_are_written_as_two_traces(tmp_path: Path) -> None:
+    run = Trajectory("t", PROMPT, STEPS, 1.0, "truncated")
+    write_trajectories(tmp_path / "a.jsonl", [run, run], format="opentelemetry")
+    given = read_files(tmp_path / "a.jsonl")
+    assert given.reading.trajectories == [run, run]
+    with pytest.raises(InvalidInput, match=r"a\.parquet: spans are written as OTLP lines"):
+        write_trajectories(tmp_path / "a.parquet", [run], format="opentelemetry")
+
+
+@given(run=RUNS)
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+def test_any_run_is_read_back_equal_or_refused(run: Trajectory, tmp_path: Path) -> None:
+    try:
+        write_trajectories(tmp_path / "a.jsonl", [run], format="opentelemetry")
+    except InvalidInput as error:
+        assert str(error)
+        return
+    assert read_trajectories(tmp_path / "a.jsonl") == [run]
