@@ -120,6 +120,8 @@ def write(
     for file, num_rows in written.files.items():
         say(f"{visible(str(file))}: {num_rows:,} rows")
     say(f"use: {written.settings}")
+    for line in used.how_read():
+        warn(line)
     for remark in written.remarks:
         warn(f"w2stree: warning: {remark}")
     say(account.in_words(written))

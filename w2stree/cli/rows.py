@@ -16,7 +16,7 @@ import typer
 
 from w2stree.cli.before_models import before_models
 from w2stree.cli.extra import needs
-from w2stree.cli.inputs import AsJson, Paths, Recursive, Runs, Salvage, read_runs
+from w2stree.cli.inputs import AsJson, Runs, Source, takes_runs
 from w2stree.cli.parameters import number, whole_number
 from w2stree.cli.row_account import RowAccount, Target, write
 from w2stree.errors import InvalidInput
@@ -69,6 +69,10 @@ MaxLength: TypeAlias = Annotated[
         parser=whole_number(at_least=1), metavar="N", help="leave out rows of more token ids"
     ),
 ]
+Normalize: TypeAlias = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="merge observations that it makes equal: sort_words"),
+]
 RenderActions: TypeAlias = Annotated[
     bool,
     typer.Option("--render-actions", help="a turn of which only the action is known: 'Action: …'"),
@@ -82,8 +86,9 @@ Trajectories: TypeAlias = Annotated[
 ]
 
 
+@takes_runs
 def pairs(
-    paths: Paths,
+    source: Source,
     output: Output,
     trainer: For = "trl",
     kind: Annotated[
@@ -119,12 +124,11 @@ def pairs(
     ] = None,
     tokenizer: Tokenizer = None,
     max_length: MaxLength = None,
+    normalize: Normalize = None,
     trajectories: Trajectories = None,
     render_actions: RenderActions = False,
     holdout: Holdout = 0.0,
     seed: Seed = 0,
-    recursive: Recursive = False,
-    salvage: Salvage = False,
     as_json: AsJson = False,
 ) -> int:
     """Write preferences: at a divergence, the side that did better over the one that did worse.
@@ -150,7 +154,7 @@ def pairs(
     if kind == "kto" and tokenizer is not None:
         raise InvalidInput("--tokenizer is of preferences; KTO rows are messages")
     _refuse_length_alone(max_length, tokenizer)
-    runs, grown = _forest(paths, trajectories, recursive, salvage, render_actions)
+    runs, grown = _forest(source, trajectories, normalize, render_actions=render_actions)
     found = grown.pairs(
         min_gap,
         strategy=strategy,  # type: ignore[arg-type]  # it looks itself
@@ -179,8 +183,9 @@ def pairs(
     return write(target, rows, account, used=runs, every=runs, told=f"{len(found):,} pairs")
 
 
+@takes_runs
 def paths(
-    paths: Paths,
+    source: Source,
     output: Output,
     trainer: For = "trl",
     kind: Annotated[
@@ -202,12 +207,11 @@ def paths(
     ] = None,
     tokenizer: Tokenizer = None,
     max_length: MaxLength = None,
+    normalize: Normalize = None,
     trajectories: Trajectories = None,
     render_actions: RenderActions = False,
     holdout: Holdout = 0.0,
     seed: Seed = 0,
-    recursive: Recursive = False,
-    salvage: Salvage = False,
     as_json: AsJson = False,
 ) -> int:
     """Write demonstrations: the best run of each task, found by search, or every run.
@@ -235,7 +239,7 @@ def paths(
     if kind != "kto" and success_threshold is not None:
         raise InvalidInput("--success-threshold is of --kind kto; --min-return leaves runs out")
     _refuse_length_alone(max_length, tokenizer)
-    runs, grown = _forest(paths, trajectories, recursive, salvage, render_actions)
+    runs, grown = _forest(source, trajectories, normalize, render_actions=render_actions)
     used = runs
     if kind == "messages" and not all_runs:
         best = {id(run) for run in _best(grown)}
@@ -262,36 +266,36 @@ def paths(
 
 
 def _forest(
-    paths: list[str],
+    source: Source,
     trajectories: list[str] | None,
-    recursive: bool,
-    salvage: bool,
+    normalize: str | None,
+    *,
     render_actions: bool,
 ) -> tuple[Runs, Forest]:
     """The runs that were finished, and the forest of them, or the saved one with their texts."""
     from w2stree.forest.build import build_forest, open_forest
     from w2stree.forest.file import is_forest_file
-    from w2stree.rows.comparisons import rendered
+    from w2stree.forest.merging import Merging
+    from w2stree.rows.worded import rendered
 
-    saved = [path for path in paths if Path(path).is_file() and is_forest_file(Path(path))]
-    if saved and len(paths) > 1:
+    saved = [path for path in source.paths if Path(path).is_file() and is_forest_file(Path(path))]
+    if saved and len(source.paths) > 1:
         raise InvalidInput(f"{visible(saved[0])} is a saved forest; give it alone")
     if saved and not trajectories:
         raise InvalidInput(
             f"{visible(saved[0])}: a saved forest keeps no prompts and no turns: give the runs "
             "that it was built from with --trajectories"
         )
+    if saved and normalize is not None:
+        raise InvalidInput(f"--normalize: {visible(saved[0])} keeps the rule that it was built by")
     if trajectories and not saved:
         raise InvalidInput("--trajectories is of a saved forest; these are the runs themselves")
-    runs = read_runs(
-        trajectories if saved and trajectories else paths, recursive=recursive, salvage=salvage
-    )
-    runs = runs.finished()
+    runs = (replace(source, paths=trajectories) if trajectories else source).read().finished()
     if render_actions:
         runs = replace(runs, trajectories=[rendered(run) for run in runs.trajectories])
     if saved:
         return runs, open_forest(saved[0], trajectories=runs.trajectories)
-    return runs, build_forest(runs.trajectories)
+    return runs, build_forest(runs.trajectories, merging=Merging(normalize_observation=normalize))
 
 
 def _best(forest: Forest) -> list[Trajectory]:

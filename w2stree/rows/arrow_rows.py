@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from w2stree.errors import MissingDependency
 from w2stree.rows.chat import Passage, chat_of, whole
 from w2stree.rows.columns import Column, Shown, Type
+from w2stree.rows.once import OncePerRun
 from w2stree.trajectories.trajectory import Trajectory
 
 _BATCH_BYTES = 32 << 20  # of texts, repeated ones counted as often: a row group of Parquet
@@ -40,9 +41,18 @@ def arrow() -> Any:
 class ArrowRows:
     """One table's schema, and its rows, collected into batches."""
 
-    def __init__(self, columns: Sequence[Column], *, has_tool_calls: bool) -> None:
+    def __init__(
+        self, columns: Sequence[Column], *, has_tool_calls: bool, is_encoded: bool = False
+    ) -> None:
+        """`is_encoded`: contents are dictionary arrays, which Parquet writes as they are and reads
+        as texts."""
         self._pa = arrow()
+        self._content = self._pa.string()
+        if is_encoded:
+            self._content = self._pa.dictionary(self._pa.int32(), self._content)
         self._columns = columns
+        self._get = [column.get for column in columns]
+        self._is_passage = [column.type in ("messages", "message") for column in columns]
         self._has_tool_calls = has_tool_calls
         self.schema = self._pa.schema([(c.name, self._type(c.type)) for c in columns])
         self._begin()
@@ -53,11 +63,9 @@ class ArrowRows:
         self._num_rows = 0
 
     def add(self, shown: Shown) -> None:
-        for column, values in zip(self._columns, self._values, strict=True):
-            value = column.get(shown)
-            if column.type in ("messages", "message"):
-                value = self._messages.ids(value)
-            values.append(value)
+        for get, is_passage, values in zip(self._get, self._is_passage, self._values, strict=True):
+            value = get(shown)
+            values.append(self._messages.ids(value) if is_passage else value)
         self._num_rows += 1
 
     @property
@@ -68,7 +76,7 @@ class ArrowRows:
         """What was collected, as a `pyarrow.RecordBatch`; None for no rows."""
         if not self._num_rows:
             return None
-        distinct = self._pa.array(self._messages.records, self._message_type())
+        distinct = self._distinct()
         arrays = [
             self._array(column, values, distinct)
             for column, values in zip(self._columns, self._values, strict=True)
@@ -94,7 +102,7 @@ class ArrowRows:
 
     def _message_type(self) -> Any:
         pa = self._pa
-        fields = [("role", pa.string()), ("content", pa.string())]
+        fields = [("role", pa.string()), ("content", self._content)]
         if self._has_tool_calls:
             function = pa.struct([("name", pa.string()), ("arguments", pa.string())])
             call = pa.struct([("id", pa.string()), ("type", pa.string()), ("function", function)])
@@ -105,7 +113,7 @@ class ArrowRows:
             ]
         return pa.struct(fields)
 
-    def _array(self, column: Column, values: list[Any], distinct: Any) -> Any:
+    def _array(self, column: Column, values: list[Any], distinct: list[Any]) -> Any:
         pa = self._pa
         if column.type == "message":
             return self._taken(values, distinct)
@@ -129,12 +137,28 @@ class ArrowRows:
             ]
         return pa.array(values, self._type(column.type))
 
-    def _taken(self, ids: list[NDArray[np.int32]], distinct: Any) -> Any:
+    def _distinct(self) -> list[Any]:
+        """The distinct messages, column by column."""
+        pa, records = self._pa, self._messages.records
+        return [
+            pa.array(
+                [record.get(field.name) for record in records],
+                pa.string() if field.name == "content" else field.type,
+            )
+            for field in self._message_type()
+        ]
+
+    def _taken(self, ids: list[NDArray[np.int32]], distinct: list[Any]) -> Any:
         """The structures of these messages, one after the other."""
         pa = self._pa
         chosen = pa.array(np.concatenate(ids))
-        fields = list(distinct.type)
-        columns = [distinct.field(i).take(chosen) for i in range(len(fields))]
+        fields = list(self._message_type())
+        columns = [
+            pa.DictionaryArray.from_arrays(chosen, texts)
+            if pa.types.is_dictionary(field.type)
+            else texts.take(chosen)
+            for field, texts in zip(fields, distinct, strict=True)
+        ]
         return pa.StructArray.from_arrays(columns, fields=fields)
 
 
@@ -145,19 +169,19 @@ class _Messages:
         self.records: list[dict[str, Any]] = []
         self.num_bytes = 0
         self._number: dict[tuple[Any, ...], int] = {}
-        self._runs: dict[int, tuple[Trajectory, NDArray[np.int32], list[int]]] = {}
+        self._run = OncePerRun(self._made)
 
     def ids(self, passage: Passage) -> NDArray[np.int32]:
         run, begin, end = passage
-        known = self._runs.get(id(run))
-        if known is None:  # the run is held, so that its id stays its own
-            chat = chat_of(run)
-            sizes = accumulate((len(r["content"].encode()) for r in chat), initial=0)
-            ids = np.fromiter(map(self._id, chat), np.int32, len(chat))
-            known = self._runs[id(run)] = (run, ids, list(sizes))
-        _, ids, before = known
+        ids, before = self._run(run)
         self.num_bytes += before[end] - before[begin]
         return ids[begin:end]
+
+    def _made(self, run: Trajectory) -> tuple[NDArray[np.int32], list[int]]:
+        """The numbers of its messages, and the bytes before each."""
+        chat = chat_of(run)
+        sizes = accumulate((len(record["content"].encode()) for record in chat), initial=0)
+        return np.fromiter(map(self._id, chat), np.int32, len(chat)), list(sizes)
 
     def _id(self, record: dict[str, Any]) -> int:
         calls = record.get("tool_calls")

@@ -18,7 +18,7 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple
 
-from w2stree.rows.comparisons import require_prompt
+from w2stree.rows.worded import require_prompt
 from w2stree.trajectories.trajectory import Step, Trajectory
 
 Record = dict[str, Any]

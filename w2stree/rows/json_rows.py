@@ -15,41 +15,36 @@ from typing import Any, NamedTuple
 import msgspec
 
 from w2stree.errors import InvalidInput
-from w2stree.rows.chat import Passage, chat_of, whole
+from w2stree.rows.chat import chat_of, whole
 from w2stree.rows.columns import Column, Shown, Type
+from w2stree.rows.once import OncePerRun
 from w2stree.trajectories.trajectory import Trajectory
-
-_KEPT_BYTES = 32 << 20  # of chats as text, before they are forgotten and made anew
-_OF_CHATS = ("messages", "message")
 
 
 class JsonRows:
     """One table's encoder."""
 
     def __init__(self, columns: Sequence[Column]) -> None:
-        self._chats = _Chats()
+        self._chat = OncePerRun(_chat)
         self._passages = [
-            (_head(column.name, is_list=column.type == "messages"), column.get)
-            for column in columns
-            if column.type in _OF_CHATS
-        ]
-        self._ends = [
-            b"]" if column.type == "messages" else b""
-            for column in columns
-            if column.type in _OF_CHATS
+            (_head(c.name, is_list=is_list), c.get, b"]" if is_list else b"")
+            for c in columns
+            if (is_list := c.type == "messages") or c.type == "message"
         ]
         self._plain = [
             (column.name, column.get, _cleaner(column.type))
             for column in columns
-            if column.type not in _OF_CHATS
+            if column.type not in ("messages", "message")
         ]
 
     def line(self, shown: Shown) -> bytes:
         """One row, its line break included. Raises `InvalidInput` for a number that JSON has no
         word for."""
         parts = [b"{"]
-        for (head, get), end in zip(self._passages, self._ends, strict=True):
-            parts += (head, self._chats.text(get(shown)), end, b",")
+        for head, get, end in self._passages:
+            run, first, last = get(shown)
+            text, starts = self._chat(run)
+            parts += (head, text[starts[first] : starts[last] - 1], end, b",")
         record = {}
         for name, get, clean in self._plain:
             value = get(shown)
@@ -59,31 +54,14 @@ class JsonRows:
 
 
 class _Chat(NamedTuple):
-    run: Trajectory  # held, so that its id stays its own
     text: bytes
     starts: list[int]
 
 
-class _Chats:
-    def __init__(self) -> None:
-        self._known: dict[int, _Chat] = {}
-        self._num_bytes = 0
-
-    def text(self, passage: Passage) -> bytes:
-        """Its messages, separated by commas."""
-        run, begin, end = passage
-        chat = self._known.get(id(run)) or self._made(run)
-        return chat.text[chat.starts[begin] : chat.starts[end] - 1]
-
-    def _made(self, run: Trajectory) -> _Chat:
-        if self._num_bytes > _KEPT_BYTES:
-            self._known.clear()
-            self._num_bytes = 0
-        messages = [msgspec.json.encode(record) for record in chat_of(run)]
-        starts = list(accumulate((len(message) + 1 for message in messages), initial=0))
-        chat = self._known[id(run)] = _Chat(run, b",".join(messages), starts)
-        self._num_bytes += len(chat.text)
-        return chat
+def _chat(run: Trajectory) -> _Chat:
+    messages = [msgspec.json.encode(record) for record in chat_of(run)]
+    starts = list(accumulate((len(message) + 1 for message in messages), initial=0))
+    return _Chat(b",".join(messages), starts)
 
 
 def _head(name: str, *, is_list: bool) -> bytes:

@@ -112,13 +112,12 @@ def _mask(i: int, *, keeps_all: bool) -> Callable[[Shown], list[int]]:
 
     def mask(shown: Shown) -> list[int]:
         run, begin, end = shown.passages[i]
-        learned = [0] * (end - begin)
-        learned[::2] = [1] * ((end - begin + 1) // 2)
+        learned = ([1, 0] * ((end - begin + 1) // 2))[:-1]
         if not keeps_all:
             first = (begin - len(run.prompt)) // 2
-            for turn, step in enumerate(run.steps[first : first + len(learned[::2])]):
-                if not is_taught(step):
-                    learned[2 * turn] = 0
+            steps = run.steps[first : first + (len(learned) + 1) // 2]
+            if not all(map(is_taught, steps)):
+                learned[::2] = [int(is_taught(step)) for step in steps]
         return learned
 
     return mask

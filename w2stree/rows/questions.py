@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from w2stree.rows.comparisons import require_prompt
+from w2stree.rows.worded import require_prompt
 from w2stree.trajectories.trajectory import Message, Trajectory
 
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import NamedTuple
 
 from w2stree.rows.chat import Passage
 from w2stree.rows.columns import Kind, Shown
+from w2stree.rows.once import OncePerRun
 from w2stree.trajectories.trajectory import Trajectory
-
-_KEPT_RUNS = 1 << 14
 
 
 class _Sums(NamedTuple):
     """Over a run's first 0, 1, 2, … steps."""
 
-    run: Trajectory  # held, so that its id stays its own
     of_agent: list[int]
     of_environment: list[int]
     num_cut: list[int]
@@ -26,7 +25,7 @@ class Remarks:
 
     def __init__(self, kind: Kind) -> None:
         self._kind = kind
-        self._sums: dict[int, _Sums] = {}
+        self._sums = OncePerRun(_sums)
         self._of_agent = self._of_environment = 0
         self._num_cut = self._num_without_action = 0
 
@@ -38,7 +37,7 @@ class Remarks:
 
     def _note(self, passage: Passage) -> None:
         run, begin, end = passage
-        sums = self._sums.get(id(run)) or self._made(run)
+        sums = self._sums(run)
         prompt = len(run.prompt)
         i, j = max(0, begin - prompt) // 2, (end - prompt + 1) // 2
         self._num_cut += sums.num_cut[j] - sums.num_cut[i]
@@ -46,21 +45,6 @@ class Remarks:
         if j - i > 1:
             self._of_agent += sums.of_agent[j] - sums.of_agent[i]
             self._of_environment += sums.of_environment[j - 1] - sums.of_environment[i]
-
-    def _made(self, run: Trajectory) -> _Sums:
-        if len(self._sums) >= _KEPT_RUNS:
-            self._sums.clear()
-        counts = [
-            (len(s.response), len(s.observation), int(s.is_cut), int(not s.action))
-            for s in run.steps
-        ]
-        sums = [(0, 0, 0, 0)]
-        for agent, environment, cut, without in counts:
-            last = sums[-1]
-            sums.append((last[0] + agent, last[1] + environment, last[2] + cut, last[3] + without))
-        columns = (list(column) for column in zip(*sums, strict=True))
-        made = self._sums[id(run)] = _Sums(run, *columns)
-        return made
 
     def in_words(self) -> tuple[str, ...]:
         found = []
@@ -94,3 +78,10 @@ class Remarks:
             if self._kind == "preference"
             else "stock trainers score it; judged sides of one turn (step) have none"
         )
+
+
+def _sums(run: Trajectory) -> _Sums:
+    counts = [
+        (len(s.response), len(s.observation), int(s.is_cut), int(not s.action)) for s in run.steps
+    ]
+    return _Sums(*(list(accumulate(column, initial=0)) for column in zip(*counts, strict=True)))

@@ -75,8 +75,12 @@ def _parquet(path: Path, columns: Sequence[Column], has_tool_calls: bool) -> Ite
     arrow()
     import pyarrow.parquet as parquet
 
-    rows = ArrowRows(columns, has_tool_calls=has_tool_calls)
-    with replacing(path, "wb") as file, parquet.ParquetWriter(file, rows.schema) as writer:
+    rows = ArrowRows(columns, has_tool_calls=has_tool_calls, is_encoded=True)
+    with (
+        replacing(path, "wb") as file,
+        # Without Arrow's own schema in it, the encoded texts are read as texts.
+        parquet.ParquetWriter(file, rows.schema, store_schema=False) as writer,
+    ):
         yield _batches(rows, writer.write_batch)
         if (rest := rows.take()) is not None:
             writer.write_batch(rest)

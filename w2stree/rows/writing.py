@@ -22,6 +22,7 @@ from w2stree.rows.columns import AnyRow, Kind, Shown, Sources, TokenRow, kind_of
 from w2stree.rows.dataset_folder import Contents, describe, making
 from w2stree.rows.holdout import hold_out, refuse_no_share
 from w2stree.rows.judged import JudgedRow, passages
+from w2stree.rows.once import OncePerRun
 from w2stree.rows.presets import KINDS, Layout, preset_of
 from w2stree.rows.questions import QuestionRow
 from w2stree.rows.remarks import Remarks
@@ -195,7 +196,7 @@ def _shown(
     remarks: Remarks,
 ) -> Iterator[tuple[Shown, Task]]:
     """Each row that the layout can hold, with what its task asks."""
-    source_of = sources or _origin
+    source_of = OncePerRun(sources or _origin)
     for i, row in enumerate(rows):
         if kind_of(row) != kind:
             raise InvalidInput(
