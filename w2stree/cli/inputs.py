@@ -117,7 +117,7 @@ class Source:
 
     @property
     def of_a_task(self) -> Literal["equal", "any"]:
-        """What `build_forest` is told of openings: those of "first" are equal when it comes to it."""
+        """What `build_forest` is told of openings: those of "first" are equal by then."""
         return "any" if self.openings == "any" else "equal"
 
     def choices(self) -> Choices:

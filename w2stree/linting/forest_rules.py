@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,9 +30,12 @@ def forest_rules(forest: Forest, success: float) -> Iterator[Finding]:
 
 
 def best_paths(forest: Forest) -> list[Trajectory]:
-    """Those that `w2stree train sft` imitates: each task's best run, as search finds it."""
+    """Those that `w2stree train sft` imitates: each task's best run, as search finds it. None where
+    returns are too large to be searched: their range is a finding of its own."""
     returns = [float(value) for value in forest.total_return]
     span = (min(0.0, *returns), max(1.0, *returns))
+    if not math.isfinite(span[1] - span[0]):
+        return []
     return list(forest.search(return_range=span).best_trajectories())
 
 
