@@ -61,6 +61,18 @@ def test_an_export_may_be_empty_and_spread_over_lines(tmp_path: Path) -> None:
     assert (run.prompt, run.steps, run.total_return) == (PROMPT, STEPS, 0.5)
 
 
+def test_an_evaluation_may_name_the_answer_alone(tmp_path: Path) -> None:
+    export = otlp_export()
+    (score,) = export["resourceLogs"][0]["scopeLogs"][0]["logRecords"]
+    del score["traceId"], score["spanId"]
+    with pytest.raises(InvalidInput, match="no reward at"):
+        read_trajectories(write(tmp_path, [export]))
+    named = {"key": "gen_ai.response.id", "value": {"stringValue": "resp_1"}}
+    score["attributes"].append(named)
+    export["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["attributes"].append(named)
+    assert read_trajectories(write(tmp_path, [export]))[0].total_return == 0.5
+
+
 def test_what_was_said_may_stand_in_an_event(tmp_path: Path) -> None:
     spans = genai_spans()
     for span in spans[:2]:

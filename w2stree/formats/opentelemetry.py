@@ -53,6 +53,7 @@ UNREAD = "messages"
 
 _CONVERSATION, _OPERATION = "gen_ai.conversation.id", "gen_ai.operation.name"
 _CALLS_OF_MODELS = ("chat", "generate_content", "text_completion")
+_RESPONSE = "gen_ai.response.id"
 _EVALUATION = "gen_ai.evaluation.result"
 _MESSAGES = (INPUT, OUTPUT, SYSTEM)
 _REWARDS = ("attributes.reward", "attributes.total_reward", "attributes.score")
@@ -83,6 +84,8 @@ def gather(records: Iterable[Located]) -> Iterator[Located]:
             continue
         for span in spans:
             by_trace.setdefault(span.trace, []).append(span)
+    for span in by_trace.pop("", []):  # an event that names the answer it is about, at most
+        by_trace.setdefault(_trace_of_answer(span, by_trace), []).append(span)
     conversations: dict[tuple[str, str], list[Span]] = {}
     for trace, spans in by_trace.items():
         named = dict.fromkeys(str(c) for s in spans if (c := s.get(_CONVERSATION)) is not None)
@@ -95,6 +98,13 @@ def gather(records: Iterable[Located]) -> Iterator[Located]:
     for (what, name), spans in conversations.items():
         if any(map(_is_of_an_agent, spans)):
             yield f"{spans[0].where}: {what} {visible(name)}", _grouped(spans)
+
+
+def _trace_of_answer(event: Span, by_trace: Mapping[str, Sequence[Span]]) -> str:
+    """The trace of the call that gave the answer which an event is about; "" for no such."""
+    ids = {a.get(_RESPONSE) for _, a in event.events if isinstance(a.get(_RESPONSE), str)}
+    calls = (span for spans in by_trace.values() for span in spans if not span.is_log)
+    return next((s.trace for s in calls if _is_text(r := s.get(_RESPONSE)) and r in ids), "")
 
 
 def runs(record: Record, where: str, reader: Reader) -> Iterator[Trajectory]:

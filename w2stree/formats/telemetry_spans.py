@@ -97,6 +97,8 @@ def _span(given: Mapping[str, Any], where: str, shared: Attributes) -> Span:
     attributes = shared | _attributes(given.get("attributes"), where)
     is_log = any(name in given for name in ("eventName", "event_name"))
     name = given.get("eventName") or given.get("event_name")
+    if not is_log and not (_id(given, "trace") and _id(given, "span")):
+        raise InvalidInput(f"{where}: a span without traceId or spanId: of which run is not said")
     status = _object(given.get("status"))
     return Span(
         where=where,
