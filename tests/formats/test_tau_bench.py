@@ -96,11 +96,14 @@ def test_a_file_of_trials(tmp_path: Path) -> None:
 
 
 def test_a_users_other_words_are_another_opening(tmp_path: Path) -> None:
-    """The forest refuses them under one task, and says so; a task of one's own tells them apart."""
+    """The forest refuses them under one task, unless it is told that they are of one."""
     file = tmp_path / "results.json"
-    file.write_text(json.dumps([result(*CANCELLED), result(*REFUSED, asks="Hi.", trial=1)]))
+    other = result(*REFUSED, asks="Hi.", trial=1, reward=0.0)
+    file.write_text(json.dumps([result(*CANCELLED), other]))
+    runs = read_trajectories(file)
     with pytest.raises(InvalidInput, match="different prompts"):
-        build_forest(read_trajectories(file))
+        build_forest(runs)
+    assert len(build_forest(runs, openings="any").pairs()) == 1
 
 
 def changed(i: int, **changes: Any) -> dict[str, Any]:
