@@ -44,6 +44,14 @@ def test_a_run_is_what_its_model_said_and_read() -> None:
     assert "asked_again" not in run.info
 
 
+def test_what_its_model_thought_is_kept() -> None:
+    record = samples.run_of(WON)
+    record["history"][3]["thinking_blocks"] = [{"type": "thinking", "thinking": "Hm."}]
+    assert read(record).info["messages"] == {
+        "3": {"thinking_blocks": [{"type": "thinking", "thinking": "Hm."}]}
+    }
+
+
 def test_runs_of_0_7_have_the_action_that_was_run() -> None:
     run = read(samples.of_0_7(WON))
     assert [step.action for step in run.steps] == ["look\n", "take cup\n"]
@@ -118,6 +126,17 @@ def test_attempts_are_runs_and_the_best_ones_copy_is_none() -> None:
     assert {run.task_id for run in runs} == {"cup-1"}
     (pair,) = build_forest(runs).pairs()
     assert pair.chosen.steps[-1].action == 'take {"what":"cup"}'
+
+
+def test_a_demonstration_may_be_another_agents() -> None:
+    demonstrated = [dict(item) for item in samples.run_of(LOST, calls=False)["history"]]
+    for item in demonstrated:
+        item |= {"is_demo": True, "agent": "primary"}
+    record = samples.run_of(WON)
+    record["history"][1:2] = demonstrated[3:]
+    run = read(record)
+    assert [m.role for m in run.prompt] == ["system", *["assistant", "user"] * 2, "user"]
+    assert [step.tool_calls[0].name for step in run.steps] == ["look", "take"]
 
 
 def test_a_folder_of_instances(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from w2stree.errors import InvalidInput
 from w2stree.formats.conversation import messages_of, read_conversation, run_of
 from w2stree.formats.format import Format
 from w2stree.formats.human_gpt import record_of as message_record
-from w2stree.formats.human_gpt import said_of, turns_of
+from w2stree.formats.human_gpt import said_of, turns_of, unread
 from w2stree.formats.left_over import FIELD, left_over, of_info, restored
 from w2stree.formats.reader import Reader, Record, beside
 from w2stree.trajectories import fields
@@ -82,7 +82,7 @@ def runs(record: Record, where: str, reader: Reader) -> Iterator[Trajectory]:
         total_return=reward,
         status=status,
         origin=origin,
-        info=info | ({} if all(flags) else {LEARNED: flags}),
+        info=info | unread(given) | ({} if all(flags) else {LEARNED: flags}),
     )
     yield restored(read, record.get(FIELD), where, reader)
 

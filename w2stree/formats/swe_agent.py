@@ -28,7 +28,7 @@ from w2stree.errors import InvalidInput
 from w2stree.formats.conversation import Conversation, Said, read_conversation, run_of
 from w2stree.formats.file_name import name_of_file
 from w2stree.formats.format import Format
-from w2stree.formats.messages import said_of
+from w2stree.formats.messages import UNREAD, said_of
 from w2stree.formats.reader import Reader, Record, beside
 from w2stree.trajectories import fields
 from w2stree.trajectories.origin import UNKNOWN, Origin
@@ -47,7 +47,8 @@ def recognises(record: Any) -> bool:
     if not isinstance(record, Mapping):
         return False
     if isinstance(record.get("attempts"), list | tuple):
-        return "trajectory" in record or all(map(_is_attempt, record["attempts"]))
+        attempts = record["attempts"]
+        return "trajectory" in record or (bool(attempts) and all(map(_is_attempt, attempts)))
     return _is_attempt(record)
 
 
@@ -92,6 +93,12 @@ def _run(record: Record, where: str, file: str, reader: Reader) -> Trajectory:
     kept = beside(record, _READ, {"reward": reward, "instance_id": task_id})
     kept |= {"info": dict(info)} if info else {}
     kept |= {"asked_again": asked_again} if asked_again else {}
+    thoughts = {
+        str(i): {"thinking_blocks": item["thinking_blocks"]}
+        for i, item in enumerate(history)
+        if item.get("thinking_blocks")
+    }
+    kept |= {UNREAD: thoughts} if thoughts else {}
     return run_of(
         conversation,
         where,
@@ -193,7 +200,8 @@ def _ending(info: Mapping[str, Any], reader: Reader) -> tuple[Status, Origin]:
 
 
 def _refuse_several_agents(items: Sequence[Mapping[str, Any]], where: str) -> None:
-    names = {item["agent"] for item in items if isinstance(item.get("agent"), str)}
+    own = [item for item in items if not item.get("is_demo")]  # demonstrations are of others
+    names = {item["agent"] for item in own if isinstance(item.get("agent"), str)}
     if len(names) > 1:
         raise InvalidInput(
             f"{where}: history is of several agents ({', '.join(sorted(names))}); a run is one "
