@@ -149,6 +149,38 @@ def test_a_folder_of_instances(tmp_path: Path) -> None:
     assert read.found["action"] == {"tool calls": 2}
 
 
+REPORT = {"resolved_ids": ["cup-1"], "unresolved_ids": ["lid-2"], "error_ids": ["pan-3"]}
+
+
+def test_what_was_resolved_is_read_of_the_report_beside(tmp_path: Path) -> None:
+    for name, run in (("cup-1", WON), ("lid-2", CUT), ("pan-3", LOST)):
+        samples.write(tmp_path, name, samples.run_of(run))
+    (tmp_path / "results.json").write_text(json.dumps(REPORT))
+    read = read_files(tmp_path, recursive=True)
+    one, two, three = read.reading.trajectories
+    assert (one.total_return, two.total_return) == (1.0, 0.0)
+    assert (three.status, three.origin.error) == ("error", "its evaluation ended in an error")
+    assert read.found["reward"] == {"results.json.resolved": 2}
+    (tmp_path / "results.json").write_text(json.dumps({"resolved": ["cup-1"], "applied": []}))
+    with pytest.raises(InvalidInput, match=r"lid-2\.traj: no reward"):
+        read_trajectories(tmp_path, recursive=True)  # nobody evaluated it
+
+
+def test_a_report_is_of_the_attempt_that_was_handed_in(tmp_path: Path) -> None:
+    samples.write(tmp_path, "cup-1", samples.tried_again([LOST, WON], best=1))
+    (tmp_path / "cup-1" / "results.json").write_text(json.dumps(REPORT))
+    first, best = read_trajectories(tmp_path, recursive=True)
+    assert (first.status, best.status, best.total_return) == ("error", "done", 1.0)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"score": 1}', '{"resolved_ids": 3}'])
+def test_another_tools_results_are_no_report(text: str, tmp_path: Path) -> None:
+    samples.write(tmp_path, "cup-1", samples.run_of(WON))
+    (tmp_path / "results.json").write_text(text)
+    with pytest.raises(InvalidInput, match="no reward"):
+        read_trajectories(tmp_path, recursive=True)
+
+
 def test_what_its_own_agent_did_is_chosen_otherwise(tmp_path: Path) -> None:
     samples.write(tmp_path, "cup-1", samples.run_of(WON, calls=False))
     (run,) = read_trajectories(
