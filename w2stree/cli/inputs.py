@@ -96,6 +96,14 @@ class Source:
             "regular expression and its first group",
         ),
     ] = None
+    one_opening: Annotated[
+        bool,
+        typer.Option(
+            "--one-opening",
+            help="where runs of one task begin differently (a date, a simulated user's words), "
+            "give them the first one's beginning, and show where it differs",
+        ),
+    ] = False
     on_error: Annotated[
         str, typer.Option(metavar="stop|skip", help="at a record that cannot be read")
     ] = "stop"
@@ -138,6 +146,7 @@ class Source:
                 salvage=self.salvage,
                 on_error=self.on_error,
                 choices=self.choices(),
+                one_opening=self.one_opening,
             )
         where = ", ".join("standard input" if p == "-" else visible(p) for p in self.paths)
         for message, kind in warnings_of(imported.reading, f"{where}: "):
