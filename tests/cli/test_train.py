@@ -117,6 +117,19 @@ def test_sft_imitates_the_best_run_of_each_task(
     assert json.loads(Path("all/metrics.json").read_text())["num_trained_rows"] == 8
 
 
+def test_turns_that_are_not_to_be_learned_are_left_out(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As runs of AgentTraj say by their flags."""
+    flags = [index > 0 for index in range(len(GOOD.steps))]
+    w2s.write_trajectories("flagged.jsonl", [replace(GOOD, info={"learned_turns": flags})])
+    assert train("sft", "flagged.jsonl", "--holdout", "0") == 0
+    assert "1 turns are not to be learned (loss: false) and left out" in capsys.readouterr().out
+    w2s.write_trajectories("other.jsonl", [replace(GOOD, info={"learned_turns": [True]})])
+    assert train("sft", "other.jsonl", output="other") == 2
+    assert "is no array of" in capsys.readouterr().err
+
+
 def test_returns_may_be_any_numbers(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Percent, or penalties: the command finds their range itself."""
     for name, factor, offset in (("percent", 100.0, 0.0), ("penalty", 1.0, -5.0)):

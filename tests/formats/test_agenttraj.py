@@ -49,8 +49,9 @@ def test_the_prompt_ends_at_the_first_turn_to_be_learned() -> None:
 def test_turns_that_are_not_to_be_learned_are_read_and_told() -> None:
     run = read(with_flags(True, False, None))
     assert len(run.steps) == 3
-    assert run.info["learned"] == [True, False, False]
+    assert run.info["learned_turns"] == [True, False, False]
     assert learned_turns([run, read(inferred(WON))]) == [[True, False, False], [True, True]]
+    assert learned_turns([read(inferred(WON))]) is None
 
 
 def test_flags_of_the_first_turns_make_the_prompt_longer() -> None:
@@ -61,7 +62,7 @@ def test_flags_of_the_first_turns_make_the_prompt_longer() -> None:
 
 def test_a_chosen_prompt_has_flags_for_what_is_after_it() -> None:
     run = read(with_flags(False, True, True), prompt=3)
-    assert run.info["learned"] == [False, True, True]
+    assert run.info["learned_turns"] == [False, True, True]
 
 
 def test_the_trajectory_set_has_no_reward() -> None:
@@ -107,7 +108,7 @@ def test_what_is_written_has_the_flags_of_what_was_read() -> None:
     [
         (lambda t: replace(t, prompt=(Message("system", "s"),)), "a message of the system"),
         (lambda t: replace(t, steps=()), "it has no turns"),
-        (lambda t: replace(t, info={"learned": [False]}), "first turn is not to be learned"),
+        (lambda t: replace(t, info={"learned_turns": [False]}), "first turn is not to be learned"),
         (
             lambda t: replace(t, steps=(Step("f {}", "", tool_calls=(ToolCall("f"),)),)),
             "it has tool calls",
@@ -121,7 +122,7 @@ def test_what_agenttraj_has_no_place_for_is_refused(change: Any, reason: str) ->
 
 
 def test_flags_of_another_length_are_refused() -> None:
-    run = replace(read(inferred(WON)), info={"learned": [True]})
+    run = replace(read(inferred(WON)), info={"learned_turns": [True]})
     with pytest.raises(InvalidInput, match=r"trajectories\[0\].*no array of 2 truths"):
         learned_turns([run])
 
@@ -167,4 +168,5 @@ def test_nearly_right_records_are_read_or_refused(record: Any) -> None:
         assert str(error).startswith("here")
     else:
         assert Trajectory.from_json(run.to_json()) == run
-        assert len(learned_turns([run])[0]) == len(run.steps)
+        flags = learned_turns([run])
+        assert flags is None or len(flags[0]) == len(run.steps)

@@ -139,6 +139,22 @@ def test_times_and_decimal_numbers_are_texts(tmp_path: Path) -> None:
     assert run.info == {"when": "2026-01-02T03:04:05"}
 
 
+def test_a_time_that_no_calendar_has_is_told(tmp_path: Path) -> None:
+    row = {"task_id": "t", "reward": 1.0, "messages": MESSAGES}
+    table = pyarrow.Table.from_pylist([row])
+    never = pyarrow.array([2**50], pyarrow.timestamp("ms"))
+    parquet.write_table(table.append_column("when", never), tmp_path / "a.parquet")
+    with pytest.raises(InvalidInput, match=r"a\.parquet: cannot be read after row 0"):
+        read_trajectories(tmp_path / "a.parquet")
+
+
+def test_a_column_of_bytes_is_refused_by_row_and_name(tmp_path: Path) -> None:
+    row = {"task_id": "t", "reward": 1.0, "messages": MESSAGES, "image": b"PNG"}
+    parquet.write_table(pyarrow.Table.from_pylist([row]), tmp_path / "a.parquet")
+    with pytest.raises(InvalidInput, match=r"a\.parquet: row 1: .*info\['image'\]: .*is bytes"):
+        read_trajectories(tmp_path / "a.parquet")
+
+
 def test_a_snapshot_without_its_large_files_says_so(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text(CARD)
     file = tmp_path / "train-00000-of-00001.parquet"

@@ -55,6 +55,14 @@ def test_an_experts_run_begins_after_ok() -> None:
     assert (run.task_id, run.total_return, run.info) == ("kitchen_1", 1.0, {})
 
 
+def test_what_stands_beside_a_message_is_kept() -> None:
+    record = expert(WON)
+    record["conversations"][3]["weight"] = 0.5
+    run = read(record)
+    assert run.info == {"messages": {"3": {"weight": 0.5}}}
+    assert read(eto.record_of(run)) == run
+
+
 def test_an_experts_run_without_a_reward_is_given_one_by_choice_only() -> None:
     record = expert(WON, with_reward=False)
     with pytest.raises(InvalidInput, match=r"no reward at .*id, conversations.*reward=1\.0"):

@@ -44,6 +44,14 @@ def test_a_run_is_what_its_model_said_and_read() -> None:
     assert "asked_again" not in run.info
 
 
+def test_what_its_model_thought_is_kept() -> None:
+    record = samples.run_of(WON)
+    record["history"][3]["thinking_blocks"] = [{"type": "thinking", "thinking": "Hm."}]
+    assert read(record).info["messages"] == {
+        "3": {"thinking_blocks": [{"type": "thinking", "thinking": "Hm."}]}
+    }
+
+
 def test_runs_of_0_7_have_the_action_that_was_run() -> None:
     run = read(samples.of_0_7(WON))
     assert [step.action for step in run.steps] == ["look\n", "take cup\n"]
@@ -120,6 +128,17 @@ def test_attempts_are_runs_and_the_best_ones_copy_is_none() -> None:
     assert pair.chosen.steps[-1].action == 'take {"what":"cup"}'
 
 
+def test_a_demonstration_may_be_another_agents() -> None:
+    demonstrated = [dict(item) for item in samples.run_of(LOST, calls=False)["history"]]
+    for item in demonstrated:
+        item |= {"is_demo": True, "agent": "primary"}
+    record = samples.run_of(WON)
+    record["history"][1:2] = demonstrated[3:]
+    run = read(record)
+    assert [m.role for m in run.prompt] == ["system", *["assistant", "user"] * 2, "user"]
+    assert [step.tool_calls[0].name for step in run.steps] == ["look", "take"]
+
+
 def test_a_folder_of_instances(tmp_path: Path) -> None:
     for name, run in (("cup-1", WON), ("lid-2", CUT)):
         samples.write(tmp_path, name, samples.run_of(run) | {"reward": run.score})
@@ -128,6 +147,38 @@ def test_a_folder_of_instances(tmp_path: Path) -> None:
     assert [run.task_id for run in read.reading.trajectories] == ["cup-1", "lid-2"]
     assert read.found["task"] == {"the file's name": 2}
     assert read.found["action"] == {"tool calls": 2}
+
+
+REPORT = {"resolved_ids": ["cup-1"], "unresolved_ids": ["lid-2"], "error_ids": ["pan-3"]}
+
+
+def test_what_was_resolved_is_read_of_the_report_beside(tmp_path: Path) -> None:
+    for name, run in (("cup-1", WON), ("lid-2", CUT), ("pan-3", LOST)):
+        samples.write(tmp_path, name, samples.run_of(run))
+    (tmp_path / "results.json").write_text(json.dumps(REPORT))
+    read = read_files(tmp_path, recursive=True)
+    one, two, three = read.reading.trajectories
+    assert (one.total_return, two.total_return) == (1.0, 0.0)
+    assert (three.status, three.origin.error) == ("error", "its evaluation ended in an error")
+    assert read.found["reward"] == {"results.json.resolved": 2}
+    (tmp_path / "results.json").write_text(json.dumps({"resolved": ["cup-1"], "applied": []}))
+    with pytest.raises(InvalidInput, match=r"lid-2\.traj: no reward"):
+        read_trajectories(tmp_path, recursive=True)  # nobody evaluated it
+
+
+def test_a_report_is_of_the_attempt_that_was_handed_in(tmp_path: Path) -> None:
+    samples.write(tmp_path, "cup-1", samples.tried_again([LOST, WON], best=1))
+    (tmp_path / "cup-1" / "results.json").write_text(json.dumps(REPORT))
+    first, best = read_trajectories(tmp_path, recursive=True)
+    assert (first.status, best.status, best.total_return) == ("error", "done", 1.0)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"score": 1}', '{"resolved_ids": 3}'])
+def test_another_tools_results_are_no_report(text: str, tmp_path: Path) -> None:
+    samples.write(tmp_path, "cup-1", samples.run_of(WON))
+    (tmp_path / "results.json").write_text(text)
+    with pytest.raises(InvalidInput, match="no reward"):
+        read_trajectories(tmp_path, recursive=True)
 
 
 def test_what_its_own_agent_did_is_chosen_otherwise(tmp_path: Path) -> None:

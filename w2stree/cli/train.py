@@ -21,6 +21,7 @@ from w2stree.cli.progress import Bars
 from w2stree.cli.say import is_first, say_first
 from w2stree.cli.train_input import (
     forest_of,
+    learned_of,
     paths_of,
     preference_rows,
     recognised,
@@ -153,7 +154,7 @@ def sft(
         from w2stree.training.train_sft import train_sft
     config = settings(SFTConfig, _settings(args, epochs, lr, batch_size, seed))
     refuse_filled(output)
-    kind = recognised(rows)
+    kind, learned = recognised(rows), None
     if kind.is_rows:
         refuse_of_runs(
             kind,
@@ -162,6 +163,7 @@ def sft(
         given = sft_rows(rows, kind)
     else:
         given = paths_of(rows, kind, trajectories, all_runs=all_runs, min_return=min_return)
+        learned = learned_of(given)
     with _steps() as update:
         trained = train_sft(
             given,
@@ -172,6 +174,7 @@ def sft(
             max_length=max_length,
             holdout=holdout,
             unshared=unshared,
+            learned=learned,
             render_actions=render_actions,
             chat_template=chat_template,
             progress=update,

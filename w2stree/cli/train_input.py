@@ -90,6 +90,16 @@ def paths_of(
     return kept
 
 
+def learned_of(runs: Sequence[Trajectory]) -> list[list[bool]] | None:
+    """Which turns are to be learned, where some of AgentTraj's are not; said."""
+    from w2stree.formats.agenttraj import learned_turns
+
+    if (flags := learned_turns(runs)) is not None:
+        num_left_out = sum(turns.count(False) for turns in flags)
+        say_first(f"{num_left_out:,} turns are not to be learned (loss: false) and left out")
+    return flags
+
+
 def _best(forest: Forest) -> Sequence[Trajectory]:
     """Each task's. Search asks for the range of all returns where it is not [0, 1]."""
     returns = [t.total_return for t in forest.trajectories]

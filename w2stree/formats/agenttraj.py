@@ -22,19 +22,20 @@ from w2stree.errors import InvalidInput
 from w2stree.formats.conversation import messages_of, read_conversation, run_of
 from w2stree.formats.format import Format
 from w2stree.formats.human_gpt import record_of as message_record
-from w2stree.formats.human_gpt import said_of, turns_of
+from w2stree.formats.human_gpt import said_of, turns_of, unread
 from w2stree.formats.left_over import FIELD, left_over, of_info, restored
 from w2stree.formats.reader import Reader, Record, beside
 from w2stree.trajectories import fields
 from w2stree.trajectories.trajectory import Trajectory
 
-LEARNED = "learned"
+LEARNED = "learned_turns"
 """In `info`: of each step whether it is to be learned, where not all of them are."""
 
 
-def learned_turns(trajectories: Iterable[Trajectory]) -> list[list[bool]]:
+def learned_turns(trajectories: Iterable[Trajectory]) -> list[list[bool]] | None:
     """Of each trajectory's steps whether they are to be learned: what `tokenize_sft(learned=)`
-    and `train_sft(learned=)` take. Raises `InvalidInput` for flags of another number of steps."""
+    and `train_sft(learned=)` take; None where all of them are. Raises `InvalidInput` for flags of
+    another number of steps."""
     flags = []
     for i, trajectory in enumerate(trajectories):
         given = trajectory.info.get(LEARNED)
@@ -45,7 +46,7 @@ def learned_turns(trajectories: Iterable[Trajectory]) -> list[list[bool]]:
                 "truths, one for each step"
             )
         flags.append([True] * len(trajectory.steps) if own is None else own)
-    return flags
+    return None if all(map(all, flags)) else flags
 
 
 def recognises(record: Any) -> bool:
@@ -81,7 +82,7 @@ def runs(record: Record, where: str, reader: Reader) -> Iterator[Trajectory]:
         total_return=reward,
         status=status,
         origin=origin,
-        info=info | ({} if all(flags) else {LEARNED: flags}),
+        info=info | unread(given) | ({} if all(flags) else {LEARNED: flags}),
     )
     yield restored(read, record.get(FIELD), where, reader)
 

@@ -381,6 +381,7 @@ FORMAT = Format(
     title="ATIF (Harbor)",
     recognises=recognises,
     gather=gather,
+    beside=("result.json",),
     runs=runs,
     record_of=record_of,
 )

@@ -122,7 +122,9 @@ def _of_table(file: Path, begin: bytes) -> Iterator[Located]:
                 number += 1
                 where = f"{shown}: row {number}"
                 yield where, of_row(row) | _json_columns(row, batch.schema, where)
-    except (pyarrow.ArrowException, UnicodeDecodeError, OSError) as error:
+    except InvalidInput:
+        raise
+    except (pyarrow.ArrowException, ValueError, OverflowError, OSError) as error:
         raise InvalidInput(f"{shown}: cannot be read after row {number}: {error}") from None
 
 

@@ -25,7 +25,7 @@ from w2stree.errors import InvalidInput
 from w2stree.formats.conversation import Said, messages_of, read_conversation, run_of
 from w2stree.formats.file_name import name_of_file
 from w2stree.formats.format import Format
-from w2stree.formats.human_gpt import said_of, turns_of
+from w2stree.formats.human_gpt import said_of, turns_of, unread
 from w2stree.formats.left_over import FIELD, left_over, of_info, restored
 from w2stree.formats.reader import Reader, Record, beside
 from w2stree.trajectories import fields
@@ -65,7 +65,7 @@ def runs(record: Record, where: str, reader: Reader) -> Iterator[Trajectory]:
         total_return=reward,
         status=status,
         origin=origin,
-        info=info | ({"meta": kept} if kept else {}),
+        info=info | unread(given) | ({"meta": kept} if kept else {}),
     )
     yield restored(read, record.get(FIELD), where, reader)
 

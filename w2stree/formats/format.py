@@ -34,7 +34,7 @@ class Format:
     `record_of` is the record of a trajectory, which `runs` reads back equal, or raises
     `InvalidInput` for what cannot be written; None where the format is read only, or is written as
     more than records (`write`: all of them, to a path). `suffixes`: of its files, where these are
-    no usual ones.
+    no usual ones. `beside`: the names of files that stand with its runs and are read with them.
     """
 
     name: str
@@ -45,3 +45,4 @@ class Format:
     record_of: Callable[[Trajectory], Mapping[str, Any]] | None = None
     write: Callable[[Path, Iterable[Trajectory]], None] | None = None
     suffixes: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()

@@ -10,9 +10,11 @@ from typing import Any
 
 from w2stree.errors import InvalidInput
 from w2stree.formats.conversation import Said
+from w2stree.formats.messages import UNREAD
 from w2stree.trajectories import fields
 
 _ROLES = {"human": "user", "gpt": "assistant", "system": "system"}
+_READ = ("from", "value", "loss")
 _NAMES = {"user": "human", "assistant": "gpt"}
 
 
@@ -23,6 +25,16 @@ def turns_of(given: Any) -> Sequence[Mapping[str, Any]] | None:
     ):
         return given
     return None
+
+
+def unread(given: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """For `info`: by a message's number, from 0, what it has beside who said what (and whether it
+    is to be learned)."""
+    rest = {
+        str(i): {k: v for k, v in message.items() if k not in _READ and v is not None}
+        for i, message in enumerate(given)
+    }
+    return {UNREAD: more} if (more := {i: extra for i, extra in rest.items() if extra}) else {}
 
 
 def said_of(message: Any, where: str) -> Said:

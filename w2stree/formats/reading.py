@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -116,7 +116,9 @@ def read_files(
         skip=others.skipped.append if others.skips else None,
     )
     roots = [path for path in map(Path, paths) if path.is_dir() and folders.is_dataset(path)]
-    reading = replace(reading, passed_over=_beside_data(reading.passed_over, roots))
+    used = set(others.formats.values())
+    names = {name for known in FORMATS if known.name in used for name in known.beside}
+    reading = replace(reading, passed_over=_beside_data(reading.passed_over, roots, names))
     if one_opening:
         runs = with_one_opening(reading.trajectories, others.reader)
         reading = replace(reading, trajectories=runs)
@@ -124,11 +126,15 @@ def read_files(
     return Imported(reading, others.formats, found, tuple(others.skipped))
 
 
-def _beside_data(entries: Iterable[PassedOver], roots: Sequence[Path]) -> tuple[PassedOver, ...]:
-    """What every data set has beside its data is as little to be told of as a run's own files."""
+def _beside_data(
+    entries: Iterable[PassedOver], roots: Sequence[Path], names: Collection[str]
+) -> tuple[PassedOver, ...]:
+    """What every data set has beside its data (in the folders `roots`), and what was read beside
+    runs (`names`), is as little to be told of as a run's own files."""
 
     def is_usual(path: Path) -> bool:
-        return is_beside(path) and any(path.is_relative_to(root) for root in roots)
+        is_of_data = is_beside(path) and any(path.is_relative_to(root) for root in roots)
+        return is_of_data or path.name in names
 
     return tuple(replace(e, is_of_a_run=e.is_of_a_run or is_usual(e.path)) for e in entries)
 

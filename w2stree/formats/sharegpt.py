@@ -19,6 +19,7 @@ from typing import Any
 from w2stree.errors import InvalidInput
 from w2stree.formats.conversation import Said, messages_of, read_conversation, run_of
 from w2stree.formats.format import Format
+from w2stree.formats.human_gpt import unread
 from w2stree.formats.left_over import FIELD, left_over, of_info, restored
 from w2stree.formats.messages import REWARDS, TASKS
 from w2stree.formats.reader import Reader, Record, beside
@@ -71,7 +72,7 @@ def runs(record: Record, where: str, reader: Reader) -> Iterator[Trajectory]:
         total_return=reward,
         status=status,
         origin=origin,
-        info=info,
+        info=info | unread(given),
     )
     yield restored(read, record.get(FIELD), where, reader)
 

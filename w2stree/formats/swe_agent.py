@@ -20,22 +20,26 @@ said again is in `trajectory` alone. Source: github.com/SWE-agent/SWE-agent at 3
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from w2stree.errors import InvalidInput
+from w2stree.formats import swe_bench_report
 from w2stree.formats.conversation import Conversation, Said, read_conversation, run_of
 from w2stree.formats.file_name import name_of_file
-from w2stree.formats.format import Format
-from w2stree.formats.messages import said_of
-from w2stree.formats.reader import Reader, Record, beside
+from w2stree.formats.format import Format, Located
+from w2stree.formats.messages import UNREAD, said_of
+from w2stree.formats.reader import Reader, Record, at, beside
 from w2stree.trajectories import fields
 from w2stree.trajectories.origin import UNKNOWN, Origin
 from w2stree.trajectories.trajectory import Status, Trajectory
 
-_REWARDS = ("reward", "info.reward", "resolved", "info.resolved")
+_REPORT = swe_bench_report.NAME
+_REWARDS = ("reward", "info.reward", "resolved", "info.resolved", f"{_REPORT}.resolved")
 _TASKS = ("instance_id", "info.instance_id")
+_SUFFIXES = (".traj", ".json")
 _READ = ("trajectory", "history", "info", "attempts", "replay_config")
 _ITS_OWN_WORDS = ("Exit due to ", "Exiting due to forfeit")
 _FAILURES = ("exit_api", "exit_environment", "exit_environment_error", "exit_error")
@@ -47,8 +51,20 @@ def recognises(record: Any) -> bool:
     if not isinstance(record, Mapping):
         return False
     if isinstance(record.get("attempts"), list | tuple):
-        return "trajectory" in record or all(map(_is_attempt, record["attempts"]))
+        attempts = record["attempts"]
+        return "trajectory" in record or (bool(attempts) and all(map(_is_attempt, attempts)))
     return _is_attempt(record)
+
+
+def gather(records: Iterable[Located]) -> Iterator[Located]:
+    """Each record, with what SWE-bench's report in its folder says of its instance."""
+    for where, record in records:
+        name = name_of_file(where, *_SUFFIXES)
+        if isinstance(record, Mapping) and name is not None:
+            verdict = swe_bench_report.verdict_on(name, Path(where))
+            yield where, record if verdict is None else {**record, _REPORT: verdict}
+        else:
+            yield where, record
 
 
 def runs(record: Record, where: str, reader: Reader) -> Iterator[Trajectory]:
@@ -56,9 +72,14 @@ def runs(record: Record, where: str, reader: Reader) -> Iterator[Trajectory]:
     if not attempts:
         yield _run(record, where, where, reader)
         return
-    for i, attempt in enumerate(fields.array(attempts, f"{where}: attempts")):
+    best = at(record, "info.best_attempt_idx")
+    for i, given in enumerate(fields.array(attempts, f"{where}: attempts")):
         here = f"{where}: attempts[{i}]"
-        yield _run(fields.mapping(attempt, here), here, where, reader)
+        attempt = fields.mapping(given, here)
+        if _REPORT in record:  # it is of the patch that was handed in
+            other = {"error": "another attempt of it was evaluated"}
+            attempt = {**attempt, _REPORT: record[_REPORT] if i == best else other}
+        yield _run(attempt, here, where, reader)
 
 
 def _is_attempt(record: Any) -> bool:
@@ -84,14 +105,24 @@ def _run(record: Record, where: str, file: str, reader: Reader) -> Trajectory:
     else:
         conversation, asked_again = _of_steps(steps, where, reader), []
     status, origin = _ending(info, reader)
+    evaluation = at(record, f"{_REPORT}.error")
+    if status != "error" and evaluation is not None and reader.choices.reward is None:
+        reader.note("status", f"error, by {_REPORT}")
+        status, origin = "error", Origin(error=str(evaluation))
     reward = reader.reward(record, where, _REWARDS, status=status)
-    named = dict(record) | {"the file's name": name_of_file(file, ".traj", ".json")}
+    named = dict(record) | {"the file's name": name_of_file(file, *_SUFFIXES)}
     names = (*_TASKS, "the file's name")
     chosen = record if reader.choices.task is not None else named
     task_id = reader.task_id(chosen, where, names, conversation.prompt)
     kept = beside(record, _READ, {"reward": reward, "instance_id": task_id})
     kept |= {"info": dict(info)} if info else {}
     kept |= {"asked_again": asked_again} if asked_again else {}
+    thoughts = {
+        str(i): {"thinking_blocks": item["thinking_blocks"]}
+        for i, item in enumerate(history)
+        if item.get("thinking_blocks")
+    }
+    kept |= {UNREAD: thoughts} if thoughts else {}
     return run_of(
         conversation,
         where,
@@ -193,7 +224,8 @@ def _ending(info: Mapping[str, Any], reader: Reader) -> tuple[Status, Origin]:
 
 
 def _refuse_several_agents(items: Sequence[Mapping[str, Any]], where: str) -> None:
-    names = {item["agent"] for item in items if isinstance(item.get("agent"), str)}
+    own = [item for item in items if not item.get("is_demo")]  # demonstrations are of others
+    names = {item["agent"] for item in own if isinstance(item.get("agent"), str)}
     if len(names) > 1:
         raise InvalidInput(
             f"{where}: history is of several agents ({', '.join(sorted(names))}); a run is one "
@@ -210,5 +242,7 @@ FORMAT = Format(
     title="SWE-agent's .traj files",
     recognises=recognises,
     runs=runs,
+    gather=gather,
     suffixes=(".traj",),
+    beside=(_REPORT,),
 )
