@@ -83,7 +83,7 @@ def test_the_table_is_shown_and_kept_in_the_run(
         ),
         (
             ["assumption", "RUNS/mine", "--after", "x", "--before", "evaluate_tree_dpo"],
-            "the stage evaluate_tree_dpo makes no model; name one that trains",
+            "evaluate_tree_dpo/model: is missing; name a stage that trains a model, or put",
         ),
         (["assumption", "RUNS/mine", "--after", "x", "--max-rows", "0"], "'--max-rows': 0; give"),
     ],
@@ -114,6 +114,14 @@ def test_a_configuration_of_something_else_is_named(
     write_json(run / "config.json", record)
     assert main(["analyse", "bias", str(run)]) == 2
     assert f"config.json: {message}" in capsys.readouterr().err
+
+
+def test_a_lost_file_is_named(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (run / "evaluate_tree_dpo" / "trajectories.jsonl").unlink()
+    assert main(["analyse", "bias", str(run)]) == 2
+    told = capsys.readouterr().err
+    assert "evaluate_tree_dpo/trajectories.jsonl: is missing; " in told
+    assert "--force evaluate_tree_dpo" in told
 
 
 def test_a_damaged_table_of_causes_is_named(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -97,6 +97,26 @@ def test_a_run_s_methods_are_compared_with_the_weak_one(tmp_path: Path) -> None:
     assert rows["sft_weak"]["unpaid put"] == pytest.approx(1 / 6)
     assert rows["tree_dpo - sft_weak"]["unpaid put"] == pytest.approx(-1 / 6)
     assert "-16.7%" in table(named)
+    assert rows["sft_weak"]["take …"] == pytest.approx(1 / 3)
+    assert named["verbs"][0] == "take", "the commonest of all turns first"
+    said = numbers(bias(tmp_path, methods=["tree_dpo"], verbs=["drop", "take"]))
+    assert [said["tree_dpo"][f"{verb} …"] for verb in ("drop", "take")] == pytest.approx([0, 1 / 3])
+    assert "click …" not in said["tree_dpo"]
+
+
+def test_episodes_that_ended_in_an_error_are_counted(tmp_path: Path) -> None:
+    config = {"max_length": 512, "evaluate": {"success_threshold": 1.0}}
+    write_json(tmp_path / "config.json", config)
+    failed = replace(LOST, task_id="u", status="error")
+    for name, runs in (("sft_weak", [LOST, failed]), ("tree_dpo", [failed])):
+        (tmp_path / f"evaluate_{name}").mkdir()
+        write_trajectories(tmp_path / f"evaluate_{name}" / "trajectories.jsonl", runs)
+        write_json(tmp_path / f"evaluate_{name}" / "manifest.json", {})
+    found = bias(tmp_path, methods=["sft_weak"])
+    assert found["methods"]["sft_weak"]["num_errors"] == 1
+    assert "Left out, as they ended in an error: sft_weak 1." in table(found)
+    with pytest.raises(InvalidInput, match="tree_dpo finished no test episode: all 1 ended in an"):
+        bias(tmp_path)
 
 
 def test_what_the_dev_panel_was_played_for_is_not_counted(tmp_path: Path) -> None:

@@ -161,6 +161,12 @@ def test_other_settings_or_another_configuration_do_not_count(tmp_path: Path) ->
     report = summarise(other, results)
     assert report.num_analyses_done == 0
     assert "another configuration" in report.not_run[0]
+    for one in plan.measurements():  # of a version that had no verbs, or had something else
+        gone = {} if one.seed else {"gone": 1}
+        write(plan, results, one, asked={"analysis": "bias", **BIAS, **gone})
+    assert summarise(plan, results).num_analyses_done == 2
+    for one in plan.measurements():
+        write(plan, results, one)
     base = {"base": {"evaluate.success_threshold": 0.5}}
     changed = read_plan(written(tmp_path, analyses={"bias": BIAS}, variants=base))
     assert summarise(changed, results).num_analyses_done == 0
@@ -231,7 +237,7 @@ def test_an_analysis_is_measured_once_its_stages_are_there_and_gone_on_with(worl
     place = world / "results" / "small" / "treasure" / "base" / "seed-0"
     assert sorted(path.name for path in place.iterdir()) == ["analysis-bias.json", "sft_weak.json"]
     record = json.loads((place / "analysis-bias.json").read_text())
-    assert record["asked"] == {"analysis": "bias", "weak": "sft_weak", **bias}
+    assert record["asked"] == {"analysis": "bias", "weak": "sft_weak", "verbs": [], **bias}
     assert record["figures"]["methods"]["random"]["num_episodes"] == 2
     assert {"evaluate_random", "evaluate_sft_weak", "analysis-bias"} <= set(record["stages"])
     assert not (world / "runs/experiments/treasure--seed-0/evaluate_sft_strong").exists()

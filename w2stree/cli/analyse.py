@@ -60,6 +60,14 @@ def bias(
             show_default=False,
         ),
     ] = None,
+    verbs: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B",
+            help="show the shares of turns with these verbs (default: the commonest)",
+            show_default=False,
+        ),
+    ] = None,
     out: Out = None,
 ) -> int:
     """Which actions and mistakes models make in test episodes, and how like the weak model's.
@@ -69,7 +77,12 @@ def bias(
     with needs("explore"):
         from w2stree.experiment.analyses import bias as analysis
 
-    given = {"methods": names("--methods", methods), "weak": weak, "before": before}
+    given = {
+        "methods": names("--methods", methods),
+        "weak": weak,
+        "before": before,
+        "verbs": names("--verbs", verbs),
+    }
     return _measured(analysis.bias, analysis.table, "bias", run_dir, out, given)
 
 

@@ -203,7 +203,8 @@ def _played(run: FinishedRun, measured: Collection[str]) -> list[str]:
 
 
 def _held_out_runs(run: FinishedRun, stages: Sequence[str]) -> list[Trajectory]:
-    """Raises `InvalidInput` for a run of a task that was demonstrated or explored."""
+    """Without those that ended in an error. Raises `InvalidInput` for a run of a task that was
+    demonstrated or explored."""
     parts = run.parts()
     trained = {*parts.demonstrations.task_ids, *parts.explore.task_ids}
     runs = []
@@ -214,7 +215,7 @@ def _held_out_runs(run: FinishedRun, stages: Sequence[str]) -> list[Trajectory]:
                 f"{visible(str(run.path / stage))}: {visible(shown)} was demonstrated or explored, "
                 f"so its pairs are not held out; give stages of other tasks, as {HELD_OUT}"
             )
-        runs += played
+        runs += [run for run in played if run.status != "error"]
     if not runs:
         raise InvalidInput(
             f"{visible(str(run.path))}: no held-out runs ({', '.join(stages) or 'no stage'})"

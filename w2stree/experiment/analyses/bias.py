@@ -1,14 +1,15 @@
 """How models play: which actions they take, which mistakes they make, how like the weak model.
 
-                             unparsed  no effect  repeated  …    cut  succeeded  from sft_weak
-    sft_strong                   0.0%       0.0%     20.5%  …  52.5%      47.5%          0.050
-    sft_weak                     0.0%       0.0%     26.1%  …  49.5%      50.5%          0.000
-    tree_dpo                     0.0%       0.0%     23.0%  …  50.5%      49.5%          0.041
-    tree_dpo - sft_strong       +0.0%      +0.0%     +2.5%  …  -2.0%      +2.0%         -0.009
+                             unparsed  repeated  …    cut  succeeded  take …  …  from sft_weak
+    sft_strong                   0.0%     20.5%  …  52.5%      47.5%   31.4%  …          0.050
+    sft_weak                     0.0%     26.1%  …  49.5%      50.5%   33.0%  …          0.000
+    tree_dpo                     0.0%     23.0%  …  50.5%      49.5%   32.1%  …          0.041
+    tree_dpo - sft_strong       +0.0%     +2.5%  …  -2.0%      +2.0%   +0.7%  …         -0.009
 
-Shares of turns, then of episodes, of a finished run's test episodes, the dev panel's left out. The
-last column is the divergence of the model's bigrams of verbs from the weak model's: what a strong
-model took over. A difference is of what came after a training and what there was before it.
+Shares of turns, of episodes, and of turns by their verb, of a finished run's test episodes, the dev
+panel's left out. The last column is the divergence of the model's bigrams of verbs from the weak
+model's: what a strong model took over. A difference is of what came after a training and what there
+was before it.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from w2stree.experiment.analyses.analysis import Analysis, Figures
 from w2stree.experiment.analyses.figures import in_columns, write_figures
 from w2stree.experiment.analyses.finished_run import FinishedRun, finished_run
 from w2stree.experiment.section import Section
+from w2stree.shorten import visible
 from w2stree.trajectories.returns import at_least
 from w2stree.trajectories.trajectory import Trajectory
 
@@ -35,6 +37,7 @@ NGRAMS = (1, 2, 3)
 
 _PUTS = ("put", "insert", "place", "move")
 _SHOWN_NGRAMS = "2"
+_MOST_VERBS = 6
 
 
 class BiasSettings(Section):
@@ -43,6 +46,7 @@ class BiasSettings(Section):
     methods: Annotated[list[str], Field(min_length=1)]
     weak: str = "sft_weak"
     before: str = "sft_strong"
+    verbs: list[str] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _of_the_methods(self) -> BiasSettings:
@@ -58,40 +62,47 @@ def bias(
     weak: str = "sft_weak",
     methods: Sequence[str] | None = None,
     before: str | None = None,
+    verbs: Sequence[str] | None = None,
     out: Path | None = None,
 ) -> dict[str, Any]:
     """Figures of each method that a run has tested (`figures_of`), and how its n-grams of verbs
     diverge from the method `weak`'s (`divergence`), by n; JSON.
 
     `methods`: of these alone, in this order; of all, unless told. With `before`, a method, the
-    table has it too, and the differences of the others to it. With `out`, a folder, `bias.json`
-    and `bias.txt` (`table`) are written there. Raises `RunDirectoryError` for what the run lacks,
-    `InvalidInput` where a method that is named was not tested.
+    table has it too, and the differences of the others to it. `verbs`: those that the table has a
+    column for; unless told, the commonest of these methods' turns. Episodes that ended in an error
+    are counted (`num_errors`) and left out. With `out`, a folder, `bias.json` and `bias.txt`
+    (`table`) are written there. Raises `RunDirectoryError` for what the run lacks, `InvalidInput`
+    where a method that is named was not tested, or finished no episode.
     """
     run = finished_run(run_dir)
     compared = list(dict.fromkeys(run.methods if methods is None else methods))
     if before is not None and before not in compared:
         compared = [before, *compared]
-    named = [weak] if before is None else [weak, before]
-    played = {name: _test_episodes(run, name) for name in dict.fromkeys((*named, *compared))}
-    for name in named:
-        if not played[name]:
-            raise InvalidInput(f"{run_dir}: all test episodes of {name} ended in an error")
+    played = {name: _test_episodes(run, name) for name in dict.fromkeys((weak, *compared))}
+    ended = {name: [t for t in all_ if t.status != "error"] for name, all_ in played.items()}
+    for name, runs in ended.items():
+        if not runs:
+            raise InvalidInput(
+                f"{visible(str(run_dir))}: {name} finished no test episode: all "
+                f"{len(played[name])} ended in an error; mend that, or name the other methods"
+            )
+    of_methods = {
+        name: {
+            "num_errors": len(played[name]) - len(ended[name]),
+            **figures_of(ended[name], run.success_threshold),
+            "divergence": {
+                str(n): divergence(ngrams(ended[name], n), ngrams(ended[weak], n)) for n in NGRAMS
+            },
+        }
+        for name in compared
+    }
     found = {
         "weak": weak,
         "before": before,
         "success_threshold": run.success_threshold,
-        "methods": {
-            name: {
-                **figures_of(played[name], run.success_threshold),
-                "divergence": {
-                    str(n): divergence(ngrams(played[name], n), ngrams(played[weak], n))
-                    for n in NGRAMS
-                },
-            }
-            for name in compared
-            if played[name]
-        },
+        "verbs": _commonest(of_methods.values()) if verbs is None else list(verbs),
+        "methods": of_methods,
     }
     if out is not None:
         write_figures(out, "bias", found, table(found))
@@ -104,6 +115,14 @@ def _test_episodes(run: FinishedRun, method: str) -> list[Trajectory]:
     # A run of before there was the stage `tasks` had no dev panel either.
     dev = run.parts().dev if "tasks" in run.stages else None
     return played if dev is None else [t for t in played if t.task_id not in dev.openings]
+
+
+def _commonest(methods: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Verbs, by their turns in all of the methods."""
+    counts: Counter[str] = Counter()
+    for found in methods:
+        counts.update(found["verbs"])
+    return [verb for verb, _ in counts.most_common(_MOST_VERBS)]
 
 
 def figures_of(runs: Sequence[Trajectory], success_threshold: float) -> dict[str, Any]:
@@ -176,7 +195,13 @@ def table(figures: Figures) -> str:
         *shares, apart = values.values()
         shown = ["" if v is None else f"{v:{sign}.1%}" for v in shares]
         lines.append((row, *shown, "" if apart is None else f"{apart:{sign}.3f}"))
-    return in_columns(lines)
+    errors = [
+        f"{name} {found['num_errors']}"
+        for name, found in figures["methods"].items()
+        if found["num_errors"]
+    ]
+    left_out = f"\nLeft out, as they ended in an error: {', '.join(errors)}.\n" if errors else ""
+    return in_columns(lines) + left_out
 
 
 def numbers(figures: Figures) -> dict[str, dict[str, float | None]]:
@@ -186,10 +211,12 @@ def numbers(figures: Figures) -> dict[str, dict[str, float | None]]:
     rows: dict[str, dict[str, float | None]] = {}
     for method, found in methods.items():
         shares = {**found["turns"], **found["episodes"]}
-        values = (*shares.values(), found["divergence"][_SHOWN_NGRAMS])
+        said = [found["verbs"].get(v, 0) / max(1, found["num_turns"]) for v in figures["verbs"]]
+        values = (*shares.values(), *said, found["divergence"][_SHOWN_NGRAMS])
         rows[method] = dict(zip(columns, values, strict=True))
     before = figures["before"]
-    if (first := rows.get(before)) is not None:
+    if before is not None:
+        first = rows[before]
         rows |= {
             f"{method} - {before}": {c: _difference(rows[method][c], first[c]) for c in columns}
             for method in methods
@@ -204,7 +231,8 @@ def _difference(after: float | None, before: float | None) -> float | None:
 
 def _columns(figures: Figures) -> tuple[str, ...]:
     names = (name.replace("_", " ") for name in (*OF_TURNS, *OF_EPISODES))
-    return (*names, f"from {figures['weak']}")
+    said = (f"{visible(verb)} …" for verb in figures["verbs"])
+    return (*names, *said, f"from {figures['weak']}")
 
 
 def _mistakes(run: Trajectory) -> Iterator[str]:

@@ -50,8 +50,7 @@ class FinishedRun:
         return [s.removeprefix(_EVALUATED) for s in self.stages if s.startswith(_EVALUATED)]
 
     def test_episodes(self, method: str) -> list[Trajectory]:
-        """What a method played, without episodes that ended in an error; `InvalidInput` for a
-        method that was not tested here."""
+        """What a method played; `InvalidInput` for a method that was not tested here."""
         if method not in self.methods:
             raise InvalidInput(
                 f"{_shown(self.path)}: {visible(method)} has no test episodes; "
@@ -61,19 +60,22 @@ class FinishedRun:
         return self.played(f"{_EVALUATED}{method}")
 
     def played(self, stage: str) -> list[Trajectory]:
-        """What a stage played, without episodes that ended in an error."""
+        """What a stage played, episodes that ended in an error too."""
         file = self.finished(stage, "stage") / "trajectories.jsonl"
         if not file.is_file():
-            raise InvalidInput(f"{_shown(file)}: is missing; {visible(stage)} is no stage of play")
-        return [run for run in read_trajectories(file) if run.status != "error"]
+            raise RunDirectoryError(
+                f"{_shown(file)}: is missing; name a stage that plays, or put the file back from a "
+                f"copy, or redo the stage with --force {visible(stage)}"
+            )
+        return read_trajectories(file)
 
     def model(self, stage: str) -> Path:
-        """The folder of the model that a stage trained; `InvalidInput` for one that trains none."""
+        """The folder of the model that a stage trained; `RunDirectoryError` where it has none."""
         folder = self.finished(stage, "model") / "model"
         if not folder.is_dir():
-            raise InvalidInput(
-                f"{_shown(self.path)}: the stage {visible(stage)} makes no model; name one that "
-                "trains"
+            raise RunDirectoryError(
+                f"{_shown(folder)}: is missing; name a stage that trains a model, or put the "
+                f"folder back from a copy, or redo the stage with --force {visible(stage)}"
             )
         return folder
 

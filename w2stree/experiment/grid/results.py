@@ -28,6 +28,7 @@ from w2stree.errors import InvalidInput, RunDirectoryError
 from w2stree.experiment.changes import changes, values
 from w2stree.experiment.config import Config
 from w2stree.experiment.config.reading import recorded_today
+from w2stree.experiment.grid.asked import Asked, asked
 from w2stree.experiment.grid.cells import Cell, Measurement, Unit
 from w2stree.experiment.grid.record import CellRecord, MeasurementRecord, wrong_in
 from w2stree.experiment.run_json import read_json
@@ -94,7 +95,7 @@ class Measured:
 
     record: Mapping[str, Any]
     path: Path
-    asked: Mapping[str, Any]
+    asked: Asked
 
     @property
     def numbers(self) -> Mapping[str, Mapping[str, float | None]]:
@@ -104,8 +105,13 @@ class Measured:
 
     def is_of(self, config: Config) -> bool:
         """Whether the same would be measured, with the same values of all keys that its stages
-        read."""
-        return self.record["asked"] == self.asked and _is_of(self.record, self.path, config)
+        read. A setting that there was not yet counts with its default."""
+        try:
+            then = asked(self.asked.name, self.record["asked"])
+        except InvalidInput:  # with settings that are none today
+            return False
+        is_same = then.record == self.asked.record
+        return is_same and _is_of(self.record, self.path, config)
 
 
 def _is_of(record: Mapping[str, Any], path: Path, config: Config) -> bool:
@@ -169,7 +175,7 @@ class Results:
             case Cell():
                 return Result(record, path)
             case Measurement():
-                return Measured(record, path, unit.asked.record)
+                return Measured(record, path, unit.asked)
 
     def failure(self, unit: Unit) -> str | None:
         """What a cell or an analysis failed with, at the last try; None where it did not."""
@@ -224,8 +230,8 @@ def _labels(unit: Unit) -> dict[str, Any]:
     match unit:
         case Cell(method=method):
             return {**place, "method": method}
-        case Measurement(asked=asked):
-            return {**place, "name": asked.name}
+        case Measurement(asked=Asked(name=name)):
+            return {**place, "name": name}
 
 
 def _config_file(world: Path, hashed: str) -> Path:
