@@ -36,6 +36,13 @@ LATE_IMPORTS = {
     },
     "cli/convert.py": {"formats.writing"},
     "cli/inputs.py": {"formats.reader", "formats.reading", "trajectories.files"},
+    "cli/lint.py": {"forest.merging", "linting.finding", "linting.lint", "rows.row_files"},
+    "cli/row_account.py": {"rows.writing"},
+    "cli/rows.py": {
+        *("forest.build", "forest.file", "forest.merging", "rows.columns", "rows.judged"),
+        *("rows.questions", "rows.rows", "rows.tokenized", "trajectories.returns", "turns.chat"),
+        "rows.worded",
+    },
     "cli/run.py": {"experiment.config", "experiment.manifest", "experiment.pipeline"},
     "cli/train.py": {
         *("experiment.config.yaml_text", "training.call_settings", "training.model_folder"),

@@ -23,6 +23,7 @@ from w2stree.forest.summary import ForestSummary as ForestSummary
 from w2stree.forest.tree import Tree as Tree
 from w2stree.formats.reading import read_trajectories as read_trajectories
 from w2stree.formats.writing import write_trajectories as write_trajectories
+from w2stree.linting.lint import lint as lint
 from w2stree.policies.protocol import Policy as Policy
 from w2stree.policies.protocol import Sampling as Sampling
 from w2stree.rollouts.rollout import EpisodePlan as EpisodePlan
@@ -30,6 +31,7 @@ from w2stree.rollouts.rollout import rollout as rollout
 from w2stree.rows.rows import preference_rows as preference_rows
 from w2stree.rows.trl_datasets import preference_dataset as preference_dataset
 from w2stree.rows.trl_datasets import sft_dataset as sft_dataset
+from w2stree.rows.writing import write_rows as write_rows
 from w2stree.training.fitting import Fitting as Fitting
 from w2stree.training.optimisation import Optimisation as Optimisation
 from w2stree.training.train_dpo import train_dpo as train_dpo

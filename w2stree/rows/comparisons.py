@@ -3,131 +3,36 @@
 at one state     a over b  +0.5  ┐
                  a over b  +0.25 ├─> a against b: net gap +0.25 over 3 pairs, so a is chosen
                  b over a  +0.5  ┘
+
+pairs ──together──> by two actions at a state ──answered──> ──together──> by what is read
+        (step)      or each alone (suffix)      decided,      by equal texts, in either
+                                                readable      direction; answered again
+
+All is done on columns, a number a pair, in the pairs' order: sums are added one by one in it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from enum import IntEnum
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from w2stree.errors import InvalidInput
+from w2stree.forest.pairs import PreferencePairs
+from w2stree.rows.run_texts import Ints, RunTexts
 from w2stree.trajectories.returns import tolerance
-from w2stree.trajectories.trajectory import Step, Trajectory
-from w2stree.turns.react import render_turn
+from w2stree.trajectories.trajectory import Trajectory
 
 if TYPE_CHECKING:
     from w2stree.forest.pairs import PreferencePair
 
-
-class Side(NamedTuple):
-    """One side of a pair as a row shows it. Equal texts have equal numbers."""
-
-    trajectory: Trajectory
-    action: str
-    """The first one compared."""
-    state: int
-    """Of the prompt, and actions and answers before."""
-    history: int
-    """Of the prompt, and all that was said before."""
-    turns: int
-    """Of what is compared; the last answer is in no row."""
-    is_worded: bool
-    """Whether all these turns hold the agent's words."""
-
-
-class Sides:
-    """The sides of a forest's pairs, each made once. A side compares `num_turns`, None: all."""
-
-    def __init__(self, *, num_turns: int | None, render_actions: bool) -> None:
-        self._num_turns = num_turns
-        self._render_actions = render_actions
-        self._runs: dict[int, _Run] = {}
-        self._sides: dict[tuple[int, int], Side] = {}
-        self._numbers: dict[Hashable, int] = {}
-
-    def of(self, trajectory: Trajectory, depth: int) -> Side:
-        """From turn `depth` on. Raises `InvalidInput` where the trajectory has no prompt."""
-        key = (id(trajectory), depth)
-        side = self._sides.get(key)
-        if side is None:
-            side = self._sides[key] = self._make(trajectory, depth)
-        return side
-
-    def _make(self, given: Trajectory, depth: int) -> Side:
-        run = self._runs.get(id(given))
-        if run is None:
-            run = self._runs[id(given)] = self._read(given)
-        steps, until = run.trajectory.steps, 2 * depth
-        end = len(steps) if self._num_turns is None else depth + self._num_turns
-        return Side(
-            run.trajectory,
-            steps[depth].action,
-            state=self._number(("state", run.prompt, run.did[:until])),
-            history=self._number(("history", run.prompt, run.said[:until])),
-            turns=self._number(("turns", run.said[until : 2 * end - 1])),
-            is_worded=end <= run.num_worded,
-        )
-
-    def _read(self, given: Trajectory) -> _Run:
-        require_prompt(given)
-        trajectory = rendered(given) if self._render_actions else given
-        steps = trajectory.steps
-        return _Run(
-            given,
-            trajectory,
-            self._number(("prompt", tuple(given.prompt))),
-            tuple(text for s in steps for text in (_turn(s), s.observation)),
-            tuple(text for s in steps for text in (s.action, s.observation)),
-            next((i for i, s in enumerate(steps) if not s.is_worded), len(steps)),
-        )
-
-    def _number(self, what: Hashable) -> int:
-        return self._numbers.setdefault(what, len(self._numbers))
-
-
-class _Run(NamedTuple):
-    """A trajectory's texts, laid out so that a slice is a history or a continuation."""
-
-    given: Trajectory  # held, so that its id stays its own
-    trajectory: Trajectory
-    prompt: int
-    said: tuple[str, ...]
-    """turn 1, answer 1, turn 2, …"""
-    did: tuple[str, ...]
-    """action 1, answer 1, action 2, …"""
-    num_worded: int
-    """Its first steps that hold the agent's words."""
-
-
-def _turn(step: Step) -> str:
-    """A text that is equal for equal turns."""
-    if step.tool_calls:
-        return f"{step.response}\n{step.action}"
-    return step.response or step.action
-
-
-def rendered(trajectory: Trajectory) -> Trajectory:
-    """With `Action: …` for turns of which only the action is known."""
-    if all(step.is_worded for step in trajectory.steps):
-        return trajectory
-    steps = tuple(
-        s if s.is_worded else replace(s, response=render_turn("", s.action))
-        for s in trajectory.steps
-    )
-    return replace(trajectory, steps=steps)
-
-
-def require_prompt(trajectory: Trajectory) -> None:
-    """Raises `InvalidInput` for a trajectory that does not say what its task is."""
-    if not trajectory.prompt:
-        raise InvalidInput(
-            f"task {trajectory.task_id!r}: a trajectory has no prompt, and a row would ask for "
-            "actions without saying what for; a forest from a file, Arrow, texts or ids keeps no "
-            "prompts and no turns: give it the trajectories (open_forest(…, trajectories=…) or "
-            "forest.with_trajectories(…))"
-        )
+Bools = NDArray[np.bool_]
+Floats = NDArray[np.float64]
 
 
 class Fit(IntEnum):
@@ -141,162 +46,291 @@ class Fit(IntEnum):
     ONE_HISTORY = 2
 
 
-class Shown(NamedTuple):
-    """The pair whose texts stand for all that prefer its chosen side."""
+@dataclass(frozen=True, slots=True)
+class PairColumns:
+    """Pairs as columns `[num_pairs]` over distinct runs."""
 
-    place: int
-    """Of the first of them, among all pairs."""
-    pair: PreferencePair
-    chosen: Side
-    rejected: Side
-
-    @property
-    def fit(self) -> Fit:
-        if not (self.chosen.is_worded and self.rejected.is_worded):
-            return Fit.WORDLESS
-        return Fit.ONE_HISTORY if self.chosen.state == self.rejected.state else Fit.TWO_HISTORIES
-
-    def texts(self) -> Texts:
-        """Those of its row; one history is shown as the chosen side's."""
-        history = self.chosen.history
-        theirs = history if self.chosen.state == self.rejected.state else self.rejected.history
-        return history, self.chosen.turns, theirs, self.rejected.turns
+    runs: list[Trajectory]
+    chosen: Ints
+    """Indices into `runs`."""
+    rejected: Ints
+    depth: Ints
+    node: Ints
+    """A number for each task and divergence."""
+    divergence: Ints
+    gap: Floats
+    total_return: Floats
+    """`[num_runs]`"""
 
 
-Texts = tuple[int, int, int, int]
-"""All that a row says: history and turns of the chosen side, then of the rejected one."""
+class Answers(NamedTuple):
+    """Questions and what pairs, or the answers of others, say to each: columns `[num_questions]`,
+    in the order in which they were first asked. Side A is the one that its first one prefers."""
+
+    net_gap: Floats
+    """> 0 where A is better."""
+    num_pairs: Ints
+    is_decided: Bools
+    shown_a: Ints
+    """Of those that prefer A the first of those that fit best; -1 where there is none."""
+    shown_b: Ints
 
 
-Runs = dict[int, Trajectory]
-"""Distinct trajectories, by id."""
+class Found(NamedTuple):
+    """Rows as columns, and how many questions gave none."""
+
+    shown: Ints
+    """The pair that a row shows."""
+    net_gap: Floats
+    num_pairs: Ints
+    runs: list[tuple[list[int], list[int]]]
+    """Distinct runs of the row's pairs: on the chosen side, on the rejected one."""
+    num_undecided: int
+    num_alike: int
+    num_without_action: int
+    num_wordless: int
 
 
-class Comparison:
-    """Two sides, A and B, and what all pairs about them say; the first pair prefers A."""
-
-    __slots__ = ("_runs", "net_gap", "num_pairs", "shown_a", "shown_b")
-
-    def __init__(self, first: Shown) -> None:
-        self.net_gap = first.pair.gap
-        """Sum of gaps, those of pairs that prefer B negative."""
-        self.num_pairs = 1
-        self.shown_a: Shown | None = first
-        """Of the pairs that prefer A the first of those that fit best; `shown_b` likewise."""
-        self.shown_b: Shown | None = None
-        self._runs: tuple[Runs, Runs] | None = None  # one pair's are made when asked for
-
-    @property
-    def runs(self) -> tuple[Runs, Runs]:
-        """The distinct trajectories in its pairs: A's, B's."""
-        if self._runs is not None:
-            return self._runs
-        _, pair, _, _ = self.best
-        one, other = {id(pair.chosen): pair.chosen}, {id(pair.rejected): pair.rejected}
-        return (one, other) if self.net_gap > 0 else (other, one)
-
-    def add(self, pair: Shown, *, is_turned: bool) -> None:
-        """One more pair; it prefers A, or B where it `is_turned`."""
-        self._runs = self.runs
-        chosen, rejected = pair.pair.chosen, pair.pair.rejected
-        self._runs[is_turned][id(chosen)] = chosen
-        self._runs[not is_turned][id(rejected)] = rejected
-        self.num_pairs += 1
-        if is_turned:
-            self.net_gap -= pair.pair.gap
-            self.shown_b = _fitter(self.shown_b, pair)
-        else:
-            self.net_gap += pair.pair.gap
-            self.shown_a = _fitter(self.shown_a, pair)
-
-    def absorb(self, other: Comparison, *, is_turned: bool = False) -> None:
-        """Another comparison of the same sides; where it `is_turned`, its A is B here."""
-        if is_turned:
-            other.turn()
-        self._runs = self.runs
-        for own, theirs in zip(self._runs, other.runs, strict=True):
-            own.update(theirs)
-        self.net_gap += other.net_gap
-        self.num_pairs += other.num_pairs
-        self.shown_a = _fitter(self.shown_a, other.shown_a)
-        self.shown_b = _fitter(self.shown_b, other.shown_b)
-
-    def turn(self) -> None:
-        """Let A be B."""
-        self.net_gap = -self.net_gap
-        self.shown_a, self.shown_b = self.shown_b, self.shown_a
-        if self._runs is not None:
-            self._runs = self._runs[::-1]
-
-    @property
-    def is_decided(self) -> bool:
-        """Whether one side is better: net gaps of zero, but for rounding (`trajectories.returns`),
-        say nothing."""
-        size = abs(self.net_gap)
-        if self.num_pairs == 1 or size <= tolerance(0.0):
-            return size > tolerance(0.0)
-        return size > tolerance(max(abs(t.total_return) for r in self.runs for t in r.values()))
-
-    @property
-    def best(self) -> Shown:
-        """The pair shown for the better side, of a decided comparison."""
-        shown = self.shown_a if self.net_gap > 0 else self.shown_b
-        assert shown is not None, "a net gap is made by pairs of its sign"
-        return shown
+def columns_of(pairs: Iterable[PreferencePair]) -> PairColumns:
+    """One forest's pairs as they are, others one by one. Runs that are one object are one."""
+    if isinstance(pairs, PreferencePairs):
+        forest = pairs.forest
+        used, inverse = np.unique(
+            np.concatenate([pairs.chosen, pairs.rejected]), return_inverse=True
+        )
+        given = forest.trajectories
+        runs, number = _distinct([given[i] for i in used.tolist()])
+        chosen, rejected = np.split(number[inverse], 2)
+        divergence = pairs.divergence.astype(np.int64)
+        depth = forest.depth[pairs.divergence].astype(np.int64)
+        node, gap = divergence, pairs.gap
+    else:
+        each = list(pairs)
+        runs, number = _distinct([t for pair in each for t in (pair.chosen, pair.rejected)])
+        chosen, rejected = number[::2], number[1::2]
+        divergence = np.array([pair.divergence for pair in each], np.int64)
+        depth = np.array([pair.depth for pair in each], np.int64)
+        known: dict[tuple[str, int], int] = {}
+        named = ((pair.task_id, pair.divergence) for pair in each)
+        node = np.array([known.setdefault(name, len(known)) for name in named], np.int64)
+        gap = np.array([pair.gap for pair in each], np.float64)
+    total_return = np.array([run.total_return for run in runs], np.float64)
+    return PairColumns(runs, chosen, rejected, depth, node, divergence, gap, total_return)
 
 
-def _fitter(one: Shown | None, later: Shown | None) -> Shown | None:
-    if one is None or later is None:
-        return one or later
-    if one.fit is Fit.ONE_HISTORY or later.fit <= one.fit:
-        return one
-    return later._replace(place=one.place)
+def _distinct(given: Sequence[Trajectory]) -> tuple[list[Trajectory], Ints]:
+    """The runs, each object once, and the number of each given."""
+    known: dict[int, int] = {}
+    numbers = [known.setdefault(id(run), len(known)) for run in given]
+    runs = {id(run): run for run in given}
+    return [runs[key] for key in known], np.array(numbers, np.int64)
 
 
-def compared_suffixes(pairs: Iterable[PreferencePair], sides: Sides) -> Iterator[Comparison]:
-    """Each pair alone: it compares two continuations."""
-    for place, pair in enumerate(pairs):
-        chosen, rejected = sides.of(pair.chosen, pair.depth), sides.of(pair.rejected, pair.depth)
-        yield Comparison(Shown(place, pair, chosen, rejected))
+def compare(pairs: PairColumns, *, is_one_turn: bool) -> Found:
+    """The rows that pairs make; see `rows.preference_rows`. `runs` hold the words to be shown."""
+    texts = RunTexts(pairs.runs, is_one_turn=is_one_turn)
+    sides = _Sides(pairs, texts, is_one_turn=is_one_turn)
+    number = len(pairs.gap)
+    if is_one_turn:
+        question, is_turned = sides.by_actions()
+    else:
+        question, is_turned = np.arange(number), np.zeros(number, np.bool_)
+    size = np.maximum(
+        np.abs(pairs.total_return[pairs.chosen]), np.abs(pairs.total_return[pairs.rejected])
+    )
+    ones = np.ones(number, np.int64)
+    every = np.arange(number)
+    nothing = np.full(number, -1)
+    first = _answer(question, is_turned, pairs.gap, ones, size, every, nothing, sides.fit)
+
+    # The decided ones, best side first, in the order of the first pair that prefers it.
+    is_b_better = first.net_gap < 0
+    best = np.where(is_b_better, first.shown_b, first.shown_a)
+    other = np.where(is_b_better, first.shown_a, first.shown_b)
+    place = _first_places(question, is_turned)
+    decided = np.flatnonzero(first.is_decided)
+    decided = decided[np.argsort(place[decided, is_b_better[decided].astype(int)], kind="stable")]
+    shown = best[decided]
+    is_wordless = sides.fit[shown] == Fit.WORDLESS
+    is_alike = ~is_wordless & (sides.turns[0][shown] == sides.turns[1][shown])
+    is_untaught = ~is_wordless & ~is_alike & ~sides.is_taught[shown]
+    readable = decided[~(is_wordless | is_alike | is_untaught)]
+
+    again, is_again_turned = sides.by_texts(best[readable])
+    second = _answer(
+        again,
+        is_again_turned,
+        np.abs(first.net_gap[readable]),
+        first.num_pairs[readable],
+        _greatest(question, size)[readable],
+        best[readable],
+        other[readable],
+        sides.fit,
+    )
+    rows = np.flatnonzero(second.is_decided)
+    is_b = second.net_gap < 0
+    row_of = np.full(len(first.net_gap), -1)
+    row_of[readable] = again
+    is_flipped = np.zeros(len(first.net_gap), np.bool_)
+    is_flipped[readable] = is_b_better[readable] ^ is_again_turned ^ is_b[again]
+    return Found(
+        np.where(is_b, second.shown_b, second.shown_a)[rows],
+        np.abs(second.net_gap[rows]),
+        second.num_pairs[rows],
+        _runs(pairs, rows, row_of[question], is_turned ^ is_flipped[question]),
+        num_undecided=len(first.net_gap) - len(decided) + len(second.net_gap) - len(rows),
+        num_alike=int(is_alike.sum()),
+        num_without_action=int(is_untaught.sum()),
+        num_wordless=int(is_wordless.sum()),
+    )
 
 
-def compared_steps(pairs: Iterable[PreferencePair], sides: Sides) -> list[Comparison]:
-    """Two actions at a state, by all pairs that took one there and the other.
+class _Sides:
+    """Both sides of each pair, as numbers: `[0]` of the chosen one, `[1]` of the rejected one."""
 
-    Trees whose tasks read alike are one tree here: a state is a prompt and the actions and
-    answers since; where observations were merged because they are similar, a node. Ordered by
-    the first pair that prefers the better side; undecided ones come first.
-    """
-    nodes = _Nodes()
-    comparisons: dict[tuple[int, str, str], Comparison] = {}
-    for place, pair in enumerate(pairs):
-        chosen, rejected = sides.of(pair.chosen, pair.depth), sides.of(pair.rejected, pair.depth)
-        shown, state = Shown(place, pair, chosen, rejected), nodes.state(pair, chosen)
-        if known := comparisons.get((state, chosen.action, rejected.action)):
-            known.add(shown, is_turned=False)
-        elif known := comparisons.get((state, rejected.action, chosen.action)):
-            known.add(shown, is_turned=True)
-        else:
-            comparisons[state, chosen.action, rejected.action] = Comparison(shown)
-    return sorted(comparisons.values(), key=lambda c: c.best.place if c.is_decided else -1)
+    def __init__(self, pairs: PairColumns, texts: RunTexts, *, is_one_turn: bool) -> None:
+        self._pairs = pairs
+        self._num_texts = texts.num_texts
+        both = pairs.chosen, pairs.rejected
+        places = [texts.offset[runs] + pairs.depth for runs in both]
+        self._state, self._history, self.turns, self._action = (
+            [column[place] for place in places]
+            for column in (texts.state, texts.history, texts.turns, texts.action)
+        )
+        ends = [pairs.depth + 1 if is_one_turn else texts.num_steps[runs] for runs in both]
+        is_worded = [end <= texts.num_worded[runs] for end, runs in zip(ends, both, strict=True)]
+        self.is_one_history: Bools = self._state[0] == self._state[1]
+        worded = np.where(self.is_one_history, Fit.ONE_HISTORY, Fit.TWO_HISTORIES)
+        self.fit: Ints = np.where(is_worded[0] & is_worded[1], worded, Fit.WORDLESS)
+        self.is_taught: Bools = (
+            self._action[0] != texts.no_action
+            if is_one_turn
+            else texts.num_until_action[pairs.chosen] > pairs.depth
+        )
+        """Whether a turn of the chosen side has an action."""
 
+    def by_actions(self) -> tuple[Ints, Bools]:
+        """The question of each pair, two actions at a state, and whether it prefers B.
 
-class _Nodes:
-    """The state that each node stands for: that of the first pair seen there."""
+        Trees whose tasks read alike are one tree here: a state is a prompt and the actions and
+        answers since; where observations were merged because they are similar, a node.
+        """
+        _, first, inverse = np.unique(self._pairs.node, return_index=True, return_inverse=True)
+        state = self._state[0][first][inverse]
+        self._refuse_two_forests(np.flatnonzero(state != self._state[0]), first[inverse])
+        chosen, rejected = self._action
+        return _grouped(state, chosen, rejected)
 
-    def __init__(self) -> None:
-        self._first: dict[tuple[str, int], tuple[int, PreferencePair]] = {}
+    def by_texts(self, shown: Ints) -> tuple[Ints, Bools]:
+        """The question of each pair in `shown` to whoever reads it, and whether it prefers B."""
+        history = self._history[0][shown]
+        theirs = np.where(self.is_one_history[shown], history, self._history[1][shown])
+        said = np.concatenate([self.turns[0][shown], self.turns[1][shown]])
+        keys = np.concatenate([history, theirs]) * self._num_texts + said
+        _, number = np.unique(keys, return_inverse=True)
+        chosen, rejected = np.split(number, 2)
+        return _grouped(np.zeros(len(shown), np.int64), chosen, rejected)
 
-    def state(self, pair: PreferencePair, chosen: Side) -> int:
+    def _refuse_two_forests(self, doubtful: Ints, first: Ints) -> None:
         """Raises `InvalidInput` where another forest's pair had this node."""
-        key = (pair.task_id, pair.divergence)
-        state, first = self._first.setdefault(key, (chosen.state, pair))
-        if state != chosen.state and _history_actions(first) != _history_actions(pair):
-            raise InvalidInput(
-                f"task {pair.task_id!r}: two pairs name node {pair.divergence} after different "
-                "actions; pairs of several forests are made rows of forest by forest"
-            )
-        return state
+        for pair in doubtful.tolist():
+            if self._history_actions(pair) != self._history_actions(int(first[pair])):
+                run = self._pairs.runs[int(self._pairs.chosen[pair])]
+                raise InvalidInput(
+                    f"task {run.task_id!r}: two pairs name node "
+                    f"{int(self._pairs.divergence[pair])} after different actions; pairs of "
+                    "several forests are made rows of forest by forest"
+                )
+
+    def _history_actions(self, pair: int) -> list[str]:
+        run = self._pairs.runs[int(self._pairs.chosen[pair])]
+        return [step.action for step in run.steps[: int(self._pairs.depth[pair])]]
 
 
-def _history_actions(pair: PreferencePair) -> list[str]:
-    return [step.action for step in pair.chosen.steps[: pair.depth]]
+def _grouped(place: Ints, chosen: Ints, rejected: Ints) -> tuple[Ints, Bools]:
+    """Numbers, by first appearance, for equal places with the same two sides, and whether the sides
+    are the other way round than where they first appeared."""
+    if not len(place):
+        return np.empty(0, np.int64), np.empty(0, np.bool_)
+    two = np.minimum(chosen, rejected), np.maximum(chosen, rejected)
+    order = np.lexsort((*two, place))  # stable: equal ones in their order
+    is_new = np.ones(len(order), np.bool_)
+    is_new[1:] = np.any([c[order][1:] != c[order][:-1] for c in (*two, place)], axis=0)
+    first = order[is_new]
+    rank = np.empty(len(first), np.int64)
+    rank[np.argsort(first)] = np.arange(len(first))
+    group = np.empty(len(order), np.int64)
+    group[order] = rank[np.cumsum(is_new) - 1]
+    return group, chosen != chosen[np.sort(first)][group]
+
+
+def _answer(
+    question: Ints,
+    is_turned: Bools,
+    gap: Floats,
+    num_pairs: Ints,
+    size: Floats,
+    shown: Ints,
+    other: Ints,
+    fit: Ints,
+) -> Answers:
+    """What all say to each question. `shown` and `other` are the pairs that each shows for the side
+    that it prefers and for the other one; `size` the greatest return behind it."""
+    if not len(question):
+        none = np.empty(0, np.int64)
+        return Answers(np.empty(0), none, np.empty(0, np.bool_), none, none)
+    net_gap: Floats = np.bincount(question, np.where(is_turned, -gap, gap)).astype(np.float64)
+    count = np.bincount(question, num_pairs).astype(np.int64)
+    least = tolerance(0.0)
+    found = np.abs(net_gap)
+    by_rounding = 1e-12 * np.maximum(1000.0, _greatest(question, size))  # `tolerance`
+    is_small = (count == 1) | (found <= least)
+    return Answers(
+        net_gap,
+        count,
+        np.where(is_small, found > least, found > by_rounding),
+        _fittest(question, np.where(is_turned, other, shown), fit, len(net_gap)),
+        _fittest(question, np.where(is_turned, shown, other), fit, len(net_gap)),
+    )
+
+
+def _greatest(question: Ints, size: Floats) -> Floats:
+    greatest = np.zeros(int(question.max(initial=-1)) + 1)
+    np.maximum.at(greatest, question, size)
+    return greatest
+
+
+def _fittest(question: Ints, shown: Ints, fit: Ints, num_questions: int) -> Ints:
+    """Of the pairs `shown` for each question the first of those that fit best; -1 for none."""
+    found = np.full(num_questions, -1)
+    given = np.flatnonzero(shown >= 0)
+    order = given[np.lexsort((given, -fit[shown[given]], question[given]))][::-1]
+    found[question[order]] = shown[order]  # the last one written is the first
+    return found
+
+
+def _first_places(question: Ints, is_turned: Bools) -> Ints:
+    """`[num_questions, 2]` the first pair that prefers A, and B."""
+    places = np.zeros((int(question.max(initial=-1)) + 1, 2), np.int64)
+    backwards = np.arange(len(question))[::-1]
+    places[question[backwards], is_turned[backwards].astype(int)] = backwards
+    return places
+
+
+def _runs(
+    pairs: PairColumns, rows: Ints, row_of: Ints, is_flipped: Bools
+) -> list[tuple[list[int], list[int]]]:
+    """By row, the distinct runs of its pairs on either side."""
+    num_rows = len(rows)
+    position = np.full(int(row_of.max(initial=-1)) + 2, -1)
+    position[rows] = np.arange(num_rows)
+    row = np.where(row_of >= 0, position[row_of], -1)
+    kept = np.flatnonzero(row >= 0)
+    sides = []
+    for one, other in ((pairs.chosen, pairs.rejected), (pairs.rejected, pairs.chosen)):
+        run = np.where(is_flipped[kept], other[kept], one[kept])
+        keys = np.unique(row[kept] * len(pairs.runs) + run)
+        begins = np.searchsorted(keys, np.arange(num_rows + 1) * len(pairs.runs)).tolist()
+        of_row = (keys % len(pairs.runs)).tolist()
+        sides.append([of_row[i:j] for i, j in pairwise(begins)])
+    return list(zip(*sides, strict=True))

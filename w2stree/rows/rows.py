@@ -10,24 +10,21 @@ As trainers of this package take them; for stock TRL see `w2stree.rows.trl_datas
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Literal, get_args, overload
 
+import numpy as np
+from numpy.typing import NDArray
+
 from w2stree.errors import InvalidInput
-from w2stree.rows.comparisons import (
-    Comparison,
-    Fit,
-    Shown,
-    Sides,
-    Texts,
-    compared_steps,
-    compared_suffixes,
-)
+from w2stree.rows.comparisons import Found, PairColumns, columns_of, compare
+from w2stree.rows.worded import rendered
 from w2stree.trajectories.trajectory import Step, Trajectory
 
 if TYPE_CHECKING:
-    from w2stree.forest.pairs import PreferencePair
+    from w2stree.forest.pairs import PreferencePair, PreferencePairs
 
 Completion = Literal["step", "suffix"]
 
@@ -163,73 +160,67 @@ def preference_rows(
     """
     if completion not in get_args(Completion):
         raise InvalidInput(f"completion is {completion!r}; use 'step' or 'suffix'")
-    num_turns = 1 if completion == "step" else None
-    sides = Sides(num_turns=num_turns, render_actions=render_actions)
-    compared = (compared_steps if completion == "step" else compared_suffixes)(pairs, sides)
-    num_undecided = num_alike = num_without_action = num_wordless = 0
-    found: dict[Texts, Comparison] = {}
-    for comparison in compared:
-        if not comparison.is_decided:
-            num_undecided += 1
-            continue
-        if comparison.net_gap < 0:
-            comparison.turn()
-        shown = comparison.best
-        if shown.fit is Fit.WORDLESS:
-            num_wordless += 1
-        elif shown.chosen.turns == shown.rejected.turns:
-            num_alike += 1
-        elif not any(map(is_taught, _turns(shown, num_turns))):
-            num_without_action += 1
-        else:
-            texts = shown.texts()
-            if (same := found.get(texts)) is not None:
-                same.absorb(comparison)
-            elif (same := found.get(texts[2:] + texts[:2])) is not None:
-                same.absorb(comparison, is_turned=True)
-            else:
-                found[texts] = comparison
-    rows = tuple(_row(c, num_turns) for c in found.values() if c.is_decided)
+    columns = columns_of(pairs)
+    if render_actions:
+        columns = replace(columns, runs=[rendered(run) for run in columns.runs])
+    found = compare(columns, is_one_turn=completion == "step")
     return PreferenceRows(
-        rows,
-        num_undecided=num_undecided + len(found) - len(rows),
-        num_alike=num_alike,
-        num_without_action=num_without_action,
-        num_wordless=num_wordless,
+        tuple(_rows(columns, found, 1 if completion == "step" else None)),
+        num_undecided=found.num_undecided,
+        num_alike=found.num_alike,
+        num_without_action=found.num_without_action,
+        num_wordless=found.num_wordless,
     )
 
 
-def _turns(shown: Shown, num_turns: int | None) -> Sequence[Step]:
-    """Those of the chosen side that a row compares."""
-    begin = shown.pair.depth
-    end = None if num_turns is None else begin + num_turns
-    return shown.chosen.trajectory.steps[begin:end]
+def stream_preference_rows(
+    pairs: PreferencePairs, completion: Completion, *, render_actions: bool = False
+) -> Iterator[PreferenceRows]:
+    """`preference_rows` of one forest's pairs, task by task; tasks with equal prompts, which are
+    one task to whoever reads them, in one block. Blocks are in the order of their first pairs.
+
+    Memory: the columns of the pairs, and the rows of one block. Raises as `preference_rows`.
+    """
+    forest = pairs.forest
+    tree = np.searchsorted(forest.root, pairs.divergence, side="right") - 1
+    first = np.unique(tree, return_index=True)
+    asked: dict[object, list[NDArray[np.intp]]] = {}
+    bounds = [*first[1].tolist(), len(pairs)]
+    for begin, end in pairwise(bounds):
+        prompt = forest.trajectories[int(pairs.chosen[begin])].prompt
+        asked.setdefault(prompt, []).append(np.arange(begin, end))
+    for indices in asked.values():
+        block = pairs.select(np.concatenate(indices))
+        yield preference_rows(block, completion, render_actions=render_actions)
 
 
-def _row(comparison: Comparison, num_turns: int | None) -> PreferenceRow:
-    if comparison.net_gap < 0:
-        comparison.turn()
-    shown = comparison.best
-    chosen, rejected = comparison.runs
-    begin = shown.pair.depth
-    return PreferenceRow(
-        shown.chosen.trajectory,
-        shown.rejected.trajectory,
-        begin,
-        None if num_turns is None else begin + num_turns,
-        shown.pair.divergence,
-        comparison.net_gap / comparison.num_pairs,
-        _mean_return(chosen.values()),
-        _mean_return(rejected.values()),
-        len(chosen),
-        len(rejected),
+def _rows(pairs: PairColumns, found: Found, num_turns: int | None) -> Iterator[PreferenceRow]:
+    runs, returns = pairs.runs, pairs.total_return.tolist()
+    columns = (
+        *(c[found.shown].tolist() for c in (pairs.chosen, pairs.rejected)),
+        *(c[found.shown].tolist() for c in (pairs.depth, pairs.divergence)),
+        (found.net_gap / found.num_pairs).tolist(),
+        found.runs,
     )
+    for i, j, begin, node, gap, (chosen, rejected) in zip(*columns, strict=True):
+        yield PreferenceRow(
+            runs[i],
+            runs[j],
+            begin,
+            None if num_turns is None else begin + num_turns,
+            node,
+            gap,
+            _mean_return(returns, chosen),
+            _mean_return(returns, rejected),
+            len(chosen),
+            len(rejected),
+        )
 
 
-def _mean_return(trajectories: Collection[Trajectory]) -> float:
-    if len(trajectories) == 1:
-        return next(iter(trajectories)).total_return
-    return math.fsum([t.total_return for t in trajectories]) / len(trajectories)
+def _mean_return(returns: Sequence[float], runs: Sequence[int]) -> float:
+    if len(runs) == 1:
+        return returns[runs[0]]
+    return math.fsum([returns[run] for run in runs]) / len(runs)
 
 
 def is_taught(step: Step) -> bool:

@@ -9,9 +9,9 @@ from numbers import Real
 from typing import Any
 
 from w2stree.errors import InvalidInput
-from w2stree.rows.comparisons import rendered, require_prompt
 from w2stree.rows.learned import Learned, check_learned
 from w2stree.rows.rows import PreferenceRow, is_taught, notes_of
+from w2stree.rows.worded import rendered, require_prompt
 from w2stree.trajectories.trajectory import Step, Trajectory
 from w2stree.turns.chat import ChatFormat
 

@@ -19,7 +19,6 @@ from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 from w2stree.errors import InvalidInput, MissingDependency, RowWarning
-from w2stree.rows.comparisons import rendered, require_prompt
 from w2stree.rows.learned import Learned, check_learned
 from w2stree.rows.rows import (
     WORDLESS,
@@ -31,6 +30,7 @@ from w2stree.rows.rows import (
     preference_rows,
 )
 from w2stree.rows.tokenized import tokenize_sft
+from w2stree.rows.worded import rendered, require_prompt
 from w2stree.trajectories.returns import ReturnRange, at_least, check_returns, threshold_in
 from w2stree.trajectories.trajectory import Message, Step, Trajectory
 from w2stree.turns.chat import ChatFormat

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from w2stree.forest.advantages import node_advantages
-from w2stree.rows.comparisons import require_prompt
 from w2stree.rows.rows import is_taught
 from w2stree.rows.tokenized import turns_for
+from w2stree.rows.worded import require_prompt
 from w2stree.training.trees.examples import Example
 from w2stree.training.trees.sequences import ScoredIds
 from w2stree.trajectories.trajectory import Trajectory

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, get_args
 import numpy as np
 
 from w2stree.errors import InvalidInput
-from w2stree.rows.comparisons import require_prompt
 from w2stree.rows.rows import Completion, is_taught
 from w2stree.rows.tokenized import taught_ids, turns_for
+from w2stree.rows.worded import require_prompt
 from w2stree.training.trees.examples import Example
 from w2stree.training.trees.sequences import ScoredIds
 from w2stree.trajectories.returns import tolerance

@@ -1,0 +1,355 @@
+"""`w2stree pairs`, `w2stree paths`: from runs to rows on disk, for any trainer.
+
+runs ─ forest ─┬─ pairs ─ preference rows │ judged turns      ──> rows.jsonl, .parquet, DIR/
+               └─ best paths, or all runs ─ conversations │ ids │ judged runs │ prompts
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+
+import typer
+
+from w2stree.cli.before_models import before_models
+from w2stree.cli.extra import needs
+from w2stree.cli.inputs import AsJson, Runs, Source, takes_runs
+from w2stree.cli.parameters import number, whole_number
+from w2stree.cli.row_account import RowAccount, Target, write
+from w2stree.errors import InvalidInput
+from w2stree.shorten import visible
+
+if TYPE_CHECKING:
+    from w2stree.forest.forest import Forest
+    from w2stree.rows.columns import AnyRow, TokenRow
+    from w2stree.trajectories.trajectory import Trajectory
+    from w2stree.turns.chat import ChatFormat
+
+_TOKENIZED_AT_ONCE = 256  # rows
+
+Output: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="FILE|DIR/",
+        help="where rows go: .jsonl, .jsonl.gz, .jsonl.zst, .parquet, .arrow; a name with / at its "
+        "end is a Hugging Face data set's folder",
+    ),
+]
+For: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--for",
+        metavar="TRAINER",
+        help="whose columns: trl, verl, openrlhf, llama-factory, axolotl",
+    ),
+]
+Holdout: TypeAlias = Annotated[
+    float,
+    typer.Option(
+        parser=number(),
+        metavar="SHARE",
+        help="of the tasks, whose rows go into NAME.test.* or the split test",
+    ),
+]
+Seed: TypeAlias = Annotated[
+    int, typer.Option(parser=whole_number(), metavar="SEED", help="of what is drawn and held out")
+]
+Tokenizer: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="write token ids and masks, by this model's tokenizer"),
+]
+MaxLength: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        parser=whole_number(at_least=1), metavar="N", help="leave out rows of more token ids"
+    ),
+]
+Normalize: TypeAlias = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="merge observations that it makes equal: sort_words"),
+]
+RenderActions: TypeAlias = Annotated[
+    bool,
+    typer.Option("--render-actions", help="a turn of which only the action is known: 'Action: …'"),
+]
+MinReturn: TypeAlias = Annotated[
+    float | None, typer.Option(parser=number(), metavar="RETURN", help="least return of a run")
+]
+Trajectories: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(metavar="PATH", help="the runs of a saved forest, which keeps no texts of theirs"),
+]
+
+
+@takes_runs
+def pairs(
+    source: Source,
+    output: Output,
+    trainer: For = "trl",
+    kind: Annotated[
+        str,
+        typer.Option(
+            metavar="preference|kto", help="two sides a row, or each side with a verdict on it"
+        ),
+    ] = "preference",
+    completion: Annotated[
+        str, typer.Option(metavar="step|suffix", help="compare one turn, or all that followed")
+    ] = "step",
+    min_gap: Annotated[
+        float, typer.Option(parser=number(), metavar="GAP", help="least difference of return")
+    ] = 0.0,
+    min_return: Annotated[
+        float | None,
+        typer.Option(parser=number(), metavar="RETURN", help="least return of a chosen run"),
+    ] = None,
+    strategy: Annotated[
+        str, typer.Option(metavar="all|best_worst", help="which pairs of a divergence")
+    ] = "all",
+    per_divergence: Annotated[
+        int | None,
+        typer.Option(
+            parser=whole_number(at_least=1), metavar="N", help="draw so many at each divergence"
+        ),
+    ] = None,
+    max_per_task: Annotated[
+        int | None,
+        typer.Option(
+            parser=whole_number(at_least=1), metavar="N", help="draw so many of each task"
+        ),
+    ] = None,
+    tokenizer: Tokenizer = None,
+    max_length: MaxLength = None,
+    normalize: Normalize = None,
+    trajectories: Trajectories = None,
+    render_actions: RenderActions = False,
+    holdout: Holdout = 0.0,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> int:
+    """Write preferences: at a divergence, the side that did better over the one that did worse.
+
+    A row is the history and the two sides, as chat messages, with task, depth, gap, returns,
+    numbers of runs and the runs' places beside it. All pairs that say the same are one row. With
+    --kind kto each side is a row of its own, wanted or not.
+
+    Examples:
+
+      w2stree pairs runs/ -o dpo.jsonl --min-gap 0.1
+
+      w2stree pairs runs/ -o dpo/ --holdout 0.1
+
+      w2stree pairs runs/ -o dpo.parquet --for llama-factory
+    """
+    from w2stree.rows.judged import judged_sides
+    from w2stree.rows.rows import stream_preference_rows
+    from w2stree.trajectories.returns import at_least
+
+    if kind not in ("preference", "kto"):
+        raise InvalidInput(f"--kind {kind}: use preference or kto")
+    if kind == "kto" and tokenizer is not None:
+        raise InvalidInput("--tokenizer is of preferences; KTO rows are messages")
+    _refuse_length_alone(max_length, tokenizer)
+    runs, grown = _forest(source, trajectories, normalize, render_actions=render_actions)
+    found = grown.pairs(
+        min_gap,
+        strategy=strategy,  # type: ignore[arg-type]  # it looks itself
+        per_divergence=per_divergence,
+        max_per_task=max_per_task,
+        seed=seed,
+    )
+    account = RowAccount("comparison")
+    if min_return is not None:
+        is_enough = [at_least(float(r), min_return) for r in grown.total_return]
+        found = found.select([is_enough[i] for i in found.chosen.tolist()])
+    if not len(found):
+        raise InvalidInput(
+            f"{runs.where}: no pairs: in no task do two runs part and differ in return"
+            + (f" by {min_gap:g}" if min_gap else "")
+            + (f", the better one of at least {min_return:g}" if min_return is not None else "")
+        )
+    rows: Iterator[Any] = account.of_preferences(stream_preference_rows(found, completion))  # type: ignore[arg-type]
+    if kind == "kto":
+        judged = judged_sides(rows)
+        account.count_judged(judged)
+        rows = iter(judged)
+    elif tokenizer is not None:
+        rows = account.of_tokens(_preference_tokens(rows, _chat(tokenizer), max_length))
+    target = Target(output, trainer, holdout, seed, as_json)
+    return write(target, rows, account, used=runs, every=runs, told=f"{len(found):,} pairs")
+
+
+@takes_runs
+def paths(
+    source: Source,
+    output: Output,
+    trainer: For = "trl",
+    kind: Annotated[
+        str,
+        typer.Option(
+            metavar="messages|kto|prompts",
+            help="conversations, runs with a verdict on them, or what the tasks ask",
+        ),
+    ] = "messages",
+    all_runs: Annotated[
+        bool, typer.Option("--all-runs", help="every run, not the best one of each task")
+    ] = False,
+    min_return: MinReturn = None,
+    success_threshold: Annotated[
+        float | None,
+        typer.Option(
+            parser=number(), metavar="RETURN", help="of kto: what a wanted run earns (default: 1)"
+        ),
+    ] = None,
+    tokenizer: Tokenizer = None,
+    max_length: MaxLength = None,
+    normalize: Normalize = None,
+    trajectories: Trajectories = None,
+    render_actions: RenderActions = False,
+    holdout: Holdout = 0.0,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> int:
+    """Write demonstrations: the best run of each task, found by search, or every run.
+
+    A row is a conversation, or with --tokenizer its ids, labelled where the agent speaks. A best
+    run may be a failure, where all runs of its task are: --min-return chooses. With --kind kto
+    every run is a row, wanted or not; with --kind prompts every task is one.
+
+    Examples:
+
+      w2stree paths runs/ -o sft.jsonl --min-return 1
+
+      w2stree paths runs/ -o sft.parquet --tokenizer models/strong
+
+      w2stree paths runs/ -o kto.jsonl --kind kto --success-threshold 0.5
+    """
+    from w2stree.rows.judged import judged_runs
+    from w2stree.rows.questions import questions
+    from w2stree.trajectories.returns import at_least
+
+    if kind not in ("messages", "kto", "prompts"):
+        raise InvalidInput(f"--kind {kind}: use messages, kto or prompts")
+    if kind != "messages" and (all_runs or tokenizer is not None):
+        raise InvalidInput("--all-runs and --tokenizer are of messages; the other kinds are of all")
+    if kind != "kto" and success_threshold is not None:
+        raise InvalidInput("--success-threshold is of --kind kto; --min-return leaves runs out")
+    _refuse_length_alone(max_length, tokenizer)
+    runs, grown = _forest(source, trajectories, normalize, render_actions=render_actions)
+    used = runs
+    if kind == "messages" and not all_runs:
+        best = {id(run) for run in _best(grown)}
+        used = used.only(lambda run: id(run) in best, "not their task's best")
+    if min_return is not None:
+        used = used.only(
+            lambda run: at_least(run.total_return, min_return), f"of less than {min_return:g}"
+        )
+    if not used.trajectories:
+        raise InvalidInput(f"--min-return {min_return:g} leaves none of the runs; lower it")
+    account = RowAccount("task" if kind == "prompts" else "run")
+    rows: Iterable[AnyRow] = used.trajectories
+    if kind == "kto":
+        threshold = 1.0 if success_threshold is None else success_threshold
+        rows = judged_runs(used.trajectories, success_threshold=threshold)
+    elif kind == "prompts":
+        rows = questions(used.trajectories)
+    elif tokenizer is not None:
+        rows = account.of_tokens(_run_tokens(used.trajectories, _chat(tokenizer), max_length))
+    returns = [run.total_return for run in used.trajectories]
+    span = f"{len(returns):,} runs, returns {min(returns):g} to {max(returns):g}"
+    target = Target(output, trainer, holdout, seed, as_json)
+    return write(target, rows, account, used=used, every=runs, told=span)
+
+
+def _forest(
+    source: Source,
+    trajectories: list[str] | None,
+    normalize: str | None,
+    *,
+    render_actions: bool,
+) -> tuple[Runs, Forest]:
+    """The runs that were finished, and the forest of them, or the saved one with their texts."""
+    from w2stree.forest.build import build_forest, open_forest
+    from w2stree.forest.file import is_forest_file
+    from w2stree.forest.merging import Merging
+    from w2stree.rows.worded import rendered
+
+    saved = [path for path in source.paths if Path(path).is_file() and is_forest_file(Path(path))]
+    if saved and len(source.paths) > 1:
+        raise InvalidInput(f"{visible(saved[0])} is a saved forest; give it alone")
+    if saved and not trajectories:
+        raise InvalidInput(
+            f"{visible(saved[0])}: a saved forest keeps no prompts and no turns: give the runs "
+            "that it was built from with --trajectories"
+        )
+    if saved and normalize is not None:
+        raise InvalidInput(f"--normalize: {visible(saved[0])} keeps the rule that it was built by")
+    if trajectories and not saved:
+        raise InvalidInput("--trajectories is of a saved forest; these are the runs themselves")
+    runs = (replace(source, paths=trajectories) if trajectories else source).read().finished()
+    if render_actions:
+        runs = replace(runs, trajectories=[rendered(run) for run in runs.trajectories])
+    if saved:
+        return runs, open_forest(saved[0], trajectories=runs.trajectories)
+    rule = Merging(normalize_observation=normalize)
+    return runs, build_forest(runs.trajectories, merging=rule, openings=source.of_a_task)
+
+
+def _best(forest: Forest) -> list[Trajectory]:
+    """Each task's run. Search asks for the range of all returns where it is not [0, 1]."""
+    returns = [t.total_return for t in forest.trajectories]
+    span = (min(0.0, *returns), max(1.0, *returns))
+    return list(forest.search(return_range=span).best_trajectories())
+
+
+def _refuse_length_alone(max_length: int | None, tokenizer: Path | None) -> None:
+    if max_length is not None and tokenizer is None:
+        raise InvalidInput("--max-length counts token ids; give --tokenizer too")
+
+
+def _chat(tokenizer: Path) -> ChatFormat:
+    before_models()
+    with needs("train"):
+        from transformers import AutoTokenizer
+
+        from w2stree.turns.chat import ChatFormat
+    if not tokenizer.is_dir():
+        raise FileNotFoundError(f"{visible(str(tokenizer))}: no such directory of a tokenizer")
+    try:
+        return ChatFormat(AutoTokenizer.from_pretrained(tokenizer))
+    except (OSError, ValueError) as error:
+        raise InvalidInput(f"{visible(str(tokenizer))}: no tokenizer: {error}") from None
+
+
+def _preference_tokens(
+    rows: Iterable[Any], chat: ChatFormat, max_length: int | None
+) -> Iterator[TokenRow | str]:
+    """Each row's ids, or why there are none."""
+    from w2stree.rows.columns import TokenRow
+    from w2stree.rows.tokenized import tokenize_preferences
+
+    pending = iter(rows)
+    while some := list(islice(pending, _TOKENIZED_AT_ONCE)):
+        found = tokenize_preferences(some, chat, max_length=max_length)
+        for row, ids in zip(some, found, strict=True):
+            yield "too long" if ids is None else TokenRow(ids, row)
+
+
+def _run_tokens(
+    runs: Iterable[Trajectory], chat: ChatFormat, max_length: int | None
+) -> Iterator[TokenRow | str]:
+    from w2stree.rows.columns import TokenRow
+    from w2stree.rows.tokenized import tokenize_sft
+
+    for run in runs:
+        found = tokenize_sft([run], chat, max_length=max_length)
+        if found.rows:
+            yield TokenRow(found.rows[0], run)
+        elif found.too_long:
+            yield "too long"
+        else:
+            yield "without words" if found.num_wordless else "without a turn to learn"

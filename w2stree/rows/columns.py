@@ -1,0 +1,127 @@
+"""What a row has beside it in every trainer's layout, and the columns of a table of rows.
+
+a row       PreferenceRow │ JudgedRow │ QuestionRow │ Trajectory │ TokenRow
+a table     prompt  chosen  rejected │ task_id  depth  gap  …  source
+            └ the trainer's own ───┘   └ to filter and to trace ┘
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+from w2stree.rows.chat import Passage
+from w2stree.rows.judged import JudgedRow
+from w2stree.rows.questions import QuestionRow
+from w2stree.rows.rows import PreferenceRow
+from w2stree.trajectories.trajectory import Trajectory
+
+Kind = Literal["preference", "judged", "question", "messages", "tokens", "preference_tokens"]
+
+Plain = Literal["messages", "message", "text", "texts", "integer", "integers", "number", "truth"]
+"""`messages` is given as a `Passage`, `message` as one of a single message."""
+Type: TypeAlias = "Plain | Mapping[str, Type]"
+"""Of a column; a mapping is a structure, given as a dict of the same keys."""
+
+Sources = Callable[[Trajectory], str]
+"""Where a run comes from, in words."""
+
+
+class Column(NamedTuple):
+    name: str
+    type: Type
+    get: Callable[[Any], Any]
+    """Of a `Shown` row."""
+
+
+class Shown(NamedTuple):
+    """A row with all that a column may show of it."""
+
+    row: PreferenceRow | JudgedRow | QuestionRow | Trajectory
+    passages: tuple[Passage, ...]
+    """Of a preference prompt, chosen, rejected; of a judged row prompt, completion; else all."""
+    source: list[str]
+    number: int
+    """Of the row, from 0."""
+    ids: Mapping[str, list[int]]
+    """Of rows of tokens; else empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRow:
+    """Token ids and masks (`tokenized`), and the row that they are of."""
+
+    ids: Mapping[str, list[int]]
+    row: PreferenceRow | Trajectory
+
+
+AnyRow: TypeAlias = "PreferenceRow | JudgedRow | QuestionRow | Trajectory | TokenRow"
+
+
+def kind_of(row: AnyRow) -> Kind | None:
+    """None for what is no row."""
+    if isinstance(row, TokenRow):
+        return "tokens" if isinstance(row.row, Trajectory) else "preference_tokens"
+    return _KINDS.get(type(row))
+
+
+_KINDS: Mapping[type, Kind] = {
+    PreferenceRow: "preference",
+    JudgedRow: "judged",
+    QuestionRow: "question",
+    Trajectory: "messages",
+}
+
+
+def runs_of(row: AnyRow) -> tuple[Trajectory, ...]:
+    """Those whose texts a row shows, the chosen one first."""
+    if isinstance(row, TokenRow):
+        return runs_of(row.row)
+    if isinstance(row, PreferenceRow):
+        return row.chosen, row.rejected
+    return (row,) if isinstance(row, Trajectory) else (row.run,)
+
+
+_PREFERENCE: tuple[Column, ...] = (
+    Column("task_id", "text", lambda s: s.row.task_id),
+    Column("divergence", "integer", lambda s: s.row.divergence),
+    Column("depth", "integer", lambda s: s.row.begin),
+    Column("gap", "number", lambda s: s.row.gap),
+    Column("chosen_return", "number", lambda s: s.row.chosen_return),
+    Column("rejected_return", "number", lambda s: s.row.rejected_return),
+    Column("num_chosen", "integer", lambda s: s.row.num_chosen),
+    Column("num_rejected", "integer", lambda s: s.row.num_rejected),
+    Column("source", "texts", lambda s: s.source),
+)
+_DEMONSTRATION: tuple[Column, ...] = (
+    Column("task_id", "text", lambda s: s.row.task_id),
+    Column("depth", "integer", lambda s: len(s.row.steps)),
+    Column("total_return", "number", lambda s: s.row.total_return),
+    Column("status", "text", lambda s: s.row.status),
+    Column("source", "texts", lambda s: s.source),
+)
+BESIDE: Mapping[Kind, tuple[Column, ...]] = {
+    "preference": _PREFERENCE,
+    "preference_tokens": _PREFERENCE,
+    "messages": _DEMONSTRATION,
+    "tokens": _DEMONSTRATION,
+    "judged": (
+        Column("task_id", "text", lambda s: s.row.run.task_id),
+        Column("depth", "integer", lambda s: s.row.begin),
+        Column("gap", "number", lambda s: s.row.gap),
+        Column("mean_return", "number", lambda s: s.row.mean_return),
+        Column("num_runs", "integer", lambda s: s.row.num_runs),
+        Column("source", "texts", lambda s: s.source),
+    ),
+    "question": (
+        Column("task_id", "text", lambda s: s.row.run.task_id),
+        Column("num_runs", "integer", lambda s: s.row.num_runs),
+        Column("mean_return", "number", lambda s: s.row.mean_return),
+        Column("least_return", "number", lambda s: s.row.least_return),
+        Column("greatest_return", "number", lambda s: s.row.greatest_return),
+        Column("source", "texts", lambda s: s.source),
+    ),
+}
+"""By kind: the same in every layout, so that rows can be filtered, weighed and traced. The `depth`
+of a whole run is the number of its turns."""

@@ -1,0 +1,322 @@
+"""The column names of other trainers: which rows each takes, and how it is told to.
+
+Each follows one version, whose reader of data was read: TRL 1.16.0 (docs/dataset_formats), verl
+0.8.0.dev at b178a3c (utils/dataset), OpenRLHF 0.11.0 (datasets/), LLaMA-Factory 0.9.6.dev at
+ff6d4d1 (data/README.md, data/converter.py), Axolotl 0.18.0 at 067b021 (prompt_strategies/).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from w2stree.errors import InvalidInput
+from w2stree.rows.columns import BESIDE, Column, Kind, Shown
+from w2stree.rows.rows import is_taught
+from w2stree.shorten import visible
+
+KINDS: Mapping[Kind, str] = {
+    "preference": "preferences",
+    "judged": "judged turns or runs (KTO)",
+    "question": "prompts alone (GRPO)",
+    "messages": "conversations (SFT)",
+    "tokens": "conversations as token ids (SFT)",
+    "preference_tokens": "preferences as token ids",
+}
+"""In words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The columns of one kind of rows for one trainer."""
+
+    own: tuple[Column, ...]
+    """The trainer's; those of `BESIDE` follow."""
+    settings: str
+    """What the trainer is told, so that it finds them."""
+    is_one_message: bool = False
+    """It compares single messages: rows of longer continuations are left out."""
+    takes_tool_calls: bool = True
+    must_alternate: bool = False
+    """It leaves out, with a warning, conversations in which two of one side follow each other."""
+    dataset_info: Mapping[str, Any] | None = None
+    """LLaMA-Factory's description of the file, but for its name."""
+
+    def columns(self, kind: Kind) -> tuple[Column, ...]:
+        names = {column.name for column in self.own}
+        return (*self.own, *(column for column in BESIDE[kind] if column.name not in names))
+
+    def refuses(self, shown: Shown) -> str | None:
+        """Why a row cannot be shown so; None where it can."""
+        if self.is_one_message and any(p.end - p.begin != 1 for p in shown.passages[1:]):
+            return "of more than one turn, where this trainer reads one message"
+        if not self.takes_tool_calls and any(
+            step.tool_calls for passage in shown.passages for step in passage.run.steps
+        ):
+            return "with tool calls, which this trainer does not read there"
+        if self.must_alternate and not _alternates(shown):
+            return "whose messages are not of user and assistant in turn"
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """What a trainer reads."""
+
+    name: str
+    layouts: Mapping[Kind, Layout]
+    lacks: Mapping[Kind, str]
+    """Why there are no rows of the other kinds."""
+    endings: tuple[str, ...] = ()
+    """Of files that it opens; none: of all."""
+
+    def check_ending(self, name: str) -> None:
+        """Raises `InvalidInput` for a file that the trainer does not open."""
+        if self.endings and not name.lower().endswith(self.endings):
+            raise InvalidInput(
+                f"{visible(name)}: {self.name} opens {', '.join(self.endings)}; give the file such "
+                "an ending, or a folder's name with / at its end"
+            )
+
+    def layout(self, kind: Kind) -> Layout:
+        """Raises `InvalidInput` with the reason where there is none."""
+        if kind in self.layouts:
+            return self.layouts[kind]
+        raise InvalidInput(f"{self.name}: no {KINDS[kind]}: {self.lacks[kind]}")
+
+
+def preset_of(name: str) -> Preset:
+    """Raises `InvalidInput` naming those that there are."""
+    if name not in PRESETS:
+        raise InvalidInput(f"no trainer {name!r} is known; use one of {', '.join(PRESETS)}")
+    return PRESETS[name]
+
+
+def _alternates(shown: Shown) -> bool:
+    roles = [message.role for message in shown.passages[0].run.prompt]
+    if roles[:1] == ["system"]:
+        del roles[0]
+    return len(roles) % 2 == 1 and all(
+        role == ("user", "assistant")[i % 2] for i, role in enumerate(roles)
+    )
+
+
+def _passage(i: int) -> Callable[[Shown], Any]:
+    return lambda shown: shown.passages[i]
+
+
+def _mask(i: int, *, keeps_all: bool) -> Callable[[Shown], list[int]]:
+    """By message: 1 where the agent speaks and is to be learned from. A chosen turn without an
+    action is not to be taught; a rejected one is judged like others."""
+
+    def mask(shown: Shown) -> list[int]:
+        run, begin, end = shown.passages[i]
+        learned = ([1, 0] * ((end - begin + 1) // 2))[:-1]
+        if not keeps_all:
+            first = (begin - len(run.prompt)) // 2
+            steps = run.steps[first : first + (len(learned) + 1) // 2]
+            if not all(map(is_taught, steps)):
+                learned[::2] = [int(is_taught(step)) for step in steps]
+        return learned
+
+    return mask
+
+
+def _ids(name: str) -> Column:
+    return Column(name, "integers", lambda shown: shown.ids[name])
+
+
+_MESSAGES = Column("messages", "messages", _passage(0))
+_PROMPT = Column("prompt", "messages", _passage(0))
+_SIDES = (
+    _PROMPT,
+    Column("chosen", "messages", _passage(1)),
+    Column("rejected", "messages", _passage(2)),
+    Column("chosen_mask", "integers", _mask(1, keeps_all=False)),
+    Column("rejected_mask", "integers", _mask(2, keeps_all=True)),
+)
+_ONE_EACH = (
+    _MESSAGES,
+    Column("chosen", "message", _passage(1)),
+    Column("rejected", "message", _passage(2)),
+)
+_LABEL = Column("label", "truth", lambda shown: shown.row.is_wanted)
+_TAGS = {
+    "role_tag": "role",
+    "content_tag": "content",
+    "user_tag": "user",
+    "assistant_tag": "assistant",
+    "system_tag": "system",
+}
+
+
+def _info(columns: Mapping[str, str], **more: Any) -> Mapping[str, Any]:
+    return {"formatting": "sharegpt", **more, "columns": columns, "tags": _TAGS}
+
+
+_NOT_HERE = "its data readers have no such rows"
+_TOKENS_ELSEWHERE = f"{_NOT_HERE}; use trl"
+
+_TRL = Preset(
+    "trl",
+    {
+        "preference": Layout(_SIDES, "trl dpo --dataset_name FOLDER"),
+        "judged": Layout(
+            (_PROMPT, Column("completion", "messages", _passage(1)), _LABEL),
+            "KTOTrainer; trl kto --dataset_name FOLDER",
+        ),
+        "question": Layout((_PROMPT,), "GRPOTrainer, with a reward function or an environment"),
+        "messages": Layout(
+            (_MESSAGES,),
+            "trl sft --dataset_name FOLDER --assistant_only_loss, where the chat template has "
+            "generation marks; without it the environment's answers are learned too",
+        ),
+        "tokens": Layout(
+            (_ids("input_ids"), _ids("labels")), "SFTTrainer with SFTConfig(max_length=None)"
+        ),
+        "preference_tokens": Layout(
+            tuple(
+                _ids(name)
+                for name in (
+                    *("prompt_ids", "chosen_ids", "chosen_mask", "rejected_ids", "rejected_mask"),
+                )
+            ),
+            "a trainer of your own: stock DPOTrainer tokenizes anew",
+        ),
+    },
+    {},
+)
+_VERL = Preset(
+    "verl",
+    {
+        "messages": Layout(
+            (_MESSAGES,), "data.train_files=FILE.parquet data.messages_key=messages"
+        ),
+        "question": Layout(
+            (
+                Column("data_source", "text", lambda shown: "w2stree"),
+                _PROMPT,
+                Column("ability", "text", lambda shown: "agent"),
+                Column(
+                    "reward_model",
+                    {"style": "text", "ground_truth": "text"},
+                    lambda shown: {"style": "rule", "ground_truth": shown.row.run.task_id},
+                ),
+                Column(
+                    "extra_info",
+                    {"index": "integer", "task_id": "text"},
+                    lambda shown: {"index": shown.number, "task_id": shown.row.run.task_id},
+                ),
+            ),
+            "data.train_files=FILE.parquet data.prompt_key=prompt, with a reward function that "
+            "knows the task by extra_info.task_id",
+        ),
+    },
+    {
+        "preference": "verl has no trainer of preferences",
+        "preference_tokens": "verl has no trainer of preferences",
+        "judged": "verl has no trainer of judged rows",
+        "tokens": _TOKENS_ELSEWHERE,
+    },
+    (".parquet",),
+)
+_OPENRLHF = Preset(
+    "openrlhf",
+    {
+        "preference": Layout(
+            _SIDES,
+            "train_dpo --data.dataset FILE --data.prompt_key prompt --data.chosen_key chosen "
+            "--data.rejected_key rejected --data.apply_chat_template",
+        ),
+        "messages": Layout(
+            (_MESSAGES,),
+            "train_sft --data.dataset FILE --data.input_key messages --data.multiturn "
+            "--data.apply_chat_template",
+        ),
+        "question": Layout(
+            (_PROMPT,), "train_ppo_ray --data.input_key prompt --data.apply_chat_template"
+        ),
+    },
+    {
+        "judged": "OpenRLHF 0.11 has no KTO trainer",
+        "tokens": _TOKENS_ELSEWHERE,
+        "preference_tokens": _TOKENS_ELSEWHERE,
+    },
+    (".jsonl", ".parquet", ".arrow"),
+)
+_LLAMA_FACTORY = Preset(
+    "llama-factory",
+    {
+        "preference": Layout(
+            _ONE_EACH,
+            "dataset: NAME, by the entry in dataset_info.json; stage: dpo",
+            is_one_message=True,
+            takes_tool_calls=False,
+            must_alternate=True,
+            dataset_info=_info(
+                {"messages": "messages", "chosen": "chosen", "rejected": "rejected"}, ranking=True
+            ),
+        ),
+        "judged": Layout(
+            (
+                Column(
+                    "messages", "messages", lambda s: s.passages[0]._replace(end=s.passages[1].end)
+                ),
+                Column("kto_tag", "truth", lambda shown: shown.row.is_wanted),
+            ),
+            "dataset: NAME, by the entry in dataset_info.json; stage: kto",
+            is_one_message=True,
+            takes_tool_calls=False,
+            must_alternate=True,
+            dataset_info=_info({"messages": "messages", "kto_tag": "kto_tag"}),
+        ),
+        "messages": Layout(
+            (_MESSAGES,),
+            "dataset: NAME, by the entry in dataset_info.json; stage: sft",
+            takes_tool_calls=False,
+            must_alternate=True,
+            dataset_info=_info({"messages": "messages"}),
+        ),
+    },
+    {
+        "question": "LLaMA-Factory's prompts come with answers",
+        "tokens": _TOKENS_ELSEWHERE,
+        "preference_tokens": _TOKENS_ELSEWHERE,
+    },
+    (".jsonl", ".parquet", ".arrow"),
+)
+_AXOLOTL = Preset(
+    "axolotl",
+    {
+        "preference": Layout(
+            _ONE_EACH,
+            "rl: dpo; datasets: path: FILE, ds_type: json or parquet, type: chat_template.default",
+            is_one_message=True,
+            takes_tool_calls=False,
+        ),
+        "messages": Layout(
+            (_MESSAGES,),
+            "datasets: path: FILE, ds_type: json or parquet, type: chat_template, "
+            "field_messages: messages",
+        ),
+        "tokens": Layout(
+            (
+                _ids("input_ids"),
+                Column("attention_mask", "integers", lambda s: [1] * len(s.ids["input_ids"])),
+                _ids("labels"),
+            ),
+            "datasets: path: FILE, ds_type: json or parquet, type: (empty)",
+        ),
+        "question": Layout(
+            (_PROMPT,), "rl: grpo; datasets: path: FILE, type: a transform of yours"
+        ),
+    },
+    {
+        "judged": "its KTO formats are of one text and its answer, not of conversations",
+        "preference_tokens": _TOKENS_ELSEWHERE,
+    },
+)
+PRESETS: Mapping[str, Preset] = {
+    preset.name: preset for preset in (_TRL, _VERL, _OPENRLHF, _LLAMA_FACTORY, _AXOLOTL)
+}
