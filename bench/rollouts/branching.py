@@ -19,7 +19,7 @@ import argparse
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -154,16 +154,14 @@ def ratio_ci95(
 
 
 def table(found: Sequence[ArmResult]) -> list[str]:
-    """By the 1,000 environment steps; ratios, of true pairs where they are checked, else of
-    informative ones, by environment steps, and (last) by the policy's own."""
+    """Rates are by the 1,000 environment steps, and so are their ratios but one, by own steps."""
     by_arm = {one.arm: one for one in found}
     baselines = [by_arm[name] for name in BASELINES if name in by_arm]
-    is_checked = any(one.of("num_confirmed").any() for one in found)
-    counted = "num_true" if is_checked else "num_informative"
     header = ["arm", "steps", "own", "outcome differs", "pairs of runs", "informative"]
-    header += ["confirmed", "reversed", "true"]
     header += [f"times {one.arm}" for one in baselines]
-    header += [f"own steps: times {one.arm}" for one in baselines[:1]]
+    header += [f"times {one.arm}, own steps" for one in baselines[:1]]
+    header += ["confirmed", "reversed", "true"]
+    header += [f"true, times {one.arm}" for one in baselines[:1]]
     lines = [f"| {' | '.join(header)} |", f"|---|{'---:|' * (len(header) - 1)}"]
     for one in found:
         steps, own = one.of("num_steps"), one.of("num_own_steps")
@@ -174,17 +172,19 @@ def table(found: Sequence[ArmResult]) -> list[str]:
             f"{rate(one.of('differing'), one.of('num_episodes')):.3f}",
             f"{rate(one.of('num_run_pairs'), steps, per=1000):.0f}",
             f"{rate(one.of('num_informative'), steps, per=1000):.2f}",
+            *(times(one, base, "num_informative", "num_steps") for base in baselines),
+            *(times(one, base, "num_informative", "num_own_steps") for base in baselines[:1]),
             f"{one.of('num_confirmed').sum():.0f}",
             f"{one.of('num_reversed').sum():.0f}",
             f"{rate(one.of('num_true'), steps, per=1000):.2f}",
-            *(_times(one, base, counted, "num_steps") for base in baselines),
-            *(_times(one, base, counted, "num_own_steps") for base in baselines[:1]),
+            *(times(one, base, "num_true", "num_steps") for base in baselines[:1]),
         ]
         lines.append(f"| {' | '.join(row)} |")
     return lines
 
 
-def _times(one: ArmResult, base: ArmResult, name: str, paid: str) -> str:
+def times(one: ArmResult, base: ArmResult, name: str, paid: str) -> str:
+    """The ratio of two arms' rates of a count, by what they paid, with its interval."""
     its = rate(base.of(name), base.of(paid))
     if one is base or its <= 0:
         return "1" if one is base else "-"
@@ -222,18 +222,19 @@ def main() -> None:
             found.append(one)
             print(f"{one.arm}: {one.seconds:.0f} s", flush=True)
             if options.json:
-                options.json.write_text(json.dumps(_record(options, found), indent=1) + "\n")
+                options.json.write_text(json.dumps(_record(options, found)) + "\n")
     print("\n".join(table(found)))
 
 
 def _record(options: argparse.Namespace, found: Sequence[ArmResult]) -> Mapping[str, Any]:
     of_a_machine = ("json", "run_dir")
     settings = {name: value for name, value in vars(options).items() if name not in of_a_machine}
-    return {
-        "run": options.run_dir.name,
-        "settings": settings,
-        "arms": [asdict(one) for one in found],
-    }
+    counted = [field.name for field in fields(Cell)]
+    arms = [
+        {"arm": one.arm, "seconds": one.seconds, **{n: one.of(n).tolist() for n in counted}}
+        for one in found
+    ]
+    return {"run": options.run_dir.name, "settings": settings, "arms": arms}
 
 
 def _arguments() -> argparse.Namespace:

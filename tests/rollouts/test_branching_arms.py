@@ -162,7 +162,7 @@ def test_the_table_has_rates_and_ratios() -> None:
     cells = [row.strip("| ").split(" | ") for row in rows]
     assert cells[0][:6] == ["restarts", "100", "50", "0.500", "100", "5.00"]
     assert cells[1][5] == "10.00"
-    assert cells[1][9].startswith("2.00 [")
+    assert cells[1][6].startswith("2.00 [")
 
 
 def test_results_are_of_every_arm_seed_and_task(
