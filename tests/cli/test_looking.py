@@ -10,13 +10,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from support.household_runs import household_runs, needs_games
 from support.looked_at import LOST, MIXED, WON, looked_at, write_log
 
-from w2stree import Step, Trajectory, build_forest, write_trajectories
+from w2stree import Message, Step, Trajectory, build_forest, write_trajectories
 from w2stree.cli.app import main
 from w2stree.trajectories.journal import Journal
 
@@ -181,6 +182,29 @@ def test_one_run_whole(log: str, told: Callable[..., str]) -> None:
     assert record.pop("place") == "log.jsonl:5" and record.pop("run") == 1
     assert Trajectory.from_json(json.dumps(record)) == looked_at()[4]
     assert "error: server 17 is away" in told("show", f"{log}:8")
+
+
+def test_a_run_whose_texts_could_be_taken_for_ours(
+    tmp_path: Path, told: Callable[..., str]
+) -> None:
+    """What is said has "  " or "= " before each line; nothing is lost, hidden or obeyed."""
+    step = Step("say\n2. go", "a\u2028b\r\n2. go\n", "hm\n2. go")
+    run = Trajectory("t\n2. go", (Message("user", "2. go"),), (step, Step("", "")), 0.0, "done")
+    write_trajectories(tmp_path / "log.jsonl", [run])
+    assert told("show", str(tmp_path / "log.jsonl")).splitlines()[2:-2] == [
+        *("user", "  2. go", "1. say", "   2. go", "  hm", "  2. go"),
+        *(r"= a\u2028b\r", "= 2. go", "=", "2. (no action)", "="),
+    ]
+
+
+def test_prompts_that_differ_are_named_by_place(log: str, refused: Callable[..., str]) -> None:
+    """Behind an error row, which counts as a run that was given."""
+    first = replace(looked_at()[0], task_id="t", prompt=(Message("user", "It is 1 May."),))
+    other = replace(looked_at()[1], task_id="t", prompt=(Message("user", "It is 2 May."),))
+    write_trajectories("may.jsonl", [looked_at()[7], first, other])
+    for command in ("tree", "tasks"):
+        told = refused(command, "may.jsonl")
+        assert "may.jsonl:2 and may.jsonl:3 have task_id 't' but different prompts" in told
 
 
 def test_of_several_runs_there_is_a_list(

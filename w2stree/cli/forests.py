@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 from w2stree.cli.choice import chosen_task
-from w2stree.cli.inputs import Runs, Source, warn_how_read
+from w2stree.cli.inputs import Runs, Source, by_places, warn_how_read
 from w2stree.cli.parameters import number, number_in_0_1
 from w2stree.errors import InvalidInput
 from w2stree.shorten import visible
@@ -98,7 +98,8 @@ def read_forest(source: Source, rule: Merging, *, task: str | None = None) -> tu
             chosen = chosen_task((t.task_id for t in runs.trajectories), task)
             runs = runs.only(lambda t: t.task_id == chosen, "of other tasks")
         finished = runs.finished()
-        return build_forest(runs.trajectories, merging=rule), finished  # it counts the others
+        with by_places(runs):
+            return build_forest(runs.trajectories, merging=rule), finished  # it counts the others
     where = visible(saved[0])
     if len(source.paths) > 1:
         raise InvalidInput(f"{where} is a saved forest: look at it alone, or give its runs instead")

@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 import glob
 import inspect
+import re
 import shutil
 import sys
 import tempfile
@@ -55,6 +56,7 @@ Salvage: TypeAlias = Annotated[
     bool, typer.Option("--salvage", help="read a damaged journal's other frames")
 ]
 _SHOWN_REFUSED = 3
+_INDEX = re.compile(r"\btrajectories\[(\d+)\]")
 AsJson: TypeAlias = Annotated[
     bool, typer.Option("--json", help="print JSON, for programs: every text whole")
 ]
@@ -277,6 +279,17 @@ class Runs:
 
 def read_runs(paths: Sequence[str], *, recursive: bool = False, salvage: bool = False) -> Runs:
     return Source(paths=list(paths), recursive=recursive, salvage=salvage).read()
+
+
+@contextmanager
+def by_places(runs: Runs) -> Iterator[None]:
+    """Around what is made of the runs: where an error names trajectories[3], it names the place
+    of that one instead, which is where to look."""
+    try:
+        yield
+    except InvalidInput as error:
+        told = _INDEX.sub(lambda found: visible(runs.places[int(found[1])]), str(error))
+        raise type(error)(told) from None
 
 
 def warn_how_read(runs: Runs) -> None:

@@ -32,18 +32,19 @@ def transcript(trajectory: Trajectory) -> Iterator[str]:
 
 def step_lines(number: int, step: Step) -> Iterator[str]:
     """The action, what the agent said where it said more than that, and the answer."""
-    action, *more = step.action.splitlines() or [NO_ACTION]
+    action, *more = (step.action or NO_ACTION).split("\n")
     paid = "" if step.reward is None else f"  [reward {step.reward:g}]"
     cut = "  [cut off at its limit]" if step.is_cut else ""
     yield f"{number}. {action}{paid}{cut}"
     yield from (f"   {line}" for line in more)
     if step.response.strip() not in ("", step.action.strip()):
         yield from indented(step.response)
-    yield from (f"= {line}" for line in step.observation.splitlines() or [""])
+    yield from (f"= {line}".rstrip(" ") for line in step.observation.split("\n"))
 
 
 def indented(text: str) -> Sequence[str]:
-    return [f"  {line}" for line in text.splitlines()]
+    """No line of it can be taken for one of ours."""
+    return [f"  {line}".rstrip(" ") for line in text.split("\n")]
 
 
 def described(trajectory: Trajectory) -> str:
