@@ -198,7 +198,7 @@ def test_messages_keep_their_brackets(recorded: Path) -> None:
     assert refused.returncode == 2
     assert refused.stdout == ""
     assert refused.stderr == (
-        "w2stree: no task begins with '[red]3[/red]'; there are 1, the first\n  shop/[1]\n"
+        "w2stree: no task begins with '[red]3[/red]'; there is 1 task:\n  shop/[1]\n"
     )
 
 

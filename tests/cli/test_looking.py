@@ -160,9 +160,9 @@ def test_which_task_is_meant(log: str, refused: Callable[..., str]) -> None:
     assert refused("tree", log, "--task", "cook/") == (
         f"w2stree: 2 tasks begin with 'cook/'; give more of one's id:\n  {WON}\n  {LOST}\n"
     )
-    assert f"did you mean\n  {MIXED}\n" in refused("tree", log, "--task", "clen/sometimes")
-    assert f"did you mean\n  {MIXED}\n" in refused("show", log, "--task", "SOMETIMES")
-    assert "there are 3, the first\n" in refused("tasks", log, "--task", "zzz")
+    assert f"did you mean:\n  {MIXED}\n" in refused("tree", log, "--task", "clen/sometimes")
+    assert f"did you mean:\n  {MIXED}\n" in refused("show", log, "--task", "SOMETIMES")
+    assert "there are 3 tasks:\n" in refused("tasks", log, "--task", "zzz")
 
 
 def test_one_run_whole(log: str, told: Callable[..., str]) -> None:
@@ -224,6 +224,7 @@ def test_of_several_runs_there_is_a_list(
     ):
         assert message in refused("show", log, *wrong)
     assert "log.jsonl:9: no run begins there" in refused("show", f"{log}:9")
+    assert "log.jsonl:x: no run begins there" in refused("show", f"{log}:x")
     assert "not both" in refused("show", f"{log}:5", log)
 
 
@@ -234,7 +235,22 @@ def test_a_run_of_a_journal_by_its_place(tmp_path: Path, told: Callable[..., str
             journal.append(run)
     place = json.loads(told("show", str(path), "--json"))[1]["place"]
     assert place.startswith(f"{path}: byte ")
-    assert "sample 1," in told("show", place)
+    for named in (place, place.replace(" byte ", "")):
+        assert "sample 1," in told("show", named)
+
+
+def test_a_run_of_a_table_by_its_place(log: str, told: Callable[..., str]) -> None:
+    pytest.importorskip("pyarrow")
+    told("convert", log, "--to", "messages", "-o", "log.parquet")
+    assert told("diff", "log.parquet: row 5", f"{log}:5").count("nothing differs") == 1
+    assert "log.parquet: row 5" in told("show", "log.parquet:5")
+
+
+def test_tasks_that_were_asked_in_other_words(log: str, told: Callable[..., str]) -> None:
+    first = replace(looked_at()[0], prompt=(Message("user", "Another day."),))
+    write_trajectories("other.jsonl", [first, *looked_at()[1:]])
+    for openings in ("first", "any"):
+        assert WON in told("tasks", "other.jsonl", "--openings", openings)
 
 
 def test_runs_in_numbers(log: str, told: Callable[..., str]) -> None:

@@ -1,4 +1,4 @@
-"""The command line: each command is a file, and this is the door."""
+"""The command line: the door, and what every command ends with."""
 
 from __future__ import annotations
 

@@ -7,17 +7,18 @@ a run    runs.jsonl:17, or one of a task's: the N-th, the best, sample N
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from w2stree.cli.inputs import Runs, Source
+from w2stree.cli.say import counted
 from w2stree.errors import InvalidInput
 from w2stree.shorten import visible
 from w2stree.trajectories.trajectory import Trajectory
 
 _SHOWN = 20
+_FIRST = 3
 
 
 def chosen_task(task_ids: Iterable[str], given: str) -> str:
@@ -49,8 +50,13 @@ def no_task(task_ids: Iterable[str], given: str) -> str:
     like = [task_id for task_id in ids if given.lower() in task_id.lower()]
     like = like or difflib.get_close_matches(given, ids, n=_SHOWN, cutoff=0.5)
     if like:
-        return f"no task begins with {given!r}; did you mean{_listed(like)}"
-    return f"no task begins with {given!r}; there are {len(ids):,}, the first{_listed(ids[:3])}"
+        return f"no task begins with {given!r}; did you mean:{_listed(like)}"
+    first = "" if len(ids) <= _FIRST else ", the first"
+    are = "is" if len(ids) == 1 else "are"
+    return (
+        f"no task begins with {given!r}; there {are} {counted(len(ids), 'task')}{first}:"
+        f"{_listed(ids[:_FIRST])}"
+    )
 
 
 def _listed(ids: list[str]) -> str:
@@ -119,19 +125,21 @@ def chosen_runs(runs: Runs, *, run: str | None, sample: int | None) -> list[Chos
     return [several[int(run) - 1]]
 
 
-def _place(given: str) -> tuple[str, int] | None:
-    """runs.jsonl:17, if there is no file of that very name."""
-    match = re.fullmatch(r"(.+?): ?(?:byte )?(\d+)", given, re.DOTALL)
-    if match is None or Path(given).exists() or not Path(match[1]).is_file():
+def _place(given: str) -> tuple[str, str] | None:
+    """The file and what in it, of a place such as runs.jsonl:17; None for a path that there is."""
+    if Path(given).exists():
         return None
-    return match[1], int(match[2])
+    ends = [i for i, character in enumerate(given) if character == ":"]
+    found = ((given[:i], given[i + 1 :].strip()) for i in reversed(ends))
+    return next(((path, rest) for path, rest in found if rest and Path(path).is_file()), None)
 
 
-def _number(number: dict[str, int], place: tuple[str, int]) -> int:
-    path, line = place
-    for words in (f"{Path(path)}:{line}", f"{Path(path)}: byte {line}"):
-        if words in number:
-            return number[words]
+def _number(number: dict[str, int], place: tuple[str, str]) -> int:
+    path, rest = place
+    for word in ("", " ", " byte ", " row ", " item "):  # as journals, Parquet and arrays count
+        if (named := f"{Path(path)}:{word}{rest}") in number:
+            return number[named]
     raise InvalidInput(
-        f"{visible(path)}:{line}: no run begins there; w2stree show {visible(path)} lists them"
+        f"{visible(path)}:{visible(rest)}: no run begins there; w2stree show {visible(path)} "
+        "lists them"
     )

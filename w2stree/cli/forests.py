@@ -99,7 +99,11 @@ def read_forest(source: Source, rule: Merging, *, task: str | None = None) -> tu
             runs = runs.only(lambda t: t.task_id == chosen, "of other tasks")
         finished = runs.finished()
         with by_places(runs):
-            return build_forest(runs.trajectories, merging=rule), finished  # it counts the others
+            return build_forest(
+                runs.trajectories,
+                merging=rule,
+                openings=source.of_a_task,  # errors: it counts them
+            ), finished
     where = visible(saved[0])
     if len(source.paths) > 1:
         raise InvalidInput(f"{where} is a saved forest: look at it alone, or give its runs instead")

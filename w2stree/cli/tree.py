@@ -81,7 +81,10 @@ def tree(
     if task is None and (given := [name for name, v in of_one_tree.items() if v is not None]):
         raise InvalidInput(f"{given[0]} is of one task's tree: give --task")
     if task is not None and as_json:
-        raise InvalidInput("--json is of the summary; of one task: w2stree show --json")
+        raise InvalidInput(
+            "--json is of the summary; a task's numbers are in w2stree tasks --task TASK --json, "
+            "its runs in w2stree show --task TASK --json"
+        )
     rule = rule_of(min_similarity, embed, normalize, guard=guard)
     forest, runs = read_forest(source, rule, task=task)
     if task is not None:
