@@ -23,6 +23,7 @@ LATE_IMPORTS = {
     "environments/hosting/child.py": {"environments.hosting.serving"},
     # Commands load what they need when they are called: configurations and games are extras, and
     # `w2stree --help` and shell completion wait for nothing but the command line.
+    "cli/diff.py": {"trajectories.comparison"},
     "cli/analyse.py": {"experiment.analyses"},
     "cli/experiment.py": {
         *("experiment.grid.plan", "experiment.grid.results", "experiment.grid.running"),
@@ -35,6 +36,7 @@ LATE_IMPORTS = {
         "trajectories.journal",
     },
     "cli/convert.py": {"formats.writing"},
+    "cli/forests.py": {"forest.build", "forest.file", "forest.merging"},
     "cli/inputs.py": {"formats.reader", "formats.reading", "trajectories.files"},
     "cli/lint.py": {"forest.merging", "linting.finding", "linting.lint", "rows.row_files"},
     "cli/row_account.py": {"rows.writing"},
@@ -52,7 +54,9 @@ LATE_IMPORTS = {
         *("forest.build", "formats.agenttraj", "rows.conversations", "rows.row_files"),
         *("trajectories.files", "trajectories.returns"),
     },
-    "cli/tree.py": {"forest.build", "forest.file", "forest.merging", "trajectories.files"},
+    "cli/stats.py": {"forest.summary", "rollouts.statistics"},
+    "cli/tasks.py": {"forest.tasks"},
+    "cli/tree.py": {"forest.summary", "forest.tasks"},
     "cli/verify.py": {"experiment.recorded_run", "rollouts.verification"},
 }  # fmt: skip
 

@@ -37,13 +37,13 @@ def shorten(text: str, width: int) -> str:
     """On one line, white space as single spaces, the rest `visible`; at most `width` columns,
     "…" where it is cut."""
     line = " ".join(text.split())
-    return _cut(visible(line[: width + 1]), width)  # no character becomes less than one
+    return cut(visible(line[: width + 1]), width)  # no character becomes less than one
 
 
 def quoted(text: str, width: int) -> str:
     """In quotes, at most `width` columns of it; every space and line break stays visible, and
     so does whatever `visible` shows."""
-    return repr(_cut(text, width))
+    return repr(cut(text, width))
 
 
 def excerpt(text: str, most: int = 4_000) -> str:
@@ -74,7 +74,8 @@ def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
 
-def _cut(text: str, width: int) -> str:
+def cut(text: str, width: int) -> str:
+    """At most `width` columns, "…" where it is cut; nothing else is changed."""
     if len(text) <= width and num_columns(text) <= width:
         return text
     kept = text[: width - 1]

@@ -53,7 +53,11 @@ def test_help_names_what_ships(
         ((), ["run", "explore", "tree", "verify", "envs", "train", "--install-completion"]),
         (("run",), ["CONFIG", "KEY=VALUE", "--run-dir DIR", "--force STAGE", "quickstart"]),
         (("explore",), ["CONFIG", "KEY=VALUE", "--run-dir DIR", "--salvage", "textworld_random"]),
-        (("tree",), ["TRAJECTORIES", "--task TASK", ".journal"]),
+        (("tree",), ["PATH", "--task TASK", "--depth N", "--min-runs N", "--json", ".journal"]),
+        (("tasks",), ["PATH", "--sort COLUMN", "--success none|some|all", "--limit N", "--json"]),
+        (("show",), ["PATH", "--task TASK", "--run N|best|worst", "--sample N", "--json"]),
+        (("diff",), ["A", "B", "--task TASK", "--json"]),
+        (("stats",), ["PATH", "--success-at RETURN", "--json"]),
         (("verify",), ["RUN", "--sample N", "--seed SEED"]),
         (("envs",), ["check"]),
         (("envs", "check"), ["NAME", "--tasks N"]),
@@ -77,10 +81,16 @@ def test_every_command_has_help(
     assert [word for word in words if word not in told.out] == []
 
 
+def test_without_a_command_there_is_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    alone = capsys.readouterr().out
+    assert main(["--help"]) == 0
+    assert alone == capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "Missing command."),
         (["verifi", "runs"], "No such command 'verifi'. Did you mean 'verify'?"),
         (["verify", "runs", "--seeed", "1"], "No such option: --seeed (Possible options: --seed)"),
         (
@@ -91,10 +101,14 @@ def test_every_command_has_help(
         (["verify", "runs", "--seed", "1.5"], "Invalid value for '--seed': '1.5'; give a whole"),
         (["envs", "check", "alfworld", "--tasks", "0"], "'--tasks': 0; give a whole number of at"),
         (["tree", "a", "--min-similarity", "abc"], "'--min-similarity': 'abc'; give a number in"),
-        (["tree", "nosuch"], "expected a .jsonl or .journal file, a folder of them, or a saved"),
+        (["tree", "nosuch"], "expected a file of runs, a folder of such files, a pattern"),
+        (["tasks", "a", "--sort", "paris"], "'--sort': 'paris'; give one of task, runs, success"),
+        (["tasks", "a", "--success", "no"], "'--success': 'no'; give one of none, some, all"),
+        (["tree", "a", "--depth", "3"], "--depth is of one task's tree: give --task"),
+        (["show"], "Missing argument 'PATH'."),
         (["run"], "Missing argument 'CONFIG'."),
         (["run", "miniature", "--run-dir", "x", "--sead=1"], "No such option: --sead"),
-        (["tree", "a", "b=1"], "b=1"),
+        (["verify", "a", "b=1"], "b=1"),
         (["tree", "--task"], "Option '--task' requires an argument."),
     ],
 )
@@ -156,7 +170,7 @@ def test_an_interrupt_is_told_and_has_its_status(
     def interrupted(path: Path, **_: bool) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("w2stree.trajectories.files.read_trajectories", interrupted)
+    monkeypatch.setattr("w2stree.formats.reading.read_files", interrupted)
     assert main(["tree", "."]) == 130
     assert "w2stree: interrupted; run the same command again" in capsys.readouterr().err
 
@@ -183,14 +197,16 @@ def test_messages_keep_their_brackets(recorded: Path) -> None:
     refused = w2stree("tree", recorded, "--task", "[red]3[/red]", FORCE_COLOR="1")
     assert refused.returncode == 2
     assert refused.stdout == ""
-    assert refused.stderr == "w2stree: no task '[red]3[/red]'; the first are ('shop/[1]',)\n"
+    assert refused.stderr == (
+        "w2stree: no task begins with '[red]3[/red]'; there is 1 task:\n  shop/[1]\n"
+    )
 
 
 def test_a_program_error_is_a_traceback_not_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(path: Path, **_: bool) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("w2stree.trajectories.files.read_trajectories", broken)
+    monkeypatch.setattr("w2stree.formats.reading.read_files", broken)
     with pytest.raises(ZeroDivisionError):
         main(["tree", "."])
 

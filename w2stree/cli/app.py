@@ -14,12 +14,17 @@ import typer
 import w2stree
 from w2stree.cli import analyse, envs, train
 from w2stree.cli.convert import convert
+from w2stree.cli.diff import diff
+from w2stree.cli.examples import add_examples
 from w2stree.cli.experiment import experiment
 from w2stree.cli.explore import explore
 from w2stree.cli.lint import lint
 from w2stree.cli.rows import pairs, paths
 from w2stree.cli.run import run
 from w2stree.cli.say import say, warn
+from w2stree.cli.show import show
+from w2stree.cli.stats import stats
+from w2stree.cli.tasks import tasks
 from w2stree.cli.tree import tree
 from w2stree.cli.verify import verify
 from w2stree.errors import Error
@@ -33,12 +38,16 @@ def _version(is_asked: bool) -> None:
 
 
 def whole(
+    context: typer.Context,
     version: Annotated[
         bool,
         typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
     ] = False,
-) -> None:
-    """What stands before a command."""
+) -> int:
+    """What stands before a command, or alone: then the help is what is wanted."""
+    if context.invoked_subcommand is None:
+        say(context.get_help())
+    return 0
 
 
 app = typer.Typer(
@@ -46,12 +55,19 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.callback(help="Trajectory trees and weak-to-strong training from agent runs.")(whole)
-for command in (run, experiment, explore, convert, tree, pairs, paths, lint, verify):
+app.callback(
+    help="Trajectory trees and weak-to-strong training from agent runs.",
+    invoke_without_command=True,
+)(whole)
+for command in (
+    *(run, experiment, explore, convert, tasks, tree, show, diff, stats),
+    *(pairs, paths, lint, verify),
+):
     app.command()(command)
 app.add_typer(analyse.app, name="analyse")
 app.add_typer(envs.app, name="envs")
 app.add_typer(train.app, name="train")
+add_examples(app)
 
 _INTERRUPTED = 130
 

@@ -31,12 +31,6 @@ def convert(
     Where each thing was found that a format leaves open (reward, task, prompt, action) is said on
     standard error. What the new format has no place for is kept in a field of its own (w2stree),
     from which it is read back.
-
-    Examples:
-
-      w2stree convert logs/ -o runs.jsonl --reward-field info.score
-
-      w2stree convert runs.jsonl --to messages -o runs.parquet
     """
     from w2stree.formats.writing import write_trajectories
 

@@ -14,19 +14,21 @@ from __future__ import annotations
 import functools
 import glob
 import inspect
+import re
 import shutil
 import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import MISSING, dataclass, field, fields, replace
+from dataclasses import Field, dataclass, field, fields, replace
 from inspect import Parameter, Signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_type_hints
 
 import typer
 
+from w2stree.cli.say import counted, warn
 from w2stree.errors import Error, InvalidInput
 from w2stree.shorten import visible
 
@@ -35,10 +37,12 @@ if TYPE_CHECKING:
     from w2stree.formats.reading import Imported
     from w2stree.trajectories.trajectory import Trajectory
 
+EXPECTED = "a file of runs, a folder of such files, a pattern in quotes or -"
+
 Paths: TypeAlias = Annotated[
     list[str],
     typer.Argument(
-        metavar="PATH...",
+        metavar="PATH",
         help="runs of any known format (--format): files (.jsonl, .json, .parquet, .journal, "
         "...), folders of them, patterns in quotes ('runs/*.jsonl'), or - for JSON lines on "
         "standard input",
@@ -52,6 +56,7 @@ Salvage: TypeAlias = Annotated[
     bool, typer.Option("--salvage", help="read a damaged journal's other frames")
 ]
 _SHOWN_REFUSED = 3
+_INDEX = re.compile(r"\btrajectories\[(\d+)\]")
 AsJson: TypeAlias = Annotated[
     bool, typer.Option("--json", help="print JSON, for programs: every text whole")
 ]
@@ -61,7 +66,7 @@ AsJson: TypeAlias = Annotated[
 class Source:
     """What every command that takes runs is given: its fields are the command's parameters."""
 
-    paths: Paths
+    paths: Paths = field(default_factory=list)
     format: Annotated[
         str,
         typer.Option(
@@ -133,6 +138,10 @@ class Source:
             action=self.action_pattern,
         )
 
+    def at(self, *paths: str) -> Source:
+        """The same ways of reading, for other paths."""
+        return replace(self, paths=list(paths))
+
     def read(self) -> Runs:
         """The runs at all of the paths; files that lie there and are not read are warned of.
 
@@ -169,21 +178,32 @@ class Source:
 
 def takes_runs(command: Callable[..., int]) -> Callable[..., int]:
     """A command whose first parameter is a `Source`: it has the source's parameters instead."""
+    return _taking(command, fields(Source))
+
+
+def takes_named_runs(command: Callable[..., int]) -> Callable[..., int]:
+    """The same of a command that has arguments of its own where the runs are: of its source the
+    paths are none (`Source.at`)."""
+    return _taking(command, [field for field in fields(Source) if field.name != "paths"])
+
+
+def _taking(command: Callable[..., int], of: Sequence[Field[Any]]) -> Callable[..., int]:
     types = get_type_hints(Source, include_extras=True)
     of_source = [
         Parameter(
             field.name,
             Parameter.KEYWORD_ONLY,
-            default=Parameter.empty if field.default is MISSING else field.default,
+            default=Parameter.empty if field.name == "paths" else field.default,
             annotation=types[field.name],
         )
-        for field in fields(Source)
+        for field in of
     ]
     own = [
         parameter.replace(kind=Parameter.KEYWORD_ONLY)
         for parameter in list(inspect.signature(command, eval_str=True).parameters.values())[1:]
     ]
-    parameters = [of_source[0], *own, *of_source[1:]]
+    has_paths = of[0].name == "paths"
+    parameters = [*of_source[:has_paths], *own, *of_source[has_paths:]]
 
     @functools.wraps(command)
     def with_source(**given: Any) -> int:
@@ -250,18 +270,46 @@ class Runs:
             for what, places in self.found.items()
         ] + [f"skipped: {reason}" for reason in self.refused[:_SHOWN_REFUSED]]
 
-    def account(self) -> str:
-        """Where all that was read went: what a command ends with."""
-        num_used, num_skipped = len(self.trajectories), sum(self.skipped.values())
-        read = f"{self.num_read:,} run{'' if self.num_read == 1 else 's'} read"
-        if not num_skipped:
-            return f"{read} = {num_used:,} used + 0 skipped"
-        reasons = ", ".join(f"{count:,} {reason}" for reason, count in self.skipped.items())
-        return f"{read} = {num_used:,} used + {num_skipped:,} skipped ({reasons})"
+    def account(self, more: Mapping[str, int] | None = None) -> str:
+        """Where all that was read went: what a command ends with. `more`: of the trajectories, how
+        many the command did not use, by reason."""
+        counts = self.counts(more)
+        num_skipped = self.num_read - counts["num_used"]
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in counts["skipped"].items())
+        return (
+            f"{counted(self.num_read, 'run')} read = "
+            f"{counts['num_used']:,} used + {num_skipped:,} skipped"
+            + (f" ({reasons})" if reasons else "")
+        )
+
+    def counts(self, more: Mapping[str, int] | None = None) -> dict[str, Any]:
+        """The account, for JSON: `num_read`, `num_used`, and what was `skipped` by reason."""
+        left_out = {reason: count for reason, count in (more or {}).items() if count}
+        skipped = {**self.skipped, **left_out}
+        num_used = len(self.trajectories) - sum(left_out.values())
+        return {"num_read": self.num_read, "num_used": num_used, "skipped": skipped}
 
 
 def read_runs(paths: Sequence[str], *, recursive: bool = False, salvage: bool = False) -> Runs:
     return Source(paths=list(paths), recursive=recursive, salvage=salvage).read()
+
+
+@contextmanager
+def by_places(runs: Runs) -> Iterator[None]:
+    """Around what is made of the runs: where an error names trajectories[3], it names the place
+    of that one instead, which is where to look."""
+    try:
+        yield
+    except InvalidInput as error:
+        told = _INDEX.sub(lambda found: visible(runs.places[int(found[1])]), str(error))
+        raise type(error)(told) from None
+
+
+def warn_how_read(runs: Runs) -> None:
+    """Of runs of other tools, where was found what their format leaves open; and what was wrong
+    with records that were skipped."""
+    for line in runs.how_read():
+        warn(f"w2stree: {line}")
 
 
 def nothing_played(trajectories: Sequence[Trajectory]) -> str:
@@ -311,8 +359,10 @@ def _files(paths: Sequence[str]) -> Iterator[tuple[list[Path], Callable[[str], s
 
 def _matches(path: str) -> list[Path]:
     """The path itself, or what a pattern that no shell expanded matches, in name order."""
-    if Path(path).exists() or not glob.has_magic(path):
+    if Path(path).exists():
         return [Path(path)]
+    if not glob.has_magic(path):
+        raise FileNotFoundError(f"{path}: no such file or directory; expected {EXPECTED}")
     if not (found := sorted(glob.glob(path, recursive=True))):  # noqa: PTH207 (absolute ones)
         raise FileNotFoundError(f"{path}: no file matches this pattern")
     return [Path(file) for file in found]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, TypeAlias, TypeVar
 
 import typer
 
 from w2stree.errors import InvalidInput
+
+E = TypeVar("E", bound=StrEnum)
 
 Overrides: TypeAlias = Annotated[
     list[str] | None,
@@ -49,6 +52,19 @@ def number(*, above: float | None = None) -> Callable[[Any], float]:
         if not math.isfinite(value) or (above is not None and value <= above):
             raise typer.BadParameter(f"{given!r}; give {wanted}")
         return value
+
+    return parse
+
+
+def one_of(choices: type[E]) -> Callable[[Any], E]:
+    """The parser of an option that is one of these words."""
+    wanted = ", ".join(choices)
+
+    def parse(given: Any) -> E:
+        try:
+            return choices(given)
+        except ValueError:
+            raise typer.BadParameter(f"{given!r}; give one of {wanted}") from None
 
     return parse
 

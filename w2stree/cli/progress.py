@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from types import TracebackType
@@ -28,6 +28,8 @@ from w2stree.shorten import visible
 T = TypeVar("T")
 
 _LOG_S = 10.0
+_BETWEEN = 3  # columns between two texts side by side
+_LEAST_HALF = 20
 _UNLIMITED = 100_000  # columns; rich assumes 80 where there is no terminal
 
 
@@ -130,15 +132,33 @@ def left(seconds: float) -> str:
     return f"{timedelta(seconds=round(seconds))} left"
 
 
-def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Names to the left, figures to the right; as wide as it is, whatever it is printed to."""
+def print_table(
+    header: Sequence[str], rows: Iterable[Sequence[str]], *, names: Container[int] = (0,)
+) -> None:
+    """Columns of `names` to the left, figures to the right; as wide as it is, whatever it is
+    printed to."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for i, name in enumerate(header):
-        table.add_column(Text(name), justify="right" if i else "left", no_wrap=True)
+        table.add_column(Text(name), justify="left" if i in names else "right", no_wrap=True)
     for row in rows:
         table.add_row(*(Text(visible(cell)) for cell in row))
     console = Console(width=_UNLIMITED)
     console.width = console.measure(table).maximum
     with console.capture() as drawn:
         console.print(table)
-    say(drawn.get().removesuffix("\n"), raw=True)
+    say("\n".join(line.rstrip() for line in drawn.get().splitlines()), raw=True)
+
+
+def print_side_by_side(rows: Iterable[tuple[Sequence[str], Sequence[str]]], width: int) -> None:
+    """Lines on the left and on the right, each row beginning at one height; no text is cut: lines
+    that are too long for half of the `width` go on below."""
+    half = max(_LEAST_HALF, (width - _BETWEEN) // 2)
+    grid = Table.grid(padding=(0, _BETWEEN, 0, 0), pad_edge=False)
+    for _ in range(2):
+        grid.add_column(width=half, overflow="fold")
+    for left, right in rows:
+        grid.add_row(*(Text("\n".join(map(visible, lines))) for lines in (left, right)))
+    console = Console(width=2 * half + _BETWEEN)
+    with console.capture() as drawn:
+        console.print(grid)
+    say("\n".join(line.rstrip() for line in drawn.get().splitlines()), raw=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 
@@ -24,6 +25,17 @@ def say(text: object, *, raw: bool = False) -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at the end
         raise typer.Exit(128 + signal.SIGPIPE) from None
+
+
+def terminal_width() -> int | None:
+    """Columns of the terminal that results go to; None where they go to a file or a pipe, whose
+    lines are whole."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def counted(count: int, what: str) -> str:
+    """1 task, 2,002 tasks"""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def warn(text: object) -> None:

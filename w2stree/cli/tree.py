@@ -1,108 +1,125 @@
-"""`w2stree tree`: trajectories as a forest, summed up, or one task's tree."""
+"""`w2stree tree`: runs as a forest, summed up, or one task's tree."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from w2stree.cli.inputs import nothing_played
-from w2stree.cli.parameters import number_in_0_1
-from w2stree.cli.say import say
+from w2stree.cli.choice import chosen_task
+from w2stree.cli.forests import (
+    Embed,
+    Guard,
+    MinSimilarity,
+    Normalize,
+    SuccessAt,
+    read_forest,
+    rule_of,
+)
+from w2stree.cli.inputs import AsJson, Runs, Source, takes_runs
+from w2stree.cli.parameters import whole_number
+from w2stree.cli.say import say, terminal_width
 from w2stree.errors import InvalidInput
 
+if TYPE_CHECKING:
+    from w2stree.forest.forest import Forest
 
+
+@takes_runs
 def tree(
-    trajectories: Annotated[
-        Path,
-        typer.Argument(
-            metavar="TRAJECTORIES",
-            help="a .jsonl or .journal file, a directory of them (also .ndjson, .jsonl.gz, "
-            ".jsonl.zst), or a saved forest",
-        ),
-    ],
-    task: Annotated[str | None, typer.Option(metavar="TASK", help="draw this task's tree")] = None,
-    min_similarity: Annotated[
-        float | None,
-        typer.Option(
-            parser=number_in_0_1,
-            metavar="XI",
-            help="merge observations of at least this cosine, e.g. 0.9",
-        ),
-    ] = None,
-    embed: Annotated[
+    source: Source,
+    task: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="what --min-similarity compares (default: all-MiniLM-L6-v2)"
+            metavar="TASK",
+            help="draw this task's tree; its id, or how the id begins",
+            show_default=False,
         ),
     ] = None,
-    normalize: Annotated[
-        str | None,
+    depth: Annotated[
+        int | None,
         typer.Option(
-            metavar="NAMES",
-            help="merge what is equal without them: numbers, dates, paths, ids, or several, "
-            "dates+numbers; or sort_words, equal in another order",
+            parser=whole_number(at_least=0),
+            metavar="N",
+            help="of one tree: draw N steps from the root",
+            show_default=False,
         ),
     ] = None,
-    recursive: Annotated[
-        bool, typer.Option("--recursive", help="read the directory's directories too")
-    ] = False,
-    salvage: Annotated[
-        bool, typer.Option("--salvage", help="read a damaged journal's other frames")
-    ] = False,
-    guard: Annotated[
-        bool, typer.Option(help="keep similar texts apart whose numbers or opposites differ")
-    ] = True,
+    min_runs: Annotated[
+        int | None,
+        typer.Option(
+            parser=whole_number(at_least=1),
+            metavar="N",
+            help="of one tree: draw branches of at least N runs",
+            show_default=False,
+        ),
+    ] = None,
     raw: Annotated[
         bool,
-        typer.Option("--raw", help="texts whole and as they are, terminal codes too"),
+        typer.Option("--raw", help="of one tree: texts whole and as they are, terminal codes too"),
     ] = False,
+    success_at: SuccessAt = None,
+    min_similarity: MinSimilarity = None,
+    embed: Embed = None,
+    normalize: Normalize = None,
+    guard: Guard = True,
+    as_json: AsJson = False,
 ) -> int:
-    """Summarise trajectories as a forest, or draw one tree.
+    """Summarise runs as a forest, or draw one task's tree.
 
-    Files of a directory that are not read are named on standard error, and so are trajectories
-    that were read twice. Equal observations are merged; --min-similarity and --normalize merge
-    more. A saved forest keeps the rule it was built by: another one is refused. Texts are
-    shortened, and what a terminal would obey is shown: --raw prints them as they are, and is for
-    a file or a pager.
+    A saved forest is taken too, alone. Files of a folder that are not read are named on standard
+    error, and so are runs that were read twice. Equal observations are merged; --min-similarity
+    and --normalize merge more. A saved forest keeps the rule it was built by: another one is
+    refused.
+
+    Of a tree, texts are shortened, on a terminal to its width, and what a terminal would obey is
+    shown: --raw prints them as they are, and is for a file or a pager.
     """
-    from w2stree.forest.build import build_forest, open_forest
-    from w2stree.forest.file import is_forest_file
-    from w2stree.forest.merging import Merging
-    from w2stree.trajectories.files import read_trajectories
-
-    if not trajectories.exists():
-        raise FileNotFoundError(
-            f"{trajectories}: no such file or directory; expected a .jsonl or .journal file, "
-            "a folder of them, or a saved forest"
+    of_one_tree = {"--depth": depth, "--min-runs": min_runs, "--raw": raw or None}
+    if task is None and (given := [name for name, v in of_one_tree.items() if v is not None]):
+        raise InvalidInput(f"{given[0]} is of one task's tree: give --task")
+    if task is not None and as_json:
+        raise InvalidInput(
+            "--json is of the summary; a task's numbers are in w2stree tasks --task TASK --json, "
+            "its runs in w2stree show --task TASK --json"
         )
-    if min_similarity is None and (embed is not None or not guard):
-        raise InvalidInput("--embed and --no-guard are of similar texts: give --min-similarity")
-    if raw and task is None:
-        raise InvalidInput("--raw is of one task's texts: give --task")
-    rule = Merging(
-        min_similarity=min_similarity,
-        embed=None if min_similarity is None else embed or "all-MiniLM-L6-v2",
-        normalize_observation=normalize,
-        guard="distinctions" if guard else None,
-    )
-    if trajectories.is_file() and is_forest_file(trajectories):
-        forest = open_forest(trajectories)
-        if rule != Merging() and rule != forest.merging:
-            raise InvalidInput(
-                f"{trajectories} was merged by another rule, and texts that were merged cannot be "
-                "told apart again: build from its trajectories"
-            )
+    rule = rule_of(min_similarity, embed, normalize, guard=guard)
+    forest, runs = read_forest(source, rule, task=task)
+    if task is not None:
+        tree = forest[chosen_task(forest.task_ids, task)]
+        drawn = tree.drawn(raw=raw, width=terminal_width(), depth=depth, min_runs=min_runs or 1)
+        say(drawn, raw=raw)
+        num_others = len(runs.trajectories) - int(forest.num_trajectories[tree.root])
+        say(runs.account({"of other tasks": num_others}))
+    elif as_json:
+        say(json.dumps(_record(forest, runs, success_at), indent=2))
     else:
-        read = read_trajectories(trajectories, recursive=recursive, salvage=salvage)
-        if all(trajectory.status == "error" for trajectory in read):
-            raise InvalidInput(f"{trajectories}: {nothing_played(read)}")
-        forest = build_forest(read, merging=rule)
-    if task is None:
-        say(forest.summary())
-    elif task in forest.task_ids:
-        say(forest[task].drawn(raw=raw), raw=raw)
-    else:
-        raise InvalidInput(f"no task {task!r}; the first are {forest.task_ids[:3]}")
+        say(_summary(forest, success_at))
+        say(runs.account())
     return 0
+
+
+def _summary(forest: Forest, success_at: float | None) -> str:
+    from w2stree.forest.summary import two_columns
+    from w2stree.forest.tasks import outcomes_of
+
+    outcomes = outcomes_of(forest.tasks(success_threshold=success_at))
+    return two_columns([*forest.summary().rows(), *outcomes.rows()])
+
+
+def _record(forest: Forest, runs: Runs, success_at: float | None) -> dict[str, Any]:
+    from w2stree.forest.tasks import outcomes_of
+
+    summary = asdict(forest.summary())
+    outcomes = asdict(outcomes_of(forest.tasks(success_threshold=success_at)))
+    for name in ("num_tasks", "num_runs"):  # num_trees and num_trajectories, by other words
+        outcomes.pop(name)
+    return {
+        "num_tasks": summary.pop("num_trees"),
+        **summary,
+        **outcomes,
+        "digest": forest.digest(),
+        **runs.counts(),
+    }

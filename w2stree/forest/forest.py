@@ -40,6 +40,7 @@ from w2stree.forest.state_keys import StateKeys
 from w2stree.forest.states import StateGraph, StateValue, state_graph
 from w2stree.forest.stored_rule import usable
 from w2stree.forest.summary import ForestSummary, summarize
+from w2stree.forest.tasks import TaskSummary, summarize_tasks
 from w2stree.forest.threads import num_threads_or_all
 from w2stree.forest.tree import Tree
 from w2stree.trajectories.returns import ReturnRange
@@ -179,6 +180,17 @@ class Forest(NodeColumns, Mapping[str, Tree]):
     def summary(self) -> ForestSummary:
         """Counts over the whole forest; `print` shows a table. Cost: `count_pairs`."""
         return summarize(self)
+
+    def tasks(
+        self, *, min_gap: float = 0.0, success_threshold: float | None = None
+    ) -> list[TaskSummary]:
+        """Each task in numbers, in the order of `task_ids`: runs, successes, returns, divergences,
+        and pairs of at least `min_gap`.
+
+        A run is a success from a return of `success_threshold` on, in the returns' own unit: 1 if
+        it is not given and all returns lie in [0, 1], and not known otherwise. Cost: `count_pairs`.
+        """
+        return summarize_tasks(self, min_gap=min_gap, success_threshold=success_threshold)
 
     def digest(self) -> str:
         """What the forest holds, in 128 bits (hex): tasks, every path, counts and returns.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -43,7 +44,11 @@ class ForestSummary:
     """Pairs at `min_gap=0`."""
 
     def __str__(self) -> str:
-        rows = [
+        return two_columns(self.rows())
+
+    def rows(self) -> list[tuple[str, str]]:
+        """What each number is, and the number; what belongs to the one above is indented."""
+        return [
             ("trees", f"{self.num_trees:,}"),
             ("trajectories", f"{self.num_trajectories:,}"),
             ("  left out (errors)", f"{self.num_errors:,}"),
@@ -58,9 +63,13 @@ class ForestSummary:
             ("environment divergences", f"{self.num_environment_divergences:,}"),
             ("preference pairs", f"{self.num_pairs:,}"),
         ]
-        name_width = max(len(name) for name, _ in rows)
-        value_width = max(len(value) for _, value in rows)
-        return "\n".join(f"{name:<{name_width}}  {value:>{value_width}}" for name, value in rows)
+
+
+def two_columns(rows: Sequence[tuple[str, str]]) -> str:
+    """Names to the left, values to the right, a line each."""
+    name_width = max(len(name) for name, _ in rows)
+    value_width = max(len(value) for _, value in rows)
+    return "\n".join(f"{name:<{name_width}}  {value:>{value_width}}" for name, value in rows)
 
 
 def summarize(forest: Forest) -> ForestSummary:

@@ -71,6 +71,13 @@ def check_returns(
             )
 
 
+def usual_threshold(least: float, greatest: float) -> float | None:
+    """The return from which on a run is a success where nobody says it: 1, if the least and the
+    greatest return lie in [0, 1]; None if they do not, since nobody can tell then."""
+    low, high = UNIT
+    return high if at_least(least, low) and at_least(high, greatest) else None
+
+
 def threshold_in(return_range: ReturnRange | None, share: float) -> float:
     """The return that `share` of the way from the range's low end to its high end is."""
     low, high = checked_range(return_range)

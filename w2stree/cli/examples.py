@@ -1,0 +1,92 @@
+"""What is typed most, for each command's help and for docs/cli.md."""
+
+from __future__ import annotations
+
+import typer
+
+Example = tuple[str, str]
+"""A command line, and what it does."""
+
+EXAMPLES: dict[str, tuple[Example, ...]] = {
+    "run": (
+        ("w2stree run quickstart", "the whole method at toy size, to a report"),
+        ("w2stree run mine.yaml seed=1 --run-dir runs/seed1", "a configuration of your own"),
+    ),
+    "experiment": (
+        ("w2stree experiment mine.yaml --budget 8", "go on with it for eight hours"),
+        ("w2stree experiment mine.yaml --report-only", "the table of what is there"),
+    ),
+    "explore": (
+        ("w2stree explore textworld_random", "random play, into a journal"),
+        ("w2stree explore mine.yaml --run-dir runs/mine", "a configuration of your own"),
+    ),
+    "tasks": (
+        ("w2stree tasks runs/ --sort pairs --limit 20", "where there is most to learn"),
+        ("w2stree tasks runs/ --success none", "the tasks that nobody solved"),
+        ("w2stree tasks a.jsonl b.jsonl --json", "all of two files, for a program"),
+    ),
+    "tree": (
+        ("w2stree tree runs/", "all runs as a forest, in numbers"),
+        ("w2stree tree runs/ --task cook/3 --depth 6", "one task's tree, near its root"),
+        ("w2stree tree runs/ --normalize sort_words", "lists in another order are one answer"),
+    ),
+    "show": (
+        ("w2stree show runs.jsonl:17", "the run on line 17"),
+        ("w2stree show runs/ --task cook/3", "a task's runs, to choose from"),
+        ("w2stree show runs/ --task cook/3 --run best", "its best run, whole"),
+    ),
+    "diff": (
+        ("w2stree diff runs.jsonl:3 runs.jsonl:9", "two runs, from where they part"),
+        ("w2stree diff train.jsonl test.jsonl", "which tasks and runs are in both"),
+    ),
+    "stats": (
+        ("w2stree stats runs/", "endings, returns, lengths, samplings, errors"),
+        ("zcat runs.jsonl.gz | w2stree stats -", "of JSON lines on standard input"),
+    ),
+    "convert": (
+        (
+            "w2stree convert logs/ -o runs.jsonl --reward-field info.score",
+            "other tools' logs as runs",
+        ),
+        ("w2stree convert runs.jsonl --to messages -o runs.parquet", "runs for other tools"),
+    ),
+    "verify": (
+        ("w2stree verify runs/quickstart", "replay all that was recorded"),
+        ("w2stree verify runs/quickstart --sample 20", "replay some of it"),
+    ),
+    "envs": (("w2stree envs", "which environments are installed"),),
+    "envs check": (("w2stree envs check textworld_express", "does it work here?"),),
+    "train sft": (
+        (
+            "w2stree train sft runs/ --model m --output out --min-return 1",
+            "imitate each task's best run, where it is a success",
+        ),
+    ),
+    "train dpo": (
+        (
+            "w2stree train dpo runs/ --model m --output out --min-gap 0.5",
+            "learn from pairs of runs",
+        ),
+    ),
+}
+"""By the command's words."""
+
+
+def add_examples(app: typer.Typer, words: tuple[str, ...] = ()) -> None:
+    """Put each command's examples at the end of its help."""
+    for command in app.registered_commands:
+        name = command.name or str(getattr(command.callback, "__name__", ""))
+        command.epilog = _epilog(" ".join((*words, name)))
+    for group in app.registered_groups:
+        if group.typer_instance is not None:
+            name = str(group.name)
+            group.epilog = _epilog(name)
+            add_examples(group.typer_instance, (*words, name))
+
+
+def _epilog(command: str) -> str | None:
+    examples = EXAMPLES.get(command, ())
+    if not examples:
+        return None
+    lines = (f"  {line}\n      {what}" for line, what in examples)
+    return "\b\nExamples:\n" + "\n".join(lines)  # \b: click leaves the lines as they are

@@ -1,0 +1,117 @@
+"""Runs, or a saved forest, as the forest that a command looks at, by the rule that is asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeAlias
+
+import typer
+
+from w2stree.cli.choice import chosen_task
+from w2stree.cli.inputs import Runs, Source, by_places, warn_how_read
+from w2stree.cli.parameters import number, number_in_0_1
+from w2stree.errors import InvalidInput
+from w2stree.shorten import visible
+
+if TYPE_CHECKING:
+    from w2stree.forest.forest import Forest
+    from w2stree.forest.merging import Merging
+
+MinSimilarity: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        parser=number_in_0_1,
+        metavar="XI",
+        help="merge observations of at least this cosine, e.g. 0.9",
+        show_default=False,
+    ),
+]
+Embed: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="what --min-similarity compares (default: all-MiniLM-L6-v2)",
+        show_default=False,
+    ),
+]
+Normalize: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAMES",
+        help="merge what is equal without them: numbers, dates, paths, ids, or several, "
+        "dates+numbers; or sort_words, equal in another order",
+        show_default=False,
+    ),
+]
+Guard: TypeAlias = Annotated[
+    bool, typer.Option(help="keep similar texts apart whose numbers or opposites differ")
+]
+SuccessAt: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        "--success-at",
+        parser=number(),
+        metavar="RETURN",
+        help="the return from which on a run is a success (default: 1, if all lie in [0, 1])",
+        show_default=False,
+    ),
+]
+MinGap: TypeAlias = Annotated[
+    float,
+    typer.Option(
+        parser=number(),
+        metavar="GAP",
+        help="count pairs whose returns differ by at least so much",
+    ),
+]
+
+
+def rule_of(
+    min_similarity: float | None, embed: str | None, normalize: str | None, *, guard: bool
+) -> Merging:
+    """The options as a rule of merging. Raises `InvalidInput` for a rule that is none."""
+    from w2stree.forest.merging import Merging
+
+    if min_similarity is None and (embed is not None or not guard):
+        raise InvalidInput("--embed and --no-guard are of similar texts: give --min-similarity")
+    return Merging(
+        min_similarity=min_similarity,
+        embed=None if min_similarity is None else embed or "all-MiniLM-L6-v2",
+        normalize_observation=normalize,
+        guard="distinctions" if guard else None,
+    )
+
+
+def read_forest(source: Source, rule: Merging, *, task: str | None = None) -> tuple[Forest, Runs]:
+    """The forest of all runs at the paths, error rows left out, or the saved one; and the runs in
+    it, which of a saved forest have no places. Of the chosen `task` alone, if one is given: a
+    saved forest has the others too. Raises `InvalidInput` where no run is left, and for
+    a saved forest by another rule or beside other paths."""
+    from w2stree.forest.build import build_forest, open_forest
+    from w2stree.forest.file import is_forest_file
+
+    saved = [path for path in source.paths if Path(path).is_file() and is_forest_file(Path(path))]
+    if not saved:
+        runs = source.read()
+        warn_how_read(runs)
+        if task is not None:
+            chosen = chosen_task((t.task_id for t in runs.trajectories), task)
+            runs = runs.only(lambda t: t.task_id == chosen, "of other tasks")
+        finished = runs.finished()
+        with by_places(runs):
+            return build_forest(
+                runs.trajectories,
+                merging=rule,
+                openings=source.of_a_task,  # errors: it counts them
+            ), finished
+    where = visible(saved[0])
+    if len(source.paths) > 1:
+        raise InvalidInput(f"{where} is a saved forest: look at it alone, or give its runs instead")
+    forest = open_forest(saved[0])
+    if rule != type(rule)() and rule != forest.merging:
+        raise InvalidInput(
+            f"{where} was merged by another rule, and texts that were merged cannot be "
+            "told apart again: build from its trajectories"
+        )
+    skipped = {"ended in an error": forest.num_errors} if forest.num_errors else {}
+    return forest, Runs(where, forest.trajectories, (), skipped)
