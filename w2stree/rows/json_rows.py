@@ -8,14 +8,14 @@ row      {"prompt":[└── 0 … 21 ──┘],"chosen":[└ 22…32 ┘], th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import accumulate
+from itertools import islice
 from math import isfinite
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
 from w2stree.errors import InvalidInput
-from w2stree.rows.chat import chat_of, whole
+from w2stree.rows.chat import messages_of, whole
 from w2stree.rows.columns import Column, Shown, Type
 from w2stree.rows.once import OncePerRun
 from w2stree.trajectories.trajectory import Trajectory
@@ -25,7 +25,7 @@ class JsonRows:
     """One table's encoder."""
 
     def __init__(self, columns: Sequence[Column]) -> None:
-        self._chat = OncePerRun(_chat)
+        self._chat = OncePerRun(_Chat)
         self._passages = [
             (_head(c.name, is_list=is_list), c.get, b"]" if is_list else b"")
             for c in columns
@@ -43,8 +43,7 @@ class JsonRows:
         parts = [b"{"]
         for head, get, end in self._passages:
             run, first, last = get(shown)
-            text, starts = self._chat(run)
-            parts += (head, text[starts[first] : starts[last] - 1], end, b",")
+            parts += (head, self._chat(run).text(first, last), end, b",")
         record = {}
         for name, get, clean in self._plain:
             value = get(shown)
@@ -53,15 +52,22 @@ class JsonRows:
         return b"".join(parts)
 
 
-class _Chat(NamedTuple):
-    text: bytes
-    starts: list[int]
+class _Chat:
+    """A run's messages as text, separated by commas, as far as they were asked for."""
 
+    def __init__(self, run: Trajectory) -> None:
+        self._pending = messages_of(run)
+        self._text = bytearray()
+        self._starts = [0]
 
-def _chat(run: Trajectory) -> _Chat:
-    messages = [msgspec.json.encode(record) for record in chat_of(run)]
-    starts = list(accumulate((len(message) + 1 for message in messages), initial=0))
-    return _Chat(b",".join(messages), starts)
+    def text(self, first: int, last: int) -> bytes:
+        """Messages [first, last)."""
+        starts = self._starts
+        if last >= len(starts):
+            for record in islice(self._pending, last + 1 - len(starts)):
+                self._text += msgspec.json.encode(record) + b","
+                starts.append(len(self._text))
+        return bytes(memoryview(self._text)[starts[first] : starts[last] - 1])
 
 
 def _head(name: str, *, is_list: bool) -> bytes:

@@ -47,6 +47,11 @@ class Layout:
         names = {column.name for column in self.own}
         return (*self.own, *(column for column in BESIDE[kind] if column.name not in names))
 
+    @property
+    def is_choosy(self) -> bool:
+        """Whether there are rows that it cannot show."""
+        return self.is_one_message or self.must_alternate or not self.takes_tool_calls
+
     def refuses(self, shown: Shown) -> str | None:
         """Why a row cannot be shown so; None where it can."""
         if self.is_one_message and any(p.end - p.begin != 1 for p in shown.passages[1:]):
