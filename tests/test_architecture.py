@@ -36,6 +36,7 @@ LATE_IMPORTS = {
     },
     "cli/convert.py": {"formats.writing"},
     "cli/inputs.py": {"formats.reader", "formats.reading", "trajectories.files"},
+    "cli/lint.py": {"forest.merging", "linting.finding", "linting.lint", "rows.row_files"},
     "cli/row_account.py": {"rows.writing"},
     "cli/rows.py": {
         *("forest.build", "forest.file", "forest.merging", "rows.columns", "rows.judged"),

@@ -45,6 +45,7 @@ _HOME = {
     "Sampling": "policies.protocol",
     "rollout": "rollouts.rollout",
     "evaluate": "evaluation",
+    "lint": "linting.lint",
     "Error": "errors",
     "IdenticalTrajectories": "errors",
     "InvalidInput": "errors",

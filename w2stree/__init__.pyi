@@ -23,6 +23,7 @@ from w2stree.forest.summary import ForestSummary as ForestSummary
 from w2stree.forest.tree import Tree as Tree
 from w2stree.formats.reading import read_trajectories as read_trajectories
 from w2stree.formats.writing import write_trajectories as write_trajectories
+from w2stree.linting.lint import lint as lint
 from w2stree.policies.protocol import Policy as Policy
 from w2stree.policies.protocol import Sampling as Sampling
 from w2stree.rollouts.rollout import EpisodePlan as EpisodePlan

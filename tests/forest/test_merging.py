@@ -26,7 +26,8 @@ from w2stree import (
 from w2stree.forest import build_forest_from_arrow, build_forest_from_ids, build_forest_from_texts
 from w2stree.forest.distinctions import distinctions
 from w2stree.forest.embedding import embed_sentences
-from w2stree.forest.merging import Merging, sort_words
+from w2stree.forest.merging import Merging
+from w2stree.forest.normalizers import sort_words
 
 pytestmark = QUIET
 

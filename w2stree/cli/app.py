@@ -1,5 +1,5 @@
-"""The command line: `w2stree run`, `experiment`, `explore`, `analyse`, `tree`, `verify`, `envs`,
-`train`."""
+"""The command line: `w2stree run`, `experiment`, `explore`, `analyse`, `convert`, `tree`, `pairs`,
+`paths`, `lint`, `verify`, `envs`, `train`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from w2stree.cli import analyse, envs, train
 from w2stree.cli.convert import convert
 from w2stree.cli.experiment import experiment
 from w2stree.cli.explore import explore
+from w2stree.cli.lint import lint
 from w2stree.cli.rows import pairs, paths
 from w2stree.cli.run import run
 from w2stree.cli.say import say, warn
@@ -47,7 +48,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.callback(help="Trajectory trees and weak-to-strong training from agent runs.")(whole)
-for command in (run, experiment, explore, convert, tree, pairs, paths, verify):
+for command in (run, experiment, explore, convert, tree, pairs, paths, lint, verify):
     app.command()(command)
 app.add_typer(analyse.app, name="analyse")
 app.add_typer(envs.app, name="envs")

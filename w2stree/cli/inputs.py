@@ -102,6 +102,12 @@ class Source:
     recursive: Recursive = False
     salvage: Salvage = False
 
+    @property
+    def is_told(self) -> bool:
+        """Whether an option says that these are runs, and how they are read."""
+        told = (self.reward_field, self.reward, self.task_field, self.prompt, self.action_pattern)
+        return self.format != "auto" or any(option is not None for option in told)
+
     def choices(self) -> Choices:
         """Raises `InvalidInput` where the reward is said twice."""
         from w2stree.formats.reader import Choices

@@ -38,7 +38,12 @@ def tree(
         ),
     ] = None,
     normalize: Annotated[
-        str | None, typer.Option(metavar="NAME", help="merge what it makes equal: sort_words")
+        str | None,
+        typer.Option(
+            metavar="NAMES",
+            help="merge what is equal without them: numbers, dates, paths, ids, or several, "
+            "dates+numbers; or sort_words, equal in another order",
+        ),
     ] = None,
     recursive: Annotated[
         bool, typer.Option("--recursive", help="read the directory's directories too")

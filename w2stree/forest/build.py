@@ -35,6 +35,7 @@ from w2stree.forest.id_tables import (
     text_table,
 )
 from w2stree.forest.merging import EQUALITY, Merging, check_merging
+from w2stree.forest.openings import Openings
 from w2stree.forest.texts import TextColumn, empty_texts
 from w2stree.forest.threads import num_threads_or_all
 from w2stree.trajectories.trajectory import Trajectory
@@ -56,6 +57,7 @@ def build_forest(
     trajectories: Iterable[Trajectory],
     *,
     merging: Merging | None = None,
+    openings: Openings = "equal",
     num_threads: int | None = None,
 ) -> Forest:
     """Merge trajectories into one tree per task.
@@ -71,15 +73,20 @@ def build_forest(
     rule with a guard; the result then depends on the order of trajectories, and `Forest.merges`
     says what was merged.
 
-    Raises `InvalidInput` when the prompts of one task differ, when a return is not finite, when
-    `embed` gives no vectors, when nothing is left, or (as all builders do) when `merging` is no
-    `Merging`; `TypeError` for anything but trajectories. Warns `IdenticalTrajectories` once when
-    all M >= 2 trajectories of a task took the same actions, or `TurnsWithoutAction` where most of
-    their turns had none. Results never depend on
-    `num_threads` (None: the available cores). O(steps) expected, similarity aside.
+    Runs of one task were asked the same (`prompt`). With `openings="any"` they may open
+    differently, as where a date stands in the prompt or a simulated user has other words each time:
+    the task id alone then says which runs are of one tree, and a row whose two sides were asked
+    differently has each side's own prompt (`preference_rows`).
+
+    Raises `InvalidInput` when the prompts of one task differ and may not, when a return is not
+    finite, when `embed` gives no vectors, when nothing is left, or (as all builders do) when
+    `merging` is no `Merging`; `TypeError` for anything but trajectories. Warns
+    `IdenticalTrajectories` once when all M >= 2 trajectories of a task took the same actions, or
+    `TurnsWithoutAction` where most of their turns had none. Results never depend on `num_threads`
+    (None: the available cores). O(steps) expected, similarity aside.
     """
     check_merging(merging)
-    batch = batch_of(trajectories)
+    batch = batch_of(trajectories, openings)
     if not batch.trajectories:
         raise InvalidInput(
             f"no trajectories left to build from: {batch.num_errors} given, all with status error"

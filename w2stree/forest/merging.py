@@ -1,13 +1,12 @@
 """Which observations count as the same state, besides equal ones.
 
-normalize    "a key, a lamp" and "a lamp, a key" become one text        exact, order-insensitive
+normalize    "Turn 3: a door" and "Turn 9: a door" become one text       exact, by what is left
 similar      cosine(embed(x), embed(y)) >= min_similarity               the authors' rule, 0.9
 guard        "is open" / "is closed", +5 / -5, A12 / A13: never merged  what embeddings miss
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
@@ -15,29 +14,18 @@ from typing import Any, ClassVar, TypeVar
 from w2stree.errors import InvalidInput
 from w2stree.forest.distinctions import distinctions
 from w2stree.forest.embedding import Embed, embed_sentences, require_sentences
+from w2stree.forest.normalizers import NORMALIZERS, Normalize, canonical, normalizer_named
 from w2stree.shorten import shorten
 from w2stree.trajectories.field_types import check_field_types
-
-Normalize = Callable[[str], str]
-"""A text to the text that stands for it."""
 
 Guard = Callable[[str], Hashable]
 """A text to what must be equal for it to be merged with another."""
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-_WORD = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+")
-
-
-def sort_words(text: str) -> str:
-    """The words of a text in alphabetical order: a normaliser for environments that list the
-    same objects in random order. Texts of the same words count as equal."""
-    return " ".join(sorted(_WORD.findall(text.lower())))
-
-
-# The functions that configurations and files may name. No other name ever becomes code.
+# The functions that configurations and files may name, with those of `normalizers`. No other name
+# ever becomes code.
 EMBEDDINGS: Mapping[str, Embed] = {"all-MiniLM-L6-v2": embed_sentences}
-NORMALIZERS: Mapping[str, Normalize] = {"sort_words": sort_words}
 GUARDS: Mapping[str, Guard] = {"distinctions": distinctions}
 
 
@@ -65,7 +53,8 @@ class Merging:
     Known: "all-MiniLM-L6-v2", the authors' model (they use min_similarity 0.9)."""
     normalize_observation: str | Normalize | None = None
     """Texts that it maps to one text are one observation, known by the first of them. Known:
-    "sort_words", for environments that list things in random order."""
+    "numbers", "dates", "paths", "ids" (`forest.normalizers`), "sort_words", for environments that
+    list things in random order, and several joined, "dates+numbers"."""
     guard: str | Guard | None = "distinctions"
     """Similar texts for which it gives different values stay apart. Known: "distinctions", other
     numbers, codes, negations and opposites ("open"/"closed"), which embeddings hardly tell apart.
@@ -112,7 +101,8 @@ class Merging:
     @property
     def normalizer(self) -> Normalize | None:
         """The function of `normalize_observation`."""
-        return _function(self.normalize_observation, NORMALIZERS)
+        given = self.normalize_observation
+        return normalizer_named(given) if isinstance(given, str) else given
 
     @property
     def guardian(self) -> Guard | None:
@@ -141,6 +131,10 @@ def _checked(field: str, given: object, known: Mapping[str, Callable[..., Any]])
     if callable(given):
         return next((name for name, function in known.items() if function is given), given)
     names = ", ".join(map(repr, known))
+    if known is NORMALIZERS:
+        if isinstance(given, str) and (joined := canonical(given)):
+            return joined
+        names += ", or several joined by '+'"
     raise InvalidInput(f"{field}={given!r} is not known; expected a function or one of {names}")
 
 

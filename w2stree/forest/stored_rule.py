@@ -1,6 +1,7 @@
 """A merge rule as a file keeps it: functions by name.
 
     distinctions        known here (merging.py): opening the file is enough
+    dates+numbers       several normalisers (normalizers.py), known too
     lab.merge:letters   someone's own: open_forest(path, merging=Merging(embed=letters, …))
     (empty)             none
 
@@ -16,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2stree.errors import InvalidInput
-from w2stree.forest.merging import EMBEDDINGS, GUARDS, NORMALIZERS, Merging
+from w2stree.forest.merging import EMBEDDINGS, GUARDS, Merging
+from w2stree.forest.normalizers import NORMALIZERS, canonical
 from w2stree.shorten import quoted
 
 _SHOWN_COLUMNS = 80  # of a name, which may be a stranger's
@@ -27,6 +29,7 @@ _RETIRED = "state_words"
 
 # In the order of the file.
 _KNOWN = {"normalize_observation": NORMALIZERS, "embed": EMBEDDINGS, "guard": GUARDS}
+_JOINED = ("normalize_observation",)  # whose names may be several
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,7 @@ class StoredRule:
         return [
             f"{f}={quoted(name, _SHOWN_COLUMNS)}"
             for f, name in names
-            if name and name not in _KNOWN[f]
+            if name and name not in _KNOWN[f] and not (f in _JOINED and canonical(name) == name)
         ]
 
     def merging(self) -> Merging:

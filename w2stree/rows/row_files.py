@@ -74,7 +74,7 @@ def kind_of(path: Path) -> Kind:
             return Kind.FOREST
         if not _is_parquet(path):
             return _kind_of_lines(path)
-    return _kind_of_columns(_table(path).column_names, visible(str(path)))
+    return kind_of_columns(_table(path).column_names, visible(str(path)))
 
 
 def read_rows(path: Path) -> RowFile:
@@ -123,10 +123,11 @@ def _kind_of_lines(path: Path) -> Kind:
         begin = quoted(line[:_SHOWN_COLUMNS].decode(errors="replace"), _SHOWN_BEGIN)
         raise InvalidInput(f"{where}: {begin} is no JSON object; {EXPECTED}")
     record = parse_json(line, where)
-    return _kind_of_columns(list(record), where)
+    return kind_of_columns(list(record), where)
 
 
-def _kind_of_columns(names: list[str], where: str) -> Kind:
+def kind_of_columns(names: list[str], where: str) -> Kind:
+    """By the fields of a record. Raises `InvalidInput`, beginning with `where`, for others."""
     columns = set(names)
     if {"chosen", "rejected"} <= columns:
         return Kind.PREFERENCES

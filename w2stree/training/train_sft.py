@@ -14,7 +14,8 @@ from trl import SFTConfig
 from w2stree.errors import InvalidInput, RowsTooLong, RowWarning
 from w2stree.rows.conversations import conversation
 from w2stree.rows.learned import Learned
-from w2stree.rows.tokenized import IGNORED, tokenize_sft
+from w2stree.rows.token_rows import token_row
+from w2stree.rows.tokenized import tokenize_sft
 from w2stree.training.call import Learning, TrainedModel, check_before_rows
 from w2stree.training.call_settings import call_args
 from w2stree.training.measuring import sft_figures
@@ -194,43 +195,7 @@ def _token_rows(given: Sequence[Mapping[str, Any]], vocabulary: int) -> _Found:
     rows: list[dict[str, list[int]]] = []
     tasks: list[Hashable] = []
     for i, record in enumerate(given):
-        ids, labels = (_ids(record.get(name)) for name in ("input_ids", "labels"))
-        if ids is None or labels is None:
-            raise InvalidInput(f"rows[{i}]: input_ids and labels are not two lists of integers")
-        _refuse_other_sequences(record, len(ids), f"rows[{i}]")
-        if len(ids) != len(labels) or not ids:
-            raise InvalidInput(f"rows[{i}]: {len(ids)} input_ids, but {len(labels)} labels")
-        if not 0 <= min(ids) <= max(ids) < vocabulary:
-            raise InvalidInput(
-                f"rows[{i}]: ids of another tokenizer ({min(ids)} to {max(ids)}; this one has "
-                f"{vocabulary}): make the rows with this model's"
-            )
-        pairs = enumerate(zip(ids, labels, strict=True))
-        wrong = next((t for t, (a, x) in pairs if x not in (IGNORED, a)), None)
-        if wrong is not None:
-            raise InvalidInput(
-                f"rows[{i}]: labels[{wrong}] is neither {IGNORED} nor input_ids[{wrong}]"
-            )
-        first = next((t for t, x in enumerate(labels) if x != IGNORED and t), None)
-        if first is None:
-            raise InvalidInput(f"rows[{i}] labels no token; there is nothing to learn from")
-        rows.append({"input_ids": ids, "labels": labels})
-        tasks.append(tuple(ids[:first]))
+        row = token_row(record, f"rows[{i}]", vocabulary=vocabulary)
+        rows.append({"input_ids": row.input_ids, "labels": row.labels})
+        tasks.append(tuple(row.input_ids[: row.first_label]))
     return _Found(rows, tasks)
-
-
-def _refuse_other_sequences(record: Mapping[str, Any], length: int, where: str) -> None:
-    """A row is one sequence, seen whole from its first id."""
-    mask, positions = record.get("attention_mask"), record.get("position_ids")
-    if mask is not None and not all(mask):
-        raise InvalidInput(f"{where}: attention_mask hides tokens; leave these and padding out")
-    lengths = record.get("seq_lengths")
-    is_packed = lengths is not None and len(lengths) > 1
-    if is_packed or (positions is not None and list(positions) != list(range(length))):
-        raise InvalidInput(f"{where} packs several sequences; give each its own row")
-
-
-def _ids(given: Any) -> list[int] | None:
-    if not isinstance(given, Sequence) or not all(type(x) is int for x in given):
-        return None
-    return list(given)
