@@ -7,7 +7,7 @@ row      {"prompt":[└── 0 … 21 ──┘],"chosen":[└ 22…32 ┘], th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from math import isfinite
 from typing import Any
@@ -16,7 +16,7 @@ import msgspec
 
 from w2stree.errors import InvalidInput
 from w2stree.rows.chat import messages_of, whole
-from w2stree.rows.columns import Column, Shown, Type
+from w2stree.rows.columns import Column, Shown
 from w2stree.rows.once import OncePerRun
 from w2stree.trajectories.trajectory import Trajectory
 
@@ -32,7 +32,7 @@ class JsonRows:
             if (is_list := c.type == "messages") or c.type == "message"
         ]
         self._plain = [
-            (column.name, column.get, _cleaner(column.type))
+            (column.name, column.get)
             for column in columns
             if column.type not in ("messages", "message")
         ]
@@ -44,11 +44,15 @@ class JsonRows:
         for head, get, end in self._passages:
             run, first, last = get(shown)
             parts += (head, self._chat(run).text(first, last), end, b",")
-        record = {}
-        for name, get, clean in self._plain:
-            value = get(shown)
-            record[name] = value if clean is None else clean(name, value)
-        parts += (msgspec.json.encode(record)[1:], b"\n")
+        record = {name: get(shown) for name, get in self._plain}
+        try:
+            plain = msgspec.json.encode(record)
+        except UnicodeEncodeError:  # half of a surrogate pair
+            plain = msgspec.json.encode(_whole(record))
+        if b"null" in plain:  # which only a number that is none is written as
+            for name, value in record.items():
+                _refuse_infinite(name, value)
+        parts += (plain[1:], b"\n")
         return b"".join(parts)
 
 
@@ -74,21 +78,15 @@ def _head(name: str, *, is_list: bool) -> bytes:
     return msgspec.json.encode(name) + (b":[" if is_list else b":")
 
 
-def _finite(name: str, value: float) -> float:
-    if not isfinite(value):
+def _refuse_infinite(name: str, value: Any) -> None:
+    if isinstance(value, float) and not isfinite(value):
         raise InvalidInput(f"{name} is {value}, which JSON has no word for; leave such rows out")
-    return value
 
 
-def _cleaner(type_: Type) -> Callable[[str, Any], Any] | None:
-    if isinstance(type_, Mapping):
-        return lambda _, value: {k: whole(v) if isinstance(v, str) else v for k, v in value.items()}
-    return _CLEAN.get(type_)
-
-
-_CLEAN: Mapping[str, Callable[[str, Any], Any]] = {
-    "number": _finite,
-    "text": lambda _, text: whole(text),
-    "texts": lambda _, texts: [whole(text) for text in texts],
-}
-"""What is done to a value before it is encoded, by its type."""
+def _whole(value: Any) -> Any:
+    """With all its texts whole."""
+    if isinstance(value, str):
+        return whole(value)
+    if isinstance(value, Mapping):
+        return {name: _whole(inner) for name, inner in value.items()}
+    return [_whole(inner) for inner in value] if isinstance(value, list) else value

@@ -108,7 +108,7 @@ def _alternates(shown: Shown) -> bool:
 
 
 def _passage(i: int) -> Callable[[Shown], Any]:
-    return lambda shown: shown.passages[i]
+    return lambda shown: shown[1][i]  # its passages
 
 
 def _mask(i: int, *, keeps_all: bool) -> Callable[[Shown], list[int]]:
@@ -117,6 +117,8 @@ def _mask(i: int, *, keeps_all: bool) -> Callable[[Shown], list[int]]:
 
     def mask(shown: Shown) -> list[int]:
         run, begin, end = shown.passages[i]
+        if keeps_all and end - begin == 1:
+            return [1]
         learned = ([1, 0] * ((end - begin + 1) // 2))[:-1]
         if not keeps_all:
             first = (begin - len(run.prompt)) // 2

@@ -199,6 +199,7 @@ def _shown(
 ) -> Iterator[tuple[Shown, Task]]:
     """Each row that the layout can hold, with what its task asks."""
     source_of = OncePerRun(sources or _origin)
+    is_choosy = layout.is_choosy
     for i, row in enumerate(rows):
         if kind_of(row) != kind:
             raise InvalidInput(
@@ -209,7 +210,7 @@ def _shown(
         runs = runs_of(of)
         if (reason := None if ids else _unfit(of)) is None:
             shown = Shown(of, _passages(of), [source_of(run) for run in runs], i, ids)
-            reason = layout.refuses(shown) if layout.is_choosy else None
+            reason = layout.refuses(shown) if is_choosy else None
         if reason is None:
             remarks.note(shown)
             yield shown, runs[0].prompt
@@ -235,12 +236,9 @@ def _unfit(row: AnyRow) -> str | None:
 
 def _passages(row: AnyRow) -> tuple[Passage, ...]:
     if isinstance(row, PreferenceRow):
-        begin, end = row.begin, row.end
-        return (
-            history(row.chosen, begin),
-            turns(row.chosen, begin, end),
-            turns(row.rejected, begin, end),
-        )
+        chosen, begin, end = row.chosen, row.begin, row.end
+        prompt = history(chosen, begin)
+        return prompt, turns(chosen, begin, end), turns(row.rejected, begin, end)
     if isinstance(row, JudgedRow):
         return passages(row)
     if isinstance(row, QuestionRow):
