@@ -1,6 +1,6 @@
 """Pairs to rows on disk, against what one would write without us, in one run.
 
-    python -m bench.io.rows [--tasks 40] [--runs 32] [--steps 12]
+    python -m bench.rows.writing [--tasks 40] [--runs 32] [--steps 12]
 
     ours            `stream_preference_rows` and `write_rows`: pairs, compared, to a file
     as before       `preference_dataset(pairs)`, then `.to_json` or `.to_parquet`
