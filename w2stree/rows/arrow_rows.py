@@ -22,7 +22,7 @@ from w2stree.rows.columns import Column, Shown, Type
 from w2stree.rows.once import OncePerRun
 from w2stree.trajectories.trajectory import Trajectory
 
-_BATCH_BYTES = 32 << 20  # of texts, repeated ones counted as often: a row group of Parquet
+_BATCH_CHARACTERS = 32 << 20  # of texts, repeated ones counted as often: a row group of Parquet
 _BATCH_ROWS = 1 << 16
 
 
@@ -70,7 +70,7 @@ class ArrowRows:
 
     @property
     def is_full(self) -> bool:
-        return self._num_rows >= _BATCH_ROWS or self._messages.num_bytes >= _BATCH_BYTES
+        return self._num_rows >= _BATCH_ROWS or self._messages.num_characters >= _BATCH_CHARACTERS
 
     def take(self) -> Any:
         """What was collected, as a `pyarrow.RecordBatch`; None for no rows."""
@@ -167,26 +167,26 @@ class _Messages:
 
     def __init__(self) -> None:
         self.records: list[dict[str, Any]] = []
-        self.num_bytes = 0
+        self.num_characters = 0
         self._number: dict[tuple[Any, ...], int] = {}
         self._run = OncePerRun(self._made)
 
     def ids(self, passage: Passage) -> NDArray[np.int32]:
         run, begin, end = passage
         ids, before = self._run(run)
-        self.num_bytes += before[end] - before[begin]
+        self.num_characters += before[end] - before[begin]
         return ids[begin:end]
 
     def _made(self, run: Trajectory) -> tuple[NDArray[np.int32], list[int]]:
-        """The numbers of its messages, and the bytes before each."""
+        """The numbers of its messages, and the characters before each."""
         chat = chat_of(run)
-        sizes = accumulate((len(record["content"].encode()) for record in chat), initial=0)
+        sizes = accumulate((len(record["content"]) for record in chat), initial=0)
         return np.fromiter(map(self._id, chat), np.int32, len(chat)), list(sizes)
 
     def _id(self, record: dict[str, Any]) -> int:
-        calls = record.get("tool_calls")
-        answered = record.get("tool_call_id"), record.get("name")
-        key = (record["role"], record["content"], str(calls) if calls else "", answered)
+        key: tuple[str, ...] = (record["role"], record["content"])
+        if len(record) > 2:  # of tools
+            key = *key, str(record)
         number = self._number.setdefault(key, len(self.records))
         if number == len(self.records):
             self.records.append(record)

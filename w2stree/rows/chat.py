@@ -16,6 +16,7 @@ are JSON text: tables of rows fill the keys that another row's object has with n
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from w2stree.rows.worded import require_prompt
@@ -49,12 +50,18 @@ def turns(run: Trajectory, begin: int, end: int | None = None) -> Passage:
     return Passage(run, first + 2 * begin, first + 2 * end - 1)
 
 
+def messages_of(run: Trajectory) -> Iterator[Record]:
+    """A run's messages, one by one."""
+    for message in run.prompt:
+        yield {"role": message.role, "content": whole(message.content)}
+    for step in run.steps:
+        yield _turn(step)
+        yield _answer(step)
+
+
 def chat_of(run: Trajectory) -> list[Record]:
     """All messages of a run."""
-    records: list[Record] = [{"role": m.role, "content": whole(m.content)} for m in run.prompt]
-    for step in run.steps:
-        records += (_turn(step), _answer(step))
-    return records
+    return list(messages_of(run))
 
 
 def whole(text: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from w2stree.rows.chat import Passage
@@ -84,22 +85,22 @@ def runs_of(row: AnyRow) -> tuple[Trajectory, ...]:
 
 
 _PREFERENCE: tuple[Column, ...] = (
-    Column("task_id", "text", lambda s: s.row.task_id),
-    Column("divergence", "integer", lambda s: s.row.divergence),
-    Column("depth", "integer", lambda s: s.row.begin),
-    Column("gap", "number", lambda s: s.row.gap),
-    Column("chosen_return", "number", lambda s: s.row.chosen_return),
-    Column("rejected_return", "number", lambda s: s.row.rejected_return),
-    Column("num_chosen", "integer", lambda s: s.row.num_chosen),
-    Column("num_rejected", "integer", lambda s: s.row.num_rejected),
-    Column("source", "texts", lambda s: s.source),
+    Column("task_id", "text", attrgetter("row.task_id")),
+    Column("divergence", "integer", attrgetter("row.divergence")),
+    Column("depth", "integer", attrgetter("row.begin")),
+    Column("gap", "number", attrgetter("row.gap")),
+    Column("chosen_return", "number", attrgetter("row.chosen_return")),
+    Column("rejected_return", "number", attrgetter("row.rejected_return")),
+    Column("num_chosen", "integer", attrgetter("row.num_chosen")),
+    Column("num_rejected", "integer", attrgetter("row.num_rejected")),
+    Column("source", "texts", attrgetter("source")),
 )
 _DEMONSTRATION: tuple[Column, ...] = (
-    Column("task_id", "text", lambda s: s.row.task_id),
+    Column("task_id", "text", attrgetter("row.task_id")),
     Column("depth", "integer", lambda s: len(s.row.steps)),
-    Column("total_return", "number", lambda s: s.row.total_return),
-    Column("status", "text", lambda s: s.row.status),
-    Column("source", "texts", lambda s: s.source),
+    Column("total_return", "number", attrgetter("row.total_return")),
+    Column("status", "text", attrgetter("row.status")),
+    Column("source", "texts", attrgetter("source")),
 )
 BESIDE: Mapping[Kind, tuple[Column, ...]] = {
     "preference": _PREFERENCE,
@@ -107,20 +108,20 @@ BESIDE: Mapping[Kind, tuple[Column, ...]] = {
     "messages": _DEMONSTRATION,
     "tokens": _DEMONSTRATION,
     "judged": (
-        Column("task_id", "text", lambda s: s.row.run.task_id),
-        Column("depth", "integer", lambda s: s.row.begin),
-        Column("gap", "number", lambda s: s.row.gap),
-        Column("mean_return", "number", lambda s: s.row.mean_return),
-        Column("num_runs", "integer", lambda s: s.row.num_runs),
-        Column("source", "texts", lambda s: s.source),
+        Column("task_id", "text", attrgetter("row.run.task_id")),
+        Column("depth", "integer", attrgetter("row.begin")),
+        Column("gap", "number", attrgetter("row.gap")),
+        Column("mean_return", "number", attrgetter("row.mean_return")),
+        Column("num_runs", "integer", attrgetter("row.num_runs")),
+        Column("source", "texts", attrgetter("source")),
     ),
     "question": (
-        Column("task_id", "text", lambda s: s.row.run.task_id),
-        Column("num_runs", "integer", lambda s: s.row.num_runs),
-        Column("mean_return", "number", lambda s: s.row.mean_return),
-        Column("least_return", "number", lambda s: s.row.least_return),
-        Column("greatest_return", "number", lambda s: s.row.greatest_return),
-        Column("source", "texts", lambda s: s.source),
+        Column("task_id", "text", attrgetter("row.run.task_id")),
+        Column("num_runs", "integer", attrgetter("row.num_runs")),
+        Column("mean_return", "number", attrgetter("row.mean_return")),
+        Column("least_return", "number", attrgetter("row.least_return")),
+        Column("greatest_return", "number", attrgetter("row.greatest_return")),
+        Column("source", "texts", attrgetter("source")),
     ),
 }
 """By kind: the same in every layout, so that rows can be filtered, weighed and traced. The `depth`

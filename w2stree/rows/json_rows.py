@@ -7,16 +7,16 @@ row      {"prompt":[└── 0 … 21 ──┘],"chosen":[└ 22…32 ┘], th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from itertools import accumulate
+from collections.abc import Mapping, Sequence
+from itertools import islice
 from math import isfinite
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
 from w2stree.errors import InvalidInput
-from w2stree.rows.chat import chat_of, whole
-from w2stree.rows.columns import Column, Shown, Type
+from w2stree.rows.chat import messages_of, whole
+from w2stree.rows.columns import Column, Shown
 from w2stree.rows.once import OncePerRun
 from w2stree.trajectories.trajectory import Trajectory
 
@@ -25,14 +25,14 @@ class JsonRows:
     """One table's encoder."""
 
     def __init__(self, columns: Sequence[Column]) -> None:
-        self._chat = OncePerRun(_chat)
+        self._chat = OncePerRun(_Chat)
         self._passages = [
             (_head(c.name, is_list=is_list), c.get, b"]" if is_list else b"")
             for c in columns
             if (is_list := c.type == "messages") or c.type == "message"
         ]
         self._plain = [
-            (column.name, column.get, _cleaner(column.type))
+            (column.name, column.get)
             for column in columns
             if column.type not in ("messages", "message")
         ]
@@ -43,46 +43,50 @@ class JsonRows:
         parts = [b"{"]
         for head, get, end in self._passages:
             run, first, last = get(shown)
-            text, starts = self._chat(run)
-            parts += (head, text[starts[first] : starts[last] - 1], end, b",")
-        record = {}
-        for name, get, clean in self._plain:
-            value = get(shown)
-            record[name] = value if clean is None else clean(name, value)
-        parts += (msgspec.json.encode(record)[1:], b"\n")
+            parts += (head, self._chat(run).text(first, last), end, b",")
+        record = {name: get(shown) for name, get in self._plain}
+        try:
+            plain = msgspec.json.encode(record)
+        except UnicodeEncodeError:  # half of a surrogate pair
+            plain = msgspec.json.encode(_whole(record))
+        if b"null" in plain:  # which only a number that is none is written as
+            for name, value in record.items():
+                _refuse_infinite(name, value)
+        parts += (plain[1:], b"\n")
         return b"".join(parts)
 
 
-class _Chat(NamedTuple):
-    text: bytes
-    starts: list[int]
+class _Chat:
+    """A run's messages as text, separated by commas, as far as they were asked for."""
 
+    def __init__(self, run: Trajectory) -> None:
+        self._pending = messages_of(run)
+        self._text = bytearray()
+        self._starts = [0]
 
-def _chat(run: Trajectory) -> _Chat:
-    messages = [msgspec.json.encode(record) for record in chat_of(run)]
-    starts = list(accumulate((len(message) + 1 for message in messages), initial=0))
-    return _Chat(b",".join(messages), starts)
+    def text(self, first: int, last: int) -> bytes:
+        """Messages [first, last)."""
+        starts = self._starts
+        if last >= len(starts):
+            for record in islice(self._pending, last + 1 - len(starts)):
+                self._text += msgspec.json.encode(record) + b","
+                starts.append(len(self._text))
+        return bytes(memoryview(self._text)[starts[first] : starts[last] - 1])
 
 
 def _head(name: str, *, is_list: bool) -> bytes:
     return msgspec.json.encode(name) + (b":[" if is_list else b":")
 
 
-def _finite(name: str, value: float) -> float:
-    if not isfinite(value):
+def _refuse_infinite(name: str, value: Any) -> None:
+    if isinstance(value, float) and not isfinite(value):
         raise InvalidInput(f"{name} is {value}, which JSON has no word for; leave such rows out")
-    return value
 
 
-def _cleaner(type_: Type) -> Callable[[str, Any], Any] | None:
-    if isinstance(type_, Mapping):
-        return lambda _, value: {k: whole(v) if isinstance(v, str) else v for k, v in value.items()}
-    return _CLEAN.get(type_)
-
-
-_CLEAN: Mapping[str, Callable[[str, Any], Any]] = {
-    "number": _finite,
-    "text": lambda _, text: whole(text),
-    "texts": lambda _, texts: [whole(text) for text in texts],
-}
-"""What is done to a value before it is encoded, by its type."""
+def _whole(value: Any) -> Any:
+    """With all its texts whole."""
+    if isinstance(value, str):
+        return whole(value)
+    if isinstance(value, Mapping):
+        return {name: _whole(inner) for name, inner in value.items()}
+    return [_whole(inner) for inner in value] if isinstance(value, list) else value

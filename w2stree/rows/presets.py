@@ -47,6 +47,11 @@ class Layout:
         names = {column.name for column in self.own}
         return (*self.own, *(column for column in BESIDE[kind] if column.name not in names))
 
+    @property
+    def is_choosy(self) -> bool:
+        """Whether there are rows that it cannot show."""
+        return self.is_one_message or self.must_alternate or not self.takes_tool_calls
+
     def refuses(self, shown: Shown) -> str | None:
         """Why a row cannot be shown so; None where it can."""
         if self.is_one_message and any(p.end - p.begin != 1 for p in shown.passages[1:]):
@@ -103,7 +108,7 @@ def _alternates(shown: Shown) -> bool:
 
 
 def _passage(i: int) -> Callable[[Shown], Any]:
-    return lambda shown: shown.passages[i]
+    return lambda shown: shown[1][i]  # its passages
 
 
 def _mask(i: int, *, keeps_all: bool) -> Callable[[Shown], list[int]]:
@@ -112,6 +117,8 @@ def _mask(i: int, *, keeps_all: bool) -> Callable[[Shown], list[int]]:
 
     def mask(shown: Shown) -> list[int]:
         run, begin, end = shown.passages[i]
+        if keeps_all and end - begin == 1:
+            return [1]
         learned = ([1, 0] * ((end - begin + 1) // 2))[:-1]
         if not keeps_all:
             first = (begin - len(run.prompt)) // 2

@@ -37,8 +37,13 @@ class Remarks:
 
     def _note(self, passage: Passage) -> None:
         run, begin, end = passage
-        sums = self._sums(run)
         prompt = len(run.prompt)
+        if end - begin == 1:
+            step = run.steps[(begin - prompt) // 2]
+            self._num_cut += step.is_cut
+            self._num_without_action += not step.action
+            return
+        sums = self._sums(run)
         i, j = max(0, begin - prompt) // 2, (end - prompt + 1) // 2
         self._num_cut += sums.num_cut[j] - sums.num_cut[i]
         self._num_without_action += sums.num_without_action[j] - sums.num_without_action[i]

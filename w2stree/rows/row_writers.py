@@ -17,6 +17,7 @@ from w2stree.trajectories.replacing import replacing
 
 Write: TypeAlias = Callable[[Shown], None]
 
+_AT_ONCE = 1 << 18  # bytes of lines that are written together
 _FAST = 1  # of gzip: 5x the speed of the default at 10 % more bytes
 
 
@@ -41,8 +42,8 @@ def writing(
 
 @contextmanager
 def _json(path: Path, columns: Sequence[Column], has_tool_calls: bool) -> Iterator[Write]:
-    with replacing(path, "wb") as file:
-        yield _lines(columns, file)
+    with replacing(path, "wb") as file, _lines(columns, file) as write:
+        yield write
 
 
 @contextmanager
@@ -51,8 +52,9 @@ def _gzip(path: Path, columns: Sequence[Column], has_tool_calls: bool) -> Iterat
     with (
         replacing(path, "wb") as file,
         gzip.GzipFile("", "wb", _FAST, file, mtime=0) as packed,
+        _lines(columns, packed) as write,
     ):
-        yield _lines(columns, packed)
+        yield write
 
 
 @contextmanager
@@ -66,8 +68,9 @@ def _zstandard(path: Path, columns: Sequence[Column], has_tool_calls: bool) -> I
     with (
         replacing(path, "wb") as file,
         zstandard.ZstdCompressor().stream_writer(file, closefd=False) as packed,
+        _lines(columns, packed) as write,
     ):
-        yield _lines(columns, packed)
+        yield write
 
 
 @contextmanager
@@ -105,13 +108,19 @@ _KINDS: dict[str, Callable[[Path, Sequence[Column], bool], AbstractContextManage
 ENDINGS = tuple(_KINDS)
 
 
-def _lines(columns: Sequence[Column], file: IO[bytes] | gzip.GzipFile) -> Write:
+@contextmanager
+def _lines(columns: Sequence[Column], file: IO[bytes] | gzip.GzipFile) -> Iterator[Write]:
     rows = JsonRows(columns)
+    pending = bytearray()
 
     def write(shown: Shown) -> None:
-        file.write(rows.line(shown))
+        pending.extend(rows.line(shown))
+        if len(pending) >= _AT_ONCE:
+            file.write(pending)
+            pending.clear()
 
-    return write
+    yield write
+    file.write(pending)
 
 
 def _batches(rows: ArrowRows, write_batch: Callable[[Any], None]) -> Write:

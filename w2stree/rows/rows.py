@@ -83,9 +83,12 @@ class PreferenceRow:
         """Whether both sides were asked the same, and the environment said the same to both before
         they part."""
         theirs = self.rejected.steps[: self.begin]
-        return self.chosen.prompt == self.rejected.prompt and all(
-            a.observation == b.observation for a, b in zip(self.history, theirs, strict=True)
-        )
+        if self.chosen.prompt != self.rejected.prompt:
+            return False
+        for one, other in zip(self.history, theirs, strict=True):
+            if one is not other and one.observation != other.observation:
+                return False
+        return True
 
     def turns(self, side: Trajectory) -> tuple[Step, ...]:
         """The compared turns of `chosen` or `rejected`."""

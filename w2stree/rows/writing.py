@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -31,6 +31,8 @@ from w2stree.rows.rows import WORDLESS, PreferenceRow
 from w2stree.trajectories.trajectory import Message, Trajectory
 
 WORDLESS_ROW = f"without words: {WORDLESS}"
+
+_NO_IDS: Mapping[str, list[int]] = {}
 
 Task = tuple[Message, ...]
 """What the agent is asked."""
@@ -197,17 +199,18 @@ def _shown(
 ) -> Iterator[tuple[Shown, Task]]:
     """Each row that the layout can hold, with what its task asks."""
     source_of = OncePerRun(sources or _origin)
+    is_choosy = layout.is_choosy
     for i, row in enumerate(rows):
         if kind_of(row) != kind:
             raise InvalidInput(
                 f"rows[{i}] is {type(row).__name__}, and the first one is of {KINDS[kind]}; write "
                 "rows of one kind"
             )
-        of, ids = (row.row, row.ids) if isinstance(row, TokenRow) else (row, {})
+        of, ids = (row.row, row.ids) if isinstance(row, TokenRow) else (row, _NO_IDS)
         runs = runs_of(of)
         if (reason := None if ids else _unfit(of)) is None:
             shown = Shown(of, _passages(of), [source_of(run) for run in runs], i, ids)
-            reason = layout.refuses(shown)
+            reason = layout.refuses(shown) if is_choosy else None
         if reason is None:
             remarks.note(shown)
             yield shown, runs[0].prompt
@@ -233,12 +236,9 @@ def _unfit(row: AnyRow) -> str | None:
 
 def _passages(row: AnyRow) -> tuple[Passage, ...]:
     if isinstance(row, PreferenceRow):
-        begin, end = row.begin, row.end
-        return (
-            history(row.chosen, begin),
-            turns(row.chosen, begin, end),
-            turns(row.rejected, begin, end),
-        )
+        chosen, begin, end = row.chosen, row.begin, row.end
+        prompt = history(chosen, begin)
+        return prompt, turns(chosen, begin, end), turns(row.rejected, begin, end)
     if isinstance(row, JudgedRow):
         return passages(row)
     if isinstance(row, QuestionRow):
