@@ -49,8 +49,8 @@ LATE_IMPORTS = {
         *("training.optimisation", "training.train_dpo", "training.train_sft"),
     },
     "cli/train_input.py": {
-        *("forest.build", "rows.conversations", "rows.row_files", "trajectories.files"),
-        "trajectories.returns",
+        *("forest.build", "forest.merging", "rows.conversations", "rows.row_files"),
+        *("trajectories.files", "trajectories.returns"),
     },
     "cli/tree.py": {"forest.build", "forest.file", "forest.merging", "trajectories.files"},
     "cli/verify.py": {"experiment.recorded_run", "rollouts.verification"},

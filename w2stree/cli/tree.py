@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from w2stree.cli.inputs import nothing_played
-from w2stree.cli.parameters import number_in_0_1
+from w2stree.cli.parameters import Normalize, number_in_0_1
 from w2stree.cli.say import say
 from w2stree.errors import InvalidInput
 
@@ -37,14 +37,7 @@ def tree(
             metavar="NAME", help="what --min-similarity compares (default: all-MiniLM-L6-v2)"
         ),
     ] = None,
-    normalize: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAMES",
-            help="merge what is equal without them: numbers, dates, paths, ids, or several, "
-            "dates+numbers; or sort_words, equal in another order",
-        ),
-    ] = None,
+    normalize: Normalize = None,
     recursive: Annotated[
         bool, typer.Option("--recursive", help="read the directory's directories too")
     ] = False,
