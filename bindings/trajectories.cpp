@@ -63,9 +63,10 @@ std::string place(std::size_t record) {
 
 class TrajectoryReader {
  public:
-  TrajectoryReader(py::handle trajectory_type, py::handle step_type)
+  TrajectoryReader(py::handle trajectory_type, py::handle step_type, py::object other_opening)
       : trajectory_type_(trajectory_type),
         step_type_(step_type),
+        other_opening_(std::move(other_opening)),
         task_id_(trajectory_type, "task_id"),
         prompt_(trajectory_type, "prompt"),
         steps_(trajectory_type, "steps"),
@@ -129,10 +130,9 @@ class TrajectoryReader {
     tree_id_.push_back(tree);
     if (w2stree::at(tree) == tasks_.size()) {
       tasks_.push_back({record, std::move(prompt)});
-    } else if (const Task& task = tasks_[w2stree::at(tree)]; !is_equal(prompt, task.prompt)) {
-      w2stree::refuse(place(task.first_record), " and ", place(record), " have task_id ",
-                      py::repr(task_id).cast<std::string>(),
-                      " but different prompts; give different tasks different ids");
+    } else if (const Task& task = tasks_[w2stree::at(tree)];
+               !other_opening_.is_none() && !is_equal(prompt, task.prompt)) {
+      other_opening_(task_id, place(task.first_record), task.prompt, place(record), prompt);
     }
   }
 
@@ -173,6 +173,7 @@ class TrajectoryReader {
 
   py::handle trajectory_type_;
   py::handle step_type_;
+  py::object other_opening_;  // called where a task's runs open differently, unless None
   Attribute task_id_;
   Attribute prompt_;
   Attribute steps_;
@@ -197,8 +198,8 @@ class TrajectoryReader {
 
 // Iterates without making a list of all: trajectories may come from a generator.
 py::tuple intern_trajectories(const py::iterable& trajectories, const py::type& trajectory_type,
-                              const py::type& step_type) {
-  TrajectoryReader reader(trajectory_type, step_type);
+                              const py::type& step_type, py::object other_opening) {
+  TrajectoryReader reader(trajectory_type, step_type, std::move(other_opening));
   const auto iterator = py::reinterpret_steal<py::object>(
       unless_finalizing([&] { return PyObject_GetIter(trajectories.ptr()); }));
   if (!iterator) throw py::error_already_set();
@@ -215,5 +216,5 @@ py::tuple intern_trajectories(const py::iterable& trajectories, const py::type& 
 
 void bind_trajectories(py::module_& module) {
   module.def("intern_trajectories", &intern_trajectories, py::arg("trajectories"),
-             py::arg("trajectory_type"), py::arg("step_type"));
+             py::arg("trajectory_type"), py::arg("step_type"), py::arg("other_opening"));
 }

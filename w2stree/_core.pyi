@@ -1,6 +1,6 @@
 """The C++ core (`cpp/`, bound by `bindings/module.cpp`). Arrays are read-only views."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -201,7 +201,10 @@ def xxh64(data: Buffer, seed: int = 0) -> int: ...
 def check_ids(forest: Forest, num_actions: int, num_observations: int) -> None: ...
 def trees_of_one_action_sequence(forest: Forest) -> NDArray[np.int32]: ...
 def intern_trajectories(
-    trajectories: Iterable[Trajectory], trajectory_type: type, step_type: type
+    trajectories: Iterable[Trajectory],
+    trajectory_type: type,
+    step_type: type,
+    other_opening: Callable[..., object] | None,
 ) -> tuple[tuple[Trajectory, ...], int, Ids, Texts]: ...
 def intern_texts(
     task_id: Iterable[str],

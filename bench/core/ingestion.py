@@ -108,7 +108,7 @@ def ways_of(columns: Columns) -> dict[str, tuple[Callable[[], Any] | None, Calla
         )
         made = trajectories_of(lists)
         ways[name.replace("lists", "Trajectory")] = (
-            lambda made=made: _core.intern_trajectories(made, w2s.Trajectory, w2s.Step),
+            lambda made=made: _core.intern_trajectories(made, w2s.Trajectory, w2s.Step, None),
             lambda made=made: w2s.build_forest(made),
         )
     for name, table in arrow_tables(columns).items():

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -88,6 +89,38 @@ def test_branches_are_planned_by_the_rule_of_merging(
     ]
     assert main(["explore", "textworld_random", "--run-dir", str(tmp_path / "run"), *settings]) == 0
     assert asked == [Merging(normalize_observation="sort_words")]
+
+
+def test_rounds_of_branching_are_chosen_by_what_was_found_before_and_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that its budget stops within the second round goes on as one that was never stopped."""
+    known: list[set[int]] = []
+    plan = branching.plan_branches
+
+    def watched(runs: list[Any], *arguments: Any, **options: Any) -> Any:
+        known.append({run.origin.sample_index for run in runs})
+        return plan(runs, *arguments, **options)
+
+    monkeypatch.setattr(branching, "plan_branches", watched)
+    settings = [
+        *("tasks.count=2", "environment.num_processes=1"),
+        "branching={episodes_per_task: 3, criterion: informative_pairs, num_rounds: 2}",
+    ]
+
+    def explored(name: str, *overrides: str) -> dict[tuple[str, int | None], Any]:
+        run_dir = tmp_path / name
+        command = ["explore", "textworld_random", "--run-dir", str(run_dir), *settings]
+        assert main([*command, *overrides]) == 0
+        runs = read_trajectories(run_dir)
+        return {(t.task_id, t.origin.sample_index): t.steps for t in runs}
+
+    whole = explored("whole")
+    assert known == [set(range(6)), set(range(8))]
+    assert max(sample for _, sample in whole) == 8
+    stopped = explored("stopped", f"budget.episodes={len(whole) - 1}")
+    assert len(stopped) == len(whole) - 1
+    assert explored("stopped") == whole
 
 
 def test_the_tree_command_reads_it(run_dir: Path) -> None:
@@ -199,6 +232,10 @@ def test_killed_drivers_lose_and_repeat_nothing(tmp_path: Path) -> None:
         (["tasks.count=0"], "tasks.count"),
         (["tasks.count=2000"], "2000 tasks of train are asked for; it has 1000"),
         (["branching={episodes_per_task: 1}", "samplings=[{temperature: 0}]"], "branching needs a"),
+        (
+            ["branching={episodes_per_task: 2, num_rounds: 3}"],
+            "num_rounds is 3, episodes",
+        ),
     ],
 )
 def test_mistakes_are_named(tmp_path: Path, overrides: list[str], message: str) -> None:

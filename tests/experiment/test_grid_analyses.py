@@ -272,8 +272,9 @@ def test_all_of_them_are_measured_for_real(world: Path) -> None:
     assert [a["name"] for a in summary["analyses"]] == ["divergence_cause", "held_out", "bias"]
     assert all(analysis["seeds"] == [0, 1] for analysis in summary["analyses"])
     table = (world / "results" / "small" / "table.md").read_text()
-    for name in ("same", "tested"):
-        assert f"analysis {name} of treasure, seeds 0, 1: failed: " in table
+    for name in ("same", "tested"):  # a line a seed: reasons name the run
+        for seed in range(2):
+            assert f"analysis {name} of treasure, seed {seed}: failed: " in table
     assert "no two held-out runs of a task (evaluate_sft_weak) part by an action" in table
     run = world / "runs/experiments/treasure--seed-0"
     found = w2stree("analyse", "assumption", str(run), "--after", "tree_dpo", cwd=world)

@@ -166,6 +166,16 @@ def test_every_experiment_that_ships_can_be_run(name: str) -> None:
     assert plan.chosen()
 
 
+def test_the_page_of_results_has_every_experiment_with_its_question() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "results" / "README.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \| (.*?); (\d+) \| .+ \|$", page, flags=re.MULTILINE)
+    grids = {name: read_config(Grid, name) for name in shipped(Grid)}
+    told = {
+        name: (asks, re.findall(r"`(\w+)`", worlds), seeds) for name, asks, worlds, seeds in rows
+    }
+    assert told == {n: (g.question, g.worlds, str(g.seeds)) for n, g in grids.items()}
+
+
 def test_the_claims_are_asked_as_they_are_written_down() -> None:
     """docs/results/claims.md says, before anything is run, what its experiment asks."""
     page = (Path(__file__).parents[2] / "docs" / "results" / "claims.md").read_text("utf-8")

@@ -29,6 +29,7 @@ from w2stree.experiment.methods import (
 from w2stree.experiment.methods.method import Explored, Method
 from w2stree.experiment.stage_graph import stages
 from w2stree.experiment.stages.context import Context
+from w2stree.rollouts.contrasts import choose_contrasts
 from w2stree.rows.rows import preference_rows
 from w2stree.training.fitting import Fitting, Model
 from w2stree.training.optimisation import Optimisation
@@ -90,6 +91,36 @@ def test_tree_dpo_suffix_is_eq_6_as_it_stands(fitting: Fitting) -> None:
         tree_dpo.train(
             forest=build_forest([GOOD]), weak=weak, start=strong, section=section, fitting=fitting
         )
+
+
+def test_successes_alone_prefer_nothing_and_a_threshold_leaves_out_pairs_of_failures(
+    fitting: Fitting,
+) -> None:
+    """What docs/experiments.md says of the experiment `failures`."""
+    forest = build_forest([replace(t, total_return=1.0) for t in runs()])
+    section = tree_dpo.TreeDpoSection(optimisation=OPTIMISATION)
+    assert not forest.pairs()
+    assert not choose_contrasts(forest, order="gap", per_task=None, seed=0)
+    weak, strong = model(1), model(0)
+    confident = confident_dpo.ConfidentDpoSection(optimisation=OPTIMISATION)
+    pairs = random_pair_dpo.RandomPairDpoSection(optimisation=OPTIMISATION)
+    for train, settings in (
+        (tree_dpo.train, section),
+        (confident_dpo.train, confident),
+        (random_pair_dpo.train, pairs),
+    ):
+        with pytest.raises(InvalidInput, match="no preference rows to train on"):
+            train(forest=forest, weak=weak, start=strong, section=settings, fitting=fitting)
+    first = WORSE.steps[0]
+    parted = [
+        replace(WORSE, steps=(replace(first, action=went, response=went),), total_return=worth)
+        for went, worth in (("go west", 0.2), ("go east", 0.6))
+    ]
+    failed = build_forest(parted)
+    assert len(tree_dpo.rows_of(failed, section, 0)) == 1, "the better of two failures is chosen"
+    won = section.model_copy(update={"success_threshold": 1.0})
+    assert not tree_dpo.rows_of(failed, won, 0)
+    assert tree_dpo.rows_of(build_forest(runs()), won, 0)
 
 
 @pytest.mark.parametrize("learns", ["label", "weight"])

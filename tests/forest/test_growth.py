@@ -62,8 +62,11 @@ def test_errors_are_counted_over_additions() -> None:
 
 def test_a_task_keeps_its_prompt() -> None:
     other = Trajectory("task", (Message("user", "Else."),), (), 0.0, "done")
-    with pytest.raises(InvalidInput, match=r"'task' has another prompt .* trajectories\[0\]"):
-        build_forest([episode("a", 1.0)]).add([other])
+    forest = build_forest([episode("a", 1.0)])
+    message = r"the forest and new trajectories\[0\] have task_id 'task' but different prompts"
+    with pytest.raises(InvalidInput, match=message):
+        forest.add([other])
+    assert len(forest.add([other], openings="any").trajectories) == 2
 
 
 def test_shards_must_not_share_a_task() -> None:

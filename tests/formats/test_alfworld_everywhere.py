@@ -125,6 +125,17 @@ def test_as_we_write_them(known: Format, num_runs: int | None, tmp_path: Path) -
 
 
 @of_some_and_all
+@pytest.mark.parametrize("name", ["log.eval", "spans.jsonl"])
+def test_as_we_write_whole_files(name: str, num_runs: int | None, tmp_path: Path) -> None:
+    runs = runs_of(num_runs)
+    known = "inspect" if name == "log.eval" else "opentelemetry"
+    write_trajectories(tmp_path / name, runs, format=known)
+    read = read_files(tmp_path / name)
+    assert list(read.formats.values()) == [known]
+    assert build_forest(read.reading.trajectories).digest() == build_forest(runs).digest()
+
+
+@of_some_and_all
 def test_as_our_own_tables(num_runs: int | None, tmp_path: Path) -> None:
     runs = runs_of(num_runs)
     write_trajectories(tmp_path / "runs.parquet", runs)

@@ -12,11 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.foreign_runs import PROMPT, REWARD, STEPS, THOUGHT, WRITTEN, Written
 
-from w2stree import InvalidInput, Trajectory
+from w2stree import InvalidInput, Step, Trajectory
 from w2stree.formats import FORMATS
-from w2stree.formats.format import Located
+from w2stree.formats.format import Format, Located
 from w2stree.formats.reader import Reader
 from w2stree.formats.reading import format_of, read_files, read_trajectories, recognised
+from w2stree.formats.writing import write_trajectories
 
 of_each = pytest.mark.parametrize("written", WRITTEN, ids=lambda w: f"{w.format}{w.suffix}")
 
@@ -113,6 +114,67 @@ def test_what_is_about_right_is_read_or_refused_by_place(
                 assert Trajectory.from_json(run.to_json()) == run
     except InvalidInput as error:
         assert str(error).startswith("a.eval:")
+
+
+@of_each
+@pytest.mark.parametrize(
+    "name", [known.name for known in FORMATS if known.record_of or known.write]
+)
+def test_a_run_of_one_tool_is_written_for_another(
+    written: Written, name: str, tmp_path: Path
+) -> None:
+    """Also for one that has no place for tools, without them: nothing of `info` misleads."""
+    (run,) = read_trajectories(written.write(tmp_path))
+    if name in ("agenttraj", "eto", "sharegpt"):
+        steps = tuple(Step(f"act {i}", "seen", f"Action: act {i}") for i in range(2))
+        run = replace(run, prompt=run.prompt[1:], steps=steps)
+    file = tmp_path / ("other.eval" if name == "inspect" else "other.jsonl")
+    write_trajectories(file, [run], format=name)
+    given = read_files(file)
+    assert given.reading.trajectories == [run]
+    assert given.formats == ({} if name == "w2stree" else {file: name})
+
+
+TELLING_OTHERS: dict[str, Any] = {
+    "messages": [{"role": "user", "content": "x"}],
+    "conversations": [{"from": "gpt", "value": "x", "loss": True}],
+    "items": [{"type": "reasoning"}],
+    "input": [{"role": "user"}],
+    "output": [],
+    "prompt": [],
+    "completion": [],
+    "traces": [{}],
+    "task": {},
+    "steps": [],
+    "status": "done",
+    "total_return": 1.0,
+    "traj": [],
+    "trajectory": [],
+    "history": [],
+    "attempts": [],
+    "schema_version": "ATIF-v1.8",
+    "eval": {},
+    "sample": {},
+    "version": 2,
+    "plan": {},
+    "item_id": "x",
+    "meta": {"agent": "x", "reward": 1, "steps": 1, "terminate_reason": "x"},
+    "context": {"trace_id": "1", "span_id": "2"},
+    "trace_id": "1",
+    "span_id": "2",
+    "attributes": {},
+    "resourceSpans": [],
+}
+
+
+@pytest.mark.parametrize("known", [f for f in FORMATS if f.record_of], ids=lambda f: f.name)
+def test_what_a_run_carries_does_not_make_it_another_tools(known: Format) -> None:
+    steps = (Step("go", "There.", "Action: go"),)
+    run = Trajectory("t", PROMPT[1:], steps, 1.0, "done", info=TELLING_OTHERS)
+    assert known.record_of is not None
+    record = json.loads(json.dumps(known.record_of(run)))
+    assert recognised(record) is known
+    assert list(known.runs(record, "here", Reader())) == [run]
 
 
 @of_each

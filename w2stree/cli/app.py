@@ -1,4 +1,5 @@
-"""The command line: the door, and what every command ends with."""
+"""The command line: `w2stree run`, `experiment`, `explore`, `analyse`, `convert`, `tree`, `pairs`,
+`paths`, `lint`, `verify`, `envs`, `train`."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ from w2stree.experiment.shipped import shipped_names
 
 if TYPE_CHECKING:
     from w2stree.environments.hosting.pool import EnvironmentPool
-    from w2stree.experiment.config.exploration import ExplorationConfig
+    from w2stree.experiment.config.exploration import BranchingSection, ExplorationConfig
     from w2stree.rollouts.exploration import Exploration, Progress
     from w2stree.trajectories.journal import Journal
 
@@ -134,7 +134,6 @@ def _play(
 ) -> None:
     """The plan from the roots, then, where there is one, the plan from the tree's nodes."""
     from w2stree.experiment.listed_actions import refuse_unlisted
-    from w2stree.rollouts.branching import plan_branches
     from w2stree.rollouts.exploration import plan_episodes
 
     samplings = config.samplings
@@ -147,18 +146,33 @@ def _play(
     for line in exploration.outcome().given_up():
         warn(f"w2stree: {line}")
     warnings.simplefilter("ignore", SamplesUnfinished)  # the summary says it
-    is_complete = exploration.play(plans)
-    if is_complete and config.branching:
-        from_roots = [t for t in journal.episodes() if not t.origin.prefix_length]
+    if exploration.play(plans) and config.branching:
+        _branch(config, config.branching, exploration, journal)
+
+
+def _branch(
+    config: ExplorationConfig,
+    section: BranchingSection,
+    exploration: Exploration,
+    journal: Journal,
+) -> None:
+    """Round after round, until one is ended by the budget: the nodes of the next would be others
+    with all of its episodes."""
+    from w2stree.rollouts.branching import plan_branches
+
+    for num_before, num_episodes in section.rounds:
+        known = range(len(config.samplings) + num_before)
         branches = plan_branches(
-            [t for t in from_roots if t.origin.sample_index in range(len(samplings))],
-            samplings,
-            episodes_per_task=config.branching.episodes_per_task,
-            criterion=config.branching.criterion,
+            [t for t in journal.episodes() if t.origin.sample_index in known],
+            config.samplings,
+            episodes_per_task=num_episodes,
+            criterion=section.criterion,
             seed=config.seed,
             merging=config.merge,
+            num_before=num_before,
         )
-        exploration.play(branches)
+        if not exploration.play(branches):
+            return
 
 
 def _tasks(

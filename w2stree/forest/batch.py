@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2stree import _core
+from w2stree.forest.openings import Openings, check_openings, refuse_other_opening
 from w2stree.trajectories.trajectory import Step, Trajectory
 
 
@@ -30,13 +31,16 @@ class Batch:
     num_errors: int = 0
 
 
-def batch_of(trajectories: Iterable[Trajectory]) -> Batch:
+def batch_of(trajectories: Iterable[Trajectory], openings: Openings = "equal") -> Batch:
     """Trajectories as columns. Raises as `build_forest` does, but none left is fine."""
+    check_openings(openings)
     try:
         iter(trajectories)
     except TypeError:
         raise TypeError(
             f"trajectories is {type(trajectories).__name__}; expected an iterable of Trajectory"
         ) from None
-    kept, num_errors, ids, texts = _core.intern_trajectories(trajectories, Trajectory, Step)
+    kept, num_errors, ids, texts = _core.intern_trajectories(
+        trajectories, Trajectory, Step, refuse_other_opening if openings == "equal" else None
+    )
     return Batch(*ids, *texts, trajectories=kept, num_errors=num_errors)

@@ -35,6 +35,7 @@ from w2stree.forest.id_tables import (
     text_table,
 )
 from w2stree.forest.merging import EQUALITY, Merging, check_merging
+from w2stree.forest.openings import Openings
 from w2stree.forest.texts import TextColumn, empty_texts
 from w2stree.forest.threads import num_threads_or_all
 from w2stree.trajectories.trajectory import Trajectory
@@ -56,6 +57,7 @@ def build_forest(
     trajectories: Iterable[Trajectory],
     *,
     merging: Merging | None = None,
+    openings: Openings = "equal",
     num_threads: int | None = None,
 ) -> Forest:
     """Merge trajectories into one tree per task.
@@ -71,15 +73,20 @@ def build_forest(
     rule with a guard; the result then depends on the order of trajectories, and `Forest.merges`
     says what was merged.
 
-    Raises `InvalidInput` when the prompts of one task differ, when a return is not finite, when
-    `embed` gives no vectors, when nothing is left, or (as all builders do) when `merging` is no
-    `Merging`; `TypeError` for anything but trajectories. Warns `IdenticalTrajectories` once when
-    all M >= 2 trajectories of a task took the same actions, or `TurnsWithoutAction` where most of
-    their turns had none. Results never depend on
-    `num_threads` (None: the available cores). O(steps) expected, similarity aside.
+    Runs of one task were asked the same (`prompt`). With `openings="any"` they may open
+    differently, as where a date stands in the prompt or a simulated user has other words each time:
+    the task id alone then says which runs are of one tree, and a row whose two sides were asked
+    differently has each side's own prompt (`preference_rows`).
+
+    Raises `InvalidInput` when the prompts of one task differ and may not, when a return is not
+    finite, when `embed` gives no vectors, when nothing is left, or (as all builders do) when
+    `merging` is no `Merging`; `TypeError` for anything but trajectories. Warns
+    `IdenticalTrajectories` once when all M >= 2 trajectories of a task took the same actions, or
+    `TurnsWithoutAction` where most of their turns had none. Results never depend on `num_threads`
+    (None: the available cores). O(steps) expected, similarity aside.
     """
     check_merging(merging)
-    batch = batch_of(trajectories)
+    batch = batch_of(trajectories, openings)
     if not batch.trajectories:
         raise InvalidInput(
             f"no trajectories left to build from: {batch.num_errors} given, all with status error"
@@ -272,9 +279,28 @@ def _refuse_none(columns: Batch) -> None:
         raise InvalidInput("no trajectories given")
 
 
+def _of_one_sequence(forest: Forest, trees: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Those of the trees whose trajectories, all of one length, took one action at each depth.
+
+    The core looks at decisions alone. Where answers differ, by a running number perhaps,
+    trajectories part without one, and may act differently from there on.
+    """
+    parted = np.flatnonzero(forest.is_environment_divergence)
+    in_doubt = np.intersect1d(trees, np.searchsorted(forest.root, parted, side="right") - 1)
+    several = [tree for tree in in_doubt.tolist() if _has_several_actions_at_a_depth(forest, tree)]
+    return trees[~np.isin(trees, several)]
+
+
+def _has_several_actions_at_a_depth(forest: Forest, tree: int) -> bool:
+    root = int(forest.root[tree])
+    below = slice(root + 1, int(forest.subtree_end[root]))
+    at = np.stack([forest.depth[below], forest.action_id[below]])
+    return bool(np.unique(at, axis=1).shape[1] > np.unique(at[0]).size)
+
+
 def _warn_of_identical(forest: Forest) -> None:
     """Of tasks whose trajectories took the same actions, be it that their turns have none."""
-    identical = _core.trees_of_one_action_sequence(forest.core)
+    identical = _of_one_sequence(forest, _core.trees_of_one_action_sequence(forest.core))
     if not len(identical):
         return
     task_ids = forest.task_ids

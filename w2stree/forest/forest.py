@@ -19,10 +19,11 @@ from typing import Literal
 from w2stree import _core
 from w2stree.forest.batch import batch_of
 from w2stree.forest.file import check_trajectories, packed, save_forest
-from w2stree.forest.growth import grow
+from w2stree.forest.growth import check_prompts, grow
 from w2stree.forest.merges import ObservationMerge
 from w2stree.forest.merging import Merging
 from w2stree.forest.node_columns import NodeColumns
+from w2stree.forest.openings import Openings
 from w2stree.forest.pairs import (
     PreferencePairs,
     Strategy,
@@ -141,15 +142,25 @@ class Forest(NodeColumns, Mapping[str, Tree]):
             path.append(int(self.parent[path[-1]]))
         return path[::-1]
 
-    def add(self, trajectories: Iterable[Trajectory], *, num_threads: int | None = None) -> Forest:
+    def add(
+        self,
+        trajectories: Iterable[Trajectory],
+        *,
+        openings: Openings = "equal",
+        num_threads: int | None = None,
+    ) -> Forest:
         """The forest of its trajectories and then these; this one stays as it is.
 
-        The same as `build_forest` of all at once, by the same rule of merging. Only trees that
+        The same as `build_forest` of all at once, by the same rule of merging; `openings` as
+        there, of these and of those that the forest has. Only trees that
         get new trajectories grow again: O(nodes) copied, O(new steps) merged. Raises as
         `build_forest` does, and `InvalidInput` where a task's prompt differs from before and
         where the rule is not known (`merging`).
         """
-        return Forest(grow(self, batch_of(trajectories), self.merging, num_threads))
+        batch = batch_of(trajectories, openings)
+        if openings == "equal":
+            check_prompts(self, batch)
+        return Forest(grow(self, batch, self.merging, num_threads))
 
     def with_trajectories(self, trajectories: Sequence[Trajectory]) -> Forest:
         """This forest with the trajectories it was built from, in the same order (status "error"

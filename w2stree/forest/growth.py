@@ -20,6 +20,7 @@ from w2stree.errors import InvalidInput
 from w2stree.forest.batch import Batch
 from w2stree.forest.merges import NO_MERGES, Merges, add_up
 from w2stree.forest.merging import Guard, Merging
+from w2stree.forest.openings import refuse_other_opening
 from w2stree.forest.parts import ForestParts
 from w2stree.forest.read_back import PathTrajectories
 from w2stree.forest.threads import num_threads_or_all
@@ -40,7 +41,6 @@ def grow(
         observations = _TextIds((), merging.normalizer)
         base, num_errors, old_merges, vectors = _core.Forest(), 0, NO_MERGES, Vectors()
     else:
-        _check_prompts(forest, batch)
         tasks, actions = _TextIds(forest.task_ids, None), _TextIds(forest.actions, None)
         observations = _TextIds(forest.observations, merging.normalizer)
         base, num_errors = forest.core, forest.num_errors
@@ -191,7 +191,9 @@ def _joined(parts: Sequence[Sequence[Trajectory] | None]) -> Sequence[Trajectory
     return tuple(chain.from_iterable(given))
 
 
-def _check_prompts(forest: Forest, batch: Batch) -> None:
+def check_prompts(forest: Forest, batch: Batch) -> None:
+    """Raises `InvalidInput` where a task's new trajectories open otherwise than the forest's, as
+    far as these are kept."""
     if batch.trajectories is None or isinstance(forest.trajectories, PathTrajectories):
         return
     _, first_index = np.unique(batch.tree_id, return_index=True)
@@ -201,7 +203,6 @@ def _check_prompts(forest: Forest, batch: Batch) -> None:
             continue
         old = forest[new.task_id].trajectories[0]
         if old.prompt != new.prompt:
-            raise InvalidInput(
-                f"task_id {new.task_id!r} has another prompt in the forest than in the new "
-                f"trajectories[{record}]; give different tasks different ids"
+            refuse_other_opening(
+                new.task_id, "the forest", old.prompt, f"new trajectories[{record}]", new.prompt
             )

@@ -23,7 +23,7 @@ from w2stree.formats.conversation import messages_of, read_conversation, run_of
 from w2stree.formats.format import Format
 from w2stree.formats.human_gpt import record_of as message_record
 from w2stree.formats.human_gpt import said_of, turns_of
-from w2stree.formats.left_over import FIELD, left_over, restored
+from w2stree.formats.left_over import FIELD, left_over, of_info, restored
 from w2stree.formats.reader import Reader, Record, beside
 from w2stree.trajectories import fields
 from w2stree.trajectories.trajectory import Trajectory
@@ -95,9 +95,8 @@ def record_of(trajectory: Trajectory) -> Record:
         is_turn = said.role == "assistant"
         loss = (i >= len(trajectory.prompt) and next(flags)) if is_turn else None
         conversations.append(message_record(said) | {"loss": loss})
-    info = trajectory.info
     record = {
-        **{k: v for k, v in info.items() if k not in ("conversations", LEARNED, FIELD)},
+        **of_info(trajectory, LEARNED),
         "item_id": trajectory.task_id,
         "conversations": conversations,
         "reward": trajectory.total_return,

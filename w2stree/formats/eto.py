@@ -26,7 +26,7 @@ from w2stree.formats.conversation import Said, messages_of, read_conversation, r
 from w2stree.formats.file_name import name_of_file
 from w2stree.formats.format import Format
 from w2stree.formats.human_gpt import said_of, turns_of
-from w2stree.formats.left_over import FIELD, left_over, restored
+from w2stree.formats.left_over import FIELD, left_over, of_info, restored
 from w2stree.formats.reader import Reader, Record, beside
 from w2stree.trajectories import fields
 from w2stree.trajectories.origin import UNKNOWN, Origin
@@ -78,9 +78,8 @@ def record_of(trajectory: Trajectory) -> Record:
         at = len(trajectory.prompt) + 2 * i + 1
         if at == len(said) or said[at].role == "assistant":
             said.insert(at, Said("user", ""))
-    info = trajectory.info
     record: dict[str, Any] = {
-        **{k: v for k, v in info.items() if k not in ("conversations", "meta", FIELD)},
+        **of_info(trajectory),
         "id": trajectory.task_id,
         "meta": _meta_of(trajectory),
         "conversations": [

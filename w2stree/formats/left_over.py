@@ -25,7 +25,25 @@ from w2stree.trajectories.trajectory import Trajectory
 
 FIELD = "w2stree"
 
+TELLING = frozenset(
+    {
+        *("messages", "conversations", "items", "input", "output", "instructions"),
+        *("prompt", "completion", "traces", "steps", "traj", "trajectory", "attempts", "history"),
+        *("schema_version", "eval", "sample", "samples", "meta", "item_id", "total_return"),
+        *("resourceSpans", "resourceLogs", "attributes", "context"),
+    }
+)
+"""Fields that records of some format are told by: those of a run's `info`, which came from another
+one, do not stand beside its messages, or the record would be taken for that one's."""
+
 _NUM_DIGITS = 16
+
+
+def of_info(trajectory: Trajectory, *own: str) -> dict[str, Any]:
+    """What of a run's `info` can stand in its record: not the fields that are the format's `own`,
+    nor those of another. `left_over` keeps the others."""
+    skipped = TELLING | {FIELD, *own}
+    return {k: v for k, v in trajectory.info.items() if k not in skipped}
 
 
 def left_over(trajectory: Trajectory, read: Trajectory) -> dict[str, Any] | None:

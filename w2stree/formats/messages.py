@@ -20,7 +20,7 @@ from typing import Any
 from w2stree.errors import InvalidInput
 from w2stree.formats.conversation import Said, messages_of, read_conversation, run_of
 from w2stree.formats.format import Format
-from w2stree.formats.left_over import FIELD, left_over, restored
+from w2stree.formats.left_over import FIELD, left_over, of_info, restored
 from w2stree.formats.reader import Reader, Record, beside
 from w2stree.formats.tool_calls import call_records, chat_calls
 from w2stree.shorten import quoted
@@ -67,8 +67,7 @@ def record_of(trajectory: Trajectory) -> Record:
         message_record(message) | _of_number(rest, i)
         for i, message in enumerate(messages_of(trajectory))
     ]
-    info = {k: v for k, v in trajectory.info.items() if k not in (UNREAD, "messages", FIELD)}
-    record = info | {
+    record = of_info(trajectory) | {
         "task_id": trajectory.task_id,
         "reward": trajectory.total_return,
         "messages": messages,

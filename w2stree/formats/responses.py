@@ -28,7 +28,7 @@ from w2stree.errors import InvalidInput
 from w2stree.formats.call_ids import with_call_ids, with_empty_answers
 from w2stree.formats.conversation import Said, messages_of, read_conversation
 from w2stree.formats.format import Format
-from w2stree.formats.left_over import FIELD, left_over, restored
+from w2stree.formats.left_over import FIELD, left_over, of_info, restored
 from w2stree.formats.messages import REWARDS, TASKS, text_of
 from w2stree.formats.placed import placed
 from w2stree.formats.reader import Reader, Record
@@ -88,9 +88,7 @@ def record_of(trajectory: Trajectory) -> Record:
         del said[0]
     else:
         told = None
-    skipped = (*LISTS, FIELD, "instructions", *_KEPT_BY_SERVER)
-    info = {k: v for k, v in trajectory.info.items() if k not in skipped}
-    record = info | {
+    record = of_info(trajectory, *_KEPT_BY_SERVER) | {
         "task_id": trajectory.task_id,
         "reward": trajectory.total_return,
         **({} if told is None else {"instructions": told}),

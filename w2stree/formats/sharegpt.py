@@ -19,7 +19,7 @@ from typing import Any
 from w2stree.errors import InvalidInput
 from w2stree.formats.conversation import Said, messages_of, read_conversation, run_of
 from w2stree.formats.format import Format
-from w2stree.formats.left_over import FIELD, left_over, restored
+from w2stree.formats.left_over import FIELD, left_over, of_info, restored
 from w2stree.formats.messages import REWARDS, TASKS
 from w2stree.formats.reader import Reader, Record, beside
 from w2stree.formats.tool_calls import call_of
@@ -79,8 +79,7 @@ def runs(record: Record, where: str, reader: Reader) -> Iterator[Trajectory]:
 def record_of(trajectory: Trajectory) -> Record:
     said = messages_of(trajectory)
     system = said.pop(0).text if said and said[0].role == "system" and said[0].text else None
-    info = {k: v for k, v in trajectory.info.items() if k not in ("conversations", FIELD)}
-    record = info | {
+    record = of_info(trajectory) | {
         "task_id": trajectory.task_id,
         "reward": trajectory.total_return,
         **({} if system is None else {"system": system}),

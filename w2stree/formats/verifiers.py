@@ -31,7 +31,7 @@ from w2stree.errors import InvalidInput
 from w2stree.formats.call_ids import with_call_ids
 from w2stree.formats.conversation import Said, messages_of, read_conversation
 from w2stree.formats.format import Format
-from w2stree.formats.left_over import FIELD, left_over, restored
+from w2stree.formats.left_over import FIELD, left_over, of_info, restored
 from w2stree.formats.messages import said_of, unread
 from w2stree.formats.placed import placed
 from w2stree.formats.reader import Reader, Record, at
@@ -83,8 +83,6 @@ def record_of(trajectory: Trajectory) -> Record:
     said = with_call_ids(messages_of(trajectory))
     messages = [_message(m) | _of_number(beside, i) for i, m in enumerate(said)]
     num_prompt = len(trajectory.prompt)
-    skipped = (UNREAD, "prompt", "completion", "traces", FIELD)
-    info = {k: v for k, v in trajectory.info.items() if k not in skipped}
     status = trajectory.status
     record = {
         "example_id": trajectory.task_id,
@@ -92,7 +90,7 @@ def record_of(trajectory: Trajectory) -> Record:
         "timing": {},
         "is_completed": status != "error",
         "is_truncated": status == "truncated",
-        **info,
+        **of_info(trajectory),
         "prompt": messages[:num_prompt],
         "completion": messages[num_prompt:],
         "reward": trajectory.total_return,

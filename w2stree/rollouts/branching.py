@@ -12,7 +12,7 @@ learnability, p(1 - p) for returns of 0 and 1 (Rutherford et al., "No Regrets", 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import cycle, islice
 from typing import Literal, get_args
 
@@ -24,18 +24,22 @@ from w2stree.forest.forest import Forest
 from w2stree.forest.merging import Merging, check_merging
 from w2stree.forest.tree import Tree
 from w2stree.policies.protocol import Sampling
+from w2stree.rollouts.informative_pairs import expected_pairs
 from w2stree.rollouts.node_information import node_information
 from w2stree.rollouts.rollout import EpisodePlan
+from w2stree.rows.confidence import Posterior, spread
 from w2stree.trajectories.journal import key_of
 from w2stree.trajectories.returns import tolerance
 from w2stree.trajectories.trajectory import Step, Trajectory
 
-Criterion = Literal["return_variance", "uncertainty", "information"]
+Criterion = Literal["return_variance", "uncertainty", "information", "informative_pairs"]
 """`return_variance`: the variance of the returns of the n trajectories through a node.
 `uncertainty`: the standard error of their mean, sqrt(variance / (n - 1)), which is high for
 spread returns and few visits (the width of UCB-V's interval, Audibert et al. 2009).
 `information`: of an action at a decision divergence, by how much one more run through it is
-expected to reduce the variance of the difference of action values there (`node_information`)."""
+expected to reduce the variance of the difference of action values there (`node_information`).
+`informative_pairs`: how many pairs of it with other actions there are expected to be decided by
+one more run through it (`expected_pairs`)."""
 
 
 def plan_branches(
@@ -46,15 +50,18 @@ def plan_branches(
     criterion: Criterion,
     seed: int,
     merging: Merging | None = None,
+    num_before: int = 0,
 ) -> list[EpisodePlan]:
     """Plans that start at chosen nodes of the trajectories' forest, `episodes_per_task` a task.
 
     Nodes are taken best first and again from the best once all were taken; samplings with a
     temperature take turns (greedy decoding would play what it played before). Sample indices
-    go on after `len(samplings)`. A task whose returns are all equal gets none. Observations count
-    as one by `merging` (None: equal ones). The result does not depend on the order of
-    `trajectories`. Raises `InvalidInput` where no sampling has a temperature or a trajectory has
-    no `origin.sample_index`, and for a `merging` that is no `Merging`.
+    go on after `len(samplings)`, and after the `num_before` episodes of each task that were
+    branched before: those that have been played may be among `trajectories`, to choose by them
+    too. A task whose returns are all equal gets none. Observations count as one by `merging` (None:
+    equal ones). The result does not depend on the order of `trajectories`. Raises `InvalidInput`
+    where no sampling has a temperature or a trajectory has no `origin.sample_index`, and for a
+    `merging` that is no `Merging`.
     """
     check_merging(merging)
     sampled = [sampling for sampling in samplings if sampling.temperature > 0]
@@ -64,11 +71,14 @@ def plan_branches(
     if not finished:
         return []
     forest = _forest(finished, merging)
+    posterior = _posterior(finished, merging) if criterion == "informative_pairs" else None
+    first = num_before % len(sampled)
+    in_turn = [*sampled[first:], *sampled[:first]]
     plans = []
     for task_id in forest.task_ids:
         tree = forest[task_id]
-        nodes = choose_nodes(tree, criterion)
-        turns = zip(cycle(nodes), cycle(sampled), strict=False)
+        nodes = choose_nodes(tree, criterion, posterior=posterior)
+        turns = zip(cycle(nodes), cycle(in_turn), strict=False)
         plans += [
             EpisodePlan(
                 task_id,
@@ -79,34 +89,46 @@ def plan_branches(
                 prefix_tokenizer=_first_through(tree, node).origin.tokenizer,
             )
             for index, (node, sampling) in enumerate(
-                islice(turns, episodes_per_task), start=len(samplings)
+                islice(turns, episodes_per_task), start=len(samplings) + num_before
             )
         ]
     return plans
 
 
-def choose_nodes(tree: Tree, criterion: Criterion) -> list[int]:
+def choose_nodes(
+    tree: Tree, criterion: Criterion, *, posterior: Posterior | None = None
+) -> list[int]:
     """Nodes worth restarting from, best first; ties go to the lowest id, so to the shallower one
     of a path.
 
     Candidates are the nodes with several children, the root aside, whose trajectories' returns
-    differ: earlier nodes of an unbranched path lead to the same place. By `information` they are
-    the nodes that an action led to where trajectories took others too, and that did not end the
-    episode. Without any the root is taken, if returns differ there: a restart from it is one more
-    episode. Raises `InvalidInput` for another `criterion`. O(nodes).
+    differ: earlier nodes of an unbranched path lead to the same place. By `information` and
+    `informative_pairs` they are the nodes that an action led to where trajectories took others too,
+    and that did not end the episode; where no pair is expected to be decided, `informative_pairs`
+    chooses as `information` does. Without any the root is taken, if returns differ there: a restart
+    from it is one more episode. `posterior` is that of `informative_pairs` (None: with the `spread`
+    of the tree's forest). Raises `InvalidInput` for another `criterion`. O(nodes), and what
+    `expected_pairs` takes.
     """
     if criterion not in get_args(Criterion):
         raise InvalidInput(f"criterion is {criterion!r}; use {', '.join(get_args(Criterion))}")
     forest, root = tree.forest, tree.root
-    if criterion == "information":
-        worth = node_information(tree)
-        informative = sorted((node for node in worth if worth[node] > 0), key=lambda n: -worth[n])
-        return informative or ([root] if _returns_differ(forest, root) else [])
+    if criterion == "informative_pairs":
+        expected = expected_pairs(tree, posterior or Posterior(sd=spread(forest)))
+        if chosen := _best_first(expected):
+            return chosen
+    if criterion in ("information", "informative_pairs"):
+        chosen = _best_first(node_information(tree))
+        return chosen or ([root] if _returns_differ(forest, root) else [])
     inner = root + 1 + np.flatnonzero(forest.num_children[root + 1 : root + tree.num_nodes] >= 2)
     candidates = [int(node) for node in inner if _returns_differ(forest, int(node))]
     if not candidates and _returns_differ(forest, root):
         candidates = [root]
     return sorted(candidates, key=lambda node: (-_spread(forest, node, criterion), node))
+
+
+def _best_first(worth: Mapping[int, float]) -> list[int]:
+    return sorted((node for node in worth if worth[node] > 0), key=lambda node: -worth[node])
 
 
 def _returns_differ(forest: Forest, node: int) -> bool:
@@ -137,6 +159,12 @@ def _spread(forest: Forest, node: int, criterion: Criterion) -> float:
 def _trajectory_ids(forest: Forest, node: int) -> list[int]:
     begin = int(forest.first_trajectory[node])
     return sorted(forest.trajectory_order[begin : begin + int(forest.num_trajectories[node])])
+
+
+def _posterior(trajectories: Sequence[Trajectory], merging: Merging | None) -> Posterior:
+    """By the runs from the start: those that were branched would count where they were led."""
+    whole = [t for t in trajectories if not t.origin.prefix_length]
+    return Posterior(sd=spread(_forest(whole, merging))) if whole else Posterior()
 
 
 def _forest(trajectories: Sequence[Trajectory], merging: Merging | None) -> Forest:

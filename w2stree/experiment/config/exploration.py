@@ -29,10 +29,31 @@ class ExploredTasksSection(Section):
 
 
 class BranchingSection(Section):
-    """More episodes of each task from nodes of its tree; see `w2stree.rollouts.branching`."""
+    """More episodes of each task from nodes of its tree; see `w2stree.rollouts.branching`.
+
+    In `num_rounds` parts, each from nodes that are chosen by what those before it found as well.
+    """
 
     episodes_per_task: Positive
     criterion: Criterion = "return_variance"
+    num_rounds: Positive = 1
+
+    @property
+    def rounds(self) -> list[tuple[int, int]]:
+        """Of each: the episodes of a task before it, and its own. The first ones have one more
+        where they do not come out even."""
+        least, num_larger = divmod(self.episodes_per_task, self.num_rounds)
+        sizes = [least + (number < num_larger) for number in range(self.num_rounds)]
+        return [(sum(sizes[:number]), size) for number, size in enumerate(sizes)]
+
+    @model_validator(mode="after")
+    def _has_an_episode_a_round(self) -> BranchingSection:
+        if self.num_rounds > self.episodes_per_task:
+            raise ValueError(
+                f"branching.num_rounds is {self.num_rounds}, episodes_per_task "
+                f"{self.episodes_per_task}: a round has at least one episode of each task"
+            )
+        return self
 
 
 class ExplorationConfig(Section):

@@ -1,7 +1,9 @@
-"""Recombined SFT: the strong SFT model imitates paths that several runs were made into.
+"""Recombined SFT: the strong SFT model imitates paths that a task's runs were made into.
 
-A tree's best path is one run; these are none's, but where a run cannot be bettered. Failed runs are
-in them: what one did right is combined with what another one did.
+A tree's best path is one run. These are searched in the environment along the runs, failed ones
+too: what one did right is done where another one had come. A path may as well be one run without
+some of its steps, with `recombine.actions: all` it may hold actions that no run took, and where a
+run cannot be bettered it is that run (`num_combined`, `num_shortened`, `num_extended` of `train`).
 """
 
 from __future__ import annotations
@@ -75,7 +77,7 @@ def _counts(kept: Sequence[Recombined], success_threshold: float) -> dict[str, f
 METHOD = Method(
     name="recombined_sft",
     label="Strong + recombined SFT",
-    explanation="then fine-tuned on paths made of several runs of a task, failed ones too",
+    explanation="then fine-tuned on paths made of a task's runs, failed ones too",
     is_tested=True,
     section=RecombinedSftSection,
     needs={
