@@ -132,7 +132,7 @@ def _merged(forest: Forest, name: str) -> Merged:
         rule = Merging(normalize_observation=name)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of tasks without pairs, which have rules of their own
-            forest = build_forest(forest.trajectories, merging=rule)
+            forest = build_forest(forest.trajectories, merging=rule, openings="any")
     num_steps = int(forest.depth[forest.end_node].sum(dtype=np.int64))
     num_merged = num_steps - (forest.num_nodes - len(forest))
     return Merged(name, num_merged / max(1, num_steps), forest.count_pairs())
