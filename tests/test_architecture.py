@@ -51,7 +51,8 @@ LATE_IMPORTS = {
         *("training.optimisation", "training.train_dpo", "training.train_sft"),
     },
     "cli/train_input.py": {
-        *("forest.build", "formats.agenttraj", "rows.conversations", "rows.row_files"),
+        *("forest.build", "forest.merging", "formats.agenttraj", "rows.conversations"),
+        "rows.row_files",
         *("trajectories.files", "trajectories.returns"),
     },
     "cli/stats.py": {"forest.summary", "rollouts.statistics"},

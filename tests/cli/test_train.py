@@ -142,6 +142,31 @@ def test_returns_may_be_any_numbers(folder: Path, capsys: pytest.CaptureFixture[
     assert "best runs, returns 100 to 100" in told and "best runs, returns -4 to -4" in told
 
 
+def test_answers_that_differ_by_a_number_are_one_where_that_is_asked_for(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    numbered = [
+        replace(
+            run,
+            steps=tuple(
+                replace(step, observation=f"Turn {i + 4 * t}. {step.observation}")
+                for t, step in enumerate(run.steps)
+            ),
+        )
+        for i, run in enumerate((GOOD, BAD))
+    ]
+    w2s.write_trajectories("numbered.jsonl", numbered)
+    with pytest.warns(w2s.IdenticalTrajectories):
+        assert train("dpo", "numbered.jsonl", "--holdout", "0") == 2
+    assert "no pairs to train on" in capsys.readouterr().err
+    assert train("dpo", "numbered.jsonl", "--holdout", "0", "--normalize", "numbers") == 0
+    assert "trained on 1 rows" in capsys.readouterr().out
+    for given in ("all.forest", "pairs.jsonl"):
+        options = ["--trajectories", "runs"] if given == "all.forest" else []
+        assert train("dpo", given, *options, "--normalize", "numbers", output="no") == 2
+        assert "--normalize" in capsys.readouterr().err
+
+
 def test_folders_of_rows_are_refused_by_what_they_hold(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -93,6 +93,20 @@ def test_trajectories_alike_for_want_of_actions_are_named_so(actions: tuple[str,
         build_forest([*greedy, *twins])
 
 
+def test_does_not_warn_of_actions_that_differ_after_answers_that_do() -> None:
+    """A running number keeps them apart from the first step on, and no node has two actions."""
+    runs = [
+        Trajectory(task, (), tuple(Step(a, f"Turn {i}.") for a in actions), float(i), "done")
+        for task, others in (("walk", ("look go", "look stay")), ("sit", ("look go", "look go")))
+        for i, actions in enumerate(map(str.split, others))
+    ]
+    with pytest.warns(IdenticalTrajectories, match="^1 of 2 tasks, the first 'sit'"):
+        build_forest(runs)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        build_forest(runs[:2])
+
+
 def test_does_not_warn_of_one_sequence_that_is_longer() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -81,6 +81,10 @@ PLANTED: dict[Rule, tuple[Any, dict[str, Any], int, int, Severity]] = {
         ],
         *({}, 1, 1, Severity.NOTE),
     ),
+    Rule.TWO_HISTORIES: (
+        numbered("Turn {}: a door."),
+        *({"merging": Merging(normalize_observation="numbers")}, 1, 1, Severity.WARNING),
+    ),
     Rule.OBSERVATIONS_IN_LOSS: (
         [*clean_preferences(), preference(30, chosen=[TURN, USER, TURN])],
         *({}, 1, 25, Severity.WARNING),

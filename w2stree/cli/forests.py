@@ -34,15 +34,6 @@ Embed: TypeAlias = Annotated[
         show_default=False,
     ),
 ]
-Normalize: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAMES",
-        help="merge what is equal without them: numbers, dates, paths, ids, or several, "
-        "dates+numbers; or sort_words, equal in another order",
-        show_default=False,
-    ),
-]
 Guard: TypeAlias = Annotated[
     bool, typer.Option(help="keep similar texts apart whose numbers or opposites differ")
 ]

@@ -14,7 +14,7 @@ import typer
 
 from w2stree.cli.before_models import before_models
 from w2stree.cli.inputs import AsJson, Source, takes_runs
-from w2stree.cli.parameters import number, whole_number
+from w2stree.cli.parameters import Normalize, number, whole_number
 from w2stree.cli.say import say
 from w2stree.errors import InvalidInput
 
@@ -62,9 +62,7 @@ def lint(
         tuple[float, float] | None,
         typer.Option(metavar="LOW HIGH", help="of all returns (default: 0 1)", show_default=False),
     ] = None,
-    normalize: Annotated[
-        str | None, typer.Option(metavar="NAMES", help="merge runs by it, as in w2stree tree")
-    ] = None,
+    normalize: Normalize = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="end with status 1 for warnings too")
     ] = False,

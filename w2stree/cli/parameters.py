@@ -18,6 +18,16 @@ Overrides: TypeAlias = Annotated[
     list[str] | None,
     typer.Argument(metavar="KEY=VALUE", help="key.path=value, for example seed=1"),
 ]
+Normalize: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--normalize",
+        metavar="NAMES",
+        help="merge observations that are equal without them: numbers, dates, paths, ids, or "
+        "several, dates+numbers; sort_words: equal in another order (docs/lint.md)",
+        show_default=False,
+    ),
+]
 RunDir: TypeAlias = Annotated[
     Path | None,
     typer.Option(metavar="DIR", help="where results go (default: runs/<name>)", show_default=False),

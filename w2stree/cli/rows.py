@@ -17,7 +17,7 @@ import typer
 from w2stree.cli.before_models import before_models
 from w2stree.cli.extra import needs
 from w2stree.cli.inputs import AsJson, Runs, Source, takes_runs
-from w2stree.cli.parameters import number, whole_number
+from w2stree.cli.parameters import Normalize, number, whole_number
 from w2stree.cli.row_account import RowAccount, Target, write
 from w2stree.errors import InvalidInput
 from w2stree.shorten import visible
@@ -68,10 +68,6 @@ MaxLength: TypeAlias = Annotated[
     typer.Option(
         parser=whole_number(at_least=1), metavar="N", help="leave out rows of more token ids"
     ),
-]
-Normalize: TypeAlias = Annotated[
-    str | None,
-    typer.Option(metavar="NAME", help="merge observations that it makes equal: sort_words"),
 ]
 RenderActions: TypeAlias = Annotated[
     bool,

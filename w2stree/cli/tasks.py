@@ -16,13 +16,12 @@ from w2stree.cli.forests import (
     Guard,
     MinGap,
     MinSimilarity,
-    Normalize,
     SuccessAt,
     read_forest,
     rule_of,
 )
 from w2stree.cli.inputs import AsJson, Source, takes_runs
-from w2stree.cli.parameters import one_of, whole_number
+from w2stree.cli.parameters import Normalize, one_of, whole_number
 from w2stree.cli.progress import print_table
 from w2stree.cli.say import counted, say
 from w2stree.errors import InvalidInput

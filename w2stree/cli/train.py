@@ -16,7 +16,7 @@ import typer
 
 from w2stree.cli.before_models import before_models
 from w2stree.cli.extra import needs
-from w2stree.cli.parameters import number, whole_number
+from w2stree.cli.parameters import Normalize, number, whole_number
 from w2stree.cli.progress import Bars
 from w2stree.cli.say import is_first, say_first
 from w2stree.cli.train_input import (
@@ -126,6 +126,7 @@ def sft(
         float | None,
         typer.Option(parser=number(), metavar="RETURN", help="leave out runs with less"),
     ] = None,
+    normalize: Normalize = None,
     trajectories: Trajectories = None,
     epochs: Epochs = None,
     lr: Rate = None,
@@ -158,11 +159,19 @@ def sft(
     if kind.is_rows:
         refuse_of_runs(
             kind,
-            {"--all-runs": all_runs, "--min-return": min_return, "--trajectories": trajectories},
+            {
+                **{"--all-runs": all_runs, "--min-return": min_return},
+                **{"--normalize": normalize, "--trajectories": trajectories},
+            },
         )
         given = sft_rows(rows, kind)
     else:
-        given = paths_of(rows, kind, trajectories, all_runs=all_runs, min_return=min_return)
+        given = paths_of(
+            *(rows, kind, trajectories),
+            normalize=normalize,
+            all_runs=all_runs,
+            min_return=min_return,
+        )
         learned = learned_of(given)
     with _steps() as update:
         trained = train_sft(
@@ -218,6 +227,7 @@ def dpo(
             metavar="DIR", help="keeps what the reference said, for another beta or to go on"
         ),
     ] = None,
+    normalize: Normalize = None,
     trajectories: Trajectories = None,
     epochs: Epochs = None,
     lr: Rate = None,
@@ -250,11 +260,15 @@ def dpo(
     kind = recognised(rows)
     if kind.is_rows:
         refuse_of_runs(
-            kind, {"--completion": completion, "--min-gap": min_gap, "--trajectories": trajectories}
+            kind,
+            {
+                **{"--completion": completion, "--min-gap": min_gap},
+                **{"--normalize": normalize, "--trajectories": trajectories},
+            },
         )
         given: Any = preference_rows(rows, kind)
     else:
-        given = forest_of(rows, kind, trajectories).pairs(min_gap)
+        given = forest_of(rows, kind, trajectories, normalize).pairs(min_gap)
         say_first(f"{len(given):,} pairs of at least {min_gap:g} in return")
     with _steps() as update:
         trained = train_dpo(

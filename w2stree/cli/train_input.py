@@ -68,13 +68,14 @@ def paths_of(
     kind: Kind,
     trajectories: Path | None,
     *,
+    normalize: str | None,
     all_runs: bool,
     min_return: float | None,
 ) -> list[Trajectory]:
     """The runs to imitate; what is chosen is said, failures among it too."""
     from w2stree.trajectories.returns import at_least
 
-    forest = forest_of(path, kind, trajectories)
+    forest = forest_of(path, kind, trajectories, normalize)
     runs = list(forest.trajectories if all_runs else _best(forest))
     what = "runs" if all_runs else "tasks' best runs"
     kept = [t for t in runs if min_return is None or at_least(t.total_return, min_return)]
@@ -107,9 +108,10 @@ def _best(forest: Forest) -> Sequence[Trajectory]:
     return forest.search(return_range=span).best_trajectories()
 
 
-def forest_of(path: Path, kind: Kind, trajectories: Path | None) -> Forest:
+def forest_of(path: Path, kind: Kind, trajectories: Path | None, normalize: str | None) -> Forest:
     """With the runs' own texts."""
     from w2stree.forest.build import build_forest, open_forest
+    from w2stree.forest.merging import Merging
     from w2stree.rows.row_files import Kind
     from w2stree.trajectories.files import read_trajectories
 
@@ -119,10 +121,14 @@ def forest_of(path: Path, kind: Kind, trajectories: Path | None) -> Forest:
                 f"{visible(str(path))}: a saved forest keeps no prompts and no turns: give the "
                 "runs that it was built from with --trajectories"
             )
+        if normalize is not None:
+            raise InvalidInput(
+                f"--normalize: {visible(str(path))} keeps the rule that it was built by"
+            )
         return open_forest(path, trajectories=read_trajectories(trajectories))
     if trajectories is not None:
         raise InvalidInput("--trajectories is of a saved forest; these are the runs themselves")
     read = read_trajectories(path)
     if all(trajectory.status == "error" for trajectory in read):
         raise InvalidInput(f"{visible(str(path))}: {nothing_played(read)}")
-    return build_forest(read)
+    return build_forest(read, merging=Merging(normalize_observation=normalize))

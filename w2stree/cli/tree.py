@@ -13,13 +13,12 @@ from w2stree.cli.forests import (
     Embed,
     Guard,
     MinSimilarity,
-    Normalize,
     SuccessAt,
     read_forest,
     rule_of,
 )
 from w2stree.cli.inputs import AsJson, Runs, Source, takes_runs
-from w2stree.cli.parameters import whole_number
+from w2stree.cli.parameters import Normalize, whole_number
 from w2stree.cli.say import say, terminal_width
 from w2stree.errors import InvalidInput
 

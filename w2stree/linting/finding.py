@@ -40,6 +40,7 @@ class Rule(StrEnum):
     LENGTH_BIAS = "length-bias"
     SINGLE_RUN_ROWS = "single-run-rows"
     CHOSEN_ACTION_LATER = "chosen-action-later"
+    TWO_HISTORIES = "two-histories"
     OBSERVATIONS_IN_LOSS = "observations-in-loss"
     FAILED_DEMONSTRATIONS = "failed-demonstrations"
     MISSING_TASK_IDS = "missing-task-ids"

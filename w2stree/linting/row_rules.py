@@ -72,6 +72,7 @@ def preference_rules(rows: Preferences) -> Iterator[Finding]:
     yield from _length_bias(rows)
     yield from _single_runs(rows)
     yield from _chosen_action_later(rows)
+    yield from _two_histories(rows)
     yield from _observations(
         rows,
         [(row.turns(row.chosen), row.turns(row.rejected)) for row in rows.items],
@@ -278,6 +279,21 @@ def _chosen_action_later(rows: Preferences) -> list[Finding]:
         effect="an order of actions is learned where both runs knew the action",
         fix="nothing, where order matters; else leave them out, or compare what followed "
         "(completion='suffix')",
+    )
+
+
+def _two_histories(rows: Preferences) -> list[Finding]:
+    return found(
+        Rule.TWO_HISTORIES,
+        Severity.WARNING,
+        rows.where(lambda row: not row.is_one_history),
+        len(rows),
+        rows.unit,
+        says="have sides that were told different things before they part, merged by the rule",
+        effect="w2stree train scores each side under its own history; a row of TRL's has one "
+        "prompt, so w2stree pairs and preference_dataset leave them out",
+        fix="train them from the runs (w2stree train dpo RUNS --normalize …), or log observations "
+        "without what the rule takes away",
     )
 
 
