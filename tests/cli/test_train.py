@@ -156,8 +156,7 @@ def test_answers_that_differ_by_a_number_are_one_where_that_is_asked_for(
         for i, run in enumerate((GOOD, BAD))
     ]
     w2s.write_trajectories("numbered.jsonl", numbered)
-    with pytest.warns(w2s.IdenticalTrajectories):
-        assert train("dpo", "numbered.jsonl", "--holdout", "0") == 2
+    assert train("dpo", "numbered.jsonl", "--holdout", "0") == 2
     assert "no pairs to train on" in capsys.readouterr().err
     assert train("dpo", "numbered.jsonl", "--holdout", "0", "--normalize", "numbers") == 0
     assert "trained on 1 rows" in capsys.readouterr().out
