@@ -160,6 +160,7 @@ def table(found: Sequence[ArmResult]) -> list[str]:
     header = ["arm", "steps", "own", "outcome differs", "pairs of runs", "informative"]
     header += [f"times {one.arm}" for one in baselines]
     header += [f"times {one.arm}, own steps" for one in baselines[:1]]
+    is_checked = any(one.of("num_confirmed").any() or one.of("num_reversed").any() for one in found)
     header += ["confirmed", "reversed", "true"]
     header += [f"true, times {one.arm}" for one in baselines[:1]]
     lines = [f"| {' | '.join(header)} |", f"|---|{'---:|' * (len(header) - 1)}"]
@@ -174,13 +175,19 @@ def table(found: Sequence[ArmResult]) -> list[str]:
             f"{rate(one.of('num_informative'), steps, per=1000):.2f}",
             *(times(one, base, "num_informative", "num_steps") for base in baselines),
             *(times(one, base, "num_informative", "num_own_steps") for base in baselines[:1]),
-            f"{one.of('num_confirmed').sum():.0f}",
-            f"{one.of('num_reversed').sum():.0f}",
-            f"{rate(one.of('num_true'), steps, per=1000):.2f}",
-            *(times(one, base, "num_true", "num_steps") for base in baselines[:1]),
+            *(_true(one, baselines[:1]) if is_checked else ["-"] * (3 + len(baselines[:1]))),
         ]
         lines.append(f"| {' | '.join(row)} |")
     return lines
+
+
+def _true(one: ArmResult, baselines: Sequence[ArmResult]) -> list[str]:
+    return [
+        f"{one.of('num_confirmed').sum():.0f}",
+        f"{one.of('num_reversed').sum():.0f}",
+        f"{rate(one.of('num_true'), one.of('num_steps'), per=1000):.2f}",
+        *(times(one, base, "num_true", "num_steps") for base in baselines),
+    ]
 
 
 def times(one: ArmResult, base: ArmResult, name: str, paid: str) -> str:
