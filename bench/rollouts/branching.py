@@ -38,7 +38,6 @@ from bench.rollouts.branching_arms import (
     replanned,
     restarts,
 )
-from bench.rollouts.outcomes import estimated_prior_runs
 from bench.rollouts.pair_check import PairCheck
 from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.experiment.config import load_config
@@ -46,6 +45,7 @@ from w2stree.forest.build import build_forest
 from w2stree.policies.protocol import Policy, Sampling
 from w2stree.policies.transformers import TransformersPolicy
 from w2stree.rollouts.branching import Criterion
+from w2stree.rollouts.informative_pairs import estimated_prior_runs
 from w2stree.rows.confidence import Posterior, spread
 from w2stree.training.models import load_model
 from w2stree.trajectories.files import read_trajectories
@@ -227,8 +227,13 @@ def main() -> None:
 
 
 def _record(options: argparse.Namespace, found: Sequence[ArmResult]) -> Mapping[str, Any]:
-    settings = {name: str(value) for name, value in vars(options).items() if name != "json"}
-    return {"settings": settings, "arms": [asdict(one) for one in found]}
+    of_a_machine = ("json", "run_dir")
+    settings = {name: value for name, value in vars(options).items() if name not in of_a_machine}
+    return {
+        "run": options.run_dir.name,
+        "settings": settings,
+        "arms": [asdict(one) for one in found],
+    }
 
 
 def _arguments() -> argparse.Namespace:

@@ -15,17 +15,13 @@ has unequal returns. **Informative** are pairs of actions (`rollouts.informative
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
-import numpy as np
-
 from w2stree.forest.build import build_forest
-from w2stree.forest.forest import Forest
 from w2stree.rollouts.branching import steps_to
-from w2stree.rollouts.free_returns import is_free, taken_actions
+from w2stree.rollouts.free_returns import is_free
 from w2stree.rollouts.informative_pairs import InformativePair, informative_pairs
-from w2stree.rows.confidence import Posterior, spread
+from w2stree.rows.confidence import Posterior
 from w2stree.trajectories.returns import is_same
 from w2stree.trajectories.trajectory import Trajectory
 
@@ -88,20 +84,3 @@ def pairs_that_inform(
         history = tuple((s.action, s.observation) for s in steps_to(tree, pair.node))
         found[history, pair.better.action, pair.other.action] = pair
     return found
-
-
-def estimated_prior_runs(forest: Forest) -> float:
-    """How many runs the prior of `Posterior` is worth by the runs themselves: the variance of
-    returns after one action over that of the actions' means, by the analysis of variance with
-    random effects, pooled over divergences (Searle, Casella and McCulloch, "Variance Components",
-    1992). Infinite where actions differ no more than luck would have it."""
-    within = spread(forest) ** 2
-    between = weight = 0.0
-    for task_id in forest.task_ids:
-        for actions in taken_actions(forest[task_id]).values():
-            number = np.array([len(action.returns) for action in actions])
-            mean = np.array([np.mean(action.returns) for action in actions])
-            common = (number @ mean) / number.sum()
-            between += float(number @ (mean - common) ** 2) - (len(actions) - 1) * within
-            weight += float(number.sum() - (number @ number) / number.sum())
-    return within * weight / between if between > 0 else math.inf

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from support.any_runs import RUNS
-from support.foreign_runs import PROMPT, STEPS, THOUGHT, genai_spans, otlp_export
+from support.foreign_runs import PROMPT, STEPS, THOUGHT, flat_span, genai_spans, otlp_export
 
 from w2stree import InvalidInput, Trajectory
 from w2stree.formats.reading import read_files, read_trajectories
@@ -81,6 +81,24 @@ def test_an_agents_own_span_stands_for_calls_without_words(tmp_path: Path) -> No
         del first["attributes"][name]
     (run,) = read_trajectories(write(tmp_path, [last, first, tool, root]))
     assert run.steps == STEPS
+
+
+def test_what_an_agent_asked_another_is_no_turn_of_its_own(tmp_path: Path) -> None:
+    spans = genai_spans()
+    inner = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "searcher"}
+    said = [{"role": "user", "parts": [{"type": "text", "content": "Search."}]}]
+    asked = spans[1]["attributes"] | {"gen_ai.input.messages": said}
+    spans.append(flat_span("invoke_agent searcher", "c1", "b3", 3, inner))
+    spans.append(flat_span("chat m", "c2", "c1", 3, asked))
+    read = read_files(write(tmp_path, spans))
+    assert read.reading.trajectories[0].steps == STEPS
+    assert read.found["left out"] == {"calls of agents that an agent asked": 1}
+
+
+def test_spans_that_hold_one_another_end(tmp_path: Path) -> None:
+    spans = genai_spans()
+    spans[3]["parent_id"] = "0xb1"
+    assert read_trajectories(write(tmp_path, spans))[0].steps == STEPS
 
 
 def test_a_tools_own_span_answers_the_last_call(tmp_path: Path) -> None:

@@ -96,11 +96,24 @@ def test_a_file_of_trials(tmp_path: Path) -> None:
 
 
 def test_a_users_other_words_are_another_opening(tmp_path: Path) -> None:
-    """The forest refuses them under one task, and says so; a task of one's own tells them apart."""
+    """The forest refuses them under one task, unless one opening is asked for."""
     file = tmp_path / "results.json"
-    file.write_text(json.dumps([result(*CANCELLED), result(*REFUSED, asks="Hi.", trial=1)]))
+    trials = [
+        failed(),
+        result(*CANCELLED, trial=1),
+        result(*REFUSED, asks="Hi.", trial=2, reward=0.0),
+    ]
+    file.write_text(json.dumps(trials))
     with pytest.raises(InvalidInput, match="different prompts"):
         build_forest(read_trajectories(file))
+    read = read_files(file, one_opening=True)
+    failure, first, other = read.reading.trajectories
+    assert failure.prompt == ()
+    assert first.prompt == other.prompt
+    assert other.info["opening"][1] == {"role": "user", "content": "Hi."}
+    told = "of task '3' message 2 is 'Cancel my order, please.', another's 'Hi.'"
+    assert read.found["opening"] == {"its own": 1, f"its task's first: {told}": 1}
+    assert len(build_forest(read.reading.trajectories).pairs()) == 1
 
 
 def changed(i: int, **changes: Any) -> dict[str, Any]:

@@ -62,6 +62,9 @@ def test_a_prompt_and_its_completion_may_be_texts() -> None:
     run = read({"example_id": 1, "prompt": "2+2=", "completion": "4", "reward": 1.0})
     assert run.prompt == (Message("user", "2+2="),)
     assert [step.response for step in run.steps] == ["4"]
+    prompt, completion = ([{"role": "text", "content": text}] for text in ("2+2=", "4"))
+    texts = {"example_id": 1, "prompt": prompt, "completion": completion, "reward": 1.0}
+    assert (read(texts).prompt, read(texts).steps) == (run.prompt, run.steps)
 
 
 def test_turns_of_the_prompt_are_no_steps() -> None:

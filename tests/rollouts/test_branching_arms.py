@@ -15,7 +15,6 @@ from bench.rollouts.arms import finished
 from bench.rollouts.branching import ARMS, ArmResult, choice_of, ratio_ci95, results, table
 from bench.rollouts.branching_arms import Cell, play
 from bench.rollouts.outcomes import (
-    estimated_prior_runs,
     is_pair,
     num_new_pairs,
     num_shared,
@@ -25,12 +24,11 @@ from bench.rollouts.outcomes import (
 )
 from bench.rollouts.pair_check import PairCheck
 from w2stree.environments.hosting.pool import EnvironmentPool
-from w2stree.forest.build import build_forest
 from w2stree.policies.protocol import Sampling
 from w2stree.policies.random import RandomPolicy
 from w2stree.rows.confidence import Posterior
 from w2stree.trajectories.origin import Origin
-from w2stree.trajectories.trajectory import Message, Step, Trajectory
+from w2stree.trajectories.trajectory import Step, Trajectory
 
 SAMPLINGS = [Sampling(0.0), Sampling(1.0)]
 GOOD = ["take cup", "put cup in sink", "take pen", "put pen in sink", "look", "look"]
@@ -82,22 +80,6 @@ def test_informative_pairs_are_known_by_what_was_done_not_by_node() -> None:
     assert key == ((("p", "after p"),), "a", "b")
     later = [walk("q", 0.5), *runs]  # other node numbers
     assert list(pairs_that_inform(later, Posterior(sd=0.2))) == [key]
-
-
-def test_the_priors_weight_is_that_of_drawn_effects() -> None:
-    """Means of sd 0.1, returns of sd 0.2 around them: four runs' worth."""
-    rng = np.random.default_rng(0)
-    runs = []
-    for task in range(300):
-        for action in "abc":
-            mean = 0.5 + 0.1 * rng.normal()
-            for _ in range(4):
-                run = walk(action, mean + 0.2 * rng.normal(), sample=len(runs))
-                prompt = (Message("user", f"task {task}"),)
-                runs.append(replace(run, task_id=f"t{task}", prompt=prompt))
-    assert estimated_prior_runs(build_forest(runs)) == pytest.approx(4, rel=0.25)
-    alike = [replace(run, total_return=float(i % 4)) for i, run in enumerate(runs)]
-    assert estimated_prior_runs(build_forest(alike)) == math.inf
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from w2stree.forest.build import build_forest
@@ -11,10 +13,15 @@ from w2stree.forest.tree import Tree
 from w2stree.policies.protocol import Sampling
 from w2stree.rollouts.branching import choose_nodes, plan_branches, steps_to
 from w2stree.rollouts.free_returns import Taken, is_free, taken_actions
-from w2stree.rollouts.informative_pairs import expected_pairs, informative_pairs
+from w2stree.rollouts.informative_pairs import (
+    estimated_posterior,
+    estimated_prior_runs,
+    expected_pairs,
+    informative_pairs,
+)
 from w2stree.rows.confidence import Posterior
 from w2stree.trajectories.origin import Origin
-from w2stree.trajectories.trajectory import Step, Trajectory
+from w2stree.trajectories.trajectory import Message, Step, Trajectory
 
 POSTERIOR = Posterior(sd=0.2)
 
@@ -106,11 +113,31 @@ def test_where_all_returns_are_equal_nothing_is_expected() -> None:
     assert choose_nodes(tree, "informative_pairs") == []
 
 
-def test_without_a_posterior_it_is_the_forests_spread() -> None:
-    tree = tree_of(("ax", 1.0), ("ay", 0.9), ("bx", 0.0), ("cx", 0.4))
-    spread = math.sqrt(2 * 0.05**2)
-    by_spread = choose_nodes(tree, "informative_pairs", posterior=Posterior(sd=spread))
-    assert choose_nodes(tree, "informative_pairs") == by_spread
+def test_the_priors_weight_is_that_of_drawn_effects() -> None:
+    """Means of sd 0.1, returns of sd 0.2 around them: four runs' worth."""
+    rng = np.random.default_rng(0)
+    runs = []
+    for task in range(300):
+        for action in "abc":
+            mean = 0.5 + 0.1 * rng.normal()
+            for _ in range(4):
+                run = walk(len(runs), action, mean + 0.2 * rng.normal())
+                prompt = (Message("user", f"task {task}"),)
+                runs.append(replace(run, task_id=f"t{task}", prompt=prompt))
+    assert estimated_prior_runs(build_forest(runs)) == pytest.approx(4, rel=0.25)
+    assert estimated_posterior(build_forest(runs)).prior_runs == pytest.approx(4, rel=0.25)
+    alike = [replace(run, total_return=float(i % 4)) for i, run in enumerate(runs)]
+    assert estimated_prior_runs(build_forest(alike)) == math.inf
+    assert estimated_posterior(build_forest(alike)).prior_runs == 30
+
+
+def test_without_a_posterior_it_is_the_one_that_the_forest_gives() -> None:
+    tree = tree_of(("ax", 1.0), ("ay", 0.9), ("bx", 0.0), ("by", 0.0), ("cx", 0.4))
+    posterior = estimated_posterior(tree.forest)
+    assert posterior.prior_runs == 1  # the actions there matter more than what comes later
+    assert posterior.sd == pytest.approx(math.sqrt(2 * 0.05**2 / 2))
+    chosen = choose_nodes(tree, "informative_pairs", posterior=posterior)
+    assert choose_nodes(tree, "informative_pairs") == chosen
 
 
 def test_a_later_round_knows_what_the_earlier_found_and_counts_on() -> None:

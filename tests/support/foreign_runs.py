@@ -319,19 +319,19 @@ def genai_spans() -> list[dict[str, Any]]:
     root = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "helper", "task_id": "t1"}
     tool = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "weather"}
     return [
-        _span("chat m", "b2", "a1", 5, last),
-        _span("chat m", "b1", "a1", 1, first),
-        _span("execute_tool weather", "b3", "a1", 3, tool),
-        _span("invoke_agent helper", "a1", None, 0, root) | {"events": [score]},
+        flat_span("chat m", "b2", "a1", 5, last),
+        flat_span("chat m", "b1", "a1", 1, first),
+        flat_span("execute_tool weather", "b3", "a1", 3, tool),
+        flat_span("invoke_agent helper", "a1", None, 0, root) | {"events": [score]},
     ]
 
 
-def _span(
-    name: str, span: str, parent: str | None, second: int, attributes: dict[str, Any]
+def flat_span(
+    name: str, span_id: str, parent: str | None, second: int, attributes: dict[str, Any]
 ) -> dict[str, Any]:
     return {
         "name": name,
-        "context": {"trace_id": "0x4bf9", "span_id": f"0x{span}", "trace_state": "[]"},
+        "context": {"trace_id": "0x4bf9", "span_id": f"0x{span_id}", "trace_state": "[]"},
         "kind": "SpanKind.CLIENT",
         "parent_id": None if parent is None else f"0x{parent}",
         "start_time": f"2026-01-02T03:04:0{second}.000000Z",

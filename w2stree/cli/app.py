@@ -1,5 +1,4 @@
-"""The command line: `w2stree run`, `experiment`, `explore`, `analyse`, `convert`, `tree`, `pairs`,
-`paths`, `lint`, `verify`, `envs`, `train`."""
+"""The command line: the door, and what every command ends with."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, field, fields, replace
 from inspect import Parameter, Signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_type_hints
 
 import typer
 
@@ -96,6 +96,13 @@ class Source:
             "regular expression and its first group",
         ),
     ] = None
+    openings: Annotated[
+        Literal["equal", "any", "first"],
+        typer.Option(
+            help="where runs of one task are asked in other words (a date, a simulated user): any: "
+            "each keeps its own; first: all have the first one's, and where they differ is shown",
+        ),
+    ] = "equal"
     on_error: Annotated[
         str, typer.Option(metavar="stop|skip", help="at a record that cannot be read")
     ] = "stop"
@@ -107,6 +114,11 @@ class Source:
         """Whether an option says that these are runs, and how they are read."""
         told = (self.reward_field, self.reward, self.task_field, self.prompt, self.action_pattern)
         return self.format != "auto" or any(option is not None for option in told)
+
+    @property
+    def of_a_task(self) -> Literal["equal", "any"]:
+        """What `build_forest` is told of openings: those of "first" are equal by then."""
+        return "any" if self.openings == "any" else "equal"
 
     def choices(self) -> Choices:
         """Raises `InvalidInput` where the reward is said twice."""
@@ -138,6 +150,7 @@ class Source:
                 salvage=self.salvage,
                 on_error=self.on_error,
                 choices=self.choices(),
+                one_opening=self.openings == "first",
             )
         where = ", ".join("standard input" if p == "-" else visible(p) for p in self.paths)
         for message, kind in warnings_of(imported.reading, f"{where}: "):

@@ -103,6 +103,7 @@ def lint(
         "min_gap": min_gap,
         "success_threshold": success_threshold,
         "return_range": return_range,
+        "openings": source.of_a_task,
         "merging": None if normalize is None else Merging(normalize_observation=normalize),
     }
     findings = _looked_into(source, options)

@@ -295,7 +295,8 @@ def _forest(
         runs = replace(runs, trajectories=[rendered(run) for run in runs.trajectories])
     if saved:
         return runs, open_forest(saved[0], trajectories=runs.trajectories)
-    return runs, build_forest(runs.trajectories, merging=Merging(normalize_observation=normalize))
+    rule = Merging(normalize_observation=normalize)
+    return runs, build_forest(runs.trajectories, merging=rule, openings=source.of_a_task)
 
 
 def _best(forest: Forest) -> list[Trajectory]:

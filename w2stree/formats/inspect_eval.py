@@ -11,8 +11,6 @@
                  "scores": {"match": {"value": "C"}}, "limit": null, "error": null, …}
     log.json   the header with "samples": […]
 
-    value    C 1   P 0.5   I, N 0   yes, true 1   no, false 0   "0.3" 0.3   NaN: not scored
-
 Source: `inspect_ai` 0.3.285, log format version 2 (log/_log.py, log/_recorders/eval.py,
 model/_chat_message.py, tool/_tool_call.py, scorer/_metric.py).
 """
@@ -32,6 +30,7 @@ from w2stree.errors import InvalidInput
 from w2stree.formats.call_ids import with_call_ids
 from w2stree.formats.conversation import Said, messages_of, read_conversation
 from w2stree.formats.format import Format, Located
+from w2stree.formats.inspect_scores import scored
 from w2stree.formats.left_over import FIELD, left_over, restored
 from w2stree.formats.messages import text_of
 from w2stree.formats.placed import placed
@@ -56,8 +55,6 @@ _READ = ("role", "content", "tool_calls", "tool_call_id")
 _ATTACHMENT = "attachment://"
 _SHOWN_COLUMNS = 100
 _NAME_LENGTH = 100
-_WORDS = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}
-_TRUTHS = {"yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}
 _TURN_LIMITS = ("message", "turn")  # of steps; another is told in the origin
 _LIMITS = {"length": "token", "context": "context"}
 _EVAL = {
@@ -286,7 +283,7 @@ def _ending(sample: Record, reader: Reader) -> tuple[Status, Origin]:
 def _reward(sample: Record, where: str, reader: Reader, status: Status) -> float:
     """The one score's value, as a number; of several that scored the chosen one."""
     given = sample.get("scores")
-    scores = {str(k): _as_number(v) for k, v in _object(given).items()}
+    scores = {str(k): scored(v) for k, v in _object(given).items()}
     named = [f"scores.{k}.value" for k, v in scores.items() if _object(v).get("value") is not None]
     if reader.choices.reward is None and len(named) > 1:
         raise InvalidInput(
@@ -294,29 +291,6 @@ def _reward(sample: Record, where: str, reader: Reader, status: Status) -> float
             f"{', '.join(map(visible, named))}"
         )
     return reader.reward({**sample, "scores": scores}, where, named, status=status)
-
-
-def _as_number(score: Any) -> Any:
-    """A score with its values as Inspect makes numbers of them; those that are none stay."""
-    if not isinstance(score, Mapping):
-        return score
-    value = score.get("value")
-    if isinstance(value, Mapping):
-        return {**score, "value": {k: _value(v) for k, v in value.items()}}
-    return {**score, "value": _value(value)}
-
-
-def _value(value: Any) -> Any:
-    if isinstance(value, float) and math.isnan(value):
-        return None  # not scored
-    if not isinstance(value, str):
-        return value
-    if value in _WORDS or value.lower() in _TRUTHS:
-        return _WORDS.get(value, _TRUTHS.get(value.lower()))
-    try:
-        return float(value)
-    except ValueError:
-        return value
 
 
 def _task_id(record: Record, sample: Record, where: str, reader: Reader, opening: Any) -> str:

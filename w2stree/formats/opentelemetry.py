@@ -13,7 +13,7 @@
     {"role": "tool", "parts": [{"type": "tool_call_response", "id": "c1", "response": "Rain."}]}
 
 A run is read of the last call, and every call before it has to be how that one begins: where it is
-not (several agents in one trace, a history that was cut), the run cannot be told and is refused.
+not (agents beside one another, a history that was cut), the run cannot be told and is refused.
 
 Source: the semantic conventions for GenAI (open-telemetry/semantic-conventions-genai, docs/gen-ai:
 gen-ai-input-messages.json at b49cb9d, gen-ai-output-messages.json at 8f24f0e, gen-ai-events.md at
@@ -38,7 +38,7 @@ from w2stree.formats.left_over import FIELD, left_over, restored
 from w2stree.formats.placed import placed
 from w2stree.formats.reader import Reader, Record
 from w2stree.formats.telemetry_messages import answer_of, message_of, said_of, texts_of
-from w2stree.formats.telemetry_spans import Span, is_spans, spans_of
+from w2stree.formats.telemetry_spans import Span, is_spans, outermost, spans_of
 from w2stree.shorten import visible
 from w2stree.trajectories import fields
 from w2stree.trajectories.json_text import parse_json
@@ -168,7 +168,7 @@ def _evaluations(spans: Sequence[Span]) -> dict[str, Any]:
 
 
 def _run(group: _Group, where: str, reader: Reader) -> Trajectory:
-    calls = _calls_with_content(group.spans, where)
+    calls = _calls_with_content(group.spans, where, reader)
     last = calls[-1]
     history, thoughts = _history(last)
     for before in calls[:-1]:
@@ -202,13 +202,18 @@ def _is_of_an_agent(span: Span) -> bool:
     return has_words or _asks_a_model(span) or span.get(_OPERATION) == "invoke_agent"
 
 
-def _calls_with_content(spans: Sequence[Span], where: str) -> list[Span]:
-    """Calls of models with their words; where there are none, those of agents."""
+def _calls_with_content(spans: Sequence[Span], where: str, reader: Reader) -> list[Span]:
+    """Calls of models with their words, but for those of agents that an agent asked; where there
+    are none, the last outer agent's own span."""
     with_content = [s for s in spans if s.get(INPUT) is not None or s.get(OUTPUT) is not None]
     calls = [s for s in with_content if _asks_a_model(s) and s.get(OUTPUT) is not None]
     agents = [s for s in with_content if s.get(_OPERATION) == "invoke_agent"]
-    if calls or agents:
-        return calls or agents[-1:]
+    if outer := outermost(calls, spans):
+        if len(outer) < len(calls):
+            reader.note("left out", "calls of agents that an agent asked")
+        return outer
+    if agents:
+        return outermost(agents, spans)[-1:]
     raise InvalidInput(
         f"{where}: no call of a model has {OUTPUT}: record what is said (in most instrumentations "
         "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT, and for conventions since 1.37 "

@@ -19,6 +19,7 @@ from w2stree.formats import FORMATS, own
 from w2stree.formats.containers import is_binary, records
 from w2stree.formats.dataset_folder import DatasetFolders, is_beside
 from w2stree.formats.format import Format, Located
+from w2stree.formats.openings import with_one_opening
 from w2stree.formats.reader import Choices, Reader, Record, shown_fields
 from w2stree.shorten import visible
 from w2stree.trajectories.files import Reading, warnings_of
@@ -58,12 +59,15 @@ def read_trajectories(
     task: str | Callable[[Record], str] | None = None,
     prompt: int | Callable[..., int] | None = None,
     action: Any = None,
+    one_opening: bool = False,
 ) -> list[Trajectory]:
     """Runs of a file or a folder, by any of the tools that `w2stree.formats` knows.
 
     `format` is the name of one, or "auto": told by each file's first record. `reward`, `task`,
-    `prompt` and `action` as in `Choices`. `on_error="skip"` leaves out what is no run, and warns
-    `FilesPassedOver` with the count and the first. The rest, and what is warned and raised, as in
+    `prompt` and `action` as in `Choices`. `one_opening` gives a task's runs the first one's prompt
+    where theirs differ (a date, a simulated user's words), so that they make one tree.
+    `on_error="skip"` leaves out what is no run, and warns `FilesPassedOver` with the count and the
+    first. The rest, and what is warned and raised, as in
     `w2stree.trajectories.files.read_trajectories`, which reads our own files.
     """
     choices = Choices(reward=reward, task=task, prompt=prompt, action=action)
@@ -74,6 +78,7 @@ def read_trajectories(
         salvage=salvage,
         on_error=on_error,
         choices=choices,
+        one_opening=one_opening,
     )
     for message, kind in warnings_of(read.reading, f"{visible(str(path))}: "):
         warnings.warn(message, kind, stacklevel=2)
@@ -94,6 +99,7 @@ def read_files(
     salvage: bool = False,
     on_error: str = "stop",
     choices: Choices | None = None,
+    one_opening: bool = False,
 ) -> Imported:
     """`read_trajectories` of one path or several, with an account of it; no warnings."""
     if on_error not in ("stop", "skip"):
@@ -111,6 +117,9 @@ def read_files(
     )
     roots = [path for path in map(Path, paths) if path.is_dir() and folders.is_dataset(path)]
     reading = replace(reading, passed_over=_beside_data(reading.passed_over, roots))
+    if one_opening:
+        runs = with_one_opening(reading.trajectories, others.reader)
+        reading = replace(reading, trajectories=runs)
     found = {what: dict(counts) for what, counts in others.reader.found.items()}
     return Imported(reading, others.formats, found, tuple(others.skipped))
 

@@ -51,6 +51,24 @@ class Span:
         return next((a[name] for a in self.records() if a.get(name) is not None), None)
 
 
+def outermost(chosen: Sequence[Span], spans: Sequence[Span]) -> list[Span]:
+    """Of the `chosen` ones of a run's `spans` those with the fewest agents (`invoke_agent`) above
+    them: what an agent asked another to do is no turn of its own conversation."""
+    by_id = {(span.trace, span.span): span for span in spans if not span.is_log}
+    depths = [_num_agents_above(span, by_id) for span in chosen]
+    return [s for s, depth in zip(chosen, depths, strict=True) if depth == min(depths)]
+
+
+def _num_agents_above(span: Span, by_id: Mapping[tuple[str, str], Span]) -> int:
+    num, seen = 0, set()
+    above = by_id.get((span.trace, span.parent))
+    while above is not None and above.span not in seen:  # a damaged export may go round
+        seen.add(above.span)
+        num += above.get("gen_ai.operation.name") == "invoke_agent"
+        above = by_id.get((above.trace, above.parent))
+    return num
+
+
 def is_spans(record: Any) -> bool:
     if not isinstance(record, Mapping):
         return False

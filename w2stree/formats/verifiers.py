@@ -129,12 +129,15 @@ def _messages(given: Any, where: str, *, role: str) -> list[tuple[Record, Said]]
     if isinstance(given, str):
         given = [{"role": role, "content": given}]
     listed = fields.array(given, where)
-    return [(m, _said(m, f"{where}[{i}]")) for i, m in enumerate(listed)]
+    return [(m, _said(m, f"{where}[{i}]", of_text=role)) for i, m in enumerate(listed)]
 
 
-def _said(message: Any, where: str) -> Said:
-    """As in chat messages, but that each call may be a JSON text, and its function flat."""
+def _said(message: Any, where: str, *, of_text: str = "text") -> Said:
+    """As in chat messages, but that each call may be a JSON text, and its function flat; and that a
+    completion without a chat is a message of the role `text`, said by whom `of_text` names."""
     given = fields.mapping(message, where)
+    if given.get("role") == "text":
+        given = {**given, "role": of_text}
     calls = given.get("tool_calls")
     if calls is None:
         return said_of(given, where)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,9 +30,12 @@ def forest_rules(forest: Forest, success: float) -> Iterator[Finding]:
 
 
 def best_paths(forest: Forest) -> list[Trajectory]:
-    """Those that `w2stree train sft` imitates: each task's best run, as search finds it."""
+    """Those that `w2stree train sft` imitates: each task's best run, as search finds it. None where
+    returns are too large to be searched: their range is a finding of its own."""
     returns = [float(value) for value in forest.total_return]
     span = (min(0.0, *returns), max(1.0, *returns))
+    if not math.isfinite(span[1] - span[0]):
+        return []
     return list(forest.search(return_range=span).best_trajectories())
 
 
@@ -128,7 +132,7 @@ def _merged(forest: Forest, name: str) -> Merged:
         rule = Merging(normalize_observation=name)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of tasks without pairs, which have rules of their own
-            forest = build_forest(forest.trajectories, merging=rule)
+            forest = build_forest(forest.trajectories, merging=rule, openings="any")
     num_steps = int(forest.depth[forest.end_node].sum(dtype=np.int64))
     num_merged = num_steps - (forest.num_nodes - len(forest))
     return Merged(name, num_merged / max(1, num_steps), forest.count_pairs())

@@ -19,6 +19,7 @@ from w2stree.errors import InvalidInput, MissingDependency
 from w2stree.forest.build import build_forest, open_forest
 from w2stree.forest.forest import Forest
 from w2stree.forest.merging import Merging
+from w2stree.forest.openings import Openings, check_openings
 from w2stree.forest.read_back import PathTrajectories
 from w2stree.formats.reading import Imported, read_files
 from w2stree.linting import row_rules, token_rules
@@ -74,6 +75,7 @@ def lint(
     success_threshold: float = 1.0,
     return_range: ReturnRange | None = None,
     merging: Merging | None = None,
+    openings: Openings = "equal",
     places: Sequence[str] | None = None,
 ) -> Findings:
     """What is wrong with runs or rows, as far as it can be told before training.
@@ -91,7 +93,8 @@ def lint(
     of stock TRL's it is 1,024 unless given, TRL's default.
 
     Of runs the pairs of at least `min_gap` are made rows by `completion`, and the best path of each
-    task is looked at, as `w2stree train` does; `merging` is the rule of their forest. What failed
+    task is looked at, as `w2stree train` does; `merging` is the rule of their forest, `openings`
+    whether the runs of a task may be asked in other words, both as in `build_forest`. What failed
     is told by `success_threshold`, a share of `return_range` ([0, 1] unless stated).
 
     Raises `InvalidInput` for what is neither, for files that cannot be read at all, for a directory
@@ -101,6 +104,7 @@ def lint(
     """
     if max_length is not None and max_length < 1:
         raise InvalidInput(f"max_length is {max_length}; give at least 1")
+    check_openings(openings)
     asked = _Asked(
         model=_model(model, tokenizer, chat_template, max_length),
         completion=completion,
@@ -108,6 +112,7 @@ def lint(
         success=threshold_in(return_range, success_threshold),
         return_range=return_range,
         merging=merging,
+        openings=openings,
     )
     if isinstance(source, str | Path):
         return _of_paths([Path(source)], asked)
@@ -138,6 +143,7 @@ class _Asked:
     success: float
     return_range: ReturnRange | None
     merging: Merging | None
+    openings: Openings
 
 
 def _model(
@@ -256,20 +262,21 @@ def _of_runs(trajectories: Sequence[Trajectory], places: Sequence[str], asked: _
     if not trajectories:
         raise InvalidInput("nothing to lint: there are no runs and no rows")
     runs = Runs(trajectories, places, [None] * len(trajectories), "runs")
-    findings = list(run_rules(runs, asked.return_range))
+    findings = list(run_rules(runs, asked.return_range, asked.openings))
     if asked.model:
         findings += token_rules.sampled_id_rules(runs, asked.model)
-    apart = _asked_differently(runs)
+    apart = _asked_differently(runs) if asked.openings == "equal" else set()
     kept = [run for run in runs.finished.items if run.task_id not in apart]
     notes = []
     if apart:
         notes.append(
-            f"no forest is made of the {len(apart):,} tasks that are asked in different words"
+            f"no forest is made of the {len(apart):,} tasks that are asked in different words, "
+            "unless openings are any"
         )
     if kept:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of tasks without pairs: rules of their own say it
-            forest = build_forest(kept, merging=asked.merging)
+            forest = build_forest(kept, merging=asked.merging, openings=asked.openings)
         findings += _forest_findings(forest, asked, notes, is_worded=_is_worded(kept))
     skipped = {"ended in an error": len(runs) - len(runs.finished)}
     return _findings(findings, runs.unit, len(runs), skipped, asked, notes)
@@ -280,7 +287,7 @@ def _of_forest(forest: Forest, asked: _Asked) -> Findings:
     has_texts = not isinstance(forest.trajectories, PathTrajectories)
     places = [f"forest.trajectories[{i}]" for i in range(len(trajectories))]
     runs = Runs(trajectories, places, [None] * len(trajectories), "runs", has_texts=has_texts)
-    findings = list(run_rules(runs, asked.return_range))
+    findings = list(run_rules(runs, asked.return_range, asked.openings))
     notes = []
     if not has_texts:
         notes.append(

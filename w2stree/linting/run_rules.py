@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Sequence
 
+from w2stree.forest.openings import Openings
 from w2stree.linting.finding import Finding, Rule, Severity, found
 from w2stree.linting.given import Runs, shown
 from w2stree.trajectories.returns import ReturnRange, at_least, checked_range, is_same
@@ -16,11 +17,13 @@ _LEAST_SHARE = 0.05
 """Of the scored tasks, on either scale, for scales to be mixed."""
 
 
-def run_rules(runs: Runs, return_range: ReturnRange | None) -> Iterator[Finding]:
+def run_rules(
+    runs: Runs, return_range: ReturnRange | None, openings: Openings = "equal"
+) -> Iterator[Finding]:
     yield from _errors(runs)
     if runs.has_texts:
         yield from _texts(runs)
-        yield from _openings(runs)
+        yield from _openings(runs, openings)
         yield from _duplicates(runs)
     yield from _without_action(runs)
     yield from _missing_task_ids(runs)
@@ -68,7 +71,7 @@ def _texts(runs: Runs) -> Iterator[Finding]:
     )
 
 
-def _openings(runs: Runs) -> Iterator[Finding]:
+def _openings(runs: Runs, chosen: Openings) -> Iterator[Finding]:
     openings: dict[str, dict[Hashable, int]] = defaultdict(dict)
     tasks: dict[Hashable, dict[str, None]] = defaultdict(dict)
     of = runs.finished
@@ -76,9 +79,10 @@ def _openings(runs: Runs) -> Iterator[Finding]:
         openings[run.task_id].setdefault(run.prompt, i)
         if run.prompt:
             tasks[run.prompt][run.task_id] = None
+    is_apart = chosen == "equal"
     yield from found(
         Rule.DIFFERENT_OPENINGS,
-        Severity.ERROR,
+        Severity.ERROR if is_apart else Severity.NOTE,
         [
             f"{shown(task)} ({' and '.join(of.places[i] for i in list(where.values())[:2])})"
             for task, where in openings.items()
@@ -87,9 +91,11 @@ def _openings(runs: Runs) -> Iterator[Finding]:
         len(runs.by_task),
         "tasks",
         says="are asked in different words in different runs",
-        effect="no tree is built of them: is it one task?",
-        fix="give different tasks different ids; take out of the prompt what is luck (a date, an "
-        "example that was drawn)",
+        effect="no tree is built of them: is it one task?"
+        if is_apart
+        else "they are one tree, and each side of a row keeps its own prompt",
+        fix="give different tasks different ids; if they are one task, take out of the prompt what "
+        "is luck (a date, an example that was drawn), or take it as it is (--openings any)",
     )
     alike = [list(ids) for ids in tasks.values() if len(ids) > 1]
     yield from found(

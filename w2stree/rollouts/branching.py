@@ -24,10 +24,10 @@ from w2stree.forest.forest import Forest
 from w2stree.forest.merging import Merging, check_merging
 from w2stree.forest.tree import Tree
 from w2stree.policies.protocol import Sampling
-from w2stree.rollouts.informative_pairs import expected_pairs
+from w2stree.rollouts.informative_pairs import estimated_posterior, expected_pairs
 from w2stree.rollouts.node_information import node_information
 from w2stree.rollouts.rollout import EpisodePlan
-from w2stree.rows.confidence import Posterior, spread
+from w2stree.rows.confidence import Posterior
 from w2stree.trajectories.journal import key_of
 from w2stree.trajectories.returns import tolerance
 from w2stree.trajectories.trajectory import Step, Trajectory
@@ -106,15 +106,15 @@ def choose_nodes(
     `informative_pairs` they are the nodes that an action led to where trajectories took others too,
     and that did not end the episode; where no pair is expected to be decided, `informative_pairs`
     chooses as `information` does. Without any the root is taken, if returns differ there: a restart
-    from it is one more episode. `posterior` is that of `informative_pairs` (None: with the `spread`
-    of the tree's forest). Raises `InvalidInput` for another `criterion`. O(nodes), and what
-    `expected_pairs` takes.
+    from it is one more episode. `posterior` is that of `informative_pairs` (None: the tree's
+    forest's, `estimated_posterior`). Raises `InvalidInput` for another `criterion`. O(nodes), and
+    what `expected_pairs` takes.
     """
     if criterion not in get_args(Criterion):
         raise InvalidInput(f"criterion is {criterion!r}; use {', '.join(get_args(Criterion))}")
     forest, root = tree.forest, tree.root
     if criterion == "informative_pairs":
-        expected = expected_pairs(tree, posterior or Posterior(sd=spread(forest)))
+        expected = expected_pairs(tree, posterior or estimated_posterior(forest))
         if chosen := _best_first(expected):
             return chosen
     if criterion in ("information", "informative_pairs"):
@@ -164,7 +164,7 @@ def _trajectory_ids(forest: Forest, node: int) -> list[int]:
 def _posterior(trajectories: Sequence[Trajectory], merging: Merging | None) -> Posterior:
     """By the runs from the start: those that were branched would count where they were led."""
     whole = [t for t in trajectories if not t.origin.prefix_length]
-    return Posterior(sd=spread(_forest(whole, merging))) if whole else Posterior()
+    return estimated_posterior(_forest(whole, merging)) if whole else Posterior()
 
 
 def _forest(trajectories: Sequence[Trajectory], merging: Merging | None) -> Forest:

@@ -8,27 +8,35 @@ They say so where the posterior of one mean return being the greater (`rows.conf
 least 0.95, by the runs that went on freely (`free_returns`). With one run a side it never is.
 
 To choose where the next run starts: how many pairs would become informative? Its return is believed
-to be one of those seen at the divergence: each as often as after this action, and, with the weight
-of one run, as at the divergence as a whole. As one run alone may decide nothing where two alike
-would, up to three alike are looked ahead, and count by the run.
+to be one of those seen at the divergence: each as often as after this action, and, with the prior's
+weight, as at the divergence as a whole. As one run alone may decide nothing where some alike would,
+up to eight alike are looked ahead, and count by the run.
+
+The posterior's own prior takes actions to matter as much as all that is done later. Where they
+matter less, the first runs that differ are mostly luck, and a choice by that prior runs after it:
+`estimated_posterior` takes the prior's weight from the runs.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import combinations
 
+import numpy as np
+
+from w2stree.forest.forest import Forest
 from w2stree.forest.tree import Tree
 from w2stree.rollouts.free_returns import Taken, taken_actions
-from w2stree.rows.confidence import Posterior
+from w2stree.rows.confidence import Posterior, spread
 
 CONFIDENCE = 0.95
 
-_PRIOR_RUNS = 1.0
-_LOOK_AHEAD = (1, 2, 3)
+_MOST_PRIOR_RUNS = 30.0
+_LOOK_AHEAD = (1, 2, 4, 8)
 
 Returns = tuple[float, ...]
 Sureness = Callable[[Returns, Returns], float]
@@ -83,22 +91,54 @@ def expected_pairs(
                     for other in actions
                     if other is not action and sureness(action.returns, other.returns) < confidence
                 ]
-                found[action.start] = _expected(action.returns, open_, seen, sureness, confidence)
+                chance = _chances(action.returns, seen, posterior.prior_runs)
+                found[action.start] = _expected(action.returns, open_, chance, sureness, confidence)
     return dict(sorted(found.items()))
+
+
+def estimated_posterior(forest: Forest) -> Posterior:
+    """With the `spread` of the forest's returns and the prior's weight by them, 1 to 30 runs
+    (`estimated_prior_runs`)."""
+    prior_runs = min(max(1.0, estimated_prior_runs(forest)), _MOST_PRIOR_RUNS)
+    return Posterior(sd=spread(forest), prior_runs=prior_runs)
+
+
+def estimated_prior_runs(forest: Forest) -> float:
+    """How many runs the prior of `Posterior` is worth by the runs themselves: the variance of
+    returns after one action over that of the actions' means, by the analysis of variance with
+    random effects, pooled over divergences (Searle, Casella and McCulloch, "Variance Components",
+    1992). Infinite where actions differ no more than luck would have it."""
+    within = spread(forest) ** 2
+    between = weight = 0.0
+    for task_id in forest.task_ids:
+        for actions in taken_actions(forest[task_id]).values():
+            number = np.array([len(action.returns) for action in actions])
+            mean = np.array([np.mean(action.returns) for action in actions])
+            common = (number @ mean) / number.sum()
+            between += float(number @ (mean - common) ** 2) - (len(actions) - 1) * within
+            weight += float(number.sum() - (number @ number) / number.sum())
+    return within * weight / between if between > 0 else math.inf
+
+
+def _chances(returns: Returns, seen: Counter[float], prior_runs: float) -> dict[float, float]:
+    """Of each return seen at the divergence, to be the next run's."""
+    own, weight = Counter(returns), len(returns) + prior_runs
+    return {
+        value: (own[value] + prior_runs * count / seen.total()) / weight
+        for value, count in seen.items()
+    }
 
 
 def _expected(
     returns: Returns,
     others: Sequence[Returns],
-    seen: Counter[float],
+    chances: Mapping[float, float],
     sureness: Sureness,
     confidence: float,
 ) -> float:
     """The most, over how many runs are looked ahead, of the number by the run."""
-    own, weight = Counter(returns), len(returns) + _PRIOR_RUNS
     by_number = dict.fromkeys(_LOOK_AHEAD, 0.0)
-    for value, count in seen.items():
-        chance = (own[value] + _PRIOR_RUNS * count / seen.total()) / weight
+    for value, chance in chances.items():
         for number in _LOOK_AHEAD:
             more = tuple(sorted((*returns, *[value] * number)))
             num_decided = sum(sureness(more, other) >= confidence for other in others)

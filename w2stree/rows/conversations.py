@@ -11,6 +11,7 @@ action: all of them are taught.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -42,7 +43,10 @@ def preference_row(record: Mapping[str, Any], where: str) -> PreferenceRow:
         prompt = _messages(record, "prompt", where)
     if chosen == rejected:
         raise InvalidInput(f"{where}: chosen and rejected are the same; there is nothing to prefer")
-    returns = _number(record, "chosen_return", 1.0), _number(record, "rejected_return", 0.0)
+    returns = (
+        _number(record, "chosen_return", 1.0, where),
+        _number(record, "rejected_return", 0.0, where),
+    )
     sides = [
         _trajectory(record, [*prompt, *side], total_return, f"{where}: prompt and {name}")
         for name, side, total_return in zip(
@@ -58,12 +62,12 @@ def preference_row(record: Mapping[str, Any], where: str) -> PreferenceRow:
         rejected=sides[1],
         begin=begin,
         end=None,
-        divergence=int(_number(record, "divergence", 0)),
-        gap=_number(record, "gap", 1.0),
+        divergence=int(_number(record, "divergence", 0, where)),
+        gap=_number(record, "gap", 1.0, where),
         chosen_return=returns[0],
         rejected_return=returns[1],
-        num_chosen=int(_number(record, "num_chosen", 1)),
-        num_rejected=int(_number(record, "num_rejected", 1)),
+        num_chosen=int(_number(record, "num_chosen", 1, where)),
+        num_rejected=int(_number(record, "num_rejected", 1, where)),
     )
 
 
@@ -71,7 +75,7 @@ def conversation(record: Mapping[str, Any], where: str) -> Trajectory:
     """A row of `messages`; raises as `preference_row`."""
     _refuse_tools(record, where)
     messages = _messages(record, "messages", where)
-    total_return = _number(record, "total_return", 1.0)
+    total_return = _number(record, "total_return", 1.0, where)
     return _trajectory(record, messages, total_return, f"{where}: messages")
 
 
@@ -152,9 +156,14 @@ def _refuse_tools(record: Mapping[str, Any], where: str) -> None:
             )
 
 
-def _number(record: Mapping[str, Any], name: str, default: float) -> float:
+def _number(record: Mapping[str, Any], name: str, default: float, where: str) -> float:
+    """Tables write what is missing as NaN, which would pass for a number."""
     value = record.get(name)
-    return float(value) if isinstance(value, int | float) else default
+    if not isinstance(value, int | float):
+        return default
+    if not abs(value) <= sys.float_info.max:
+        raise InvalidInput(f"{where}: {name} is {value}; give a finite number, or leave it out")
+    return float(value)
 
 
 def _num_shared(a: Sequence[Message], b: Sequence[Message]) -> int:

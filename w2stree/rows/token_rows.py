@@ -53,13 +53,25 @@ def token_row(record: Mapping[str, Any], where: str, *, vocabulary: int | None) 
 
 def _refuse_other_sequences(record: Mapping[str, Any], length: int, where: str) -> None:
     """A row is one sequence, seen whole from its first id."""
-    mask, positions = record.get("attention_mask"), record.get("position_ids")
+    mask, positions, lengths = (
+        _listed(record, name, where) for name in ("attention_mask", "position_ids", "seq_lengths")
+    )
     if mask is not None and not all(mask):
         raise InvalidInput(f"{where}: attention_mask hides tokens; leave these and padding out")
-    lengths = record.get("seq_lengths")
     is_packed = lengths is not None and len(lengths) > 1
-    if is_packed or (positions is not None and list(positions) != list(range(length))):
+    if is_packed or (positions is not None and positions != list(range(length))):
         raise InvalidInput(f"{where} packs several sequences; give each its own row")
+
+
+def _listed(record: Mapping[str, Any], name: str, where: str) -> list[Any] | None:
+    given = record.get(name)
+    if given is None:
+        return None
+    if not isinstance(given, Sequence) or isinstance(given, str):
+        raise InvalidInput(
+            f"{where}: {name} is {type(given).__name__}; give a list, or leave it out"
+        )
+    return list(given)
 
 
 def _ids(given: Any) -> list[int] | None:
