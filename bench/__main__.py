@@ -1,6 +1,7 @@
 """python -m bench: how fast the core is, against what else there is, in one run.
 
     python -m bench [--only build,search] [--json FILE] [--quick]
+    python -m bench --only io
     python -m bench --only training [--run-dir RUN_DIR] [--alfworld FILE.jsonl.gz]
 
 Results are asserted equal before anything is timed. Times are processor time, the best of
@@ -28,7 +29,7 @@ from bench.core.plan import Plan
 from bench.equality import DifferentResultsError
 
 CORE_JOBS = ("build", "strings", "search", "pairs", "states", "packs", "memory", "scaling", "floor")
-JOBS = (*CORE_JOBS, "training")  # which takes half an hour, and is done when it is asked for
+JOBS = (*CORE_JOBS, "io", "training")  # asked for by name; training takes half an hour
 
 
 def main() -> int:

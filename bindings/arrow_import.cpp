@@ -4,7 +4,7 @@
 //   table.__arrow_c_stream__() ──> capsule "arrow_array_stream" ──> core
 //   batch.__arrow_c_array__()  ──> capsules "arrow_schema", "arrow_array" ──> core
 #include "bind.hpp"
-#include "sequences.hpp"
+#include "text_trajectories.hpp"
 #include "w2stree/arrow/arrow_trajectories.hpp"
 
 namespace {
@@ -18,20 +18,6 @@ Struct& in_capsule(py::handle capsule, const char* name) {
   if (held == nullptr) throw py::error_already_set();
   if (held->release == nullptr) w2stree::refuse("the ", name, " capsule was released already");
   return *held;
-}
-
-py::tuple to_tuple(w2stree::Interner&& interner) {
-  w2stree::Texts texts = std::move(interner).finish();
-  return py::make_tuple(wrap(std::move(texts.data)), wrap(std::move(texts.offset)));
-}
-
-py::tuple to_tuple(w2stree::TextTrajectories&& read) {
-  return py::make_tuple(
-      py::make_tuple(to_array(std::move(read.action_id)), to_array(std::move(read.observation_id)),
-                     to_array(std::move(read.step_offset)), to_array(std::move(read.tree_id)),
-                     to_array(std::move(read.total_return))),
-      py::make_tuple(to_tuple(std::move(read.task_ids)), to_tuple(std::move(read.actions)),
-                     to_tuple(std::move(read.observations))));
 }
 
 // Producers take the GIL themselves where they need it, so it is free while they are called.

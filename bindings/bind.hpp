@@ -28,6 +28,7 @@ void bind_digest(py::module_& module);
 void bind_arrow_export(py::module_& module);
 void bind_arrow_import(py::module_& module);
 void bind_forest(py::module_& module);
+void bind_json_import(py::module_& module);
 void bind_growth(py::module_& module);
 void bind_forest_file(py::module_& module);
 void bind_pairs(py::module_& module);

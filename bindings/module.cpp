@@ -25,6 +25,7 @@ PYBIND11_MODULE(_core, module) {
   bind_arrow_export(module);
   bind_arrow_import(module);
   bind_forest(module);
+  bind_json_import(module);
   bind_growth(module);
   bind_forest_file(module);
   bind_pairs(module);

@@ -212,6 +212,29 @@ def intern_texts(
     observations: Iterable[Iterable[str]],
     total_return: Iterable[float],
 ) -> tuple[Ids, Texts]: ...
+
+class JsonReader:
+    def __init__(self) -> None: ...
+    def begin_file(self) -> None: ...
+    def append(self, block: bytes) -> bool: ...
+    def finish(
+        self,
+    ) -> tuple[
+        tuple[
+            NDArray[np.int32],
+            NDArray[np.int64],
+            NDArray[np.int64],
+            NDArray[np.int64],
+            NDArray[np.uint8],
+            NDArray[np.int32],
+            NDArray[np.uint64],
+        ],
+        NDArray[np.int32],
+        Ids,
+        tuple[Bytes, Bytes, Bytes],
+    ]:
+        """Records (block, begin, end, line, is_error, key, gist), prompt_id, ids and texts."""
+
 def read_arrow_stream(
     stream: object, num_threads: int = 1
 ) -> tuple[Ids, tuple[Bytes, Bytes, Bytes]]: ...

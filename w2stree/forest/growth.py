@@ -187,7 +187,10 @@ def _joined(parts: Sequence[Sequence[Trajectory] | None]) -> Sequence[Trajectory
     for part in parts:
         if part is None or isinstance(part, PathTrajectories):
             return None
-        given.append(part)
+        if len(part):
+            given.append(part)
+    if len(given) == 1:
+        return given[0]
     return tuple(chain.from_iterable(given))
 
 

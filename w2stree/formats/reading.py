@@ -26,6 +26,8 @@ from w2stree.trajectories.files import Reading, warnings_of
 from w2stree.trajectories.files import read_files as read_own_files
 from w2stree.trajectories.folder import SUFFIXES as LINES
 from w2stree.trajectories.folder import PassedOver
+from w2stree.trajectories.table_columns import rows_of
+from w2stree.trajectories.tables import is_table
 from w2stree.trajectories.trajectory import Trajectory
 
 AUTO = "auto"
@@ -60,7 +62,7 @@ def read_trajectories(
     prompt: int | Callable[..., int] | None = None,
     action: Any = None,
     one_opening: bool = False,
-) -> list[Trajectory]:
+) -> Sequence[Trajectory]:
     """Runs of a file or a folder, by any of the tools that `w2stree.formats` knows.
 
     `format` is the name of one, or "auto": told by each file's first record. `reward`, `task`,
@@ -176,6 +178,8 @@ class _Others:
             return None
         if not is_named and (reason := self.folders.why_not_data(file)) is not None:
             return PassedOver(file, reason)
+        if self.format in (None, own.FORMAT) and file.is_file() and is_table(file):
+            return self._of_table(file)
         is_lines = name.endswith(LINES)
         # Our own reader says more of a text that is no JSON lines.
         is_text = self.format is None and not name.endswith(_SUFFIXES) and not is_binary(file)
@@ -203,6 +207,13 @@ class _Others:
             f"{first[0]}: of no known format: its fields are {shown_fields(first[1])}; known are "
             f"{', '.join(f.name for f in FORMATS)} (format=, --format)"
         )
+
+    def _of_table(self, file: Path) -> Iterator[tuple[Trajectory, str]] | None:
+        """Of a table of ours; None where it is to be read as it says itself."""
+        if not self.reader.choices.are_any:
+            return None
+        rows = ((where, own.record_of(trajectory)) for trajectory, where in rows_of(file))
+        return self._runs(own.FORMAT, rows, self.folders.split_of(file))
 
     def _runs(
         self, known: Format, located: Iterable[Located], split: str | None

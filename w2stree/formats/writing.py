@@ -24,6 +24,7 @@ from w2stree.formats.reading import AUTO, format_of
 from w2stree.shorten import visible
 from w2stree.trajectories.files import write_trajectories as write_own
 from w2stree.trajectories.replacing import replacing
+from w2stree.trajectories.tables import write_table
 from w2stree.trajectories.trajectory import Trajectory
 
 LINES = (".jsonl", ".ndjson")
@@ -53,6 +54,9 @@ def write_trajectories(
     name = file.name.lower()
     if known is own.FORMAT and not name.endswith(_OTHER_SUFFIXES):  # whatever its name, as ever
         write_own(file, trajectories)
+        return
+    if known is own.FORMAT and name.endswith(".parquet"):
+        write_table(file, trajectories)
         return
     if name.endswith(".parquet"):
         _write_table(file, known, list(_checked(trajectories)))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import warnings
 from codecs import BOM_UTF8
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, groupby, islice
 from pathlib import Path
@@ -19,10 +19,14 @@ from w2stree.errors import FilesPassedOver, InvalidInput, RepeatedTrajectories
 from w2stree.shorten import quoted, visible
 from w2stree.trajectories.episodes import FramedEpisode, read_episodes
 from w2stree.trajectories.folder import PassedOver, entries, holds_trajectories
+from w2stree.trajectories.json_columns import read_columns
 from w2stree.trajectories.json_text import is_cut, num_lines_of_first
 from w2stree.trajectories.lines import read_lines
+from w2stree.trajectories.records_read import RecordsRead
 from w2stree.trajectories.repeats import Repeats
 from w2stree.trajectories.replacing import replacing
+from w2stree.trajectories.table_columns import read_tables, rows_of
+from w2stree.trajectories.tables import is_table
 from w2stree.trajectories.trajectory import Trajectory
 from w2stree.trajectories.utf8 import decode_utf8
 
@@ -48,10 +52,10 @@ class Reading:
     damaged place of the journals that were salvaged, and what is wrong there.
     """
 
-    trajectories: list[Trajectory]
+    trajectories: Sequence[Trajectory]
     files: dict[Path, int]
     passed_over: tuple[PassedOver, ...] = ()
-    places: tuple[str, ...] = ()
+    places: Sequence[str] = ()
     num_superseded: int = 0
     num_repeated: int = 0
     repeated: tuple[str, str] | None = None
@@ -64,7 +68,7 @@ class Reading:
 
 def read_trajectories(
     path: str | os.PathLike[str], *, recursive: bool = False, salvage: bool = False
-) -> list[Trajectory]:
+) -> Sequence[Trajectory]:
     """Read a file of JSON lines, a `.journal`, or all such files of a folder in name order.
 
     JSON lines are `.jsonl` or `.ndjson`, as they are or packed (`.gz`, and `.zst` with the `zst`
@@ -106,8 +110,11 @@ def read_files(
     folder that is named whether its folders are read without `recursive` too. `others` is asked
     first for each file, of `suffixes` too: it gives the runs of one that is not ours, None for one
     that is, or says why it is passed over. It is told whether the file was named itself. `skip` is
-    given what is wrong with a line, which is then left out. Memory beside the trajectories: some
-    500 bytes for each.
+    given what is wrong with a line, which is then left out.
+
+    Where all files are JSON lines of ours to the letter, `trajectories` are `Records`: O(bytes) of
+    them, and in memory their text and its columns. Else they are a list, at some thirty times the
+    time, and a multiple of the text.
     """
     passed_over: list[PassedOver] = []
     by_file: dict[Path, tuple[list[tuple[Trajectory, str]], int]] = {}
@@ -115,16 +122,24 @@ def read_files(
     repeats = Repeats()
     damage: list[str] | None = [] if salvage else None
 
+    waiting: list[Path] = []  # ours, which are read together where there are no others
+
+    def read_waiting() -> None:
+        for file in waiting:
+            by_file[file] = _read_file(file, repeats, damage, skip)
+        waiting.clear()
+
     def read_entry(entry: Path, is_named: bool) -> PassedOver | None:
-        """Reads a file, or says why it is passed over."""
+        """Reads a file, or lets it wait, or says why it is passed over."""
         if (first := given.setdefault(_identity(entry), entry)) is not entry:
             return PassedOver(entry, f"{_GIVEN_BEFORE}{first}")
         runs = None if others is None else others(entry, is_named)
         if isinstance(runs, PassedOver):
             return runs
         if runs is None:
-            by_file[entry] = _read_file(entry, repeats, damage, skip)
+            waiting.append(entry)
         else:
+            read_waiting()
             by_file[entry] = [(t, where) for t, where in runs if repeats.is_new(t, where)], 0
         return None
 
@@ -137,12 +152,17 @@ def read_files(
         if len(here) == len(found) and not any(e.reason.startswith(_GIVEN_BEFORE) for e in here):
             raise FileNotFoundError(f"{path}: no *.jsonl or *.journal files{_hint(here)}")
         passed_over += here
+    columns = None if by_file else _in_columns(waiting, repeats)
+    if columns is None:
+        read_waiting()
     read = list(chain.from_iterable(read for read, _ in by_file.values()))
     return Reading(
-        [trajectory for trajectory, _ in read],
-        {file: len(read) for file, (read, _) in by_file.items()},
+        [trajectory for trajectory, _ in read] if columns is None else columns.records,
+        {file: len(read) for file, (read, _) in by_file.items()}
+        if columns is None
+        else columns.places.num_by_file(),
         tuple(passed_over),
-        tuple(place for _, place in read),
+        tuple(place for _, place in read) if columns is None else columns.places,
         sum(num_superseded for _, num_superseded in by_file.values()),
         repeats.repeated.count,
         repeats.repeated.first,
@@ -180,6 +200,16 @@ def _at(
     return entries(path, recursive=deep, more=more)
 
 
+def _in_columns(files: Sequence[Path], repeats: Repeats) -> RecordsRead | None:
+    """All of them, where they are of one kind that has columns."""
+    if not all(file.is_file() for file in files):  # a pipe is read once
+        return None
+    kinds = {is_table(file) for file in files}
+    if kinds == {True}:
+        return read_tables(files, repeats)
+    return read_columns(files, repeats) if kinds == {False} else None
+
+
 def _identity(file: Path) -> tuple[int, int]:
     status = file.stat()
     return status.st_dev, status.st_ino
@@ -192,6 +222,8 @@ def _read_file(
     skip: Callable[[str], None] | None,
 ) -> tuple[list[tuple[Trajectory, str]], int]:
     """Each trajectory that counts, with its place; and how many attempts were superseded."""
+    if file.is_file() and is_table(file):
+        return [(t, where) for t, where in rows_of(file) if repeats.is_new(t, where)], 0
     if file.suffix.lower() == ".journal":
         return _last_attempts(_of_journal(file, repeats, damage))
     return [(t, where) for t, where in _of_lines(file, skip) if repeats.is_new(t, where)], 0

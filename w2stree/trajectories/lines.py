@@ -23,6 +23,7 @@ may hold more."""
 
 _GZIP = b"\x1f\x8b"
 _ZSTANDARD = b"\x28\xb5\x2f\xfd"
+_BLOCK = 1 << 22
 _CHUNK = 1 << 12  # of a Zstandard file: 128 MiB unpacked at worst
 
 
@@ -39,6 +40,30 @@ def read_lines(file: Path) -> Iterator[tuple[int, bytes]]:
         while line := _next(lines, f"{visible(str(file))}:{number}"):
             yield number, line
             number += 1
+
+
+def read_blocks(file: Path) -> Iterator[bytes]:
+    """The same bytes in blocks of whole lines, of some megabytes.
+
+    Raises `InvalidInput` where `read_lines` might, without the place; `MissingDependency`;
+    `OSError`. Memory: two blocks.
+    """
+    with file.open("rb") as raw:
+        unpacked = _unpacked(raw, file)
+        rest = b""
+        try:
+            while chunk := unpacked.read(_BLOCK):
+                if len(rest) + len(chunk) > LONGEST_LINE:
+                    raise InvalidInput(f"{visible(str(file))}: a line may be too long")
+                end = chunk.rfind(b"\n") + 1
+                if end:
+                    yield rest + chunk[:end]
+                    rest = b""
+                rest += chunk[end:]
+        except (_Damage, EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise InvalidInput(f"{visible(str(file))}: {error}") from None
+        if rest:
+            yield rest
 
 
 def _next(lines: BinaryIO, where: str) -> bytes:

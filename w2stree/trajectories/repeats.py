@@ -40,9 +40,9 @@ class Repeats:
     repeated: Pairs = field(default_factory=Pairs)
     alike: Pairs = field(default_factory=Pairs)
     differing: Pairs = field(default_factory=Pairs)
-    _keyed: dict[Hashable, list[tuple[Trajectory, str]]] = field(default_factory=dict)
+    _keyed: dict[Hashable, list[tuple[object, str]]] = field(default_factory=dict)
     _first: dict[Hashable, str] = field(default_factory=dict)
-    _others: dict[int, tuple[Trajectory, str]] = field(default_factory=dict)
+    _others: dict[int, tuple[object, str]] = field(default_factory=dict)
 
     def is_new(self, trajectory: Trajectory, where: str, *, journal: str | None = None) -> bool:
         """Whether it counts: it is not one that was read before.
@@ -52,17 +52,23 @@ class Repeats:
         with both places where another trajectory of that journal has the same key.
         """
         key = _key(trajectory, journal)
+        is_new = self.counts(trajectory, key, _gist(trajectory), where)
+        if is_new and key is not None and journal is not None:
+            self._refuse_another(trajectory, where, (journal, key))
+        return is_new
+
+    def counts(self, record: object, key: Hashable | None, gist: int, where: str) -> bool:
+        """`is_new` of anything that compares as its trajectory does, with the key and the gist
+        of it: equal where those of trajectories are."""
         if key is None:
-            self._compare(trajectory, where)
+            self._compare(record, gist, where)
             return True
-        known = self._keyed.setdefault((key, _gist(trajectory)), [])
+        known = self._keyed.setdefault((key, gist), [])
         for before, place in known:
-            if before == trajectory:
+            if before == record:
                 self.repeated.add(where, place)
                 return False
-        known.append((trajectory, where))
-        if journal is not None:
-            self._refuse_another(trajectory, where, (journal, key))
+        known.append((record, where))
         if (place := self._first.setdefault(key, where)) is not where:
             self.differing.add(where, place)
         return True
@@ -74,9 +80,9 @@ class Repeats:
                 "which a journal has once; was the file put together from two? read them apart"
             )
 
-    def _compare(self, trajectory: Trajectory, where: str) -> None:
-        before, place = self._others.setdefault(_gist(trajectory), (trajectory, where))
-        if before is not trajectory and before == trajectory:
+    def _compare(self, record: object, gist: int, where: str) -> None:
+        before, place = self._others.setdefault(gist, (record, where))
+        if before is not record and before == record:
             self.alike.add(where, place)
 
 
@@ -91,8 +97,9 @@ def _key(trajectory: Trajectory, journal: str | None) -> Hashable | None:
 
 def _gist(trajectory: Trajectory) -> int:
     """Of equal trajectories equal, of others hardly ever; far cheaper than a hash of everything."""
-    said = [part for step in trajectory.steps for part in (step.action, step.observation)]
-    return hash((trajectory.task_id, trajectory.total_return, *said))
+    steps = trajectory.steps
+    said = [part for step in steps for part in (step.action, step.observation, step.response)]
+    return hash((trajectory.task_id, trajectory.total_return, trajectory.status, *said))
 
 
 def _named(trajectory: Trajectory) -> str:

@@ -54,8 +54,8 @@ class Message:
 
     def __post_init__(self) -> None:
         fields.texts(self, "role", "content")
-        if self.role not in _ROLES:
-            known = ", ".join(_ROLES)
+        if self.role not in ROLES:
+            known = ", ".join(ROLES)
             raise InvalidInput(f"role is {fields.shown(self.role)}; use one of {known}")
 
 
@@ -173,8 +173,8 @@ class Trajectory:
         keep(self, "prompt", fields.items(self.prompt, "prompt", Message))
         keep(self, "steps", fields.items(self.steps, "steps", Step))
         keep(self, "total_return", fields.number(self.total_return, "total_return"))
-        if self.status not in _STATUSES:
-            raise InvalidInput(f"status is {fields.shown(self.status)}; use one of {_STATUSES}")
+        if self.status not in STATUSES:
+            raise InvalidInput(f"status is {fields.shown(self.status)}; use one of {STATUSES}")
         if type(self.origin) is not Origin:  # where `info` once stood
             raise InvalidInput(
                 f"origin is {type(self.origin).__name__}; give an Origin, and what else is known "
@@ -228,7 +228,7 @@ def refuse_wordless(steps: Sequence[Step], where: str) -> None:
 _HALVES = re.compile("[\ud800-\udfff]")
 """Of surrogate pairs: some games and logs have them, UTF-8 has none, JSON has them escaped."""
 
-_STATUSES, _ROLES = get_args(Status), get_args(Role)
+STATUSES, ROLES = get_args(Status), get_args(Role)
 
 
 def _step_record(step: Step) -> fields.Record:

@@ -109,7 +109,7 @@ def bias(
     return found
 
 
-def _test_episodes(run: FinishedRun, method: str) -> list[Trajectory]:
+def _test_episodes(run: FinishedRun, method: str) -> Sequence[Trajectory]:
     """Of the test panels alone."""
     played = run.test_episodes(method)
     # A run of before there was the stage `tasks` had no dev panel either.

@@ -49,7 +49,7 @@ class FinishedRun:
         """Those that were tested."""
         return [s.removeprefix(_EVALUATED) for s in self.stages if s.startswith(_EVALUATED)]
 
-    def test_episodes(self, method: str) -> list[Trajectory]:
+    def test_episodes(self, method: str) -> Sequence[Trajectory]:
         """What a method played; `InvalidInput` for a method that was not tested here."""
         if method not in self.methods:
             raise InvalidInput(
@@ -59,7 +59,7 @@ class FinishedRun:
             )
         return self.played(f"{_EVALUATED}{method}")
 
-    def played(self, stage: str) -> list[Trajectory]:
+    def played(self, stage: str) -> Sequence[Trajectory]:
         """What a stage played, episodes that ended in an error too."""
         file = self.finished(stage, "stage") / "trajectories.jsonl"
         if not file.is_file():

@@ -118,7 +118,7 @@ class Context:
 
     def trajectories(self, stage: str) -> list[Trajectory]:
         """What a stage that plays episodes recorded."""
-        return read_trajectories(self.folder(stage) / "trajectories.jsonl")
+        return list(read_trajectories(self.folder(stage) / "trajectories.jsonl"))
 
     def explored_runs(self) -> list[Trajectory]:
         """The explored runs that are learned from: all, or `num_trajectories` of each task."""
@@ -133,7 +133,7 @@ class Context:
 
     def best_paths(self) -> list[Trajectory]:
         """The best paths that the stage `tree` found: trees in order, a tree's best one first."""
-        return read_trajectories(self.folder("tree") / "best_paths.jsonl")
+        return list(read_trajectories(self.folder("tree") / "best_paths.jsonl"))
 
     def best_path_figures(self) -> dict[str, dict[str, Any]]:
         """What the search says of each task's best path: total_return, end_node, value, ..."""

@@ -157,7 +157,7 @@ def explore(context: Context, out: StageWriter, explorer: Explorer = WEAK) -> No
     outcome = exploration.outcome()
     if not outcome.is_well:
         _say_what_failed(stage, outcome)
-    record(out, read_trajectories(path))
+    record(out, list(read_trajectories(path)))
     out.metrics["num_failed"] = len(outcome.failed)
     out.metrics["generated_tokens_per_s"] = players.num_generated_tokens / seconds
     out.outlived += outlived(context.run_dir, stage)

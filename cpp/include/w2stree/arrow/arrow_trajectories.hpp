@@ -12,27 +12,12 @@
 #include <array>
 #include <cstdint>
 #include <utility>
-#include <vector>
 
 #include "w2stree/arrow/arrow.hpp"
 #include "w2stree/base/execution.hpp"
-#include "w2stree/forest/trajectories.hpp"
-#include "w2stree/text/interner.hpp"
+#include "w2stree/text/text_trajectories.hpp"
 
 namespace w2stree {
-
-/// TrajectoryColumns that own their memory, and the texts behind their ids. Trees are numbered
-/// by the first appearance of their task.
-struct TextTrajectories {
-  std::vector<std::int32_t> action_id;
-  std::vector<std::int32_t> observation_id;
-  std::vector<std::int64_t> step_offset{0};
-  std::vector<std::int32_t> tree_id;
-  std::vector<double> total_return;
-  Interner task_ids;
-  Interner actions;
-  Interner observations;
-};
 
 /// Reads batches of one schema, in order. After a throw it can only be destroyed.
 ///
