@@ -1,0 +1,63 @@
+"""docs/tutorial_logs.md, as a reader would follow it: its logs, its commands, in its order."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from w2stree.cli.app import main
+
+PAGE = Path(__file__).parents[1] / "docs" / "tutorial_logs.md"
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(
+        rf"^```{language}\n(.*?)^```", PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE
+    )
+
+
+@pytest.fixture
+def with_the_logs_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The page's two runs, and the same of four more tasks."""
+    monkeypatch.chdir(tmp_path)
+    (page,) = blocks("json")
+    runs = [json.loads(line) for line in page.splitlines()]
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    for drink in ("tea", "mate", "coffee", "cocoa", "broth"):
+        lines = (json.dumps(run).replace("tea", drink).replace("Tea", drink) for run in runs)
+        (folder / f"{drink}.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    return tmp_path
+
+
+@pytest.mark.train
+def test_its_commands_lead_to_rows(
+    with_the_logs_of_the_page: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("transformers")
+    from support.tiny_models import tiny_model, tiny_tokenizer
+
+    tokenizer = tiny_tokenizer()
+    tokenizer.save_pretrained("models/strong")
+    tiny_model(tokenizer).save_pretrained("models/strong")
+    told = {}
+    for line in "".join(blocks("console")).splitlines():
+        program, *arguments = shlex.split(line)
+        assert program == "w2stree"
+        status = main(arguments)
+        told[arguments[0]] = capsys.readouterr()
+        assert status == 0, (line, told[arguments[0]])
+    assert "10 runs read = 10 used" in told["convert"].out
+    assert "reward: won (10)" in told["convert"].err
+    assert "boil water" in told["tree"].out
+    files = (Path(name).read_text("utf-8") for name in ("dpo.jsonl", "dpo.test.jsonl"))
+    rows = [json.loads(line) for text in files for line in text.splitlines()]
+    assert len(rows) == 5
+    for row in rows:
+        assert row["chosen"][0]["content"] == "Action: pour water on the leaves"
+        assert row["rejected"][0]["content"] == "Action: drink water"
+        assert [m["role"] for m in row["prompt"]] == ["system", "user", "assistant", "user"]
