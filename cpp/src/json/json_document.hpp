@@ -79,9 +79,9 @@ bool for_each_field(const JsonValue& object, const Use& use) {
 class JsonParser {
  public:
   /// The value that a text is; nullptr for what is no JSON or no UTF-8, and for what is left to
-  /// others: halves of surrogate pairs, whole numbers beyond 64 bits or written -0, more than 200
-  /// levels of arrays and objects, 4 GiB. It lives until the next text is parsed, and as long as
-  /// the text does. O(bytes).
+  /// others: halves of surrogate pairs, whole numbers beyond 64 bits or written -0, others beyond
+  /// what a double holds, more than 200 levels of arrays and objects, 4 GiB. It lives until the
+  /// next text is parsed, and as long as the text does. O(bytes).
   const JsonValue* parse(std::string_view text);
 
  private:
