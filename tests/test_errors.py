@@ -82,9 +82,9 @@ def test_the_core_raises_them(tmp_path: Path) -> None:
 def test_the_command_line_ends_with_the_errors_status(
     kind: type[Exception], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fail(path: Path, **_: bool) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise kind("samplings[0]: [bold]no[/bold] :smile:")
 
-    monkeypatch.setattr("w2stree.trajectories.files.read_trajectories", fail)
+    monkeypatch.setattr("w2stree.formats.reading.read_files", fail)
     assert main(["tree", "."]) == EXIT_STATUS.get(kind, 2)
     assert capsys.readouterr() == ("", "w2stree: samplings[0]: [bold]no[/bold] :smile:\n")

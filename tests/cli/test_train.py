@@ -227,7 +227,7 @@ def test_a_journal_is_recognised(folder: Path, capsys: pytest.CaptureFixture[str
         (("dpo", "runs", "--epochs", "0"), "'--epochs': '0'; give a number above 0"),
         (("dpo", "runs", "--min-gap", "x"), "'--min-gap': 'x'; give a number"),
         (("dpo", "runs", "--holdout", "1"), "holdout is 1.0; give a share of the tasks"),
-        (("dpo", "models/weak"), "models/weak: no *.jsonl or *.journal files"),
+        (("dpo", "models/weak"), "models/weak: no files of runs"),
         (("dpo", "args.yaml"), "args.yaml:1: 'max_steps: 1\\n' is no JSON object; expected"),
         (("dpo", "other.jsonl"), "other.jsonl:1: not known by its fields (question, answer); exp"),
         (("dpo", "torn.jsonl"), "torn.jsonl:2: "),

@@ -101,11 +101,11 @@ def test_of_a_run_the_stages_with_trajectories_are_named(
     assert main(["tree", str(run)]) == 2
     told = capsys.readouterr().err
     assert told.endswith(
-        "journal files; read one of its folders: evaluate_sft, explore; or all of them "
+        "no files of runs; read one of its folders: evaluate_sft, explore; or all of them "
         "(--recursive)\n"
     )
     assert main(["tree", str(run / "sft")]) == 2
-    assert capsys.readouterr().err.endswith("no *.jsonl or *.journal files\n")
+    assert capsys.readouterr().err.endswith("no files of runs\n")
 
 
 @pytest.mark.filterwarnings("ignore::w2stree.IdenticalTrajectories")

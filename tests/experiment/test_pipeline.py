@@ -174,7 +174,7 @@ def test_the_tree_command_reads_what_explore_wrote(finished: Path) -> None:
     assert task_id in drawn.stdout
     missing = w2stree("tree", str(finished / "explore"), "--task", "nope", cwd=finished)
     assert missing.returncode == 2
-    assert "no task 'nope'" in missing.stderr
+    assert "no task begins with 'nope'" in missing.stderr
 
 
 @pytest.mark.parametrize(

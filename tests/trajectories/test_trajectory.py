@@ -69,7 +69,7 @@ def test_reads_directories_in_name_order_and_skips_blank_lines(tmp_path: Path) -
 
 
 def test_nothing_to_read(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"no \*\.jsonl or \*\.journal files"):
+    with pytest.raises(FileNotFoundError, match=r"no files of runs"):
         read_trajectories(tmp_path)
     with pytest.raises(
         FileNotFoundError, match=r"^[^\[]*absent\.jsonl: no such file or directory$"

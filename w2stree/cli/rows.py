@@ -312,13 +312,11 @@ def _chat(tokenizer: Path) -> ChatFormat:
     with needs("train"):
         from transformers import AutoTokenizer
 
+        from w2stree.policies.pretrained import pretrained
         from w2stree.turns.chat import ChatFormat
     if not tokenizer.is_dir():
         raise FileNotFoundError(f"{visible(str(tokenizer))}: no such directory of a tokenizer")
-    try:
-        return ChatFormat(AutoTokenizer.from_pretrained(tokenizer))
-    except (OSError, ValueError) as error:
-        raise InvalidInput(f"{visible(str(tokenizer))}: no tokenizer: {error}") from None
+    return ChatFormat(pretrained(AutoTokenizer, tokenizer))
 
 
 def _preference_tokens(

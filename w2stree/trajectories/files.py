@@ -150,7 +150,7 @@ def read_files(
         ]
         here = [entry for entry in found if entry is not None]
         if len(here) == len(found) and not any(e.reason.startswith(_GIVEN_BEFORE) for e in here):
-            raise FileNotFoundError(f"{path}: no *.jsonl or *.journal files{_hint(here)}")
+            raise FileNotFoundError(f"{path}: no files of runs{_hint(here)}")
         passed_over += here
     columns = None if by_file else _in_columns(waiting, repeats)
     if columns is None:
