@@ -23,7 +23,7 @@ from w2stree.formats.conversation import messages_of, read_conversation, run_of
 from w2stree.formats.format import Format
 from w2stree.formats.human_gpt import record_of as message_record
 from w2stree.formats.human_gpt import said_of, turns_of, unread
-from w2stree.formats.left_over import FIELD, left_over, of_info, restored
+from w2stree.formats.left_over import FIELD, of_info, restored, with_left_over
 from w2stree.formats.reader import Reader, Record, beside
 from w2stree.trajectories import fields
 from w2stree.trajectories.trajectory import Trajectory
@@ -103,9 +103,7 @@ def record_of(trajectory: Trajectory) -> Record:
         "reward": trajectory.total_return,
         "success": int(trajectory.total_return == 1),
     }
-    (read,) = runs(record, where, Reader())
-    left = left_over(trajectory, read)
-    return record if left is None else record | {FIELD: left}
+    return with_left_over(record, trajectory, runs)
 
 
 def _loss(message: Any, where: str) -> bool:

@@ -26,7 +26,7 @@ from w2stree.formats.conversation import Said, messages_of, read_conversation, r
 from w2stree.formats.file_name import name_of_file
 from w2stree.formats.format import Format
 from w2stree.formats.human_gpt import said_of, turns_of, unread
-from w2stree.formats.left_over import FIELD, left_over, of_info, restored
+from w2stree.formats.left_over import FIELD, of_info, restored, with_left_over
 from w2stree.formats.reader import Reader, Record, beside
 from w2stree.trajectories import fields
 from w2stree.trajectories.origin import UNKNOWN, Origin
@@ -86,9 +86,7 @@ def record_of(trajectory: Trajectory) -> Record:
             {"from": "gpt" if m.role == "assistant" else "human", "value": m.text} for m in said
         ],
     }
-    (read,) = runs(record, where, Reader())
-    left = left_over(trajectory, read)
-    return record if left is None else record | {FIELD: left}
+    return with_left_over(record, trajectory, runs)
 
 
 def _is_explored(record: Mapping[str, Any]) -> bool:

@@ -13,12 +13,12 @@ ones, and is refused instead of being laid on them.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from hashlib import sha256
 from typing import Any
 
 from w2stree.errors import InvalidInput
-from w2stree.formats.reader import Reader
+from w2stree.formats.reader import Reader, Record
 from w2stree.trajectories import fields
 from w2stree.trajectories.json_text import parse_json
 from w2stree.trajectories.trajectory import Trajectory
@@ -66,6 +66,18 @@ def left_over(trajectory: Trajectory, read: Trajectory) -> dict[str, Any] | None
     return {"of": _digest(read), "fields": _changed(own, other)} | (
         {"steps": steps} if steps else {}
     )
+
+
+def with_left_over(
+    record: Record,
+    trajectory: Trajectory,
+    runs: Callable[[Record, str, Reader], Iterable[Trajectory]],
+) -> Record:
+    """A record of a trajectory with what it has no place for, by reading it back (`Format.runs`).
+    Raises as `left_over`, and as reading does."""
+    (read,) = runs(record, f"task {fields.shown(trajectory.task_id)}", Reader())
+    left = left_over(trajectory, read)
+    return record if left is None else {**record, FIELD: left}
 
 
 def restored(read: Trajectory, left: Any, where: str, reader: Reader) -> Trajectory:

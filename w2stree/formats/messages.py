@@ -20,7 +20,7 @@ from typing import Any
 from w2stree.errors import InvalidInput
 from w2stree.formats.conversation import Said, messages_of, read_conversation, run_of
 from w2stree.formats.format import Format
-from w2stree.formats.left_over import FIELD, left_over, of_info, restored
+from w2stree.formats.left_over import FIELD, of_info, restored, with_left_over
 from w2stree.formats.reader import Reader, Record, beside
 from w2stree.formats.tool_calls import call_records, chat_calls
 from w2stree.shorten import quoted
@@ -72,9 +72,7 @@ def record_of(trajectory: Trajectory) -> Record:
         "reward": trajectory.total_return,
         "messages": messages,
     }
-    (read,) = runs(record, f"task {trajectory.task_id!r}", Reader())
-    left = left_over(trajectory, read)
-    return record if left is None else record | {FIELD: left}
+    return with_left_over(record, trajectory, runs)
 
 
 def said_of(message: Any, where: str) -> Said:

@@ -28,7 +28,7 @@ from w2stree.errors import InvalidInput
 from w2stree.formats.call_ids import with_call_ids, with_empty_answers
 from w2stree.formats.conversation import Said, messages_of, read_conversation
 from w2stree.formats.format import Format
-from w2stree.formats.left_over import FIELD, left_over, of_info, restored
+from w2stree.formats.left_over import FIELD, of_info, restored, with_left_over
 from w2stree.formats.messages import REWARDS, TASKS, text_of
 from w2stree.formats.placed import placed
 from w2stree.formats.reader import Reader, Record
@@ -94,9 +94,7 @@ def record_of(trajectory: Trajectory) -> Record:
         **({} if told is None else {"instructions": told}),
         "input": _with_unread(said, beside if isinstance(beside, Mapping) else {}),
     }
-    (read,) = runs(record, f"task {trajectory.task_id!r}", Reader())
-    left = left_over(trajectory, read)
-    return record if left is None else record | {FIELD: left}
+    return with_left_over(record, trajectory, runs)
 
 
 _KEPT_BY_SERVER = ("previous_response_id", "conversation")

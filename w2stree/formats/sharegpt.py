@@ -20,7 +20,7 @@ from w2stree.errors import InvalidInput
 from w2stree.formats.conversation import Said, messages_of, read_conversation, run_of
 from w2stree.formats.format import Format
 from w2stree.formats.human_gpt import unread
-from w2stree.formats.left_over import FIELD, left_over, of_info, restored
+from w2stree.formats.left_over import FIELD, of_info, restored, with_left_over
 from w2stree.formats.messages import REWARDS, TASKS
 from w2stree.formats.reader import Reader, Record, beside
 from w2stree.formats.tool_calls import call_of
@@ -86,9 +86,7 @@ def record_of(trajectory: Trajectory) -> Record:
         **({} if system is None else {"system": system}),
         "conversations": [_record(m, trajectory.task_id) for m in said],
     }
-    (read,) = runs(record, f"task {trajectory.task_id!r}", Reader())
-    left = left_over(trajectory, read)
-    return record if left is None else record | {FIELD: left}
+    return with_left_over(record, trajectory, runs)
 
 
 def _said(message: Any, where: str) -> Said:

@@ -31,7 +31,7 @@ from w2stree.errors import InvalidInput
 from w2stree.formats.call_ids import with_call_ids
 from w2stree.formats.conversation import Said, messages_of, read_conversation
 from w2stree.formats.format import Format
-from w2stree.formats.left_over import FIELD, left_over, of_info, restored
+from w2stree.formats.left_over import FIELD, of_info, restored, with_left_over
 from w2stree.formats.messages import said_of, unread
 from w2stree.formats.placed import placed
 from w2stree.formats.reader import Reader, Record, at
@@ -97,9 +97,7 @@ def record_of(trajectory: Trajectory) -> Record:
     }
     if status == "error" and not record.get("error"):
         record["error"] = {"error": trajectory.origin.error or "unknown"}
-    (read,) = runs(record, f"task {trajectory.task_id!r}", Reader())
-    left = left_over(trajectory, read)
-    return record if left is None else record | {FIELD: left}
+    return with_left_over(record, trajectory, runs)
 
 
 def _rollout(record: Record, where: str, reader: Reader) -> Trajectory:
