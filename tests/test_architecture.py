@@ -41,7 +41,7 @@ LATE_IMPORTS = {
     "cli/lint.py": {"forest.merging", "linting.finding", "linting.lint", "rows.row_files"},
     "cli/row_account.py": {"rows.writing"},
     "cli/rows.py": {
-        *("forest.build", "forest.file", "forest.merging", "policies.pretrained"),
+        *("forest.build", "forest.merging", "policies.pretrained"),
         *("rows.columns", "rows.judged"),
         *("rows.questions", "rows.rows", "rows.tokenized", "trajectories.returns", "turns.chat"),
         "rows.worded",

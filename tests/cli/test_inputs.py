@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from w2stree import InvalidInput, Step, Trajectory, write_trajectories
-from w2stree.cli.inputs import read_runs
+from w2stree.cli.inputs import Runs, Source
 from w2stree.errors import FilesPassedOver, JournalError, RepeatedTrajectories
 from w2stree.trajectories.journal import Journal
 from w2stree.trajectories.origin import Origin
@@ -19,6 +19,10 @@ from w2stree.trajectories.origin import Origin
 def run(task: str, sample: int, *, status: str = "done", attempt: int = 0) -> Trajectory:
     origin = Origin(sample_index=sample, seed=0, attempt=attempt)
     return Trajectory(task, (), (Step("look", f"{sample}"),), 1.0, status, origin)  # type: ignore[arg-type]
+
+
+def read_runs(paths: list[str], **options: bool) -> Runs:
+    return Source(paths=paths, **options).read()  # type: ignore[arg-type]
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.foreign_runs import ANSWER, STEPS, THOUGHT, atif_document
+from support.foreign_run import ANSWER, STEPS, THOUGHT
+from support.foreign_runs import atif_document
 
 from w2stree import InvalidInput, Trajectory
 from w2stree.formats.atif import record_of, runs

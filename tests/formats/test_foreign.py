@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.foreign_runs import PROMPT, REWARD, STEPS, THOUGHT, WRITTEN, Written
+from support.foreign_run import PROMPT, REWARD, STEPS, THOUGHT
+from support.foreign_runs import WRITTEN, Written
 
 from w2stree import InvalidInput, Step, Trajectory
 from w2stree.formats import FORMATS

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.any_runs import RUNS
-from support.foreign_runs import PROMPT, STEPS, eval_file, inspect_header, inspect_sample
+from support.foreign_run import PROMPT, STEPS
+from support.foreign_runs import eval_file, inspect_header, inspect_sample
 from support.zstd_zip import write_zstd_zip
 
 from w2stree import InvalidInput, Trajectory

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from support.any_runs import RUNS
-from support.foreign_runs import PROMPT, STEPS, THOUGHT, flat_span, genai_spans, otlp_export
+from support.foreign_run import PROMPT, STEPS, THOUGHT
+from support.genai_spans import flat_span, genai_spans, otlp_export
 
 from w2stree import InvalidInput, Trajectory
 from w2stree.formats.reading import read_files, read_trajectories

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from support.foreign_runs import ANSWER, PROMPT, STEPS, THOUGHT, responses_request
+from support.foreign_run import ANSWER, PROMPT, STEPS, THOUGHT
+from support.foreign_runs import responses_request
 
 from w2stree import Message, Step, ToolCall, Trajectory
 from w2stree.formats.reader import Reader

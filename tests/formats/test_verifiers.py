@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from support.foreign_runs import PROMPT, STEPS, THOUGHT, verifiers_episode, verifiers_rollout
+from support.foreign_run import PROMPT, STEPS, THOUGHT
+from support.foreign_runs import verifiers_episode, verifiers_rollout
 
 from w2stree import Message, Trajectory
 from w2stree.formats.reader import Reader

@@ -73,16 +73,27 @@ def rule_of(
     )
 
 
+def saved_in(source: Source) -> str | None:
+    """The path of a saved forest; None where there is none. Raises `InvalidInput` for one beside
+    other paths."""
+    from w2stree.forest.file import is_forest_file
+
+    saved = [path for path in source.paths if Path(path).is_file() and is_forest_file(Path(path))]
+    if saved and len(source.paths) > 1:
+        raise InvalidInput(
+            f"{visible(saved[0])} is a saved forest: look at it alone, or give its runs instead"
+        )
+    return saved[0] if saved else None
+
+
 def read_forest(source: Source, rule: Merging, *, task: str | None = None) -> tuple[Forest, Runs]:
     """The forest of all runs at the paths, error rows left out, or the saved one; and the runs in
     it, which of a saved forest have no places. Of the chosen `task` alone, if one is given: a
     saved forest has the others too. Raises `InvalidInput` where no run is left, and for
     a saved forest by another rule or beside other paths."""
     from w2stree.forest.build import build_forest, open_forest
-    from w2stree.forest.file import is_forest_file
 
-    saved = [path for path in source.paths if Path(path).is_file() and is_forest_file(Path(path))]
-    if not saved:
+    if (saved := saved_in(source)) is None:
         runs = source.read()
         warn_how_read(runs)
         if task is not None:
@@ -95,10 +106,7 @@ def read_forest(source: Source, rule: Merging, *, task: str | None = None) -> tu
                 merging=rule,
                 openings=source.of_a_task,  # errors: it counts them
             ), finished
-    where = visible(saved[0])
-    if len(source.paths) > 1:
-        raise InvalidInput(f"{where} is a saved forest: look at it alone, or give its runs instead")
-    forest = open_forest(saved[0])
+    where, forest = visible(saved), open_forest(saved)
     if rule != type(rule)() and rule != forest.merging:
         raise InvalidInput(
             f"{where} was merged by another rule, and texts that were merged cannot be "

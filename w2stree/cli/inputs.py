@@ -290,10 +290,6 @@ class Runs:
         return {"num_read": self.num_read, "num_used": num_used, "skipped": skipped}
 
 
-def read_runs(paths: Sequence[str], *, recursive: bool = False, salvage: bool = False) -> Runs:
-    return Source(paths=list(paths), recursive=recursive, salvage=salvage).read()
-
-
 @contextmanager
 def by_places(runs: Runs) -> Iterator[None]:
     """Around what is made of the runs: where an error names trajectories[3], it names the place

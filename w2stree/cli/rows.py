@@ -16,7 +16,8 @@ import typer
 
 from w2stree.cli.before_models import before_models
 from w2stree.cli.extra import needs
-from w2stree.cli.inputs import AsJson, Runs, Source, takes_runs
+from w2stree.cli.forests import saved_in
+from w2stree.cli.inputs import AsJson, Runs, Source, by_places, takes_runs
 from w2stree.cli.parameters import Normalize, number, whole_number
 from w2stree.cli.row_account import RowAccount, Target, write
 from w2stree.errors import InvalidInput
@@ -270,29 +271,27 @@ def _forest(
 ) -> tuple[Runs, Forest]:
     """The runs that were finished, and the forest of them, or the saved one with their texts."""
     from w2stree.forest.build import build_forest, open_forest
-    from w2stree.forest.file import is_forest_file
     from w2stree.forest.merging import Merging
     from w2stree.rows.worded import rendered
 
-    saved = [path for path in source.paths if Path(path).is_file() and is_forest_file(Path(path))]
-    if saved and len(source.paths) > 1:
-        raise InvalidInput(f"{visible(saved[0])} is a saved forest; give it alone")
+    saved = saved_in(source)
     if saved and not trajectories:
         raise InvalidInput(
-            f"{visible(saved[0])}: a saved forest keeps no prompts and no turns: give the runs "
+            f"{visible(saved)}: a saved forest keeps no prompts and no turns: give the runs "
             "that it was built from with --trajectories"
         )
     if saved and normalize is not None:
-        raise InvalidInput(f"--normalize: {visible(saved[0])} keeps the rule that it was built by")
+        raise InvalidInput(f"--normalize: {visible(saved)} keeps the rule that it was built by")
     if trajectories and not saved:
         raise InvalidInput("--trajectories is of a saved forest; these are the runs themselves")
     runs = (replace(source, paths=trajectories) if trajectories else source).read().finished()
     if render_actions:
         runs = replace(runs, trajectories=[rendered(run) for run in runs.trajectories])
     if saved:
-        return runs, open_forest(saved[0], trajectories=runs.trajectories)
+        return runs, open_forest(saved, trajectories=runs.trajectories)
     rule = Merging(normalize_observation=normalize)
-    return runs, build_forest(runs.trajectories, merging=rule, openings=source.of_a_task)
+    with by_places(runs):
+        return runs, build_forest(runs.trajectories, merging=rule, openings=source.of_a_task)
 
 
 def _best(forest: Forest) -> list[Trajectory]:
