@@ -14,6 +14,7 @@ from w2stree.cli.progress import Bars, left
 from w2stree.cli.say import say, warn
 from w2stree.errors import InvalidInput
 from w2stree.experiment.shipped import shipped_names
+from w2stree.trajectories.lock import refuse_without
 
 if TYPE_CHECKING:
     from w2stree.experiment.grid.cells import Unit
@@ -110,6 +111,8 @@ def experiment(
     }
     if report_only and (of_a_run := [name for name, value in asked.items() if value is not None]):
         raise InvalidInput(f"--report-only runs nothing: leave out {', '.join(of_a_run)}")
+    if not report_only:
+        refuse_without("w2stree experiment")
     before_models()
     with needs("all"):
         from w2stree.experiment.grid.plan import read_plan
