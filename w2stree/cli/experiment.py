@@ -114,7 +114,7 @@ def experiment(
     if not report_only:
         refuse_without("w2stree experiment")
     before_models()
-    with needs("all"):
+    with needs("run"):
         from w2stree.experiment.grid.plan import read_plan
         from w2stree.experiment.grid.results import Results
         from w2stree.experiment.grid.summary import summarise
@@ -158,7 +158,7 @@ def _run(
     budget: float | None,
     redo: bool,
 ) -> Outcome:
-    with needs("all"):
+    with needs("run"):
         from w2stree.experiment.grid.running import run_cells
     with Bars() as bars, bars.line("cells") as show:
         now: dict[Unit, str] = {}

@@ -50,7 +50,7 @@ def run(
     """
     refuse_without("w2stree run")
     before_models()
-    with needs("all"):
+    with needs("run"):
         from w2stree.experiment.config import load_config
 
         read = load_config(config, override or ())  # before torch is there: mistakes show at once
