@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from support import agenttraj_runs, eto_runs, foreign_runs, swe_agent_runs, tau_bench_runs
+from support import (
+    agenttraj_runs,
+    eto_runs,
+    foreign_runs,
+    swe_agent_runs,
+    tau2_bench_runs,
+    tau_bench_runs,
+)
 from support.mangled import VALUES
 from support.played_runs import RUNS
 
@@ -28,6 +35,8 @@ SAMPLES: list[tuple[str, Any]] = [
     ("swe_agent", swe_agent_runs.tried_again([WON, WON], 1)),
     ("tau_bench", tau_bench_runs.result(*tau_bench_runs.CANCELLED)),
     ("tau_bench", tau_bench_runs.failed()),
+    ("tau2_bench", tau2_bench_runs.results(tau2_bench_runs.simulation())),
+    ("tau2_bench", tau2_bench_runs.simulation()),
     ("atif", foreign_runs.atif_document()),
     ("responses", foreign_runs.responses_request()),
     ("verifiers", foreign_runs.verifiers_rollout()),
@@ -39,7 +48,7 @@ SAMPLES: list[tuple[str, Any]] = [
 ]
 
 # Those that are a special case of another, which stands after them in FORMATS.
-ALSO = {("eto", "sharegpt"), ("agenttraj", "sharegpt")}
+ALSO = {("eto", "sharegpt"), ("agenttraj", "sharegpt"), ("tau2_bench", "messages")}
 
 
 @pytest.mark.parametrize(("name", "record"), SAMPLES)
