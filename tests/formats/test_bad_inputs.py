@@ -7,12 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.bad_files import BAD_FILES, OPTIONS
+from support.bad_files import BAD_FILES, OPTIONS, ROWS
 from support.bad_inputs import LINES, Bad
 from support.bad_records import BAD_LINES, BAD_RECORDS
 
 from w2stree.cli.inputs import Source
+from w2stree.errors import InvalidInput
 from w2stree.formats.reading import read_files
+from w2stree.rows.conversations import conversation, preference_row
+from w2stree.rows.row_files import Kind, kind_of, read_rows
+from w2stree.rows.token_rows import token_row
 
 pytest.importorskip("pyarrow")
 
@@ -67,3 +71,25 @@ def test_options_that_do_not_hold(
     (tmp_path / "a.jsonl").write_bytes(LINES)
     with pytest.raises(kind, match=told):
         Source(**{"paths": ["a.jsonl"], **options}).read()
+
+
+@pytest.mark.parametrize(("name", "content", "told"), ROWS, ids=[name for name, _, _ in ROWS])
+def test_rows_that_cannot_be_trained_on(
+    name: str, content: bytes, told: str, tmp_path: Path
+) -> None:
+    pytest.importorskip("datasets")
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(InvalidInput, match=f"^{re.escape(str(path))}{told}"):
+        trained_on(path)
+
+
+def trained_on(path: Path) -> None:
+    """As `w2stree train` reads them, of a tokenizer of nine ids."""
+    kind, found = kind_of(path), read_rows(path)
+    of_chat = {Kind.PREFERENCES: preference_row, Kind.CONVERSATIONS: conversation}
+    for record, place in zip(found.records, found.places, strict=True):
+        if kind is Kind.TOKENS:
+            token_row(record, place, vocabulary=9)
+        else:
+            of_chat[kind](record, place)

@@ -199,3 +199,37 @@ OPTIONS: list[tuple[dict[str, Any], type[Exception], str]] = [
      r"b\.jsonl: no such file .*expected a file of runs"),
 ]  # fmt: skip
 """Of a command line, over a file of two runs."""
+
+CHOSEN, OTHER = ({"role": "assistant", "content": f"Action: {name}"} for name in "ab")
+PAIR = {"prompt": [USER], "chosen": [CHOSEN], "rejected": [OTHER]}
+IDS = {"input_ids": [1, 2], "labels": [-100, 2]}
+
+ROWS: list[tuple[str, bytes, str]] = [
+    ("torn", line(PAIR) + line(PAIR)[:30], ":2: torn by an interrupted write; delete this line"),
+    ("torn between others", beside(PAIR, line(PAIR)[:30]),
+     ":2: not valid JSON .* the line is the beginning of a record and no more, .*: delete it"),
+    ("over several lines", json.dumps(PAIR, indent=1).encode() + b"\n",
+     r":1: one JSON object spread over \d+ lines; expected one a line, as jq -c"),
+    ("an array", json.dumps([PAIR]).encode(), r":1: '\[.*is no JSON object \(of an array: jq -c"),
+    ("UTF-16", line(PAIR).decode().encode("utf-16"), ":1: this is UTF-16: convert it with iconv"),
+    ("Latin-1", beside(PAIR, b'{"prompt": "\xe4"}'), r":2: not UTF-8 at column 13 .*convert it"),
+    ("NaN", beside(PAIR, line(PAIR | {"gap": float("nan")})), ":2: NaN at column .* is no number"),
+    ("a list", beside(PAIR, b"[1]"), ":2: no JSON object, which a row is"),
+    ("a key twice", beside(PAIR, b'{"a": 1, "a": 2}'), ":2: the key 'a' is given twice in one obj"),
+    ("cut", gzip.compress(line(PAIR) * 99 + b"x" * 999)[:-12], ":.*: here the packed data end too"),
+    ("nothing", b"\n\n", ": has no rows; expected trajectories .*, a saved forest, or rows as JS"),
+    ("something else", line({"a": 1}), r":1: not known by its fields \(a\); expected trajectori"),
+    ("a damaged table", b"PAR1" + b"x" * 99, ": cannot be read: .*Parquet magic bytes not found"),
+    ("two kinds", beside(PAIR, line({"messages": [USER, CHOSEN]})),
+     ":2: has no chosen; its fields are 'messages': rows of one file are of one kind"),
+    ("a text for messages", line(PAIR | {"chosen": "x"}), ":1: chosen is 'x'; give a list of chat"),
+    ("a role that there is not", line(PAIR | {"chosen": [CHOSEN | {"role": "bot"}]}),
+     r":1: chosen\[0\]: role is 'bot'; use one of system, user, assistant"),
+    ("a picture", line(PAIR | {"chosen": [CHOSEN | {"content": [{"type": "image"}]}]}),
+     r":1: chosen\[0\]: content is list; give text"),
+    ("equal sides", line(PAIR | {"rejected": [CHOSEN]}), ":1: chosen and rejected are the same"),
+    ("ids of others", line({"input_ids": [1, 2**70], "labels": [1, 2**70]}),
+     r":1: ids of another tokenizer \(1 to 1180591620717411303424; this one has 9\): make the r"),
+    ("labels of others", line(IDS | {"labels": [-100, 3]}), r":1: labels\[1\] is neither -100 n"),
+]  # fmt: skip
+"""Of rows for training: what is wrong, the file, and what is said after its name."""
