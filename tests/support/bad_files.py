@@ -124,6 +124,10 @@ BAD_FILES = [
         r"a\.jsonl:2: no record of chat messages \(OpenAI\): it is one of tau-bench's results "
         r"\(format tau_bench\); a file is read as one format: give each its own file, or .*--on-er",
         used=2),
+    Bad("records of two formats",
+        file("a.jsonl", line(chat(LOOK, conversations=GOOD["sharegpt"]["conversations"])) * 2),
+        r"a\.jsonl:1: of ShareGPT conversations \(sharegpt\) and chat messages \(OpenAI\) \(mess"
+        r"ages\): say which of them \(format=, --format\)", skipped=2),
     Bad("a folder with another log", files({"a.jsonl": LINES, "b.jsonl": line({"loss": 1}) * 2}),
         r"b\.jsonl:1: of no known format: its fields are loss", used=2, skipped=2),
     Bad("a folder with one damaged file",
@@ -207,7 +211,7 @@ IDS = {"input_ids": [1, 2], "labels": [-100, 2]}
 ROWS: list[tuple[str, bytes, str]] = [
     ("torn", line(PAIR) + line(PAIR)[:30], ":2: torn by an interrupted write; delete this line"),
     ("torn between others", beside(PAIR, line(PAIR)[:30]),
-     ":2: not valid JSON .* the line is the beginning of a record and no more, .*: delete it"),
+     ":2: not valid JSON .* the line is the beginning of a record and no more, .*: mend it"),
     ("over several lines", json.dumps(PAIR, indent=1).encode() + b"\n",
      r":1: one JSON object spread over \d+ lines; expected one a line, as jq -c"),
     ("an array", json.dumps([PAIR]).encode(), r":1: '\[.*is no JSON object \(of an array: jq -c"),

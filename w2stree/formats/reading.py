@@ -215,12 +215,10 @@ class _Others:
             return PassedOver(file, "nothing in it can be read")
         if first is not None and is_text and not isinstance(first[1], Mapping):
             return None
-        known, unknown = self.format, first
-        while first is not None and (known := self.format or recognised(first[1])) is None:
-            if not self.skips:
-                break
-            told.append(_unknown(first))
+        known, unknown = self._format_of(first, told), first
+        while self.skips and known is None and first is not None:
             first = next(located, None)
+            known = self._format_of(first, told)
         if first is None:
             return self._of_nothing(file, unknown, told, is_lines or is_named, is_lines or is_text)
         if known is None:
@@ -233,6 +231,19 @@ class _Others:
         located = self._telling(chain([first], located), told)
         return self._runs(known, located, self.folders.split_of(file))
 
+    def _format_of(self, first: Located | None, told: list[str]) -> Format | None:
+        """The format of a record; None where it is of none, or where it is skipped and told so."""
+        if first is None or self.format is not None:
+            return self.format
+        takers = _takers(first[1])
+        if len(takers) == 1:
+            return takers[0]
+        reason = _several(first, takers) if takers else _unknown(first)
+        if takers and not self.skips:
+            raise InvalidInput(reason)
+        told.append(reason)
+        return None
+
     def _of_nothing(
         self, file: Path, unknown: Located | None, told: list[str], is_asked: bool, is_ours: bool
     ) -> Iterator[tuple[Trajectory, str]] | PassedOver | None:
@@ -243,7 +254,7 @@ class _Others:
             return PassedOver(
                 file,
                 "nothing in it can be read"
-                if unknown is None
+                if unknown is None or _takers(unknown[1])
                 else f"of no known format (fields {shown_fields(unknown[1])})",
             )
         self.skipped += told
@@ -286,6 +297,17 @@ class _Others:
                     raise
                 self.reader.forget_notes()
                 self.skipped.append(str(error))
+
+
+def _takers(record: Any) -> list[Format]:
+    """The formats that it is of, without those of which the first is a special kind."""
+    takers = [known for known in FORMATS if known.recognises(record)]
+    return [known for known in takers if known.name not in takers[0].within]
+
+
+def _several(first: Located, takers: Sequence[Format]) -> str:
+    names = " and ".join(f"{known.title} ({known.name})" for known in takers)
+    return f"{first[0]}: of {names}: say which of them (format=, --format)"
 
 
 def _unknown(first: Located) -> str:

@@ -228,4 +228,5 @@ FORMAT = Format(
     recognises=recognises,
     runs=runs,
     gather=gather,
+    within=("messages",),
 )

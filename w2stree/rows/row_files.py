@@ -131,7 +131,7 @@ def _kind_of_lines(path: Path) -> Kind:
             f"{where}: {quoted(begin[:_SHOWN_COLUMNS], _SHOWN_BEGIN)} is no JSON object{of_array}; "
             f"{EXPECTED}"
         )
-    _, record = next(lines.parsed(visible(str(path)), parse_json, None))
+    _, record = next(lines.parsed(visible(str(path)), parse_json, None, helps="mend it"))
     return kind_of_columns(list(record), where)
 
 
@@ -152,7 +152,7 @@ def kind_of_columns(names: list[str], where: str) -> Kind:
 
 def _records(path: Path) -> Iterator[tuple[str, Record]]:
     lines = LinesAhead(read_lines(path))
-    for where, record in lines.parsed(visible(str(path)), parse_json, None):
+    for where, record in lines.parsed(visible(str(path)), parse_json, None, helps="mend it"):
         if not isinstance(record, Mapping):
             raise InvalidInput(f"{where}: no JSON object, which a row is")
         yield where, record

@@ -64,9 +64,15 @@ class LinesAhead:
             yield line
 
     def parsed(
-        self, name: str, parse: Callable[[bytes, str], T], skip: Skip | None
+        self,
+        name: str,
+        parse: Callable[[bytes, str], T],
+        skip: Skip | None,
+        *,
+        helps: str = "leave it out (on_error=skip, --on-error skip)",
     ) -> Iterator[tuple[str, T]]:
-        """What `parse` makes of each line and its place, `name:3`.
+        """What `parse` makes of each line and its place, `name:3`; `helps` against one that was cut
+        and has others after it.
 
         Raises what `parse` raises, beginning with the place and saying what to do about a line
         that was cut; with `skip` the line is left out, and of a record over several lines all.
@@ -76,14 +82,14 @@ class LinesAhead:
             try:
                 value = parse(line, where)
             except InvalidInput as error:
-                told = self._of_cut(line, str(error), where) if is_cut(line) else str(error)
+                told = self._of_cut(line, str(error), where, helps) if is_cut(line) else str(error)
                 if skip is None:
                     raise InvalidInput(told) from None
                 skip(told)
                 continue
             yield where, value
 
-    def _of_cut(self, line: bytes, reason: str, where: str) -> str:
+    def _of_cut(self, line: bytes, reason: str, where: str, helps: str) -> str:
         """What to do about the beginning of a record; the rest of one over several lines is passed
         over."""
         if not line.endswith(b"\n"):
@@ -100,7 +106,7 @@ class LinesAhead:
             return reason
         return (
             f"{reason}; the line is the beginning of a record and no more, as an interrupted write "
-            "leaves it: delete it"
+            f"leaves it: {helps}"
         )
 
     def _rest_of(self, line: bytes) -> bytes:

@@ -25,8 +25,8 @@ class ReadingLimits:
     """What is larger is refused, by its place and with the name of the limit.
 
     `line_mib`: MiB of a line, or of a member of a zip, unpacked. `json_mib`: MiB of a text that is
-    one JSON value (`.json`). `steps`: of a run. `runs`: of all files that are read together, but for
-    journals, which this package writes itself.
+    one JSON value (`.json`). `steps`: of a run. `runs`: of all files that are read together, but
+    for journals, which this package writes itself.
 
     Raises `InvalidInput` for what is no whole number above 0.
     """
