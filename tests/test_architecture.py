@@ -37,7 +37,10 @@ LATE_IMPORTS = {
     },
     "cli/convert.py": {"formats.writing"},
     "cli/forests.py": {"forest.build", "forest.file", "forest.merging"},
-    "cli/inputs.py": {"formats.reader", "formats.reading", "trajectories.files"},
+    "cli/inputs.py": {
+        *("formats.reader", "formats.reading", "trajectories.files"),
+        "trajectories.reading_limits",
+    },
     "cli/lint.py": {"forest.merging", "linting.finding", "linting.lint", "rows.row_files"},
     "cli/row_account.py": {"rows.writing"},
     "cli/rows.py": {

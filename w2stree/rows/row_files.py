@@ -19,8 +19,10 @@ from typing import Any
 from w2stree.errors import InvalidInput, MissingDependency
 from w2stree.forest.file import is_forest_file
 from w2stree.shorten import quoted, shorten, visible
+from w2stree.trajectories.json_lines import LinesAhead
 from w2stree.trajectories.json_text import parse_json
 from w2stree.trajectories.lines import read_lines
+from w2stree.trajectories.utf8 import decode_utf8
 
 Record = Mapping[str, Any]
 
@@ -113,16 +115,23 @@ def _refuse_rows_in(folder: Path) -> None:
 def _kind_of_lines(path: Path) -> Kind:
     if path.suffix.lower() == ".journal":
         return Kind.TRAJECTORIES
-    number, line = next(((n, line) for n, line in read_lines(path) if line.strip()), (0, b""))
+    lines = LinesAhead(read_lines(path))
+    number, line = lines.first() or (0, b"")
     where = f"{visible(str(path))}:{number}"
     if not number:
         raise InvalidInput(f"{visible(str(path))}: has no rows; {EXPECTED}")
     if line.lstrip(_BOM).startswith(_FRAME):
         return Kind.TRAJECTORIES
     if not line.lstrip(_BOM + b" \t").startswith(b"{"):
-        begin = quoted(line[:_SHOWN_COLUMNS].decode(errors="replace"), _SHOWN_BEGIN)
-        raise InvalidInput(f"{where}: {begin} is no JSON object; {EXPECTED}")
-    record = parse_json(line, where)
+        begin = (
+            decode_utf8(line, where) if line[:1] in b"\xff\xfe\0" else line.decode(errors="replace")
+        )
+        of_array = " (of an array: jq -c '.[]' FILE > NEW.jsonl)" if begin.startswith("[") else ""
+        raise InvalidInput(
+            f"{where}: {quoted(begin[:_SHOWN_COLUMNS], _SHOWN_BEGIN)} is no JSON object{of_array}; "
+            f"{EXPECTED}"
+        )
+    _, record = next(lines.parsed(visible(str(path)), parse_json, None, helps="mend it"))
     return kind_of_columns(list(record), where)
 
 
@@ -142,13 +151,11 @@ def kind_of_columns(names: list[str], where: str) -> Kind:
 
 
 def _records(path: Path) -> Iterator[tuple[str, Record]]:
-    for number, line in read_lines(path):
-        if line.strip():
-            where = f"{visible(str(path))}:{number}"
-            record = parse_json(line, where)
-            if not isinstance(record, Mapping):
-                raise InvalidInput(f"{where}: no JSON object, which a row is")
-            yield where, record
+    lines = LinesAhead(read_lines(path))
+    for where, record in lines.parsed(visible(str(path)), parse_json, None, helps="mend it"):
+        if not isinstance(record, Mapping):
+            raise InvalidInput(f"{where}: no JSON object, which a row is")
+        yield where, record
 
 
 def _is_parquet(path: Path) -> bool:
