@@ -12,6 +12,7 @@ import pytest
 
 import w2stree as w2s
 from w2stree.errors import InvalidInput
+from w2stree.rows import rows as made_rows
 from w2stree.rows.columns import TokenRow
 from w2stree.rows.judged import judged_runs, judged_sides
 from w2stree.rows.presets import PRESETS
@@ -286,14 +287,18 @@ def test_what_json_has_no_word_for(tmp_path: Path) -> None:
         write_rows(tmp_path / "r.jsonl", preferences(runs))
 
 
-def test_blocks_are_the_rows_of_the_whole() -> None:
+@pytest.mark.parametrize(("at_once", "num_blocks"), [(1, 3), (13, 2), (8192, 1)])
+def test_blocks_are_the_rows_of_the_whole(
+    monkeypatch: pytest.MonkeyPatch, at_once: int, num_blocks: int
+) -> None:
     """Tasks with equal prompts meet, wherever they stand; nothing else changes."""
+    monkeypatch.setattr(made_rows, "_PAIRS_AT_ONCE", at_once)
     twins = [replace(r, task_id=f"twin of {r.task_id}", total_return=0.5) for r in RUNS]
     pairs = w2s.build_forest([*RUNS, *twins, *RUNS]).pairs()
     for completion in ("step", "suffix"):
         whole = preference_rows(pairs, completion)
         blocks = list(stream_preference_rows(pairs, completion))
-        assert len(blocks) == 3
+        assert len(blocks) == num_blocks
         assert sorted(map(str, whole)) == sorted(str(row) for block in blocks for row in block)
         for count in ("num_undecided", "num_alike", "num_without_action", "num_wordless"):
             assert sum(getattr(b, count) for b in blocks) == getattr(whole, count)
