@@ -42,7 +42,7 @@ class JsonRows:
     def line(self, shown: Shown) -> bytes:
         """One row, its line break included. Raises `InvalidInput` for a number that JSON has no
         word for."""
-        parts = [b"{"]
+        parts: list[bytes | bytearray] = [b"{"]
         for head, get, end in self._passages:
             run, first, last = get(shown)
             parts += (head, self._chat(run).text(first, last), end)
