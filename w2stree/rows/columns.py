@@ -62,7 +62,7 @@ AnyRow: TypeAlias = "PreferenceRow | JudgedRow | QuestionRow | Trajectory | Toke
 
 def kind_of(row: AnyRow) -> Kind | None:
     """None for what is no row."""
-    if isinstance(row, TokenRow):
+    if type(row) is TokenRow:
         return "tokens" if isinstance(row.row, Trajectory) else "preference_tokens"
     return _KINDS.get(type(row))
 
@@ -77,15 +77,15 @@ _KINDS: Mapping[type, Kind] = {
 
 def runs_of(row: AnyRow) -> tuple[Trajectory, ...]:
     """Those whose texts a row shows, the chosen one first."""
-    if isinstance(row, TokenRow):
-        return runs_of(row.row)
     if isinstance(row, PreferenceRow):
         return row.chosen, row.rejected
+    if isinstance(row, TokenRow):
+        return runs_of(row.row)
     return (row,) if isinstance(row, Trajectory) else (row.run,)
 
 
 _PREFERENCE: tuple[Column, ...] = (
-    Column("task_id", "text", attrgetter("row.task_id")),
+    Column("task_id", "text", attrgetter("row.chosen.task_id")),
     Column("divergence", "integer", attrgetter("row.divergence")),
     Column("depth", "integer", attrgetter("row.begin")),
     Column("gap", "number", attrgetter("row.gap")),

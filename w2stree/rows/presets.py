@@ -116,12 +116,12 @@ def _mask(i: int, *, keeps_all: bool) -> Callable[[Shown], list[int]]:
     action is not to be taught; a rejected one is judged like others."""
 
     def mask(shown: Shown) -> list[int]:
-        run, begin, end = shown.passages[i]
-        if keeps_all and end - begin == 1:
-            return [1]
+        run, begin, end = shown[1][i]  # its passages
+        first = (begin - len(run.prompt)) // 2
+        if end - begin == 1:
+            return [1 if keeps_all else int(is_taught(run.steps[first]))]
         learned = ([1, 0] * ((end - begin + 1) // 2))[:-1]
         if not keeps_all:
-            first = (begin - len(run.prompt)) // 2
             steps = run.steps[first : first + (len(learned) + 1) // 2]
             if not all(map(is_taught, steps)):
                 learned[::2] = [int(is_taught(step)) for step in steps]
