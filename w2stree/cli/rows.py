@@ -7,7 +7,6 @@ runs ─ forest ─┬─ pairs ─ preference rows │ judged turns      ──
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
@@ -16,15 +15,19 @@ import typer
 
 from w2stree.cli.before_models import before_models
 from w2stree.cli.extra import needs
-from w2stree.cli.forests import saved_in
-from w2stree.cli.inputs import AsJson, Runs, Source, by_places, takes_runs
+from w2stree.cli.inputs import AsJson, Source, takes_runs
 from w2stree.cli.parameters import Normalize, number, whole_number
 from w2stree.cli.row_account import RowAccount, Target, write
+from w2stree.cli.worded_forest import (
+    RenderActions,
+    Trajectories,
+    best_runs,
+    worded_forest,
+)
 from w2stree.errors import InvalidInput
 from w2stree.shorten import visible
 
 if TYPE_CHECKING:
-    from w2stree.forest.forest import Forest
     from w2stree.rows.columns import AnyRow, TokenRow
     from w2stree.trajectories.trajectory import Trajectory
     from w2stree.turns.chat import ChatFormat
@@ -70,16 +73,8 @@ MaxLength: TypeAlias = Annotated[
         parser=whole_number(at_least=1), metavar="N", help="leave out rows of more token ids"
     ),
 ]
-RenderActions: TypeAlias = Annotated[
-    bool,
-    typer.Option("--render-actions", help="a turn of which only the action is known: 'Action: …'"),
-]
 MinReturn: TypeAlias = Annotated[
     float | None, typer.Option(parser=number(), metavar="RETURN", help="least return of a run")
-]
-Trajectories: TypeAlias = Annotated[
-    list[str] | None,
-    typer.Option(metavar="PATH", help="the runs of a saved forest, which keeps no texts of theirs"),
 ]
 
 
@@ -151,7 +146,7 @@ def pairs(
     if kind == "kto" and tokenizer is not None:
         raise InvalidInput("--tokenizer is of preferences; KTO rows are messages")
     _refuse_length_alone(max_length, tokenizer)
-    runs, grown = _forest(source, trajectories, normalize, render_actions=render_actions)
+    runs, grown = worded_forest(source, trajectories, normalize, render_actions=render_actions)
     found = grown.pairs(
         min_gap,
         strategy=strategy,  # type: ignore[arg-type]  # it looks itself
@@ -236,10 +231,10 @@ def paths(
     if kind != "kto" and success_threshold is not None:
         raise InvalidInput("--success-threshold is of --kind kto; --min-return leaves runs out")
     _refuse_length_alone(max_length, tokenizer)
-    runs, grown = _forest(source, trajectories, normalize, render_actions=render_actions)
+    runs, grown = worded_forest(source, trajectories, normalize, render_actions=render_actions)
     used = runs
     if kind == "messages" and not all_runs:
-        best = {id(run) for run in _best(grown)}
+        best = {id(run) for run in best_runs(grown)}
         used = used.only(lambda run: id(run) in best, "not their task's best")
     if min_return is not None:
         used = used.only(
@@ -260,45 +255,6 @@ def paths(
     span = f"{len(returns):,} runs, returns {min(returns):g} to {max(returns):g}"
     target = Target(output, trainer, holdout, seed, as_json)
     return write(target, rows, account, used=used, every=runs, told=span)
-
-
-def _forest(
-    source: Source,
-    trajectories: list[str] | None,
-    normalize: str | None,
-    *,
-    render_actions: bool,
-) -> tuple[Runs, Forest]:
-    """The runs that were finished, and the forest of them, or the saved one with their texts."""
-    from w2stree.forest.build import build_forest, open_forest
-    from w2stree.forest.merging import Merging
-    from w2stree.rows.worded import rendered
-
-    saved = saved_in(source)
-    if saved and not trajectories:
-        raise InvalidInput(
-            f"{visible(saved)}: a saved forest keeps no prompts and no turns: give the runs "
-            "that it was built from with --trajectories"
-        )
-    if saved and normalize is not None:
-        raise InvalidInput(f"--normalize: {visible(saved)} keeps the rule that it was built by")
-    if trajectories and not saved:
-        raise InvalidInput("--trajectories is of a saved forest; these are the runs themselves")
-    runs = (replace(source, paths=trajectories) if trajectories else source).read().finished()
-    if render_actions:
-        runs = replace(runs, trajectories=[rendered(run) for run in runs.trajectories])
-    if saved:
-        return runs, open_forest(saved, trajectories=runs.trajectories)
-    rule = Merging(normalize_observation=normalize)
-    with by_places(runs):
-        return runs, build_forest(runs.trajectories, merging=rule, openings=source.of_a_task)
-
-
-def _best(forest: Forest) -> list[Trajectory]:
-    """Each task's run. Search asks for the range of all returns where it is not [0, 1]."""
-    returns = [t.total_return for t in forest.trajectories]
-    span = (min(0.0, *returns), max(1.0, *returns))
-    return list(forest.search(return_range=span).best_trajectories())
 
 
 def _refuse_length_alone(max_length: int | None, tokenizer: Path | None) -> None:
