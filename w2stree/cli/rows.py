@@ -145,7 +145,7 @@ def pairs(
         raise InvalidInput(f"--kind {kind}: use preference or kto")
     if kind == "kto" and tokenizer is not None:
         raise InvalidInput("--tokenizer is of preferences; KTO rows are messages")
-    _refuse_length_alone(max_length, tokenizer)
+    refuse_length_alone(max_length, tokenizer)
     runs, grown = worded_forest(source, trajectories, normalize, render_actions=render_actions)
     found = grown.pairs(
         min_gap,
@@ -170,7 +170,7 @@ def pairs(
         account.count_judged(judged)
         rows = iter(judged)
     elif tokenizer is not None:
-        rows = account.of_tokens(_preference_tokens(rows, _chat(tokenizer), max_length))
+        rows = account.of_tokens(_preference_tokens(rows, chat_format(tokenizer), max_length))
     target = Target(output, trainer, holdout, seed, as_json)
     return write(target, rows, account, used=runs, every=runs, told=f"{len(found):,} pairs")
 
@@ -230,7 +230,7 @@ def paths(
         raise InvalidInput("--all-runs and --tokenizer are of messages; the other kinds are of all")
     if kind != "kto" and success_threshold is not None:
         raise InvalidInput("--success-threshold is of --kind kto; --min-return leaves runs out")
-    _refuse_length_alone(max_length, tokenizer)
+    refuse_length_alone(max_length, tokenizer)
     runs, grown = worded_forest(source, trajectories, normalize, render_actions=render_actions)
     used = runs
     if kind == "messages" and not all_runs:
@@ -250,19 +250,19 @@ def paths(
     elif kind == "prompts":
         rows = questions(used.trajectories)
     elif tokenizer is not None:
-        rows = account.of_tokens(_run_tokens(used.trajectories, _chat(tokenizer), max_length))
+        rows = account.of_tokens(_run_tokens(used.trajectories, chat_format(tokenizer), max_length))
     returns = [run.total_return for run in used.trajectories]
     span = f"{len(returns):,} runs, returns {min(returns):g} to {max(returns):g}"
     target = Target(output, trainer, holdout, seed, as_json)
     return write(target, rows, account, used=used, every=runs, told=span)
 
 
-def _refuse_length_alone(max_length: int | None, tokenizer: Path | None) -> None:
+def refuse_length_alone(max_length: int | None, tokenizer: Path | None) -> None:
     if max_length is not None and tokenizer is None:
         raise InvalidInput("--max-length counts token ids; give --tokenizer too")
 
 
-def _chat(tokenizer: Path) -> ChatFormat:
+def chat_format(tokenizer: Path) -> ChatFormat:
     before_models()
     with needs("train"):
         from transformers import AutoTokenizer
