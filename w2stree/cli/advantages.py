@@ -28,7 +28,7 @@ from w2stree.cli.worded_forest import RenderActions, Trajectories, worded_forest
 from w2stree.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from w2stree.rows.columns import TokenRow
+    from w2stree.rows.columns import Ids, TokenRow
     from w2stree.rows.credit import RunCredit
     from w2stree.turns.chat import ChatFormat
 
@@ -112,7 +112,7 @@ def _weighed(
             if max_length is not None and len(ids.prompt) + len(ids.completion) > max_length:
                 yield "too long"
             else:
-                named = {
+                named: Ids = {
                     "prompt_ids": ids.prompt,
                     "completion_ids": ids.completion,
                     "env_mask": ids.is_agent,

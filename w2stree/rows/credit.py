@@ -13,9 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from w2stree.forest.advantages import Baseline, advantages
 from w2stree.rows.rows import is_taught
@@ -66,10 +67,11 @@ def turn_credits(forest: Forest, *, scale: bool = False) -> Iterator[TurnCredit]
     left = np.asarray(forest.parent)[rows.node]
     num_acting = np.bincount(left, minlength=forest.num_nodes)[left]
     num_alike = np.asarray(forest.num_trajectories)[rows.node]
-    columns = (rows.trajectory, rows.step, rows.node, *(f.value for f in found), num_acting)
+    columns: list[NDArray[Any]] = [rows.trajectory, rows.step, rows.node]
+    columns += [*(f.value for f in found), num_acting, num_alike]
     runs = forest.trajectories
     run, number = None, -1
-    for i, *rest in zip(*(c.tolist() for c in (*columns, num_alike)), strict=True):
+    for i, *rest in zip(*(column.tolist() for column in columns), strict=True):
         if i != number:
             run, number = runs[i], i
         assert run is not None
