@@ -42,7 +42,7 @@ LATE_IMPORTS = {
     "cli/lint.py": {"forest.merging", "linting.finding", "linting.lint", "rows.row_files"},
     "cli/row_account.py": {"rows.writing"},
     "cli/rows.py": {
-        *("policies.pretrained", "rows.columns", "rows.judged"),
+        *("formats.agenttraj", "policies.pretrained", "rows.columns", "rows.judged"),
         *("rows.questions", "rows.rows", "rows.tokenized", "trajectories.returns", "turns.chat"),
     },
     "cli/run.py": {"experiment.config", "experiment.manifest", "experiment.pipeline"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shlex
@@ -89,6 +90,15 @@ def test_logs_whose_return_is_nowhere_are_refused_with_the_option(
     assert not Path("out").exists()
 
 
+def test_lines_on_standard_input_are_runs(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(Path("runs.jsonl").read_bytes())))
+    assert train("sft", "-", "--min-return", "1", "--holdout", "0") == 0
+    told = capsys.readouterr().out
+    assert "standard input: trajectories" in told and "4 used + 8 skipped" in told
+
+
 @pytest.mark.parametrize("format", ["sharegpt", "eto"])
 def test_a_file_of_another_format_is_known_by_itself(
     format: str, folder: Path, capsys: pytest.CaptureFixture[str]
@@ -142,6 +152,10 @@ def test_several_files_of_rows_are_one_kind(
     assert main(["pairs", "runs.jsonl", "-o", "rows.jsonl", "--holdout", "0.25"]) == 0
     assert train("dpo", "rows.jsonl", "rows.test.jsonl", "--holdout", "0") == 0
     assert "trained on 12 rows" in capsys.readouterr().out
+    assert train("dpo", "rows*.jsonl", "--holdout", "0", output="by-pattern") == 0
+    assert learned("out") == learned("by-pattern")
+    assert train("dpo", "no*.jsonl", output="none") == 2
+    assert "no*.jsonl: no file matches this pattern" in capsys.readouterr().err
     assert train("dpo", "rows.jsonl", "runs.jsonl", output="mixed") == 2
     assert "runs.jsonl: no rows: give one kind at a time" in capsys.readouterr().err
     assert train("dpo", "rows.jsonl", "--openings", "any", output="no") == 2

@@ -344,7 +344,7 @@ def _files(paths: Sequence[str]) -> Iterator[tuple[list[Path], Callable[[str], s
     if paths.count("-") > 1:
         raise InvalidInput("- is given twice; standard input can be read once")
     if "-" not in paths:
-        yield [file for path in paths for file in _matches(path)], str
+        yield [file for path in paths for file in matches(path)], str
         return
     if sys.stdin is None:
         raise InvalidInput("-: standard input is closed")
@@ -357,12 +357,12 @@ def _files(paths: Sequence[str]) -> Iterator[tuple[list[Path], Callable[[str], s
             return text.replace(str(lines), "standard input")
 
         try:
-            yield [file for p in paths for file in ([lines] if p == "-" else _matches(p))], named
+            yield [file for p in paths for file in ([lines] if p == "-" else matches(p))], named
         except Error as error:
             raise type(error)(named(str(error))) from None
 
 
-def _matches(path: str) -> list[Path]:
+def matches(path: str) -> list[Path]:
     """The path itself, or what a pattern that no shell expanded matches, in name order."""
     if Path(path).exists():
         return [Path(path)]

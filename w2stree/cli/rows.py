@@ -18,6 +18,7 @@ from w2stree.cli.extra import needs
 from w2stree.cli.inputs import AsJson, Source, takes_runs
 from w2stree.cli.parameters import Normalize, number, whole_number
 from w2stree.cli.row_account import RowAccount, Target, write
+from w2stree.cli.say import warn
 from w2stree.cli.worded_forest import (
     RenderActions,
     Trajectories,
@@ -220,6 +221,7 @@ def paths(
 
       w2stree paths runs/ -o kto.jsonl --kind kto --success-threshold 0.5
     """
+    from w2stree.formats.agenttraj import learned_turns
     from w2stree.rows.judged import judged_runs
     from w2stree.rows.questions import questions
     from w2stree.trajectories.returns import at_least
@@ -251,6 +253,11 @@ def paths(
         rows = questions(used.trajectories)
     elif tokenizer is not None:
         rows = account.of_tokens(_run_tokens(used.trajectories, chat_format(tokenizer), max_length))
+    elif flags := learned_turns(used.trajectories):
+        warn(
+            f"w2stree: warning: {sum(turns.count(False) for turns in flags):,} turns are not to be "
+            "learned (loss: false), which messages cannot say; --tokenizer masks them"
+        )
     returns = [run.total_return for run in used.trajectories]
     span = f"{len(returns):,} runs, returns {min(returns):g} to {max(returns):g}"
     target = Target(output, trainer, holdout, seed, as_json)
@@ -291,11 +298,12 @@ def _preference_tokens(
 def _run_tokens(
     runs: Iterable[Trajectory], chat: ChatFormat, max_length: int | None
 ) -> Iterator[TokenRow | str]:
+    from w2stree.formats.agenttraj import learned_turns
     from w2stree.rows.columns import TokenRow
     from w2stree.rows.tokenized import tokenize_sft
 
     for run in runs:
-        found = tokenize_sft([run], chat, max_length=max_length)
+        found = tokenize_sft([run], chat, max_length=max_length, learned=learned_turns([run]))
         if found.rows:
             yield TokenRow(found.rows[0], run)
         elif found.too_long:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from w2stree.cli.forests import saved_in
-from w2stree.cli.inputs import Runs, Source
+from w2stree.cli.inputs import Runs, Source, matches
 from w2stree.cli.say import is_first, say_first, warn
 from w2stree.cli.worded_forest import best_runs, worded_forest
 from w2stree.errors import InvalidInput
@@ -60,6 +60,8 @@ def rows_in(source: Source) -> Rows | InvalidInput | None:
     """
     if source.is_told or saved_in(source):
         return None
+    if "-" in source.paths:  # lines that can be read once
+        return None
     files = [file for path in source.paths for file in _parts(path)]
     kinds = {file: _kind(file) for file in files}
     of_rows = {file: kind for file, kind in kinds.items() if isinstance(kind, Enum)}
@@ -77,9 +79,11 @@ def rows_in(source: Source) -> Rows | InvalidInput | None:
 
 
 def _parts(path: str) -> list[Path]:
-    """What of a path is to be trained on: of a data set's folder the split `train`, or all."""
+    """The files of a path; of a data set's folder those of the split `train`, or all."""
     from w2stree.rows.row_files import parts_of
 
+    if not Path(path).exists() and glob.has_magic(path):
+        return [part for match in matches(path) for part in _parts(str(match))]
     parts = parts_of(Path(path))
     to_train = [part for part in parts if part.name.startswith("train")]
     if to_train and (others := [part.name for part in parts if part not in to_train]):
@@ -91,8 +95,6 @@ def _kind(file: Path) -> Kind | InvalidInput | None:
     """Of rows; None for runs, or why it is neither."""
     from w2stree.rows.row_files import kind_of
 
-    if not file.exists() and (str(file) == "-" or glob.has_magic(str(file))):
-        return None
     try:
         kind = kind_of(file)
     except InvalidInput as error:
