@@ -67,6 +67,10 @@ EXAMPLES: dict[str, tuple[Example, ...]] = {
             "w2stree train dpo runs/ --model m --output out --min-gap 0.5",
             "learn from pairs of runs",
         ),
+        (
+            "w2stree train dpo logs/ --reward-field won --model m --output out",
+            "of another tool's logs, as they are",
+        ),
     ),
 }
 """By the command's words."""
