@@ -1,0 +1,144 @@
+"""Every block of code of the documentation runs, or says why it does not.
+
+A page is followed as a reader would: `support/doc_pages.py` has the rules.
+"""
+
+from __future__ import annotations
+
+import shlex
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from support.doc_pages import ROOT, Block, Reader, all_pages, blocks_of
+
+from w2stree.cli.app import app
+
+RUN_ELSEWHERE = {
+    "README.md": "tests/test_readme.py",
+    "docs/lint.md": "tests/lint/test_lint_docs.py",
+    "docs/rows.md": "tests/training/test_rows_docs.py",
+    "docs/tutorial_logs.md": "tests/test_tutorial_logs.py",
+    "docs/cli.md": "tests/cli/test_reference.py",
+}
+"""Pages whose blocks have a test of their own."""
+
+NOT_RUN = {
+    "docs/training.md": (
+        "fragments of a training: `model`, `tokenizer` and rows stand for the reader's own, and "
+        "`DPOConfig` alone asks for a GPU that computes in bfloat16"
+    ),
+}
+"""Pages none of whose blocks can run here, and why."""
+
+LANGUAGES = {"python", "console", "text", "yaml", "json", "bash", ""}
+"""What a block may be in; those in braces are the site's own directives."""
+
+BLOCKS = {page: blocks_of(page) for page in all_pages()}
+
+
+def every_block() -> list[Block]:
+    return [block for blocks in BLOCKS.values() for block in blocks]
+
+
+def commands_in(block: Block) -> list[list[str]]:
+    """The package's own commands in a block, without comments and what is piped on."""
+    lines = block.text.replace("\\\n", " ").splitlines()
+    return [
+        shlex.split(line.removeprefix("$ ").partition(" | ")[0], comments=True)[1:]
+        for line in lines
+        if line.removeprefix("$ ").startswith("w2stree ")
+    ]
+
+
+def runs(block: Block) -> bool:
+    page = str(block.page.relative_to(ROOT))
+    return (
+        block.language in ("python", "console")
+        and block.says("not run") is None
+        and block.says("run by") is None
+        and page not in (*RUN_ELSEWHERE, *NOT_RUN)
+    )
+
+
+def is_last(block: Block) -> bool:
+    return block.says("run last") is not None
+
+
+FOLLOWED = [page for page, blocks in BLOCKS.items() if any(map(runs, blocks))]
+
+
+TRAINING = {"tutorial_method"}
+
+
+def as_test(page: Path) -> Any:
+    return pytest.param(
+        page, id=page.stem, marks=[pytest.mark.train] if page.stem in TRAINING else []
+    )
+
+
+@pytest.mark.parametrize("page", [as_test(page) for page in FOLLOWED])
+def test_what_a_page_shows_runs_and_prints_what_it_says(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+    known = set(sys.modules)
+    reader = Reader(free_port())
+    try:
+        for block in sorted(BLOCKS[page], key=is_last):
+            if runs(block) or block.file_name or block.language == "text":
+                reader.follow(block)
+    finally:
+        reader.close()
+        for name in set(sys.modules) - known:
+            if (tmp_path / f"{name}.py").exists():
+                del sys.modules[name]
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("localhost", 0))
+        port: int = found.getsockname()[1]
+        return port
+
+
+def test_what_is_not_run_says_why() -> None:
+    for block in every_block():
+        told = block.says("not run")
+        assert told is None or len(told.split()) >= 4, f"{block.place}: why is it not run?"
+        test = block.says("run by")
+        assert test is None or (ROOT / test).is_file(), f"{block.place}: there is no {test}"
+    for page, test in RUN_ELSEWHERE.items():
+        assert (ROOT / page).name in (ROOT / test).read_text(encoding="utf-8"), (page, test)
+    for page in NOT_RUN:
+        assert any(b.language == "python" for b in BLOCKS[ROOT / page]), (
+            f"{page}: nothing to excuse"
+        )
+
+
+def test_a_block_says_what_it_is_in() -> None:
+    """A language that nobody runs would be code that nobody checks."""
+    for block in every_block():
+        assert block.language in LANGUAGES or block.language.startswith("{"), block.place
+
+
+@pytest.mark.parametrize(
+    "block",
+    [b for b in every_block() if b.page.stem != "cli" and commands_in(b)],
+    ids=lambda b: b.place,
+)
+def test_commands_are_understood(block: Block) -> None:
+    """Those of blocks that are not run, and of examples: each option is one that there is."""
+    for words in commands_in(block):
+        command, path = typer.main.get_command(app), []
+        while words and (inner := getattr(command, "commands", {}).get(words[0])):
+            command, path = inner, [*path, words.pop(0)]
+        does = not getattr(command, "commands", {}) or command.invoke_without_command
+        assert path and does, (block.place, words)
+        context = command.make_context(" ".join(path), words)  # raises for what it does not know
+        assert not context.args, block.place
