@@ -6,7 +6,6 @@
     ```yaml     # name.yaml  a file of that name
     <!-- file: name -->      so is the block below
     <!-- not run: why -->    the block below is not run
-    <!-- run by: test -->    the block below is run by that test
     <!-- run last: why -->   the block below is run after the others
 
 What is printed may leave out lines and parts of lines with `...`, as in doctest.
@@ -33,7 +32,7 @@ from w2stree.cli.app import main
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-_NOTE = re.compile(r"<!-- (file|not run|run by|run last): (.+?) -->", re.DOTALL)
+_NOTE = re.compile(r"<!-- (file|not run|run last): (.+?) -->", re.DOTALL)
 _NAMED = re.compile(r"# ([\w.-]+\.(?:py|yaml))\n")
 _PORT = "8765"  # of the pages' server; a test has one of its own
 
