@@ -40,9 +40,10 @@ lint: $(VENV)/installed
 	$(BIN)/python .ci/cpp-rooms
 	$(BIN)/clang-format --dry-run --Werror $$(find cpp bindings bench -name '*.cpp' -o -name '*.hpp')
 
-# The site, in build/docs: offline, and any warning (a broken link, a page in no table) fails.
+# The site, in build/docs: offline, all pages anew, since a warning (a broken link, a page in no
+# table) fails and is told of pages that are read alone.
 docs: $(VENV)/installed
-	$(BIN)/python -m sphinx -b html -q -W --keep-going docs build/docs
+	$(BIN)/python -m sphinx -E -b html -q -W --keep-going docs build/docs
 
 cpp-test: $(VENV)/installed
 	$(BIN)/cmake --preset dev

@@ -10,6 +10,7 @@ built depends on neither the machine, the day nor a network: no index of another
 
 from __future__ import annotations
 
+import re
 from importlib.metadata import version as version_of
 from typing import Any
 
@@ -40,6 +41,8 @@ ELSEWHERE = {
 }
 """What pages link to in the repository, and where that stands in the site."""
 
+CALLED_AS_A_FILE = re.compile(r"\[[\w./]*(?:\.md|/)\]\(([\w./]+\.md(?:#[\w-]+)?)\)")
+
 
 class Markdown(SphinxDirective):
     """Its content is Markdown."""
@@ -58,13 +61,22 @@ def as_markdown(*told: Any) -> None:
     lines[:] = [".. markdown::", "", *(f"   {line}" for line in lines), ""]
 
 
-def with_links_into_the_site(_app: Sphinx, page: str, source: list[str]) -> None:
+def with_links_of_the_site(_app: Sphinx, _page: str, source: list[str]) -> None:
+    """A link that is called as its file gets the title of the page; Sphinx puts it in."""
     for before, now in ELSEWHERE.items():
         source[0] = source[0].replace(f"]({before})", f"]({now})")
+    source[0] = CALLED_AS_A_FILE.sub(r"[](\1)", source[0])
+
+
+def with_defaults_that_parse(*told: Any) -> tuple[str, str] | None:
+    """A field's default that is made anew has no name; without it Sphinx reads the signature."""
+    *_, signature, returns = told
+    return (signature.replace("<factory>", "..."), returns) if signature else None
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("markdown", Markdown)
     app.connect("autodoc-process-docstring", as_markdown)
-    app.connect("source-read", with_links_into_the_site)
+    app.connect("source-read", with_links_of_the_site)
+    app.connect("autodoc-process-signature", with_defaults_that_parse)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
