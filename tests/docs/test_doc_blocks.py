@@ -5,6 +5,8 @@ A page is followed as a reader would: `support/doc_pages.py` has the rules.
 
 from __future__ import annotations
 
+import json
+import re
 import shlex
 import socket
 import sys
@@ -144,6 +146,37 @@ def test_a_block_says_what_it_is_in() -> None:
     """A language that nobody runs would be code that nobody checks."""
     for block in every_block():
         assert block.language in LANGUAGES or block.language.startswith("{"), block.place
+
+
+def test_a_page_that_says_what_is_not_so_is_found() -> None:
+    reader, page = Reader(0), ROOT / "docs" / "none.md"
+    reader.follow(Block(page, 1, "python", "print('so')\n", None, False))
+    with pytest.raises(AssertionError, match=r"docs/none\.md:4\nExpected:\n    not so"):
+        reader.follow(Block(page, 4, "text", "not so\n", None, False))
+    with pytest.raises(AssertionError, match=r"w2stree tree nothing\.jsonl ends with 2"):
+        reader.follow(Block(page, 7, "console", "$ w2stree tree nothing.jsonl\n", None, False))
+
+
+def test_json_is_json() -> None:
+    shown = [block for block in every_block() if block.language == "json"]
+    assert shown
+    for block in shown:
+        for line in block.text.splitlines():
+            json.loads(line)
+
+
+def test_what_is_run_of_the_repository_is_there() -> None:
+    """Targets of make, programs of bench, tests: commands that take hours are still looked up."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for block in every_block():
+        for target in re.findall(r"^make ([\w-]+)", block.text, re.MULTILINE):
+            assert re.search(rf"^{target}:", makefile, re.MULTILINE), (block.place, target)
+        for module in re.findall(r"python -m (bench[\w.]*)", block.text):
+            path = ROOT.joinpath(*module.split("."))
+            found = path.with_suffix(".py"), path / "__main__.py"
+            assert any(file.is_file() for file in found), (block.place, module)
+        for path in re.findall(r"\b(?:tests|bench|examples)/[\w/]+\.\w+", block.text):
+            assert (ROOT / path).is_file(), (block.place, path)
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ class Block:
 
 
 def all_pages() -> list[Path]:
-    return [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+    return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
 
 
 def blocks_of(page: Path) -> list[Block]:
