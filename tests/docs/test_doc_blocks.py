@@ -24,9 +24,9 @@ RUN_ELSEWHERE = {
     "README.md": (2, "tests/test_readme.py"),
     "docs/lint.md": (1, "tests/lint/test_lint_docs.py"),
     "docs/rows.md": (2, "tests/rows/test_row_commands_docs.py"),
-    "docs/tutorial_logs.md": (4, "tests/test_tutorial_logs.py"),
+    "docs/tutorial_logs.md": (None, "tests/test_tutorial_logs.py"),
 }
-"""Pages whose blocks have a test of their own, and how many it runs."""
+"""Pages whose blocks have a test of their own, and how many it runs; None: all that it finds."""
 
 NOT_RUN = {
     ("docs/training.md", "from trl import DPOConfig"): (
@@ -35,7 +35,7 @@ NOT_RUN = {
 }
 """Blocks of pages that are written elsewhere, by their first lines, and why they are not run."""
 
-LANGUAGES = {"python", "console", "text", "yaml", "json", "bash", ""}
+LANGUAGES = {"python", "console", "text", "yaml", "json", "toml", "bash", ""}
 """What a block may be in; those in braces are the site's own directives."""
 
 BLOCKS = {page: blocks_of(page) for page in all_pages()}
@@ -138,7 +138,7 @@ def test_what_is_not_run_says_why() -> None:
 def test_a_test_of_its_own_runs_all_blocks_of_a_page(page: str) -> None:
     """A block that comes to such a page is run there too, and then counted here."""
     number, test = RUN_ELSEWHERE[page]
-    assert sum(map(is_code, BLOCKS[ROOT / page])) == number
+    assert number in (None, sum(map(is_code, BLOCKS[ROOT / page])))
     assert (ROOT / page).name in (ROOT / test).read_text(encoding="utf-8")
 
 
