@@ -1,7 +1,7 @@
 """The pages of the documentation as a reader follows them: their blocks, run from top to bottom.
 
     ```python                a program; `# name.py` in its first line: a file of that name
-    ```text     after it     what it prints
+    ```text     below it     what it prints, with at most a line of words between
     ```console  $ command    run; lines below, up to the next $, are what it writes to stdout
     ```yaml     # name.yaml  a file of that name
     <!-- file: name -->      so is the block below
@@ -34,6 +34,7 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 _NOTE = re.compile(r"<!-- (file|not run|run last): (.+?) -->", re.DOTALL)
 _NAMED = re.compile(r"# ([\w.-]+\.(?:py|yaml))\n")
+_NEAR = 4  # lines from the end of a program to what it prints
 _PORT = "8765"  # of the pages' server; a test has one of its own
 
 
@@ -50,6 +51,10 @@ class Block:
     @property
     def place(self) -> str:
         return f"{self.page.relative_to(ROOT)}:{self.line}"
+
+    @property
+    def end(self) -> int:
+        return self.line + self.text.count("\n") + 1
 
     @property
     def file_name(self) -> str | None:
@@ -94,7 +99,7 @@ class Reader:
     def __init__(self, port: int) -> None:
         self.names: dict[str, Any] = {"__name__": "__main__"}
         self.port = str(port)
-        self.printed = ""
+        self.printed, self.end = "", 0
         self.started = ExitStack()
 
     def follow(self, block: Block) -> None:
@@ -107,16 +112,14 @@ class Reader:
         elif block.language == "python":
             with redirect_stdout(io.StringIO()) as out:
                 exec(compile("\n" * block.line + text, str(block.page), "exec"), self.names)
-            self.printed = out.getvalue()
+            self.printed, self.end = out.getvalue(), block.end
         elif block.language == "console":
             for command, shown in commands_of(text):
                 told = self.told_by(command)
                 if shown is not None:
                     compare(f"{block.place}: {command}", shown, told)
-        elif block.language == "text" and self.printed:
+        elif block.language == "text" and self.printed and block.line - self.end <= _NEAR:
             compare(block.place, text, self.printed)
-        if block.language != "python":
-            self.printed = ""
 
     def told_by(self, command: str) -> str:
         """What a command writes to stdout; it has to succeed. One with & runs until `close`."""
