@@ -1,0 +1,6 @@
+"""A forest to browse: one HTML file, whole in itself, that opens from disk."""
+
+from w2stree.viewer.opening import OpenAt
+from w2stree.viewer.view import write_view
+
+__all__ = ["OpenAt", "write_view"]
