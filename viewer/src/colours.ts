@@ -12,6 +12,14 @@ const CIVIDIS: Colour[] = [
   [187, 175, 113],
   [254, 232, 56],
 ];
+// Upon a dark page its dark end would not be seen.
+const DARK_CIVIDIS: Colour[] = [
+  [38, 78, 148],
+  [94, 108, 146],
+  [142, 141, 138],
+  [198, 186, 122],
+  [254, 232, 56],
+];
 const BLUES: Colour[] = [
   [232, 238, 245],
   [171, 200, 229],
@@ -20,12 +28,13 @@ const BLUES: Colour[] = [
   [11, 55, 106],
 ];
 const DARK_BLUES: Colour[] = [
-  [34, 42, 53],
-  [35, 70, 110],
+  [50, 62, 80],
+  [42, 80, 124],
   [48, 112, 178],
   [112, 172, 232],
   [214, 234, 252],
 ];
+const STOPS = { worth: [CIVIDIS, DARK_CIVIDIS], amount: [BLUES, DARK_BLUES] };
 const DIMMED = 0.82; // how much of the page stands in a cell that is not looked for
 
 export interface Palette {
@@ -36,7 +45,7 @@ export interface Palette {
 }
 
 export function palette(scale: "worth" | "amount", isDark: boolean, page: Colour): Palette {
-  const stops = scale === "worth" ? CIVIDIS : isDark ? DARK_BLUES : BLUES;
+  const stops = STOPS[scale][isDark ? 1 : 0];
   const colours = Array.from({ length: 256 }, (_, level) => between(stops, level / 255));
   return {
     colours,

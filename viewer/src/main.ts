@@ -63,7 +63,6 @@ class Page {
     });
     this.signs();
     this.controls();
-    this.relook();
     const given = placeOf(location.hash);
     const opening = location.hash.length > 1 ? given : placeOf(columns.header.open_at ?? "");
     this.show(opening, true);
@@ -102,7 +101,7 @@ class Page {
     const before = this.place;
     this.place = place;
     if (isFirst || place.query !== before.query) this.search(place.query);
-    if (isFirst || place.by !== before.by) this.relook();
+    else if (place.by !== before.by) this.relook();
     const tree = place.node >= 0 ? forest.treeOf(place.node) : -1;
     const isOther = tree !== this.tree || isFirst;
     this.tree = tree;

@@ -115,8 +115,11 @@ export class Reading {
     const head = element("h4", "", title);
     if (!Number.isNaN(turn.reward)) head.append(element("span", "number", number(turn.reward)));
     made.append(head);
-    if (turn.response) made.append(text(turn.response, query, false));
-    made.append(text(turn.action, query, true), text(turn.observation, query, false));
+    // Mostly the last line of what was said is the action.
+    const isSaid = turn.response.trimEnd().endsWith(turn.action) && turn.action !== "";
+    if (turn.response) made.append(text(turn.response, query, true));
+    if (!isSaid) made.append(text(turn.action, query, true));
+    made.append(text(turn.observation, query, false));
     return made;
   }
 }

@@ -1,0 +1,90 @@
+// What a reader waits for: node bench.mjs VIEW.html prints JSON, of each thing the milliseconds by
+// the clock (median, 95th of a hundred) and of the main thread's processor (mean).
+import { opened } from "./browser.mjs";
+
+const [view] = process.argv.slice(2);
+const OPENINGS = 3;
+const TIMES = 100;
+const figures = {};
+
+const at = (sorted, share) => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))];
+const keep = (name, times, processor) => {
+  const sorted = [...times].sort((a, b) => a - b);
+  figures[name] = [at(sorted, 0.5), at(sorted, 0.95), processor];
+};
+
+let last;
+const openings = [];
+const spent = [];
+for (let i = 0; i < OPENINGS; i++) {
+  await last?.context.close();
+  last = await opened(view);
+  // Since the navigation began: reading the file, unpacking, laying out, the first frame.
+  openings.push(await last.page.evaluate(() => performance.getEntriesByName("drawn")[0].startTime));
+  const client = await last.context.newCDPSession(last.page);
+  await client.send("Performance.enable", { timeDomain: "threadTicks" });
+  const { metrics } = await client.send("Performance.getMetrics");
+  spent.push(1000 * (metrics.find(({ name }) => name === "TaskDuration")?.value ?? NaN));
+}
+keep("open", openings, Math.min(...spent));
+const { context, page } = last;
+const client = await context.newCDPSession(page);
+await client.send("Performance.enable", { timeDomain: "threadTicks" });
+
+/** Do it so often, a frame after the other, each from the call to after its frame. */
+async function measure(name, act, times = TIMES) {
+  const before = await taskTime();
+  const measured = await page.evaluate(
+    async ([body, count]) => {
+      const view = globalThis.w2streeView;
+      const act = new Function("view", "i", body);
+      const drawn = () =>
+        new Promise((go) => {
+          requestAnimationFrame(() => {
+            const channel = new MessageChannel();
+            channel.port1.onmessage = go;
+            channel.port2.postMessage(0);
+          });
+        });
+      const found = [];
+      for (let i = 0; i < count; i++) {
+        await drawn();
+        const begun = performance.now();
+        act(view, i);
+        await drawn();
+        found.push(performance.now() - begun);
+      }
+      return found;
+    },
+    [act, times],
+  );
+  keep(name, measured, (await taskTime() - before) / times);
+}
+
+async function taskTime() {
+  const { metrics } = await client.send("Performance.getMetrics");
+  return 1000 * metrics.find(({ name }) => name === "TaskDuration").value;
+}
+
+const wheel = (more) =>
+  `document.getElementById("map").dispatchEvent(new WheelEvent("wheel", { ${more}, bubbles: true, cancelable: true }))`;
+await measure("pan, all in sight", wheel("deltaX: i % 2 ? 40 : -40"));
+await measure("zoom in and out", wheel("deltaY: i % 20 < 10 ? -120 : 120, clientX: 700, clientY: 250"));
+await page.evaluate(() => globalThis.w2streeView.map.zoom(0.05));
+await measure("pan, close", wheel("deltaX: i % 20 < 10 ? 60 : -60"));
+// The largest task, its outline all open: fold and open one branch of it.
+await page.evaluate(() => {
+  const view = globalThis.w2streeView;
+  const { forest } = view;
+  const size = (root) => forest.subtreeEnd[root] - root;
+  const largest = [...forest.root].reduce((a, b) => (size(a) >= size(b) ? a : b));
+  view.pick(largest);
+  view.outline.toggleAll(true);
+});
+await measure("fold or open", "view.outline.toggle(view.forest.children(view.node)[0])");
+await measure("go to a node", "view.pick(view.forest.root[view.tree] + 1 + (i % 20))");
+for (const query of ["mug pan", "zebra", "e"]) {
+  await measure(`search "${query}"`, `view.search(i % 2 ? ${JSON.stringify(query)} : "")`, 20);
+}
+await context.close();
+console.log(JSON.stringify(figures));
