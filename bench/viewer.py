@@ -1,6 +1,6 @@
 """How fast a view is, in a real browser with software drawing.
 
-    npm ci --prefix viewer && python -m bench.viewer
+    npm ci --prefix viewer && python -m bench.viewer   # --large: the million alone
 
 100,000 nodes with whole texts and a million of numbers: what a reader waits for, by the clock and
 by the processor of the page's main thread, which says the same on a busy machine. docs/viewer.md
@@ -20,10 +20,24 @@ from pathlib import Path
 import numpy as np
 
 import w2stree as w2s
+from w2stree.forest import build_forest_from_ids
 from w2stree.viewer import write_view
 
 WEB = Path(__file__).resolve().parents[1] / "viewer"
-WORDS = "take open close go look put clean heat cool use mug pan plate key door box lamp".split()
+WORDS = (
+    "take",
+    "open",
+    "close",
+    "go",
+    "put",
+    "clean",
+    "heat",
+    "mug",
+    "pan",
+    "plate",
+    "key",
+    "door",
+)
 
 
 def worded(num_tasks: int, runs: int, steps: int, seed: int = 0) -> Iterator[w2s.Trajectory]:
@@ -41,7 +55,8 @@ def worded(num_tasks: int, runs: int, steps: int, seed: int = 0) -> Iterator[w2s
                 path.append(w2s.Step(action, answer, f"Thought: {thought}\nAction: {action}"))
             stem = path
             outcome = draw.choice([0.0, 0.0, 0.5, 1.0])
-            yield w2s.Trajectory(f"room-{task % 40}/task-{task}", prompt, tuple(path), outcome, "done")
+            name = f"room-{task % 40}/task-{task}"
+            yield w2s.Trajectory(name, prompt, tuple(path), outcome, "done")
 
 
 def numbered(num_tasks: int, runs: int, steps: int, seed: int = 0) -> w2s.Forest:
@@ -51,7 +66,7 @@ def numbered(num_tasks: int, runs: int, steps: int, seed: int = 0) -> w2s.Forest
     actions = draw.integers(0, 4, num_runs * steps)
     actions.reshape(num_runs, steps)[:, : steps // 6] //= 3  # they begin alike
     offsets = np.arange(0, num_runs * steps + 1, steps)
-    return w2s.build_forest_from_ids(
+    return build_forest_from_ids(
         actions.astype(np.int32),
         np.zeros(num_runs * steps, np.int32),
         offsets.astype(np.int64),
@@ -78,7 +93,8 @@ def figures(forest: w2s.Forest, folder: Path) -> dict[str, list[float]]:
 
 def main() -> None:
     with tempfile.TemporaryDirectory(prefix="w2stree-bench-") as folder:
-        figures(w2s.build_forest(worded(1000, 7, 24)), Path(folder))
+        if "--large" not in sys.argv:
+            figures(w2s.build_forest(worded(1000, 7, 24)), Path(folder))
         figures(numbered(2000, 20, 30), Path(folder))
 
 
