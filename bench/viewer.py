@@ -2,9 +2,9 @@
 
     npm ci --prefix viewer && python -m bench.viewer   # --large: the million alone
 
-100,000 nodes with whole texts and a million of numbers: what a reader waits for, by the clock and
-by the processor of the page's main thread, which says the same on a busy machine. docs/viewer.md
-has the aims.
+100,000 nodes with whole texts and a million of numbers: what a reader waits for, by the clock, and
+what the processors had to do for it, all threads together, which a busy machine changes little.
+docs/viewer.md has the aims.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
 // A real browser with a view in it, for tests, figures and pictures.
-import { mkdtempSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { chromium } from "playwright-core";
 
@@ -14,12 +11,9 @@ const FLAGS = [
 
 /** A page at the view's place; what it says and asks for is kept in `said` and `asked`. */
 export async function opened(view, { fragment = "", width = 1366, height = 768, ...more } = {}) {
-  const context = await chromium.launchPersistentContext(mkdtempSync(join(tmpdir(), "w2stree-")), {
-    executablePath: EXECUTABLE,
-    args: FLAGS,
-    viewport: { width, height },
-    ...more,
-  });
+  // Its profile is a new, empty folder, which goes with it.
+  const browser = await chromium.launch({ executablePath: EXECUTABLE, args: FLAGS });
+  const context = await browser.newContext({ viewport: { width, height }, ...more });
   context.setDefaultTimeout(120_000); // a machine may be busy
   const page = await context.newPage();
   const said = [];
@@ -30,5 +24,5 @@ export async function opened(view, { fragment = "", width = 1366, height = 768, 
   const url = `${pathToFileURL(view)}${fragment ? `#${fragment}` : ""}`;
   await page.goto(url);
   await page.waitForSelector("html[data-ready=yes], .failed", { timeout: 120_000 });
-  return { context, page, said, asked, url };
+  return { browser, page, said, asked, url };
 }

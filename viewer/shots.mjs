@@ -7,7 +7,7 @@ const SIZES = { desktop: [1366, 768, 1], phone: [390, 844, 2] };
 
 for (const colorScheme of ["light", "dark"]) {
   for (const [size, [width, height, deviceScaleFactor]] of Object.entries(SIZES)) {
-    const { context, page } = await opened(view, { width, height, deviceScaleFactor, colorScheme });
+    const { browser, page } = await opened(view, { width, height, deviceScaleFactor, colorScheme });
     const shoot = async (name) => {
       await page.waitForTimeout(400);
       await page.screenshot({ path: join(folder, `${size}-${colorScheme}-${name}.png`) });
@@ -23,6 +23,6 @@ for (const colorScheme of ["light", "dark"]) {
       await go(`${fragment}&runs=${runs}`);
       await shoot("two-runs");
     }
-    await context.close();
+    await browser.close();
   }
 }

@@ -8,7 +8,7 @@ import { opened } from "./browser.mjs";
 
 const [view, file] = process.argv.slice(2);
 const expected = JSON.parse(readFileSync(file, "utf8"));
-const { context, page, said, asked, url } = await opened(view);
+const { browser, page, said, asked, url } = await opened(view);
 const hash = () => page.evaluate(() => location.hash);
 const seen = (selector) => page.locator(selector).innerText();
 const settled = () =>
@@ -95,5 +95,5 @@ for (const width of [390, 1366]) {
 
 assert.deepEqual(said, []);
 assert.deepEqual(asked.filter((address) => !/^(file|about):/.test(address)), []);
-await context.close();
+await browser.close();
 console.log("walked");

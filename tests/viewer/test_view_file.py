@@ -16,6 +16,7 @@ from support.random_forests import random_trajectories
 
 import w2stree as w2s
 from w2stree.errors import InvalidInput
+from w2stree.forest import build_forest_from_ids
 from w2stree.forest.forest import Forest
 from w2stree.viewer import OpenAt, write_view
 from w2stree.viewer.packing import narrow, packed, unpacked
@@ -140,6 +141,14 @@ def test_the_page_may_run_one_script_and_fetch_nothing(tmp_path: Path) -> None:
     assert set(told) == {"default-src", "script-src", "style-src", "base-uri", "form-action"}
     assert not re.findall(r"(?:src|href)=", page.replace("script-src=", ""))
     assert "innerHTML" not in page
+
+
+def test_a_tree_may_have_no_runs(tmp_path: Path) -> None:
+    ids = np.array([0], np.int32)
+    lone = build_forest_from_ids(ids, ids, np.array([0, 1]), ids, np.array([7.0]), num_trees=2)
+    header, columns = written(lone, tmp_path / "lone.html")
+    assert columns["depth"].tolist() == [0, 1, 0]
+    assert header["success_at"] is None  # nobody says what a return of 7 is
 
 
 def test_equal_forests_give_equal_files(tmp_path: Path) -> None:
