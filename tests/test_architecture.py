@@ -59,7 +59,7 @@ LATE_IMPORTS = {
     "cli/stats.py": {"forest.summary", "rollouts.statistics"},
     "cli/tasks.py": {"forest.tasks"},
     "cli/tree.py": {"forest.summary", "forest.tasks"},
-    "cli/view.py": {"viewer", "viewer.page"},
+    "cli/view.py": {"rows.row_files", "viewer", "viewer.page"},
     "cli/verify.py": {"experiment.recorded_run", "rollouts.verification"},
 }  # fmt: skip
 

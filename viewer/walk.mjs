@@ -36,6 +36,8 @@ const at = await page.evaluate((n) => globalThis.w2streeView.map.placeOf(n), exp
 await page.click("#map", { position: at });
 assert.match(await hash(), new RegExp(`node=${expected.node}$`));
 assert.match(await seen("#detail"), /Here runs part: 2 actions/);
+assert.match(await seen("#detail"), /1 row made here[^]*chosen[^]*Action: take[^]*Action: wait/);
+assert.match(await seen("#outline"), /1 row/);
 await page.keyboard.press("ArrowDown");
 assert.match(await hash(), new RegExp(`node=${expected.node + 1}$`));
 await page.keyboard.press("ArrowUp");
@@ -83,6 +85,10 @@ await page.waitForFunction(() => document.querySelector("#detail .escape"));
 assert.match(await seen("#detail"), /\\x1b\[2J<img src=x onerror=/);
 assert.equal(await page.locator("img, iframe, #detail script").count(), 0);
 assert.equal(await page.evaluate(() => globalThis.ran), undefined);
+
+await page.keyboard.press("ArrowUp");
+await page.click("#detail details.recombined summary");
+assert.match(await seen("#detail details.recombined"), /is a path of the tree[^]*\\x1b\[2J/);
 
 // Light and dark, and a phone's width: nothing wider than the page.
 for (const width of [390, 1366]) {

@@ -86,6 +86,29 @@ def test_a_run_directory_is_its_explored_runs_and_recombined_paths(
     assert "1 recombined path left out" in said
 
 
+def test_rows_are_shown_where_they_were_made(log: Path, told: Callable[..., str]) -> None:
+    told("pairs", log.name, "-o", "rows.jsonl")
+    records = [json.loads(line) for line in Path("rows.jsonl").read_text("utf-8").splitlines()]
+    told("view", log.name, "--rows", "rows.jsonl")
+    _, columns = unpacked(data_of(Path("view.html").read_bytes()))
+    assert len(records) > 0
+    assert columns["row_node"].tolist() == [record["divergence"] for record in records]
+    assert columns["row_gap"].tolist() == [record["gap"] for record in records]
+    assert "rows.jsonl:1" in texts_of("view.html")
+
+
+def test_rows_of_another_forest_are_refused(log: Path, told: Callable[..., str]) -> None:
+    told("pairs", log.name, "-o", "rows.jsonl")
+    w2s.write_trajectories("fewer.jsonl", [t for t in looked_at() if t.task_id == MIXED])
+    said = told("view", "fewer.jsonl", "--rows", "rows.jsonl", status=2)
+    assert "rows.jsonl:1: was made at node 10" in said
+    assert "no preference rows" in told("view", log.name, "--rows", log.name, status=2)
+    row = {"prompt": [], "chosen": "a", "rejected": "b"}
+    Path("theirs.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
+    said = told("view", log.name, "--rows", "theirs.jsonl", status=2)
+    assert "theirs.jsonl:1: has no task_id" in said
+
+
 def test_what_is_no_view_is_not_written_over(log: Path, told: Callable[..., str]) -> None:
     before = log.read_bytes()
     assert "is no view" in told("view", log.name, "-o", log.name, status=2)

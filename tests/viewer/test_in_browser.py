@@ -15,7 +15,7 @@ import pytest
 from support.looked_at import MIXED, looked_at
 
 import w2stree as w2s
-from w2stree.viewer import write_view
+from w2stree.viewer import MadeRow, write_view
 
 WEB = Path(__file__).resolve().parents[2] / "viewer"
 NODE = shutil.which("node")
@@ -60,8 +60,17 @@ def test_a_reader_finds_everything(tmp_path: Path) -> None:
     evil = w2s.Trajectory(EVIL, prompt, (w2s.Step(EVIL, EVIL, EVIL),), 0.0, "done")
     forest = w2s.build_forest([*looked_at(), evil])
     view = tmp_path / "view.html"
-    write_view(forest, view)
     root = forest[MIXED].root
+    made = MadeRow(
+        place="rows.jsonl:1",
+        task_id=MIXED,
+        node=root + 1,
+        depth=1,
+        gap=0.5,
+        chosen="Action: take",
+        rejected="Action: wait",
+    )
+    write_view(forest, view, rows=[made], recombined=[evil])
     best = forest.search().path_end_node
     is_best = [int(any(n in forest.path_to(int(e)) for e in best)) for n in range(forest.num_nodes)]
     expected = {

@@ -63,7 +63,7 @@ export class Detail {
         section("Answer", text(forest.texts.text(forest.observation[node]), query, false)),
       );
     } else parts.push(this.prompt(node, query), this.paths(tree, query));
-    parts.push(this.onward(node, look), this.pairs(node), this.through(node, look));
+    parts.push(this.onward(node, look), this.made(node, query), this.pairs(node), this.through(node, look));
     this.outer.replaceChildren(...parts.filter((part) => part !== null));
     this.outer.scrollTop = 0;
   }
@@ -186,6 +186,33 @@ export class Detail {
     });
     const of = count > pairs.length ? "; the widest of each two actions" : "";
     return section(`${counted(count, "pair")} made here${of}`, listed(entries, MOST));
+  }
+
+  /** Preference rows that were written. */
+  private made(node: number, query: string): Node | null {
+    const { columns, texts, rowsAt } = this.forest;
+    if (!rowsAt[node]) return null;
+    const shown = (name: string, row: number): HTMLElement =>
+      text(texts.text(columns.get(name)[row]), query, false);
+    const entries: (() => HTMLElement)[] = [];
+    columns.get("row_node").forEach((at: number, row: number) => {
+      if (at !== node) return;
+      entries.push(() => {
+        const place = line(texts.text(columns.get("row_place")[row]));
+        const gap = number(columns.get("row_gap")[row]);
+        const label = (kind: string): HTMLElement => element("h4", "", mark(kind, kind));
+        return element(
+          "div",
+          "message",
+          element("h4", "", `${place}, gap ${gap}`),
+          label("chosen"),
+          shown("row_chosen", row),
+          label("rejected"),
+          shown("row_rejected", row),
+        );
+      });
+    });
+    return section(`${counted(rowsAt[node], "row")} made here`, listed(entries, 3));
   }
 
   private ending(run: number): HTMLElement {

@@ -46,6 +46,7 @@ export class Forest {
   readonly returns: Float64Array;
   readonly run: Uint32Array;
   readonly pairsAt: Float64Array;
+  readonly rowsAt: Uint32Array;
   readonly visits;
   readonly isBest: Uint8Array;
   readonly taskText;
@@ -106,6 +107,9 @@ export class Forest {
     for (let i = 0; i < pairNode.length; i++) this.pairsAt[pairNode[i]] = pairCount[i];
     this.pairsBefore = new Float64Array(numNodes + 1);
     for (let n = 0; n < numNodes; n++) this.pairsBefore[n + 1] = this.pairsBefore[n] + this.pairsAt[n];
+
+    this.rowsAt = new Uint32Array(numNodes);
+    for (const node of columns.get("row_node")) this.rowsAt[node]++;
 
     this.isBest = new Uint8Array(numNodes);
     for (const end of columns.get("best_node")) {

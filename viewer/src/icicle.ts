@@ -365,7 +365,8 @@ export class Icicle {
         if (isDecision || forest.isEnvironment(node)) {
           context.fillStyle = look.ring;
           const bottom = y + rowHeight - 1 - bar;
-          if (isDecision && forest.pairsAt[node]) context.fillRect(x, bottom, wide, bar);
+          if (forest.rowsAt[node]) context.fillRect(x, bottom - bar, wide, 2 * bar);
+          else if (isDecision && forest.pairsAt[node]) context.fillRect(x, bottom, wide, bar);
           else {
             const dash = Math.round((isDecision ? 5 : 2) * ratio);
             for (let at = 0; at < wide; at += 2 * dash) {

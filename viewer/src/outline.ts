@@ -208,6 +208,8 @@ export class Outline {
     const { forest } = this;
     const found = [];
     if (forest.isBest[node]) found.push(mark("best", "best", "On a best path of the search"));
+    const rows = forest.rowsAt[node];
+    if (rows) found.push(mark("made", counted(rows, "row"), "Preference rows were made here"));
     if (forest.isDecision(node)) {
       const pairs = forest.pairsAt[node];
       const text = pairs ? counted(pairs, "pair") : "parts";

@@ -28,6 +28,7 @@ from w2stree.shorten import visible
 
 if TYPE_CHECKING:
     from w2stree.trajectories.trajectory import Trajectory
+    from w2stree.viewer import MadeRow
 
 _EXPLORED, _RECOMBINED = "explore", "recombine"  # stages of a run directory
 
@@ -67,6 +68,15 @@ def view(
             show_default=False,
         ),
     ] = None,
+    rows: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="show these preference rows, made of these runs by w2stree pairs, where they were "
+            "made",
+            show_default=False,
+        ),
+    ] = None,
     open_it: Annotated[
         bool, typer.Option("--open", help="open it in the browser, once it is written")
     ] = False,
@@ -98,6 +108,7 @@ def view(
     if node is not None:
         opened = OpenAt(node=node)
     paths = _recombined(source, recombined or own_paths)
+    made = [] if rows is None else _made(rows)
     write_view(
         forest,
         output,
@@ -106,6 +117,7 @@ def view(
         min_gap=min_gap,
         success_threshold=success_at,
         recombined=[path for path in paths if path.task_id in forest],
+        rows=made,
         open_at=opened,
     )
     say(f"{visible(str(output))}: {output.stat().st_size / 1e6:.1f} MB; open it in a browser")
@@ -129,3 +141,15 @@ def _of_a_run_directory(source: Source) -> tuple[Source, str | None]:
 
 def _recombined(source: Source, path: str | None) -> Sequence[Trajectory]:
     return () if path is None else source.at(path).read().trajectories
+
+
+def _made(path: Path) -> list[MadeRow]:
+    from w2stree.rows.row_files import Kind, kind_of, read_rows
+    from w2stree.viewer import made_row
+
+    if (kind := kind_of(path)) is not Kind.PREFERENCES:
+        raise InvalidInput(f"{visible(str(path))}: has {kind.value}, and no preference rows")
+    file = read_rows(path)
+    return [
+        made_row(record, place) for record, place in zip(file.records, file.places, strict=True)
+    ]

@@ -18,6 +18,7 @@ from w2stree.trajectories.replacing import replacing
 from w2stree.trajectories.returns import usual_threshold
 from w2stree.trajectories.trajectory import Trajectory
 from w2stree.viewer.forest_columns import pair_columns, search_columns, tree_columns
+from w2stree.viewer.made_rows import MadeRow, row_columns
 from w2stree.viewer.opening import OpenAt
 from w2stree.viewer.packing import packed
 from w2stree.viewer.page import page
@@ -38,6 +39,7 @@ def write_view(
     success_threshold: float | None = None,
     search: SearchResult | None = None,
     recombined: Sequence[Trajectory] = (),
+    rows: Sequence[MadeRow] = (),
     open_at: OpenAt | None = None,
 ) -> None:
     """Write a forest as one HTML file to browse, whole in itself: no server, no network.
@@ -50,11 +52,13 @@ def write_view(
     success_threshold: the return from which on a run is a success; as `Forest.tasks`.
     search: whose visits and best paths are shown; if not given, one of 1,000 descents a tree.
     recombined: paths that were made of the runs, to be shown beside each task's tree.
+    rows: preference rows that were made of this forest (`made_rows.made_row`), to be shown where
+        they were made.
     open_at: what is shown first.
 
     All or nothing, and what was at `path` is replaced (`trajectories.replacing`). Equal arguments
     give equal bytes. Raises `InvalidInput` for a place that is none, for another number of
-    `places`, a search of another forest, and for more than a browser can open.
+    `places`, a search or rows of another forest, and for more than a browser can open.
     O(nodes + steps), and packing: about a second for 30 MB of text.
     """
     header, columns = content(
@@ -65,6 +69,7 @@ def write_view(
         success_threshold=success_threshold,
         search=search,
         recombined=recombined,
+        rows=rows,
         open_at=open_at,
     )
     with replacing(path, "wb") as file:
@@ -81,6 +86,7 @@ def content(
     success_threshold: float | None,
     search: SearchResult | None,
     recombined: Sequence[Trajectory],
+    rows: Sequence[MadeRow],
     open_at: OpenAt | None,
 ) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """The header and the columns of a view (docs/viewer.md). Raises as `write_view`."""
@@ -100,6 +106,7 @@ def content(
         **pair_columns(forest, finite("min_gap", min_gap)),
         **search_columns(search),
         **path_columns(forest, recombined, texts),
+        **row_columns(forest, rows, texts),
     }
     given = forest.parts.trajectories
     if given is not None:
