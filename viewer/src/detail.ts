@@ -157,8 +157,10 @@ export class Detail {
         row.append(
           swatch,
           words,
-          element("span", "number", whole(forest.count[child])),
-          element("span", "number value", look.measure.shown(child)),
+          element("span", "number", counted(forest.count[child], "run")),
+          ...(look.measure.name === "runs"
+            ? []
+            : [element("span", "number value", look.measure.shown(child))]),
         );
         row.addEventListener("click", () => this.events.pick(child));
         return row;

@@ -19,6 +19,7 @@ const GUTTER = 30; // CSS pixels for the numbers of steps
 const LEAST_ROW = 6;
 const MOST_ROW = 24;
 const LEAST_LABEL = 34;
+const LEAST_MARK = 6;
 const MOST_LABELS = 600;
 const FONT = 'ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace';
 const ZOOM_TIME = 180;
@@ -258,7 +259,7 @@ export class Icicle {
     const weights = new Float32Array(width * numRows);
     const found = hits === null ? null : new Uint8Array(width * numRows);
     const labels: Label[] = [];
-    const least = 3 * ratio;
+    const least = LEAST_MARK * ratio;
     let n = this.firstTree();
     while (n < numNodes) {
       const begin = first[n];
@@ -359,7 +360,7 @@ export class Icicle {
         const wide = right - left;
         if (forest.isBest[node]) {
           context.fillStyle = look.ink;
-          context.fillRect(x, y, wide, bar);
+          context.fillRect(x, y, bar + Math.round(ratio), rowHeight);
         }
         const isDecision = forest.isDecision(node);
         if (isDecision || forest.isEnvironment(node)) {
@@ -389,7 +390,7 @@ export class Icicle {
         const dim = look.hits !== null && !look.hits[node];
         context.fillStyle = dim ? look.soft : inkOn(look.palette.colours[look.levels[node]]);
         const y = row * rowHeight - shift + rowHeight / 2;
-        context.fillText(text, gutter + left + 5 * ratio, y);
+        context.fillText(text, gutter + left + 6 * ratio, y);
         drawn++;
       }
     }

@@ -189,10 +189,10 @@ export class Outline {
     }
     row.append(words, ...this.marks(of));
     if (look !== null) {
-      row.append(
-        element("span", "number", counted(forest.count[of], "run")),
-        element("span", "number value", look.measure.shown(of)),
-      );
+      row.append(element("span", "number", counted(forest.count[of], "run")));
+      if (look.measure.name !== "runs") {
+        row.append(element("span", "number value", look.measure.shown(of)));
+      }
     }
     row.addEventListener("click", () => this.pick(of));
     row.addEventListener("dblclick", () => isHead && !isLeaf && this.toggle(head));
