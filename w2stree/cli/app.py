@@ -28,6 +28,7 @@ from w2stree.cli.stats import stats
 from w2stree.cli.tasks import tasks
 from w2stree.cli.tree import tree
 from w2stree.cli.verify import verify
+from w2stree.cli.view import view
 from w2stree.errors import Error
 from w2stree.shorten import visible
 
@@ -61,7 +62,7 @@ app.callback(
     invoke_without_command=True,
 )(whole)
 for command in (
-    *(run, experiment, explore, convert, tasks, tree, show, diff, stats),
+    *(run, experiment, explore, convert, tasks, tree, view, show, diff, stats),
     *(pairs, paths, advantages, lint, verify),
 ):
     app.command()(command)
