@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import typer
-from support.doc_pages import ROOT, Block, Reader, all_pages, blocks_of
+from support.doc_pages import ROOT, Block, Reader, all_pages, blocks_of, commands_of
 
 from w2stree import write_trajectories
 from w2stree.cli.app import app
@@ -45,14 +45,12 @@ def every_block() -> list[Block]:
     return [block for blocks in BLOCKS.values() for block in blocks]
 
 
-def commands_in(block: Block) -> list[list[str]]:
-    """The package's own commands in a block, without comments and what is piped on."""
-    lines = block.text.replace("\\\n", " ").splitlines()
-    return [
-        shlex.split(line.removeprefix("$ ").partition(" | ")[0], comments=True)[1:]
-        for line in lines
-        if line.removeprefix("$ ").startswith("w2stree ")
-    ]
+def commands_in(block: Block) -> list[str]:
+    """The package's own commands in a block."""
+    if block.language == "text":  # a picture, or what a program wrote
+        return []
+    commands = (command for command, _ in commands_of(block.text.replace("\\\n", " ")))
+    return [command for command in commands if command.startswith("w2stree ")]
 
 
 def is_code(block: Block) -> bool:
@@ -186,7 +184,8 @@ def test_what_is_run_of_the_repository_is_there() -> None:
 )
 def test_commands_are_understood(block: Block) -> None:
     """Those of blocks that are not run, and of examples: each option is one that there is."""
-    for words in commands_in(block):
+    for line in commands_in(block):
+        words = shlex.split(line.partition(" | ")[0], comments=True)[1:]
         command, path = typer.main.get_command(app), []
         while words and (inner := getattr(command, "commands", {}).get(words[0])):
             command, path = inner, [*path, words.pop(0)]
