@@ -127,6 +127,7 @@ class Page {
     if (node < 0 && runs.length) {
       node = runs.length === 2 ? this.parting(runs) : forest.endNode[runs[0]];
     }
+    if (node < 0 && forest.numTrees === 1) node = forest.root[0];
     const known = this.measures.some((measure) => measure.name === asked.by);
     const areOfOneTree = runs.length < 2 || this.parting(runs) >= 0;
     return {

@@ -72,6 +72,7 @@ function panes(): HTMLElement {
   map.setAttribute("role", "img");
   const crumbs = identified("nav", "crumbs");
   crumbs.setAttribute("aria-label", "Where you are");
+  crumbs.setAttribute("aria-live", "polite");
   const mapPane = identified("section", "map-pane");
   mapPane.append(
     element(
@@ -97,7 +98,6 @@ function panes(): HTMLElement {
   const tree = element("div", "tree-pane", mapPane, outlinePane);
   const detail = identified("section", "detail");
   detail.tabIndex = 0;
-  detail.setAttribute("aria-live", "polite");
   const reading = identified("section", "reading");
   reading.hidden = true;
   return element("main", "", tasks, tree, detail, reading);
