@@ -190,6 +190,28 @@ def test_numbers_agree_in_all_three_files(files: dict[str, str]) -> None:
     assert merge_rate.replace("\N{NO-BREAK SPACE}", " ") in files["report.md"]
 
 
+def test_the_report_says_why_and_what_next(files: dict[str, str]) -> None:
+    record = json.loads(files["report.json"])
+    why = record["why"]
+    contests = {(c["method"], c["other"]): c for c in why["contests"]}
+    assert set(contests) == {(m, o) for m in ("tree_dpo", "mcts_sft") for o in METHODS if o != m}
+    one, back = contests["tree_dpo", "mcts_sft"], contests["mcts_sft", "tree_dpo"]
+    assert (one["num_won"], one["num_lost"]) == (back["num_lost"], back["num_won"])
+    assert all(c["num_won"] + c["num_lost"] + c["num_even"] == 40 for c in why["contests"])
+    for example in why["examples"]:
+        returns = [example[side]["total_return"] for side in ("before", "after")]
+        assert (returns[0] < returns[1]) == (example["outcome"] == "won")
+    assert len(why["rows"]["rows"]) == 5
+    assert why["rows"]["num_found"] == record["forest"]["num_preference_rows"]
+    by_rows, by_runs = why["failures"]
+    assert by_rows["num_all"] == record["forest"]["num_preference_rows"]
+    assert by_runs["num_all"] == record["forest"]["num_kept_paths"]
+    assert by_runs["num_failed"] == record["forest"]["num_kept_failures"]
+    commands = [one["command"] for one in record["next"]]
+    assert any("seed=1" in c for c in commands)
+    assert any(c.startswith("w2stree analyse assumption") for c in commands)
+
+
 def test_same_input_same_bytes(tmp_path: Path) -> None:
     context = make_run(tmp_path / "run", num_tasks=20)
     assert run_stage(context, tmp_path / "one") == run_stage(context, tmp_path / "two")

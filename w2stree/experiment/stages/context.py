@@ -19,6 +19,7 @@ from w2stree.experiment.demonstrated import Demonstrated, read_demonstrated
 from w2stree.experiment.explored import ExploredFile, read_explored
 from w2stree.experiment.first_runs import first_runs
 from w2stree.experiment.hashes import Hashes
+from w2stree.experiment.manifest import read_manifest
 from w2stree.experiment.parts import Parts, Played, choose_parts
 from w2stree.experiment.run_directory import Accept, RunDirectory, StageSpec
 from w2stree.experiment.run_json import read_json
@@ -109,6 +110,10 @@ class Context:
                 f"the stage {reader.name} reads {stage}, which its StageSpec.needs does not have"
             )
         return self.run_dir / stage
+
+    def manifest(self, stage: str) -> dict[str, Any] | None:
+        """A finished stage's; None where it has not finished. Without holding the run."""
+        return read_manifest(self.run_dir / stage, stage)
 
     def seed(self, what: str, *, stage: str | None = None) -> int:
         """The seed of a stage, or of something else that `stage` draws."""
