@@ -39,6 +39,9 @@ LATE_IMPORTS = {
     "cli/forests.py": {"forest.build", "forest.file", "forest.merging"},
     "cli/inputs.py": {"formats.reader", "formats.reading", "trajectories.files"},
     "cli/lint.py": {"forest.merging", "linting.finding", "linting.lint", "rows.row_files"},
+    "cli/report.py": {
+        "experiment.compared_runs", "experiment.report_again", "report.grid"
+    },
     "cli/row_account.py": {"rows.writing"},
     "cli/rows.py": {
         *("forest.build", "forest.merging", "policies.pretrained"),

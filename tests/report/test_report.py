@@ -20,8 +20,10 @@ from support.small_report import Page, small_report
 from w2stree import Trajectory, build_forest, write_trajectories
 from w2stree.environments.kinds import KINDS, Kind
 from w2stree.environments.options import Options
+from w2stree.errors import RunDirectoryError
 from w2stree.experiment.config import load_config
 from w2stree.experiment.parts import Parts
+from w2stree.experiment.report_again import report_again
 from w2stree.experiment.run_directory import RunDirectory, StageSpec, StageWriter
 from w2stree.experiment.run_json import write_json
 from w2stree.experiment.stages import choose
@@ -210,6 +212,30 @@ def test_the_report_says_why_and_what_next(files: dict[str, str]) -> None:
     commands = [one["command"] for one in record["next"]]
     assert any("seed=1" in c for c in commands)
     assert any(c.startswith("w2stree analyse assumption") for c in commands)
+
+
+def test_a_report_of_what_has_finished_leaves_the_run_as_it_is(tmp_path: Path) -> None:
+    context = make_run(tmp_path / "run", num_tasks=20)
+    before = {file: file.read_bytes() for file in (tmp_path / "run").rglob("*") if file.is_file()}
+    with pytest.raises(RunDirectoryError, match=r"tree_dpo, mcts_sft, .*not finished.*--out DIR"):
+        report_again(tmp_path / "run")
+    (tmp_path / "run" / "evaluate_ceiling" / "manifest.json").unlink()
+    out = report_again(tmp_path / "run", tmp_path / "out")
+    rows = json.loads((out / "report.json").read_text())["rows"]
+    assert [row["method"] for row in rows] == [m for m in METHODS if m != "ceiling"]
+    assert all(row["pgr"] is None for row in rows)
+    (tmp_path / "run" / "evaluate_sft_strong" / "manifest.json").unlink()
+    with pytest.raises(RunDirectoryError, match="evaluate_sft_strong: not finished"):
+        report_again(tmp_path / "run", tmp_path / "out")
+    del before[tmp_path / "run" / "evaluate_ceiling" / "manifest.json"]
+    del before[tmp_path / "run" / "evaluate_sft_strong" / "manifest.json"]
+    assert (
+        before.items()
+        <= {
+            file: file.read_bytes() for file in (tmp_path / "run").rglob("*") if file.is_file()
+        }.items()
+    )
+    assert context.manifest("report") is None
 
 
 def test_same_input_same_bytes(tmp_path: Path) -> None:

@@ -259,15 +259,22 @@ class Context:
     def play(
         self, stage: str, pool: EnvironmentPool, policy: Policy, plans: Sequence[EpisodePlan]
     ) -> list[Trajectory]:
-        """Roll out every plan, with a progress bar."""
+        """Roll out every plan, telling how it goes."""
         episodes = rollout(pool, policy, plans, instruction=self.config.prompt.instruction)
-        played = list(self.bar(episodes, total=len(plans), what=f"{stage} episodes"))
+        played: list[Trajectory] = []
         cut_returns = CutReturnCount()
         causes = Causes()
-        for trajectory in played:
-            cut_returns.add(trajectory)
-            if trajectory.status == "error":
-                causes.add(trajectory)
+        return_sum = 0.0
+        with self.bar.steps(f"{stage} episodes") as update:
+            for trajectory in episodes:
+                played.append(trajectory)
+                cut_returns.add(trajectory)
+                if trajectory.status == "error":
+                    causes.add(trajectory)
+                else:
+                    return_sum += trajectory.total_return
+                scored = max(1, len(played) - causes.total)
+                update(len(played), len(plans), _figures(return_sum / scored, causes))
         cut_returns.warn()
         if causes.total:
             _say_what_failed(stage, causes, len(played))
@@ -277,6 +284,11 @@ class Context:
         """Stop the environment processes."""
         self._resources.close()
         self._pool = None
+
+
+def _figures(mean_return: float, causes: Causes) -> dict[str, float | str]:
+    figures: dict[str, float | str] = {"mean_return": mean_return, "num_errors": causes.total}
+    return {**figures, "cause": causes.commonest()[0].example} if causes.total else figures
 
 
 def _say_what_failed(stage: str, causes: Causes, num_played: int) -> None:
