@@ -137,7 +137,7 @@ SAID = (
     "Of 200 step pairs of 40 tasks that nothing was trained on, sft_strong ranks 51.0 % [0.450,",
     "16.7 % confirmed, 0.0 % reversed, 83.3 % undecided; by chance 0.7 % would",
     "17 won, 3 lost",
-    "A task that Strong, distilled won",
+    "A task on which Strong, distilled did better than Weak model",
     "White to move.",
     "1 preference row in full, drawn of 30",
     "runs (2) came to 0.750 on average, the rejected side's (1) to 0.250; they part after 1 step.",

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2stree.report.charts import BLUE, INK, require_matplotlib, salt_of, svg_of
+from w2stree.report.text import number
 
 QUANTITIES = {
     "loss": "loss",
@@ -39,11 +40,11 @@ def training_chart(method: str, steps: Sequence[Mapping[str, float]], *, of: str
     if not drawn:
         return ""
     matplotlib = require_matplotlib()
-    size = (_WIDTH, 0.35 + _HEIGHT * len(drawn))
+    size = (_WIDTH, 0.5 + _HEIGHT * len(drawn))
     figure = matplotlib.figure.Figure(figsize=size)
     # Set by hand: a layout that matplotlib finds costs most of the time of the whole report.
     figure.subplots_adjust(
-        left=0.1, right=0.98, top=1 - 0.3 / size[1], bottom=0.42 / size[1], hspace=0.45
+        left=0.1, right=0.98, top=1 - 0.3 / size[1], bottom=0.55 / size[1], hspace=0.45
     )
     charts = figure.subplots(len(drawn), 1, sharex=True, squeeze=False)[:, 0]
     for axes, (name, points) in zip(charts, drawn, strict=True):
@@ -87,10 +88,10 @@ def _draw(axes: Any, name: str, points: Floats) -> None:
     axes.tick_params(colors=INK, labelsize=10)
     axes.xaxis.label.set(color=INK, size=11)
     axes.grid(axis="y", color=INK, alpha=0.13, linewidth=0.8)
-    axes.plot(step, value, color=BLUE, alpha=0.35, linewidth=0.8)
+    axes.plot(step, value, color=BLUE, alpha=0.5, linewidth=0.8)
     axes.plot(step, line, color=BLUE, linewidth=2)
     axes.set_title(
-        f"{name}: {line[0]:.3f} at first, {line[-1]:.3f} at last",
+        f"{name}: {number(line[0])} at first, {number(line[-1])} at last",
         loc="left",
         size=11,
         color=INK,

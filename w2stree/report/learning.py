@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from w2stree.report.evidence import (
     Causes,
+    Example,
     FailedShare,
     PairAccuracy,
     ShownRow,
@@ -119,6 +120,14 @@ def _causes_sentence(causes: Causes) -> str:
         f"{percent(causes.confirmed_share)} confirmed, {percent(causes.reversed_share)} reversed, "
         f"{percent(causes.undecided_share)} undecided{chance}."
     )
+
+
+def example_title(example: Example, report: Report) -> str:
+    """ "A task on which Strong + TreeDPO did better than Strong model"."""
+    labels = (report.methods[side.method].label for side in (example.after, example.before))
+    ahead, behind = labels if example.outcome == "won" else reversed(list(labels))
+    panel = f" ({example.panel})" if len(report.panels) > 1 else ""
+    return f"A task{panel} on which {ahead} did better than {behind}"
 
 
 def shown_title(shown: ShownRows, label: str) -> str:

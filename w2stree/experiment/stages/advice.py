@@ -52,7 +52,7 @@ def _best_model(
     by = (
         f"the {chosen_by.name} tasks ({number(mean)})"
         if dev is not None
-        else f"the test tasks themselves ({number(mean)}), which is no test of that choice"
+        else f"the test tasks themselves ({number(mean)}), which is no test of that choice,"
     )
     folder = context.model_dir(best.name)
     yield Advice(
@@ -127,7 +127,7 @@ def _measure(context: Context, methods: Sequence[Method]) -> Iterator[Advice]:
     name = preferring[0].name
     yield Advice(
         f"Whether {preferring[0].label} ranks pairs of tasks rightly that it was not trained on "
-        "was not measured. It takes as long as reading the test episodes; `w2stree report` then "
+        "was not measured. It takes as long as reading the test episodes; w2stree report then "
         "has it too:",
         shlex.join(["w2stree", "analyse", "assumption", str(context.run_dir), "--after", name]),
     )
