@@ -273,8 +273,9 @@ class Context:
                     causes.add(trajectory)
                 else:
                     return_sum += trajectory.total_return
-                scored = max(1, len(played) - causes.total)
-                update(len(played), len(plans), _figures(return_sum / scored, causes))
+                scored = len(played) - causes.total
+                mean = return_sum / scored if scored else None
+                update(len(played), len(plans), _figures(mean, causes))
         cut_returns.warn()
         if causes.total:
             _say_what_failed(stage, causes, len(played))
@@ -286,8 +287,11 @@ class Context:
         self._pool = None
 
 
-def _figures(mean_return: float, causes: Causes) -> dict[str, float | str]:
-    figures: dict[str, float | str] = {"mean_return": mean_return, "num_errors": causes.total}
+def _figures(mean_return: float | None, causes: Causes) -> dict[str, float | str]:
+    """For `Update`; no mean of nothing."""
+    figures: dict[str, float | str] = {"num_errors": causes.total}
+    if mean_return is not None:
+        figures["mean_return"] = mean_return
     return {**figures, "cause": causes.commonest()[0].example} if causes.total else figures
 
 

@@ -163,11 +163,12 @@ def _figures(state: Progress) -> dict[str, float | str]:
     tallies = state.tallies.values()
     num_finished = sum(tally.num_finished for tally in tallies)
     figures: dict[str, float | str] = {
-        "success": sum(tally.num_success for tally in tallies) / max(1, num_finished),
         "num_errors": state.num_errors,
         "num_unparsed": sum(tally.num_unparsed for tally in tallies),
         "num_tokens": sum(tally.num_tokens for tally in tallies),
     }
+    if num_finished:
+        figures["success"] = sum(tally.num_success for tally in tallies) / num_finished
     return {**figures, "cause": state.causes[0].example} if state.causes else figures
 
 
