@@ -43,6 +43,9 @@ LATE_IMPORTS = {
         "trajectories.reading_limits",
     },
     "cli/lint.py": {"forest.merging", "linting.finding", "linting.lint", "rows.row_files"},
+    "cli/report.py": {
+        "experiment.compared_runs", "experiment.report_again", "report.grid"
+    },
     "cli/row_account.py": {"rows.writing"},
     "cli/rows.py": {
         *("formats.agenttraj", "policies.pretrained", "rows.columns", "rows.judged"),

@@ -20,6 +20,7 @@ from w2stree.cli.examples import add_examples
 from w2stree.cli.experiment import experiment
 from w2stree.cli.explore import explore
 from w2stree.cli.lint import lint
+from w2stree.cli.report import report
 from w2stree.cli.rows import pairs, paths
 from w2stree.cli.run import run
 from w2stree.cli.say import say, warn
@@ -62,7 +63,7 @@ app.callback(
     invoke_without_command=True,
 )(whole)
 for command in (
-    *(run, experiment, explore, convert, tasks, tree, view, show, diff, stats),
+    *(run, experiment, report, explore, convert, tasks, tree, view, show, diff, stats),
     *(pairs, paths, advantages, lint, verify),
 ):
     app.command()(command)

@@ -16,6 +16,11 @@ EXAMPLES: dict[str, tuple[Example, ...]] = {
         ("w2stree experiment mine.yaml --budget 8", "go on with it for eight hours"),
         ("w2stree experiment mine.yaml --report-only", "the table of what is there"),
     ),
+    "report": (
+        ("w2stree report runs/quickstart", "its report, made anew"),
+        ("w2stree report runs/a --out here", "of what has finished, the run only read"),
+        ("w2stree report runs/seed0 runs/seed1 runs/seed2", "one table over three seeds"),
+    ),
     "explore": (
         ("w2stree explore textworld_random", "random play, into a journal"),
         ("w2stree explore mine.yaml --run-dir runs/mine", "a configuration of your own"),
