@@ -26,7 +26,7 @@ def files_of(paths: Sequence[str]) -> Iterator[tuple[list[Path], Callable[[str],
     if paths.count("-") > 1:
         raise InvalidInput("- is given twice; standard input can be read once")
     if not any(map(_is_read_once, paths)):
-        yield [file for path in paths for file in _matches(path)], str
+        yield [file for path in paths for file in matches(path)], str
         return
     with tempfile.TemporaryDirectory(prefix="w2stree-") as folder:
         names: dict[str, str] = {}
@@ -42,7 +42,7 @@ def files_of(paths: Sequence[str]) -> Iterator[tuple[list[Path], Callable[[str],
                 text = text.replace(file, name)
             return text
 
-        given = [[set_down(p)] if _is_read_once(p) else _matches(p) for p in paths]
+        given = [[set_down(p)] if _is_read_once(p) else matches(p) for p in paths]
         try:
             yield [file for files in given for file in files], named
         except Error as error:
@@ -65,7 +65,7 @@ def _copy(path: str, file: Path) -> None:
         shutil.copyfileobj(sys.stdin.buffer, target)
 
 
-def _matches(path: str) -> list[Path]:
+def matches(path: str) -> list[Path]:
     """The path itself, or what a pattern that no shell expanded matches, in name order."""
     if Path(path).exists():
         return [Path(path)]

@@ -269,6 +269,15 @@ class Runs:
             skipped={**self.skipped, reason: before + num_skipped} if num_skipped else self.skipped,
         )
 
+    def ordered(self, key: Callable[[Trajectory], int]) -> Runs:
+        """The same, the least `key` first."""
+        order = sorted(range(len(self.places)), key=lambda i: key(self.trajectories[i]))
+        return replace(
+            self,
+            trajectories=[self.trajectories[i] for i in order],
+            places=[self.places[i] for i in order],
+        )
+
     def finished(self) -> Runs:
         """Without error rows, which say nothing about their task.
 

@@ -118,8 +118,7 @@ def lint(
 def _looked_into(source: Source, options: dict[str, Any]) -> Findings:
     """As rows, or as runs: by what is in the first path, unless an option of runs is given."""
     from w2stree.linting.lint import lint as look
-    from w2stree.linting.lint import parts_of, runs_or_both_reasons
-    from w2stree.rows.row_files import Kind, kind_of
+    from w2stree.rows.row_files import Kind, kind_of, parts_of, runs_or_both_reasons
 
     first = Path(source.paths[0])
     read = source.read

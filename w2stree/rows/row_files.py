@@ -9,12 +9,12 @@ forest.save(…)                                                     a saved for
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from w2stree.errors import InvalidInput, MissingDependency
 from w2stree.forest.file import is_forest_file
@@ -24,6 +24,7 @@ from w2stree.trajectories.json_text import parse_json
 from w2stree.trajectories.lines import read_lines
 from w2stree.trajectories.utf8 import decode_utf8
 
+T = TypeVar("T")
 Record = Mapping[str, Any]
 
 _PARQUET = b"PAR1"
@@ -89,6 +90,27 @@ def read_rows(path: Path) -> RowFile:
         return RowFile([record for _, record in lines], [place for place, _ in lines])
     records = list(_table(path))
     return RowFile(records, [f"{visible(str(path))}: row {i + 1}" for i in range(len(records))])
+
+
+def first_row(path: Path) -> Record | None:
+    """The first of `read_rows`, if there is one; raises as it does, of what is read until then."""
+    if path.is_file() and not _is_parquet(path):
+        return next((record for _, record in _records(path)), None)
+    return next(iter(_table(path)), None)
+
+
+def runs_or_both_reasons(read: Callable[[], T], why_no_rows: InvalidInput) -> T:
+    """What `read` gives; where that is refused too, both reasons."""
+    try:
+        return read()
+    except (InvalidInput, FileNotFoundError) as error:
+        raise InvalidInput(f"as runs: {error}; as rows: {why_no_rows}") from None
+
+
+def parts_of(path: Path) -> list[Path]:
+    """The files of a data set's folder as a hub has it, DIR/data/*.parquet; else the path."""
+    data = path / "data"
+    return sorted(data.glob("*.parquet")) or [path] if data.is_dir() else [path]
 
 
 def _is_dataset(folder: Path) -> bool:
