@@ -35,6 +35,11 @@ EXAMPLES: dict[str, tuple[Example, ...]] = {
         ("w2stree tree runs/ --task cook/3 --depth 6", "one task's tree, near its root"),
         ("w2stree tree runs/ --normalize sort_words", "lists in another order are one answer"),
     ),
+    "view": (
+        ("w2stree view runs/ -o runs.html", "everything, to look at in a browser"),
+        ("w2stree view runs/quickstart --open", "what a run explored, and what was made of it"),
+        ("w2stree view logs/ --task cook/3 --min-gap 0.5", "one task; pairs that matter"),
+    ),
     "show": (
         ("w2stree show runs.jsonl:17", "the run on line 17"),
         ("w2stree show runs/ --task cook/3", "a task's runs, to choose from"),
@@ -71,6 +76,10 @@ EXAMPLES: dict[str, tuple[Example, ...]] = {
         (
             "w2stree train dpo runs/ --model m --output out --min-gap 0.5",
             "learn from pairs of runs",
+        ),
+        (
+            "w2stree train dpo logs/ --reward-field won --model m --output out",
+            "of another tool's logs, as they are",
         ),
     ),
 }
