@@ -7,15 +7,19 @@ SOURCES := pyproject.toml constraints.txt CMakeLists.txt \
 # An editable install knows the modules by name: one that comes or goes asks for another install.
 MODULES := $(VENV)/modules-$(shell find w2stree -name '*.py' | sort | cksum | cut -d' ' -f1)
 RUN_DIR ?= runs/quickstart
+# Tests by so many processes, a file at a time: the C++ builds, too, take two cores. In the order of
+# the files, not of how many tests they have: the dear ones are not left to the end.
+WORKERS ?= 2
+PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # cmake finds ninja, and the tests the linters, where they were installed.
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: quickstart test lint cpp-test cpp-bench sanitize python-test wheel-test lock clean
+.PHONY: quickstart test lint docs cpp-test cpp-bench sanitize python-test wheel-test lock clean
 
 quickstart: $(VENV)/installed
 	$(BIN)/w2stree run quickstart --run-dir $(RUN_DIR)
 
-test: lint cpp-test python-test wheel-test
+test: lint docs cpp-test python-test wheel-test
 
 # The package is installed editable: Python sources are live, C++ changes reinstall.
 $(VENV)/installed: $(VENV)/bin/python $(MODULES) $(SOURCES)
@@ -40,6 +44,11 @@ lint: $(VENV)/installed
 	$(BIN)/python .ci/cpp-rooms
 	$(BIN)/clang-format --dry-run --Werror $$(find cpp bindings bench -name '*.cpp' -o -name '*.hpp')
 
+# The site, in build/docs: offline, all pages anew, since a warning (a broken link, a page in no
+# table) fails and is told of pages that are read alone.
+docs: $(VENV)/installed
+	$(BIN)/python -m sphinx -E -b html -q -W --keep-going docs build/docs
+
 cpp-test: $(VENV)/installed
 	$(BIN)/cmake --preset dev
 	$(BIN)/cmake --build --preset dev
@@ -59,10 +68,10 @@ sanitize: $(VENV)/installed
 	  $(BIN)/cmake --preset $$preset && $(BIN)/cmake --build --preset $$preset && \
 	  $(BIN)/ctest --preset $$preset || exit 1; \
 	done
-	bash .ci/sanitize-python $(BIN)/python -m "not slow" $(CORE_TESTS)
+	bash .ci/sanitize-python $(BIN)/python $(PARALLEL) -m "not slow" $(CORE_TESTS)
 
 python-test: $(VENV)/installed
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow"
 
 # The wheel, alone in a fresh environment, imported from an empty directory.
 wheel-test: $(VENV)/installed

@@ -99,6 +99,7 @@ class ArrowRows:
             "integer": pa.int64,
             "integers": lambda: pa.list_(pa.int32()),
             "number": pa.float64,
+            "numbers": lambda: pa.list_(pa.float64()),
             "truth": pa.bool_,
         }
         return plain[of]()

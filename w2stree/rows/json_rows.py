@@ -87,6 +87,9 @@ def _head(name: str, *, is_list: bool) -> bytes:
 
 
 def _refuse_infinite(name: str, value: Any) -> None:
+    if isinstance(value, list):
+        for inner in value:
+            _refuse_infinite(name, inner)
     if isinstance(value, float) and not isfinite(value):
         raise InvalidInput(f"{name} is {value}, which JSON has no word for; leave such rows out")
 
