@@ -40,6 +40,7 @@ def test_its_commands_lead_to_rows_and_to_a_model(
     with_the_logs_of_the_page: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("trl")
+    datasets = pytest.importorskip("datasets")
     from support.tiny_models import tiny_model, tiny_tokenizer
 
     from w2stree.training.models import save_model
@@ -58,9 +59,9 @@ def test_its_commands_lead_to_rows_and_to_a_model(
     assert "boil water" in told["tree"].out
     assert "trained on 4 rows" in told["train"].out and "10 runs read" in told["train"].out
     assert Path("models/preferred/model.safetensors").is_file()
-    files = (Path(name).read_text("utf-8") for name in ("dpo.jsonl", "dpo.test.jsonl"))
-    rows = [json.loads(line) for text in files for line in text.splitlines()]
-    assert len(rows) == 5
+    splits = datasets.load_dataset("dpo")  # as trl dpo does
+    rows = [*splits["train"], *splits["test"]]
+    assert (len(splits["train"]), len(rows)) == (4, 5)
     for row in rows:
         assert row["chosen"][0]["content"] == "Action: pour water on the leaves"
         assert row["rejected"][0]["content"] == "Action: drink water"

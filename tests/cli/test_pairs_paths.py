@@ -49,7 +49,7 @@ def test_pairs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.splitlines() == [
         "6 pairs; preferences, for trl",
         "dpo.jsonl: 6 rows",
-        "use: trl dpo --dataset_name FOLDER",
+        "use: DPOTrainer; trl dpo --dataset_name FOLDER; a path with / at its end writes a FOLDER",
         "6 comparisons = 6 rows + 0 skipped",
         "10 runs read = 9 used + 1 skipped (1 ended in an error)",
     ]

@@ -235,6 +235,18 @@ def test_a_folder_is_a_data_set(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["cache", "d"]
 
 
+def test_data_sets_of_one_name_are_not_taken_for_one_another(tmp_path: Path) -> None:
+    """`datasets` keeps what it has read by the folder's name and the card's head."""
+    datasets = pytest.importorskip("datasets")
+    read = []
+    for parent, rows in (("a", preferences()), ("b", preferences(RUNS[:3]))):
+        (tmp_path / parent).mkdir()
+        write_rows(f"{tmp_path}/{parent}/d/", rows)
+        found = datasets.load_dataset(f"{tmp_path}/{parent}/d", cache_dir=tmp_path / "cache")
+        read.append(len(found["train"]))
+    assert read == [9, len(preferences(RUNS[:3]))] and read[0] != read[1]
+
+
 def test_nothing_is_left_of_what_failed(tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
 

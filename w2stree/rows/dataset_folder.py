@@ -8,10 +8,11 @@ DIR/ README.md                    columns, counts, the trainer's settings
 
 from __future__ import annotations
 
+import hashlib
 import json
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +55,8 @@ def making(folder: Path) -> Iterator[Path]:
 
 def describe(folder: Path, contents: Contents, num_rows: Mapping[str, int]) -> None:
     """Write the card of the splits, and what LLaMA-Factory asks for."""
-    (folder / "README.md").write_text(_card(contents, num_rows), encoding="utf-8")
+    card = _card(contents, num_rows, _digest(folder, num_rows))
+    (folder / "README.md").write_text(card, encoding="utf-8")
     if contents.layout.dataset_info is not None:
         info = {
             f"w2stree_{split}": {
@@ -67,7 +69,16 @@ def describe(folder: Path, contents: Contents, num_rows: Mapping[str, int]) -> N
         (folder / "dataset_info.json").write_text(text, encoding="utf-8")
 
 
-def _card(contents: Contents, num_rows: Mapping[str, int]) -> str:
+def _digest(folder: Path, splits: Iterable[str]) -> str:
+    """Of the rows. `datasets` keeps what it has read under the folder's name and its card's head,
+    and shows it again for another folder where both are equal: so the head names the rows."""
+    digest = hashlib.sha256()
+    for split in splits:
+        digest.update((folder / "data" / f"{split}.parquet").read_bytes())
+    return digest.hexdigest()
+
+
+def _card(contents: Contents, num_rows: Mapping[str, int], digest: str) -> str:
     files = "\n".join(f"  - split: {split}\n    path: data/{split}.parquet" for split in num_rows)
     counts = "\n".join(f"| {split} | {count:,} |" for split, count in num_rows.items())
     columns = "\n".join(
@@ -79,6 +90,9 @@ configs:
 - config_name: default
   data_files:
 {files}
+dataset_info:
+  config_name: default
+  description: rows of the digest {digest}
 tags:
 - w2stree
 - {contents.kind.replace("_", "-")}
@@ -88,7 +102,7 @@ tags:
 
 Made by w2stree from runs of an agent, in the layout of {contents.trainer}:
 
-    {contents.layout.settings}
+    {contents.layout.settings.replace("FOLDER", "THIS_FOLDER")}
 
 | split | rows |
 |---|---|

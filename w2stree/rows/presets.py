@@ -178,7 +178,7 @@ _NO_ADVANTAGES: Mapping[Kind, str] = {
 _TRL = Preset(
     "trl",
     {
-        "preference": Layout(_SIDES, "trl dpo --dataset_name FOLDER"),
+        "preference": Layout(_SIDES, "DPOTrainer; trl dpo --dataset_name FOLDER"),
         "judged": Layout(
             (_PROMPT, Column("completion", "messages", _passage(1)), _LABEL),
             "KTOTrainer; trl kto --dataset_name FOLDER",
@@ -186,8 +186,8 @@ _TRL = Preset(
         "question": Layout((_PROMPT,), "GRPOTrainer, with a reward function or an environment"),
         "messages": Layout(
             (_MESSAGES,),
-            "trl sft --dataset_name FOLDER --assistant_only_loss, where the chat template has "
-            "generation marks; without it the environment's answers are learned too",
+            "SFTTrainer; trl sft --dataset_name FOLDER --assistant_only_loss, where the chat "
+            "template has generation marks; without it the environment's answers are learned too",
         ),
         "tokens": Layout(
             (_ids("input_ids"), _ids("labels")), "SFTTrainer with SFTConfig(max_length=None)"

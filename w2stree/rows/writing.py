@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -123,11 +124,19 @@ def write_rows(
         if not sum(counts.values()):
             reasons = "; ".join(f"{count:,} {reason}" for reason, count in skipped.items())
             raise InvalidInput(f"{trainer.name}: none of the rows can be written: {reasons}")
-    settings = layout.settings
+    settings = _settings(layout, os.fspath(path), is_folder=is_folder)
     if layout.dataset_info is not None and not is_folder:
         entry = {"file_name": Path(path).name, **layout.dataset_info}
         settings += f'; the entry: "w2stree": {json.dumps(entry)}'
     return WrittenRows(kind, counts, dict(skipped), settings, remarks.in_words())
+
+
+def _settings(layout: Layout, path: str, *, is_folder: bool) -> str:
+    """With the folder named, where one was written: TRL's scripts take no file by its name."""
+    if is_folder:
+        return layout.settings.replace("FOLDER", shlex.quote(path.rstrip("/\\") or path))
+    told = "; a path with / at its end writes a FOLDER"
+    return layout.settings + told * ("FOLDER" in layout.settings)
 
 
 class _File:
