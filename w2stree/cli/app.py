@@ -13,6 +13,7 @@ import typer
 
 import w2stree
 from w2stree.cli import analyse, envs, train
+from w2stree.cli.bisect import bisect
 from w2stree.cli.convert import convert
 from w2stree.cli.diff import diff
 from w2stree.cli.examples import add_examples
@@ -61,7 +62,7 @@ app.callback(
 )(whole)
 for command in (
     *(run, experiment, explore, convert, tasks, tree, show, diff, stats),
-    *(pairs, paths, lint, verify),
+    *(pairs, paths, lint, bisect, verify),
 ):
     app.command()(command)
 app.add_typer(analyse.app, name="analyse")
