@@ -32,6 +32,7 @@ LATE_IMPORTS = {
         *("experiment.grid.summary", "report.grid"),
     },
     "cli/bisect.py": {"experiment.recorded_player", "forest.flips", "rollouts.bisection"},
+    "cli/doctor.py": {"experiment.diagnosis.diagnose"},
     "cli/explore.py": {
         "experiment.config.exploration", "experiment.config.reading",
         "experiment.kept_config", "experiment.listed_actions", "experiment.run_json",

@@ -16,6 +16,7 @@ from w2stree.cli import analyse, envs, train
 from w2stree.cli.bisect import bisect
 from w2stree.cli.convert import convert
 from w2stree.cli.diff import diff
+from w2stree.cli.doctor import doctor
 from w2stree.cli.examples import add_examples
 from w2stree.cli.experiment import experiment
 from w2stree.cli.explore import explore
@@ -62,7 +63,7 @@ app.callback(
 )(whole)
 for command in (
     *(run, experiment, explore, convert, tasks, tree, show, diff, stats),
-    *(pairs, paths, lint, bisect, verify),
+    *(pairs, paths, lint, bisect, doctor, verify),
 ):
     app.command()(command)
 app.add_typer(analyse.app, name="analyse")
