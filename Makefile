@@ -7,6 +7,10 @@ SOURCES := pyproject.toml constraints.txt CMakeLists.txt \
 # An editable install knows the modules by name: one that comes or goes asks for another install.
 MODULES := $(VENV)/modules-$(shell find w2stree -name '*.py' | sort | cksum | cut -d' ' -f1)
 RUN_DIR ?= runs/quickstart
+# Tests by so many processes, a file at a time: the C++ builds, too, take two cores. In the order of
+# the files, not of how many tests they have: the dear ones are not left to the end.
+WORKERS ?= 2
+PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # cmake finds ninja, and the tests the linters, where they were installed.
 export PATH := $(abspath $(BIN)):$(PATH)
 
@@ -59,10 +63,10 @@ sanitize: $(VENV)/installed
 	  $(BIN)/cmake --preset $$preset && $(BIN)/cmake --build --preset $$preset && \
 	  $(BIN)/ctest --preset $$preset || exit 1; \
 	done
-	bash .ci/sanitize-python $(BIN)/python -m "not slow" $(CORE_TESTS)
+	bash .ci/sanitize-python $(BIN)/python $(PARALLEL) -m "not slow" $(CORE_TESTS)
 
 python-test: $(VENV)/installed
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow"
 
 # The wheel, alone in a fresh environment, imported from an empty directory.
 wheel-test: $(VENV)/installed

@@ -11,6 +11,10 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("w2stree", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("w2stree")
 
+# Workers of pytest-xdist share the cores, all of which torch would take in each of them.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # A shell starts what runs in the background with Ctrl-C ignored, and children inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

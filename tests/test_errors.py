@@ -25,6 +25,7 @@ from w2stree.errors import (
     ModelFailure,
     RunDirectoryError,
     ServerUnreachable,
+    UnsupportedSystem,
 )
 
 EXIT_STATUS = {
@@ -40,6 +41,7 @@ EXIT_STATUS = {
     ModelFailure: 1,
     ContextExceeded: 1,
     ServerUnreachable: 1,
+    UnsupportedSystem: 2,
 }
 
 

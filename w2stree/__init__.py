@@ -72,11 +72,9 @@ def _module(home: str, name: str) -> Any:
     try:
         return importlib.import_module(f"w2stree.{home}")
     except ModuleNotFoundError as error:
-        from w2stree.errors import MissingDependency
+        from w2stree.errors import not_imported
 
-        raise MissingDependency(
-            f"w2stree.{name} needs {error.name}: pip install 'w2stree[train]'"
-        ) from None
+        raise not_imported(error, "train", f"w2stree.{name}") from None
 
 
 def __dir__() -> list[str]:

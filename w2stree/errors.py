@@ -6,6 +6,7 @@ Error                        exit_status 2: the user can mend it
 ├── MissingDependency        (also an ImportError)
 ├── JournalError
 ├── RunDirectoryError
+├── UnsupportedSystem
 ├── EnvironmentFailure       exit_status 1: something outside failed
 │   └── EnvironmentNotStarted  nothing was played: it says nothing about a sample
 ├── ExplorationFailure       exit_status 1
@@ -16,6 +17,8 @@ Error                        exit_status 2: the user can mend it
 `exit_status` is what the command line ends with. The first three classes are the core's own:
 C++ and Python raise the same ones.
 """
+
+import sys
 
 from w2stree._core import Error, ForestFileError, InvalidInput
 
@@ -43,6 +46,7 @@ __all__ = [
     "ServerUnreachable",
     "TasksPassedOver",
     "TurnsWithoutAction",
+    "UnsupportedSystem",
 ]
 
 
@@ -95,6 +99,10 @@ class RunDirectoryError(Error, RuntimeError):
     """A run directory is torn, in use, or was made by another configuration."""
 
 
+class UnsupportedSystem(Error, RuntimeError):  # noqa: N818 (as EnvironmentFailure)
+    """The system, or the Python on it, lacks what this needs, and pip has nothing to install."""
+
+
 class CutReturns(UserWarning):
     """Scores beyond [0, 1] were cut: runs that differ may have one return, and make no pair."""
 
@@ -139,3 +147,23 @@ class TasksPassedOver(UserWarning):
 
 class TurnsWithoutAction(UserWarning):
     """Most turns of an exploration had no action: the model answers in a form that is not read."""
+
+
+def not_imported(error: ModuleNotFoundError, extra: str, wanted: str | None = None) -> Error:
+    """What to raise where a module is absent that `extra` brings, or that `wanted` needs.
+
+    A part of Python itself that is absent, since the system or this Python is without it, is
+    `UnsupportedSystem`: pip has none. A package that is there and does not load has no name.
+    """
+    if error.name in sys.stdlib_module_names:
+        return UnsupportedSystem(
+            f"{error.name}, a part of Python, is not in this one ({sys.executable} on "
+            f"{sys.platform}): use a Python that has it"
+        )
+    install = f"pip install 'w2stree[{extra}]'"
+    if error.name is None:
+        why = f" ({error.__cause__})" if error.__cause__ else ""
+        return MissingDependency(f"a package does not load: {error}{why}; try {install} --upgrade")
+    if wanted:
+        return MissingDependency(f"{wanted} needs {error.name}: {install}")
+    return MissingDependency(f"{error.name} is not installed: {install}")

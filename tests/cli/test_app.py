@@ -152,7 +152,7 @@ def test_overrides_stand_anywhere(
 
 
 @pytest.mark.parametrize(
-    ("command", "extra"), [("run", "all"), ("explore", "explore"), ("verify", "explore")]
+    ("command", "extra"), [("run", "run"), ("explore", "explore"), ("verify", "explore")]
 )
 def test_a_missing_extra_says_how_to_get_it(command: str, extra: str) -> None:
     program = (

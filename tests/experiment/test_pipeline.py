@@ -9,7 +9,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -25,20 +26,60 @@ from w2stree.trajectories.journal import read_journal
 
 pytestmark = [pytest.mark.train, pytest.mark.java]
 
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
 
 def w2stree(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "w2stree", *arguments]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=1800)
 
 
+@dataclass(frozen=True)
+class Interrupted:
+    """What Ctrl-C left of a run while its environments were starting or playing, and what it
+    said."""
+
+    cwd: Path
+    status: int
+    errors: str
+    left: frozenset[str]
+
+
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Interrupted:
     cwd = tmp_path_factory.mktemp("work")
-    ran = w2stree("run", "miniature", cwd=cwd)
+    folder = cwd / "runs" / "miniature"
+    run = [sys.executable, "-m", "w2stree", "run", "miniature"]
+    running = subprocess.Popen(
+        run, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    while not (folder / ".random_play.partial").exists():
+        assert running.poll() is None
+        time.sleep(0.05)
+    running.send_signal(signal.SIGINT)
+    _, errors = running.communicate(timeout=300)
+    return Interrupted(cwd, running.returncode, errors, frozenset(p.name for p in folder.iterdir()))
+
+
+@pytest.fixture(scope="module")
+def finished(interrupted: Interrupted) -> Path:
+    """The same command goes on with it, to the end."""
+    ran = w2stree("run", "miniature", cwd=interrupted.cwd)
     assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.split()[:3] == ["tasks", "done", "before"]
     assert "(`mcts_sft`) |" in ran.stdout
     assert "\r" not in ran.stdout + ran.stderr, "this is a log"
-    yield cwd / "runs" / "miniature"
+    return interrupted.cwd / "runs" / "miniature"
+
+
+def test_an_interrupt_leaves_a_run_that_goes_on(interrupted: Interrupted, finished: Path) -> None:
+    assert interrupted.status == 130
+    assert "interrupted; run the same command again to go on" in interrupted.errors
+    assert "Traceback" not in interrupted.errors
+    assert "demonstrations" in interrupted.left
+    assert "report" not in interrupted.left
+    assert not [name for name in interrupted.left if name.endswith(".partial")]
+    assert (finished / "report").is_dir()
 
 
 def test_the_report_has_a_row_for_every_method(finished: Path) -> None:
@@ -114,10 +155,10 @@ def test_every_step_of_a_training_is_kept(finished: Path) -> None:
         assert all(math.isfinite(step["loss"]) for step in steps)
 
 
-def test_a_rerun_does_nothing_and_force_redoes_one_stage(finished: Path) -> None:
+def test_a_rerun_does_nothing_and_force_redoes_one_stage(finished: Path, command: Command) -> None:
     cwd = finished.parent.parent
     patience = ("environment.limits.deadline_s=77", "explore.max_attempts=5")
-    again = w2stree("run", "miniature", *patience, cwd=cwd)
+    again = command("run", "miniature", *patience, cwd=cwd)
     assert again.returncode == 0
     assert "running" not in again.stdout
     recorded = json.loads((finished / "config.json").read_text())
@@ -128,7 +169,7 @@ def test_a_rerun_does_nothing_and_force_redoes_one_stage(finished: Path) -> None
     explored = json.loads(manifest.read_text())
     assert explored["metrics"]["num_failed"] == 0
     manifest.write_text(json.dumps(explored | {"metrics": {"num_failed": 2}}))
-    forced = w2stree("run", "miniature", "--force", "report", cwd=cwd)
+    forced = command("run", "miniature", "--force", "report", cwd=cwd)
     assert [line.split()[0] for line in forced.stdout.splitlines() if "running" in line] == [
         "report"
     ]
@@ -137,8 +178,10 @@ def test_a_rerun_does_nothing_and_force_redoes_one_stage(finished: Path) -> None
     manifest.write_text(json.dumps(explored))
 
 
-def test_another_configuration_is_refused_in_the_same_directory(finished: Path) -> None:
-    refused = w2stree("run", "miniature", "seed=1", cwd=finished.parent.parent)
+def test_another_configuration_is_refused_in_the_same_directory(
+    finished: Path, command: Command
+) -> None:
+    refused = command("run", "miniature", "seed=1", cwd=finished.parent.parent)
     assert refused.returncode == 2
     assert refused.stderr.startswith("w2stree: runs/miniature was made by another configuration")
     assert "seed: 0 there, 1 now" in refused.stderr
@@ -173,14 +216,14 @@ def test_a_second_process_is_refused_before_an_environment_starts(tmp_path: Path
     assert refused.stderr.startswith("w2stree: run is in use by process ")
 
 
-def test_the_tree_command_reads_what_explore_wrote(finished: Path) -> None:
-    summary = w2stree("tree", str(finished / "explore"), cwd=finished)
+def test_the_tree_command_reads_what_explore_wrote(finished: Path, command: Command) -> None:
+    summary = command("tree", str(finished / "explore"), cwd=finished)
     assert summary.returncode == 0
     assert "12" in summary.stdout
     task_id = read_trajectories(finished / "explore" / "trajectories.jsonl")[0].task_id
-    drawn = w2stree("tree", str(finished / "explore"), "--task", task_id, cwd=finished)
+    drawn = command("tree", str(finished / "explore"), "--task", task_id, cwd=finished)
     assert task_id in drawn.stdout
-    missing = w2stree("tree", str(finished / "explore"), "--task", "nope", cwd=finished)
+    missing = command("tree", str(finished / "explore"), "--task", "nope", cwd=finished)
     assert missing.returncode == 2
     assert "no task begins with 'nope'" in missing.stderr
 
@@ -199,49 +242,27 @@ def test_the_tree_command_reads_what_explore_wrote(finished: Path) -> None:
     ],
 )
 def test_mistakes_end_in_one_line_and_leave_nothing(
-    tmp_path: Path, arguments: tuple[str, ...], message: str
+    tmp_path: Path, arguments: tuple[str, ...], message: str, command: Command
 ) -> None:
-    ran = w2stree(*arguments, cwd=tmp_path)
+    ran = command(*arguments, cwd=tmp_path)
     assert ran.returncode == 2
     assert message in ran.stderr
     assert "Traceback" not in ran.stderr
     assert list(tmp_path.iterdir()) == []
 
 
-def test_overrides_may_follow_options(tmp_path: Path) -> None:
-    ran = w2stree("run", "miniature", "--run-dir", "here", "environment.game=chess", cwd=tmp_path)
+def test_overrides_may_follow_options(tmp_path: Path, command: Command) -> None:
+    ran = command("run", "miniature", "--run-dir", "here", "environment.game=chess", cwd=tmp_path)
     assert "game is 'chess'" in ran.stderr
-    typo = w2stree("run", "miniature", "--run-dir", "here", "--seed", "1", cwd=tmp_path)
+    typo = command("run", "miniature", "--run-dir", "here", "--seed", "1", cwd=tmp_path)
     assert typo.returncode == 2
     assert "No such option: --seed" in typo.stderr
 
 
-def test_an_interrupt_leaves_a_run_that_goes_on(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "w2stree", "run", "miniature"]
-    running = subprocess.Popen(
-        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    while not (tmp_path / "runs" / "miniature" / ".random_play.partial").exists():
-        assert running.poll() is None
-        time.sleep(0.05)
-    running.send_signal(signal.SIGINT)  # its environments are starting or playing
-    _, errors = running.communicate(timeout=300)
-    assert running.returncode == 130
-    assert "interrupted; run the same command again to go on" in errors
-    assert "Traceback" not in errors
-    left = {path.name for path in (tmp_path / "runs" / "miniature").iterdir()}
-    assert "demonstrations" in left
-    assert "report" not in left
-    assert not [name for name in left if name.endswith(".partial")]
-    again = w2stree("run", "miniature", cwd=tmp_path)
-    assert again.returncode == 0, again.stderr
-    assert again.stdout.split()[:3] == ["tasks", "done", "before"]
-
-
 @pytest.mark.slow
 def test_killing_a_run_while_it_explores_loses_no_episode(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "w2stree", "run", "miniature", "tasks.explore=12"]
-    killed = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL)
+    run = [sys.executable, "-m", "w2stree", "run", "miniature", "tasks.explore=12"]
+    killed = subprocess.Popen(run, cwd=tmp_path, stdout=subprocess.DEVNULL)
     run_dir = tmp_path / "runs" / "miniature"
     while not _explored(run_dir):
         assert killed.poll() is None
@@ -250,7 +271,7 @@ def test_killing_a_run_while_it_explores_loses_no_episode(tmp_path: Path) -> Non
     killed.wait()
     acknowledged = _explored(run_dir)
     assert not (run_dir / "explore").exists()
-    again = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    again = subprocess.Popen(run, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
     assert again.stdout is not None
     for line in again.stdout:
         if line.split()[:2] == ["explore", "finished"]:

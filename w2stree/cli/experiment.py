@@ -14,6 +14,7 @@ from w2stree.cli.progress import Bars, left
 from w2stree.cli.say import say, warn
 from w2stree.errors import InvalidInput
 from w2stree.experiment.shipped import shipped_names
+from w2stree.trajectories.lock import refuse_without
 
 if TYPE_CHECKING:
     from w2stree.experiment.grid.cells import Unit
@@ -110,8 +111,10 @@ def experiment(
     }
     if report_only and (of_a_run := [name for name, value in asked.items() if value is not None]):
         raise InvalidInput(f"--report-only runs nothing: leave out {', '.join(of_a_run)}")
+    if not report_only:
+        refuse_without("w2stree experiment")
     before_models()
-    with needs("all"):
+    with needs("run"):
         from w2stree.experiment.grid.plan import read_plan
         from w2stree.experiment.grid.results import Results
         from w2stree.experiment.grid.summary import summarise
@@ -155,7 +158,7 @@ def _run(
     budget: float | None,
     redo: bool,
 ) -> Outcome:
-    with needs("all"):
+    with needs("run"):
         from w2stree.experiment.grid.running import run_cells
     with Bars() as bars, bars.line("cells") as show:
         now: dict[Unit, str] = {}

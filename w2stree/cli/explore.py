@@ -23,6 +23,7 @@ from w2stree.cli.say import say, warn
 from w2stree.cli.summary import MOST_ROWS, print_summary
 from w2stree.errors import ExplorationFailure, SamplesUnfinished
 from w2stree.experiment.shipped import shipped_names
+from w2stree.trajectories.lock import refuse_without
 
 if TYPE_CHECKING:
     from w2stree.environments.hosting.pool import EnvironmentPool
@@ -62,6 +63,7 @@ def explore(
     The same command goes on with a run that was interrupted. The exit status is 1 where nothing
     was played to its end, or where samples ended in errors alone.
     """
+    refuse_without("w2stree explore")
     before_models()
     with needs("explore"):
         from w2stree.experiment.config.exploration import ExplorationConfig

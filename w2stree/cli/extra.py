@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from w2stree.errors import MissingDependency
+from w2stree.errors import not_imported
 
 
 @contextmanager
 def needs(extra: str) -> Iterator[None]:
-    """Around imports: an absent package is `MissingDependency` with the extra that brings it."""
+    """Around imports: an absent package is `MissingDependency` with the extra that brings it, an
+    absent part of Python `UnsupportedSystem`."""
     try:
         yield
     except ModuleNotFoundError as error:
-        raise MissingDependency(
-            f"{error.name} is not installed: pip install 'w2stree[{extra}]'"
-        ) from None
+        raise not_imported(error, extra) from None

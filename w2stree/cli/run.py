@@ -13,6 +13,7 @@ from w2stree.cli.parameters import Overrides, RunDir
 from w2stree.cli.progress import Bars
 from w2stree.cli.say import say, warn
 from w2stree.experiment.shipped import shipped_names
+from w2stree.trajectories.lock import refuse_without
 
 
 def run(
@@ -47,8 +48,9 @@ def run(
     The same command goes on with a run that was interrupted. The exit status is 1 where samples
     of the exploration ended in errors alone.
     """
+    refuse_without("w2stree run")
     before_models()
-    with needs("all"):
+    with needs("run"):
         from w2stree.experiment.config import load_config
 
         read = load_config(config, override or ())  # before torch is there: mistakes show at once

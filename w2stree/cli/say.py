@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import sys
 
 import typer
 
 from w2stree.shorten import visible
+
+_NOBODY_READS = 141  # a shell's word for SIGPIPE, which Windows does not know
 
 
 def say(text: object, *, raw: bool = False) -> None:
@@ -24,7 +25,7 @@ def say(text: object, *, raw: bool = False) -> None:
         print(text if raw else visible(str(text), keep_lines=True), flush=True)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at the end
-        raise typer.Exit(128 + signal.SIGPIPE) from None
+        raise typer.Exit(_NOBODY_READS) from None
 
 
 def terminal_width() -> int | None:

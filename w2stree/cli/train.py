@@ -30,6 +30,7 @@ from w2stree.cli.train_input import (
 )
 from w2stree.errors import InvalidInput
 from w2stree.shorten import visible
+from w2stree.trajectories.lock import refuse_without
 
 if TYPE_CHECKING:
     from w2stree.training.call import TrainedModel
@@ -145,6 +146,7 @@ def sft(
     The default is 3 epochs at a rate of 2e-5, 8 rows a step. The same command goes on with a
     training that was interrupted, from its last checkpoint (save_steps).
     """
+    refuse_without("w2stree train sft")
     before_models()
     with needs("train"):
         from trl import SFTConfig
@@ -246,6 +248,7 @@ def dpo(
     The default is 3 epochs at a rate of 1e-6, 8 rows a step. The same command goes on with a
     training that was interrupted, from its last checkpoint (save_steps).
     """
+    refuse_without("w2stree train dpo")
     before_models()
     with needs("train"):
         from trl import DPOConfig

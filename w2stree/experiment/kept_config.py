@@ -21,6 +21,7 @@ from w2stree.experiment.hashes import KEPT, MANIFEST, absence
 from w2stree.experiment.run_json import read_json, write_json
 from w2stree.experiment.run_lock import LOCK, holding
 from w2stree.shorten import visible
+from w2stree.trajectories.lock import refuse_without
 from w2stree.trajectories.replacing import sync_directory
 
 CONFIG = "config.json"
@@ -52,6 +53,7 @@ def held_run(
     older version is compared by what it says; its `InvalidInput` is the reason to refuse it.
     """
     _refuse_other_things(path)
+    refuse_without(f"{visible(str(path))}: a run")
     try:
         _make_folder(path)
     except OSError as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import platform
-import resource
 import sys
 from collections.abc import Iterator, Mapping
 from importlib import metadata
@@ -17,6 +16,11 @@ from w2stree.errors import RunDirectoryError
 from w2stree.experiment.hashes import MANIFEST
 from w2stree.experiment.run_json import read_json
 from w2stree.shorten import visible
+
+try:
+    import resource
+except ImportError:
+    resource = None  # type: ignore[assignment]
 
 _PACKAGES = ("w2stree", "numpy", "torch", "transformers", "trl", "peft")
 
@@ -78,5 +82,6 @@ def peak_memory_mb() -> float:
     told = status.read_text() if status.is_file() else ""
     if "VmHWM:" in told:
         return round(int(told.partition("VmHWM:")[2].split()[0]) / 1024, 1)
+    assert resource is not None  # a run has the system's locks, and where these are it is
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / (1024**2 if sys.platform == "darwin" else 1024), 1)

@@ -8,7 +8,6 @@ is for the message of who comes second.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import stat
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from w2stree.errors import RunDirectoryError
 from w2stree.shorten import visible
+from w2stree.trajectories.lock import refuse_without, take
 from w2stree.trajectories.owner import MAX_BYTES, described, this_process
 
 LOCK = ".lock"
@@ -28,8 +28,10 @@ def holding(path: Path, *, option: str = "--run-dir") -> Iterator[None]:
     """Hold the run in a folder, which must be there, for this process.
 
     Raises `RunDirectoryError` where another process or another thread holds it, and where the
-    folder cannot be written to. `option`: of the command line, that another folder is given by.
+    folder cannot be written to; `UnsupportedSystem` where the system has no such locks.
+    `option`: of the command line, that another folder is given by.
     """
+    refuse_without(f"{visible(str(path))}: a run")
     file = path / LOCK
     try:
         # Neither through a link nor waiting for a FIFO's other end.
@@ -41,7 +43,7 @@ def holding(path: Path, *, option: str = "--run-dir") -> Iterator[None]:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise RunDirectoryError(f"{visible(str(file))}: is no file; move it away")
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            take(lock)
         except BlockingIOError:
             raise RunDirectoryError(
                 f"{visible(str(path))} is in use by {described(lock.read(MAX_BYTES))}; wait for "

@@ -12,7 +12,6 @@ there is none.
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -23,6 +22,7 @@ from pathlib import Path
 from w2stree.errors import RunDirectoryError
 from w2stree.experiment.hashes import MANIFEST
 from w2stree.shorten import visible
+from w2stree.trajectories.lock import take
 from w2stree.trajectories.owner import MAX_BYTES, described, this_process
 
 MAKING = ".making"
@@ -112,10 +112,10 @@ def _is_under_its_name(lock: FileIO, file: Path) -> bool:
 
 def _take(lock: FileIO, wait: Callable[[str], None] | None) -> bool:
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        take(lock)
     except BlockingIOError:
         if wait is None:
             return False
         wait(described(lock.read(MAX_BYTES)))
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        take(lock, wait=True)
     return True

@@ -279,28 +279,9 @@ def _refuse_none(columns: Batch) -> None:
         raise InvalidInput("no trajectories given")
 
 
-def _of_one_sequence(forest: Forest, trees: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Those of the trees whose trajectories, all of one length, took one action at each depth.
-
-    The core looks at decisions alone. Where answers differ, by a running number perhaps,
-    trajectories part without one, and may act differently from there on.
-    """
-    parted = np.flatnonzero(forest.is_environment_divergence)
-    in_doubt = np.intersect1d(trees, np.searchsorted(forest.root, parted, side="right") - 1)
-    several = [tree for tree in in_doubt.tolist() if _has_several_actions_at_a_depth(forest, tree)]
-    return trees[~np.isin(trees, several)]
-
-
-def _has_several_actions_at_a_depth(forest: Forest, tree: int) -> bool:
-    root = int(forest.root[tree])
-    below = slice(root + 1, int(forest.subtree_end[root]))
-    at = np.stack([forest.depth[below], forest.action_id[below]])
-    return bool(np.unique(at, axis=1).shape[1] > np.unique(at[0]).size)
-
-
 def _warn_of_identical(forest: Forest) -> None:
     """Of tasks whose trajectories took the same actions, be it that their turns have none."""
-    identical = _of_one_sequence(forest, _core.trees_of_one_action_sequence(forest.core))
+    identical = _core.trees_of_one_action_sequence(forest.core)
     if not len(identical):
         return
     task_ids = forest.task_ids

@@ -10,7 +10,6 @@ OUT/           the trained model
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -25,6 +24,7 @@ from typing import IO, Any
 from w2stree.errors import InvalidInput, RowWarning
 from w2stree.shorten import shorten, visible
 from w2stree.trajectories.json_text import parse_json
+from w2stree.trajectories.lock import refuse_without, take
 from w2stree.trajectories.owner import MAX_BYTES, described, this_process
 from w2stree.trajectories.replacing import replacing, sync_directory
 
@@ -63,7 +63,9 @@ class ModelFolder:
 
 def refuse_filled(path: Path) -> None:
     """Raises `InvalidInput` where a folder holds something, or is none, and where none can be put
-    in its place: that comes after the training, and its failure would cost it."""
+    in its place: that comes after the training, and its failure would cost it. Raises
+    `UnsupportedSystem` where the system has no locks of files."""
+    refuse_without(f"{visible(str(path))}: a training")
     if path.is_dir() and not any(path.iterdir()):
         if path.is_symlink() or path.is_mount() or path.resolve() == Path.cwd():
             raise InvalidInput(
@@ -105,7 +107,8 @@ def making(path: Path, request: Mapping[str, Any], *, is_writer: bool) -> Iterat
     checkpoint, nothing remains. Only the writer touches the disk.
 
     Raises `InvalidInput` where `path` holds something, where an interrupted training of another
-    request lies beside it, naming what differs, and where another process makes this model.
+    request lies beside it, naming what differs, and where another process makes this model;
+    `UnsupportedSystem` where the system has no locks of files.
     """
     refuse_filled(path)
     folder = ModelFolder(path, is_writer)
@@ -188,7 +191,7 @@ def _locked(folder: ModelFolder) -> Iterator[IO[bytes]]:
     """Held by this process until the block ends, or the process does."""
     with (folder.partial / _LOCK).open("a+b") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            take(lock)
         except BlockingIOError:
             lock.seek(0)
             raise InvalidInput(

@@ -12,7 +12,6 @@ returned: it is then on the disk.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from pathlib import Path
 
 from w2stree.errors import InvalidInput, JournalError
 from w2stree.shorten import quoted
+from w2stree.trajectories import lock
 from w2stree.trajectories.episodes import FramedEpisode, damaged, read_episodes
 from w2stree.trajectories.frames import Damage, Frame, encode_frame, read_frames
 from w2stree.trajectories.owner import MAX_BYTES, described, this_process
@@ -85,7 +85,7 @@ class Journal:
     a frame that is no episode, or one that was recorded before; with `salvage` the others are
     kept, `damage` says what was not, and the original stays beside it as `NAME.damaged`. Another
     writer raises `JournalError` naming its process. The lock is the system's (`flock`) and ends
-    with the process, however it ends.
+    with the process, however it ends; a system without such locks is `UnsupportedSystem`.
 
     `keys` are of what is on the disk.
     """
@@ -240,12 +240,13 @@ class Journal:
 
 def _open_locked(path: Path, owner: Path) -> FileIO:
     """The file, locked for this process, which `owner` then names."""
+    lock.refuse_without(f"{path}: writing a journal")
     is_new = not path.exists()
     if not (is_new or path.is_file()):  # to open a pipe waits for whoever reads it
         raise JournalError(f"{path} is no regular file; a journal is one")
     file = FileIO(path, "ab")
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock.take(file)
         # Salvaging puts another file into the path: the one opened may no longer be there.
         if not os.path.samestat(os.fstat(file.fileno()), path.stat()):
             raise BlockingIOError
@@ -284,7 +285,7 @@ def _without_damage(path: Path, original: FileIO, kept: Container[int]) -> FileI
     partial.unlink(missing_ok=True)
     salvaged = FileIO(partial, "ab", opener=lambda p, flags: os.open(p, flags | os.O_EXCL, 0o666))
     try:
-        fcntl.flock(salvaged, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock.take(salvaged)
         with BufferedWriter(FileIO(os.dup(salvaged.fileno()), "ab")) as out:
             for piece in read_frames(path, salvage=True):
                 if isinstance(piece, Frame) and piece.offset in kept:

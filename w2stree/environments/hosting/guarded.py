@@ -21,10 +21,18 @@ import time
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from fcntl import F_DUPFD_CLOEXEC, fcntl
 from pathlib import Path
 
-from w2stree.environments.hosting import guardian
+from w2stree.errors import UnsupportedSystem
+
+try:
+    from fcntl import F_DUPFD_CLOEXEC, fcntl
+
+    from w2stree.environments.hosting import guardian
+
+    _lacking = None
+except ImportError as error:  # Windows: modules load, and no process is started
+    _lacking = error.name
 
 _DAY_MS = 86_400_000.0
 _DEATH_S = 5.0  # for the kernel, to take a killed group away
@@ -47,7 +55,7 @@ class GuardedGroup:
 
     `command[0]` is a path. `inherited`: descriptors for the program; the caller closes its own.
     stdin is empty; stdout and stderr go to the guardian, which keeps their end. Raises
-    `OSError` where no process can be started.
+    `OSError` where no process can be started, `UnsupportedSystem` where none can be guarded.
     """
 
     def __init__(
@@ -140,7 +148,14 @@ class GuardedGroup:
 
 def pair() -> tuple[socket.socket, socket.socket]:
     """A socket pair of which the second is for another process: not one of the standard three,
-    which are free where the driver was started without them."""
+    which are free where the driver was started without them. Raises `UnsupportedSystem` where no
+    process can be guarded."""
+    if _lacking is not None:
+        raise UnsupportedSystem(
+            "a process of its own, for an environment or a training, needs the process groups of "
+            f"Linux and macOS (Python's {_lacking}), which this system ({sys.platform}) does not "
+            "have; on Windows, run it in WSL"
+        )
     own, others = socket.socketpair()
     if others.fileno() < 3:
         moved = socket.socket(fileno=fcntl(others.fileno(), F_DUPFD_CLOEXEC, 3))
@@ -208,8 +223,9 @@ def _forget_all() -> None:
         group.forget()
 
 
-os.register_at_fork(
-    before=forks_wait.acquire,
-    after_in_parent=forks_wait.release,
-    after_in_child=_forget_all,
-)
+if hasattr(os, "register_at_fork"):  # where there are forks
+    os.register_at_fork(
+        before=forks_wait.acquire,
+        after_in_parent=forks_wait.release,
+        after_in_child=_forget_all,
+    )

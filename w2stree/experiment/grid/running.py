@@ -30,6 +30,7 @@ from w2stree.experiment.grid.results import Results
 from w2stree.experiment.grid.times import Times
 from w2stree.experiment.run_lock import holding
 from w2stree.shorten import visible
+from w2stree.trajectories.lock import refuse_without
 
 _WORKER = "w2stree.experiment.grid.worker"
 _LOGS = ".logs"
@@ -145,6 +146,7 @@ def run_cells(
     `RunDirectoryError` where another process runs cells in `runs`.
     """
     refuse_a_run(runs)
+    refuse_without(f"{visible(str(runs))}: a run")
     runs.mkdir(parents=True, exist_ok=True)
     with holding(runs, option="--runs"):
         times, pending = Times(), list[Unit]()
