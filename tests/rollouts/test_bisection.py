@@ -139,7 +139,7 @@ def test_a_planted_fault_in_a_text_game() -> None:
 @pytest.mark.slow
 @pytest.mark.java
 def test_fifty_planted_faults() -> None:
-    """pytest -m slow tests/rollouts/test_bisection.py: ten minutes; `docs/bisect.md`."""
+    """pytest -m slow tests/rollouts/test_bisection.py: ten minutes and more (docs/bisect.md)."""
     pytest.importorskip("textworld_express")
     rows = list(found(50, 0.2))
     assert len(rows) == 50
