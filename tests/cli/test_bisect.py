@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from w2stree import Message, Step, Trajectory, write_trajectories
+from w2stree import (
+    Message,
+    Step,
+    Trajectory,
+    build_forest,
+    read_trajectories,
+    write_trajectories,
+)
 from w2stree.cli.app import main
 
 GAME = """\
@@ -66,6 +73,15 @@ def test_a_log_is_told_by_its_runs_and_never_a_cause(
     assert "the same runs took steps 3 to 5: the runs do not tell these apart" in out
     assert "not verified by playing: " in out
     assert "cause" not in out
+    assert "7 runs read = 5 used + 2 skipped (2 of other tasks)" in out
+
+
+def test_a_saved_forest_has_no_places(log: Path, told: Callable[..., str]) -> None:
+    saved = log.with_name("x.forest")
+    build_forest(read_trajectories(log)).save(saved)
+    out = told("bisect", saved, "--task", "a")
+    assert "the run that is looked into: run 0, return 0, done after 5 steps" in out
+    assert "   3              0 of 1      4 of 4" in out
     assert "7 runs read = 5 used + 2 skipped (2 of other tasks)" in out
 
 

@@ -131,7 +131,7 @@ def bisect(
     """
     rule = rule_of(min_similarity, embed, normalize, guard=guard)
     whole, place = whole_file(source)
-    forest, runs = read_forest(whole, rule)
+    forest, runs = read_forest(whole, rule, task=task if place is None else None)
     index = None if place is None else run_at(runs.places, place)
     task_id = _task(forest.task_ids, task, None if index is None else runs.trajectories[index])
     tree = forest[task_id]
@@ -204,12 +204,10 @@ def _by_the_runs(tree: Tree, runs: Runs, threshold: float, index: int | None) ->
     else:
         flips = flips_of(tree, threshold, run=index)[:_MOST_FLIPS]
     of_task = [i for i, t in enumerate(runs.trajectories) if t.task_id == tree.task_id]
-    alone = Runs(
-        runs.where,
-        [runs.trajectories[i] for i in of_task],
-        [runs.places[i] for i in of_task] if runs.places else (),
-        {**runs.skipped, "of other tasks": len(runs.trajectories) - len(of_task)},
-    )
+    places = runs.places or [""] * len(runs.trajectories)  # a saved forest has none
+    alone = replace(runs, places=places).only(lambda t: t.task_id == tree.task_id, "of other tasks")
+    if not runs.places:
+        alone = replace(alone, places=())
     own = None if index is None else of_task.index(index)
     return _Found(tree, alone, threshold, own, is_asked, flips, None, "")
 
@@ -300,7 +298,7 @@ def _say(found: _Found) -> None:
         say(f"{which}: {visible(found.place or f'run {found.index}')}, {described(found.run)}\n")
         _say_flips(found, width)
         _say_played(found, width)
-    say(f"\n{found.runs.account()}" if found.runs.places else "")
+    say(f"\n{found.runs.account()}")
 
 
 def _say_flips(found: _Found, width: int) -> None:
