@@ -159,6 +159,13 @@ def undecided(run: Path) -> None:
     shutil.copy(run / "tree" / "manifest.json", run / "continuations" / "manifest.json")
 
 
+def analysed(run: Path) -> None:
+    """What `w2stree analyse assumption` once said of a model that did not gain."""
+    (run / "analyses").mkdir()
+    found = Path(__file__).with_name("assumption_near_half.json")
+    shutil.copy(found, run / "analyses" / "assumption.json")
+
+
 @dataclass(frozen=True)
 class Pathology:
     plant: Callable[[Path, EnvironmentPool], object]
@@ -177,6 +184,7 @@ def pathologies() -> dict[str, Pathology]:
         "half-accuracy": Pathology(
             lambda run, _: set_metrics(run, "tree_dpo", reward_accuracy=0.5)
         ),
+        "held-out-half": Pathology(lambda run, _: analysed(run)),
         "not-causal": Pathology(lambda run, _: undecided(run)),
         "displaced": Pathology(lambda run, _: set_rewards(run, [-0.1 * i for i in range(20)])),
         "rows-too-long": Pathology(lambda run, _: set_metrics(run, "tree_dpo", num_too_long=10)),
@@ -246,7 +254,7 @@ def test_a_clean_run_has_none(clean: Path, capsys: pytest.CaptureFixture[str]) -
     told = capsys.readouterr().out
     assert status == 0, told
     assert told.startswith("0 symptoms found")
-    assert "nothing to measure it on: not-causal\n" in told
+    assert "nothing to measure it on: held-out-half, not-causal\n" in told
 
 
 @pytest.mark.parametrize("name", sorted(pathologies()))

@@ -20,6 +20,7 @@ _NUM_BOOTSTRAP = 2_000
 _FALL = 0.01
 _ACCURACY = 0.55
 _LEAST_ROWS = 20
+_CHANCE = 0.5
 _NATS = 0.05
 _ERRORS_OF_MEAN = 2.0
 _CONFIRMED = 0.02
@@ -102,6 +103,38 @@ def _half(given: Given) -> list[Symptom] | None:
                 command=f"w2stree analyse assumption {{run}} --after {stage}",
             )
     return found if is_asked else None
+
+
+def _held_out(given: Given) -> list[Symptom] | None:
+    """Of the analysis `assumption`, where it was made: the accuracy after training, by steps."""
+    file = given.path / "analyses" / "assumption.json"
+    if not file.is_file():
+        return None
+    match read_json(file):
+        case {
+            "after": str(stage),
+            "step_dense": {
+                "all": {
+                    "num_tasks": int(num_tasks),
+                    "after": {"mean": float(mean), "interval": [float(low), float(_)]},
+                }
+            },
+        } if num_tasks >= _LEAST_TASKS:
+            pass
+        case _:
+            return None
+    return beyond(
+        given,
+        "held-out-half",
+        stage,
+        low,
+        _CHANCE,
+        is_above=False,
+        says=f"is the lower end of the share of held-out pairs that {stage} ranks rightly "
+        f"({mean:.3f} on {num_tasks} tasks): what it learned of its pairs does not hold elsewhere. "
+        "The pairs are uninformative, or not why returns differ (thin-support, not-causal)",
+        command="w2stree lint {run}/explore",
+    )
 
 
 def _not_causal(given: Given) -> list[Symptom] | None:
@@ -253,6 +286,11 @@ def rules() -> Iterator[Rule]:
         name="half-accuracy",
         source="one half is a coin; 0.55 was seen where the loss rose from 1.08 to 1.75",
         look=_half,
+    )
+    yield Rule(
+        name="held-out-half",
+        source="one half is a coin; the analysis's 95 % interval, thirty tasks and more",
+        look=_held_out,
     )
     yield Rule(
         name="not-causal",
