@@ -14,12 +14,12 @@ PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # cmake finds ninja, and the tests the linters, where they were installed.
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: quickstart test lint cpp-test cpp-bench sanitize python-test wheel-test lock clean
+.PHONY: quickstart test lint docs cpp-test cpp-bench sanitize python-test wheel-test lock clean
 
 quickstart: $(VENV)/installed
 	$(BIN)/w2stree run quickstart --run-dir $(RUN_DIR)
 
-test: lint cpp-test python-test wheel-test
+test: lint docs cpp-test python-test wheel-test
 
 # The package is installed editable: Python sources are live, C++ changes reinstall.
 $(VENV)/installed: $(VENV)/bin/python $(MODULES) $(SOURCES)
@@ -43,6 +43,11 @@ lint: $(VENV)/installed
 	$(BIN)/lint-imports
 	$(BIN)/python .ci/cpp-rooms
 	$(BIN)/clang-format --dry-run --Werror $$(find cpp bindings bench -name '*.cpp' -o -name '*.hpp')
+
+# The site, in build/docs: offline, all pages anew, since a warning (a broken link, a page in no
+# table) fails and is told of pages that are read alone.
+docs: $(VENV)/installed
+	$(BIN)/python -m sphinx -E -b html -q -W --keep-going docs build/docs
 
 cpp-test: $(VENV)/installed
 	$(BIN)/cmake --preset dev

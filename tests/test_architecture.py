@@ -26,6 +26,7 @@ LATE_IMPORTS = {
     # Commands load what they need when they are called: configurations and games are extras, and
     # `w2stree --help` and shell completion wait for nothing but the command line.
     "cli/diff.py": {"trajectories.comparison"},
+    "cli/advantages.py": {"rows.columns", "rows.credit"},
     "cli/analyse.py": {"experiment.analyses"},
     "cli/experiment.py": {
         *("experiment.grid.plan", "experiment.grid.results", "experiment.grid.running"),
@@ -41,28 +42,34 @@ LATE_IMPORTS = {
     },
     "cli/convert.py": {"formats.writing"},
     "cli/forests.py": {"forest.build", "forest.file", "forest.merging"},
-    "cli/inputs.py": {"formats.reader", "formats.reading", "trajectories.files"},
+    "cli/inputs.py": {
+        *("formats.reader", "formats.reading", "trajectories.files"),
+        "trajectories.reading_limits",
+    },
     "cli/lint.py": {"forest.merging", "linting.finding", "linting.lint", "rows.row_files"},
+    "cli/report.py": {
+        "experiment.compared_runs", "experiment.report_again", "report.grid"
+    },
     "cli/row_account.py": {"rows.writing"},
     "cli/rows.py": {
-        *("forest.build", "forest.merging", "policies.pretrained"),
-        *("rows.columns", "rows.judged"),
+        *("formats.agenttraj", "policies.pretrained", "rows.columns", "rows.judged"),
         *("rows.questions", "rows.rows", "rows.tokenized", "trajectories.returns", "turns.chat"),
-        "rows.worded",
     },
     "cli/run.py": {"experiment.config", "experiment.manifest", "experiment.pipeline"},
     "cli/train.py": {
-        *("experiment.config.yaml_text", "training.call_settings", "training.model_folder"),
-        *("training.optimisation", "training.train_dpo", "training.train_sft"),
+        *("training.call_settings", "training.model_folder", "training.optimisation"),
+        *("training.train_dpo", "training.train_sft"),
     },
     "cli/train_input.py": {
-        *("forest.build", "forest.merging", "formats.agenttraj", "rows.conversations"),
-        "rows.row_files",
-        *("trajectories.files", "trajectories.returns"),
+        *("formats.agenttraj", "formats.messages", "formats.reader", "rows.conversations"),
+        *("rows.row_files", "trajectories.returns"),
     },
+    "cli/train_settings.py": {"experiment.config.yaml_text"},
     "cli/stats.py": {"forest.summary", "rollouts.statistics"},
     "cli/tasks.py": {"forest.tasks"},
     "cli/tree.py": {"forest.summary", "forest.tasks"},
+    "cli/worded_forest.py": {"forest.build", "forest.merging", "rows.worded"},
+    "cli/view.py": {"rows.row_files", "viewer", "viewer.page"},
     "cli/verify.py": {"experiment.recorded_run", "rollouts.verification"},
 }  # fmt: skip
 

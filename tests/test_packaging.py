@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = PYPROJECT["project"]
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
-OF_A_CLONE = {"bench", "dev"}
+OF_A_CLONE = {"bench", "dev", "docs"}
 
 
 def packages(extra: str) -> set[str]:

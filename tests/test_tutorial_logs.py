@@ -35,15 +35,17 @@ def with_the_logs_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.train
-def test_its_commands_lead_to_rows(
+@pytest.mark.filterwarnings("ignore::w2stree.errors.LikelihoodDisplaced")
+def test_its_commands_lead_to_rows_and_to_a_model(
     with_the_logs_of_the_page: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("transformers")
+    pytest.importorskip("trl")
     from support.tiny_models import tiny_model, tiny_tokenizer
 
+    from w2stree.training.models import save_model
+
     tokenizer = tiny_tokenizer()
-    tokenizer.save_pretrained("models/strong")
-    tiny_model(tokenizer).save_pretrained("models/strong")
+    save_model("models/strong", tiny_model(tokenizer), tokenizer)
     told = {}
     for line in "".join(blocks("console")).splitlines():
         program, *arguments = shlex.split(line)
@@ -54,6 +56,8 @@ def test_its_commands_lead_to_rows(
     assert "10 runs read = 10 used" in told["convert"].out
     assert "reward: won (10)" in told["convert"].err
     assert "boil water" in told["tree"].out
+    assert "trained on 4 rows" in told["train"].out and "10 runs read" in told["train"].out
+    assert Path("models/preferred/model.safetensors").is_file()
     files = (Path(name).read_text("utf-8") for name in ("dpo.jsonl", "dpo.test.jsonl"))
     rows = [json.loads(line) for text in files for line in text.splitlines()]
     assert len(rows) == 5

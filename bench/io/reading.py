@@ -33,6 +33,7 @@ from bench.core.texts import Texts
 from bench.core.timing import interleaved
 from bench.core.workloads import Workload
 from bench.equality import DifferentResultsError
+from bench.io.growing import growing
 from w2stree.trajectories.origin import Origin
 from w2stree.trajectories.trajectory import Message, Step, Trajectory
 
@@ -48,6 +49,7 @@ def rows(plan: Plan) -> Iterator[Row]:
         w2s.write_trajectories(lines, trajectories_of(workload))
         yield from from_lines(plan, workload, lines)
         yield memory(plan, workload, lines)
+        yield from growing(plan, workload.name, list(w2s.read_trajectories(lines)))
         if find_spec("pyarrow") is not None:
             table = lines.with_suffix(".parquet")
             w2s.write_trajectories(table, w2s.read_trajectories(lines))
@@ -79,11 +81,10 @@ def from_lines(plan: Plan, workload: Workload, path: Path) -> Iterator[Row]:
     if forest.num_nodes != num_nodes:
         raise DifferentResultsError(f"{forest.num_nodes} nodes, by dict trie {num_nodes}")
     del forest
-    works: dict[str, Callable[[Path], Any]] = {
-        "json, dict trie": _by_json,
-        "msgspec, dict trie": _by_msgspec,
-    }
-    works |= _of_other_packages(Path(path).parent)
+    others = _of_other_packages(path.parent)
+    for name, work in others.items():
+        _compare(name, work(path), path)
+    works = {"json, dict trie": _by_json, "msgspec, dict trie": _by_msgspec, **others}
     mine, *timings = interleaved(
         *(lambda work=work: work(path) for work in (_ours, *works.values())), budget=plan.budget
     )
@@ -168,12 +169,26 @@ def _of_other_packages(folder: Path) -> dict[str, Callable[[Path], Any]]:
 
         def load_dataset(path: Path) -> Any:  # into a new cache: else it reads nothing
             cache = folder / f"cache-{next(calls)}"
-            return datasets.load_dataset("json", data_files=str(path), cache_dir=str(cache))
+            return datasets.load_dataset(
+                "json", data_files=str(path), split="train", cache_dir=str(cache)
+            )
 
         works["load_dataset, no tree"] = load_dataset
     if find_spec("polars"):
         works["polars, no tree"] = import_module("polars").read_ndjson
     return works
+
+
+def _compare(name: str, read: Any, path: Path) -> None:
+    """Raises where a table of other tasks, returns or actions was read than `json` reads."""
+    with path.open("rb") as file:
+        records = [json.loads(line) for line in file]
+    actions = [[step["action"] for step in steps] for steps in read["steps"]]
+    expected = [
+        (r["task_id"], r["total_return"], [step["action"] for step in r["steps"]]) for r in records
+    ]
+    if list(zip(read["task_id"], read["total_return"], actions, strict=True)) != expected:
+        raise DifferentResultsError(f"{name}: other runs than json reads")
 
 
 _PEAK = """

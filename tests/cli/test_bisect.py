@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -127,6 +128,9 @@ def test_an_exploration_is_played_on(
     assert "outcomes flip at step" in out
     assert ": jump" in out.partition("outcomes flip at step ")[2].split("\n")[0]
     assert "the cause, verified by playing\n  against east:" in out
+    (seen,) = [line for line in out.splitlines() if line.startswith("to see it: ")]
+    line = seen.removeprefix("to see it: w2stree ").removesuffix(" --open")
+    assert "view.html" in told(*shlex.split(line))
     record = json.loads(told("bisect", "runs/pits", "--trust", "--run", "worst", "--json"))
     played = record["by_playing"]
     assert played["policy"] == "expert(noise=0.3)"

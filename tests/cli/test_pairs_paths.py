@@ -108,6 +108,26 @@ def test_paths(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert [row["num_runs"] for row in rows("ask.jsonl")] == [3, 3, 3]
 
 
+@pytest.mark.train
+def test_turns_that_are_not_to_be_learned(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As AgentTraj says by its flags: ids have masks for them, messages have none."""
+    pytest.importorskip("transformers")
+    from support.tiny_models import tiny_tokenizer
+
+    tokenizer = tiny_tokenizer()
+    tokenizer.save_pretrained("model")
+    flags = [True, False, True]
+    w2s.write_trajectories("flagged.jsonl", [replace(RUNS[0], info={"learned_turns": flags})])
+    assert main(["paths", "flagged.jsonl", "-o", "sft.jsonl"]) == 0
+    assert "1 turns are not to be learned (loss: false)" in capsys.readouterr().err
+    assert main(["paths", "flagged.jsonl", "-o", "ids.jsonl", "--tokenizer", "model"]) == 0
+    assert "not to be learned" not in capsys.readouterr().err
+    row = json.loads(Path("ids.jsonl").read_text())
+    labelled = [i for i, label in zip(row["input_ids"], row["labels"], strict=True) if label >= 0]
+    text = tokenizer.decode(labelled)
+    assert "look" in text and "stop" in text and "left" not in text
+
+
 def test_a_saved_forest_with_its_runs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     w2s.build_forest(RUNS).save("x.forest")
     assert main(["pairs", "x.forest", "-o", "a.jsonl"]) == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import re
@@ -46,10 +47,10 @@ def test_a_log_gets_a_line_every_ten_seconds_and_the_last(
     assert seen == list(range(24))
     assert capsys.readouterr() == (
         "",
-        "1/24 play [x] episodes  0:00:23 left\n"
-        "11/24 play [x] episodes  0:00:13 left\n"
-        "21/24 play [x] episodes  0:00:03 left\n"
-        "24/24 play [x] episodes  0:00:00 left\n",
+        "1/24 play [x] episodes  1.0/s  0:00:23 left\n"
+        "11/24 play [x] episodes  1.0/s  0:00:13 left\n"
+        "21/24 play [x] episodes  1.0/s  0:00:03 left\n"
+        "24/24 play [x] episodes  1.0/s  0:00:00 left\n",
     )
 
 
@@ -61,8 +62,8 @@ def test_turns_without_an_action_are_told_of(capsys: pytest.CaptureFixture[str])
         clock.now = 60.0
         update(2, 2, {"num_unparsed": 3})
     assert capsys.readouterr().err == (
-        "1/2 explore episodes  0:00:02 left\n"
-        "2/2 explore episodes  3 turns without action  0:00:00 left\n"
+        "1/2 explore episodes  0.5/s  0:00:02 left\n"
+        "2/2 explore episodes  3 turns without action  0.0/s  0:00:00 left\n"
     )
 
 
@@ -74,7 +75,8 @@ def test_a_trainers_steps_have_their_loss(capsys: pytest.CaptureFixture[str]) ->
         clock.now = 90.0
         update(3, 4, {"loss": 0.51234, "grad_norm": 1.0})
     assert capsys.readouterr().err == (
-        "1/4 sft_weak steps  0:00:06 left\n3/4 sft_weak steps  loss 0.512  0:00:30 left\n"
+        "1/4 sft_weak steps  0.5/s  0:00:06 left\n"
+        "3/4 sft_weak steps  loss 0.512  0.0/s  0:00:30 left\n"
     )
 
 
@@ -84,7 +86,44 @@ def test_what_was_done_before_is_no_pace(capsys: pytest.CaptureFixture[str]) -> 
     with Bars(clock=clock) as bars, bars.steps("training steps") as update:
         clock.now = 2.0
         update(501, 504, {})
-    assert capsys.readouterr().err == "501/504 training steps  0:00:06 left\n"
+    assert capsys.readouterr().err == "501/504 training steps  0.5/s  0:00:06 left\n"
+
+
+def test_long_work_tells_success_errors_by_cause_and_tokens(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    clock = Clock()
+    with Bars(clock=clock) as bars, bars.steps("explore episodes") as update:
+        clock.now = 1.0
+        update(1, 40, {"success": 1.0, "num_errors": 0, "num_unparsed": 0, "num_tokens": 500})
+        clock.now = 20.0
+        update(
+            20,
+            40,
+            {"success": 0.25, "num_errors": 2, "num_tokens": 2500, "cause": "no \x1b answer"},
+        )
+    assert capsys.readouterr().err == (
+        "1/40 explore episodes  success 1.00  1.0/s  0:00:39 left\n"
+        "20/40 explore episodes  success 0.25  2 errors (no \\x1b answer)  1.0/s  100 tokens/s  "
+        "0:00:20 left\n"
+    )
+
+
+def test_a_log_for_programs_is_json_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock()
+    with Bars(as_json=True, clock=clock) as bars:
+        with bars.line("stages") as show:
+            show(23, 23, "all there")
+        clock.now = 30.0
+        with bars.steps("tree_dpo steps") as update:
+            clock.now = 32.0
+            update(1, 4, {"loss": float("nan")})
+    one, other = map(json.loads, capsys.readouterr().err.splitlines())
+    assert one == {"what": "stages", "done": 23, "total": 23, "said": "all there"}
+    assert other == {
+        **{"what": "tree_dpo steps", "done": 1, "total": 4, "loss": None},
+        **{"per_s": 0.5, "seconds_left": 6.0},
+    }
 
 
 def test_an_exploration_says_how_it_goes() -> None:

@@ -53,7 +53,7 @@ def test_its_extra_brings_its_package(kind: Kind) -> None:
 def test_titles_and_settings_are_what_was_set() -> None:
     game = TextWorldExpressOptions(game="coin", params={"numLocations": 2}, max_steps=9)
     assert game.title == "coin"
-    assert game.settings == ["numLocations 2", "at most 9 steps an episode"]
+    assert game.settings == ["game settings: numLocations 2", "at most 9 steps an episode"]
     assert TextWorldExpressOptions(game="coin").settings[0] == "the game's own settings"
     science = ScienceWorldOptions(split_file=Path("lists/eto.json"))
     assert science.title == "ScienceWorld"

@@ -109,7 +109,7 @@ def test_a_log_packed_as_inspect_packs_it(tmp_path: Path) -> None:
     assert run.info["sample"]["scores"]["other"] == {"value": None}
     damaged = (tmp_path / "log.eval").read_bytes().replace(b"\x28\xb5\x2f\xfd", b"\x28\xb5\x2f\xfe")
     (tmp_path / "log.eval").write_bytes(damaged)
-    with pytest.raises(InvalidInput, match=r"log\.eval: a damaged zip file"):
+    with pytest.raises(InvalidInput, match=r"log\.eval: _journal/start\.json: a damaged member"):
         read_trajectories(tmp_path / "log.eval")
 
 

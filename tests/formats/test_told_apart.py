@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from support import agenttraj_runs, eto_runs, foreign_runs, swe_agent_runs, tau_bench_runs
+from support import (
+    agenttraj_runs,
+    eto_runs,
+    foreign_runs,
+    swe_agent_runs,
+    tau2_bench_runs,
+    tau_bench_runs,
+)
 from support.mangled import VALUES
 from support.played_runs import RUNS
 
@@ -28,6 +35,8 @@ SAMPLES: list[tuple[str, Any]] = [
     ("swe_agent", swe_agent_runs.tried_again([WON, WON], 1)),
     ("tau_bench", tau_bench_runs.result(*tau_bench_runs.CANCELLED)),
     ("tau_bench", tau_bench_runs.failed()),
+    ("tau2_bench", tau2_bench_runs.results(tau2_bench_runs.simulation())),
+    ("tau2_bench", tau2_bench_runs.simulation()),
     ("atif", foreign_runs.atif_document()),
     ("responses", foreign_runs.responses_request()),
     ("verifiers", foreign_runs.verifiers_rollout()),
@@ -38,9 +47,6 @@ SAMPLES: list[tuple[str, Any]] = [
     ("sharegpt", {"conversations": TURNS, "reward": 1.0}),
 ]
 
-# Those that are a special case of another, which stands after them in FORMATS.
-ALSO = {("eto", "sharegpt"), ("agenttraj", "sharegpt")}
-
 
 @pytest.mark.parametrize(("name", "record"), SAMPLES)
 def test_a_record_is_of_its_format_alone(name: str, record: Any) -> None:
@@ -48,7 +54,7 @@ def test_a_record_is_of_its_format_alone(name: str, record: Any) -> None:
     assert known is not None
     assert known.name == name
     others = {f.name for f in FORMATS if f.recognises(record)} - {name}
-    assert {(name, other) for other in others} <= ALSO
+    assert others <= set(known.within)
 
 
 @pytest.mark.parametrize(("name", "record"), SAMPLES)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from support.zstd_zip import write_zstd_zip
 
 from w2stree import InvalidInput
-from w2stree.formats import zipped
 from w2stree.formats.zipped import members
+from w2stree.trajectories.reading_limits import ReadingLimits
 
 MEMBERS = {
     "header.json": b'{"version": 2}',
@@ -21,13 +21,13 @@ MEMBERS = {
 }
 
 
-def write(file: Path, kind: str) -> bytes:
+def write(file: Path, kind: str, given: dict[str, bytes] = MEMBERS) -> bytes:
     if kind == "zstd":
-        write_zstd_zip(file, MEMBERS)
+        write_zstd_zip(file, given)
     else:
         method = zipfile.ZIP_DEFLATED if kind == "deflated" else zipfile.ZIP_STORED
         with zipfile.ZipFile(file, "w", method) as packed:
-            for name, content in MEMBERS.items():
+            for name, content in given.items():
                 packed.writestr(name, content)
     return file.read_bytes()
 
@@ -53,12 +53,15 @@ def test_damaged_bytes_are_refused_by_the_file(
 
 
 @pytest.mark.parametrize("kind", ["stored", "deflated", "zstd"])
-def test_a_member_that_is_too_large_is_refused(
-    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_member_that_is_too_large_is_refused(kind: str, tmp_path: Path) -> None:
     write(tmp_path / "log.eval", kind)
     read = dict(members(tmp_path / "log.eval"))
     assert [place.rpartition(": ")[2] for place in read] == list(MEMBERS)
-    monkeypatch.setattr(zipped, "LARGEST_MEMBER", 20)
-    with pytest.raises(InvalidInput, match=r"log\.eval: samples/1_epoch_1\.json: more than"):
-        list(members(tmp_path / "log.eval"))
+    limits = ReadingLimits(line_mib=1)
+    write(tmp_path / "log.eval", kind, MEMBERS | {"samples/0.json": b" " * (1 << 20) + b"10"})
+    told = r"log\.eval: samples/0\.json: more than 1 MiB, the limit line_mib: raise it"
+    with pytest.raises(InvalidInput, match=told):
+        list(members(tmp_path / "log.eval", limits=limits))
+    skipped: list[str] = []
+    assert dict(members(tmp_path / "log.eval", limits=limits, skip=skipped.append)) == read
+    assert len(skipped) == 1

@@ -20,8 +20,10 @@ from support.small_report import Page, small_report
 from w2stree import Trajectory, build_forest, write_trajectories
 from w2stree.environments.kinds import KINDS, Kind
 from w2stree.environments.options import Options
+from w2stree.errors import RunDirectoryError
 from w2stree.experiment.config import load_config
 from w2stree.experiment.parts import Parts
+from w2stree.experiment.report_again import report_again
 from w2stree.experiment.run_directory import RunDirectory, StageSpec, StageWriter
 from w2stree.experiment.run_json import write_json
 from w2stree.experiment.stages import choose
@@ -188,6 +190,52 @@ def test_numbers_agree_in_all_three_files(files: dict[str, str]) -> None:
     assert merge_rate.startswith(f"{100 * record['forest']['merge_rate']:.1f}")
     assert any("Merge rate" in text and merge_rate in text for text in page.rows)
     assert merge_rate.replace("\N{NO-BREAK SPACE}", " ") in files["report.md"]
+
+
+def test_the_report_says_why_and_what_next(files: dict[str, str]) -> None:
+    record = json.loads(files["report.json"])
+    why = record["why"]
+    contests = {(c["method"], c["other"]): c for c in why["contests"]}
+    assert set(contests) == {(m, o) for m in ("tree_dpo", "mcts_sft") for o in METHODS if o != m}
+    one, back = contests["tree_dpo", "mcts_sft"], contests["mcts_sft", "tree_dpo"]
+    assert (one["num_won"], one["num_lost"]) == (back["num_lost"], back["num_won"])
+    assert all(c["num_won"] + c["num_lost"] + c["num_even"] == 40 for c in why["contests"])
+    for example in why["examples"]:
+        returns = [example[side]["total_return"] for side in ("before", "after")]
+        assert (returns[0] < returns[1]) == (example["outcome"] == "won")
+    assert len(why["rows"]["rows"]) == 5
+    assert why["rows"]["num_found"] == record["forest"]["num_preference_rows"]
+    by_rows, by_runs = why["failures"]
+    assert by_rows["num_all"] == record["forest"]["num_preference_rows"]
+    assert by_runs["num_all"] == record["forest"]["num_kept_paths"]
+    assert by_runs["num_failed"] == record["forest"]["num_kept_failures"]
+    commands = [one["command"] for one in record["next"]]
+    assert any("seed=1" in c for c in commands)
+    assert any(c.startswith("w2stree analyse assumption") for c in commands)
+
+
+def test_a_report_of_what_has_finished_leaves_the_run_as_it_is(tmp_path: Path) -> None:
+    context = make_run(tmp_path / "run", num_tasks=20)
+    before = {file: file.read_bytes() for file in (tmp_path / "run").rglob("*") if file.is_file()}
+    with pytest.raises(RunDirectoryError, match=r"tree_dpo, mcts_sft, .*not finished.*--out DIR"):
+        report_again(tmp_path / "run")
+    (tmp_path / "run" / "evaluate_ceiling" / "manifest.json").unlink()
+    out = report_again(tmp_path / "run", tmp_path / "out")
+    rows = json.loads((out / "report.json").read_text())["rows"]
+    assert [row["method"] for row in rows] == [m for m in METHODS if m != "ceiling"]
+    assert all(row["pgr"] is None for row in rows)
+    (tmp_path / "run" / "evaluate_sft_strong" / "manifest.json").unlink()
+    with pytest.raises(RunDirectoryError, match="evaluate_sft_strong: not finished"):
+        report_again(tmp_path / "run", tmp_path / "out")
+    del before[tmp_path / "run" / "evaluate_ceiling" / "manifest.json"]
+    del before[tmp_path / "run" / "evaluate_sft_strong" / "manifest.json"]
+    assert (
+        before.items()
+        <= {
+            file: file.read_bytes() for file in (tmp_path / "run").rglob("*") if file.is_file()
+        }.items()
+    )
+    assert context.manifest("report") is None
 
 
 def test_same_input_same_bytes(tmp_path: Path) -> None:

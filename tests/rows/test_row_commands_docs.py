@@ -34,8 +34,8 @@ def runs() -> list[w2s.Trajectory]:
 @pytest.mark.filterwarnings("ignore::w2stree.errors.RowWarning")
 def test_what_it_shows_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = DOCS.read_text(encoding="utf-8")
-    commands = re.findall(r"^    w2stree ((?:pairs|paths) [^#\n]*)", text, re.MULTILINE)
-    assert len(commands) == 8
+    commands = re.findall(r"^    w2stree ((?:pairs|paths|advantages) [^#\n]*)", text, re.MULTILINE)
+    assert len(commands) == 10
     monkeypatch.chdir(tmp_path)
     Path("runs").mkdir()
     w2s.write_trajectories("runs/runs.jsonl", runs())

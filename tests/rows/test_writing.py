@@ -6,13 +6,19 @@ import gzip
 import json
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
+import msgspec
 import pytest
 
 import w2stree as w2s
 from w2stree.errors import InvalidInput
-from w2stree.rows.columns import TokenRow
+from w2stree.rows import rows as made_rows
+from w2stree.rows.arrow_rows import ArrowRows
+from w2stree.rows.chat import history, turns
+from w2stree.rows.columns import Shown, TokenRow
+from w2stree.rows.json_rows import JsonRows
 from w2stree.rows.judged import judged_runs, judged_sides
 from w2stree.rows.presets import PRESETS
 from w2stree.rows.questions import questions
@@ -286,14 +292,18 @@ def test_what_json_has_no_word_for(tmp_path: Path) -> None:
         write_rows(tmp_path / "r.jsonl", preferences(runs))
 
 
-def test_blocks_are_the_rows_of_the_whole() -> None:
+@pytest.mark.parametrize(("at_once", "num_blocks"), [(1, 3), (13, 2), (8192, 1)])
+def test_blocks_are_the_rows_of_the_whole(
+    monkeypatch: pytest.MonkeyPatch, at_once: int, num_blocks: int
+) -> None:
     """Tasks with equal prompts meet, wherever they stand; nothing else changes."""
+    monkeypatch.setattr(made_rows, "_PAIRS_AT_ONCE", at_once)
     twins = [replace(r, task_id=f"twin of {r.task_id}", total_return=0.5) for r in RUNS]
     pairs = w2s.build_forest([*RUNS, *twins, *RUNS]).pairs()
     for completion in ("step", "suffix"):
         whole = preference_rows(pairs, completion)
         blocks = list(stream_preference_rows(pairs, completion))
-        assert len(blocks) == 3
+        assert len(blocks) == num_blocks
         assert sorted(map(str, whole)) == sorted(str(row) for block in blocks for row in block)
         for count in ("num_undecided", "num_alike", "num_without_action", "num_wordless"):
             assert sum(getattr(b, count) for b in blocks) == getattr(whole, count)
@@ -302,3 +312,47 @@ def test_blocks_are_the_rows_of_the_whole() -> None:
 def test_every_preset_names_why_it_lacks_a_kind() -> None:
     for preset in PRESETS.values():
         assert {*preset.layouts, *preset.lacks} >= set(PRESETS["trl"].layouts)
+
+
+def passages_in_any_order(completion: Any) -> list[Shown]:
+    """Rows whose runs are asked for deep and shallow, often and once."""
+    rows = preferences([*RUNS, *CALLS], completion)
+    random = Random(0)
+    found = []
+    for i in range(60):
+        row = random.choice(rows)
+        depth = random.randrange(row.begin + 1)
+        sides = (turns(side, row.begin, row.end) for side in (row.chosen, row.rejected))
+        shown = (history(row.chosen, depth), *sides)
+        found.append(Shown(row, shown, ["here:1", f"there:{i}"], i, {}))
+    return found
+
+
+@pytest.mark.parametrize("completion", ["step", "suffix"])
+def test_a_line_is_byte_for_byte_what_its_record_encodes_to(completion: Any) -> None:
+    columns = PRESETS["trl"].layout("preference").columns("preference")
+    rows = JsonRows(columns)
+    for shown in passages_in_any_order(completion):
+        record = {c.name: c.get(shown) for c in columns}
+        record |= {name: value.records() for name, value in record.items() if name in SIDES}
+        assert rows.line(shown) == msgspec.json.encode(record) + b"\n"
+
+
+@pytest.mark.parametrize("is_encoded", [False, True])
+@pytest.mark.parametrize("completion", ["step", "suffix"])
+def test_a_batch_says_what_its_records_say(completion: Any, is_encoded: bool) -> None:
+    pytest.importorskip("pyarrow")
+    columns = PRESETS["trl"].layout("preference").columns("preference")
+    rows = ArrowRows(columns, has_tool_calls=True, is_encoded=is_encoded)
+    shown_rows = passages_in_any_order(completion)
+    for shown in shown_rows:
+        rows.add(shown)
+    for shown, found in zip(shown_rows, rows.take().to_pylist(), strict=True):
+        assert {name: _without_none(found.pop(name)) for name in SIDES} == {
+            c.name: _without_none(c.get(shown).records()) for c in columns if c.name in SIDES
+        }
+        assert found == {c.name: c.get(shown) for c in columns if c.name not in SIDES}
+    assert rows.take() is None
+
+
+SIDES = ("prompt", "chosen", "rejected")

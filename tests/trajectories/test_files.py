@@ -21,12 +21,12 @@ from support.strategies import episode
 
 from w2stree import InvalidInput, Trajectory, read_trajectories, write_trajectories
 from w2stree.errors import FilesPassedOver, JournalError, RepeatedTrajectories
-from w2stree.trajectories import lines
 from w2stree.trajectories.files import read_files
 from w2stree.trajectories.frames import encode_frame
 from w2stree.trajectories.journal import Journal
 from w2stree.trajectories.json_text import is_cut
 from w2stree.trajectories.origin import Origin
+from w2stree.trajectories.reading_limits import ReadingLimits
 
 
 def run(sample: int, *, seed: int | None = 0, attempt: int = 0, total: float = 1.0) -> Trajectory:
@@ -167,13 +167,12 @@ def test_packed_files_cut_short_are_refused(
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, zstandard])
-def test_a_line_without_end_is_refused(
-    pack: Callable[[bytes], bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(lines, "LONGEST_LINE", 1 << 20)
+def test_a_line_without_end_is_refused(pack: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    limits = ReadingLimits(line_mib=1)
     (tmp_path / "a.jsonl").write_bytes(pack(as_lines(RUNS) + b'{"a":"' + b"0" * (1 << 26)))
-    with pytest.raises(InvalidInput, match=r"a\.jsonl:4: a line of more than 1 MiB; none is read"):
-        read_trajectories(tmp_path)
+    told = r"a\.jsonl:4: a line of more than 1 MiB, the limit line_mib: raise it .*--allow line_mib"
+    with pytest.raises(InvalidInput, match=told):
+        read_trajectories(tmp_path, limits=limits)
 
 
 def test_a_run_read_twice_counts_once(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import typer
 
 import w2stree
 from w2stree.cli import analyse, envs, train
+from w2stree.cli.advantages import advantages
 from w2stree.cli.bisect import bisect
 from w2stree.cli.convert import convert
 from w2stree.cli.diff import diff
@@ -21,6 +22,7 @@ from w2stree.cli.examples import add_examples
 from w2stree.cli.experiment import experiment
 from w2stree.cli.explore import explore
 from w2stree.cli.lint import lint
+from w2stree.cli.report import report
 from w2stree.cli.rows import pairs, paths
 from w2stree.cli.run import run
 from w2stree.cli.say import say, warn
@@ -29,6 +31,7 @@ from w2stree.cli.stats import stats
 from w2stree.cli.tasks import tasks
 from w2stree.cli.tree import tree
 from w2stree.cli.verify import verify
+from w2stree.cli.view import view
 from w2stree.errors import Error
 from w2stree.shorten import visible
 
@@ -62,8 +65,8 @@ app.callback(
     invoke_without_command=True,
 )(whole)
 for command in (
-    *(run, experiment, explore, convert, tasks, tree, show, diff, stats),
-    *(pairs, paths, lint, bisect, doctor, verify),
+    *(run, experiment, report, explore, convert, tasks, tree, view, show, diff, stats),
+    *(pairs, paths, advantages, lint, bisect, doctor, verify),
 ):
     app.command()(command)
 app.add_typer(analyse.app, name="analyse")

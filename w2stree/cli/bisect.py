@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -19,6 +20,7 @@ from w2stree.cli.forests import (
     Guard,
     MinSimilarity,
     SuccessAt,
+    of_a_run_directory,
     read_forest,
     rule_of,
     saved_in,
@@ -54,6 +56,8 @@ class _Found:
     threshold: float
     index: int | None
     """The failed run that is looked into, among the runs; None where no run failed."""
+    forest_index: int | None
+    """The same run among the forest's."""
     is_asked: bool
     """Whether that run was asked for; else it stands for its task."""
     flips: list[Flip]
@@ -130,7 +134,7 @@ def bisect(
     then it is called the cause (docs/bisect.md).
     """
     rule = rule_of(min_similarity, embed, normalize, guard=guard)
-    whole, place = whole_file(source)
+    whole, place = whole_file(of_a_run_directory(source)[0])
     forest, runs = read_forest(whole, rule, task=task if place is None else None)
     index = None if place is None else run_at(runs.places, place)
     task_id = _task(forest.task_ids, task, None if index is None else runs.trajectories[index])
@@ -149,8 +153,12 @@ def bisect(
         found = _by_playing(found, player, seed) if player else _not_played(found, why)
     if as_json:
         say(json.dumps(_record(found), indent=2))
-    else:
-        _say(found)
+        return 0
+    _say(found)
+    if (node := _node(found)) is not None and rule == type(rule)():
+        paths = " ".join(shlex.quote(path) for path in whole.paths)
+        alone = "" if task is None or place is not None else f" --task {shlex.quote(task_id)}"
+        say(f"to see it: w2stree view {paths}{alone} --node {node} --open")
     return 0
 
 
@@ -209,7 +217,7 @@ def _by_the_runs(tree: Tree, runs: Runs, threshold: float, index: int | None) ->
     if not runs.places:
         alone = replace(alone, places=())
     own = None if index is None else of_task.index(index)
-    return _Found(tree, alone, threshold, own, is_asked, flips, None, "")
+    return _Found(tree, alone, threshold, own, index, is_asked, flips, None, "")
 
 
 def _first_failed(tree: Tree, runs: Runs, threshold: float) -> int | None:
@@ -278,6 +286,19 @@ def _by_playing(found: _Found, player: Player, seed: int) -> _Found:
 
 def _not_played(found: _Found, why: str) -> _Found:
     return replace(found, played=None, by=why)
+
+
+def _node(found: _Found) -> int | None:
+    """The history before the step that was found, as the forest numbers its nodes."""
+    if (
+        found.played is not None
+        and found.played.step is not None
+        and found.forest_index is not None
+    ):
+        from w2stree.forest.flips import path_of
+
+        return path_of(found.tree, found.forest_index)[found.played.step - 1]
+    return found.flips[0].node if found.flips else None
 
 
 # In words ----------------------------------------------------------------------------------------
@@ -409,6 +430,7 @@ def _record(found: _Found) -> dict[str, Any]:
         "by_the_runs": [{"step": flip.step, **asdict(flip)} for flip in found.flips],
         "by_playing": None if played is None else _played_record(played, found),
         "not_played": found.by if played is None else None,
+        "node": _node(found),
         **found.runs.counts(),
     }
 

@@ -37,6 +37,7 @@ def convert(
     if output.exists() and not force:
         raise InvalidInput(f"{output} is there: write it over with --force, or name another")
     runs = source.read()
+    runs.refuse_if_all_were_skipped()
     write_trajectories(output, runs.trajectories, format=to)
     for line in runs.how_read():
         warn(line)

@@ -16,6 +16,11 @@ EXAMPLES: dict[str, tuple[Example, ...]] = {
         ("w2stree experiment mine.yaml --budget 8", "go on with it for eight hours"),
         ("w2stree experiment mine.yaml --report-only", "the table of what is there"),
     ),
+    "report": (
+        ("w2stree report runs/quickstart", "its report, made anew"),
+        ("w2stree report runs/a --out here", "of what has finished, the run only read"),
+        ("w2stree report runs/seed0 runs/seed1 runs/seed2", "one table over three seeds"),
+    ),
     "explore": (
         ("w2stree explore textworld_random", "random play, into a journal"),
         ("w2stree explore mine.yaml --run-dir runs/mine", "a configuration of your own"),
@@ -29,6 +34,11 @@ EXAMPLES: dict[str, tuple[Example, ...]] = {
         ("w2stree tree runs/", "all runs as a forest, in numbers"),
         ("w2stree tree runs/ --task cook/3 --depth 6", "one task's tree, near its root"),
         ("w2stree tree runs/ --normalize sort_words", "lists in another order are one answer"),
+    ),
+    "view": (
+        ("w2stree view runs/ -o runs.html", "everything, to look at in a browser"),
+        ("w2stree view runs/quickstart --open", "what a run explored, and what was made of it"),
+        ("w2stree view logs/ --task cook/3 --min-gap 0.5", "one task; pairs that matter"),
     ),
     "show": (
         ("w2stree show runs.jsonl:17", "the run on line 17"),
@@ -75,6 +85,10 @@ EXAMPLES: dict[str, tuple[Example, ...]] = {
         (
             "w2stree train dpo runs/ --model m --output out --min-gap 0.5",
             "learn from pairs of runs",
+        ),
+        (
+            "w2stree train dpo logs/ --reward-field won --model m --output out",
+            "of another tool's logs, as they are",
         ),
     ),
 }

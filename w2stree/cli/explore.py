@@ -17,12 +17,13 @@ import typer
 
 from w2stree.cli.before_models import before_models
 from w2stree.cli.extra import needs
-from w2stree.cli.parameters import Overrides, RunDir
+from w2stree.cli.parameters import LogJson, Overrides, RunDir
 from w2stree.cli.progress import Bars, left
 from w2stree.cli.say import say, warn
 from w2stree.cli.summary import MOST_ROWS, print_summary
 from w2stree.errors import ExplorationFailure, SamplesUnfinished
 from w2stree.experiment.shipped import shipped_names
+from w2stree.shorten import shorten
 from w2stree.trajectories.lock import refuse_without
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 JOURNAL = "episodes.journal"
 TASKS = "tasks.json"
 
+_CAUSE = 60  # columns of an error's cause
 _SHOWN_PLACES = 5  # of a salvaged journal
 
 
@@ -57,6 +59,7 @@ def explore(
             "--every-task", help=f"a row for every task at the end, not for the {MOST_ROWS} worst"
         ),
     ] = False,
+    log_json: LogJson = False,
 ) -> int:
     """Play tasks many times over into a journal.
 
@@ -84,7 +87,7 @@ def explore(
             held_run(folder, record, may_change=read.may_change(), read=today),
             Journal(path, salvage=salvage) as journal,
             read.environment.pool() as pool,
-            Bars() as bars,
+            Bars(as_json=log_json) as bars,
             bars.line("episodes") as show,
         ):
             _say_what_was_repaired(journal)
@@ -207,7 +210,7 @@ def _tasks(
 
 
 def describe(progress: Progress) -> str:
-    """success 0.31  1 errors  3 turns without action  12.4/s  0:00:01 left  twc/train/6: 2/5
+    """success 0.31  1 errors (timeout)  3 turns without action  12.4/s  0:00:01 left  twc/6: 2/5
 
     Success is over all tasks so far ("-" before any run is finished), and of the last episode's
     task. Turns without an action are told of where there are any.
@@ -221,13 +224,19 @@ def describe(progress: Progress) -> str:
     return "  ".join(
         [
             f"success {num_success / num_finished:.2f}" if num_finished else "success -",
-            f"{progress.num_errors} errors",
+            f"{progress.num_errors} errors{_commonest(progress)}",
             *([f"{num_unparsed} turns without action"] if num_unparsed else []),
             f"{progress.episodes_per_s:.1f}/s",
             left(progress.seconds_left),
             f"{task_id}: {tally.num_success}/{tally.num_finished}",
         ]
     )
+
+
+def _commonest(progress: Progress) -> str:
+    if not progress.causes:
+        return ""
+    return f" ({shorten(progress.causes[0].example, _CAUSE)})"
 
 
 def _say_what_was_repaired(journal: Journal) -> None:

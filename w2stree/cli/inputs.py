@@ -12,32 +12,27 @@ w2stree COMMAND runs/ 'more/*.jsonl' - --reward-field info.score
 from __future__ import annotations
 
 import functools
-import glob
 import inspect
 import re
-import shutil
-import sys
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import Field, dataclass, field, fields, replace
 from inspect import Parameter, Signature
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_type_hints
 
 import typer
 
+from w2stree.cli.given_paths import files_of
 from w2stree.cli.say import counted, warn
-from w2stree.errors import Error, InvalidInput
+from w2stree.errors import InvalidInput
 from w2stree.shorten import visible
 
 if TYPE_CHECKING:
     from w2stree.formats.reader import Choices
     from w2stree.formats.reading import Imported
+    from w2stree.trajectories.reading_limits import ReadingLimits
     from w2stree.trajectories.trajectory import Trajectory
-
-EXPECTED = "a file of runs, a folder of such files, a pattern in quotes or -"
 
 Paths: TypeAlias = Annotated[
     list[str],
@@ -109,8 +104,22 @@ class Source:
         ),
     ] = "equal"
     on_error: Annotated[
-        str, typer.Option(metavar="stop|skip", help="at a record that cannot be read")
+        str,
+        typer.Option(
+            metavar="stop|skip",
+            help="at what cannot be read: skip leaves a record out, of a damaged file the rest, "
+            "and the last line counts them",
+        ),
     ] = "stop"
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=N",
+            help="of what is read, to be raised: line_mib=256 (MiB of a line), json_mib=1024 (of a "
+            ".json), steps=1000000 (of a run), runs=10000000 (in all)",
+            show_default=False,
+        ),
+    ] = None
     recursive: Recursive = False
     salvage: Salvage = False
 
@@ -138,6 +147,12 @@ class Source:
             action=self.action_pattern,
         )
 
+    def limits(self) -> ReadingLimits:
+        """Raises `InvalidInput` for one that there is not, and for what is no number."""
+        from w2stree.trajectories.reading_limits import limits_of
+
+        return limits_of(self.allow or ())
+
     def at(self, *paths: str) -> Source:
         """The same ways of reading, for other paths."""
         return replace(self, paths=list(paths))
@@ -151,7 +166,7 @@ class Source:
         from w2stree.formats.reading import read_files
         from w2stree.trajectories.files import warnings_of
 
-        with _files(self.paths) as (files, named):
+        with files_of(self.paths) as (files, named):
             imported = read_files(
                 *files,
                 format=self.format,
@@ -160,6 +175,7 @@ class Source:
                 on_error=self.on_error,
                 choices=self.choices(),
                 one_opening=self.openings == "first",
+                limits=self.limits(),
             )
         where = ", ".join("standard input" if p == "-" else visible(p) for p in self.paths)
         for message, kind in warnings_of(imported.reading, f"{where}: "):
@@ -253,15 +269,33 @@ class Runs:
             skipped={**self.skipped, reason: before + num_skipped} if num_skipped else self.skipped,
         )
 
+    def ordered(self, key: Callable[[Trajectory], int]) -> Runs:
+        """The same, the least `key` first."""
+        order = sorted(range(len(self.places)), key=lambda i: key(self.trajectories[i]))
+        return replace(
+            self,
+            trajectories=[self.trajectories[i] for i in order],
+            places=[self.places[i] for i in order],
+        )
+
     def finished(self) -> Runs:
         """Without error rows, which say nothing about their task.
 
         Raises `InvalidInput` where nothing is left, with the cause.
         """
+        self.refuse_if_all_were_skipped()
         kept = self.only(lambda trajectory: trajectory.status != "error", "ended in an error")
         if not kept.trajectories:
             raise InvalidInput(f"{self.where}: {nothing_played(self.trajectories)}")
         return kept
+
+    def refuse_if_all_were_skipped(self) -> None:
+        """Raises `InvalidInput` where what could not be read is all that there was."""
+        if self.refused and not self.trajectories:
+            raise InvalidInput(
+                f"{self.where}: nothing in it can be read; the first of "
+                f"{len(self.refused):,} that were skipped: {self.refused[0]}"
+            )
 
     def how_read(self) -> list[str]:
         """A line for each thing that a format leaves open: where the runs had it from."""
@@ -326,39 +360,3 @@ def _skipped(imported: Imported) -> dict[str, int]:
         "damaged": len(reading.damage),
     }
     return {reason: count for reason, count in counts.items() if count}
-
-
-@contextmanager
-def _files(paths: Sequence[str]) -> Iterator[tuple[list[Path], Callable[[str], str]]]:
-    """The paths as files and folders: patterns matched, standard input set down in a file; and how
-    to name that file in texts."""
-    if paths.count("-") > 1:
-        raise InvalidInput("- is given twice; standard input can be read once")
-    if "-" not in paths:
-        yield [file for path in paths for file in _matches(path)], str
-        return
-    if sys.stdin is None:
-        raise InvalidInput("-: standard input is closed")
-    with tempfile.TemporaryDirectory(prefix="w2stree-") as folder:
-        lines = Path(folder) / "stdin.jsonl"
-        with lines.open("wb") as file:
-            shutil.copyfileobj(sys.stdin.buffer, file)
-
-        def named(text: str) -> str:
-            return text.replace(str(lines), "standard input")
-
-        try:
-            yield [file for p in paths for file in ([lines] if p == "-" else _matches(p))], named
-        except Error as error:
-            raise type(error)(named(str(error))) from None
-
-
-def _matches(path: str) -> list[Path]:
-    """The path itself, or what a pattern that no shell expanded matches, in name order."""
-    if Path(path).exists():
-        return [Path(path)]
-    if not glob.has_magic(path):
-        raise FileNotFoundError(f"{path}: no such file or directory; expected {EXPECTED}")
-    if not (found := sorted(glob.glob(path, recursive=True))):  # noqa: PTH207 (absolute ones)
-        raise FileNotFoundError(f"{path}: no file matches this pattern")
-    return [Path(file) for file in found]

@@ -118,13 +118,13 @@ def lint(
 def _looked_into(source: Source, options: dict[str, Any]) -> Findings:
     """As rows, or as runs: by what is in the first path, unless an option of runs is given."""
     from w2stree.linting.lint import lint as look
-    from w2stree.linting.lint import parts_of, runs_or_both_reasons
-    from w2stree.rows.row_files import Kind, kind_of
+    from w2stree.rows.row_files import Kind, kind_of, parts_of, runs_or_both_reasons
 
     first = Path(source.paths[0])
     read = source.read
     # A pattern, or nothing: the reader of runs knows.
-    if source.paths[0] != "-" and first.exists() and not source.is_told:
+    is_once = source.paths[0] == "-" or first.is_fifo()
+    if not is_once and first.exists() and not source.is_told:
         try:
             kind = kind_of(parts_of(first)[0])
         except InvalidInput as error:
@@ -137,6 +137,7 @@ def _looked_into(source: Source, options: dict[str, Any]) -> Findings:
             if kind is not Kind.TRAJECTORIES:
                 return look(source.paths, **options)
     runs = read()
+    runs.refuse_if_all_were_skipped()
     if not runs.trajectories:
         raise InvalidInput(f"{runs.where}: has no runs and no rows")
     found = look(runs.trajectories, places=runs.places, **options)

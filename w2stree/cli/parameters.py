@@ -28,6 +28,13 @@ Normalize: TypeAlias = Annotated[
         show_default=False,
     ),
 ]
+LogJson: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--log-json",
+        help="progress as JSON on standard error, one object a line, instead of bars",
+    ),
+]
 RunDir: TypeAlias = Annotated[
     Path | None,
     typer.Option(metavar="DIR", help="where results go (default: runs/<name>)", show_default=False),

@@ -3,12 +3,18 @@
 Progress goes to standard error and is gone from a terminal when it is done. In a log it is one
 line, at most every 10 s and at the end:
 
-    84/96 episodes  success 0.31  1 errors  12.4/s  0:00:01 left  twc/train/6: 2/5
+    84/96 explore episodes  success 0.31  1 errors (no answer within 60 s)  12.4/s  0:00:01 left
+
+or, for programs, one JSON object:
+
+    {"what": "explore episodes", "done": 84, "total": 96, "success": 0.31, "per_s": 12.4, …}
 """
 
 from __future__ import annotations
 
 import functools
+import json
+import math
 import sys
 import time
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
@@ -23,11 +29,13 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from w2stree.cli.say import say, warn
-from w2stree.shorten import visible
+from w2stree.experiment.stages.bar import Figures
+from w2stree.shorten import shorten, visible
 
 T = TypeVar("T")
 
 _LOG_S = 10.0
+_CAUSE = 60  # columns of an error's cause
 _BETWEEN = 3  # columns between two texts side by side
 _LEAST_HALF = 20
 _UNLIMITED = 100_000  # columns; rich assumes 80 where there is no terminal
@@ -37,13 +45,17 @@ class Bars:
     """Shows progress while it is open: the `Bar` that an experiment asks for.
 
     Open it around everything that prints: on a terminal, printed lines then stand above the bars.
-    `clock` counts the seconds between a log's lines.
+    `as_json`: lines of a log are JSON objects, on a terminal too. `clock` counts the seconds
+    between them.
     """
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, *, as_json: bool = False, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._clock = clock
+        self._as_json = as_json
         self._next_line = clock()
-        self._live = _live() if sys.stderr.isatty() else None
+        self._live = _live() if sys.stderr.isatty() and not as_json else None
 
     def __enter__(self) -> Bars:
         if self._live:
@@ -67,44 +79,108 @@ class Bars:
                 update(done, total, {})
 
     @contextmanager
-    def steps(self, what: str) -> Iterator[Callable[[int, int, Mapping[str, float]], None]]:
-        """Show `done` of `total`, the time left and, among the metrics, the loss, and how many
-        turns had no action where any had none."""
-        started = self._clock()
-        before: int | None = None  # what was done when this began: a training may go on
-        with self.line(what) as show:
+    def steps(self, what: str) -> Iterator[Callable[[int, int, Figures], None]]:
+        """Show `done` of `total`, the pace, the time left and what else is known (`told`)."""
+        pace = Pace(self._clock)
+        with self._shown(what) as show:
 
-            def update(done: int, total: int, metrics: Mapping[str, float]) -> None:
-                nonlocal before
-                before = max(0, done - 1) if before is None else before
-                seconds = self._clock() - started
-                words = [f"loss {metrics['loss']:.3f}"] if "loss" in metrics else []
-                if metrics.get("num_unparsed"):
-                    words.append(f"{metrics['num_unparsed']:.0f} turns without action")
-                words += [left(seconds / (done - before) * (total - done))] if done else []
-                show(done, total, "  ".join(words))
+            def update(done: int, total: int, figures: Figures) -> None:
+                measured = pace.at(done, total, figures)
+                show(done, total, "  ".join(told(figures, measured)), {**figures, **measured})
 
             yield update
 
     @contextmanager
     def line(self, what: str) -> Iterator[Callable[[int, int, str], None]]:
         """Show `done` of `total` and some words."""
+        with self._shown(what) as show:
+            yield lambda done, total, words: show(done, total, words, {"said": words})
+
+    @contextmanager
+    def _shown(self, what: str) -> Iterator[Callable[[int, int, str, Figures], None]]:
         live = self._live
         if live is None:
             yield functools.partial(self._log, what)
             return
         task = live.add_task(visible(what), total=None, words="")
         try:
-            yield lambda done, total, words: live.update(
+            yield lambda done, total, words, figures: live.update(
                 task, completed=done, total=total, words=visible(words)
             )
         finally:
             live.remove_task(task)
 
-    def _log(self, what: str, done: int, total: int, words: str) -> None:
-        if done == total or self._clock() >= self._next_line:
-            self._next_line = self._clock() + _LOG_S
+    def _log(self, what: str, done: int, total: int, words: str, figures: Figures) -> None:
+        if done != total and self._clock() < self._next_line:
+            return
+        self._next_line = self._clock() + _LOG_S
+        if self._as_json:
+            warn_json({"what": what, "done": done, "total": total, **figures})
+        else:
             warn(visible(f"{done}/{total} {what}  {words}"))
+
+
+class Pace:
+    """How fast something goes, in this session: what was done before it is no pace."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._started = clock()
+        self._before: int | None = None
+        self._tokens_before: float | None = None
+
+    def at(self, done: int, total: int, figures: Figures) -> dict[str, float]:
+        """`per_s`, `tokens_per_s` and `seconds_left`, as far as they are known."""
+        tokens = figures.get("num_tokens")
+        if self._before is None:  # a training or an exploration may go on
+            self._before = max(0, done - 1)
+        seconds = self._clock() - self._started
+        measured: dict[str, float] = {}
+        if seconds > 0 and done > self._before:
+            measured["per_s"] = (done - self._before) / seconds
+        if isinstance(tokens, int | float):
+            if self._tokens_before is None:
+                self._tokens_before = tokens
+            elif seconds > 0:
+                measured["tokens_per_s"] = (tokens - self._tokens_before) / seconds
+        if done:
+            measured["seconds_left"] = seconds / max(1, done - self._before) * (total - done)
+        return measured
+
+
+def told(figures: Figures, measured: Mapping[str, float]) -> list[str]:
+    """What is known of something under way, in words:
+
+    loss 0.512    success 0.31    return 0.42    2 errors (no answer within 60 s)
+    3 turns without action    12.4/s    810 tokens/s    0:00:01 left
+    """
+    words = [
+        f"{name} {figures[key]:.{digits}f}"
+        for key, name, digits in (("loss", "loss", 3), ("success", "success", 2),
+                                  ("mean_return", "return", 2))
+        if key in figures
+    ]  # fmt: skip
+    if figures.get("num_errors"):
+        cause = f" ({shorten(str(figures['cause']), _CAUSE)})" if "cause" in figures else ""
+        words.append(f"{figures['num_errors']:.0f} errors{cause}")
+    if figures.get("num_unparsed"):
+        words.append(f"{figures['num_unparsed']:.0f} turns without action")
+    if "per_s" in measured:
+        words.append(f"{measured['per_s']:.1f}/s")
+    if measured.get("tokens_per_s"):
+        words.append(f"{measured['tokens_per_s']:,.0f} tokens/s")
+    if "seconds_left" in measured:
+        words.append(left(measured["seconds_left"]))
+    return words
+
+
+def warn_json(record: Mapping[str, object]) -> None:
+    """One line of JSON on standard error; a figure that JSON has no number for is null."""
+    clean = {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value
+        for key, value in record.items()
+    }
+    warn(json.dumps(clean))
 
 
 def _live() -> Progress:

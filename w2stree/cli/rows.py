@@ -7,7 +7,6 @@ runs ─ forest ─┬─ pairs ─ preference rows │ judged turns      ──
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
@@ -16,15 +15,20 @@ import typer
 
 from w2stree.cli.before_models import before_models
 from w2stree.cli.extra import needs
-from w2stree.cli.forests import saved_in
-from w2stree.cli.inputs import AsJson, Runs, Source, by_places, takes_runs
+from w2stree.cli.inputs import AsJson, Source, takes_runs
 from w2stree.cli.parameters import Normalize, number, whole_number
 from w2stree.cli.row_account import RowAccount, Target, write
+from w2stree.cli.say import warn
+from w2stree.cli.worded_forest import (
+    RenderActions,
+    Trajectories,
+    best_runs,
+    worded_forest,
+)
 from w2stree.errors import InvalidInput
 from w2stree.shorten import visible
 
 if TYPE_CHECKING:
-    from w2stree.forest.forest import Forest
     from w2stree.rows.columns import AnyRow, TokenRow
     from w2stree.trajectories.trajectory import Trajectory
     from w2stree.turns.chat import ChatFormat
@@ -70,16 +74,8 @@ MaxLength: TypeAlias = Annotated[
         parser=whole_number(at_least=1), metavar="N", help="leave out rows of more token ids"
     ),
 ]
-RenderActions: TypeAlias = Annotated[
-    bool,
-    typer.Option("--render-actions", help="a turn of which only the action is known: 'Action: …'"),
-]
 MinReturn: TypeAlias = Annotated[
     float | None, typer.Option(parser=number(), metavar="RETURN", help="least return of a run")
-]
-Trajectories: TypeAlias = Annotated[
-    list[str] | None,
-    typer.Option(metavar="PATH", help="the runs of a saved forest, which keeps no texts of theirs"),
 ]
 
 
@@ -150,8 +146,8 @@ def pairs(
         raise InvalidInput(f"--kind {kind}: use preference or kto")
     if kind == "kto" and tokenizer is not None:
         raise InvalidInput("--tokenizer is of preferences; KTO rows are messages")
-    _refuse_length_alone(max_length, tokenizer)
-    runs, grown = _forest(source, trajectories, normalize, render_actions=render_actions)
+    refuse_length_alone(max_length, tokenizer)
+    runs, grown = worded_forest(source, trajectories, normalize, render_actions=render_actions)
     found = grown.pairs(
         min_gap,
         strategy=strategy,  # type: ignore[arg-type]  # it looks itself
@@ -175,7 +171,7 @@ def pairs(
         account.count_judged(judged)
         rows = iter(judged)
     elif tokenizer is not None:
-        rows = account.of_tokens(_preference_tokens(rows, _chat(tokenizer), max_length))
+        rows = account.of_tokens(_preference_tokens(rows, chat_format(tokenizer), max_length))
     target = Target(output, trainer, holdout, seed, as_json)
     return write(target, rows, account, used=runs, every=runs, told=f"{len(found):,} pairs")
 
@@ -225,6 +221,7 @@ def paths(
 
       w2stree paths runs/ -o kto.jsonl --kind kto --success-threshold 0.5
     """
+    from w2stree.formats.agenttraj import learned_turns
     from w2stree.rows.judged import judged_runs
     from w2stree.rows.questions import questions
     from w2stree.trajectories.returns import at_least
@@ -235,11 +232,11 @@ def paths(
         raise InvalidInput("--all-runs and --tokenizer are of messages; the other kinds are of all")
     if kind != "kto" and success_threshold is not None:
         raise InvalidInput("--success-threshold is of --kind kto; --min-return leaves runs out")
-    _refuse_length_alone(max_length, tokenizer)
-    runs, grown = _forest(source, trajectories, normalize, render_actions=render_actions)
+    refuse_length_alone(max_length, tokenizer)
+    runs, grown = worded_forest(source, trajectories, normalize, render_actions=render_actions)
     used = runs
     if kind == "messages" and not all_runs:
-        best = {id(run) for run in _best(grown)}
+        best = {id(run) for run in best_runs(grown)}
         used = used.only(lambda run: id(run) in best, "not their task's best")
     if min_return is not None:
         used = used.only(
@@ -255,58 +252,24 @@ def paths(
     elif kind == "prompts":
         rows = questions(used.trajectories)
     elif tokenizer is not None:
-        rows = account.of_tokens(_run_tokens(used.trajectories, _chat(tokenizer), max_length))
+        rows = account.of_tokens(_run_tokens(used.trajectories, chat_format(tokenizer), max_length))
+    elif flags := learned_turns(used.trajectories):
+        warn(
+            f"w2stree: warning: {sum(turns.count(False) for turns in flags):,} turns are not to be "
+            "learned (loss: false), which messages cannot say; --tokenizer masks them"
+        )
     returns = [run.total_return for run in used.trajectories]
     span = f"{len(returns):,} runs, returns {min(returns):g} to {max(returns):g}"
     target = Target(output, trainer, holdout, seed, as_json)
     return write(target, rows, account, used=used, every=runs, told=span)
 
 
-def _forest(
-    source: Source,
-    trajectories: list[str] | None,
-    normalize: str | None,
-    *,
-    render_actions: bool,
-) -> tuple[Runs, Forest]:
-    """The runs that were finished, and the forest of them, or the saved one with their texts."""
-    from w2stree.forest.build import build_forest, open_forest
-    from w2stree.forest.merging import Merging
-    from w2stree.rows.worded import rendered
-
-    saved = saved_in(source)
-    if saved and not trajectories:
-        raise InvalidInput(
-            f"{visible(saved)}: a saved forest keeps no prompts and no turns: give the runs "
-            "that it was built from with --trajectories"
-        )
-    if saved and normalize is not None:
-        raise InvalidInput(f"--normalize: {visible(saved)} keeps the rule that it was built by")
-    if trajectories and not saved:
-        raise InvalidInput("--trajectories is of a saved forest; these are the runs themselves")
-    runs = (replace(source, paths=trajectories) if trajectories else source).read().finished()
-    if render_actions:
-        runs = replace(runs, trajectories=[rendered(run) for run in runs.trajectories])
-    if saved:
-        return runs, open_forest(saved, trajectories=runs.trajectories)
-    rule = Merging(normalize_observation=normalize)
-    with by_places(runs):
-        return runs, build_forest(runs.trajectories, merging=rule, openings=source.of_a_task)
-
-
-def _best(forest: Forest) -> list[Trajectory]:
-    """Each task's run. Search asks for the range of all returns where it is not [0, 1]."""
-    returns = [t.total_return for t in forest.trajectories]
-    span = (min(0.0, *returns), max(1.0, *returns))
-    return list(forest.search(return_range=span).best_trajectories())
-
-
-def _refuse_length_alone(max_length: int | None, tokenizer: Path | None) -> None:
+def refuse_length_alone(max_length: int | None, tokenizer: Path | None) -> None:
     if max_length is not None and tokenizer is None:
         raise InvalidInput("--max-length counts token ids; give --tokenizer too")
 
 
-def _chat(tokenizer: Path) -> ChatFormat:
+def chat_format(tokenizer: Path) -> ChatFormat:
     before_models()
     with needs("train"):
         from transformers import AutoTokenizer
@@ -335,11 +298,12 @@ def _preference_tokens(
 def _run_tokens(
     runs: Iterable[Trajectory], chat: ChatFormat, max_length: int | None
 ) -> Iterator[TokenRow | str]:
+    from w2stree.formats.agenttraj import learned_turns
     from w2stree.rows.columns import TokenRow
     from w2stree.rows.tokenized import tokenize_sft
 
     for run in runs:
-        found = tokenize_sft([run], chat, max_length=max_length)
+        found = tokenize_sft([run], chat, max_length=max_length, learned=learned_turns([run]))
         if found.rows:
             yield TokenRow(found.rows[0], run)
         elif found.too_long:

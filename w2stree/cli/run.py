@@ -9,8 +9,8 @@ import typer
 
 from w2stree.cli.before_models import before_models
 from w2stree.cli.extra import needs
-from w2stree.cli.parameters import Overrides, RunDir
-from w2stree.cli.progress import Bars
+from w2stree.cli.parameters import LogJson, Overrides, RunDir
+from w2stree.cli.progress import Bars, warn_json
 from w2stree.cli.say import say, warn
 from w2stree.experiment.shipped import shipped_names
 from w2stree.trajectories.lock import refuse_without
@@ -42,6 +42,7 @@ def run(
             show_default=False,
         ),
     ] = None,
+    log_json: LogJson = False,
 ) -> int:
     """Run an experiment, stage by stage, to its report.
 
@@ -59,14 +60,14 @@ def run(
 
     folder = run_dir or Path("runs") / read.name
     try:
-        with Bars() as bars:
+        with Bars(as_json=log_json) as bars:
             report = run_experiment(
                 read,
                 folder,
                 force=force or (),
                 redo=redo,
                 share=share,
-                announce=_announce,
+                announce=_announce_json if log_json else _announce,
                 bar=bars,
             )
     except KeyboardInterrupt:
@@ -84,6 +85,10 @@ def run(
             "explore plays all of it again"
         )
     return 1 if num_failed else 0
+
+
+def _announce_json(stage: str, what: str) -> None:
+    warn_json({"stage": stage, "said": what})
 
 
 def _announce(stage: str, what: str) -> None:

@@ -1,6 +1,6 @@
 """`w2stree train sft|dpo`: from rows or runs to a folder with a trained model.
 
-INPUT    trajectories │ a saved forest │ rows: told by what is in it, and said
+PATH     runs of any format │ a saved forest │ rows: told by what is in it, and said
 OUT/     model, README.md, losses.jsonl, metrics.json
 """
 
@@ -10,25 +10,42 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from w2stree.cli.before_models import before_models
 from w2stree.cli.extra import needs
-from w2stree.cli.parameters import Normalize, number, whole_number
+from w2stree.cli.inputs import Runs, Source, takes_runs
+from w2stree.cli.parameters import Normalize, number
 from w2stree.cli.progress import Bars
 from w2stree.cli.say import is_first, say_first
 from w2stree.cli.train_input import (
+    Rows,
     forest_of,
     learned_of,
     paths_of,
     preference_rows,
-    recognised,
     refuse_of_runs,
+    rows_in,
     sft_rows,
 )
-from w2stree.errors import InvalidInput
+from w2stree.cli.train_settings import (
+    Args,
+    BatchSize,
+    Epochs,
+    Holdout,
+    MaxLength,
+    Model,
+    Output,
+    Rate,
+    Seed,
+    Template,
+    Unshared,
+    UseLora,
+    settings_of,
+)
+from w2stree.cli.worded_forest import RenderActions, Trajectories
 from w2stree.shorten import visible
 from w2stree.trajectories.lock import refuse_without
 
@@ -37,78 +54,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
-Input: TypeAlias = Annotated[
-    Path,
-    typer.Argument(
-        metavar="ROWS_OR_RUNS",
-        help="trajectories (a file, a folder, a journal), a saved forest, or exported rows (JSON "
-        "lines or Parquet)",
-    ),
-]
-Model: TypeAlias = Annotated[
-    Path, typer.Option("--model", metavar="DIR", help="a causal LM's directory: what is trained")
-]
-Output: TypeAlias = Annotated[
-    Path, typer.Option("--output", metavar="DIR", help="where the trained model goes: a new folder")
-]
-Trajectories: TypeAlias = Annotated[
-    Path | None,
-    typer.Option(metavar="PATH", help="the runs of a saved forest, which keeps no texts of theirs"),
-]
-Epochs: TypeAlias = Annotated[
-    float | None,
-    typer.Option(parser=number(above=0), metavar="N", help="how often each row (default: 3)"),
-]
-Rate: TypeAlias = Annotated[
-    float | None,
-    typer.Option("--lr", parser=number(above=0), metavar="RATE", help="learning rate"),
-]
-BatchSize: TypeAlias = Annotated[
-    int | None,
-    typer.Option(parser=whole_number(at_least=1), metavar="N", help="rows a step, in each process"),
-]
-MaxLength: TypeAlias = Annotated[
-    int | None,
-    typer.Option(
-        parser=whole_number(at_least=1),
-        metavar="TOKENS",
-        help="longer rows are left out (default: the model's positions)",
-    ),
-]
-Args: TypeAlias = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE.yaml", help="any other arguments of TRL's SFTConfig or DPOConfig, by name"
-    ),
-]
-Template: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        "--chat-template",
-        metavar="NAME_OR_FILE",
-        help="in place of the model's own, and saved with it (docs/models.md)",
-    ),
-]
-UseLora: TypeAlias = Annotated[
-    bool, typer.Option("--lora", help="train adapters (r 64 on q, k, v, o), merged at the end")
-]
-Unshared: TypeAlias = Annotated[
-    bool, typer.Option("--unshared", help="each row by itself, with TRL's trainer, not on trees")
-]
-Seed: TypeAlias = Annotated[
-    int | None, typer.Option(parser=whole_number(), metavar="SEED", help="default: 42, TRL's")
-]
-Holdout: TypeAlias = Annotated[
-    float,
-    typer.Option(
-        parser=number(), metavar="SHARE", help="of the tasks, kept out of training to measure on"
-    ),
-]
-RenderActions: TypeAlias = Annotated[
-    bool,
-    typer.Option("--render-actions", help="a turn of which only the action is known: 'Action: …'"),
-]
-
 
 @app.callback()
 def train() -> None:
@@ -116,8 +61,9 @@ def train() -> None:
 
 
 @app.command()
+@takes_runs
 def sft(
-    rows: Input,
+    source: Source,
     model: Model,
     output: Output,
     all_runs: Annotated[
@@ -143,6 +89,9 @@ def sft(
 ) -> int:
     """Imitate the agent's turns: of runs the best one of each task, of rows all.
 
+    Paths are runs of any known format, a saved forest, or rows: messages, or input_ids and labels,
+    as JSON lines, Parquet or a data set's folder.
+
     The default is 3 epochs at a rate of 2e-5, 8 rows a step. The same command goes on with a
     training that was interrupted, from its last checkpoint (save_steps).
     """
@@ -155,25 +104,24 @@ def sft(
         from w2stree.training.model_folder import refuse_filled
         from w2stree.training.optimisation import Lora
         from w2stree.training.train_sft import train_sft
-    config = settings(SFTConfig, _settings(args, epochs, lr, batch_size, seed))
+    config = settings(SFTConfig, settings_of(args, epochs, lr, batch_size, seed))
     refuse_filled(output)
-    kind, learned = recognised(rows), None
-    if kind.is_rows:
+    learned, used = None, None
+    rows = rows_in(source)
+    if isinstance(rows, Rows):
         refuse_of_runs(
-            kind,
+            rows,
+            source,
             {
                 **{"--all-runs": all_runs, "--min-return": min_return},
                 **{"--normalize": normalize, "--trajectories": trajectories},
             },
         )
-        given = sft_rows(rows, kind)
+        given = sft_rows(rows)
     else:
-        given = paths_of(
-            *(rows, kind, trajectories),
-            normalize=normalize,
-            all_runs=all_runs,
-            min_return=min_return,
-        )
+        runs, forest = forest_of(source, trajectories, normalize, rows)
+        used = paths_of(runs, forest, all_runs=all_runs, min_return=min_return)
+        given = used.trajectories
         learned = learned_of(given)
     with _steps() as update:
         trained = train_sft(
@@ -190,13 +138,14 @@ def sft(
             chat_template=chat_template,
             progress=update,
         )
-    _tell(trained)
+    _tell(trained, used)
     return 0
 
 
 @app.command()
+@takes_runs
 def dpo(
-    rows: Input,
+    source: Source,
     model: Model,
     output: Output,
     reference: Annotated[
@@ -245,6 +194,9 @@ def dpo(
 ) -> int:
     """Learn which choices paid: preference pairs of runs, or preference rows.
 
+    Paths are runs of any known format, a saved forest, or rows: prompt, chosen and rejected, as
+    JSON lines, Parquet or a data set's folder.
+
     The default is 3 epochs at a rate of 1e-6, 8 rows a step. The same command goes on with a
     training that was interrupted, from its last checkpoint (save_steps).
     """
@@ -257,21 +209,24 @@ def dpo(
         from w2stree.training.model_folder import refuse_filled
         from w2stree.training.optimisation import Lora
         from w2stree.training.train_dpo import train_dpo
-    of_file = _settings(args, epochs, lr, batch_size, seed)
+    of_file = settings_of(args, epochs, lr, batch_size, seed)
     config = settings(DPOConfig, of_file if beta is None else {**of_file, "beta": beta})
     refuse_filled(output)
-    kind = recognised(rows)
-    if kind.is_rows:
+    used = None
+    rows = rows_in(source)
+    if isinstance(rows, Rows):
         refuse_of_runs(
-            kind,
+            rows,
+            source,
             {
                 **{"--completion": completion, "--min-gap": min_gap},
                 **{"--normalize": normalize, "--trajectories": trajectories},
             },
         )
-        given: Any = preference_rows(rows, kind)
+        given: Any = preference_rows(rows)
     else:
-        given = forest_of(rows, kind, trajectories, normalize).pairs(min_gap)
+        used, forest = forest_of(source, trajectories, normalize, rows)
+        given = forest.pairs(min_gap)
         say_first(f"{len(given):,} pairs of at least {min_gap:g} in return")
     with _steps() as update:
         trained = train_dpo(
@@ -290,30 +245,8 @@ def dpo(
             reference_cache=reference_cache,
             progress=update,
         )
-    _tell(trained)
+    _tell(trained, used)
     return 0
-
-
-def _settings(
-    file: Path | None,
-    epochs: float | None,
-    lr: float | None,
-    batch_size: int | None,
-    seed: int | None,
-) -> dict[str, Any]:
-    """Of TRL's configuration: the file's, and over them the options."""
-    with needs("train"):
-        from w2stree.experiment.config.yaml_text import parse_yaml
-    of_file = parse_yaml(file.read_bytes(), visible(str(file))) if file else None
-    if of_file is not None and not isinstance(of_file, dict):
-        raise InvalidInput(f"{visible(str(file))}: not a mapping of arguments to values")
-    options = {
-        "num_train_epochs": epochs,
-        "learning_rate": lr,
-        "per_device_train_batch_size": batch_size,
-        "seed": seed,
-    }
-    return {**(of_file or {}), **{k: v for k, v in options.items() if v is not None}}
 
 
 @contextmanager
@@ -328,8 +261,8 @@ def _steps() -> Iterator[Callable[[int, int, Mapping[str, float]], None] | None]
             yield None
 
 
-def _tell(trained: TrainedModel) -> None:
-    """What came of it, and where it is."""
+def _tell(trained: TrainedModel, used: Runs | None) -> None:
+    """What came of it, where it is, and where all runs went that were read."""
     metrics = trained.metrics
     say_first(
         f"trained on {metrics['num_trained_rows']:,.0f} rows in {metrics['num_steps']:,.0f} steps, "
@@ -339,3 +272,5 @@ def _tell(trained: TrainedModel) -> None:
         before, after = metrics[f"{name}_before"], metrics[f"{name}_after"]
         say_first(f"{name.replace('_', ' ')}: {before:.3f} before, {after:.3f} after")
     say_first(f"model: {visible(str(trained.output_dir))}")
+    if used is not None:
+        say_first(used.account())

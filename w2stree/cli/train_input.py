@@ -1,94 +1,230 @@
 """What `w2stree train` is given: told by what is in it, said, and read.
 
-trajectories │ a saved forest     the runs, or the forest of them
-rows                              as chat messages, or as ids
+paths ──┬─ of rows alone ──> rows      as chat messages, or as ids
+        └─ else ───────────> runs      of any known format, or a saved forest and its runs
+
+A record of chat messages is a run to some tools and a row to others. What stands beside them tells:
+
+    {"messages": …}                                  a row: every assistant turn is to be learned
+    {"messages": …, "total_return": 1}               a row of `w2stree paths` or `sft_dataset`
+    {"messages": …, "reward": 0}, score, return …    a run, and half of them may have failed
 """
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from w2stree.cli.inputs import nothing_played
-from w2stree.cli.say import say_first
+from w2stree.cli.forests import saved_in
+from w2stree.cli.given_paths import matches
+from w2stree.cli.inputs import Runs, Source
+from w2stree.cli.say import is_first, say_first, warn
+from w2stree.cli.worded_forest import best_runs, worded_forest
 from w2stree.errors import InvalidInput
 from w2stree.shorten import visible
 
 if TYPE_CHECKING:
     from w2stree.forest.forest import Forest
-    from w2stree.rows.row_files import Kind
+    from w2stree.rows.row_files import Kind, RowFile
     from w2stree.trajectories.trajectory import Trajectory
 
+OWN_RETURN = "total_return"
 
-def recognised(path: Path) -> Kind:
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows of one kind, of all paths together."""
+
+    where: str
+    kind: Kind
+    files: tuple[Path, ...]
+    reward: str | None
+    """Of conversations: the field in which the first record has what a run has."""
+
+    def read(self) -> RowFile:
+        from w2stree.rows.row_files import RowFile, read_rows
+
+        found = [read_rows(file) for file in self.files]
+        records = [record for rows in found for record in rows.records]
+        return RowFile(records, [place for rows in found for place in rows.places])
+
+
+def rows_in(source: Source) -> Rows | InvalidInput | None:
+    """The rows at the paths; None where they are runs, or else why they are no rows: the reader of
+    runs may know them, and says what they are.
+
+    Raises `InvalidInput` for rows of two kinds, and for rows beside runs.
+    """
+    if source.is_told or saved_in(source):
+        return None
+    if "-" in source.paths:  # lines that can be read once
+        return None
+    files = [file for path in source.paths for file in _parts(path)]
+    kinds = {file: _kind(file) for file in files}
+    of_rows = {file: kind for file, kind in kinds.items() if isinstance(kind, Enum)}
+    if not of_rows:
+        return next((why for why in kinds.values() if isinstance(why, InvalidInput)), None)
+    first, kind = next(iter(of_rows.items()))
+    for file in files:
+        if (other := of_rows.get(file)) is not kind:
+            raise InvalidInput(
+                f"{visible(str(first))}: {kind.value}; {visible(str(file))}: "
+                f"{other.value if other else 'no rows'}: give one kind at a time"
+            )
+    where = ", ".join(map(visible, source.paths))
+    return Rows(where, kind, tuple(files), _reward_in(first, kind))
+
+
+def _parts(path: str) -> list[Path]:
+    """The files of a path; of a data set's folder those of the split `train`, or all."""
+    from w2stree.rows.row_files import parts_of
+
+    if not Path(path).exists() and glob.has_magic(path):
+        return [part for match in matches(path) for part in _parts(str(match))]
+    parts = parts_of(Path(path))
+    to_train = [part for part in parts if part.name.startswith("train")]
+    if to_train and (others := [part.name for part in parts if part not in to_train]):
+        say_first(f"{visible(path)}: {', '.join(map(visible, others))} in it is not trained on")
+    return to_train or parts
+
+
+def _kind(file: Path) -> Kind | InvalidInput | None:
+    """Of rows; None for runs, or why it is neither."""
     from w2stree.rows.row_files import kind_of
 
-    kind = kind_of(path)
-    say_first(f"{visible(str(path))}: {kind.value}")
-    return kind
+    try:
+        kind = kind_of(file)
+    except InvalidInput as error:
+        return error
+    return kind if kind.is_rows else None
 
 
-def refuse_of_runs(kind: Kind, options: Mapping[str, object]) -> None:
+def _reward_in(file: Path, kind: Kind) -> str | None:
+    from w2stree.formats.messages import REWARDS
+    from w2stree.formats.reader import at
+    from w2stree.rows.row_files import Kind, first_row
+
+    if kind is not Kind.CONVERSATIONS:
+        return None
+    record = first_row(file)
+    if record is None:
+        return None
+    names = (name for name in REWARDS if name != OWN_RETURN)
+    return next((name for name in names if at(record, name) is not None), None)
+
+
+def refuse_of_runs(rows: Rows, source: Source, options: Mapping[str, object]) -> None:
+    """Options that say how runs are read, or what is made of them, are of no use to rows."""
     given = [name for name, value in options.items() if value]
+    given += [
+        f"--{field.name.replace('_', '-')}"
+        for field in fields(source)
+        if field.name != "paths" and getattr(source, field.name) != field.default
+    ]
     if given:
         raise InvalidInput(
-            f"{', '.join(given)}: of runs or a saved forest; these are {kind.value}, made before"
+            f"{', '.join(given)}: of runs or a saved forest; these are {rows.kind.value}, made "
+            "before"
         )
 
 
-def sft_rows(path: Path, kind: Kind) -> Sequence[Any]:
+def sft_rows(rows: Rows) -> Sequence[Any]:
+    """Raises `InvalidInput` for rows of another trainer, and for runs that only look like rows."""
     from w2stree.rows.conversations import conversation
-    from w2stree.rows.row_files import Kind, read_rows
+    from w2stree.rows.row_files import Kind
 
-    if kind is Kind.PREFERENCES:
+    if rows.kind is Kind.PREFERENCES:
+        raise InvalidInput(f"{rows.where}: {rows.kind.value}: w2stree train dpo learns from them")
+    if rows.reward is not None:
         raise InvalidInput(
-            f"{visible(str(path))}: {kind.value}: w2stree train dpo learns from them"
+            f"{rows.where}: {rows.kind.value} with a return each ({visible(rows.reward)}), as runs "
+            "have: say what is to be imitated. The best run of each task: --format messages (and "
+            "--min-return for successes alone); every one, failures too: --format messages "
+            "--all-runs"
         )
-    found = read_rows(path)
-    if kind is Kind.TOKENS:
+    say_first(f"{rows.where}: {rows.kind.value}")
+    found = rows.read()
+    if rows.kind is Kind.TOKENS:
         return found.records
-    return [conversation(r, p) for r, p in zip(found.records, found.places, strict=True)]
-
-
-def preference_rows(path: Path, kind: Kind) -> Sequence[Any]:
-    from w2stree.rows.conversations import preference_row
-    from w2stree.rows.row_files import Kind, read_rows
-
-    if kind is not Kind.PREFERENCES:
-        raise InvalidInput(
-            f"{visible(str(path))}: {kind.value}: w2stree train sft learns from them"
+    runs = [conversation(r, p) for r, p in zip(found.records, found.places, strict=True)]
+    returns = [run.total_return for run in runs]
+    if returns and min(returns) < max(returns):
+        say_first(
+            f"all {len(runs):,} conversations are imitated, returns {min(returns):g} to "
+            f"{max(returns):g}"
         )
-    found = read_rows(path)
+    return runs
+
+
+def preference_rows(rows: Rows) -> Sequence[Any]:
+    """Raises `InvalidInput` for rows of another trainer."""
+    from w2stree.rows.conversations import preference_row
+    from w2stree.rows.row_files import Kind
+
+    if rows.kind is not Kind.PREFERENCES:
+        as_runs = "; if they are runs: --format messages" * (rows.kind is Kind.CONVERSATIONS)
+        raise InvalidInput(
+            f"{rows.where}: {rows.kind.value}: w2stree train sft learns from them{as_runs}"
+        )
+    say_first(f"{rows.where}: {rows.kind.value}")
+    found = rows.read()
     return [preference_row(r, p) for r, p in zip(found.records, found.places, strict=True)]
 
 
-def paths_of(
-    path: Path,
-    kind: Kind,
-    trajectories: Path | None,
-    *,
+def forest_of(
+    source: Source,
+    trajectories: list[str] | None,
     normalize: str | None,
-    all_runs: bool,
-    min_return: float | None,
-) -> list[Trajectory]:
+    why_no_rows: InvalidInput | None,
+) -> tuple[Runs, Forest]:
+    """The runs and the forest of them; what they are is said, and where each thing was found.
+
+    Raises `InvalidInput` with both reasons where the paths have neither rows nor runs.
+    """
+    from w2stree.rows.row_files import runs_or_both_reasons
+
+    def read() -> tuple[Runs, Forest]:
+        return worded_forest(source, trajectories, normalize, render_actions=False)
+
+    runs, forest = read() if why_no_rows is None else runs_or_both_reasons(read, why_no_rows)
+    what = "a saved forest" if saved_in(source) else "trajectories"
+    where = ", ".join("standard input" if p == "-" else visible(p) for p in source.paths)
+    say_first(f"{where}: {what}")
+    if is_first():
+        for line in runs.how_read():
+            warn(f"w2stree: {line}")
+    return runs, forest
+
+
+def paths_of(runs: Runs, forest: Forest, *, all_runs: bool, min_return: float | None) -> Runs:
     """The runs to imitate; what is chosen is said, failures among it too."""
     from w2stree.trajectories.returns import at_least
 
-    forest = forest_of(path, kind, trajectories, normalize)
-    runs = list(forest.trajectories if all_runs else _best(forest))
+    chosen = runs
+    if not all_runs:
+        number = {id(run): i for i, run in enumerate(best_runs(forest))}
+        chosen = runs.only(lambda run: id(run) in number, "not their task's best")
+        chosen = chosen.ordered(lambda run: number[id(run)])
     what = "runs" if all_runs else "tasks' best runs"
-    kept = [t for t in runs if min_return is None or at_least(t.total_return, min_return)]
-    if not kept:
-        raise InvalidInput(
-            f"--min-return {min_return:g} leaves none of {len(runs):,} {what}; lower it"
+    num_chosen = len(chosen.trajectories)
+    if min_return is not None:
+        chosen = chosen.only(
+            lambda run: at_least(run.total_return, min_return), f"of less than {min_return:g}"
         )
-    returns = sorted(t.total_return for t in kept)
+    if not chosen.trajectories:
+        raise InvalidInput(
+            f"--min-return {min_return:g} leaves none of {num_chosen:,} {what}; lower it"
+        )
+    returns = sorted(run.total_return for run in chosen.trajectories)
     say_first(
-        f"{len(kept):,} of {len(runs):,} {what}, returns {returns[0]:g} to {returns[-1]:g}"
+        f"{len(returns):,} of {num_chosen:,} {what}, returns {returns[0]:g} to {returns[-1]:g}"
         + ("" if min_return is not None else "; --min-return leaves out those below it")
     )
-    return kept
+    return chosen
 
 
 def learned_of(runs: Sequence[Trajectory]) -> list[list[bool]] | None:
@@ -99,36 +235,3 @@ def learned_of(runs: Sequence[Trajectory]) -> list[list[bool]] | None:
         num_left_out = sum(turns.count(False) for turns in flags)
         say_first(f"{num_left_out:,} turns are not to be learned (loss: false) and left out")
     return flags
-
-
-def _best(forest: Forest) -> Sequence[Trajectory]:
-    """Each task's. Search asks for the range of all returns where it is not [0, 1]."""
-    returns = [t.total_return for t in forest.trajectories]
-    span = (min(0.0, *returns), max(1.0, *returns))
-    return forest.search(return_range=span).best_trajectories()
-
-
-def forest_of(path: Path, kind: Kind, trajectories: Path | None, normalize: str | None) -> Forest:
-    """With the runs' own texts."""
-    from w2stree.forest.build import build_forest, open_forest
-    from w2stree.forest.merging import Merging
-    from w2stree.rows.row_files import Kind
-    from w2stree.trajectories.files import read_trajectories
-
-    if kind is Kind.FOREST:
-        if trajectories is None:
-            raise InvalidInput(
-                f"{visible(str(path))}: a saved forest keeps no prompts and no turns: give the "
-                "runs that it was built from with --trajectories"
-            )
-        if normalize is not None:
-            raise InvalidInput(
-                f"--normalize: {visible(str(path))} keeps the rule that it was built by"
-            )
-        return open_forest(path, trajectories=read_trajectories(trajectories))
-    if trajectories is not None:
-        raise InvalidInput("--trajectories is of a saved forest; these are the runs themselves")
-    read = read_trajectories(path)
-    if all(trajectory.status == "error" for trajectory in read):
-        raise InvalidInput(f"{visible(str(path))}: {nothing_played(read)}")
-    return build_forest(read, merging=Merging(normalize_observation=normalize))

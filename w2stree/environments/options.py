@@ -131,6 +131,16 @@ class Options:
         return Decoding(actions="admissible" if self.lists_actions else "free")
 
 
+_GAMES = {
+    "cookingworld": "CookingWorld: a meal is to be cooked by a recipe",
+    "coin": "Coin Collector: a coin is to be found among rooms",
+    "twc": "TextWorld Commonsense: things are to be put where they belong",
+    "mapreader": "MapReader: a coin is to be fetched by the help of a map",
+    "simonsays": "Simon Says: what is said is to be done",
+}
+"""What a stranger is told of them."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextWorldExpressOptions(Options):
     """`params` are the game's own generation settings.
@@ -164,9 +174,14 @@ class TextWorldExpressOptions(Options):
     def title(self) -> str:
         return self.game
 
+    @property
+    def sentence(self) -> str:
+        about = _GAMES.get(self.game)
+        return f"the text {self.noun} {self.title}" + (f" ({about})" if about else "")
+
     def _own(self) -> list[str]:
         params = ", ".join(f"{name} {value}" for name, value in self.params.items())
-        return [params or "the game's own settings"]
+        return [f"game settings: {params}" if params else "the game's own settings"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

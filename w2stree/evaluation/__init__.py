@@ -1,5 +1,6 @@
 """Counting: what one run's episodes come to, and what several seeds of several methods do."""
 
+from w2stree.evaluation.contest import Contest, compared, contest
 from w2stree.evaluation.crossed import (
     CrossedEstimate,
     GapRecovered,
@@ -22,6 +23,7 @@ from w2stree.evaluation.metrics import (
 from w2stree.evaluation.seeds import SeedMean, seed_mean
 
 __all__ = [
+    "Contest",
     "CrossedEstimate",
     "Estimate",
     "Evaluation",
@@ -30,6 +32,8 @@ __all__ = [
     "SeedMean",
     "bootstrap",
     "compare",
+    "compared",
+    "contest",
     "crossed_estimate",
     "evaluate",
     "gap_recovered",

@@ -106,9 +106,16 @@ def _run(
         learn.use_threads(config.num_threads)
         if wanted is not None:
             listed = leading_to(wanted, listed)
-        run_stages(
-            directory, listed, seed=config.seed, force=force, announce=announce, shared=shared
-        )
+        with context.bar.line("stages") as progress:
+            run_stages(
+                directory,
+                listed,
+                seed=config.seed,
+                force=force,
+                announce=announce,
+                shared=shared,
+                progress=progress,
+            )
     return [spec for spec, _ in listed]
 
 

@@ -221,6 +221,9 @@ class RunDirectory:
             for name in now
             if inputs.get(name) != now[name] and not self._was_read_whole(spec, name, inputs)
         ]:
+            if new := [name for name in others if name not in inputs]:
+                more = f" and {len(new) - 3} more" if len(new) > 3 else ""
+                return f"{visible(', '.join(new[:3]))}{more}: not read when it was made"
             return f"{visible(', '.join(others))}: another than it was made from"
         if others := [name for name in inputs if name not in now]:
             return f"{visible(', '.join(others))}: not read any more"

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from w2stree.experiment.manifest import other_versions
 from w2stree.experiment.run_directory import NOT_MADE, RunDirectory, StageSpec, StageWriter
 from w2stree.experiment.shared_runs import SharedRuns
+from w2stree.experiment.stages.bar import Line
 from w2stree.shorten import visible
 
 Stage = tuple[StageSpec, Callable[[StageWriter], None]]
@@ -27,13 +28,14 @@ def run_stages(
     force: Sequence[str] = (),
     announce: Announce,
     shared: SharedRuns | None = None,
+    progress: Line = lambda done, total, words: None,
 ) -> None:
     """Run what is missing or out of date, in the order given; `force`d stages are redone.
 
     `announce(stage, what)` is told of each stage, and before the first one of those whose results
     will be replaced, and why. Earlier results stay until new ones are whole. With `shared`, stages
     that another run there has finished are taken over, and one that another process is making is
-    waited for when nothing else can be done.
+    waited for when nothing else can be done. `progress` is told of how many stages are there.
     """
     with directory.lock():
         directory.recover(spec for spec, _ in stages)
@@ -43,11 +45,13 @@ def run_stages(
         pending = list(stages)
         while pending:
             ready = _ready(pending)
+            progress(len(stages) - len(pending), len(stages), f"now {ready[0][0].name}")
             brought = next((stage for stage in ready if bringing.bring(stage)), None)
             if brought is None:
                 brought = ready[0]
                 bringing.bring(brought, waits=True)
             pending.remove(brought)
+        progress(len(stages), len(stages), "all there")
 
 
 def outlook(

@@ -225,9 +225,25 @@ def _sources(context: Context) -> Iterator[Stage]:
             makes=replayed_masks.FILES,
             reads=("environment", *least, *EXPLORED_KEYS, *masked),
         )
-    evaluations = (f"evaluate_{method.name}" for method in config.methods())
-    read = ("tasks", "explore", "tree", *evaluations)
-    yield stage("report", measure.report, *read, makes=measure.FILES, reads=("",))
+    yield stage(
+        "report",
+        measure.report,
+        *_told_of(context),
+        makes=measure.FILES,
+        external=measure.outside(context.run_dir),
+        reads=("",),
+    )
+
+
+def _told_of(context: Context) -> tuple[str, ...]:
+    """What the report reads: each method's model, what it was trained on, what it played."""
+    needs = ["tasks", "explore", "tree"]
+    for method in context.config.methods():
+        if method.train is not None:
+            spec, _ = _training(context, method)
+            needs += [method.name, *spec.needs]
+        needs.append(f"evaluate_{method.name}")
+    return tuple(dict.fromkeys(needs))
 
 
 def _explorations(context: Context) -> Iterator[Stage]:

@@ -167,15 +167,15 @@ class _TextIds:
         """`[num_texts]` the id of each text here; new ones are appended."""
         if self._ids is None:
             self._ids = {key: i for i, key in enumerate(self._keys(self.texts))}
-        names = np.empty(len(texts), np.int32)
-        new: list[str] = []
-        for i, (text, key) in enumerate(zip(texts, self._keys(texts), strict=True)):
-            names[i] = self._ids.setdefault(key, len(self._ids))
-            if names[i] == len(self.texts) + len(new):
-                new.append(text)
+        ids, before = self._ids, len(self._ids)
+        names = [ids.setdefault(key, len(ids)) for key in self._keys(texts)]
+        new: dict[int, str] = {}
+        for name, text in zip(names, texts, strict=True):
+            if name >= before:
+                new.setdefault(name, text)
         if new:
-            self.texts = (*self.texts, *new)
-        return names
+            self.texts = (*self.texts, *new.values())
+        return np.array(names, np.int32)
 
     def _keys(self, texts: Sequence[str]) -> Iterable[str]:
         return texts if self._key is None else map(self._key, texts)
@@ -204,8 +204,15 @@ def check_prompts(forest: Forest, batch: Batch) -> None:
         new = batch.trajectories[record]
         if new.task_id not in forest:
             continue
-        old = forest[new.task_id].trajectories[0]
+        old = _first_trajectory(forest, forest[new.task_id].root)
         if old.prompt != new.prompt:
             refuse_other_opening(
                 new.task_id, "the forest", old.prompt, f"new trajectories[{record}]", new.prompt
             )
+
+
+def _first_trajectory(forest: Forest, root: int) -> Trajectory:
+    """Of a tree, in input order; the others are not made."""
+    begin = forest.first_trajectory[root]
+    own = forest.trajectory_order[begin : begin + forest.num_trajectories[root]]
+    return forest.trajectories[int(own.min())]

@@ -11,6 +11,7 @@ from w2stree.formats import (
     responses,
     sharegpt,
     swe_agent,
+    tau2_bench,
     tau_bench,
     verifiers,
 )
@@ -22,6 +23,7 @@ FORMATS: tuple[Format, ...] = (
     inspect_eval.FORMAT,
     opentelemetry.FORMAT,
     swe_agent.FORMAT,
+    tau2_bench.FORMAT,
     tau_bench.FORMAT,
     verifiers.FORMAT,
     agenttraj.FORMAT,

@@ -7,16 +7,16 @@
     PK …               a zip of JSON texts       log.eval: samples/1_epoch_1.json (zipped)
 
 All but zip may be packed with gzip or Zstandard, tables apart. Memory: one record of JSON lines,
-a batch of rows, else the whole text.
+a batch of rows, else the whole text. What is no record can be left out (`skip`): a line, a row, a
+member; of a file that is damaged the rest.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, time, timedelta
 from decimal import Decimal
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -25,34 +25,44 @@ from w2stree.formats.format import Located
 from w2stree.formats.left_over import FIELD
 from w2stree.formats.zipped import members
 from w2stree.shorten import visible
+from w2stree.trajectories.json_lines import LinesAhead
 from w2stree.trajectories.json_text import is_cut, parse_json
-from w2stree.trajectories.lines import read_lines
+from w2stree.trajectories.lines import Skip, read_lines
+from w2stree.trajectories.reading_limits import DEFAULT, ReadingLimits
 
 _PARQUET, _ARROW, _ZIP = b"PAR1", b"ARROW1", b"PK\x03\x04"
 _STREAM = b"\xff\xff\xff\xff"  # of Arrow: it has no name at its beginning
 _END = _STREAM + bytes(4)
 _POINTER = b"version https://git-lfs.github.com/"
 _BOM = b"\xef\xbb\xbf"
+_NEVER_EMPTY = (".json", ".traj", ".parquet", ".arrow", ".eval", ".gz", ".zst")
+_OF_ONE = (".json", ".json.gz", ".json.zst", ".traj")  # or of lines, by mistake
 _MAX_ROWS = 1_000  # a batch
 _OFTEN_TEXT = ("messages", "conversations", "trajectory", "traj")
 
 
-def records(file: Path) -> Iterator[Located]:
+def records(
+    file: Path, *, limits: ReadingLimits = DEFAULT, skip: Skip | None = None
+) -> Iterator[Located]:
     """Each record of a file and its place.
 
-    Raises `InvalidInput` naming the place for what is no JSON, damaged or too large;
-    `MissingDependency` for a table without pyarrow; `OSError`.
+    Raises `InvalidInput` naming the place for what is no JSON, damaged or too large, which with
+    `skip` is left out; `MissingDependency` for a table without pyarrow; `OSError`.
     """
     begin = _begin(file)
+    if not begin and file.name.lower().endswith(_NEVER_EMPTY):
+        raise InvalidInput(
+            f"{visible(str(file))}: empty, which no file of its kind is: copy it again"
+        )
     if begin == _POINTER:
         raise InvalidInput(
             f"{visible(str(file))}: no data but where they are: fetch them with git lfs pull"
         )
     if begin.startswith(_ZIP):
-        return members(file)
+        return members(file, limits=limits, skip=skip)
     if begin.startswith((_PARQUET, _ARROW, _STREAM)):
-        return _with_arrays(_of_table(file, begin))
-    return _with_arrays(_of_text(file))
+        return _with_arrays(_of_table(file, begin, skip))
+    return _with_arrays(_of_text(file, limits, skip))
 
 
 def is_binary(file: Path) -> bool:
@@ -83,32 +93,45 @@ def _array(text: str) -> list[Any] | None:
     return value if isinstance(value, list) else None
 
 
-def _of_text(file: Path) -> Iterator[Located]:
+def _of_text(file: Path, limits: ReadingLimits, skip: Skip | None) -> Iterator[Located]:
     """JSON lines where the first line is an object; else the whole text is one value."""
     shown = visible(str(file))
-    lines = ((n, line) for n, line in read_lines(file) if line.removeprefix(_BOM).strip())
-    number, first = next(lines, (0, b""))
+    lines = LinesAhead(read_lines(file, limits=limits, skip=skip))
+    number, first = lines.first() or (0, b"")
     if not number:
         return
-    is_whole = first.removeprefix(_BOM).lstrip()[:1] != b"{" or (is_cut(first) and _goes_on(first))
-    if not is_whole:
-        for i, line in chain([(number, first)], lines):
-            yield f"{shown}:{i}", parse_json(line, f"{shown}:{i}")
+    is_lines = first.removeprefix(_BOM).lstrip()[:1] == b"{" and not lines.is_first_spread()
+    is_one = is_cut(first) and file.name.lower().endswith(_OF_ONE) and lines.num_ahead(2) == 1
+    if is_lines and not is_one:
+        yield from lines.parsed(shown, parse_json, skip)
         return
     # Line breaks that were passed over are blanks between tokens: no place but theirs is lost.
-    value = parse_json(first + b"".join(line for _, line in lines), shown)
+    try:
+        value = parse_json(_joined(lines, shown, limits), shown)
+    except InvalidInput as error:
+        if skip is None:
+            raise
+        skip(str(error))
+        return
     if isinstance(value, list):
         yield from ((f"{shown}: item {i + 1}", item) for i, item in enumerate(value))
     else:
         yield shown, value
 
 
-def _goes_on(line: bytes) -> bool:
-    """Whether the file has more than this line: else it was cut within it."""
-    return line.endswith(b"\n")
+def _joined(lines: Iterable[tuple[int, bytes]], where: str, limits: ReadingLimits) -> bytes:
+    pieces, size = [], 0
+    for _, line in lines:
+        pieces.append(line)
+        size += len(line)
+        if size > limits.json_bytes:
+            raise InvalidInput(
+                f"{where}: {limits.over('json_mib', 'one JSON text of more than {}')}"
+            )
+    return b"".join(pieces)
 
 
-def _of_table(file: Path, begin: bytes) -> Iterator[Located]:
+def _of_table(file: Path, begin: bytes, skip: Skip | None) -> Iterator[Located]:
     shown = visible(str(file))
     try:
         import pyarrow
@@ -121,7 +144,14 @@ def _of_table(file: Path, begin: bytes) -> Iterator[Located]:
             for row in batch.to_pylist():
                 number += 1
                 where = f"{shown}: row {number}"
-                yield where, of_row(row) | _json_columns(row, batch.schema, where)
+                try:
+                    record = of_row(row) | _json_columns(row, batch.schema, where)
+                except InvalidInput as error:
+                    if skip is None:
+                        raise
+                    skip(str(error))
+                    continue
+                yield where, record
     except InvalidInput:
         raise
     except (pyarrow.ArrowException, ValueError, OverflowError, OSError) as error:

@@ -216,4 +216,5 @@ FORMAT = Format(
     recognises=recognises,
     runs=runs,
     record_of=record_of,
+    within=("sharegpt",),
 )

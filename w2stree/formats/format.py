@@ -35,6 +35,7 @@ class Format:
     `InvalidInput` for what cannot be written; None where the format is read only, or is written as
     more than records (`write`: all of them, to a path). `suffixes`: of its files, where these are
     no usual ones. `beside`: the names of files that stand with its runs and are read with them.
+    `within`: names of formats that its records are of too, being a special kind of theirs.
     """
 
     name: str
@@ -46,3 +47,4 @@ class Format:
     write: Callable[[Path, Iterable[Trajectory]], None] | None = None
     suffixes: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
+    within: tuple[str, ...] = ()

@@ -52,6 +52,7 @@ _LEFT_OUT = ("events", "events_data", "attachments", "timelines", "output")
 _OTHER_MEMBERS = ("header.json", "summaries.json", "reductions.json", "_journal/")
 _OF_EVAL = ("task", "task_id", "task_version", "model", "run_id", "eval_id", "created")
 _READ = ("role", "content", "tool_calls", "tool_call_id")
+_SCORE = ("scores.NAME.value",)  # where it would be, of a sample without one
 _ATTACHMENT = "attachment://"
 _SHOWN_COLUMNS = 100
 _NAME_LENGTH = 100
@@ -86,7 +87,7 @@ def gather(records: Iterable[Located]) -> Iterator[Located]:
             for i, sample in enumerate(given if isinstance(given, list | tuple) else ()):
                 num_samples += 1
                 yield f"{where}: samples[{i}]", _gathered(log, sample)
-        elif ": samples/" in where:
+        elif ": samples/" in where and log:
             num_samples += 1
             yield where, _gathered(log, record)
         elif not any(f": {name}" in where for name in _OTHER_MEMBERS):
@@ -303,7 +304,7 @@ def _reward(sample: Record, where: str, reader: Reader, status: Status) -> float
             f"{where}: {len(named)} scores: choose one (reward=, --reward-field): "
             f"{', '.join(map(visible, named))}"
         )
-    return reader.reward({**sample, "scores": scores}, where, named, status=status)
+    return reader.reward({**sample, "scores": scores}, where, named or _SCORE, status=status)
 
 
 def _task_id(record: Record, sample: Record, where: str, reader: Reader, opening: Any) -> str:

@@ -31,6 +31,7 @@ TELLING = frozenset(
         *("prompt", "completion", "traces", "steps", "traj", "trajectory", "attempts", "history"),
         *("schema_version", "eval", "sample", "samples", "meta", "item_id", "total_return"),
         *("resourceSpans", "resourceLogs", "attributes", "context"),
+        *("simulations", "simulation", "simulation_index", "termination_reason"),
     }
 )
 """Fields that records of some format are told by: those of a run's `info`, which came from another

@@ -123,7 +123,8 @@ def _part(part: Any, where: str) -> str:
             return fields.text(given[name], f"{where}.{name}")
     raise InvalidInput(
         f"{where} is of the type {quoted(str(given.get('type')), 40)} and has no text; only texts "
-        "can be read"
+        "can be read: put a text in its place, or leave such runs out (on_error=skip, --on-error "
+        "skip)"
     )
 
 

@@ -77,9 +77,23 @@ class Reader:
 
     choices: Choices = field(default_factory=Choices)
     found: dict[str, Counter[str]] = field(default_factory=dict)
+    _of_this_run: list[tuple[str, str]] = field(default_factory=list)
 
     def note(self, what: str, where: str) -> None:
         self.found.setdefault(what, Counter())[where] += 1
+        self._of_this_run.append((what, where))
+
+    def keep_notes(self) -> None:
+        """The run of which they are counts."""
+        self._of_this_run.clear()
+
+    def forget_notes(self) -> None:
+        """Those since a run counted: the one that they are of does not."""
+        for what, where in self._of_this_run:
+            self.found[what] -= Counter({where: 1})
+            if not self.found[what]:
+                del self.found[what]
+        self._of_this_run.clear()
 
     def reward(
         self, record: Record, where: str, names: Sequence[str], *, status: Status = "done"

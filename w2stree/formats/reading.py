@@ -22,10 +22,12 @@ from w2stree.formats.format import Format, Located
 from w2stree.formats.openings import with_one_opening
 from w2stree.formats.reader import Choices, Reader, Record, shown_fields
 from w2stree.shorten import visible
+from w2stree.trajectories.fields import shown
 from w2stree.trajectories.files import Reading, warnings_of
 from w2stree.trajectories.files import read_files as read_own_files
 from w2stree.trajectories.folder import SUFFIXES as LINES
 from w2stree.trajectories.folder import PassedOver
+from w2stree.trajectories.reading_limits import DEFAULT, ReadingLimits
 from w2stree.trajectories.table_columns import rows_of
 from w2stree.trajectories.tables import is_table
 from w2stree.trajectories.trajectory import Trajectory
@@ -62,15 +64,17 @@ def read_trajectories(
     prompt: int | Callable[..., int] | None = None,
     action: Any = None,
     one_opening: bool = False,
+    limits: ReadingLimits = DEFAULT,
 ) -> Sequence[Trajectory]:
     """Runs of a file or a folder, by any of the tools that `w2stree.formats` knows.
 
     `format` is the name of one, or "auto": told by each file's first record. `reward`, `task`,
     `prompt` and `action` as in `Choices`. `one_opening` gives a task's runs the first one's prompt
     where theirs differ (a date, a simulated user's words), so that they make one tree.
-    `on_error="skip"` leaves out what is no run, and warns `FilesPassedOver` with the count and the
-    first. The rest, and what is warned and raised, as in
-    `w2stree.trajectories.files.read_trajectories`, which reads our own files.
+    `on_error="skip"` leaves out what is no run, also what is no JSON, and of a file that is damaged
+    the rest, and warns `FilesPassedOver` with the count and the first. What is larger than the
+    `limits` allow is refused with the name of the limit. The rest, and what is warned and raised,
+    as in `w2stree.trajectories.files.read_trajectories`, which reads our own files.
     """
     choices = Choices(reward=reward, task=task, prompt=prompt, action=action)
     read = read_files(
@@ -81,6 +85,7 @@ def read_trajectories(
         on_error=on_error,
         choices=choices,
         one_opening=one_opening,
+        limits=limits,
     )
     for message, kind in warnings_of(read.reading, f"{visible(str(path))}: "):
         warnings.warn(message, kind, stacklevel=2)
@@ -102,12 +107,14 @@ def read_files(
     on_error: str = "stop",
     choices: Choices | None = None,
     one_opening: bool = False,
+    limits: ReadingLimits = DEFAULT,
 ) -> Imported:
     """`read_trajectories` of one path or several, with an account of it; no warnings."""
     if on_error not in ("stop", "skip"):
         raise InvalidInput(f"on_error is {on_error!r}; use stop or skip")
     folders = DatasetFolders()
-    others = _Others(format_of(format), Reader(choices or Choices()), on_error == "skip", folders)
+    reader = Reader(choices or Choices())
+    others = _Others(format_of(format), reader, on_error == "skip", folders, limits)
     reading = read_own_files(
         *paths,
         recursive=recursive,
@@ -116,6 +123,7 @@ def read_files(
         others=others.read,
         suffixes=(*_SUFFIXES, *chain.from_iterable(f.suffixes for f in FORMATS)),
         skip=others.skipped.append if others.skips else None,
+        limits=limits,
     )
     roots = [path for path in map(Path, paths) if path.is_dir() and folders.is_dataset(path)]
     used = set(others.formats.values())
@@ -160,6 +168,7 @@ class _Others:
     reader: Reader
     skips: bool
     folders: DatasetFolders
+    limits: ReadingLimits
     formats: dict[Path, str] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
 
@@ -178,12 +187,24 @@ class _Others:
             return None
         if not is_named and (reason := self.folders.why_not_data(file)) is not None:
             return PassedOver(file, reason)
+        try:
+            return self._of_other_suffix(file, name, is_named)
+        except InvalidInput as error:
+            if not self.skips:
+                raise
+            self.skipped.append(str(error))
+            return iter(())
+
+    def _of_other_suffix(
+        self, file: Path, name: str, is_named: bool
+    ) -> Iterator[tuple[Trajectory, str]] | PassedOver | None:
         if self.format in (None, own.FORMAT) and file.is_file() and is_table(file):
             return self._of_table(file)
         is_lines = name.endswith(LINES)
         # Our own reader says more of a text that is no JSON lines.
         is_text = self.format is None and not name.endswith(_SUFFIXES) and not is_binary(file)
-        located = records(file)
+        told: list[str] = []  # of what is left out: by our own reader where it reads on
+        located = records(file, limits=self.limits, skip=told.append if self.skips else None)
         try:
             first = next(located, None)
         except InvalidInput:
@@ -194,25 +215,68 @@ class _Others:
             return PassedOver(file, "nothing in it can be read")
         if first is not None and is_text and not isinstance(first[1], Mapping):
             return None
-        known = self.format or (None if first is None else recognised(first[1]))
-        is_plain = known is own.FORMAT and not self.reader.choices.are_any
-        if first is None or (is_lines and is_plain):
-            return None if is_lines else iter(())
-        if known is not None:
-            self.formats[file] = known.name
-            return self._runs(known, chain([first], located), self.folders.split_of(file))
-        if not (is_named or is_lines):
-            return PassedOver(file, f"of no known format (fields {shown_fields(first[1])})")
-        raise InvalidInput(
-            f"{first[0]}: of no known format: its fields are {shown_fields(first[1])}; known are "
-            f"{', '.join(f.name for f in FORMATS)} (format=, --format)"
-        )
+        known, unknown = self._format_of(first, told), first
+        while self.skips and known is None and first is not None:
+            first = next(located, None)
+            known = self._format_of(first, told)
+        if first is None:
+            return self._of_nothing(file, unknown, told, is_lines or is_named, is_lines or is_text)
+        if known is None:
+            if not (is_named or is_lines):
+                return PassedOver(file, f"of no known format (fields {shown_fields(first[1])})")
+            raise InvalidInput(_unknown(first))
+        if is_lines and known is own.FORMAT and not self.reader.choices.are_any:
+            return None
+        self.formats[file] = known.name
+        located = self._telling(chain([first], located), told)
+        return self._runs(known, located, self.folders.split_of(file))
+
+    def _format_of(self, first: Located | None, told: list[str]) -> Format | None:
+        """The format of a record; None where it is of none, or where it is skipped and told so."""
+        if first is None or self.format is not None:
+            return self.format
+        takers = _takers(first[1])
+        if len(takers) == 1:
+            return takers[0]
+        reason = _several(first, takers) if takers else _unknown(first)
+        if takers and not self.skips:
+            raise InvalidInput(reason)
+        told.append(reason)
+        return None
+
+    def _of_nothing(
+        self, file: Path, unknown: Located | None, told: list[str], is_asked: bool, is_ours: bool
+    ) -> Iterator[tuple[Trajectory, str]] | PassedOver | None:
+        """Of a file without a record that is of a format."""
+        if not told or (unknown is None and is_ours):
+            return None if is_ours else iter(())  # our own reader says it again
+        if not is_asked:
+            return PassedOver(
+                file,
+                "nothing in it can be read"
+                if unknown is None or _takers(unknown[1])
+                else f"of no known format (fields {shown_fields(unknown[1])})",
+            )
+        self.skipped += told
+        return iter(())
+
+    def _telling(self, located: Iterable[Located], told: list[str]) -> Iterator[Located]:
+        """The records, and in their order what was left out between them."""
+        for record in located:
+            self._tell(told)
+            yield record
+        self._tell(told)
+
+    def _tell(self, told: list[str]) -> None:
+        self.skipped += told
+        told.clear()
 
     def _of_table(self, file: Path) -> Iterator[tuple[Trajectory, str]] | None:
         """Of a table of ours; None where it is to be read as it says itself."""
         if not self.reader.choices.are_any:
             return None
-        rows = ((where, own.record_of(trajectory)) for trajectory, where in rows_of(file))
+        skip = self.skipped.append if self.skips else None
+        rows = ((where, own.record_of(trajectory)) for trajectory, where in rows_of(file, skip))
         return self._runs(own.FORMAT, rows, self.folders.split_of(file))
 
     def _runs(
@@ -221,18 +285,52 @@ class _Others:
         for where, record in known.gather(located):
             try:
                 if not known.recognises(record):
-                    raise InvalidInput(
-                        f"{where}: no record of {known.title}: its fields are "
-                        f"{shown_fields(record)}"
-                    )
+                    raise InvalidInput(f"{where}: {_no_record_of(known, record)}")
                 for trajectory in known.runs(record, where, self.reader):
+                    self.limits.refuse_long(len(trajectory.steps), where)
                     if split is not None:
                         self.reader.note("split", split)
+                    self.reader.keep_notes()
                     yield trajectory, where
             except InvalidInput as error:
                 if not self.skips:
                     raise
+                self.reader.forget_notes()
                 self.skipped.append(str(error))
+
+
+def _takers(record: Any) -> list[Format]:
+    """The formats that it is of, without those of which the first is a special kind."""
+    takers = [known for known in FORMATS if known.recognises(record)]
+    return [known for known in takers if known.name not in takers[0].within]
+
+
+def _several(first: Located, takers: Sequence[Format]) -> str:
+    names = " and ".join(f"{known.title} ({known.name})" for known in takers)
+    return f"{first[0]}: of {names}: say which of them (format=, --format)"
+
+
+def _unknown(first: Located) -> str:
+    return (
+        f"{first[0]}: of no known format: {_what(first[1])}; known are "
+        f"{', '.join(f.name for f in FORMATS)} (format=, --format)"
+    )
+
+
+def _no_record_of(known: Format, record: Any) -> str:
+    told = f"no record of {known.title}: "
+    if (other := recognised(record)) is None:
+        return f"{told}{_what(record)}"
+    return (
+        f"{told}it is one of {other.title} (format {other.name}); a file is read as one format: "
+        "give each its own file, or leave those of others out (on_error=skip, --on-error skip)"
+    )
+
+
+def _what(record: Any) -> str:
+    if isinstance(record, Mapping):
+        return f"its fields are {shown_fields(record)}"
+    return f"it is {shown(record)}; expected an object"
 
 
 def recognised(record: Any) -> Format | None:

@@ -61,7 +61,8 @@ def texts_of(parts: Sequence[Any], where: str) -> list[str]:
         if part.get("type") != "text":
             raise InvalidInput(
                 f"{where} is of the type {fields.shown(part.get('type'))}; only texts, tool calls, "
-                "their responses and reasoning can be read"
+                "their responses and reasoning can be read: leave such runs out (on_error=skip, "
+                "--on-error skip)"
             )
         made.append(fields.text(part.get("content"), f"{where}.content"))
     return made

@@ -13,15 +13,15 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from w2stree.errors import InvalidInput, MissingDependency
 from w2stree.formats.format import Located
 from w2stree.shorten import visible
 from w2stree.trajectories.json_text import parse_json
-
-LARGEST_MEMBER = 1 << 28
-"""Bytes of a member that are read: 256 MiB, as of a line."""
+from w2stree.trajectories.lines import Skip
+from w2stree.trajectories.reading_limits import DEFAULT, ReadingLimits
 
 _DAMAGED = (
     *(zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError),
@@ -34,34 +34,53 @@ _ZSTANDARD = 93
 _LOCAL_HEADER = struct.Struct("<4s5H3I2H")  # of the zip format; the last two: name, extra field
 
 
-def members(file: Path) -> Iterator[Located]:
+def members(
+    file: Path, *, limits: ReadingLimits = DEFAULT, skip: Skip | None = None
+) -> Iterator[Located]:
     """Each member that is JSON, NaN among it, and its place; of several by one name the last.
 
-    Raises `InvalidInput` naming the member for what is no JSON, too large, locked or damaged;
-    `MissingDependency` for one that is packed with Zstandard, without zstandard.
+    Raises `InvalidInput` naming the member for what is no JSON, too large, locked or damaged, which
+    with `skip` is left out, and the file where it is damaged itself; `MissingDependency` for one
+    that is packed with Zstandard, without zstandard.
     """
     shown = visible(str(file))
+    with _damage_told(shown, "zip file"), zipfile.ZipFile(file) as packed:
+        by_name = {member.filename: member for member in packed.infolist()}
+        if not any(name.endswith(".json") for name in by_name):
+            raise InvalidInput(f"{shown}: a zip without JSON texts (.json): unpack it")
+        for name in sorted(by_name, key=lambda name: (name not in _FIRST, name)):
+            if not name.endswith(".json"):
+                continue
+            where = f"{shown}: {visible(name)}"
+            try:
+                with _damage_told(where, "member"):
+                    content = _content(packed, by_name[name], where, limits)
+                value = parse_json(content, where, with_nan=True)
+            except InvalidInput as error:
+                if skip is None:
+                    raise
+                skip(str(error))
+                continue
+            yield where, value
+
+
+@contextmanager
+def _damage_told(where: str, what: str) -> Iterator[None]:
     try:
-        with zipfile.ZipFile(file) as packed:
-            by_name = {member.filename: member for member in packed.infolist()}
-            for name in sorted(by_name, key=lambda name: (name not in _FIRST, name)):
-                if name.endswith(".json"):
-                    where = f"{shown}: {visible(name)}"
-                    yield (
-                        where,
-                        parse_json(_content(packed, by_name[name], where), where, with_nan=True),
-                    )
+        yield
     except InvalidInput:
         raise
     except _DAMAGED as error:
-        if isinstance(error, OSError) and error.errno != errno.EINVAL:
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise  # of the disk, and no place that the directory made up
-        raise InvalidInput(f"{shown}: a damaged zip file, or a locked one ({error})") from None
+        raise InvalidInput(f"{where}: a damaged {what}, or a locked one ({error})") from None
 
 
-def _content(packed: zipfile.ZipFile, member: zipfile.ZipInfo, where: str) -> bytes:
-    if member.file_size > LARGEST_MEMBER:
-        raise InvalidInput(f"{where}: more than {LARGEST_MEMBER >> 20} MiB; not read")
+def _content(
+    packed: zipfile.ZipFile, member: zipfile.ZipInfo, where: str, limits: ReadingLimits
+) -> bytes:
+    if member.file_size > limits.line_bytes:
+        raise InvalidInput(f"{where}: {limits.over('line_mib', 'more than {}')}")
     if member.compress_type != _ZSTANDARD or member.flag_bits & 1:
         return packed.read(member)
     try:

@@ -10,7 +10,7 @@ path ──kind_of──> preference rows ────────────�
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -38,7 +38,14 @@ from w2stree.linting.given import (
 from w2stree.linting.run_rules import mixed_scales, run_rules
 from w2stree.linting.token_rules import Model
 from w2stree.policies.pretrained import pretrained
-from w2stree.rows.row_files import Kind, kind_of, kind_of_columns, read_rows
+from w2stree.rows.row_files import (
+    Kind,
+    kind_of,
+    kind_of_columns,
+    parts_of,
+    read_rows,
+    runs_or_both_reasons,
+)
 from w2stree.rows.rows import Completion, PreferenceRow, preference_rows
 from w2stree.shorten import quoted, visible
 from w2stree.training.models import load_tokenizer
@@ -203,20 +210,6 @@ def _of_paths(given: Sequence[Path], asked: _Asked) -> Findings:
 def _of_read(imported: Imported, asked: _Asked) -> Findings:
     reading = imported.reading
     return _of_runs(reading.trajectories, reading.places, asked)
-
-
-def runs_or_both_reasons(read: Callable[[], T], why_no_rows: InvalidInput) -> T:
-    """What `read` gives; where that is refused too, both reasons."""
-    try:
-        return read()
-    except InvalidInput as error:
-        raise InvalidInput(f"as runs: {error}; as rows: {why_no_rows}") from None
-
-
-def parts_of(path: Path) -> list[Path]:
-    """The files of a data set's folder as a hub has it, DIR/data/*.parquet; else the path."""
-    data = path / "data"
-    return sorted(data.glob("*.parquet")) or [path] if data.is_dir() else [path]
 
 
 def _kind_of_record(record: Mapping[str, Any]) -> Kind:

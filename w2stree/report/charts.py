@@ -15,8 +15,8 @@ from typing import Any
 
 from w2stree.errors import MissingDependency
 
-_INK = "#010203"  # stands for the page's text colour until the SVG is written
-_GREY, _BLUE = "#8a93a0", "#3d84c6"
+INK = "#010203"  # stands for the page's text colour until the SVG is written
+_GREY, BLUE = "#8a93a0", "#3d84c6"
 _SIZE = (5.6, 3.1)  # inches of 72 px: small, so that text stays legible on a narrow screen
 _CHARACTER = 0.1  # inches of a label
 
@@ -55,15 +55,15 @@ def reward_chart(bars: Sequence[Bar], *, of: str = "") -> str:
         height=0.62,
         color=[_colour(bar) for bar in bars],
     )
-    _intervals(axes, bars, colour=_INK)
+    _intervals(axes, bars, colour=INK)
     reach = max([1e-3, *(end for bar in bars for end in bar.ci95)])
     for y, bar in enumerate(bars):
         beside = bar.ci95[1] + 0.02 * reach
-        axes.text(beside, y, f"{bar.value:.2f}", va="center", color=_INK, size=12)
+        axes.text(beside, y, f"{bar.value:.2f}", va="center", color=INK, size=12)
     axes.set_xlim(0, 1.14 * reach)
     axes.set_xlabel("average reward")
     title = f"Average reward of each method{_on(of)} with 95 % intervals"
-    return _svg(figure, title, salt=_salt("reward", of))
+    return svg_of(figure, title, salt=salt_of("reward", of))
 
 
 def difference_chart(bars: Sequence[Bar], *, to: str, of: str = "") -> str:
@@ -72,7 +72,7 @@ def difference_chart(bars: Sequence[Bar], *, to: str, of: str = "") -> str:
     `of`: see `reward_chart`.
     """
     title = f"Paired differences to {to}{_on(of)} with 95 % intervals"
-    return _around_zero(bars, title, salt=_salt("difference", of))
+    return _around_zero(bars, title, salt=salt_of("difference", of))
 
 
 def contrast_chart(bars: Sequence[Bar]) -> str:
@@ -81,7 +81,7 @@ def contrast_chart(bars: Sequence[Bar]) -> str:
     longest = max((len(bar.label) for bar in bars), default=0)
     title = "Paired differences with 95 % intervals"
     return _around_zero(
-        bars, title, salt=_salt("contrast", ""), width=max(_SIZE[0], 2.4 + _CHARACTER * longest)
+        bars, title, salt=salt_of("contrast", ""), width=max(_SIZE[0], 2.4 + _CHARACTER * longest)
     )
 
 
@@ -93,21 +93,21 @@ def standing_alone(svg: str) -> str:
 
 def _around_zero(bars: Sequence[Bar], title: str, *, salt: str, width: float = _SIZE[0]) -> str:
     figure, axes = _axes(bars, width)
-    axes.axvline(0, color=_INK, linewidth=1, linestyle=(0, (4, 3)))
+    axes.axvline(0, color=INK, linewidth=1, linestyle=(0, (4, 3)))
     _intervals(axes, bars, colour=None)
     reach = max([1e-3, *(abs(end) for bar in bars for end in bar.ci95)])
     low = min([0.0, *(bar.ci95[0] for bar in bars)])
     high = max([0.0, *(bar.ci95[1] for bar in bars)])
     axes.set_xlim(low - 0.08 * reach, high + 0.08 * reach)
     axes.set_xlabel("difference in average reward")
-    return _svg(figure, title, salt=salt)
+    return svg_of(figure, title, salt=salt)
 
 
 def _on(name: str) -> str:
     return f" on {name}" if name else ""
 
 
-def _salt(kind: str, of: str) -> str:
+def salt_of(kind: str, of: str) -> str:
     """Of the ids in an SVG, which may be letters and digits alone."""
     return f"{kind}-{hashlib.sha256(of.encode()).hexdigest()[:8]}" if of else kind
 
@@ -119,11 +119,11 @@ def _axes(bars: Sequence[Bar], width: float = _SIZE[0]) -> tuple[Any, Any]:
     axes = figure.add_subplot()
     axes.set_facecolor("none")
     axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.spines["bottom"].set_color(_INK)
-    axes.tick_params(colors=_INK, labelsize=12)
+    axes.spines["bottom"].set_color(INK)
+    axes.tick_params(colors=INK, labelsize=12)
     axes.tick_params(axis="y", length=0)
-    axes.xaxis.label.set(color=_INK, size=12)
-    axes.grid(axis="x", color=_INK, alpha=0.13, linewidth=0.8)
+    axes.xaxis.label.set(color=INK, size=12)
+    axes.grid(axis="x", color=INK, alpha=0.13, linewidth=0.8)
     axes.set_axisbelow(True)
     # Escaped: a label is a name, and "$" would begin a formula.
     axes.set_yticks(range(len(bars)), [bar.label.replace("$", r"\$") for bar in bars])
@@ -142,10 +142,10 @@ def _intervals(axes: Any, bars: Sequence[Bar], *, colour: str | None) -> None:
 
 
 def _colour(bar: Bar) -> str:
-    return _BLUE if bar.is_highlighted else _GREY
+    return BLUE if bar.is_highlighted else _GREY
 
 
-def _svg(figure: Any, title: str, *, salt: str) -> str:
+def svg_of(figure: Any, title: str, *, salt: str) -> str:
     """Without date and metadata and with fixed ids: the same figure is the same text."""
     figure.patch.set_visible(False)
     file = io.StringIO()
@@ -153,7 +153,7 @@ def _svg(figure: Any, title: str, *, salt: str) -> str:
     with require_matplotlib().rc_context(settings):
         figure.savefig(file, format="svg", metadata={"Date": None})
     svg = file.getvalue()
-    svg = svg[svg.index("<svg") :].replace(_INK, "currentColor")
+    svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
     svg = re.sub(r"\s*<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     # The page's fonts and rules, not matplotlib's: those would leak out, or not be installed.
     svg = re.sub(r"font-family: [^;\"]*;? ?", "", svg)

@@ -152,15 +152,7 @@ def write_grid(folder: Path, report: GridReport) -> None:
     Raises `MissingDependency` without jinja2 or matplotlib, before anything is written.
     """
     files = {
-        "table.md": render(
-            "grid.md.j2",
-            grid=report,
-            heading=heading,
-            analysed=analysis_heading,
-            shown=seed_mean_text,
-            figure=figure_name,
-            p=p_text,
-        ),
+        "table.md": grid_table(report),
         "summary.json": json.dumps(json_record(report), indent=1, allow_nan=False) + "\n",
         **_figures(report),
     }
@@ -168,6 +160,20 @@ def write_grid(folder: Path, report: GridReport) -> None:
     for name, content in files.items():
         with replacing(folder / name) as file:
             file.write(content)
+
+
+def grid_table(report: GridReport, *, figures: bool = True) -> str:
+    """The tables in Markdown; with `figures` they name the files of `write_grid`."""
+    return render(
+        "grid.md.j2",
+        grid=report,
+        heading=heading,
+        analysed=analysis_heading,
+        shown=seed_mean_text,
+        figure=figure_name,
+        p=p_text,
+        figures=figures,
+    )
 
 
 def json_record(report: GridReport) -> dict[str, Any]:

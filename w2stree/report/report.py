@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from w2stree.evaluation import Estimate, MethodResult
 from w2stree.report import text
 from w2stree.report.caveats import caveats
 from w2stree.report.charts import Bar, difference_chart, reward_chart
+from w2stree.report.curves import QUANTITIES, series, training_chart
+from w2stree.report.evidence import Evidence
 from w2stree.report.templates import packaged, render
 from w2stree.report.text import Panel, Report
 from w2stree.report.tree_drawing import draw_legend
@@ -41,6 +44,8 @@ def json_record(report: Report) -> dict[str, Any]:
     record = {
         "rows": [{"panel": p.name, **row.to_dict()} for p in report.panels for row in p.rows],
         "dev_rows": [] if report.dev is None else [row.to_dict() for row in report.dev.rows],
+        "why": _evidence(report.evidence),
+        "next": [asdict(one) for one in report.advice],
         "verdicts": {panel.name: _verdicts(report, panel) for panel in report.panels},
         "tasks": report.tasks,
         "forest": report.forest,
@@ -49,6 +54,16 @@ def json_record(report: Report) -> dict[str, Any]:
         "versions": report.versions,
     }
     return dict(text.finite(record))
+
+
+def _evidence(evidence: Evidence) -> dict[str, Any]:
+    """With the curves as they are drawn: all steps are in each training's losses.jsonl."""
+    record = asdict(evidence)
+    for training, found in zip(record["trainings"], evidence.trainings, strict=True):
+        drawn = {key: series(found.steps, key).tolist() for key in QUANTITIES}
+        training["curves"] = {key: points for key, points in drawn.items() if points}
+        del training["steps"], training["metrics"]  # those are among the stages
+    return record
 
 
 def _verdicts(report: Report, panel: Panel) -> dict[str, dict[str, str]]:
@@ -73,6 +88,10 @@ def html_page(report: Report) -> str:
         report=report,
         caveats=caveats(report),
         style=packaged("report.css"),
+        curves={
+            t.method: training_chart(t.method, t.steps, of=visible(report.methods[t.method].label))
+            for t in report.evidence.trainings
+        },
         charts={panel.name: _charts(report, panel) for panel in report.panels},
         colour_scale=draw_legend(),
     )

@@ -12,7 +12,7 @@ from importlib import resources
 from typing import Any
 
 from w2stree.errors import MissingDependency
-from w2stree.report import text
+from w2stree.report import learning, text
 from w2stree.shorten import visible
 
 
@@ -28,7 +28,8 @@ def require_jinja2() -> Any:
 
 
 def render(name: str, **values: Any) -> str:
-    """The package's template `name` with these values, beside the module `text` and `FILTERS`.
+    """The package's template `name` with these values, beside the modules `text` and `learning` and
+    `FILTERS`.
 
     A name that the template uses and nobody gives is an error, not an empty text.
     """
@@ -45,7 +46,7 @@ def render(name: str, **values: Any) -> str:
         keep_trailing_newline=True,
     )
     environment.filters.update(FILTERS)
-    return str(environment.get_template(name).render(text=text, **values))
+    return str(environment.get_template(name).render(text=text, learning=learning, **values))
 
 
 def packaged(name: str) -> str:
@@ -61,12 +62,29 @@ def shown(value: object) -> object:
 
 def plain(value: object) -> str:
     """On one line, all of it to be seen, and no HTML where Markdown would let it through."""
+    if isinstance(value, Written):
+        return value
     return visible(" ".join(str(value).split())).replace("&", "&amp;").replace("<", "&lt;")
 
 
 def cell(value: str) -> str:
     """For a cell of a Markdown table, which "|" would end."""
     return value.replace("|", "\\|")
+
+
+class Written(str):
+    """Markdown that a filter made: it is printed as it is."""
+
+
+def block(value: str) -> Written:
+    """A block of Markdown, in which everything is as it stands."""
+    lines = visible(value, keep_lines=True).split("\n")
+    return Written("\n".join(f"    {line}".rstrip() for line in lines))
+
+
+def sentence(value: str) -> str:
+    """With a capital and a full stop; nothing of nothing."""
+    return f"{value[0].upper()}{value[1:]}." if value else ""
 
 
 def record(value: Any) -> str:
@@ -81,5 +99,7 @@ FILTERS = {
     "interval": text.interval,
     "verdict": text.verdict,
     "cell": cell,
+    "block": block,
+    "sentence": sentence,
     "record": record,
 }

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from w2stree.errors import InvalidInput
 from w2stree.evaluation import Estimate, MethodResult
+from w2stree.report.evidence import Advice, Evidence
 from w2stree.report.terms import FOREST_TERMS, Term
 from w2stree.shorten import visible
 
@@ -89,6 +90,8 @@ class Report:
     """stage, seconds, peak_memory_mb and metrics of each finished stage, in order."""
     versions: Mapping[str, str]
     trees: Sequence[TreePicture] = ()
+    evidence: Evidence = field(default_factory=Evidence)
+    advice: Sequence[Advice] = ()
     dev: Panel | None = None
     """What settings are chosen by: in report.json alone."""
 

@@ -29,7 +29,7 @@ from w2stree.errors import (
     TurnsWithoutAction,
 )
 from w2stree.policies.protocol import AsyncPolicy, ModelName, Policy, Sampling
-from w2stree.rollouts.causes import Causes
+from w2stree.rollouts.causes import Cause, Causes
 from w2stree.rollouts.counted import UNCOUNTED, counted
 from w2stree.rollouts.cut_returns import CutReturnCount
 from w2stree.rollouts.outcome import Outcome, causes_in_words
@@ -110,6 +110,8 @@ class Progress:
     num_errors: int
     episodes_per_s: float
     seconds_left: float
+    causes: Sequence[Cause] = ()
+    """Of the errors, the commonest first."""
 
 
 class Exploration:
@@ -266,6 +268,7 @@ class Exploration:
                     num_errors=self._causes.total,
                     episodes_per_s=rate,
                     seconds_left=self._samples.num_open / rate,
+                    causes=self._causes.commonest(),
                 )
             )
 

@@ -9,21 +9,24 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Mapping, Sequence
-from itertools import accumulate, chain
-from typing import Any
+from itertools import chain, islice
+from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from w2stree.errors import MissingDependency
-from w2stree.rows.chat import Passage, chat_of, whole
+from w2stree.rows.chat import Passage, messages_of, whole
 from w2stree.rows.columns import Column, Shown, Type
 from w2stree.rows.once import OncePerRun
 from w2stree.trajectories.trajectory import Trajectory
 
 _BATCH_CHARACTERS = 32 << 20  # of texts, repeated ones counted as often: a row group of Parquet
 _BATCH_ROWS = 1 << 16
+
+Ids: TypeAlias = "array[int]"
+"""Numbers of messages, four bytes each."""
 
 
 def arrow() -> Any:
@@ -44,12 +47,12 @@ class ArrowRows:
     def __init__(
         self, columns: Sequence[Column], *, has_tool_calls: bool, is_encoded: bool = False
     ) -> None:
-        """`is_encoded`: contents are dictionary arrays, which Parquet writes as they are and reads
-        as texts."""
+        """`is_encoded`: roles and contents are dictionary arrays, which Parquet writes as they are
+        and reads as texts."""
         self._pa = arrow()
-        self._content = self._pa.string()
+        self._said = self._pa.string()
         if is_encoded:
-            self._content = self._pa.dictionary(self._pa.int32(), self._content)
+            self._said = self._pa.dictionary(self._pa.int32(), self._said)
         self._columns = columns
         self._get = [column.get for column in columns]
         self._is_passage = [column.type in ("messages", "message") for column in columns]
@@ -96,13 +99,14 @@ class ArrowRows:
             "integer": pa.int64,
             "integers": lambda: pa.list_(pa.int32()),
             "number": pa.float64,
+            "numbers": lambda: pa.list_(pa.float64()),
             "truth": pa.bool_,
         }
         return plain[of]()
 
     def _message_type(self) -> Any:
         pa = self._pa
-        fields = [("role", pa.string()), ("content", self._content)]
+        fields = [("role", self._said), ("content", self._said)]
         if self._has_tool_calls:
             function = pa.struct([("name", pa.string()), ("arguments", pa.string())])
             call = pa.struct([("id", pa.string()), ("type", pa.string()), ("function", function)])
@@ -140,26 +144,21 @@ class ArrowRows:
     def _distinct(self) -> list[Any]:
         """The distinct messages, column by column."""
         pa, records = self._pa, self._messages.records
-        return [
-            pa.array(
-                [record.get(field.name) for record in records],
-                pa.string() if field.name == "content" else field.type,
+        columns = []
+        for field in self._message_type():
+            values = [record.get(field.name) for record in records]
+            is_encoded = pa.types.is_dictionary(field.type)
+            columns.append(
+                pa.array(values).dictionary_encode() if is_encoded else pa.array(values, field.type)
             )
-            for field in self._message_type()
-        ]
+        return columns
 
-    def _taken(self, ids: list[NDArray[np.int32]], distinct: list[Any]) -> Any:
+    def _taken(self, ids: list[Ids], distinct: list[Any]) -> Any:
         """The structures of these messages, one after the other."""
         pa = self._pa
-        chosen = pa.array(np.concatenate(ids))
-        fields = list(self._message_type())
-        columns = [
-            pa.DictionaryArray.from_arrays(chosen, texts)
-            if pa.types.is_dictionary(field.type)
-            else texts.take(chosen)
-            for field, texts in zip(fields, distinct, strict=True)
-        ]
-        return pa.StructArray.from_arrays(columns, fields=fields)
+        chosen = pa.array(np.frombuffer(b"".join(ids), np.int32))
+        columns = [column.take(chosen) for column in distinct]
+        return pa.StructArray.from_arrays(columns, fields=list(self._message_type()))
 
 
 class _Messages:
@@ -169,19 +168,17 @@ class _Messages:
         self.records: list[dict[str, Any]] = []
         self.num_characters = 0
         self._number: dict[tuple[Any, ...], int] = {}
-        self._run = OncePerRun(self._made)
+        self._chat = OncePerRun(_Chat)
 
-    def ids(self, passage: Passage) -> NDArray[np.int32]:
+    def ids(self, passage: Passage) -> Ids:
         run, begin, end = passage
-        ids, before = self._run(run)
-        self.num_characters += before[end] - before[begin]
-        return ids[begin:end]
-
-    def _made(self, run: Trajectory) -> tuple[NDArray[np.int32], list[int]]:
-        """The numbers of its messages, and the characters before each."""
-        chat = chat_of(run)
-        sizes = accumulate((len(record["content"]) for record in chat), initial=0)
-        return np.fromiter(map(self._id, chat), np.int32, len(chat)), list(sizes)
+        chat = self._chat(run)
+        if end > len(chat.ids):
+            for record in islice(chat.pending, end - len(chat.ids)):
+                chat.ids.append(self._id(record))
+                chat.before.append(chat.before[-1] + len(record["content"]))
+        self.num_characters += chat.before[end] - chat.before[begin]
+        return chat.ids[begin:end]
 
     def _id(self, record: dict[str, Any]) -> int:
         key: tuple[str, ...] = (record["role"], record["content"])
@@ -191,3 +188,13 @@ class _Messages:
         if number == len(self.records):
             self.records.append(record)
         return number
+
+
+class _Chat:
+    """The numbers of a run's messages, as far as they were asked for."""
+
+    def __init__(self, run: Trajectory) -> None:
+        self.pending = messages_of(run)
+        self.ids = array("i")
+        self.before = [0]
+        """Characters before each message."""

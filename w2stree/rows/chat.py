@@ -55,8 +55,12 @@ def messages_of(run: Trajectory) -> Iterator[Record]:
     for message in run.prompt:
         yield {"role": message.role, "content": whole(message.content)}
     for step in run.steps:
-        yield _turn(step)
-        yield _answer(step)
+        if step.tool_calls:
+            yield _calls(step)
+            yield _answer_to_calls(step)
+        else:
+            yield {"role": "assistant", "content": whole(step.response)}
+            yield {"role": "user", "content": whole(step.observation)}
 
 
 def chat_of(run: Trajectory) -> list[Record]:
@@ -72,23 +76,22 @@ def whole(text: str) -> str:
 _HALVES = re.compile("[\ud800-\udfff]")
 
 
-def _turn(step: Step) -> Record:
-    turn: Record = {"role": "assistant", "content": whole(step.response)}
-    if step.tool_calls:
-        turn["tool_calls"] = [
+def _calls(step: Step) -> Record:
+    return {
+        "role": "assistant",
+        "content": whole(step.response),
+        "tool_calls": [
             {
                 "id": whole(call.id or ""),
                 "type": "function",
                 "function": {"name": whole(call.name), "arguments": call.arguments},
             }
             for call in step.tool_calls
-        ]
-    return turn
+        ],
+    }
 
 
-def _answer(step: Step) -> Record:
-    if not step.tool_calls:
-        return {"role": "user", "content": whole(step.observation)}
+def _answer_to_calls(step: Step) -> Record:
     last = step.tool_calls[-1]
     return {
         "role": "tool",

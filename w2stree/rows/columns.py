@@ -1,6 +1,6 @@
 """What a row has beside it in every trainer's layout, and the columns of a table of rows.
 
-a row       PreferenceRow │ JudgedRow │ QuestionRow │ Trajectory │ TokenRow
+a row       PreferenceRow │ JudgedRow │ QuestionRow │ Trajectory │ TurnCredit │ TokenRow
 a table     prompt  chosen  rejected │ task_id  depth  gap  …  source
             └ the trainer's own ───┘   └ to filter and to trace ┘
 """
@@ -13,17 +13,32 @@ from operator import attrgetter
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from w2stree.rows.chat import Passage
+from w2stree.rows.credit import RunCredit, TurnCredit
 from w2stree.rows.judged import JudgedRow
 from w2stree.rows.questions import QuestionRow
 from w2stree.rows.rows import PreferenceRow
 from w2stree.trajectories.trajectory import Trajectory
 
-Kind = Literal["preference", "judged", "question", "messages", "tokens", "preference_tokens"]
+Kind = Literal[
+    "preference",
+    "judged",
+    "question",
+    "messages",
+    "tokens",
+    "preference_tokens",
+    "advantage",
+    "advantage_tokens",
+]
 
-Plain = Literal["messages", "message", "text", "texts", "integer", "integers", "number", "truth"]
+Plain = Literal[
+    "messages", "message", "text", "texts", "integer", "integers", "number", "numbers", "truth"
+]
 """`messages` is given as a `Passage`, `message` as one of a single message."""
 Type: TypeAlias = "Plain | Mapping[str, Type]"
 """Of a column; a mapping is a structure, given as a dict of the same keys."""
+
+Ids: TypeAlias = "Mapping[str, list[int] | list[float]]"
+"""Of one row, by name: token ids, masks, weights."""
 
 Sources = Callable[[Trajectory], str]
 """Where a run comes from, in words."""
@@ -39,13 +54,14 @@ class Column(NamedTuple):
 class Shown(NamedTuple):
     """A row with all that a column may show of it."""
 
-    row: PreferenceRow | JudgedRow | QuestionRow | Trajectory
+    row: PreferenceRow | JudgedRow | QuestionRow | Trajectory | TurnCredit | RunCredit
     passages: tuple[Passage, ...]
-    """Of a preference prompt, chosen, rejected; of a judged row prompt, completion; else all."""
+    """Of a preference prompt, chosen, rejected; of a judged row and of a turn with its advantages
+    prompt, completion; else all."""
     source: list[str]
     number: int
     """Of the row, from 0."""
-    ids: Mapping[str, list[int]]
+    ids: Ids
     """Of rows of tokens; else empty."""
 
 
@@ -53,17 +69,17 @@ class Shown(NamedTuple):
 class TokenRow:
     """Token ids and masks (`tokenized`), and the row that they are of."""
 
-    ids: Mapping[str, list[int]]
-    row: PreferenceRow | Trajectory
+    ids: Ids
+    row: PreferenceRow | Trajectory | RunCredit
 
 
-AnyRow: TypeAlias = "PreferenceRow | JudgedRow | QuestionRow | Trajectory | TokenRow"
+AnyRow: TypeAlias = "PreferenceRow | JudgedRow | QuestionRow | Trajectory | TurnCredit | TokenRow"
 
 
 def kind_of(row: AnyRow) -> Kind | None:
     """None for what is no row."""
-    if isinstance(row, TokenRow):
-        return "tokens" if isinstance(row.row, Trajectory) else "preference_tokens"
+    if type(row) is TokenRow:
+        return _OF_TOKENS[type(row.row)]
     return _KINDS.get(type(row))
 
 
@@ -72,20 +88,26 @@ _KINDS: Mapping[type, Kind] = {
     JudgedRow: "judged",
     QuestionRow: "question",
     Trajectory: "messages",
+    TurnCredit: "advantage",
+}
+_OF_TOKENS: Mapping[type, Kind] = {
+    PreferenceRow: "preference_tokens",
+    Trajectory: "tokens",
+    RunCredit: "advantage_tokens",
 }
 
 
-def runs_of(row: AnyRow) -> tuple[Trajectory, ...]:
+def runs_of(row: AnyRow | RunCredit) -> tuple[Trajectory, ...]:
     """Those whose texts a row shows, the chosen one first."""
-    if isinstance(row, TokenRow):
-        return runs_of(row.row)
     if isinstance(row, PreferenceRow):
         return row.chosen, row.rejected
+    if isinstance(row, TokenRow):
+        return runs_of(row.row)
     return (row,) if isinstance(row, Trajectory) else (row.run,)
 
 
 _PREFERENCE: tuple[Column, ...] = (
-    Column("task_id", "text", attrgetter("row.task_id")),
+    Column("task_id", "text", attrgetter("row.chosen.task_id")),
     Column("divergence", "integer", attrgetter("row.divergence")),
     Column("depth", "integer", attrgetter("row.begin")),
     Column("gap", "number", attrgetter("row.gap")),
@@ -121,6 +143,28 @@ BESIDE: Mapping[Kind, tuple[Column, ...]] = {
         Column("mean_return", "number", attrgetter("row.mean_return")),
         Column("least_return", "number", attrgetter("row.least_return")),
         Column("greatest_return", "number", attrgetter("row.greatest_return")),
+        Column("source", "texts", attrgetter("source")),
+    ),
+    "advantage": (
+        Column("task_id", "text", attrgetter("row.run.task_id")),
+        Column("run", "integer", attrgetter("row.number")),
+        Column("step", "integer", attrgetter("row.step")),
+        Column("node", "integer", attrgetter("row.node")),
+        Column("parent_advantage", "number", attrgetter("row.parent")),
+        Column("group_advantage", "number", attrgetter("row.group")),
+        Column("leave_one_out_advantage", "number", attrgetter("row.leave_one_out")),
+        Column("num_runs", "integer", attrgetter("row.num_runs")),
+        Column("num_alike", "integer", attrgetter("row.num_alike")),
+        Column("total_return", "number", attrgetter("row.run.total_return")),
+        Column("source", "texts", attrgetter("source")),
+    ),
+    "advantage_tokens": (
+        Column("task_id", "text", attrgetter("row.run.task_id")),
+        Column("run", "integer", attrgetter("row.number")),
+        Column("depth", "integer", lambda s: len(s.row.run.steps)),
+        Column("step_advantages", "numbers", lambda s: list(s.row.values)),
+        Column("num_runs", "integer", attrgetter("row.num_runs")),
+        Column("total_return", "number", attrgetter("row.run.total_return")),
         Column("source", "texts", attrgetter("source")),
     ),
 }

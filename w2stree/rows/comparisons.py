@@ -83,8 +83,8 @@ class Found(NamedTuple):
     """The pair that a row shows."""
     net_gap: Floats
     num_pairs: Ints
-    runs: list[tuple[list[int], list[int]]]
-    """Distinct runs of the row's pairs: on the chosen side, on the rejected one."""
+    returns: list[tuple[list[float], list[float]]]
+    """Of the distinct runs of the row's pairs: on the chosen side, on the rejected one."""
     num_undecided: int
     num_alike: int
     num_without_action: int
@@ -128,7 +128,7 @@ def _distinct(given: Sequence[Trajectory]) -> tuple[list[Trajectory], Ints]:
 
 def compare(pairs: PairColumns, *, is_one_turn: bool) -> Found:
     """The rows that pairs make; see `rows.preference_rows`. `runs` hold the words to be shown."""
-    texts = RunTexts(pairs.runs, is_one_turn=is_one_turn)
+    texts = RunTexts(pairs.runs, _num_shown(pairs) if is_one_turn else None)
     sides = _Sides(pairs, texts, is_one_turn=is_one_turn)
     number = len(pairs.gap)
     if is_one_turn:
@@ -177,12 +177,20 @@ def compare(pairs: PairColumns, *, is_one_turn: bool) -> Found:
         np.where(is_b, second.shown_b, second.shown_a)[rows],
         np.abs(second.net_gap[rows]),
         second.num_pairs[rows],
-        _runs(pairs, rows, row_of[question], is_turned ^ is_flipped[question]),
+        _returns(pairs, rows, row_of[question], is_turned ^ is_flipped[question]),
         num_undecided=len(first.net_gap) - len(decided) + len(second.net_gap) - len(rows),
         num_alike=int(is_alike.sum()),
         num_without_action=int(is_untaught.sum()),
         num_wordless=int(is_wordless.sum()),
     )
+
+
+def _num_shown(pairs: PairColumns) -> Ints:
+    """`[num_runs]` each run's steps up to the last turn that is compared."""
+    number = np.zeros(len(pairs.runs), np.int64)
+    for run in (pairs.chosen, pairs.rejected):
+        np.maximum.at(number, run, pairs.depth + 1)
+    return number
 
 
 class _Sides:
@@ -317,10 +325,10 @@ def _first_places(question: Ints, is_turned: Bools) -> Ints:
     return places
 
 
-def _runs(
+def _returns(
     pairs: PairColumns, rows: Ints, row_of: Ints, is_flipped: Bools
-) -> list[tuple[list[int], list[int]]]:
-    """By row, the distinct runs of its pairs on either side."""
+) -> list[tuple[list[float], list[float]]]:
+    """By row, the returns of the distinct runs of its pairs on either side."""
     num_rows = len(rows)
     position = np.full(int(row_of.max(initial=-1)) + 2, -1)
     position[rows] = np.arange(num_rows)
@@ -331,6 +339,6 @@ def _runs(
         run = np.where(is_flipped[kept], other[kept], one[kept])
         keys = np.unique(row[kept] * len(pairs.runs) + run)
         begins = np.searchsorted(keys, np.arange(num_rows + 1) * len(pairs.runs)).tolist()
-        of_row = (keys % len(pairs.runs)).tolist()
+        of_row = pairs.total_return[keys % len(pairs.runs)].tolist()
         sides.append([of_row[i:j] for i, j in pairwise(begins)])
     return list(zip(*sides, strict=True))

@@ -112,6 +112,12 @@ def _trajectory(
 
 def _messages(record: Mapping[str, Any], name: str, where: str) -> list[Message]:
     given = record.get(name)
+    if given is None:
+        fields = ", ".join(map(str, record))
+        raise InvalidInput(
+            f"{where}: has no {name}; its fields are {quoted(fields, _SHOWN_COLUMNS)}: rows of one "
+            "file are of one kind"
+        )
     if not isinstance(given, Sequence) or isinstance(given, str):
         found = quoted(str(given), _SHOWN_COLUMNS)
         raise InvalidInput(

@@ -114,5 +114,6 @@ def in_words(type_: Type) -> str:
         "integer": "a whole number",
         "integers": "whole numbers",
         "number": "a number",
+        "numbers": "numbers",
         "truth": "true or false",
     }[type_]

@@ -20,6 +20,8 @@ from w2stree.rows.columns import Column, Shown
 from w2stree.rows.once import OncePerRun
 from w2stree.trajectories.trajectory import Trajectory
 
+_encode = msgspec.json.Encoder().encode
+
 
 class JsonRows:
     """One table's encoder."""
@@ -27,7 +29,7 @@ class JsonRows:
     def __init__(self, columns: Sequence[Column]) -> None:
         self._chat = OncePerRun(_Chat)
         self._passages = [
-            (_head(c.name, is_list=is_list), c.get, b"]" if is_list else b"")
+            (_head(c.name, is_list=is_list), c.get, b"]," if is_list else b",")
             for c in columns
             if (is_list := c.type == "messages") or c.type == "message"
         ]
@@ -40,10 +42,10 @@ class JsonRows:
     def line(self, shown: Shown) -> bytes:
         """One row, its line break included. Raises `InvalidInput` for a number that JSON has no
         word for."""
-        parts = [b"{"]
+        parts: list[bytes | bytearray] = [b"{"]
         for head, get, end in self._passages:
             run, first, last = get(shown)
-            parts += (head, self._chat(run).text(first, last), end, b",")
+            parts += (head, self._chat(run).text(first, last), end)
         record = {name: get(shown) for name, get in self._plain}
         try:
             plain = msgspec.json.encode(record)
@@ -64,14 +66,20 @@ class _Chat:
         self._text = bytearray()
         self._starts = [0]
 
-    def text(self, first: int, last: int) -> bytes:
+    def text(self, first: int, last: int) -> bytes | bytearray:
         """Messages [first, last)."""
         starts = self._starts
         if last >= len(starts):
-            for record in islice(self._pending, last + 1 - len(starts)):
-                self._text += msgspec.json.encode(record) + b","
-                starts.append(len(self._text))
-        return bytes(memoryview(self._text)[starts[first] : starts[last] - 1])
+            self._add(last + 1 - len(starts))
+        return self._text[starts[first] : starts[last] - 1]
+
+    def _add(self, count: int) -> None:
+        """The next messages."""
+        text, starts = self._text, self._starts
+        for record in islice(self._pending, count):
+            text += _encode(record)
+            text += b","
+            starts.append(len(text))
 
 
 def _head(name: str, *, is_list: bool) -> bytes:
@@ -79,6 +87,9 @@ def _head(name: str, *, is_list: bool) -> bytes:
 
 
 def _refuse_infinite(name: str, value: Any) -> None:
+    if isinstance(value, list):
+        for inner in value:
+            _refuse_infinite(name, inner)
     if isinstance(value, float) and not isfinite(value):
         raise InvalidInput(f"{name} is {value}, which JSON has no word for; leave such rows out")
 

@@ -23,6 +23,8 @@ KINDS: Mapping[Kind, str] = {
     "messages": "conversations (SFT)",
     "tokens": "conversations as token ids (SFT)",
     "preference_tokens": "preferences as token ids",
+    "advantage": "turns with their advantages",
+    "advantage_tokens": "runs as token ids, each with its turn's advantage",
 }
 """In words."""
 
@@ -116,12 +118,12 @@ def _mask(i: int, *, keeps_all: bool) -> Callable[[Shown], list[int]]:
     action is not to be taught; a rejected one is judged like others."""
 
     def mask(shown: Shown) -> list[int]:
-        run, begin, end = shown.passages[i]
-        if keeps_all and end - begin == 1:
-            return [1]
+        run, begin, end = shown[1][i]  # its passages
+        first = (begin - len(run.prompt)) // 2
+        if end - begin == 1:
+            return [1 if keeps_all else int(is_taught(run.steps[first]))]
         learned = ([1, 0] * ((end - begin + 1) // 2))[:-1]
         if not keeps_all:
-            first = (begin - len(run.prompt)) // 2
             steps = run.steps[first : first + (len(learned) + 1) // 2]
             if not all(map(is_taught, steps)):
                 learned[::2] = [int(is_taught(step)) for step in steps]
@@ -130,8 +132,12 @@ def _mask(i: int, *, keeps_all: bool) -> Callable[[Shown], list[int]]:
     return mask
 
 
-def _ids(name: str) -> Column:
-    return Column(name, "integers", lambda shown: shown.ids[name])
+def _ids(name: str, of: str | None = None) -> Column:
+    """A column of token ids or masks; `of`: under that name in the row."""
+    return Column(name, "integers", lambda shown: shown.ids[of or name])
+
+
+_WEIGHTS = Column("advantages", "numbers", lambda shown: shown.ids["advantages"])
 
 
 _MESSAGES = Column("messages", "messages", _passage(0))
@@ -164,6 +170,10 @@ def _info(columns: Mapping[str, str], **more: Any) -> Mapping[str, Any]:
 
 _NOT_HERE = "its data readers have no such rows"
 _TOKENS_ELSEWHERE = f"{_NOT_HERE}; use trl"
+_NO_ADVANTAGES: Mapping[Kind, str] = {
+    "advantage": _NOT_HERE,
+    "advantage_tokens": _TOKENS_ELSEWHERE,
+}
 
 _TRL = Preset(
     "trl",
@@ -190,6 +200,16 @@ _TRL = Preset(
                 )
             ),
             "a trainer of your own: stock DPOTrainer tokenizes anew",
+        ),
+        "advantage": Layout(
+            (_PROMPT, Column("completion", "messages", _passage(1))),
+            "a trainer of your own: GRPOTrainer plays anew and reads no advantages of a data set; "
+            "with --tokenizer rows are what its rollout_func returns",
+        ),
+        "advantage_tokens": Layout(
+            (_ids("prompt_ids"), _ids("completion_ids"), _ids("env_mask"), _WEIGHTS),
+            "what a rollout_func of GRPOTrainer returns, with logprobs: None; advantages by token "
+            "reach its loss through a subclass (docs/training.md, Online trainers)",
         ),
     },
     {},
@@ -219,12 +239,24 @@ _VERL = Preset(
             "data.train_files=FILE.parquet data.prompt_key=prompt, with a reward function that "
             "knows the task by extra_info.task_id",
         ),
+        "advantage_tokens": Layout(
+            (
+                Column("uid", "text", lambda shown: shown.row.run.task_id),
+                _ids("prompts", "prompt_ids"),
+                _ids("responses", "completion_ids"),
+                _ids("response_mask", "env_mask"),
+                _WEIGHTS,
+            ),
+            "a loop of your own around verl's actor, padded into a DataProto: its trainers play "
+            "anew and read no advantages of a file (docs/training.md, Online trainers)",
+        ),
     },
     {
         "preference": "verl has no trainer of preferences",
         "preference_tokens": "verl has no trainer of preferences",
         "judged": "verl has no trainer of judged rows",
         "tokens": _TOKENS_ELSEWHERE,
+        "advantage": "verl's batches are of token ids: give --tokenizer",
     },
     (".parquet",),
 )
@@ -246,6 +278,7 @@ _OPENRLHF = Preset(
         ),
     },
     {
+        **_NO_ADVANTAGES,
         "judged": "OpenRLHF 0.11 has no KTO trainer",
         "tokens": _TOKENS_ELSEWHERE,
         "preference_tokens": _TOKENS_ELSEWHERE,
@@ -287,6 +320,7 @@ _LLAMA_FACTORY = Preset(
         ),
     },
     {
+        **_NO_ADVANTAGES,
         "question": "LLaMA-Factory's prompts come with answers",
         "tokens": _TOKENS_ELSEWHERE,
         "preference_tokens": _TOKENS_ELSEWHERE,
@@ -320,6 +354,7 @@ _AXOLOTL = Preset(
         ),
     },
     {
+        **_NO_ADVANTAGES,
         "judged": "its KTO formats are of one text and its answer, not of conversations",
         "preference_tokens": _TOKENS_ELSEWHERE,
     },

@@ -9,19 +9,22 @@ forest.save(…)                                                     a saved for
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from w2stree.errors import InvalidInput, MissingDependency
 from w2stree.forest.file import is_forest_file
 from w2stree.shorten import quoted, shorten, visible
+from w2stree.trajectories.json_lines import LinesAhead
 from w2stree.trajectories.json_text import parse_json
 from w2stree.trajectories.lines import read_lines
+from w2stree.trajectories.utf8 import decode_utf8
 
+T = TypeVar("T")
 Record = Mapping[str, Any]
 
 _PARQUET = b"PAR1"
@@ -89,6 +92,27 @@ def read_rows(path: Path) -> RowFile:
     return RowFile(records, [f"{visible(str(path))}: row {i + 1}" for i in range(len(records))])
 
 
+def first_row(path: Path) -> Record | None:
+    """The first of `read_rows`, if there is one; raises as it does, of what is read until then."""
+    if path.is_file() and not _is_parquet(path):
+        return next((record for _, record in _records(path)), None)
+    return next(iter(_table(path)), None)
+
+
+def runs_or_both_reasons(read: Callable[[], T], why_no_rows: InvalidInput) -> T:
+    """What `read` gives; where that is refused too, both reasons."""
+    try:
+        return read()
+    except (InvalidInput, FileNotFoundError) as error:
+        raise InvalidInput(f"as runs: {error}; as rows: {why_no_rows}") from None
+
+
+def parts_of(path: Path) -> list[Path]:
+    """The files of a data set's folder as a hub has it, DIR/data/*.parquet; else the path."""
+    data = path / "data"
+    return sorted(data.glob("*.parquet")) or [path] if data.is_dir() else [path]
+
+
 def _is_dataset(folder: Path) -> bool:
     return any((folder / name).is_file() for name in _OF_A_DATASET)
 
@@ -113,16 +137,23 @@ def _refuse_rows_in(folder: Path) -> None:
 def _kind_of_lines(path: Path) -> Kind:
     if path.suffix.lower() == ".journal":
         return Kind.TRAJECTORIES
-    number, line = next(((n, line) for n, line in read_lines(path) if line.strip()), (0, b""))
+    lines = LinesAhead(read_lines(path))
+    number, line = lines.first() or (0, b"")
     where = f"{visible(str(path))}:{number}"
     if not number:
         raise InvalidInput(f"{visible(str(path))}: has no rows; {EXPECTED}")
     if line.lstrip(_BOM).startswith(_FRAME):
         return Kind.TRAJECTORIES
     if not line.lstrip(_BOM + b" \t").startswith(b"{"):
-        begin = quoted(line[:_SHOWN_COLUMNS].decode(errors="replace"), _SHOWN_BEGIN)
-        raise InvalidInput(f"{where}: {begin} is no JSON object; {EXPECTED}")
-    record = parse_json(line, where)
+        begin = (
+            decode_utf8(line, where) if line[:1] in b"\xff\xfe\0" else line.decode(errors="replace")
+        )
+        of_array = " (of an array: jq -c '.[]' FILE > NEW.jsonl)" if begin.startswith("[") else ""
+        raise InvalidInput(
+            f"{where}: {quoted(begin[:_SHOWN_COLUMNS], _SHOWN_BEGIN)} is no JSON object{of_array}; "
+            f"{EXPECTED}"
+        )
+    _, record = next(lines.parsed(visible(str(path)), parse_json, None, helps="mend it"))
     return kind_of_columns(list(record), where)
 
 
@@ -142,13 +173,11 @@ def kind_of_columns(names: list[str], where: str) -> Kind:
 
 
 def _records(path: Path) -> Iterator[tuple[str, Record]]:
-    for number, line in read_lines(path):
-        if line.strip():
-            where = f"{visible(str(path))}:{number}"
-            record = parse_json(line, where)
-            if not isinstance(record, Mapping):
-                raise InvalidInput(f"{where}: no JSON object, which a row is")
-            yield where, record
+    lines = LinesAhead(read_lines(path))
+    for where, record in lines.parsed(visible(str(path)), parse_json, None, helps="mend it"):
+        if not isinstance(record, Mapping):
+            raise InvalidInput(f"{where}: no JSON object, which a row is")
+        yield where, record
 
 
 def _is_parquet(path: Path) -> bool:

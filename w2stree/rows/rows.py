@@ -34,6 +34,8 @@ WORDLESS = (
 )
 """Why turns of which only the action is known give no row."""
 
+_PAIRS_AT_ONCE = 1 << 13
+
 NO_NODE = -1
 """The divergence of rows that compare whole runs."""
 
@@ -82,10 +84,11 @@ class PreferenceRow:
     def is_one_history(self) -> bool:
         """Whether both sides were asked the same, and the environment said the same to both before
         they part."""
-        theirs = self.rejected.steps[: self.begin]
-        if self.chosen.prompt != self.rejected.prompt:
+        chosen, rejected = self.chosen, self.rejected
+        if chosen.prompt != rejected.prompt:
             return False
-        for one, other in zip(self.history, theirs, strict=True):
+        histories = chosen.steps[: self.begin], rejected.steps[: self.begin]
+        for one, other in zip(*histories, strict=True):
             if one is not other and one.observation != other.observation:
                 return False
         return True
@@ -179,8 +182,9 @@ def preference_rows(
 def stream_preference_rows(
     pairs: PreferencePairs, completion: Completion, *, render_actions: bool = False
 ) -> Iterator[PreferenceRows]:
-    """`preference_rows` of one forest's pairs, task by task; tasks with equal prompts, which are
-    one task to whoever reads them, in one block. Blocks are in the order of their first pairs.
+    """`preference_rows` of one forest's pairs, in blocks of whole tasks; tasks with equal prompts,
+    which are one task to whoever reads them, are in one block. Tasks are in the order of their
+    first pairs. A block ends with the task that brings it to `_PAIRS_AT_ONCE` pairs.
 
     Memory: the columns of the pairs, and the rows of one block. Raises as `preference_rows`.
     """
@@ -192,18 +196,30 @@ def stream_preference_rows(
     for begin, end in pairwise(bounds):
         prompt = forest.trajectories[int(pairs.chosen[begin])].prompt
         asked.setdefault(prompt, []).append(np.arange(begin, end))
-    for indices in asked.values():
-        block = pairs.select(np.concatenate(indices))
+    for indices in _together(asked.values()):
+        block = pairs.select(indices)
         yield preference_rows(block, completion, render_actions=render_actions)
 
 
+def _together(tasks: Iterable[list[NDArray[np.intp]]]) -> Iterator[NDArray[np.intp]]:
+    """The indices of tasks, so many tasks at once that what a block costs is little a row."""
+    block: list[NDArray[np.intp]] = []
+    for indices in tasks:
+        block += indices
+        if sum(map(len, block)) >= _PAIRS_AT_ONCE:
+            yield np.concatenate(block)
+            block = []
+    if block:
+        yield np.concatenate(block)
+
+
 def _rows(pairs: PairColumns, found: Found, num_turns: int | None) -> Iterator[PreferenceRow]:
-    runs, returns = pairs.runs, pairs.total_return.tolist()
+    runs = pairs.runs
     columns = (
         *(c[found.shown].tolist() for c in (pairs.chosen, pairs.rejected)),
         *(c[found.shown].tolist() for c in (pairs.depth, pairs.divergence)),
         (found.net_gap / found.num_pairs).tolist(),
-        found.runs,
+        found.returns,
     )
     for i, j, begin, node, gap, (chosen, rejected) in zip(*columns, strict=True):
         yield PreferenceRow(
@@ -213,17 +229,11 @@ def _rows(pairs: PairColumns, found: Found, num_turns: int | None) -> Iterator[P
             None if num_turns is None else begin + num_turns,
             node,
             gap,
-            _mean_return(returns, chosen),
-            _mean_return(returns, rejected),
+            chosen[0] if len(chosen) == 1 else math.fsum(chosen) / len(chosen),
+            rejected[0] if len(rejected) == 1 else math.fsum(rejected) / len(rejected),
             len(chosen),
             len(rejected),
         )
-
-
-def _mean_return(returns: Sequence[float], runs: Sequence[int]) -> float:
-    if len(runs) == 1:
-        return returns[runs[0]]
-    return math.fsum([returns[run] for run in runs]) / len(runs)
 
 
 def is_taught(step: Step) -> bool:

@@ -6,7 +6,8 @@
     turns      what was said from there on    7      6      5      or in that turn alone
     action                                    3      4      3
 
-A number is interned from the one before it and one step's texts, so a run costs O(its texts).
+A number is interned from the one before it and one step's texts, so a run costs O(its texts): of
+turns alone, those up to the deepest one that is compared.
 """
 
 from __future__ import annotations
@@ -27,37 +28,43 @@ Ints = NDArray[np.int64]
 class RunTexts:
     """Arrays by run and depth, flat: a run's begin at `offset[run]`.
 
-    `turns` are all from a depth on, or with `is_one_turn` the one there. The last answer is in no
-    row, and in no number. Raises `InvalidInput` where a run has no prompt.
+    `turns` are all from a depth on; with `num_read` the one there, of a run's first `num_read[run]`
+    steps, and no step after these is looked at. The last answer is in no row, and in no number.
+    Raises `InvalidInput` where a run has no prompt.
     """
 
-    def __init__(self, runs: Sequence[Trajectory], *, is_one_turn: bool) -> None:
+    def __init__(self, runs: Sequence[Trajectory], num_read: Ints | None = None) -> None:
         numbers: defaultdict[Hashable, int] = defaultdict()
         numbers.default_factory = numbers.__len__  # what is new has the next number
         states: list[int] = []
         histories: list[int] = []
         turns: list[int] = []
         actions: list[int] = []
-        for run in runs:
+        read = [run.steps for run in runs]
+        if num_read is not None:
+            read = [steps[:n] for steps, n in zip(read, num_read.tolist(), strict=True)]
+        for run, steps in zip(runs, read, strict=True):
             require_prompt(run)
-            said = [_turn(step) for step in run.steps]
+            said = [_turn(step) for step in steps]
             state = history = numbers[run.prompt]
-            for step, turn in zip(run.steps, said, strict=True):
+            for step, turn in zip(steps, said, strict=True):
                 states.append(state)
                 histories.append(history)
                 action, observation = step.action, step.observation
                 state = numbers[state, action, observation]
                 history = numbers[turn, history, observation]
                 actions.append(numbers[action])
-            turns += [numbers[t] for t in said] if is_one_turn else _suffixes(numbers, run, said)
+            turns += (
+                _suffixes(numbers, run, said) if num_read is None else [numbers[t] for t in said]
+            )
         self.state, self.history, self.turns, self.action = (
             np.array(column, np.int64) for column in (states, histories, turns, actions)
         )
-        self.num_steps = np.array([len(run.steps) for run in runs], np.int64)
+        self.num_steps = np.array([len(steps) for steps in read], np.int64)
         self.offset: Ints = np.array([0, *accumulate(self.num_steps.tolist())], np.int64)[:-1]
-        self.num_worded = np.array([_num_worded(run) for run in runs], np.int64)
+        self.num_worded = np.array([_num_worded(steps) for steps in read], np.int64)
         """A run's first steps that hold the agent's words."""
-        self.num_until_action = np.array([_num_until_action(run) for run in runs], np.int64)
+        self.num_until_action = np.array([_num_until_action(steps) for steps in read], np.int64)
         """A run's steps up to the last one with an action."""
         self.no_action = numbers[""]
         """The number of an action that is none."""
@@ -84,9 +91,9 @@ def _turn(step: Step) -> str:
     return step.response or step.action
 
 
-def _num_worded(run: Trajectory) -> int:
-    return next((i for i, step in enumerate(run.steps) if not step.is_worded), len(run.steps))
+def _num_worded(steps: Sequence[Step]) -> int:
+    return next((i for i, step in enumerate(steps) if not step.is_worded), len(steps))
 
 
-def _num_until_action(run: Trajectory) -> int:
-    return next((i for i in range(len(run.steps), 0, -1) if run.steps[i - 1].action), 0)
+def _num_until_action(steps: Sequence[Step]) -> int:
+    return next((i for i in range(len(steps), 0, -1) if steps[i - 1].action), 0)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -18,7 +18,8 @@ from pathlib import Path
 
 from w2stree.errors import InvalidInput
 from w2stree.rows.chat import Passage, history, turns
-from w2stree.rows.columns import AnyRow, Kind, Shown, Sources, TokenRow, kind_of, runs_of
+from w2stree.rows.columns import AnyRow, Ids, Kind, Shown, Sources, TokenRow, kind_of, runs_of
+from w2stree.rows.credit import RunCredit, TurnCredit
 from w2stree.rows.dataset_folder import Contents, describe, making
 from w2stree.rows.holdout import hold_out, refuse_no_share
 from w2stree.rows.judged import JudgedRow, passages
@@ -32,7 +33,7 @@ from w2stree.trajectories.trajectory import Message, Trajectory
 
 WORDLESS_ROW = f"without words: {WORDLESS}"
 
-_NO_IDS: Mapping[str, list[int]] = {}
+_NO_IDS: Ids = {}
 
 Task = tuple[Message, ...]
 """What the agent is asked."""
@@ -75,9 +76,10 @@ def write_rows(
     """Write rows for a trainer (`rows.presets`: trl, verl, openrlhf, llama-factory, axolotl).
 
     `rows` are of one kind: `preference_rows(…)`, trajectories (as conversations),
-    `judged_sides(…)`, `judged_runs(…)`, `questions(…)`, or `TokenRow`s. The file's ending says how:
-    .jsonl, .jsonl.gz, .jsonl.zst, .parquet or .arrow; a path with / at its end, or a folder that
-    exists and is empty, becomes a data set of Hugging Face's with a card, in Parquet.
+    `judged_sides(…)`, `judged_runs(…)`, `questions(…)`, `turn_credits(…)`, or `TokenRow`s. The
+    file's ending says how: .jsonl, .jsonl.gz, .jsonl.zst, .parquet or .arrow; a path with / at its
+    end, or a folder that exists and is empty, becomes a data set of Hugging Face's with a card, in
+    Parquet.
 
     Beside the trainer's columns stand `task_id`, depth, gap, returns, counts and `source`, which is
     `sources(run)` for each run that a row shows: to filter rows by and to trace them.
@@ -218,7 +220,7 @@ def _shown(
             skipped[reason] += 1
 
 
-def _unfit(row: AnyRow) -> str | None:
+def _unfit(row: AnyRow | RunCredit) -> str | None:
     """Why it is no conversation."""
     if isinstance(row, PreferenceRow):
         return None if row.is_one_history else "of two histories, where there is one prompt"
@@ -227,6 +229,9 @@ def _unfit(row: AnyRow) -> str | None:
             return "that ended in an error, which says nothing about its task"
         if not row.steps:
             return "without a turn"
+    if isinstance(row, TurnCredit):
+        is_worded = all(step.is_worded for step in row.run.steps[: row.step + 1])
+        return None if is_worded else WORDLESS_ROW
     if isinstance(row, Trajectory | JudgedRow):
         run = row if isinstance(row, Trajectory) else row.run
         if not all(step.is_worded for step in run.steps):
@@ -234,7 +239,7 @@ def _unfit(row: AnyRow) -> str | None:
     return None
 
 
-def _passages(row: AnyRow) -> tuple[Passage, ...]:
+def _passages(row: AnyRow | RunCredit) -> tuple[Passage, ...]:
     if isinstance(row, PreferenceRow):
         chosen, begin, end = row.chosen, row.begin, row.end
         prompt = history(chosen, begin)
@@ -243,8 +248,11 @@ def _passages(row: AnyRow) -> tuple[Passage, ...]:
         return passages(row)
     if isinstance(row, QuestionRow):
         return (history(row.run, 0),)
-    assert isinstance(row, Trajectory)
-    return (history(row, len(row.steps))._replace(end=len(row.prompt) + 2 * len(row.steps) - 1),)
+    if isinstance(row, TurnCredit):
+        return history(row.run, row.step), turns(row.run, row.step, row.step + 1)
+    run = row.run if isinstance(row, RunCredit) else row
+    assert isinstance(run, Trajectory)
+    return (history(run, len(run.steps))._replace(end=len(run.prompt) + 2 * len(run.steps) - 1),)
 
 
 def _origin(run: Trajectory) -> str:

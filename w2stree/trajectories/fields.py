@@ -36,6 +36,7 @@ them, and this is well below it."""
 
 _MAX_BITS = 2_126  # of 640 digits: what every Python reads, however its own limit is set
 _SHOWN_COLUMNS = 60
+_SHOWN_PLACE = 200  # columns of keys within one another
 
 
 def mapping(value: Any, name: str) -> Record:
@@ -135,7 +136,8 @@ def plain(value: Any, name: str) -> Any:
     try:
         return _plain(value, MAX_LEVELS)
     except _Unwritable as error:
-        raise InvalidInput(f"{name}{error.place}: {error.reason}") from None
+        place = shorten(error.place, _SHOWN_PLACE)
+        raise InvalidInput(f"{name}{place}: {error.reason}") from None
 
 
 def refuse_unknown(record: Record, kind: type[Any]) -> None:
@@ -193,7 +195,9 @@ def _plain(value: Any, levels: int) -> Any:
     if not isinstance(value, list | tuple | Mapping):
         raise _Unwritable(f"{shown(value)} is {type(value).__name__}, which JSON does not know")
     if not levels:
-        raise _Unwritable(f"more than {MAX_LEVELS} levels of arrays and objects")
+        raise _Unwritable(
+            f"more than {MAX_LEVELS} levels of arrays and objects; give what is deeper as JSON text"
+        )
     if isinstance(value, Mapping):
         return _plain_object(value, levels)
     return [_within(f"[{i}]", item, levels) for i, item in enumerate(value)]

@@ -12,16 +12,18 @@ import warnings
 from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, groupby, islice
+from itertools import chain, groupby
 from pathlib import Path
 
 from w2stree.errors import FilesPassedOver, InvalidInput, RepeatedTrajectories
 from w2stree.shorten import quoted, visible
+from w2stree.trajectories.allowed import Allowed
 from w2stree.trajectories.episodes import FramedEpisode, read_episodes
 from w2stree.trajectories.folder import PassedOver, entries, holds_trajectories
 from w2stree.trajectories.json_columns import read_columns
-from w2stree.trajectories.json_text import is_cut, num_lines_of_first
-from w2stree.trajectories.lines import read_lines
+from w2stree.trajectories.json_lines import LinesAhead
+from w2stree.trajectories.lines import Skip, read_lines
+from w2stree.trajectories.reading_limits import DEFAULT, ReadingLimits
 from w2stree.trajectories.records_read import RecordsRead
 from w2stree.trajectories.repeats import Repeats
 from w2stree.trajectories.replacing import replacing
@@ -33,7 +35,6 @@ from w2stree.trajectories.utf8 import decode_utf8
 _SHOWN_COLUMNS = 40  # of a line that is no record
 _SHOWN_NAMES = 3  # of files that were passed over for one reason, of damaged places
 _GIVEN_BEFORE = "given before, as "
-_LOOKED_AT = 10_000  # lines that one record may be spread over, to be told so
 
 Others = Callable[[Path, bool], Iterator[tuple[Trajectory, str]] | PassedOver | None]
 
@@ -67,7 +68,11 @@ class Reading:
 
 
 def read_trajectories(
-    path: str | os.PathLike[str], *, recursive: bool = False, salvage: bool = False
+    path: str | os.PathLike[str],
+    *,
+    recursive: bool = False,
+    salvage: bool = False,
+    limits: ReadingLimits = DEFAULT,
 ) -> Sequence[Trajectory]:
     """Read a file of JSON lines, a `.journal`, or all such files of a folder in name order.
 
@@ -86,9 +91,10 @@ def read_trajectories(
     damaged journal; `MissingDependency`; `FileNotFoundError` where there is nothing to read, naming
     the folders in a directory that have something.
     With `salvage` a damaged journal's other frames are read, and the warning `FilesPassedOver`
-    names the damaged ones and what is wrong in them; the file stays as it is.
+    names the damaged ones and what is wrong in them; the file stays as it is. `limits` on what a
+    file may ask for may be raised.
     """
-    reading = read_files(path, recursive=recursive, salvage=salvage)
+    reading = read_files(path, recursive=recursive, salvage=salvage, limits=limits)
     for message, kind in warnings_of(reading, f"{visible(str(path))}: "):
         warnings.warn(message, kind, stacklevel=2)
     return reading.trajectories
@@ -101,7 +107,8 @@ def read_files(
     is_deep: Callable[[Path], bool] | None = None,
     others: Others | None = None,
     suffixes: tuple[str, ...] = (),
-    skip: Callable[[str], None] | None = None,
+    skip: Skip | None = None,
+    limits: ReadingLimits = DEFAULT,
 ) -> Reading:
     """`read_trajectories` of one path or several, as if their files lay in one folder, with an
     account of the files and of what was there before; no warnings (`warnings_of`).
@@ -110,7 +117,8 @@ def read_files(
     folder that is named whether its folders are read without `recursive` too. `others` is asked
     first for each file, of `suffixes` too: it gives the runs of one that is not ours, None for one
     that is, or says why it is passed over. It is told whether the file was named itself. `skip` is
-    given what is wrong with a line, which is then left out.
+    given what is wrong with a record, which is then left out, or with a file, of which the rest is;
+    journals have `salvage` for it. More runs, and longer ones, than the `limits` are refused.
 
     Where all files are JSON lines of ours to the letter, `trajectories` are `Records`: O(bytes) of
     them, and in memory their text and its columns. Else they are a list, at some thirty times the
@@ -122,11 +130,12 @@ def read_files(
     repeats = Repeats()
     damage: list[str] | None = [] if salvage else None
 
+    allowed = Allowed(limits, skip)
     waiting: list[Path] = []  # ours, which are read together where there are no others
 
     def read_waiting() -> None:
         for file in waiting:
-            by_file[file] = _read_file(file, repeats, damage, skip)
+            by_file[file] = _read_file(file, repeats, damage, allowed)
         waiting.clear()
 
     def read_entry(entry: Path, is_named: bool) -> PassedOver | None:
@@ -140,7 +149,7 @@ def read_files(
             waiting.append(entry)
         else:
             read_waiting()
-            by_file[entry] = [(t, where) for t, where in runs if repeats.is_new(t, where)], 0
+            by_file[entry] = repeats.new(allowed.of(runs)), 0
         return None
 
     for path in map(Path, paths):
@@ -152,7 +161,7 @@ def read_files(
         if len(here) == len(found) and not any(e.reason.startswith(_GIVEN_BEFORE) for e in here):
             raise FileNotFoundError(f"{path}: no files of runs{_hint(here)}")
         passed_over += here
-    columns = None if by_file else _in_columns(waiting, repeats)
+    columns = None if by_file else _in_columns(waiting, repeats, allowed)
     if columns is None:
         read_waiting()
     read = list(chain.from_iterable(read for read, _ in by_file.values()))
@@ -193,21 +202,27 @@ def _at(
     more: tuple[str, ...],
 ) -> Iterable[Path | PassedOver]:
     if not path.exists():
+        if path.is_symlink():
+            raise FileNotFoundError(f"{path}: a link to {path.readlink()}, which is not there")
         raise FileNotFoundError(f"{path}: no such file or directory")
+    if path.is_fifo():
+        raise InvalidInput(f"{visible(str(path))}: a pipe, which can be read once: give a file")
     if not path.is_dir():
         return [path]
     deep = recursive or (is_deep is not None and is_deep(path))
     return entries(path, recursive=deep, more=more)
 
 
-def _in_columns(files: Sequence[Path], repeats: Repeats) -> RecordsRead | None:
-    """All of them, where they are of one kind that has columns."""
+def _in_columns(files: Sequence[Path], repeats: Repeats, allowed: Allowed) -> RecordsRead | None:
+    """All of them, where they are of one kind that has columns, and nothing has to be left out."""
     if not all(file.is_file() for file in files):  # a pipe is read once
         return None
+    if allowed.skip is not None:  # rows of a table are looked at when they are asked for
+        return read_columns(files, repeats, allowed.limits)
     kinds = {is_table(file) for file in files}
     if kinds == {True}:
-        return read_tables(files, repeats)
-    return read_columns(files, repeats) if kinds == {False} else None
+        return read_tables(files, repeats, allowed.limits)
+    return read_columns(files, repeats, allowed.limits) if kinds == {False} else None
 
 
 def _identity(file: Path) -> tuple[int, int]:
@@ -216,17 +231,19 @@ def _identity(file: Path) -> tuple[int, int]:
 
 
 def _read_file(
-    file: Path,
-    repeats: Repeats,
-    damage: list[str] | None,
-    skip: Callable[[str], None] | None,
+    file: Path, repeats: Repeats, damage: list[str] | None, allowed: Allowed
 ) -> tuple[list[tuple[Trajectory, str]], int]:
     """Each trajectory that counts, with its place; and how many attempts were superseded."""
-    if file.is_file() and is_table(file):
-        return [(t, where) for t, where in rows_of(file) if repeats.is_new(t, where)], 0
     if file.suffix.lower() == ".journal":
         return _last_attempts(_of_journal(file, repeats, damage))
-    return [(t, where) for t, where in _of_lines(file, skip) if repeats.is_new(t, where)], 0
+    return repeats.new(allowed.of(_of_file(file, allowed))), 0
+
+
+def _of_file(file: Path, allowed: Allowed) -> Iterator[tuple[Trajectory, str]]:
+    if file.is_file() and is_table(file):
+        yield from rows_of(file, allowed.skip)
+    else:
+        yield from _of_lines(file, allowed.limits, allowed.skip)
 
 
 def _of_journal(
@@ -244,22 +261,18 @@ def _of_journal(
             damage.append(f"{file}: byte {piece.offset}: {reason}")
 
 
-def _of_lines(file: Path, skip: Callable[[str], None] | None) -> Iterator[tuple[Trajectory, str]]:
-    is_first = True
-    lines = read_lines(file)
-    for number, line in lines:
-        if not line.removeprefix(BOM_UTF8).strip():
-            continue
-        where = f"{file}:{number}"
-        if is_first:
-            _refuse_other_files(line, where)
-            is_first = False
-        try:
-            yield _parse_line(line, where, lines), where
-        except InvalidInput as error:
-            if skip is None:
-                raise
-            skip(str(error))
+def _of_lines(
+    file: Path, limits: ReadingLimits, skip: Skip | None
+) -> Iterator[tuple[Trajectory, str]]:
+    lines = LinesAhead(read_lines(file, limits=limits, skip=skip))
+    if (first := lines.first()) is not None:
+        _refuse_other_files(first[1], f"{file}:{first[0]}")
+    for where, trajectory in lines.parsed(str(file), _trajectory_of, skip):
+        yield trajectory, where
+
+
+def _trajectory_of(line: bytes, where: str) -> Trajectory:
+    return Trajectory.from_json(decode_utf8(line, where), where=where)
 
 
 def _refuse_other_files(first_line: bytes, where: str) -> None:
@@ -278,28 +291,6 @@ def _other_form(begin: bytes) -> str:
     if begin.startswith(b"["):
         return " (of an array: jq -c '.[]' FILE > NEW.jsonl)"
     return " (a journal is named .journal)" if begin.startswith(b"w2s1 ") else ""
-
-
-def _parse_line(line: bytes, where: str, rest: Iterator[tuple[int, bytes]]) -> Trajectory:
-    try:
-        return Trajectory.from_json(decode_utf8(line, where), where=where)
-    except InvalidInput as error:
-        if not is_cut(line):
-            raise
-        raise InvalidInput(_of_cut(line, where, rest) or str(error)) from None
-
-
-def _of_cut(line: bytes, where: str, rest: Iterator[tuple[int, bytes]]) -> str | None:
-    """What to do about a line that has the beginning of a record, and no more."""
-    if not line.endswith(b"\n"):
-        return f"{where}: torn by an interrupted write; delete this line"
-    following = b"".join(line for _, line in islice(rest, _LOOKED_AT))
-    if num_lines := num_lines_of_first(line + following):
-        return (
-            f"{where}: one JSON object spread over {num_lines} lines; expected one a line, as "
-            "jq -c . FILE > NEW.jsonl writes them"
-        )
-    return None
 
 
 def _last_attempts(

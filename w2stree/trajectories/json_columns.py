@@ -24,6 +24,7 @@ from w2stree import _core
 from w2stree.errors import InvalidInput, MissingDependency
 from w2stree.trajectories.lines import read_blocks
 from w2stree.trajectories.places import Places
+from w2stree.trajectories.reading_limits import DEFAULT, ReadingLimits
 from w2stree.trajectories.records import Records, StepColumns
 from w2stree.trajectories.records_read import RecordsRead, counted_once
 from w2stree.trajectories.repeats import Repeats
@@ -76,8 +77,11 @@ def _made(line: bytes) -> Trajectory:
     return made
 
 
-def read_columns(given: Sequence[Path], repeats: Repeats) -> RecordsRead | None:
-    """What is in files of JSON lines; None where that is not certain, and nothing is known then.
+def read_columns(
+    given: Sequence[Path], repeats: Repeats, limits: ReadingLimits = DEFAULT
+) -> RecordsRead | None:
+    """What is in files of JSON lines; None where that is not certain, or beyond the limits, and
+    nothing is known then.
 
     `repeats` has to be new. Memory: the text, and 8 bytes a step with each text of actions and
     observations once. O(bytes).
@@ -91,7 +95,7 @@ def read_columns(given: Sequence[Path], repeats: Repeats) -> RecordsRead | None:
     try:
         for number, file in enumerate(files):
             reader.begin_file()
-            for text in read_blocks(file):
+            for text in read_blocks(file, limits=limits):
                 if not reader.append(text):
                     return None
                 blocks.append(text)
@@ -100,6 +104,8 @@ def read_columns(given: Sequence[Path], repeats: Repeats) -> RecordsRead | None:
         return None
     rows, prompt_id, ids, texts = reader.finish()
     block, begin, end, line, is_error, key, gist = rows
+    if not limits.hold(len(block), ids[2]):
+        return None
     records = Records(
         Lines(blocks, block, begin, end),
         np.arange(len(block)),

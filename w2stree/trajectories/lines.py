@@ -10,16 +10,16 @@ from __future__ import annotations
 import gzip
 import io
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from w2stree.errors import InvalidInput, MissingDependency
 from w2stree.shorten import visible
+from w2stree.trajectories.reading_limits import DEFAULT, ReadingLimits
 
-LONGEST_LINE = 1 << 28
-"""Bytes of a line that are read: 256 MiB, far beyond any record. A few kilobytes of a packed file
-may hold more."""
+Skip = Callable[[str], None]
+"""Is given what is wrong with something that is then left out, its place first."""
 
 _GZIP = b"\x1f\x8b"
 _ZSTANDARD = b"\x28\xb5\x2f\xfd"
@@ -27,22 +27,46 @@ _BLOCK = 1 << 22
 _CHUNK = 1 << 12  # of a Zstandard file: 128 MiB unpacked at worst
 
 
-def read_lines(file: Path) -> Iterator[tuple[int, bytes]]:
+def read_lines(
+    file: Path, *, limits: ReadingLimits | None = None, skip: Skip | None = None
+) -> Iterator[tuple[int, bytes]]:
     """Each line with its number, from 1, as it is in the file or in what is packed there.
 
     Raises `InvalidInput` naming file and line where packed data are damaged or end too early, and
-    for lines longer than `LONGEST_LINE`; `MissingDependency` where Zstandard's package is absent;
-    `OSError`. Memory: one line.
+    for lines beyond the limit (without `limits` the usual one); with `skip` such a line is left
+    out, and so is what follows damage, of which nobody knows how much it is. `MissingDependency`
+    where Zstandard's package is absent; `OSError`. Memory: one line.
     """
+    shown = visible(str(file))
+    longest = (limits or DEFAULT).line_bytes
     with file.open("rb") as raw:
         lines = _unpacked(raw, file)
         number = 1
-        while line := _next(lines, f"{visible(str(file))}:{number}"):
+        while True:
+            where = f"{shown}:{number}"
+            try:
+                line = _next(lines, where, longest + 1)
+                if len(line) > longest:
+                    told = f"{where}: {_too_long(limits)}"
+                    if skip is None:
+                        raise InvalidInput(told)
+                    skip(told)
+                    while line and not line.endswith(b"\n"):
+                        line = _next(lines, where, _BLOCK)
+                    number += 1
+                    continue
+            except InvalidInput as error:
+                if skip is None:
+                    raise
+                skip(f"{error}; what follows there is not read")
+                return
+            if not line:
+                return
             yield number, line
             number += 1
 
 
-def read_blocks(file: Path) -> Iterator[bytes]:
+def read_blocks(file: Path, *, limits: ReadingLimits = DEFAULT) -> Iterator[bytes]:
     """The same bytes in blocks of whole lines, of some megabytes.
 
     Raises `InvalidInput` where `read_lines` might, without the place; `MissingDependency`;
@@ -53,7 +77,7 @@ def read_blocks(file: Path) -> Iterator[bytes]:
         rest = b""
         try:
             while chunk := unpacked.read(_BLOCK):
-                if len(rest) + len(chunk) > LONGEST_LINE:
+                if len(rest) + len(chunk) > limits.line_bytes:
                     raise InvalidInput(f"{visible(str(file))}: a line may be too long")
                 end = chunk.rfind(b"\n") + 1
                 if end:
@@ -66,9 +90,10 @@ def read_blocks(file: Path) -> Iterator[bytes]:
             yield rest
 
 
-def _next(lines: BinaryIO, where: str) -> bytes:
+def _next(lines: BinaryIO, where: str, size: int) -> bytes:
+    """The next line, or its first bytes."""
     try:
-        line = lines.readline(LONGEST_LINE + 1)
+        return lines.readline(size)
     except _Damage as error:
         raise InvalidInput(f"{where}: here {error}") from None
     except EOFError:
@@ -77,9 +102,12 @@ def _next(lines: BinaryIO, where: str) -> bytes:
         ) from None
     except (gzip.BadGzipFile, zlib.error) as error:
         raise InvalidInput(f"{where}: here the packed data are damaged ({error})") from None
-    if len(line) > LONGEST_LINE:
-        raise InvalidInput(f"{where}: a line of more than {LONGEST_LINE >> 20} MiB; none is read")
-    return line
+
+
+def _too_long(limits: ReadingLimits | None) -> str:
+    if limits is None:
+        return f"a line of more than {DEFAULT.line_mib} MiB; none is read"
+    return limits.over("line_mib", "a line of more than {}")
 
 
 def _unpacked(raw: io.BufferedReader, file: Path) -> Any:

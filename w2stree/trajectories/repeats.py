@@ -14,7 +14,7 @@ which numbers its episodes itself.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 
 from w2stree.errors import InvalidInput
@@ -56,6 +56,10 @@ class Repeats:
         if is_new and key is not None and journal is not None:
             self._refuse_another(trajectory, where, (journal, key))
         return is_new
+
+    def new(self, runs: Iterable[tuple[Trajectory, str]]) -> list[tuple[Trajectory, str]]:
+        """Those of runs and their places that count; raises what going through them raises."""
+        return [(trajectory, where) for trajectory, where in runs if self.is_new(trajectory, where)]
 
     def counts(self, record: object, key: Hashable | None, gist: int, where: str) -> bool:
         """`is_new` of anything that compares as its trajectory does, with the key and the gist

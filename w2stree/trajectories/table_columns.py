@@ -22,7 +22,9 @@ from w2stree import _core
 from w2stree.errors import InvalidInput
 from w2stree.shorten import visible
 from w2stree.trajectories.fields import shown
+from w2stree.trajectories.lines import Skip
 from w2stree.trajectories.places import Places
+from w2stree.trajectories.reading_limits import DEFAULT, ReadingLimits
 from w2stree.trajectories.records import Records, StepColumns
 from w2stree.trajectories.records_read import RecordsRead, counted_once, may_be_repeats
 from w2stree.trajectories.repeats import Repeats
@@ -39,8 +41,11 @@ _SAMPLE = ("seed", "sample_index")
 _SAMPLED = ("attempt", "policy", "model", "temperature", "top_p")
 
 
-def read_tables(files: Sequence[Path], repeats: Repeats) -> RecordsRead:
-    """The trajectories in files of ours, in columns. `repeats` has to be new.
+def read_tables(
+    files: Sequence[Path], repeats: Repeats, limits: ReadingLimits = DEFAULT
+) -> RecordsRead | None:
+    """The trajectories in files of ours, in columns; None where they are beyond the limits.
+    `repeats` has to be new.
 
     A row is looked at in full when its trajectory is made: `InvalidInput` then tells what is wrong
     with one that another program wrote. Raises `InvalidInput` for a damaged file, one of another
@@ -60,15 +65,34 @@ def read_tables(files: Sequence[Path], repeats: Repeats) -> RecordsRead:
     places = Places(tuple(files), np.concatenate(file_of_row), np.concatenate(number), "{}: row {}")
     is_error = _is_error(batches, places)
     records = Records(source, np.arange(len(is_error)), is_error, _columns(pa, batches, is_error))
+    if not limits.hold(len(records), records.columns.step_offset):
+        return None
     key = _keys(pa, batches)
     return counted_once(records, places, key, _gists(pa, source, batches, key), repeats)
 
 
-def rows_of(file: Path) -> Iterator[tuple[Trajectory, str]]:
-    """Each trajectory in a file of ours with its place; raises as `read_tables` does."""
+def rows_of(file: Path, skip: Skip | None = None) -> Iterator[tuple[Trajectory, str]]:
+    """Each trajectory in a file of ours with its place; raises as `read_tables` does, but that with
+    `skip` a row which is none is left out."""
     source = Tables([file])
-    for row, trajectory in enumerate(source.trajectories(range(source.num_rows))):
-        yield trajectory, _place(file, row + 1)
+    for begin in range(0, source.num_rows, _MADE_AT_ONCE):
+        rows = range(begin, min(begin + _MADE_AT_ONCE, source.num_rows))
+        try:
+            made = list(zip(source.trajectories(rows), rows, strict=True))
+        except InvalidInput:
+            if skip is None:
+                raise
+            made = list(_one_by_one(source, rows, skip))
+        for trajectory, row in made:
+            yield trajectory, _place(file, row + 1)
+
+
+def _one_by_one(source: Tables, rows: range, skip: Skip) -> Iterator[tuple[Trajectory, int]]:
+    for row in rows:
+        try:
+            yield next(source.trajectories([row])), row
+        except InvalidInput as error:
+            skip(str(error))
 
 
 class Tables:

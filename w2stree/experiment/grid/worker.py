@@ -26,6 +26,7 @@ from w2stree.errors import Error
 from w2stree.experiment.config import config_from_record
 from w2stree.experiment.grid.asked import asked
 from w2stree.experiment.grid.measuring import run_cell, run_measurement
+from w2stree.experiment.stages.bar import Figures, Line, Update
 
 T = TypeVar("T")
 
@@ -48,13 +49,17 @@ class _Told:
                 update(done, total, {})
 
     @contextmanager
-    def steps(self, what: str) -> Iterator[Callable[[int, int, Mapping[str, float]], None]]:
-        def update(done: int, total: int, metrics: Mapping[str, float]) -> None:
+    def steps(self, what: str) -> Iterator[Update]:
+        def update(done: int, total: int, metrics: Figures) -> None:
             if time.monotonic() >= self._next:
                 self._next = time.monotonic() + _EVERY_S
                 self._tell({"progress": f"{what} {done}/{total}"})
 
         yield update
+
+    @contextmanager
+    def line(self, what: str) -> Iterator[Line]:
+        yield lambda done, total, words: None  # stages are told of by `announce`
 
 
 def main() -> None:

@@ -7,11 +7,11 @@ path is one of the runs, so this is what MCTS-SFT comes to (docs/method.md).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from w2stree.errors import InvalidInput
 from w2stree.experiment.methods.imitation import imitate
-from w2stree.experiment.methods.method import Explored, Method
+from w2stree.experiment.methods.method import Explored, Imitated, Method, whole
 from w2stree.experiment.section import Fraction, Section
 from w2stree.training.optimisation import Optimisation
 from w2stree.trajectories.returns import at_least
@@ -60,6 +60,16 @@ def describe(explored: Explored, *, section: BestOfMSection, seed: int) -> Mappi
     return {"num_kept_runs": len(kept)}
 
 
+def imitated(
+    *,
+    explored: Sequence[Trajectory],
+    section: BestOfMSection,
+    success_threshold: float,
+    **others: Any,
+) -> Sequence[Imitated]:
+    return whole(kept_runs(explored, section, success_threshold))
+
+
 def kept_runs(
     explored: Iterable[Trajectory], section: BestOfMSection, success_threshold: float
 ) -> list[Trajectory]:
@@ -94,4 +104,5 @@ METHOD = Method(
     },
     train=train,
     describe=describe,
+    imitated=imitated,
 )

@@ -20,4 +20,5 @@ METHOD = Method(
         "start": "sft_strong",
     },
     train=eto.train,
+    compared=eto.compared,
 )

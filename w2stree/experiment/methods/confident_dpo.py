@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -67,6 +67,12 @@ def describe(explored: Explored, *, section: ConfidentDpoSection, seed: int) -> 
     }
 
 
+def compared(
+    *, forest: Forest, section: ConfidentDpoSection, success_threshold: float, **others: Any
+) -> Sequence[PreferenceRow]:
+    return rows_of(forest, section, success_threshold).rows
+
+
 @dataclass(frozen=True, slots=True)
 class ConfidentRows:
     """The rows as they are learned, the same with their confidence, and how many are left out."""
@@ -109,4 +115,5 @@ METHOD = Method(
     needs=tree_dpo.METHOD.needs,
     train=train,
     describe=describe,
+    compared=compared,
 )

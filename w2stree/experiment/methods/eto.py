@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from w2stree.experiment.methods.method import Method
 from w2stree.experiment.methods.preferences import PreferenceSection, fit
 from w2stree.experiment.section import Whole
+from w2stree.rows.rows import PreferenceRow
 from w2stree.rows.whole_runs import expert_rows
 from w2stree.trajectories.trajectory import Trajectory
 
@@ -57,6 +58,16 @@ def train(
     return replace(trained, metrics={**counts, **trained.metrics})
 
 
+def compared(
+    *,
+    own: Sequence[Trajectory],
+    experts: Sequence[Trajectory],
+    section: ExpertPreferenceSection,
+    **others: Any,
+) -> Sequence[PreferenceRow]:
+    return expert_rows(experts, own, more_turns=section.more_turns).rows
+
+
 METHOD = Method(
     name="eto",
     label="Strong + ETO",
@@ -68,4 +79,5 @@ METHOD = Method(
         "start": "sft_strong",
     },
     train=train,
+    compared=compared,
 )

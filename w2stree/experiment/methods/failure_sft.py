@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from w2stree.errors import InvalidInput
 from w2stree.experiment.methods.best_of_m import best_runs
-from w2stree.experiment.methods.method import Explored, Method
+from w2stree.experiment.methods.method import Explored, Imitated, Method
 from w2stree.experiment.section import Fraction, Positive, Section
 from w2stree.forest.forest import Forest
 from w2stree.rows.harmful import Harm, harmful_steps
@@ -95,6 +95,18 @@ def describe(explored: Explored, *, section: FailureSftSection, seed: int) -> Ma
     return found
 
 
+def imitated(
+    *,
+    forest: Forest,
+    section: FailureSftSection,
+    success_threshold: float,
+    needed: Mapping[int, Sequence[bool]] | None = None,
+    **others: Any,
+) -> Sequence[Imitated]:
+    shown = shown_runs(forest, section, success_threshold, needed)
+    return [Imitated(s.run, s.learned.count(True)) for s in shown]
+
+
 def figures(shown: Sequence[ShownRun]) -> dict[str, float]:
     failures = [s for s in shown if s.is_failure]
     return {
@@ -168,4 +180,5 @@ METHOD = Method(
     needs_too=lambda section: {"needed": "replayed_masks"} if section.mask == "replay" else {},
     train=train,
     describe=describe,
+    imitated=imitated,
 )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from w2stree.errors import InvalidInput
 from w2stree.experiment.methods.imitation import PathSection, imitate
-from w2stree.experiment.methods.method import Explored, Method
+from w2stree.experiment.methods.method import Explored, Imitated, Method, whole
 from w2stree.trajectories.returns import at_least
 from w2stree.trajectories.trajectory import Trajectory
 
@@ -51,6 +51,12 @@ def describe(explored: Explored, *, section: MctsSftSection, seed: int) -> Mappi
     return {"num_kept_paths": len(kept), "num_kept_failures": succeeded.count(False)}
 
 
+def imitated(
+    *, best_paths: Sequence[Trajectory], section: MctsSftSection, **others: Any
+) -> Sequence[Imitated]:
+    return whole(kept_paths(best_paths, section))
+
+
 def kept_paths(best_paths: Sequence[Trajectory], section: MctsSftSection) -> list[Trajectory]:
     """Those of at least `min_return`."""
     return [t for t in best_paths if at_least(t.total_return, section.min_return)]
@@ -69,4 +75,5 @@ METHOD = Method(
     },
     train=train,
     describe=describe,
+    imitated=imitated,
 )

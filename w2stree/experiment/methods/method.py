@@ -10,6 +10,7 @@ from w2stree.errors import InvalidInput
 from w2stree.experiment.section import Section
 from w2stree.forest.forest import Forest
 from w2stree.policies.protocol import Policy, Sampling
+from w2stree.rows.rows import PreferenceRow
 from w2stree.trajectories.trajectory import Trajectory
 
 if TYPE_CHECKING:
@@ -24,6 +25,19 @@ class Explored:
     forest: Forest
     best_paths: Sequence[Trajectory]
     success_threshold: float
+
+
+@dataclass(frozen=True, slots=True)
+class Imitated:
+    """A run that is imitated, and how many of its steps are learned."""
+
+    run: Trajectory
+    num_learned: int
+
+
+def whole(runs: Sequence[Trajectory]) -> list[Imitated]:
+    """Runs of which every step is learned."""
+    return [Imitated(run, len(run.steps)) for run in runs]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +91,14 @@ class Method:
     """`describe(explored, section=, seed=)`: what the method finds in an `Explored`, as figures by
     name. The report shows those that `report.terms.FOREST_TERMS` knows; the others are
     in `report.json` alone. `seed` is its training stage's."""
+
+    compared: Callable[..., Sequence[PreferenceRow]] | None = None
+    """`compared(**needs, section=, seed=, success_threshold=)`: the preference rows that `train`
+    makes of its needs, before `max_rows`. The report shows some of them."""
+
+    imitated: Callable[..., Sequence[Imitated]] | None = None
+    """The same of a method that imitates: the runs that `train` makes of its needs, the
+    demonstrations apart."""
 
     policy: Callable[[], Policy] | None = None
     """Makes the policy of a method that trains nothing."""

@@ -8,13 +8,15 @@ worse.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from w2stree.errors import InvalidInput
 from w2stree.experiment.methods import tree_dpo
 from w2stree.experiment.methods.method import Method
 from w2stree.experiment.methods.preferences import fit, reference_of
 from w2stree.forest.forest import Forest
+from w2stree.rows.rows import PreferenceRow
 from w2stree.rows.whole_runs import random_rows
 
 if TYPE_CHECKING:
@@ -39,9 +41,7 @@ def train(
     Raises `InvalidInput` where the forest has fewer such pairs than the settings give TreeDPO rows,
     and as `tree_dpo.train`.
     """
-    wanted = len(tree_dpo.rows_of(forest, section, fitting.seed))
-    wanted = min(wanted, section.max_rows or wanted)
-    rows = random_rows(forest.trajectories, wanted, seed=fitting.seed)
+    wanted, rows = _drawn(forest, section, fitting.seed)
     if len(rows) < wanted:
         raise InvalidInput(
             f"random_pair_dpo: only {len(rows)} pairs of explored runs are of two tasks and differ "
@@ -52,6 +52,21 @@ def train(
     return fit(rows, start, section, fitting, reference=reference, none=tree_dpo.NO_ROWS)
 
 
+def compared(
+    *, forest: Forest, section: RandomPairDpoSection, seed: int, **others: Any
+) -> Sequence[PreferenceRow]:
+    return _drawn(forest, section, seed)[1]
+
+
+def _drawn(
+    forest: Forest, section: RandomPairDpoSection, seed: int
+) -> tuple[int, Sequence[PreferenceRow]]:
+    """How many rows are wanted, and the rows."""
+    wanted = len(tree_dpo.rows_of(forest, section, seed))
+    wanted = min(wanted, section.max_rows or wanted)
+    return wanted, random_rows(forest.trajectories, wanted, seed=seed)
+
+
 METHOD = Method(
     name="random_pair_dpo",
     label="Strong + DPO, random pairs",
@@ -59,4 +74,5 @@ METHOD = Method(
     section=RandomPairDpoSection,
     needs=tree_dpo.METHOD.needs,
     train=train,
+    compared=compared,
 )

@@ -9,11 +9,11 @@ run cannot be bettered it is that run (`num_combined`, `num_shortened`, `num_ext
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from w2stree.errors import InvalidInput
 from w2stree.experiment.methods.imitation import PathSection, imitate
-from w2stree.experiment.methods.method import Method
+from w2stree.experiment.methods.method import Imitated, Method, whole
 from w2stree.rollouts.recombination.paths import Recombined
 from w2stree.trajectories.returns import at_least
 from w2stree.trajectories.trajectory import Trajectory
@@ -46,9 +46,7 @@ def train(
     Raises `InvalidInput` if `min_return` leaves no path, nothing fits the length, or no turn
     has an action.
     """
-    kept = [
-        path for path in recombined if at_least(path.trajectory.total_return, section.min_return)
-    ]
+    kept = _kept(recombined, section)
     if not kept:
         raise InvalidInput(
             f"recombined_sft.min_return {section.min_return} leaves none of {len(recombined)} "
@@ -57,6 +55,17 @@ def train(
     paths = [path.trajectory for path in kept]
     counts = _counts(kept, fitting.success_threshold)
     return imitate(paths, demonstrations, start, section, fitting, counts=counts)
+
+
+def imitated(
+    *, recombined: Sequence[Recombined], section: RecombinedSftSection, **others: Any
+) -> Sequence[Imitated]:
+    return whole([path.trajectory for path in _kept(recombined, section)])
+
+
+def _kept(recombined: Sequence[Recombined], section: RecombinedSftSection) -> list[Recombined]:
+    least = section.min_return
+    return [path for path in recombined if at_least(path.trajectory.total_return, least)]
 
 
 def _counts(kept: Sequence[Recombined], success_threshold: float) -> dict[str, float]:
@@ -86,4 +95,5 @@ METHOD = Method(
         "demonstrations": "demonstrations",
     },
     train=train,
+    imitated=imitated,
 )

@@ -7,11 +7,11 @@ what that gains, only what is beyond this one is the runs' gain.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from w2stree.errors import InvalidInput
 from w2stree.experiment.methods.imitation import PathSection, imitate
-from w2stree.experiment.methods.method import Method
+from w2stree.experiment.methods.method import Imitated, Method, whole
 from w2stree.trajectories.returns import at_least
 from w2stree.trajectories.trajectory import Trajectory
 
@@ -39,7 +39,7 @@ def train(
     Raises `InvalidInput` if `min_return` leaves no path, nothing fits the length, or a trajectory
     has no agent token.
     """
-    kept = [path for path in searched if at_least(path.total_return, section.min_return)]
+    kept = _kept(searched, section)
     if not kept:
         raise InvalidInput(
             f"searched_sft.min_return {section.min_return} leaves none of {len(searched)} "
@@ -48,6 +48,16 @@ def train(
     succeeded = [at_least(path.total_return, fitting.success_threshold) for path in kept]
     counts = {"num_paths": len(kept), "num_succeeded": sum(succeeded)}
     return imitate(kept, demonstrations, start, section, fitting, counts=counts)
+
+
+def imitated(
+    *, searched: Sequence[Trajectory], section: SearchedSftSection, **others: Any
+) -> Sequence[Imitated]:
+    return whole(_kept(searched, section))
+
+
+def _kept(searched: Sequence[Trajectory], section: SearchedSftSection) -> list[Trajectory]:
+    return [path for path in searched if at_least(path.total_return, section.min_return)]
 
 
 METHOD = Method(
@@ -61,5 +71,6 @@ METHOD = Method(
         "demonstrations": "demonstrations",
     },
     train=train,
+    imitated=imitated,
     needs_listed_actions=True,
 )

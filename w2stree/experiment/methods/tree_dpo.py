@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
@@ -12,7 +12,7 @@ from w2stree.experiment.methods.preferences import PreferenceSection, Reference,
 from w2stree.experiment.section import Positive
 from w2stree.forest.forest import Forest
 from w2stree.forest.pairs import Strategy
-from w2stree.rows.rows import Completion, PreferenceRows, preference_rows
+from w2stree.rows.rows import Completion, PreferenceRow, PreferenceRows, preference_rows
 
 if TYPE_CHECKING:
     from w2stree.training.fitting import Fitting, ModelSource, Trained
@@ -54,6 +54,12 @@ def train(
     return fit(rows, start, section, fitting, reference=reference, none=NO_ROWS)
 
 
+def compared(
+    *, forest: Forest, section: TreeDpoSection, seed: int, **others: Any
+) -> Sequence[PreferenceRow]:
+    return rows_of(forest, section, seed)
+
+
 def describe(explored: Explored, *, section: TreeDpoSection, seed: int) -> Mapping[str, float]:
     """`num_preference_rows`: how many rows `train` would find, before `max_rows`; and the
     comparisons that give none, by their kind (`PreferenceRows`)."""
@@ -88,4 +94,5 @@ METHOD = Method(
     needs={"forest": "forest", "weak": "sft_weak", "start": "sft_strong"},
     train=train,
     describe=describe,
+    compared=compared,
 )

@@ -32,4 +32,5 @@ METHOD = Method(
     needs=tree_dpo.METHOD.needs,
     train=tree_dpo.train,
     describe=describe,
+    compared=tree_dpo.compared,
 )

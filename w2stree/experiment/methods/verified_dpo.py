@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
@@ -63,6 +63,16 @@ def train(
     return replace(trained, metrics={**counts, **trained.metrics})
 
 
+def compared(
+    *,
+    continuations: Sequence[Measured],
+    forest: Forest,
+    section: VerifiedDpoSection,
+    **others: Any,
+) -> Sequence[PreferenceRow]:
+    return rows_of(continuations, forest, section)
+
+
 def rows_of(
     continuations: Sequence[Measured], forest: Forest, section: VerifiedDpoSection
 ) -> list[PreferenceRow]:
@@ -118,4 +128,5 @@ METHOD = Method(
         "start": "sft_strong",
     },
     train=train,
+    compared=compared,
 )

@@ -9,10 +9,21 @@ from typing import Protocol, TypeVar
 T = TypeVar("T")
 
 
-class Update(Protocol):
-    """Told of progress: `done` of `total`, and figures (a loss, turns without an action)."""
+Figures = Mapping[str, float | str]
+"""What is known so far, as far as it is: `loss`, `success` (a share), `mean_return`, `num_errors`,
+their commonest `cause`, `num_unparsed` (turns without an action), `num_tokens`."""
 
-    def __call__(self, done: int, total: int, metrics: Mapping[str, float], /) -> None: ...
+
+class Update(Protocol):
+    """Told of progress: `done` of `total`, and figures."""
+
+    def __call__(self, done: int, total: int, metrics: Figures, /) -> None: ...
+
+
+class Line(Protocol):
+    """Told of progress in words."""
+
+    def __call__(self, done: int, total: int, words: str, /) -> None: ...
 
 
 class Bar(Protocol):
@@ -26,6 +37,11 @@ class Bar(Protocol):
         """Show what the function is told, until the block ends."""
         ...
 
+    def line(self, what: str) -> AbstractContextManager[Line]:
+        """Show `done` of `total` and some words, until the block ends: of what goes at no pace,
+        such as the stages of a run."""
+        ...
+
 
 class Silent:
     """The `Bar` that shows nothing."""
@@ -35,3 +51,6 @@ class Silent:
 
     def steps(self, what: str) -> AbstractContextManager[Update]:
         return nullcontext(lambda done, total, metrics: None)
+
+    def line(self, what: str) -> AbstractContextManager[Line]:
+        return nullcontext(lambda done, total, words: None)

@@ -19,6 +19,7 @@ from w2stree.experiment.demonstrated import Demonstrated, read_demonstrated
 from w2stree.experiment.explored import ExploredFile, read_explored
 from w2stree.experiment.first_runs import first_runs
 from w2stree.experiment.hashes import Hashes
+from w2stree.experiment.manifest import read_manifest
 from w2stree.experiment.parts import Parts, Played, choose_parts
 from w2stree.experiment.run_directory import Accept, RunDirectory, StageSpec
 from w2stree.experiment.run_json import read_json
@@ -109,6 +110,10 @@ class Context:
                 f"the stage {reader.name} reads {stage}, which its StageSpec.needs does not have"
             )
         return self.run_dir / stage
+
+    def manifest(self, stage: str) -> dict[str, Any] | None:
+        """A finished stage's; None where it has not finished. Without holding the run."""
+        return read_manifest(self.run_dir / stage, stage)
 
     def seed(self, what: str, *, stage: str | None = None) -> int:
         """The seed of a stage, or of something else that `stage` draws."""
@@ -254,15 +259,23 @@ class Context:
     def play(
         self, stage: str, pool: EnvironmentPool, policy: Policy, plans: Sequence[EpisodePlan]
     ) -> list[Trajectory]:
-        """Roll out every plan, with a progress bar."""
+        """Roll out every plan, telling how it goes."""
         episodes = rollout(pool, policy, plans, instruction=self.config.prompt.instruction)
-        played = list(self.bar(episodes, total=len(plans), what=f"{stage} episodes"))
+        played: list[Trajectory] = []
         cut_returns = CutReturnCount()
         causes = Causes()
-        for trajectory in played:
-            cut_returns.add(trajectory)
-            if trajectory.status == "error":
-                causes.add(trajectory)
+        return_sum = 0.0
+        with self.bar.steps(f"{stage} episodes") as update:
+            for trajectory in episodes:
+                played.append(trajectory)
+                cut_returns.add(trajectory)
+                if trajectory.status == "error":
+                    causes.add(trajectory)
+                else:
+                    return_sum += trajectory.total_return
+                scored = len(played) - causes.total
+                mean = return_sum / scored if scored else None
+                update(len(played), len(plans), _figures(mean, causes))
         cut_returns.warn()
         if causes.total:
             _say_what_failed(stage, causes, len(played))
@@ -272,6 +285,14 @@ class Context:
         """Stop the environment processes."""
         self._resources.close()
         self._pool = None
+
+
+def _figures(mean_return: float | None, causes: Causes) -> dict[str, float | str]:
+    """For `Update`; no mean of nothing."""
+    figures: dict[str, float | str] = {"num_errors": causes.total}
+    if mean_return is not None:
+        figures["mean_return"] = mean_return
+    return {**figures, "cause": causes.commonest()[0].example} if causes.total else figures
 
 
 def _say_what_failed(stage: str, causes: Causes, num_played: int) -> None:

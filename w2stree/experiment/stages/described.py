@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from w2stree.errors import InvalidInput
-from w2stree.experiment.methods.method import Explored
+from w2stree.experiment.methods.method import Explored, Method
 from w2stree.experiment.run_json import read_json
 from w2stree.experiment.stages.context import Context
 from w2stree.experiment.stages.tree import FIGURES
 
 
-def forest_figures(context: Context) -> dict[str, Any]:
-    """The figures of the stage `tree`, then those of each method that describes the forest.
+def forest_figures(context: Context, methods: Sequence[Method]) -> dict[str, Any]:
+    """The figures of the stage `tree`, then those of each of the methods that describes the forest.
 
     Raises `InvalidInput` where two give a figure one name.
     """
@@ -21,7 +22,7 @@ def forest_figures(context: Context) -> dict[str, Any]:
     figures = {name: value for name, value in kept.items() if name in FIGURES}
     config = context.config
     explored = Explored(context.forest(), context.best_paths(), config.evaluate.success_threshold)
-    for method in config.methods():
+    for method in methods:
         if method.describe is not None:
             settings, seed = config.settings(method), context.seed(method.name)
             own = method.describe(explored, section=settings, seed=seed)

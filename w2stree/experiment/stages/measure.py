@@ -3,74 +3,92 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from w2stree.evaluation import compare
 from w2stree.experiment.config import Config
 from w2stree.experiment.methods import ceiling, sft
-from w2stree.experiment.run_directory import RunDirectory, StageWriter
+from w2stree.experiment.methods.method import Method
+from w2stree.experiment.run_directory import StageWriter
+from w2stree.experiment.stages.advice import advice
 from w2stree.experiment.stages.context import Context
 from w2stree.experiment.stages.described import forest_figures
+from w2stree.experiment.stages.evidence import ASSUMPTION_FILE, evidence, statement
 from w2stree.forest.tree import Tree
 from w2stree.report.caveats import seeds_in_words
 from w2stree.report.report import write_report
 from w2stree.report.text import MethodText, Panel, Report, TreePicture
 from w2stree.report.tree_drawing import choose_trees, draw_tree
 from w2stree.rollouts.task_choice import Chosen
-from w2stree.shorten import shorten
 
 FILES = ("report.json", "report.md", "report.html")
 
-_STATEMENT_COLUMNS = 260
+
+def outside(run_dir: Path) -> tuple[Path, ...]:
+    """What the report reads beside the run's stages, where it is there."""
+    file = run_dir / ASSUMPTION_FILE
+    return (file,) if file.is_file() else ()
 
 
 def report(context: Context, out: StageWriter) -> None:
     """Compare every method on the test tasks and write report.json, report.md, report.html."""
-    config = context.config
-    directory = context.directory()
-    methods = config.methods()
-    top = ceiling.METHOD.name if ceiling.METHOD in methods else None
-    parts, tasks = context.parts(), config.tasks
-    panels = [
-        _panel(context, name, chosen, tasks.test[name].split, top)
-        for name, chosen in parts.test.items()
-    ]
-    dev = None
-    if tasks.dev is not None and parts.dev is not None:
-        dev = _panel(context, "dev", parts.dev, tasks.dev.split, top)
-    stages = _finished_stages(directory, [f"evaluate_{m.name}" for m in methods])
-    manifests = list(stages.values())
-    num_shown = stages["demonstrations"]["metrics"]["num_trajectories"]
-    environment = config.environment
-    write_report(
-        out.folder,
-        Report(
-            title=f"Weak-to-strong on {environment.title}",
-            settings=_settings(config, num_shown, len(parts.explore.openings)),
-            environment=environment.sentence,
-            noun=environment.noun,
-            methods={m.name: MethodText(m.label, m.explanation, m.is_tested) for m in methods},
-            weak=sft.WEAK.name,
-            strong=sft.STRONG.name,
-            ceiling=top,
-            config=config.model_dump(mode="json"),
-            tasks=_task_counts(stages),
-            num_demonstrations=num_shown,
-            panels=panels,
-            dev=dev,
-            forest=forest_figures(context),
-            stages=[_figures(manifest) for manifest in manifests],
-            versions=manifests[-1]["versions"],
-            trees=_pictures(context),
-        ),
-    )
-    for panel in panels:
+    made = report_of(context, context.config.methods())
+    write_report(out.folder, made)
+    for panel in made.panels:
         out.metrics.update(
             {f"avg_reward_{r.method}_{panel.name}": r.avg_reward for r in panel.rows}
         )
 
 
-def _panel(context: Context, name: str, chosen: Chosen, split: str, top: str | None) -> Panel:
+def report_of(context: Context, methods: Sequence[Method]) -> Report:
+    """What a run says of these methods, the weak and the strong model among them; all that they
+    need must have finished."""
+    config = context.config
+    top = ceiling.METHOD.name if ceiling.METHOD in methods else None
+    parts, tasks = context.parts(), config.tasks
+    panels = [
+        _panel(context, methods, name, chosen, tasks.test[name].split, top)
+        for name, chosen in parts.test.items()
+    ]
+    dev = None
+    if tasks.dev is not None and parts.dev is not None:
+        dev = _panel(context, methods, "dev", parts.dev, tasks.dev.split, top)
+    stages = _finished_stages(context, [f"evaluate_{m.name}" for m in methods])
+    manifests = list(stages.values())
+    num_shown = stages["demonstrations"]["metrics"]["num_trajectories"]
+    environment = config.environment
+    return Report(
+        title=f"Weak-to-strong on {environment.title}",
+        settings=_settings(config, num_shown, len(parts.explore.openings)),
+        environment=environment.sentence,
+        noun=environment.noun,
+        methods={m.name: MethodText(m.label, m.explanation, m.is_tested) for m in methods},
+        weak=sft.WEAK.name,
+        strong=sft.STRONG.name,
+        ceiling=top,
+        config=config.model_dump(mode="json"),
+        tasks=_task_counts(stages),
+        num_demonstrations=num_shown,
+        panels=panels,
+        dev=dev,
+        forest=forest_figures(context, methods),
+        stages=[_figures(manifest) for manifest in manifests],
+        versions=manifests[-1]["versions"],
+        trees=_pictures(context),
+        evidence=evidence(context, methods, parts.test),
+        advice=advice(context, methods, panels, dev),
+    )
+
+
+def _panel(
+    context: Context,
+    methods: Sequence[Method],
+    name: str,
+    chosen: Chosen,
+    split: str,
+    top: str | None,
+) -> Panel:
     """Every method on one panel's tasks."""
     config = context.config
     rows = compare(
@@ -80,7 +98,7 @@ def _panel(context: Context, name: str, chosen: Chosen, split: str, top: str | N
                 for t in context.trajectories(f"evaluate_{m.name}")
                 if t.task_id in chosen.openings
             ]
-            for m in config.methods()
+            for m in methods
         },
         chosen.task_ids,
         weak=sft.WEAK.name,
@@ -144,15 +162,13 @@ def _explored(config: Config, num_tasks: int) -> str:
     )
 
 
-def _finished_stages(
-    directory: RunDirectory, evaluations: Sequence[str]
-) -> dict[str, dict[str, Any]]:
+def _finished_stages(context: Context, evaluations: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Manifests of all that led to the report, each after what it reads: the order of a story,
     in which every model is followed by its evaluation."""
     found: dict[str, dict[str, Any]] = {}
 
     def visit(stage: str) -> None:
-        manifest = directory.manifest(stage)
+        manifest = context.manifest(stage)
         if stage in found or manifest is None or manifest["stage"] != stage:
             return  # a folder outside the run may have a manifest too, of its own run
         for needed in manifest["inputs"]:
@@ -173,19 +189,12 @@ def _pictures(context: Context) -> list[TreePicture]:
     return [
         TreePicture(
             tree.task_id,
-            _statement(tree, context.config.prompt.instruction),
+            statement(tree.trajectories[0], context.config.prompt.instruction),
             _caption(tree, best[tree.task_id]["total_return"]),
             draw_tree(tree, best[tree.task_id]["end_node"]),
         )
         for tree in choose_trees(context.forest())
     ]
-
-
-def _statement(tree: Tree, instruction: str) -> str:
-    """The beginning of the task as the player reads it, on one line."""
-    prompt = tree.trajectories[0].prompt
-    content = prompt[-1].content.removeprefix(instruction) if prompt else ""
-    return shorten(content, _STATEMENT_COLUMNS)
 
 
 def _caption(tree: Tree, best: float) -> str:

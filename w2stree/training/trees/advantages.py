@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from w2stree.forest.advantages import node_advantages
-from w2stree.rows.rows import is_taught
-from w2stree.rows.tokenized import turns_for
+from w2stree.rows.credit import weighed_ids
 from w2stree.rows.worded import require_prompt
 from w2stree.training.trees.examples import Example
 from w2stree.training.trees.sequences import ScoredIds
@@ -29,15 +28,15 @@ def advantage_examples(
     """An example for each trajectory, for `objectives.PolicyGradient`.
 
     An agent's token weighs the advantage of the node that its turn leads to; prompts and answers
-    weigh 0, and so does a turn without an action where the advantage would teach it. What comes
-    after the last token of a weight is left out: it changes nothing. A run of no advantage anywhere
-    is one token of weight 0, since the loss is a mean over all runs. Runs of one task are of one
-    tree.
+    weigh 0, and so do a turn without an action where the advantage would teach it, and the mark
+    that ends a turn which was cut off. What comes after the last token of a weight is left out: it
+    changes nothing. A run of no advantage anywhere is one token of weight 0, since the loss is a
+    mean over all runs. Runs of one task are of one tree.
 
     None stands for a run of more than `max_length` tokens, as it is left, and for one of which a
     log kept no words.
 
-    Raises `InvalidInput` for a forest whose trajectories have no prompt. O(steps²) for each run.
+    Raises `InvalidInput` for a forest whose trajectories have no prompt. O(ids).
     """
     of_node = node_advantages(forest)
     tree_of = {task: tree for tree, task in enumerate(forest.task_ids)}
@@ -56,14 +55,8 @@ def advantage_examples(
 def _weighed(
     trajectory: Trajectory, of_turn: list[float], chat: ChatFormat, tree: int
 ) -> ScoredIds:
-    steps = turns_for(trajectory, chat.fingerprint())
-    prompt = chat.prompt_ids(trajectory.prompt)
-    ids, _ = chat.steps_ids(steps)
-    weight = np.zeros(len(prompt) + len(ids), np.float32)
-    last = 1
-    for i, (step, advantage) in enumerate(zip(steps, of_turn, strict=True)):
-        if advantage and (advantage < 0 or is_taught(step)):
-            end = len(prompt) + len(chat.steps_ids(steps[: i + 1])[0])
-            weight[end - len(chat.response_ids(step)) : end] = advantage
-            last = end
-    return ScoredIds(np.array(prompt + ids, np.int32)[:last], weight[:last], tree)
+    found = weighed_ids(trajectory, of_turn, chat)
+    ids = np.array(found.prompt + found.completion, np.int32)
+    weight = np.array([0.0] * len(found.prompt) + found.advantage, np.float32)
+    last = max([1, *(np.flatnonzero(weight)[-1:] + 1).tolist()])
+    return ScoredIds(ids[:last], weight[:last], tree)

@@ -1,0 +1,95 @@
+"""The view in a real browser, and its bundle made of its sources.
+
+apt-get install chromium && npm ci --prefix viewer && pytest tests/viewer
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from support.looked_at import MIXED, looked_at
+
+import w2stree as w2s
+from w2stree.viewer import MadeRow, write_view
+
+WEB = Path(__file__).resolve().parents[2] / "viewer"
+NODE = shutil.which("node")
+BROWSER = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
+EVIL = "\x1b[2J<img src=x onerror=ran=1></script><script>ran=1</script>\u202e"
+
+needs_packages = pytest.mark.skipif(
+    NODE is None or not (WEB / "node_modules").is_dir(),
+    reason="no Node.js, or no packages of the page: npm ci --prefix viewer",
+)
+needs_browser = pytest.mark.skipif(
+    not BROWSER.exists(), reason=f"no browser at {BROWSER}: apt-get install chromium, or $CHROMIUM"
+)
+
+
+def node(*arguments: str) -> str:
+    done = subprocess.run(
+        [str(NODE), *arguments], cwd=WEB, capture_output=True, text=True, timeout=600, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@needs_packages
+def test_the_bundle_is_what_its_sources_give() -> None:
+    node("build.mjs", "--check")
+
+
+@needs_packages
+def test_the_sources_are_of_the_types_they_say() -> None:
+    node("node_modules/typescript/bin/tsc", "--noEmit")
+
+
+def test_the_lock_file_names_no_host() -> None:
+    assert '"resolved"' not in (WEB / "package-lock.json").read_text(encoding="utf-8")
+
+
+@needs_packages
+@needs_browser
+def test_a_reader_finds_everything(tmp_path: Path) -> None:
+    prompt = (w2s.Message("user", "Say it."),)
+    evil = w2s.Trajectory(EVIL, prompt, (w2s.Step(EVIL, EVIL, EVIL),), 0.0, "done")
+    forest = w2s.build_forest([*looked_at(), evil])
+    view = tmp_path / "view.html"
+    root = forest[MIXED].root
+    made = MadeRow(
+        place="rows.jsonl:1",
+        task_id=MIXED,
+        node=root + 1,
+        depth=1,
+        gap=0.5,
+        chosen="Action: take",
+        rejected="Action: wait",
+    )
+    write_view(forest, view, rows=[made], recombined=[evil])
+    best = forest.search().path_end_node
+    is_best = [int(any(n in forest.path_to(int(e)) for e in best)) for n in range(forest.num_nodes)]
+    expected = {
+        "arrays": {
+            "parent": forest.parent.tolist(),
+            "subtreeEnd": forest.subtree_end.tolist(),
+            "first": forest.first_trajectory.tolist(),
+            "count": forest.num_trajectories.tolist(),
+            "isBest": is_best,
+        },
+        "tasks_pattern": r"4 tasks, 8 runs, 2 pairs",
+        "task": MIXED,
+        "root": root,
+        "num_rows": 5,
+        "node": root + 1,
+        "query": "thought: wash",
+        "num_found": 1,
+        "evil": forest[EVIL].root + 1,
+    }
+    file = tmp_path / "expected.json"
+    file.write_text(json.dumps(expected), encoding="utf-8")
+    assert node("walk.mjs", str(view), str(file)).strip() == "walked"

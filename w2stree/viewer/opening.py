@@ -1,0 +1,56 @@
+"""Where a view is opened: the part of an address behind its #.
+
+view.html#node=17             a node; of which task it is, the view knows
+view.html#node=17&runs=3,9    two runs side by side, from where they part
+view.html#task=cook/3         a task
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from w2stree.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from w2stree.forest.forest import Forest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenAt:
+    """A place of a forest: a task by its id, a node, two runs by their index in
+    `forest.trajectories`; whichever are given."""
+
+    task: str | None = None
+    node: int | None = None
+    runs: tuple[int, int] | None = None
+
+    def fragment(self) -> str:
+        """task=cook%2F3&node=17&runs=3,9"""
+        parts = []
+        if self.task is not None:
+            shown = self.task.encode("utf-8", "backslashreplace")  # as the view has it
+            parts.append(f"task={quote(shown, safe='')}")
+        if self.node is not None:
+            parts.append(f"node={self.node}")
+        if self.runs is not None:
+            parts.append("runs={},{}".format(*self.runs))
+        return "&".join(parts)
+
+    def check(self, forest: Forest) -> None:
+        """Raises `InvalidInput` for what the forest does not have."""
+        if self.task is not None and self.task not in forest:
+            raise InvalidInput(f"open_at: no tree for task {self.task!r}")
+        if self.node is not None and not 0 <= self.node < forest.num_nodes:
+            raise InvalidInput(f"open_at: node {self.node}; there are {forest.num_nodes:,} nodes")
+        num_runs = len(forest.total_return)
+        for run in self.runs or ():
+            if not 0 <= run < num_runs:
+                raise InvalidInput(f"open_at: run {run}; there are {num_runs:,} runs")
+        if self.runs is not None and len({_tree_of(forest, run) for run in self.runs}) > 1:
+            raise InvalidInput(f"open_at: runs {self.runs} are of two tasks, and part nowhere")
+
+
+def _tree_of(forest: Forest, run: int) -> int:
+    return int(forest.root.searchsorted(forest.end_node[run], side="right")) - 1
