@@ -83,7 +83,8 @@ def of_a_run_directory(source: Source) -> tuple[Source, str | None]:
         return source, None
     paths = folders[0] / _RECOMBINED
     explored = replace(source, paths=[str(folders[0] / _EXPLORED)])
-    return explored, str(paths) if (paths / "manifest.json").is_file() else None
+    is_finished = (paths / "manifest.json").is_file()
+    return explored, str(paths / "trajectories.jsonl") if is_finished else None
 
 
 def saved_in(source: Source) -> str | None:

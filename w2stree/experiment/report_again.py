@@ -19,6 +19,7 @@ from w2stree.report.report import write_report
 from w2stree.shorten import visible
 
 _NEEDED = ("tasks", "demonstrations", "explore", "tree")
+_MOST_SHOWN = 6  # stages of a message
 
 
 def config_of_run(run_dir: Path) -> Config:
@@ -46,10 +47,11 @@ def report_again(run_dir: Path, out: Path | None = None) -> Path:
         return out
     spec, run = leading_to(["report"], stages(context))[-1]
     if missing := [name for name in spec.needs if context.manifest(name) is None]:
+        of_the_rest = ", or give --out DIR for a report of what has finished"
         raise RunDirectoryError(
-            f"{visible(str(run_dir))}: {', '.join(missing)}: not finished, so its report cannot be "
-            "made; go on with the run by the command that began it, or give --out DIR for a report "
-            "of what has finished"
+            f"{visible(str(run_dir))}: {_some(missing)}: not finished, so its report cannot be "
+            "made; go on with the run by the command that began it"
+            f"{'' if _without_base(context) else of_the_rest}"
         )
     with context.directory().lock():
         context.directory().recover([spec])
@@ -67,8 +69,7 @@ def write_into(folder: Path, context: Context, methods: Sequence[Method]) -> Non
 
 def _finished(context: Context) -> list[Method]:
     """The methods that were tested, the weak and the strong model among them."""
-    base = [f"evaluate_{method.name}" for method in (sft.WEAK, sft.STRONG)]
-    if missing := [name for name in (*_NEEDED, *base) if context.manifest(name) is None]:
+    if missing := _without_base(context):
         raise RunDirectoryError(
             f"{visible(str(context.run_dir))}: {', '.join(missing)}: not finished; a report "
             "compares with the weak and the strong model and shows the explored trees: run a "
@@ -80,3 +81,15 @@ def _finished(context: Context) -> list[Method]:
         for method in context.config.methods()
         if context.manifest(f"evaluate_{method.name}") is not None
     ]
+
+
+def _without_base(context: Context) -> list[str]:
+    """The unfinished stages among those that no report is without."""
+    base = [f"evaluate_{method.name}" for method in (sft.WEAK, sft.STRONG)]
+    return [name for name in (*_NEEDED, *base) if context.manifest(name) is None]
+
+
+def _some(stages: Sequence[str]) -> str:
+    shown = ", ".join(stages[:_MOST_SHOWN])
+    more = len(stages) - _MOST_SHOWN
+    return f"{shown} and {more} more" if more > 0 else shown
