@@ -6,7 +6,9 @@
     as before       `preference_dataset(pairs)`, then `.to_json` or `.to_parquet`
     ours, writing   the rows are there; to a file
     json            the rows are there; a careful loop: each run's messages made once, `json.dumps`
-    datasets        the rows are there, as records; `Dataset.from_list`, `.to_json`, `.to_parquet`
+    datasets        the rows are there; each run's messages made once; `Dataset.from_list`,
+                    `.to_json`, `.to_parquet`
+    from records    the same of records that are there already
 
 The files are read and compared first. Times are processor time, the best of the rounds.
 """
@@ -19,7 +21,7 @@ import os
 import random
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -62,6 +64,13 @@ def runs_of(num_tasks: int, num_runs: int, num_steps: int) -> list[w2s.Trajector
 
 def by_hand(path: Path, rows: list[PreferenceRow]) -> None:
     """What a careful writer would write in an afternoon."""
+    with path.open("w", encoding="utf-8") as file:
+        for record in _records(rows):
+            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+
+def _records(rows: list[PreferenceRow]) -> Iterator[dict[str, Any]]:
+    """Each run's messages are made once."""
     chats: dict[int, list[Record]] = {}
 
     def chat(run: w2s.Trajectory) -> list[Record]:
@@ -69,9 +78,7 @@ def by_hand(path: Path, rows: list[PreferenceRow]) -> None:
             chats[id(run)] = chat_of(run)
         return chats[id(run)]
 
-    with path.open("w", encoding="utf-8") as file:
-        for row in rows:
-            file.write(json.dumps(_record(row, chat), ensure_ascii=False) + "\n")
+    return (_record(row, chat) for row in rows)
 
 
 def _record(row: PreferenceRow, chat: Callable[[w2s.Trajectory], list[Record]]) -> dict[str, Any]:
@@ -102,7 +109,7 @@ def _record(row: PreferenceRow, chat: Callable[[w2s.Trajectory], list[Record]]) 
 def measure(folder: Path, runs: list[w2s.Trajectory], completion: Any, budget: float) -> None:
     pairs = w2s.build_forest(runs).pairs()
     rows = list(preference_rows(pairs, completion))
-    records = [_record(row, chat_of) for row in rows]
+    records = list(_records(rows))
     for ending in ("jsonl", "parquet"):
         kind = "json" if ending == "jsonl" else "parquet"
         files = {name: folder / f"{name}.{ending}" for name in ("ours", "hand", "datasets", "old")}
@@ -118,6 +125,9 @@ def measure(folder: Path, runs: list[w2s.Trajectory], completion: Any, budget: f
             by_hand(file, rows)
 
         def of_datasets(file: Path = files["datasets"], kind: str = kind) -> None:
+            getattr(datasets.Dataset.from_list(list(_records(rows))), f"to_{kind}")(file)
+
+        def of_records(file: Path = files["datasets"], kind: str = kind) -> None:
             getattr(datasets.Dataset.from_list(records), f"to_{kind}")(file)
 
         def before(file: Path = files["old"], kind: str = kind) -> None:
@@ -128,6 +138,7 @@ def measure(folder: Path, runs: list[w2s.Trajectory], completion: Any, budget: f
             "as before": before,
             "ours, writing": writing,
             "datasets": of_datasets,
+            "from records": of_records,
         }
         if ending == "jsonl":
             works["json"] = hand

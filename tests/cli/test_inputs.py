@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -103,6 +105,18 @@ def test_standard_input(folder: Path, stdin: Callable[[bytes], None]) -> None:
     stdin(Path("a.jsonl").read_bytes())
     with pytest.warns(RepeatedTrajectories, match=r"\(standard input:1 is a\.jsonl:1\)"):
         read_runs(["a.jsonl", "-"])
+
+
+def test_a_pipe_is_read_whole(folder: Path) -> None:
+    """Reading looks at a file's beginning first, which a pipe gives once."""
+    os.mkfifo("pipe")
+    data = Path("a.jsonl").read_bytes()
+    writer = threading.Thread(target=lambda: Path("pipe").write_bytes(data))
+    writer.start()
+    runs = read_runs(["pipe", "b.jsonl"])
+    writer.join()
+    assert len(runs.trajectories) == 4
+    assert runs.places[:2] == ["pipe:1", "pipe:2"]
 
 
 @pytest.mark.parametrize(

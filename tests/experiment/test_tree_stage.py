@@ -101,14 +101,15 @@ def test_what_methods_find_is_no_part_of_the_stage(tmp_path: Path) -> None:
     file = tmp_path / "tree" / "forest.json"
     kept = json.loads(file.read_text())
     assert kept.keys() == FIGURES
-    found = forest_figures(context)
+    found = forest_figures(context, context.config.methods())
     assert found.items() > kept.items()
     assert found["num_preference_rows"] > 0
     assert found["num_kept_paths"] == 5
     # Versions before kept the methods' figures in the file, of settings that were the run's then.
     file.write_text(json.dumps(kept | {"num_preference_rows": -1, "num_of_old": 2}))
-    assert forest_figures(context) == found
+    assert forest_figures(context, context.config.methods()) == found
 
 
 def test_figures_of_a_method_that_is_not_run_are_left_out(tmp_path: Path) -> None:
-    assert "num_preference_rows" not in forest_figures(explored(tmp_path, "tree_dpo=null"))
+    without = explored(tmp_path, "tree_dpo=null")
+    assert "num_preference_rows" not in forest_figures(without, without.config.methods())

@@ -38,7 +38,7 @@ def test_forests_pairs_and_searches_are_tables() -> None:
 def test_polars_reads_forests() -> None:
     polars = pytest.importorskip("polars")
     forest = build_forest(EPISODES)
-    frame = polars.DataFrame(forest)
+    frame = polars.from_arrow(forest).struct.unnest()  # a forest is a mapping to `DataFrame`
     assert frame["parent"].to_list() == forest.parent.tolist()
     assert frame["return_sum"].dtype == polars.Float64
     assert len(polars.DataFrame(build_forest(EPISODES[:1]).pairs())) == 0

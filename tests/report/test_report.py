@@ -299,7 +299,11 @@ def test_any_environment_gets_its_report(tmp_path: Path, kind: Kind) -> None:
     context = make_run(tmp_path / "run", num_tasks=20, environment=environment)
     files = run_stage(context, tmp_path / "report")
     title, settings, played = {
-        "textworld_express": ("coin", "the game's own settings", "the text game coin"),
+        "textworld_express": (
+            "coin",
+            "the game's own settings",
+            "the text game coin (Coin Collector: a coin is to be found among rooms)",
+        ),
         "scienceworld": ("ScienceWorld", "simplification easy", "the text game ScienceWorld"),
         "alfworld": ("ALFWorld", "stored expert", "the text game ALFWorld"),
         "webshop": ("WebShop", "synthetic goals", "the web shop WebShop"),

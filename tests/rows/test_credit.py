@@ -171,6 +171,20 @@ class TestTokens:
             else:
                 assert least < row["advantages"][0] == row["step_advantages"][0] < 0
 
+    def test_the_mark_that_ends_a_turn_which_was_cut_off_is_not_weighed(self, model: Any) -> None:
+        rows = []
+        for name, is_cut in (("whole", False), ("cut", True)):
+            run = replace(BAD, steps=(*BAD.steps[:1], replace(BAD.steps[1], is_cut=is_cut)))
+            w2s.write_trajectories(f"{name}.jsonl", [run, GOOD])
+            words = ["advantages", f"{name}.jsonl", "-o", f"{name}.out.jsonl"]
+            assert main([*words, "--tokenizer", "model"]) == 0
+            rows.append(rows_of(f"{name}.out.jsonl")[0])
+        whole, cut = rows
+        assert whole["completion_ids"] == cut["completion_ids"]
+        assert (whole["env_mask"][-1], cut["env_mask"][-1]) == (1, 0)
+        assert whole["advantages"][-1] < 0.0 == cut["advantages"][-1]
+        assert whole["advantages"][-2] == cut["advantages"][-2] < 0.0
+
     def test_in_the_names_of_verls_batches(
         self, model: Any, capsys: pytest.CaptureFixture[str]
     ) -> None:

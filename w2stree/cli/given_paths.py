@@ -25,7 +25,7 @@ def files_of(paths: Sequence[str]) -> Iterator[tuple[list[Path], Callable[[str],
     once, set down in files; and how to name those files in texts."""
     if paths.count("-") > 1:
         raise InvalidInput("- is given twice; standard input can be read once")
-    if not any(map(_is_read_once, paths)):
+    if not any(map(is_read_once, paths)):
         yield [file for path in paths for file in matches(path)], str
         return
     with tempfile.TemporaryDirectory(prefix="w2stree-") as folder:
@@ -42,14 +42,14 @@ def files_of(paths: Sequence[str]) -> Iterator[tuple[list[Path], Callable[[str],
                 text = text.replace(file, name)
             return text
 
-        given = [[set_down(p)] if _is_read_once(p) else matches(p) for p in paths]
+        given = [[set_down(p)] if is_read_once(p) else matches(p) for p in paths]
         try:
             yield [file for files in given for file in files], named
         except Error as error:
             raise type(error)(named(str(error))) from None
 
 
-def _is_read_once(path: str) -> bool:
+def is_read_once(path: str) -> bool:
     """Standard input, or a pipe as `<(zcat runs.jsonl.gz)` is one."""
     return path == "-" or Path(path).is_fifo()
 

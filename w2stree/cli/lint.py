@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from w2stree.cli.before_models import before_models
+from w2stree.cli.given_paths import is_read_once
 from w2stree.cli.inputs import AsJson, Source, takes_runs
 from w2stree.cli.parameters import Normalize, number, whole_number
 from w2stree.cli.say import say
@@ -123,8 +124,7 @@ def _looked_into(source: Source, options: dict[str, Any]) -> Findings:
     first = Path(source.paths[0])
     read = source.read
     # A pattern, or nothing: the reader of runs knows.
-    is_once = source.paths[0] == "-" or first.is_fifo()
-    if not is_once and first.exists() and not source.is_told:
+    if not is_read_once(source.paths[0]) and first.exists() and not source.is_told:
         try:
             kind = kind_of(parts_of(first)[0])
         except InvalidInput as error:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from w2stree.cli.forests import saved_in
-from w2stree.cli.given_paths import matches
+from w2stree.cli.given_paths import is_read_once, matches
 from w2stree.cli.inputs import Runs, Source
 from w2stree.cli.say import is_first, say_first, warn
 from w2stree.cli.worded_forest import best_runs, worded_forest
@@ -59,9 +59,7 @@ def rows_in(source: Source) -> Rows | InvalidInput | None:
 
     Raises `InvalidInput` for rows of two kinds, and for rows beside runs.
     """
-    if source.is_told or saved_in(source):
-        return None
-    if "-" in source.paths:  # lines that can be read once
+    if source.is_told or saved_in(source) or any(map(is_read_once, source.paths)):
         return None
     files = [file for path in source.paths for file in _parts(path)]
     kinds = {file: _kind(file) for file in files}

@@ -35,6 +35,7 @@ from w2stree.experiment.methods import METHODS, ceiling, sft
 from w2stree.experiment.parts import Parts
 from w2stree.experiment.report_again import config_of_run
 from w2stree.report.grid import GridPanel, GridReport, GridRow
+from w2stree.report.text import FEWEST_TASKS
 from w2stree.rollouts.task_choice import Chosen
 from w2stree.shorten import visible
 from w2stree.trajectories.trajectory import Trajectory
@@ -46,7 +47,7 @@ _MOST_KEYS = 8
 _NOTES = (
     "Each row is over the seeds that have it; intervals hold for other training seeds and other "
     "test tasks: both are resampled, crossed and paired, and scaled to Student's t. With one seed "
-    "an interval is over tasks alone.",
+    "an interval is over tasks alone, with two or three it is wide rather than right.",
     "No difference was asked for before the runs: the table describes, and carries no claim. "
     "`w2stree experiment` asks first, and tests.",
     "Over strong: the paired difference over the seeds that both have. PGR is (method - weak) / "
@@ -99,7 +100,7 @@ def compare_runs(paths: Sequence[Path]) -> GridReport:
         panels=panels,
         contrasts=(),
         not_run=list(_not_tested(groups)),
-        notes=[*_apart(groups), *_NOTES],
+        notes=[*_apart(groups), *_too_few(panels), *_NOTES],
         record={
             "runs": [
                 {
@@ -270,6 +271,21 @@ def _training(manifests: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     numbers = [{k: v for k, v in r.items() if isinstance(v, int | float)} for r in records]
     common = set.intersection(*(set(record) for record in numbers))
     return {key: fmean(record[key] for record in numbers) for key in sorted(common)}
+
+
+def _too_few(panels: Sequence[GridPanel]) -> Iterator[str]:
+    """Tables that tell little, and why."""
+    for panel in panels:
+        one_seed = all(len(row.seeds) == 1 for row in panel.rows)
+        parts = [
+            *([f"{panel.num_tasks} tasks"] if panel.num_tasks < FEWEST_TASKS else []),
+            *(["one seed"] if one_seed else []),
+        ]
+        if parts:
+            yield (
+                f"{panel.world}, {panel.panel}: too few to tell a gain from luck "
+                f"({' and '.join(parts)})."
+            )
 
 
 def _not_tested(groups: Sequence[Sequence[ComparedRun]]) -> Iterator[str]:

@@ -49,6 +49,7 @@ from w2stree.experiment.stages import (
     tree,
 )
 from w2stree.experiment.stages.context import Context, file_of
+from w2stree.experiment.stages.evidence import shown_of
 from w2stree.experiment.stages.inputs import (
     EXPLORED_KEYS,
     inputs_for,
@@ -236,14 +237,13 @@ def _sources(context: Context) -> Iterator[Stage]:
 
 
 def _told_of(context: Context) -> tuple[str, ...]:
-    """What the report reads: each method's model, what it was trained on, what it played."""
-    needs = ["tasks", "explore", "tree"]
-    for method in context.config.methods():
-        if method.train is not None:
-            spec, _ = _training(context, method)
-            needs += [method.name, *spec.needs]
-        needs.append(f"evaluate_{method.name}")
-    return tuple(dict.fromkeys(needs))
+    """What the report reads: trainings, what is shown of their rows and runs, what was played."""
+    config = context.config
+    methods = config.methods()
+    trained = (method.name for method in methods if method.train is not None)
+    shown = (stage for method in methods for stage in shown_of(method, config))
+    evaluations = (f"evaluate_{method.name}" for method in methods)
+    return tuple(dict.fromkeys(("tasks", "explore", "tree", *trained, *shown, *evaluations)))
 
 
 def _explorations(context: Context) -> Iterator[Stage]:

@@ -144,6 +144,7 @@ class NodeColumns:
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         """The arrays by node as an Arrow stream, nothing copied: `pyarrow.table(forest)`,
-        `polars.DataFrame(forest)`. Row n is node n; `actions` and `observations` have the texts.
+        `polars.from_arrow(forest).struct.unnest()` (`polars.DataFrame` would see a mapping of
+        tasks). Row n is node n; `actions` and `observations` have the texts.
         """
         return _core.export_arrow({name: getattr(self, name) for name in NODE_COLUMNS})

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from w2stree.errors import MissingDependency
-from w2stree.rows.chat import Passage, messages_of, whole
+from w2stree.rows.chat import Passage, Record, messages_of, whole
 from w2stree.rows.columns import Column, Shown, Type
 from w2stree.rows.once import OncePerRun
 from w2stree.trajectories.trajectory import Trajectory
@@ -79,9 +79,9 @@ class ArrowRows:
         """What was collected, as a `pyarrow.RecordBatch`; None for no rows."""
         if not self._num_rows:
             return None
-        distinct = self._distinct()
+        messages = self._message_columns()
         arrays = [
-            self._array(column, values, distinct)
+            self._array(column, values, messages)
             for column, values in zip(self._columns, self._values, strict=True)
         ]
         self._begin()
@@ -117,14 +117,14 @@ class ArrowRows:
             ]
         return pa.struct(fields)
 
-    def _array(self, column: Column, values: list[Any], distinct: list[Any]) -> Any:
+    def _array(self, column: Column, values: list[Any], messages: list[Any]) -> Any:
         pa = self._pa
         if column.type == "message":
-            return self._taken(values, distinct)
+            return self._taken(values, messages)
         if column.type == "messages":
             offsets = np.zeros(len(values) + 1, np.int32)
             np.cumsum([len(ids) for ids in values], out=offsets[1:])
-            return pa.ListArray.from_arrays(pa.array(offsets), self._taken(values, distinct))
+            return pa.ListArray.from_arrays(pa.array(offsets), self._taken(values, messages))
         if column.type == "integers":
             offsets = np.zeros(len(values) + 1, np.int32)
             np.cumsum([len(v) for v in values], out=offsets[1:])
@@ -141,8 +141,8 @@ class ArrowRows:
             ]
         return pa.array(values, self._type(column.type))
 
-    def _distinct(self) -> list[Any]:
-        """The distinct messages, column by column."""
+    def _message_columns(self) -> list[Any]:
+        """The messages, column by column; of encoded texts equal ones are one."""
         pa, records = self._pa, self._messages.records
         columns = []
         for field in self._message_type():
@@ -153,21 +153,20 @@ class ArrowRows:
             )
         return columns
 
-    def _taken(self, ids: list[Ids], distinct: list[Any]) -> Any:
+    def _taken(self, ids: list[Ids], messages: list[Any]) -> Any:
         """The structures of these messages, one after the other."""
         pa = self._pa
         chosen = pa.array(np.frombuffer(b"".join(ids), np.int32))
-        columns = [column.take(chosen) for column in distinct]
+        columns = [column.take(chosen) for column in messages]
         return pa.StructArray.from_arrays(columns, fields=list(self._message_type()))
 
 
 class _Messages:
-    """The distinct messages of a batch, and how much text its rows hold."""
+    """The messages of a batch, each of a run's once, and how much text its rows hold."""
 
     def __init__(self) -> None:
-        self.records: list[dict[str, Any]] = []
+        self.records: list[Record] = []
         self.num_characters = 0
-        self._number: dict[tuple[Any, ...], int] = {}
         self._chat = OncePerRun(_Chat)
 
     def ids(self, passage: Passage) -> Ids:
@@ -175,19 +174,11 @@ class _Messages:
         chat = self._chat(run)
         if end > len(chat.ids):
             for record in islice(chat.pending, end - len(chat.ids)):
-                chat.ids.append(self._id(record))
+                chat.ids.append(len(self.records))
                 chat.before.append(chat.before[-1] + len(record["content"]))
+                self.records.append(record)
         self.num_characters += chat.before[end] - chat.before[begin]
         return chat.ids[begin:end]
-
-    def _id(self, record: dict[str, Any]) -> int:
-        key: tuple[str, ...] = (record["role"], record["content"])
-        if len(record) > 2:  # of tools
-            key = *key, str(record)
-        number = self._number.setdefault(key, len(self.records))
-        if number == len(self.records):
-            self.records.append(record)
-        return number
 
 
 class _Chat:

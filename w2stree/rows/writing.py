@@ -211,7 +211,7 @@ def _shown(
         of, ids = (row.row, row.ids) if isinstance(row, TokenRow) else (row, _NO_IDS)
         runs = runs_of(of)
         if (reason := None if ids else _unfit(of)) is None:
-            shown = Shown(of, _passages(of), [source_of(run) for run in runs], i, ids)
+            shown = Shown(of, _passages(of), list(map(source_of, runs)), i, ids)
             reason = layout.refuses(shown) if is_choosy else None
         if reason is None:
             remarks.note(shown)

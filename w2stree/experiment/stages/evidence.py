@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import inspect
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
 from w2stree.errors import RunDirectoryError
 from w2stree.evaluation import compared, contest, returns_by_task
 from w2stree.experiment.analyses.divergence_cause import FIGURES_FILE
+from w2stree.experiment.config import Config
 from w2stree.experiment.methods import sft
 from w2stree.experiment.methods.method import Method
 from w2stree.experiment.run_json import read_json
 from w2stree.experiment.stages.context import Context
-from w2stree.experiment.stages.inputs import inputs_for
+from w2stree.experiment.stages.inputs import Input, inputs_for
 from w2stree.report.evidence import (
     Causes,
     Contested,
@@ -180,13 +181,26 @@ def _played(method: str, run: Trajectory, num_shared: int) -> Played:
     )
 
 
+def shown_of(method: Method, config: Config) -> tuple[str, ...]:
+    """The stages that are read to show what a method learns from."""
+    if not method.is_tested:
+        return ()
+    both = (learned for learned in (method.compared, method.imitated) if learned is not None)
+    named = (source for learned in both for source in _named(method, config, learned).values())
+    return tuple(stage for source in named for stage in source.stages)
+
+
+def _named(method: Method, config: Config, learned: Callable[..., Any]) -> dict[str, Input]:
+    """The inputs of a method that the function names."""
+    asked = inspect.signature(learned).parameters
+    return {name: one for name, one in inputs_for(method, config).items() if name in asked}
+
+
 def _learned(context: Context, method: Method, learned: Any) -> Any:
     """What a method makes of its needs; of these no more is opened than it names."""
-    asked = inspect.signature(learned).parameters
-    inputs = inputs_for(method, context.config)
-    given = {name: source.open(context) for name, source in inputs.items() if name in asked}
+    named = _named(method, context.config, learned)
     return learned(
-        **given,
+        **{argument: source.open(context) for argument, source in named.items()},
         section=context.config.settings(method),
         seed=context.seed(method.name),
         success_threshold=context.config.evaluate.success_threshold,
