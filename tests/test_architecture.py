@@ -19,6 +19,8 @@ LATE_IMPORTS = {
     },
     # Models are an extra; what an experiment's file may ask, and its table, wait for none.
     "experiment/analyses/assumption.py": {"training.implicit_reward", "training.models"},
+    # The weak model of a run, where it is to play on.
+    "experiment/recorded_player.py": {"policies.transformers", "training.models"},
     # The package is found by the path that the driver sends first.
     "environments/hosting/child.py": {"environments.hosting.serving"},
     # Commands load what they need when they are called: configurations and games are extras, and
@@ -30,6 +32,8 @@ LATE_IMPORTS = {
         *("experiment.grid.plan", "experiment.grid.results", "experiment.grid.running"),
         *("experiment.grid.summary", "report.grid"),
     },
+    "cli/bisect.py": {"experiment.recorded_player", "forest.flips", "rollouts.bisection"},
+    "cli/doctor.py": {"experiment.diagnosis.diagnose"},
     "cli/explore.py": {
         "experiment.config.exploration", "experiment.config.reading",
         "experiment.kept_config", "experiment.listed_actions", "experiment.run_json",

@@ -19,6 +19,7 @@ pytest.importorskip("trl")
 pytest.importorskip("textworld_express")
 pytest.importorskip("matplotlib")
 
+from w2stree.experiment.diagnosis.diagnose import diagnose
 from w2stree.experiment.kept_config import held_run
 from w2stree.trajectories.files import read_trajectories
 from w2stree.trajectories.journal import read_journal
@@ -94,6 +95,14 @@ def test_the_report_has_a_row_for_every_method(finished: Path) -> None:
     html = (finished / "report" / "report.html").read_text()
     assert "<svg" in html
     assert "http://" not in html.replace("http://www.w3.org", "")
+
+
+def test_the_doctor_finds_its_figures(finished: Path) -> None:
+    """Each rule has what it measures in what the pipeline writes today, but for those that want
+    more tasks, rows, steps or contrasts than a miniature has, or a stage of their own."""
+    too_small = {"below-sft", "half-accuracy", "displaced", "thin-support"}
+    not_run = {"held-out-half", "not-causal"}
+    assert set(diagnose(finished).not_asked) == too_small | not_run
 
 
 def test_no_two_tasks_of_the_run_open_alike(finished: Path) -> None:

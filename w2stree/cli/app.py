@@ -14,8 +14,10 @@ import typer
 import w2stree
 from w2stree.cli import analyse, envs, train
 from w2stree.cli.advantages import advantages
+from w2stree.cli.bisect import bisect
 from w2stree.cli.convert import convert
 from w2stree.cli.diff import diff
+from w2stree.cli.doctor import doctor
 from w2stree.cli.examples import add_examples
 from w2stree.cli.experiment import experiment
 from w2stree.cli.explore import explore
@@ -64,7 +66,7 @@ app.callback(
 )(whole)
 for command in (
     *(run, experiment, report, explore, convert, tasks, tree, view, show, diff, stats),
-    *(pairs, paths, advantages, lint, verify),
+    *(pairs, paths, advantages, lint, bisect, doctor, verify),
 ):
     app.command()(command)
 app.add_typer(analyse.app, name="analyse")

@@ -7,7 +7,7 @@ a run    runs.jsonl:17, or one of a task's: the N-th, the best, sample N
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -96,6 +96,19 @@ def all_runs(source: Source) -> Runs:
         places=[read.places[i] for i in wanted],
         skipped={**read.skipped, "other runs": num_others} if num_others else read.skipped,
     )
+
+
+def whole_file(source: Source) -> tuple[Source, tuple[str, str] | None]:
+    """The source, or, where its only path is a run's place, all that stands in its file, and the
+    place: for what looks at a run among others."""
+    if len(source.paths) == 1 and (place := _place(source.paths[0])) is not None:
+        return source.at(place[0]), place
+    return source, None
+
+
+def run_at(places: Sequence[str], place: tuple[str, str]) -> int:
+    """Which of the runs stands there; raises `InvalidInput` where none does."""
+    return _number({name: i for i, name in enumerate(places)}, place)
 
 
 def chosen_runs(runs: Runs, *, run: str | None, sample: int | None) -> list[ChosenRun]:

@@ -60,6 +60,15 @@ EXAMPLES: dict[str, tuple[Example, ...]] = {
         ),
         ("w2stree convert runs.jsonl --to messages -o runs.parquet", "runs for other tools"),
     ),
+    "bisect": (
+        ("w2stree bisect runs.jsonl:17", "the step at which this run was lost, by its siblings"),
+        ("w2stree bisect runs/mine --task cook/3", "where most failures of a task begin, played"),
+        ("w2stree bisect runs/ --task cook/3 --run worst --no-play", "by the runs alone"),
+    ),
+    "doctor": (
+        ("w2stree doctor runs/quickstart", "what went wrong, by its numbers, and what next"),
+        ("w2stree doctor runs/quickstart/explore --json", "of what was explored alone"),
+    ),
     "verify": (
         ("w2stree verify runs/quickstart", "replay all that was recorded"),
         ("w2stree verify runs/quickstart --sample 20", "replay some of it"),

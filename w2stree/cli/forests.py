@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
@@ -16,6 +17,8 @@ from w2stree.shorten import visible
 if TYPE_CHECKING:
     from w2stree.forest.forest import Forest
     from w2stree.forest.merging import Merging
+
+_EXPLORED, _RECOMBINED = "explore", "recombine"  # stages of a run directory
 
 MinSimilarity: TypeAlias = Annotated[
     float | None,
@@ -71,6 +74,17 @@ def rule_of(
         normalize_observation=normalize,
         guard="distinctions" if guard else None,
     )
+
+
+def of_a_run_directory(source: Source) -> tuple[Source, str | None]:
+    """The explored runs of a run directory in its place, and where its recombined paths are."""
+    folders = [Path(path) for path in source.paths]
+    if len(folders) != 1 or not (folders[0] / _EXPLORED / "manifest.json").is_file():
+        return source, None
+    paths = folders[0] / _RECOMBINED
+    explored = replace(source, paths=[str(folders[0] / _EXPLORED)])
+    is_finished = (paths / "manifest.json").is_file()
+    return explored, str(paths / "trajectories.jsonl") if is_finished else None
 
 
 def saved_in(source: Source) -> str | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import webbrowser
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +16,7 @@ from w2stree.cli.forests import (
     MinGap,
     MinSimilarity,
     SuccessAt,
+    of_a_run_directory,
     read_forest,
     rule_of,
 )
@@ -29,8 +29,6 @@ from w2stree.shorten import visible
 if TYPE_CHECKING:
     from w2stree.trajectories.trajectory import Trajectory
     from w2stree.viewer import MadeRow
-
-_EXPLORED, _RECOMBINED = "explore", "recombine"  # stages of a run directory
 
 
 @takes_runs
@@ -101,7 +99,7 @@ def view(
 
     if output.exists() and not (output.is_file() and is_view(output)):
         raise InvalidInput(f"{output} is there and is no view: name another file")
-    source, own_paths = _of_a_run_directory(source)
+    source, own_paths = of_a_run_directory(source)
     rule = rule_of(min_similarity, embed, normalize, guard=guard)
     forest, runs = read_forest(source, rule, task=task)
     opened = None if task is None else OpenAt(task=chosen_task(forest.task_ids, task))
@@ -127,17 +125,6 @@ def view(
     if open_it and not webbrowser.open(output.resolve().as_uri()):
         raise InvalidInput(f"{output}: no browser was found to open it")
     return 0
-
-
-def _of_a_run_directory(source: Source) -> tuple[Source, str | None]:
-    """The explored runs of a run directory in its place, and where its recombined paths are."""
-    folders = [Path(path) for path in source.paths]
-    if len(folders) != 1 or not (folders[0] / _EXPLORED / "manifest.json").is_file():
-        return source, None
-    paths = folders[0] / _RECOMBINED
-    explored = replace(source, paths=[str(folders[0] / _EXPLORED)])
-    is_finished = (paths / "manifest.json").is_file()
-    return explored, str(paths / "trajectories.jsonl") if is_finished else None
 
 
 def _recombined(source: Source, path: str | None) -> Sequence[Trajectory]:

@@ -59,15 +59,28 @@ def read_run(path: Path, *, trust: bool = False) -> RecordedRun:
     environment = _environment(sources[0])
     for source in sources[1:]:
         _refuse_another(sources[0], source)
-    if environment.code and not trust:
-        raise InvalidInput(
-            f"{sources[0]} names code, which replaying would run as you: {environment.code}. "
-            "Nothing was run. If you trust whoever made this directory, give --trust (trust=True)"
-        )
+    refuse_code(environment, sources[0], trust=trust)
     read = [read_trajectories(file) for file in played]
     if not read:
         raise FileNotFoundError(f"{path}: no trajectories to replay")
     return RecordedRun(environment, [t for trajectories in read for t in trajectories], skipped)
+
+
+def configuration_of(path: Path) -> tuple[Path, Any]:
+    """The file that says where a run directory, a stage of it or a file in it was played, and the
+    configuration in it, as it was written. Raises `InvalidInput` where there is none."""
+    folder = path if path.is_dir() else path.parent
+    file = _made_by(folder / MANIFEST) or _config_file(path)
+    return file, _configuration(file)
+
+
+def refuse_code(environment: Options, source: Path, *, trust: bool) -> None:
+    """Raises `InvalidInput` where the environment names code and `trust` is false."""
+    if environment.code and not trust:
+        raise InvalidInput(
+            f"{source} names code, which replaying would run as you: {environment.code}. "
+            "Nothing was run. If you trust whoever made this directory, give --trust (trust=True)"
+        )
 
 
 def _made_by(file: Path) -> Path | None:

@@ -1,0 +1,306 @@
+"""`w2stree doctor`: each planted pathology is named, a clean run has none.
+
+The run is the pipeline's: what a run of the shipped `miniature` left, its models left out
+(`miniature_run`; `test_pipeline.py` asks a fresh one). Too small to be well, it is made well: its
+episodes are the environment's expert's, with noise, its trainings' figures say that it learned.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+pytest.importorskip("textworld_express")
+pytest.importorskip("pydantic")
+
+from w2stree.cli.app import app, main
+from w2stree.environments.hosting.pool import EnvironmentPool
+from w2stree.environments.options import TextWorldExpressOptions
+from w2stree.experiment.analyses.divergence_cause import divergence_cause
+from w2stree.experiment.diagnosis.diagnose import RULES, diagnose
+from w2stree.forest.build import build_forest
+from w2stree.policies.expert import ExpertPolicy
+from w2stree.policies.protocol import Episode, Sampling
+from w2stree.policies.random import RandomPolicy
+from w2stree.rollouts.continuations import Measured
+from w2stree.rollouts.contrasts import contrasts_of
+from w2stree.rollouts.paired_looks import PairedLooks
+from w2stree.rollouts.rollout import EpisodePlan, rollout
+from w2stree.trajectories.files import read_trajectories, write_trajectories
+from w2stree.trajectories.trajectory import Trajectory
+from w2stree.turns.turn import AgentTurn
+
+pytestmark = pytest.mark.java
+
+MINIATURE = Path(__file__).with_name("miniature_run")
+BEST_PATHS = MINIATURE / "tree" / "best_paths.jsonl"  # failures, all four of them
+GAME = {"numLocations": 1, "numIngredients": 1, "numDistractorItems": 1, "includeDoors": 0}
+OPTIONS = TextWorldExpressOptions(game="cookingworld", params=GAME, max_steps=30, num_processes=1)
+EXPLORED = [f"cookingworld/train/{i}" for i in range(6)]
+MANY = [f"cookingworld/train/{i}" for i in range(40)]
+TESTED = [f"cookingworld/dev/{i}" for i in range(10_000, 10_060)]
+"""A third of them open as a task explored does: a seed is no task."""
+
+
+class Mumbling(RandomPolicy):
+    def act(self, episodes: Sequence[Episode]) -> list[AgentTurn]:
+        return [AgentTurn("I wonder.") for _ in episodes]
+
+
+@pytest.fixture(scope="module")
+def pool() -> Any:
+    with OPTIONS.pool() as pool:
+        yield pool
+
+
+def play(
+    pool: EnvironmentPool, policy: Any, task_ids: Sequence[str], num_samples: int = 1
+) -> list[Trajectory]:
+    plans = [EpisodePlan(t, k, Sampling(), 5) for t in task_ids for k in range(num_samples)]
+    return list(rollout(pool, policy, plans, instruction=""))
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory: pytest.TempPathFactory, pool: EnvironmentPool) -> Path:
+    run = tmp_path_factory.mktemp("runs") / "mini"
+    shutil.copytree(MINIATURE, run)
+    keep(run, "explore", play(pool, ExpertPolicy(noise=0.25), EXPLORED, 8))
+    learned = {t.prompt for stage in ("explore", "demonstrations") for t in read(run, stage)}
+    tested = play(pool, ExpertPolicy(noise=0.1), TESTED)
+    tested = [t for t in tested if t.prompt not in learned][:30]
+    assert len(tested) == 30
+    for folder in run.glob("evaluate_*"):
+        keep(run, folder.name, tested)
+    for stage in ("sft_weak", "sft_strong"):
+        set_metrics(run, stage, mean_token_accuracy=0.9, loss_after=0.3)
+    set_metrics(run, "tree_dpo", reward_accuracy=0.8, num_used_rows=40, loss_after=0.4)
+    set_metrics(run, "mcts_sft", loss_after=0.3)
+    won = [t for t in read(run, "explore") if t.total_return >= 1.0]
+    write_trajectories(run / "tree" / "best_paths.jsonl", won[:4])
+    set_rewards(run, [0.01 * i for i in range(20)])
+    return run
+
+
+def keep(run: Path, stage: str, runs: list[Trajectory]) -> None:
+    write_trajectories(run / stage / "trajectories.jsonl", runs)
+
+
+def read(run: Path, stage: str) -> list[Trajectory]:
+    return list(read_trajectories(run / stage / "trajectories.jsonl"))
+
+
+def those_tested(run: Path) -> list[str]:
+    return [t.task_id for t in read(run, "evaluate_sft_strong")]
+
+
+def set_metrics(run: Path, stage: str, **metrics: float) -> None:
+    """Keys that the pipeline wrote there."""
+    file = run / stage / "manifest.json"
+    record = json.loads(file.read_text())
+    assert record["metrics"].keys() >= metrics.keys(), record["metrics"]
+    record["metrics"].update(metrics)
+    file.write_text(json.dumps(record))
+
+
+def set_rewards(run: Path, rewards: Sequence[float]) -> None:
+    """As many steps as rewards of the chosen side, the training's first one again and again."""
+    file = run / "tree_dpo" / "losses.jsonl"
+    step = json.loads(file.read_text().splitlines()[0])
+    assert "rewards/chosen" in step
+    lines = [json.dumps({**step, "step": i, "rewards/chosen": r}) for i, r in enumerate(rewards)]
+    file.write_text("".join(f"{line}\n" for line in lines))
+
+
+def cut(run: Trajectory) -> Trajectory:
+    origin = replace(run.origin, truncated_by="the model has 128 positions")
+    return replace(run, status="truncated", origin=origin, steps=run.steps[:2], total_return=0.0)
+
+
+def failed(run: Trajectory) -> Trajectory:
+    origin = replace(run.origin, error="environment process 4711: no answer within 60 s")
+    return replace(run, status="error", origin=origin)
+
+
+def numbered(runs: list[Trajectory]) -> list[Trajectory]:
+    """A running number in every answer."""
+    numbers = iter(range(1_000_000))
+    return [
+        replace(
+            run,
+            steps=tuple(
+                replace(s, observation=f"[{next(numbers)}] {s.observation}") for s in run.steps
+            ),
+        )
+        for run in runs
+    ]
+
+
+def undecided(run: Path) -> None:
+    """The stage's figures of contrasts that playing on did not bear out."""
+    forest = build_forest(read(run, "explore"))
+    contrasts = [c for task_id in forest.task_ids for c in contrasts_of(forest[task_id])]
+    looks = PairedLooks()
+    differences = ((0.5, 0.0) * 2, (0.0, 0.5) * 2)
+    found = [
+        Measured(c, differences, looks.look([0.5, -0.5] * 2), "undecided") for c in contrasts[:30]
+    ]
+    assert len(found) >= 20
+    (run / "continuations").mkdir()
+    figures = json.dumps(divergence_cause(found, looks))
+    (run / "continuations" / "divergence_cause.json").write_text(figures)
+    shutil.copy(run / "tree" / "manifest.json", run / "continuations" / "manifest.json")
+
+
+def analysed(run: Path) -> None:
+    """What `w2stree analyse assumption` once said of a model that did not gain."""
+    (run / "analyses").mkdir()
+    found = Path(__file__).with_name("assumption_near_half.json")
+    shutil.copy(found, run / "analyses" / "assumption.json")
+
+
+@dataclass(frozen=True)
+class Pathology:
+    plant: Callable[[Path, EnvironmentPool], object]
+    also: frozenset[str] = frozenset()
+    """What follows from it, and may be named too."""
+
+
+def pathologies() -> dict[str, Pathology]:
+    return {
+        "below-sft": Pathology(
+            lambda run, pool: keep(
+                run, "evaluate_tree_dpo", play(pool, RandomPolicy(), those_tested(run))
+            )
+        ),
+        "flat-loss": Pathology(lambda run, _: set_metrics(run, "tree_dpo", loss_after=9.0)),
+        "half-accuracy": Pathology(
+            lambda run, _: set_metrics(run, "tree_dpo", reward_accuracy=0.5)
+        ),
+        "held-out-half": Pathology(lambda run, _: analysed(run)),
+        "not-causal": Pathology(lambda run, _: undecided(run)),
+        "displaced": Pathology(lambda run, _: set_rewards(run, [-0.1 * i for i in range(20)])),
+        "rows-too-long": Pathology(lambda run, _: set_metrics(run, "tree_dpo", num_too_long=10)),
+        "unlearned-start": Pathology(
+            lambda run, _: set_metrics(run, "sft_strong", mean_token_accuracy=0.1)
+        ),
+        "failed-paths": Pathology(
+            lambda run, _: shutil.copy(BEST_PATHS, run / "tree" / "best_paths.jsonl")
+        ),
+        "errors": Pathology(
+            lambda run, _: keep(
+                run,
+                "explore",
+                [failed(t) if i % 8 == 0 else t for i, t in enumerate(read(run, "explore"))],
+            )
+        ),
+        "turns-without-action": Pathology(
+            lambda run, pool: keep(
+                run, "evaluate_mcts_sft", play(pool, Mumbling(), those_tested(run))
+            ),
+            frozenset({"below-sft"}),
+        ),
+        "cut-short": Pathology(
+            lambda run, _: keep(
+                run,
+                "evaluate_sft_weak",
+                [cut(t) if i < 3 else t for i, t in enumerate(read(run, "evaluate_sft_weak"))],
+            )
+        ),
+        "step-limit": Pathology(
+            lambda run, pool: keep(
+                run, "explore", [*play(pool, Mumbling(), EXPLORED, 12), *read(run, "explore")]
+            ),
+            frozenset({"turns-without-action", "no-diversity", "thin-support"}),
+        ),
+        "no-diversity": Pathology(
+            lambda run, pool: keep(run, "explore", play(pool, ExpertPolicy(), EXPLORED, 8)),
+            frozenset({"few-pairs"}),
+        ),
+        "few-pairs": Pathology(
+            lambda run, _: keep(
+                run, "explore", [t for t in read(run, "explore") if t.total_return >= 1.0]
+            )
+        ),
+        "thin-support": Pathology(
+            lambda run, pool: keep(
+                run, "explore", play(pool, ExpertPolicy(noise=0.3), MANY, num_samples=2)
+            ),
+            frozenset({"few-pairs", "sparse-tree", "seen-test-tasks"}),
+        ),
+        "sparse-tree": Pathology(
+            lambda run, _: keep(run, "explore", numbered(read(run, "explore"))),
+            frozenset({"thin-support", "few-pairs"}),
+        ),
+        "seen-test-tasks": Pathology(
+            lambda run, _: keep(
+                run,
+                "evaluate_sft_strong",
+                [*read(run, "evaluate_sft_strong"), read(run, "explore")[0]],
+            )
+        ),
+    }
+
+
+def test_a_clean_run_has_none(clean: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status = main(["doctor", str(clean)])
+    told = capsys.readouterr().out
+    assert status == 0, told
+    assert told.startswith("0 symptoms found")
+    assert "nothing to measure it on: held-out-half, not-causal\n" in told
+
+
+@pytest.mark.parametrize("name", sorted(pathologies()))
+def test_a_planted_pathology_is_named(
+    clean: Path, pool: EnvironmentPool, tmp_path: Path, name: str
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(clean, run)
+    pathology = pathologies()[name]
+    pathology.plant(run, pool)
+    found = diagnose(run)
+    names = {symptom.name for symptom in found.symptoms}
+    assert name in names, found
+    assert names <= {name, *pathology.also}, found
+    for symptom in found.symptoms:
+        is_beyond = symptom.measured > symptom.threshold
+        assert is_beyond == symptom.is_above
+        for line in symptom.command.split(" && "):
+            assert is_understood(line), line
+
+
+def is_understood(line: str) -> bool:
+    """Whether it can be typed as it is."""
+    program, *words = shlex.split(line)
+    command: Any = typer.main.get_command(app)
+    while words and words[0] in getattr(command, "commands", {}):
+        command = command.commands[words.pop(0)]
+    return program == "tail" or not command.make_context("w2stree", words).args
+
+
+def test_every_rule_is_planted_and_on_the_page() -> None:
+    names = [rule.name for rule in RULES]
+    assert sorted(names) == sorted(pathologies())
+    page = (Path(__file__).resolve().parents[2] / "docs" / "doctor.md").read_text("utf-8")
+    for name in names:
+        assert f"| `{name}` |" in page
+
+
+def test_of_runs_alone_exploring_is_asked(clean: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", str(clean / "explore" / "trajectories.jsonl"), "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["symptoms"] == []
+    assert {"below-sft", "flat-loss", "seen-test-tasks"} <= set(record["not_asked"])
+    assert {"errors", "no-diversity", "sparse-tree"} <= set(record["healthy"])
+
+
+def test_nothing_is_refused_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", str(tmp_path / "nowhere")]) == 2
+    assert "no such run directory, folder or file" in capsys.readouterr().err
