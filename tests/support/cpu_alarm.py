@@ -9,16 +9,18 @@ from typing import Any, NoReturn
 
 import pytest
 
-_WITHIN_S = 0.5
+_WITHIN_S = 1.5  # a busy sibling core and a sanitizer each make computing dearer by half and more
 
 
 class Stopped(BaseException):
     """What the alarm raises."""
 
 
-def assert_an_alarm_stops(call: Callable[[], Any], *, after_s: float, num_threads: int = 1) -> None:
-    """`call`, which would go on for seconds, ends when this process has computed for `after_s`
-    or, in each of its threads, half a second more."""
+def assert_an_alarm_stops(
+    call: Callable[[], Any], *, after_s: float, num_threads: int = 1, within_s: float = _WITHIN_S
+) -> None:
+    """`call`, which would go on for longer, ends when this process has computed for `after_s`
+    or, in each of its threads, `within_s` more."""
 
     def stop(*_: object) -> NoReturn:
         raise Stopped
@@ -29,7 +31,7 @@ def assert_an_alarm_stops(call: Callable[[], Any], *, after_s: float, num_thread
         signal.setitimer(signal.ITIMER_PROF, after_s)
         with pytest.raises(Stopped):
             call()
-        assert time.process_time() - begin < after_s + num_threads * _WITHIN_S
+        assert time.process_time() - begin < after_s + num_threads * within_s
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.signal(signal.SIGPROF, previous)
