@@ -26,7 +26,7 @@ LATE_IMPORTS = {
     # Commands load what they need when they are called: configurations and games are extras, and
     # `w2stree --help` and shell completion wait for nothing but the command line.
     "cli/diff.py": {"trajectories.comparison"},
-    "cli/advantages.py": {"rows.columns", "rows.credit"},
+    "cli/advantages.py": {"formats.agenttraj", "rows.columns", "rows.credit"},
     "cli/analyse.py": {"experiment.analyses"},
     "cli/experiment.py": {
         *("experiment.grid.plan", "experiment.grid.results", "experiment.grid.running"),

@@ -136,6 +136,10 @@ def test_a_saved_forest_with_its_runs(folder: Path, capsys: pytest.CaptureFixtur
     assert main(["pairs", "runs.jsonl", "-o", "b.jsonl"]) == 0
     assert rows("a.jsonl") == rows("b.jsonl")
     assert main(["pairs", "runs.jsonl", "--trajectories", "runs.jsonl", "-o", "b.jsonl"]) == 2
+    capsys.readouterr()
+    w2s.write_trajectories("other.jsonl", [replace(RUNS[0], task_id="other"), *RUNS[1:]])
+    assert main(["pairs", "x.forest", "--trajectories", "other.jsonl", "-o", "b.jsonl"]) == 2
+    assert "other.jsonl:1: " in capsys.readouterr().err
 
 
 def test_actions_without_words(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

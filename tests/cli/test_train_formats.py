@@ -127,6 +127,31 @@ def test_conversations_with_rewards_are_not_imitated_failures_and_all(
     assert learned("own") == learned("out0")
 
 
+def test_one_reward_among_conversations_is_enough(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["convert", "runs.jsonl", "--to", "messages", "-o", "messages.jsonl"]) == 0
+    records = [json.loads(line) for line in Path("messages.jsonl").read_text().splitlines()]
+    del records[0]["reward"]
+    Path("messages.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
+    assert train("sft", "messages.jsonl") == 2
+    assert "messages.jsonl:2: a conversation with a return (reward)" in capsys.readouterr().err
+
+
+def test_what_is_trained_on_is_not_said_to_be_left_out(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of runs all splits are read, and the account says how many."""
+    runs = w2s.read_trajectories("runs.jsonl")
+    Path("runs/data").mkdir(parents=True)
+    Path("runs/README.md").write_text("---\n---\n")  # of a data set: its folders are read too
+    w2s.write_trajectories("runs/data/train.parquet", runs[:9])
+    w2s.write_trajectories("runs/data/test.parquet", runs[9:])
+    assert train("dpo", "runs") == 0
+    told = capsys.readouterr().out
+    assert "12 runs read = 12 used" in told and "not trained on" not in told
+
+
 def test_rows_of_ours_say_how_well_they_went(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -158,5 +183,10 @@ def test_several_files_of_rows_are_one_kind(
     assert "no*.jsonl: no file matches this pattern" in capsys.readouterr().err
     assert train("dpo", "rows.jsonl", "runs.jsonl", output="mixed") == 2
     assert "runs.jsonl: no rows: give one kind at a time" in capsys.readouterr().err
+    Path("torn.jsonl").write_text('{"prompt": [\n' + Path("rows.jsonl").read_text())
+    assert train("dpo", "rows.jsonl", "torn.jsonl", output="torn") == 2
+    assert "torn.jsonl:1: not valid JSON" in capsys.readouterr().err
+    assert train("sft", "rows.jsonl", "--min-return", "0", output="no") == 2
+    assert "--min-return: of runs or a saved forest" in capsys.readouterr().err
     assert train("dpo", "rows.jsonl", "--openings", "any", output="no") == 2
     assert "--openings: of runs or a saved forest" in capsys.readouterr().err

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from support.bad_inputs import GOOD, SAMPLE, line
 from support.foreign_runs import inspect_header
@@ -20,6 +20,7 @@ from support.tau2_bench_runs import simulation
 from w2stree import InvalidInput
 from w2stree.formats import FORMATS
 from w2stree.formats.reading import Imported, read_files
+from w2stree.trajectories.json_lines import begins_array
 
 SAMPLES = GOOD | {"tau2_bench": simulation()}
 NOISE = st.lists(
@@ -88,6 +89,25 @@ def test_whatever_comes_first(name: str, data: st.DataObject) -> None:
     imported = read(b"".join(lines), is_packed=False, on_error="skip")
     if lines and not imported.reading.trajectories and name != "verifiers traces":
         assert imported.skipped
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+@given(
+    noise=st.lists(
+        NOISE.map(lambda noise: noise + b"x\n") | st.sampled_from([b"3\n", b"[1]\n"]), max_size=3
+    ),
+    count=st.integers(1, 2),
+)
+@settings(max_examples=20)
+def test_what_stands_before_records_costs_none_of_them(
+    name: str, noise: list[bytes], count: int
+) -> None:
+    assume(not noise or not begins_array(noise[0]))  # which is one text to its end
+    content = b"".join(noise) + line(SAMPLES[name]) * count
+    imported = read(content, is_packed=False, on_error="skip")
+    assert len(imported.skipped) == len(noise)
+    if name != "verifiers traces":
+        assert len(imported.reading.trajectories) + imported.reading.num_repeated == count
 
 
 @given(data=st.data())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -65,3 +66,20 @@ def test_a_member_that_is_too_large_is_refused(kind: str, tmp_path: Path) -> Non
     skipped: list[str] = []
     assert dict(members(tmp_path / "log.eval", limits=limits, skip=skipped.append)) == read
     assert len(skipped) == 1
+
+
+def test_a_member_that_holds_more_than_it_says_is_refused_before_it_is_unpacked(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "log.eval"
+    content = bytearray(write(file, "deflated", {"header.json": b" " * (64 << 20)}))
+    size_at = content.rindex(b"PK\x01\x02") + 24  # in the zip's directory
+    content[size_at : size_at + 4] = (10).to_bytes(4, "little")
+    file.write_bytes(content)
+    tracemalloc.start()
+    try:
+        with pytest.raises(InvalidInput, match=r"header\.json: a damaged member"):
+            list(members(file))
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()

@@ -16,6 +16,7 @@ from support.tiny_models import BAD, GOOD, WORSE
 import w2stree as w2s
 from w2stree.cli.app import main
 from w2stree.forest.advantages import Baseline, advantages
+from w2stree.formats.agenttraj import LEARNED
 from w2stree.rows.credit import run_credits, turn_credits
 from w2stree.trajectories.trajectory import Message, Step, Trajectory
 
@@ -105,6 +106,23 @@ def test_turns_without_words_are_left_out_and_counted(
     assert len(rows_of("all.jsonl")) == 5
 
 
+def test_turns_that_are_only_to_be_read_are_left_out_and_counted(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    w2s.write_trajectories("read.jsonl", [RUNS[0], only_read(RUNS[1])])
+    assert main(["advantages", "read.jsonl", "-o", "turns.jsonl"]) == 0
+    told = capsys.readouterr().out
+    assert "6 turns = 5 rows + 1 skipped (1 not to be learned (loss: false))" in told
+    steps = [row["step"] for row in rows_of("turns.jsonl") if row["run"] == 1]
+    assert steps == [i for i in range(len(RUNS[1].steps)) if i != 1]
+
+
+def only_read(run: Trajectory) -> Trajectory:
+    """With a second turn that is not to be learned."""
+    flags = [i != 1 for i in range(len(run.steps))]
+    return replace(run, info={**run.info, LEARNED: flags})
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -170,6 +188,14 @@ class TestTokens:
                 assert row["step_advantages"][0] > 0 and row["advantages"][0] == 0.0
             else:
                 assert least < row["advantages"][0] == row["step_advantages"][0] < 0
+
+    def test_a_turn_that_is_only_to_be_read_weighs_nothing(self, model: Any) -> None:
+        w2s.write_trajectories("read.jsonl", [GOOD, only_read(BAD)])
+        words = ["advantages", "read.jsonl", "-o", "batch.jsonl", "--tokenizer", "model"]
+        assert main(words) == 0
+        taught, read = rows_of("batch.jsonl")
+        assert any(taught["advantages"]) and read["step_advantages"][1] < 0.0
+        assert not any(read["advantages"]) and any(read["env_mask"])
 
     def test_the_mark_that_ends_a_turn_which_was_cut_off_is_not_weighed(self, model: Any) -> None:
         rows = []

@@ -13,6 +13,7 @@ from support.bad_inputs import (
     SAMPLE,
     USER,
     Bad,
+    arrow_stream,
     beside,
     chat,
     empty_folder,
@@ -34,11 +35,21 @@ from w2stree import InvalidInput
 from w2stree.errors import JournalError
 from w2stree.trajectories.reading_limits import ReadingLimits
 
+SAID = b"[2026-11-27 09:00:00] INFO: the first of two\n"
+
 BAD_FILES = [
     # Of no kind that there is.
     Bad("a table of text", file("a.csv", b"task,reward\nt,1\n"),
         r"a\.csv:1: no JSON-lines file of trajectories: it begins with 'task,reward'"),
     Bad("a page", file("a.jsonl", b"<html>\n"), r"a\.jsonl:1: no JSON-lines file .*'<html>'"),
+    Bad("what a program said before it wrote", file("a.jsonl", SAID + LINES),
+        r"a\.jsonl:1: (not valid JSON|no JSON-lines file .*; expected one JSON object a line$)",
+        used=2),
+    Bad("what a program said before it wrote ours", file("a.jsonl", SAID + line(own()) * 2),
+        r"a\.jsonl:1: (not valid JSON|no JSON-lines file .*; expected one JSON object a line$)",
+        used=2),
+    Bad("lines of several programs", file("a.jsonl", b"Loading\nStarted\n" + LINES),
+        r"a\.jsonl:1: (not valid JSON|no JSON-lines file .*'Loading')", used=2, skipped=2),
     Bad("UTF-16", file("a.jsonl", LINES.decode().encode("utf-16")),
         r"a\.jsonl:1: this is UTF-16: convert it with iconv -f UTF-16 -t UTF-8"),
     Bad("UTF-16, a whole text", file("a.json", json.dumps(chat(LOOK)).encode("utf-16")),
@@ -75,6 +86,8 @@ BAD_FILES = [
         r"a\.json\.gz:\d: here the packed data end too early", used=1),
     Bad("a table that was cut", parquet("a.parquet", chat(LOOK), cut=9),
         r"a\.parquet: a damaged Parquet file: "),
+    Bad("Arrow of others that was cut", arrow_stream("a.arrow", {"a": 1}, {"a": 2}, cut=8),
+        r"a\.arrow: row 1: of no known format: its fields are a", skipped=3),
     Bad("Arrow that is none", file("a.arrow", b"ARROW1" + b"x" * 99),
         r"a\.arrow: cannot be read after row 0: "),
     Bad("a table of others", parquet("a.parquet", {"a": 1}, {"a": 2}),

@@ -145,6 +145,20 @@ def parquet(name: str, *rows: Any, cut: int = 0, metadata: Any = None) -> Make:
     return make
 
 
+def arrow_stream(name: str, *rows: Any, cut: int = 0) -> Make:
+    def make(folder: Path) -> Path:
+        import pyarrow
+
+        table = pyarrow.Table.from_pylist(list(rows))
+        with pyarrow.ipc.new_stream(folder / name, table.schema) as stream:
+            stream.write_table(table)
+        data = (folder / name).read_bytes()
+        (folder / name).write_bytes(data[: len(data) - cut])
+        return folder / name
+
+    return make
+
+
 def own_table(change: Callable[[Any], Any] | None = None, cut: int = 0) -> Make:
     """Three runs of ours; the table changed as another program writes it."""
 

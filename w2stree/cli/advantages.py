@@ -6,7 +6,7 @@ runs ─ forest ─┬─ a row a turn: its history, itself, three advantages
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -29,7 +29,8 @@ from w2stree.errors import InvalidInput
 
 if TYPE_CHECKING:
     from w2stree.rows.columns import Ids, TokenRow
-    from w2stree.rows.credit import RunCredit
+    from w2stree.rows.credit import RunCredit, TurnCredit
+    from w2stree.trajectories.trajectory import Trajectory
     from w2stree.turns.chat import ChatFormat
 
 
@@ -85,20 +86,31 @@ def advantages(
     rows: Iterable[Any]
     if tokenizer is None:
         account = RowAccount("turn")
-        rows = turn_credits(grown, scale=scale)
+        rows = account.of_found(_learned(turn_credits(grown, scale=scale), grown.trajectories))
     else:
         account = RowAccount("run")
         credits = run_credits(grown, baseline=baseline or "parent", scale=scale)  # type: ignore[arg-type]  # it looks itself
-        rows = account.of_tokens(_weighed(credits, chat_format(tokenizer), max_length))
+        rows = account.of_found(_weighed(credits, chat_format(tokenizer), max_length))
     target = Target(output, trainer, holdout, seed, as_json)
     told = f"{len(grown.trajectories):,} runs of {len(grown):,} tasks"
     return write(target, rows, account, used=runs, every=runs, told=told)
 
 
+def _learned(credits: Iterable[TurnCredit], runs: Sequence[Trajectory]) -> Iterator[Any]:
+    """Each turn, but for those that AgentTraj says are only to be read."""
+    from w2stree.formats.agenttraj import learned_turns
+
+    flags = learned_turns(runs)
+    for credit in credits:
+        is_learned = flags is None or flags[credit.number][credit.step]
+        yield credit if is_learned else "not to be learned (loss: false)"
+
+
 def _weighed(
     credits: Iterable[RunCredit], chat: ChatFormat, max_length: int | None
 ) -> Iterator[TokenRow | str]:
-    """Each run's ids, or why there are none."""
+    """Each run's ids, or why there are none; a turn that is not to be learned weighs nothing."""
+    from w2stree.formats.agenttraj import learned_turns
     from w2stree.rows.columns import TokenRow
     from w2stree.rows.credit import weighed_ids
 
@@ -108,7 +120,10 @@ def _weighed(
         elif not all(step.is_worded for step in credit.run.steps):
             yield "without words"
         else:
-            ids = weighed_ids(credit.run, credit.values, chat)
+            values = credit.values
+            if flags := learned_turns([credit.run]):
+                values = tuple(v if f else 0.0 for v, f in zip(values, flags[0], strict=True))
+            ids = weighed_ids(credit.run, values, chat)
             if max_length is not None and len(ids.prompt) + len(ids.completion) > max_length:
                 yield "too long"
             else:

@@ -10,7 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import chain
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from w2stree.cli.inputs import Runs
 from w2stree.cli.say import say, warn
@@ -18,10 +18,12 @@ from w2stree.errors import InvalidInput
 from w2stree.shorten import visible
 
 if TYPE_CHECKING:
-    from w2stree.rows.columns import AnyRow, TokenRow
+    from w2stree.rows.columns import AnyRow
     from w2stree.rows.judged import JudgedRows
     from w2stree.rows.rows import PreferenceRow, PreferenceRows
     from w2stree.rows.writing import WrittenRows
+
+Row = TypeVar("Row")
 
 _WORDLESS = "of actions without words"
 
@@ -51,7 +53,8 @@ class RowAccount:
             self.skipped[_WORDLESS] += block.num_wordless
             yield from block
 
-    def of_tokens(self, rows: Iterable[TokenRow | str]) -> Iterator[TokenRow]:
+    def of_found(self, rows: Iterable[Row | str]) -> Iterator[Row]:
+        """Those that there are; of the others the reason is given instead."""
         for row in rows:
             if isinstance(row, str):
                 self.skipped[row] += 1

@@ -171,7 +171,7 @@ def pairs(
         account.count_judged(judged)
         rows = iter(judged)
     elif tokenizer is not None:
-        rows = account.of_tokens(_preference_tokens(rows, chat_format(tokenizer), max_length))
+        rows = account.of_found(_preference_tokens(rows, chat_format(tokenizer), max_length))
     target = Target(output, trainer, holdout, seed, as_json)
     return write(target, rows, account, used=runs, every=runs, told=f"{len(found):,} pairs")
 
@@ -252,7 +252,7 @@ def paths(
     elif kind == "prompts":
         rows = questions(used.trajectories)
     elif tokenizer is not None:
-        rows = account.of_tokens(_run_tokens(used.trajectories, chat_format(tokenizer), max_length))
+        rows = account.of_found(_run_tokens(used.trajectories, chat_format(tokenizer), max_length))
     elif flags := learned_turns(used.trajectories):
         warn(
             f"w2stree: warning: {sum(turns.count(False) for turns in flags):,} turns are not to be "

@@ -219,7 +219,7 @@ def dpo(
             rows,
             source,
             {
-                **{"--completion": completion, "--min-gap": min_gap},
+                **{"--completion": completion, "--min-gap": min_gap or None},
                 **{"--normalize": normalize, "--trajectories": trajectories},
             },
         )

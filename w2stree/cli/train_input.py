@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 from w2stree.cli.forests import saved_in
 from w2stree.cli.given_paths import is_read_once, matches
-from w2stree.cli.inputs import Runs, Source
-from w2stree.cli.say import is_first, say_first, warn
+from w2stree.cli.inputs import Runs, Source, warn_how_read
+from w2stree.cli.say import is_first, say_first
 from w2stree.cli.worded_forest import best_runs, worded_forest
 from w2stree.errors import InvalidInput
 from w2stree.shorten import visible
@@ -42,8 +42,6 @@ class Rows:
     where: str
     kind: Kind
     files: tuple[Path, ...]
-    reward: str | None
-    """Of conversations: the field in which the first record has what a run has."""
 
     def read(self) -> RowFile:
         from w2stree.rows.row_files import RowFile, read_rows
@@ -59,35 +57,38 @@ def rows_in(source: Source) -> Rows | InvalidInput | None:
 
     Raises `InvalidInput` for rows of two kinds, and for rows beside runs.
     """
+    from w2stree.rows.row_files import parts_of
+
     if source.is_told or saved_in(source) or any(map(is_read_once, source.paths)):
         return None
-    files = [file for path in source.paths for file in _parts(path)]
+    given = [match for path in source.paths for match in _matches(path)]
+    files = [part for path in given for part in _to_train(path)]
     kinds = {file: _kind(file) for file in files}
     of_rows = {file: kind for file, kind in kinds.items() if isinstance(kind, Enum)}
     if not of_rows:
         return next((why for why in kinds.values() if isinstance(why, InvalidInput)), None)
     first, kind = next(iter(of_rows.items()))
     for file in files:
-        if (other := of_rows.get(file)) is not kind:
+        if (other := kinds[file]) is not kind:
             raise InvalidInput(
-                f"{visible(str(first))}: {kind.value}; {visible(str(file))}: "
-                f"{other.value if other else 'no rows'}: give one kind at a time"
+                f"{_told(first, kind)}; {_told(file, other)}: give one kind at a time"
             )
-    where = ", ".join(map(visible, source.paths))
-    return Rows(where, kind, tuple(files), _reward_in(first, kind))
+    for path in given:
+        if others := [visible(part.name) for part in parts_of(path) if part not in files]:
+            say_first(f"{visible(str(path))}: {', '.join(others)} in it is not trained on")
+    return Rows(", ".join(map(visible, source.paths)), kind, tuple(files))
 
 
-def _parts(path: str) -> list[Path]:
+def _matches(path: str) -> list[Path]:
+    return matches(path) if glob.has_magic(path) else [Path(path)]
+
+
+def _to_train(path: Path) -> list[Path]:
     """The files of a path; of a data set's folder those of the split `train`, or all."""
     from w2stree.rows.row_files import parts_of
 
-    if not Path(path).exists() and glob.has_magic(path):
-        return [part for match in matches(path) for part in _parts(str(match))]
-    parts = parts_of(Path(path))
-    to_train = [part for part in parts if part.name.startswith("train")]
-    if to_train and (others := [part.name for part in parts if part not in to_train]):
-        say_first(f"{visible(path)}: {', '.join(map(visible, others))} in it is not trained on")
-    return to_train or parts
+    parts = parts_of(path)
+    return [part for part in parts if part.name.startswith("train")] or parts
 
 
 def _kind(file: Path) -> Kind | InvalidInput | None:
@@ -101,23 +102,15 @@ def _kind(file: Path) -> Kind | InvalidInput | None:
     return kind if kind.is_rows else None
 
 
-def _reward_in(file: Path, kind: Kind) -> str | None:
-    from w2stree.formats.messages import REWARDS
-    from w2stree.formats.reader import at
-    from w2stree.rows.row_files import Kind, first_row
-
-    if kind is not Kind.CONVERSATIONS:
-        return None
-    record = first_row(file)
-    if record is None:
-        return None
-    names = (name for name in REWARDS if name != OWN_RETURN)
-    return next((name for name in names if at(record, name) is not None), None)
+def _told(file: Path, kind: Kind | InvalidInput | None) -> str:
+    if isinstance(kind, InvalidInput):
+        return str(kind)
+    return f"{visible(str(file))}: {kind.value if kind else 'no rows'}"
 
 
 def refuse_of_runs(rows: Rows, source: Source, options: Mapping[str, object]) -> None:
     """Options that say how runs are read, or what is made of them, are of no use to rows."""
-    given = [name for name, value in options.items() if value]
+    given = [name for name, value in options.items() if value is not None and value is not False]
     given += [
         f"--{field.name.replace('_', '-')}"
         for field in fields(source)
@@ -137,17 +130,11 @@ def sft_rows(rows: Rows) -> Sequence[Any]:
 
     if rows.kind is Kind.PREFERENCES:
         raise InvalidInput(f"{rows.where}: {rows.kind.value}: w2stree train dpo learns from them")
-    if rows.reward is not None:
-        raise InvalidInput(
-            f"{rows.where}: {rows.kind.value} with a return each ({visible(rows.reward)}), as runs "
-            "have: say what is to be imitated. The best run of each task: --format messages (and "
-            "--min-return for successes alone); every one, failures too: --format messages "
-            "--all-runs"
-        )
     say_first(f"{rows.where}: {rows.kind.value}")
     found = rows.read()
     if rows.kind is Kind.TOKENS:
         return found.records
+    _refuse_returns(found)
     runs = [conversation(r, p) for r, p in zip(found.records, found.places, strict=True)]
     returns = [run.total_return for run in runs]
     if returns and min(returns) < max(returns):
@@ -156,6 +143,21 @@ def sft_rows(rows: Rows) -> Sequence[Any]:
             f"{max(returns):g}"
         )
     return runs
+
+
+def _refuse_returns(found: RowFile) -> None:
+    """Of conversations: what has a return as runs have it may be a failure."""
+    from w2stree.formats.messages import REWARDS
+    from w2stree.formats.reader import at
+
+    names = [name for name in REWARDS if name != OWN_RETURN]
+    for record, place in zip(found.records, found.places, strict=True):
+        if (name := next((n for n in names if at(record, n) is not None), None)) is not None:
+            raise InvalidInput(
+                f"{place}: a conversation with a return ({name}), as runs have it: say what is to "
+                "be imitated. The best run of each task: --format messages (and --min-return for "
+                "successes alone); every one, failures too: --format messages --all-runs"
+            )
 
 
 def preference_rows(rows: Rows) -> Sequence[Any]:
@@ -189,12 +191,10 @@ def forest_of(
         return worded_forest(source, trajectories, normalize, render_actions=False)
 
     runs, forest = read() if why_no_rows is None else runs_or_both_reasons(read, why_no_rows)
-    what = "a saved forest" if saved_in(source) else "trajectories"
-    where = ", ".join("standard input" if p == "-" else visible(p) for p in source.paths)
-    say_first(f"{where}: {what}")
+    saved = saved_in(source)
+    say_first(f"{visible(saved)}: a saved forest" if saved else f"{runs.where}: trajectories")
     if is_first():
-        for line in runs.how_read():
-            warn(f"w2stree: {line}")
+        warn_how_read(runs)
     return runs, forest
 
 

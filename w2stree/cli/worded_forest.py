@@ -59,10 +59,10 @@ def worded_forest(
     runs = (replace(source, paths=trajectories) if trajectories else source).read().finished()
     if render_actions:
         runs = replace(runs, trajectories=[rendered(run) for run in runs.trajectories])
-    if saved:
-        return runs, open_forest(saved, trajectories=runs.trajectories)
     rule = Merging(normalize_observation=normalize)
     with by_places(runs):
+        if saved:
+            return runs, open_forest(saved, trajectories=runs.trajectories)
         return runs, build_forest(runs.trajectories, merging=rule, openings=source.of_a_task)
 
 

@@ -34,7 +34,6 @@ _PARQUET, _ARROW, _ZIP = b"PAR1", b"ARROW1", b"PK\x03\x04"
 _STREAM = b"\xff\xff\xff\xff"  # of Arrow: it has no name at its beginning
 _END = _STREAM + bytes(4)
 _POINTER = b"version https://git-lfs.github.com/"
-_BOM = b"\xef\xbb\xbf"
 _NEVER_EMPTY = (".json", ".traj", ".parquet", ".arrow", ".eval", ".gz", ".zst")
 _OF_ONE = (".json", ".json.gz", ".json.zst", ".traj")  # or of lines, by mistake
 _MAX_ROWS = 1_000  # a batch
@@ -94,13 +93,13 @@ def _array(text: str) -> list[Any] | None:
 
 
 def _of_text(file: Path, limits: ReadingLimits, skip: Skip | None) -> Iterator[Located]:
-    """JSON lines where the first line is an object; else the whole text is one value."""
+    """JSON lines where objects begin the first ones; else the whole text is one value."""
     shown = visible(str(file))
     lines = LinesAhead(read_lines(file, limits=limits, skip=skip))
     number, first = lines.first() or (0, b"")
     if not number:
         return
-    is_lines = first.removeprefix(_BOM).lstrip()[:1] == b"{" and not lines.is_first_spread()
+    is_lines = lines.hold_records() and not lines.is_first_spread()
     is_one = is_cut(first) and file.name.lower().endswith(_OF_ONE) and lines.num_ahead(2) == 1
     if is_lines and not is_one:
         yield from lines.parsed(shown, parse_json, skip)

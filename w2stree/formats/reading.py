@@ -187,23 +187,23 @@ class _Others:
             return None
         if not is_named and (reason := self.folders.why_not_data(file)) is not None:
             return PassedOver(file, reason)
+        told: list[str] = []  # of what is left out: by our own reader where it reads on
         try:
-            return self._of_other_suffix(file, name, is_named)
+            return self._of_other_suffix(file, name, is_named, told)
         except InvalidInput as error:
             if not self.skips:
                 raise
-            self.skipped.append(str(error))
+            self.skipped += [*told, str(error)]
             return iter(())
 
     def _of_other_suffix(
-        self, file: Path, name: str, is_named: bool
+        self, file: Path, name: str, is_named: bool, told: list[str]
     ) -> Iterator[tuple[Trajectory, str]] | PassedOver | None:
         if self.format in (None, own.FORMAT) and file.is_file() and is_table(file):
             return self._of_table(file)
         is_lines = name.endswith(LINES)
         # Our own reader says more of a text that is no JSON lines.
         is_text = self.format is None and not name.endswith(_SUFFIXES) and not is_binary(file)
-        told: list[str] = []  # of what is left out: by our own reader where it reads on
         located = records(file, limits=self.limits, skip=told.append if self.skips else None)
         try:
             first = next(located, None)
@@ -213,7 +213,7 @@ class _Others:
             if is_named or self.format is not None or is_binary(file):
                 raise
             return PassedOver(file, "nothing in it can be read")
-        if first is not None and is_text and not isinstance(first[1], Mapping):
+        if first is not None and is_text and not (self.skips or isinstance(first[1], Mapping)):
             return None
         known, unknown = self._format_of(first, told), first
         while self.skips and known is None and first is not None:
@@ -262,10 +262,12 @@ class _Others:
 
     def _telling(self, located: Iterable[Located], told: list[str]) -> Iterator[Located]:
         """The records, and in their order what was left out between them."""
-        for record in located:
+        try:
+            for record in located:
+                self._tell(told)
+                yield record
+        finally:  # of a file that is damaged there, too
             self._tell(told)
-            yield record
-        self._tell(told)
 
     def _tell(self, told: list[str]) -> None:
         self.skipped += told

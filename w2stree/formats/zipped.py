@@ -82,7 +82,8 @@ def _content(
     if member.file_size > limits.line_bytes:
         raise InvalidInput(f"{where}: {limits.over('line_mib', 'more than {}')}")
     if member.compress_type != _ZSTANDARD or member.flag_bits & 1:
-        return packed.read(member)
+        with packed.open(member) as unpacked:  # which holds more than it says, if it is made so
+            return unpacked.read(member.file_size + 1)
     try:
         import zstandard
     except ModuleNotFoundError:

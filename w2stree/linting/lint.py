@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from w2stree.errors import InvalidInput, MissingDependency
 from w2stree.forest.build import build_forest, open_forest
@@ -52,8 +52,6 @@ from w2stree.training.models import load_tokenizer
 from w2stree.training.positions import num_positions
 from w2stree.trajectories.returns import ReturnRange, threshold_in
 from w2stree.trajectories.trajectory import Trajectory
-
-T = TypeVar("T")
 
 MOST_PAIRS = 100_000
 """Pairs of a forest that are looked into; of more, as many are drawn."""

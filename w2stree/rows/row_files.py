@@ -92,13 +92,6 @@ def read_rows(path: Path) -> RowFile:
     return RowFile(records, [f"{visible(str(path))}: row {i + 1}" for i in range(len(records))])
 
 
-def first_row(path: Path) -> Record | None:
-    """The first of `read_rows`, if there is one; raises as it does, of what is read until then."""
-    if path.is_file() and not _is_parquet(path):
-        return next((record for _, record in _records(path)), None)
-    return next(iter(_table(path)), None)
-
-
 def runs_or_both_reasons(read: Callable[[], T], why_no_rows: InvalidInput) -> T:
     """What `read` gives; where that is refused too, both reasons."""
     try:

@@ -204,11 +204,13 @@ def stream_preference_rows(
 def _together(tasks: Iterable[list[NDArray[np.intp]]]) -> Iterator[NDArray[np.intp]]:
     """The indices of tasks, so many tasks at once that what a block costs is little a row."""
     block: list[NDArray[np.intp]] = []
+    num_pairs = 0
     for indices in tasks:
         block += indices
-        if sum(map(len, block)) >= _PAIRS_AT_ONCE:
+        num_pairs += sum(map(len, indices))
+        if num_pairs >= _PAIRS_AT_ONCE:
             yield np.concatenate(block)
-            block = []
+            block, num_pairs = [], 0
     if block:
         yield np.concatenate(block)
 

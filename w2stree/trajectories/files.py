@@ -21,7 +21,7 @@ from w2stree.trajectories.allowed import Allowed
 from w2stree.trajectories.episodes import FramedEpisode, read_episodes
 from w2stree.trajectories.folder import PassedOver, entries, holds_trajectories
 from w2stree.trajectories.json_columns import read_columns
-from w2stree.trajectories.json_lines import LinesAhead
+from w2stree.trajectories.json_lines import LinesAhead, begins_array
 from w2stree.trajectories.lines import Skip, read_lines
 from w2stree.trajectories.reading_limits import DEFAULT, ReadingLimits
 from w2stree.trajectories.records_read import RecordsRead
@@ -265,7 +265,8 @@ def _of_lines(
     file: Path, limits: ReadingLimits, skip: Skip | None
 ) -> Iterator[tuple[Trajectory, str]]:
     lines = LinesAhead(read_lines(file, limits=limits, skip=skip))
-    if (first := lines.first()) is not None:
+    # Where something may be left out, a line of something else before records is no more than that.
+    if (first := lines.first()) is not None and not (skip and lines.hold_records()):
         _refuse_other_files(first[1], f"{file}:{first[0]}")
     for where, trajectory in lines.parsed(str(file), _trajectory_of, skip):
         yield trajectory, where
@@ -288,7 +289,7 @@ def _refuse_other_files(first_line: bytes, where: str) -> None:
 
 
 def _other_form(begin: bytes) -> str:
-    if begin.startswith(b"["):
+    if begins_array(begin):
         return " (of an array: jq -c '.[]' FILE > NEW.jsonl)"
     return " (a journal is named .journal)" if begin.startswith(b"w2s1 ") else ""
 

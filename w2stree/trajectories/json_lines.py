@@ -23,6 +23,12 @@ _LOOKED_AT = 10_000  # lines that one record may be spread over, to be told so
 _ENOUGH_AHEAD = 8  # lines: a torn record may seem to go on in the next one, and not in all of these
 
 
+def begins_array(line: bytes) -> bool:
+    """Whether a text that begins so is an array of records: `[2026-11-27] INFO …` is none."""
+    begin = line.removeprefix(BOM_UTF8).lstrip()
+    return begin.startswith(b"[") and begin[1:].lstrip()[:1] in (b"", b"{", b"]")
+
+
 class LinesAhead:
     """The lines of a file that hold something, of which one may look at the next ones."""
 
@@ -43,6 +49,17 @@ class LinesAhead:
     def num_ahead(self, most: int) -> int:
         """How many lines there are yet, looking at so many."""
         return sum(1 for _ in islice(self.ahead(), most))
+
+    def hold_records(self) -> bool:
+        """Whether a record begins in the next line, or in one soon after what is none, as a program
+        says things before it writes them; of an array none does."""
+        begins = (
+            line.removeprefix(BOM_UTF8).lstrip() for _, line in islice(self.ahead(), _ENOUGH_AHEAD)
+        )
+        first = next(begins, b"")
+        if first.startswith(b"{"):
+            return True
+        return not begins_array(first) and any(begin.startswith(b"{") for begin in begins)
 
     def is_first_spread(self) -> bool:
         """Whether the next line is the beginning of a record, and those after it go on with it: the
