@@ -25,6 +25,7 @@ from w2stree.cli.forests import (
     rule_of,
     saved_in,
 )
+from w2stree.cli.given_paths import is_read_once
 from w2stree.cli.inputs import AsJson, Runs, Source, takes_runs
 from w2stree.cli.parameters import Normalize, whole_number
 from w2stree.cli.progress import Bars, print_table
@@ -155,10 +156,11 @@ def bisect(
         say(json.dumps(_record(found), indent=2))
         return 0
     _say(found)
-    if (node := _node(found)) is not None and rule == type(rule)():
-        paths = " ".join(shlex.quote(path) for path in whole.paths)
-        alone = "" if task is None or place is not None else f" --task {shlex.quote(task_id)}"
-        say(f"to see it: w2stree view {paths}{alone} --node {node} --open")
+    can_be_read_again = rule == type(rule)() and not any(map(is_read_once, whole.paths))
+    if (node := _node(found)) is not None and can_be_read_again:
+        alone = [] if task is None or place is not None else ["--task", task_id]
+        line = shlex.join([*whole.typed(), *alone, "--node", str(node), "--open"])
+        say(f"to see it: w2stree view {line}")
     return 0
 
 
@@ -316,7 +318,8 @@ def _say(found: _Found) -> None:
         say("no run failed: there is nothing to look for")
     else:
         which = "run" if found.is_asked else "the run that is looked into"
-        say(f"{which}: {visible(found.place or f'run {found.index}')}, {described(found.run)}\n")
+        place = visible(found.place or f"run {found.forest_index}")
+        say(f"{which}: {place}, {described(found.run)}\n")
         _say_flips(found, width)
         _say_played(found, width)
     say(f"\n{found.runs.account()}")
@@ -397,7 +400,9 @@ def _say_verdict(played: Bisected, width: int) -> None:
     }[measured.verdict]
     look = measured.look
     interval = (
-        "" if look is None else f", difference {look.mean:+.2f} [{look.low:.2f}, {look.high:.2f}]"
+        ""
+        if look is None
+        else f"; the other gains {look.mean:+.2f} [{look.low:.2f}, {look.high:.2f}]"
     )
     say(what)
     say(
