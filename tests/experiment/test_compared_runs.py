@@ -79,6 +79,20 @@ def test_a_method_that_one_run_lacks_is_told_and_not_made_up(tmp_path: Path) -> 
     assert report.not_run == [f"sft_strong, ceiling in {part}"]
 
 
+def test_what_runs_share_is_told(tmp_path: Path) -> None:
+    """Intervals are of independent trainings."""
+    one = make_run(tmp_path / "a", 0, "seeds.explore=7")
+    other = make_run(tmp_path / "b", 1, "seeds.explore=7")
+    (note,) = [note for note in compare_runs([one, other]).notes if "one seed in all" in note]
+    assert note.startswith(f"{one}, {other}: explore drew with one seed in all of them")
+    other = make_run(tmp_path / "c", 0, "seeds.tree_dpo=7")
+    one = make_run(tmp_path / "d", 0)
+    report = compare_runs([one, other])
+    assert any("what they share counts twice" in note for note in report.notes)
+    apart = [make_run(tmp_path / f"s{seed}", seed) for seed in range(2)]
+    assert not any("share" in note or "in all of" in note for note in compare_runs(apart).notes)
+
+
 def test_other_configurations_stand_apart_with_the_keys_that_differ(tmp_path: Path) -> None:
     one = make_run(tmp_path / "a", 0)
     other = make_run(tmp_path / "b", 1, "tree_dpo.beta=0.5")
