@@ -314,7 +314,13 @@ def test_figures_that_are_no_numbers_are_read_and_not_measured(tmp_path: Path) -
     set_rewards(run, [-0.1 * i for i in range(20)])
     file = run / "tree_dpo" / "losses.jsonl"
     file.write_text(file.read_text() + '{"step": 20, "rewards/chosen": NaN, "grad_norm": NaN}\n')
-    assert "displaced" in {symptom.name for symptom in diagnose(run).symptoms}
+    (displaced,) = [symptom for symptom in diagnose(run).symptoms if symptom.name == "displaced"]
+    assert " tree_dpo.sft_weight=1 " in displaced.command
+    config = json.loads((run / "config.json").read_text())
+    config["tree_dpo"]["sft_weight"] = 1.0
+    (run / "config.json").write_text(json.dumps(config))
+    (displaced,) = [symptom for symptom in diagnose(run).symptoms if symptom.name == "displaced"]
+    assert " tree_dpo.sft_weight=2 " in displaced.command
     file.write_text('{"step": 1, "loss": "high"}\n')
     with pytest.raises(RunDirectoryError, match=r"losses\.jsonl:1: no step of a training"):
         diagnose(run)

@@ -107,7 +107,8 @@ def given_run(path: Path) -> Given:
     for folder in folders:
         name = folder.name
         manifest = read_manifest(folder, name)
-        metrics[name] = (manifest or {}).get("metrics") or {}
+        figures = (manifest or {}).get("metrics")
+        metrics[name] = figures if isinstance(figures, dict) else {}
         if name != _OTHER_GAMES and (file := folder / "trajectories.jsonl").is_file():
             played[name] = read_trajectories(file)
         if found := logged_steps(folder):

@@ -176,6 +176,7 @@ def _displaced(given: Given) -> list[Symptom] | None:
         change = float(last.mean() - first.mean())
         noise = math.hypot(first.std(ddof=1), last.std(ddof=1)) / math.sqrt(part)
         threshold = -max(_NATS, _ERRORS_OF_MEAN * noise)
+        weight = 2 * (given.setting(stage, "sft_weight") or 0.5)
         found += beyond(
             given,
             "displaced",
@@ -187,7 +188,7 @@ def _displaced(given: Given) -> list[Symptom] | None:
             "over the reference's) changed from the first quarter of the steps to the last: what "
             "is preferred becomes less likely too. Add an SFT term (sft_weight), lower the rate, "
             "train fewer epochs",
-            command=f"w2stree run {{run}}/config.json {stage}.sft_weight=1 --run-dir "
+            command=f"w2stree run {{run}}/config.json {stage}.sft_weight={weight:g} --run-dir "
             "{run}-sft-weight --share {parent}",
         )
     return found if is_asked else None
