@@ -66,7 +66,7 @@ def evidence(context: Context, methods: Sequence[Method], panels: Mapping[str, C
         rows=_shown(context, rows),
         failures=[*_of_rows(context, rows), *_of_runs(context, asked)],
         pair_accuracy=_pair_accuracy(context),
-        causes=_causes(context),
+        causes=_causes(context, methods),
     )
 
 
@@ -270,9 +270,9 @@ def _of_runs(context: Context, asked: Sequence[Method]) -> Iterator[FailedShare]
         )
 
 
-def _causes(context: Context) -> Causes | None:
-    """As the stage `continuations` measured, where a method needed it."""
-    if not any("continuations" in m.needs.values() for m in context.config.methods()):
+def _causes(context: Context, methods: Sequence[Method]) -> Causes | None:
+    """As the stage `continuations` measured, where one of the methods needed it."""
+    if not any("continuations" in m.needs.values() for m in methods):
         return None
     file = context.folder("continuations") / FIGURES_FILE
     found = read_json(file)["all"]
