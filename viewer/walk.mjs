@@ -104,6 +104,7 @@ assert.equal(await page.evaluate(() => globalThis.ran), undefined);
 
 await page.keyboard.press("ArrowUp");
 await page.click("#detail details.recombined summary");
+await page.waitForFunction(() => document.querySelector("#detail details.recombined .escape"));
 assert.match(await seen("#detail details.recombined"), /is a path of the tree[^]*\\x1b\[2J/);
 
 // Light and dark, and a phone's width: nothing wider than the page.

@@ -58,6 +58,11 @@ def test_help_names_what_ships(
         (("show",), ["PATH", "--task TASK", "--run N|best|worst", "--sample N", "--json"]),
         (("diff",), ["A", "B", "--task TASK", "--json"]),
         (("stats",), ["PATH", "--success-at RETURN", "--json"]),
+        (("view",), ["PATH", "--output FILE", "--node N", "--open"]),
+        (("bisect",), ["PATH", "--task TASK", "--no-play", "--trust", "--json"]),
+        (("doctor",), ["RUN", "--json"]),
+        (("report",), ["RUN", "--out DIR"]),
+        (("advantages",), ["PATH", "--output FILE|DIR/", "--baseline parent|group|leave_one_out"]),
         (("verify",), ["RUN", "--sample N", "--seed SEED"]),
         (("envs",), ["check"]),
         (("envs", "check"), ["NAME", "--tasks N"]),
@@ -66,8 +71,8 @@ def test_help_names_what_ships(
         (("analyse", "divergence_cause"), ["RUN_DIR", "--out DIR"]),
         (("analyse", "assumption"), ["RUN_DIR", "--after STAGE", "--played A,B"]),
         (("train",), ["sft", "dpo"]),
-        (("train", "sft"), ["ROWS_OR_RUNS", "--model DIR", "--output DIR", "--min-return RETURN"]),
-        (("train", "dpo"), ["ROWS_OR_RUNS", "--reference", "--args FILE.yaml", "--holdout SHARE"]),
+        (("train", "sft"), ["PATH", "--model DIR", "--output DIR", "--min-return RETURN"]),
+        (("train", "dpo"), ["PATH", "--reference", "--args FILE.yaml", "--holdout SHARE"]),
     ],
 )
 @pytest.mark.parametrize("option", ["--help", "-h"])
