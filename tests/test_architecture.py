@@ -33,6 +33,7 @@ LATE_IMPORTS = {
         *("experiment.grid.summary", "report.grid"),
     },
     "cli/bisect.py": {"experiment.recorded_player", "forest.flips", "rollouts.bisection"},
+    "cli/found_step.py": {"forest.flips"},
     "cli/doctor.py": {"experiment.diagnosis.diagnose"},
     "cli/explore.py": {
         "experiment.config.exploration", "experiment.config.reading",

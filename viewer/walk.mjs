@@ -79,6 +79,22 @@ assert.match(await seen("#found"), new RegExp(`^${expected.num_found} place`));
 assert.match(await seen("#detail mark"), new RegExp(expected.query, "i"));
 await page.keyboard.press("Escape");
 
+// What is asked is searched too: of each task's root.
+await page.keyboard.press("/");
+await page.keyboard.type("your task is");
+await page.keyboard.press("Enter");
+assert.match(await seen("#found"), /^3 places/);
+await page.keyboard.press("Escape");
+
+// Another task leaves the runs of the one before.
+await page.evaluate((n) => void (location.hash = `node=${n}`), expected.node);
+await page.waitForFunction((n) => globalThis.w2streeView.node === n, expected.node);
+await page.keyboard.press("c");
+assert.match(await hash(), /runs=/);
+await page.keyboard.press("[");
+assert.equal(await page.locator("#reading").isVisible(), false);
+assert.doesNotMatch(await hash(), /runs=/);
+
 // Text is text: nothing in it ran, and what a terminal would obey is shown.
 await page.evaluate((n) => void (location.hash = `node=${n}`), expected.evil);
 await page.waitForFunction(() => document.querySelector("#detail .escape"));

@@ -86,6 +86,17 @@ def test_a_saved_forest_has_no_places(log: Path, told: Callable[..., str]) -> No
     assert "7 runs read = 5 used + 2 skipped (2 of other tasks)" in out
 
 
+def test_the_command_that_shows_it_reads_the_runs_alike(
+    log: Path, told: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(log.parent)  # the view goes there
+    options = ("--openings", "any", "--allow", "steps=50", "--allow", "runs=20")
+    out = told("bisect", log, "--task", "a/1", *options)
+    (seen,) = [line for line in out.splitlines() if line.startswith("to see it: ")]
+    assert f"{log} {' '.join(options)} --task a/1 --node" in seen
+    told(*shlex.split(seen.removeprefix("to see it: w2stree ").removesuffix(" --open")))
+
+
 def test_numbers_for_programs(log: Path, told: Callable[..., str]) -> None:
     record = json.loads(told("bisect", f"{log}:1", "--json"))
     (flip, *_) = record["by_the_runs"]

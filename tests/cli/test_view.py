@@ -99,6 +99,7 @@ def test_rows_are_shown_where_they_were_made(log: Path, told: Callable[..., str]
 
 def test_rows_of_another_forest_are_refused(log: Path, told: Callable[..., str]) -> None:
     told("pairs", log.name, "-o", "rows.jsonl")
+    records = [json.loads(line) for line in Path("rows.jsonl").read_text("utf-8").splitlines()]
     w2s.write_trajectories("fewer.jsonl", [t for t in looked_at() if t.task_id == MIXED])
     said = told("view", "fewer.jsonl", "--rows", "rows.jsonl", status=2)
     assert "rows.jsonl:1: was made at node 10" in said
@@ -107,6 +108,9 @@ def test_rows_of_another_forest_are_refused(log: Path, told: Callable[..., str])
     Path("theirs.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
     said = told("view", log.name, "--rows", "theirs.jsonl", status=2)
     assert "theirs.jsonl:1: has no task_id" in said
+    half = {**records[0], "divergence": records[0]["divergence"] + 0.5}
+    Path("half.jsonl").write_text(json.dumps(half) + "\n", encoding="utf-8")
+    assert "0.5 is no whole number" in told("view", log.name, "--rows", "half.jsonl", status=2)
 
 
 def test_what_is_no_view_is_not_written_over(log: Path, told: Callable[..., str]) -> None:

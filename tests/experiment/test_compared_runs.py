@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.cooking_runs import play
@@ -12,6 +13,7 @@ from w2stree.errors import InvalidInput, RunDirectoryError
 from w2stree.experiment.compared_runs import compare_runs
 from w2stree.experiment.config import load_config
 from w2stree.experiment.parts import Parts
+from w2stree.experiment.report_again import report_again
 from w2stree.experiment.run_json import write_json
 from w2stree.report.grid import grid_table
 from w2stree.rollouts.task_choice import Chosen
@@ -44,8 +46,9 @@ def folder_of(path: Path) -> Path:
     return path
 
 
-def finish(folder: Path, stage: str) -> None:
-    write_json(folder / stage / "manifest.json", {"stage": stage, "seconds": 1.0, "metrics": {}})
+def finish(folder: Path, stage: str, **more: Any) -> None:
+    of = {"stage": stage, "inputs": {}, "outputs": {}, "seconds": 1.0, "metrics": {}}
+    write_json(folder / stage / "manifest.json", {**of, **more})
 
 
 def test_seeds_of_one_configuration_are_one_table(tmp_path: Path) -> None:
@@ -76,6 +79,20 @@ def test_a_method_that_one_run_lacks_is_told_and_not_made_up(tmp_path: Path) -> 
     assert report.not_run == [f"sft_strong, ceiling in {part}"]
 
 
+def test_what_runs_share_is_told(tmp_path: Path) -> None:
+    """Intervals are of independent trainings."""
+    one = make_run(tmp_path / "a", 0, "seeds.explore=7")
+    other = make_run(tmp_path / "b", 1, "seeds.explore=7")
+    (note,) = [note for note in compare_runs([one, other]).notes if "one seed in all" in note]
+    assert note.startswith(f"{one}, {other}: explore drew with one seed in all of them")
+    other = make_run(tmp_path / "c", 0, "seeds.tree_dpo=7")
+    one = make_run(tmp_path / "d", 0)
+    report = compare_runs([one, other])
+    assert any("what they share counts twice" in note for note in report.notes)
+    apart = [make_run(tmp_path / f"s{seed}", seed) for seed in range(2)]
+    assert not any("share" in note or "in all of" in note for note in compare_runs(apart).notes)
+
+
 def test_other_configurations_stand_apart_with_the_keys_that_differ(tmp_path: Path) -> None:
     one = make_run(tmp_path / "a", 0)
     other = make_run(tmp_path / "b", 1, "tree_dpo.beta=0.5")
@@ -84,6 +101,18 @@ def test_other_configurations_stand_apart_with_the_keys_that_differ(tmp_path: Pa
     assert {panel.world for panel in report.panels} == {f"quickstart ({r})" for r in (one, other)}
     assert f"{other}: not pooled with {one}" in report.notes[0]
     assert "tree_dpo.beta: 0.1 there, 0.5 now" in report.notes[0]
+
+
+def test_results_of_a_configuration_before_are_not_told_as_of_this_one(tmp_path: Path) -> None:
+    """A run that took another configuration and was interrupted has results of both."""
+    run = make_run(tmp_path / "a", 0)
+    before = load_config("quickstart", ["seed=0", "tree_dpo.beta=0.5"]).model_dump(mode="json")
+    folder_of(run / "tree_dpo")
+    finish(run, "tree_dpo", config=before)
+    told = r"tree_dpo is of another configuration than .* \(tree_dpo.beta: 0.5 there, 0.1 now\)"
+    for again in (lambda: compare_runs([run]), lambda: report_again(run, tmp_path / "out")):
+        with pytest.raises(RunDirectoryError, match=told):
+            again()
 
 
 def test_what_must_not_be_pooled_is_refused(tmp_path: Path) -> None:

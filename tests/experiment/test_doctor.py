@@ -24,6 +24,7 @@ pytest.importorskip("pydantic")
 from w2stree.cli.app import app, main
 from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.environments.options import TextWorldExpressOptions
+from w2stree.errors import RunDirectoryError
 from w2stree.experiment.analyses.divergence_cause import divergence_cause
 from w2stree.experiment.diagnosis.diagnose import RULES, diagnose
 from w2stree.forest.build import build_forest
@@ -304,3 +305,31 @@ def test_of_runs_alone_exploring_is_asked(clean: Path, capsys: pytest.CaptureFix
 def test_nothing_is_refused_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", str(tmp_path / "nowhere")]) == 2
     assert "no such run directory, folder or file" in capsys.readouterr().err
+
+
+def test_figures_that_are_no_numbers_are_read_and_not_measured(tmp_path: Path) -> None:
+    """A training whose loss is a number may log NaN beside it."""
+    run = tmp_path / "run"
+    shutil.copytree(MINIATURE, run)
+    set_rewards(run, [-0.1 * i for i in range(20)])
+    file = run / "tree_dpo" / "losses.jsonl"
+    file.write_text(file.read_text() + '{"step": 20, "rewards/chosen": NaN, "grad_norm": NaN}\n')
+    (displaced,) = [symptom for symptom in diagnose(run).symptoms if symptom.name == "displaced"]
+    assert " tree_dpo.sft_weight=1 " in displaced.command
+    config = json.loads((run / "config.json").read_text())
+    config["tree_dpo"]["sft_weight"] = 1.0
+    (run / "config.json").write_text(json.dumps(config))
+    (displaced,) = [symptom for symptom in diagnose(run).symptoms if symptom.name == "displaced"]
+    assert " tree_dpo.sft_weight=2 " in displaced.command
+    file.write_text('{"step": 1, "loss": "high"}\n')
+    with pytest.raises(RunDirectoryError, match=r"losses\.jsonl:1: no step of a training"):
+        diagnose(run)
+
+
+def test_a_folder_s_name_does_not_get_into_a_command(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(MINIATURE, run)
+    set_metrics(run, "tree_dpo", reward_accuracy=0.5, num_used_rows=40)
+    shutil.copytree(run / "tree_dpo", run / "x; touch owned {stage}")
+    (half,) = [symptom for symptom in diagnose(run).symptoms if symptom.name == "half-accuracy"]
+    assert half.stage == "tree_dpo"

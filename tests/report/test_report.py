@@ -214,6 +214,16 @@ def test_the_report_says_why_and_what_next(files: dict[str, str]) -> None:
     assert any(c.startswith("w2stree analyse assumption") for c in commands)
 
 
+def test_causes_that_are_not_measured_yet_are_left_out(tmp_path: Path) -> None:
+    make_run(tmp_path / "run", num_tasks=20)
+    file = tmp_path / "run" / "config.json"
+    write_json(file, {**json.loads(file.read_text()), "verified_dpo": {}})
+    out = report_again(tmp_path / "run", tmp_path / "out")
+    record = json.loads((out / "report.json").read_text())
+    assert {row["method"] for row in record["rows"]} == set(METHODS)
+    assert record["why"]["causes"] is None
+
+
 def test_a_report_of_what_has_finished_leaves_the_run_as_it_is(tmp_path: Path) -> None:
     context = make_run(tmp_path / "run", num_tasks=20)
     before = {file: file.read_bytes() for file in (tmp_path / "run").rglob("*") if file.is_file()}

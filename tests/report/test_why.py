@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
+from markdown_it import MarkdownIt
 from support.small_report import Page, small_report
 
 from w2stree.evaluation import Contest, contest
@@ -40,7 +42,7 @@ FIGURES = {
     "loss_after": 1.75,
     "reward_accuracy": 0.55,
 }
-HOSTILE = "<script>\x1b[2J|"
+HOSTILE = "<script>\x1b[2J|`![x](http://x.test/x)`"
 
 
 def told() -> Report:
@@ -94,7 +96,7 @@ def told() -> Report:
                 outcome="won",
                 panel="test",
                 task_id="chess/7",
-                statement="White to move.",
+                statement=f"White to move. {HOSTILE}",
                 num_shared=2,
                 before=played("sft_weak", 0.0),
                 after=played("distilled", 1.0),
@@ -132,7 +134,7 @@ SAID = (
     "The loss did not fall",
     "10 preference rows",
     "5: longer than max_length; 15: not drawn (max_rows)",
-    "30 of 30 preference rows (100.0 %) are there because of a failed run; 12 compare two",
+    "30 of 30 preference rows (100.0 %) show a failed run on a side; 12 of them compare",
     "2 of 8 imitated runs failed; they give 10 of 40 learned steps (25.0 %)",
     "Of 200 step pairs of 40 tasks that nothing was trained on, sft_strong ranks 51.0 % [0.450,",
     "16.7 % confirmed, 0.0 % reversed, 83.3 % undecided; by chance 0.7 % would",
@@ -144,6 +146,7 @@ SAID = (
     "Action: Ke2",
     "transformers serve 'runs/my run/distilled/model'",
     "(no action)",
+    "… and 1 more step",
 )
 
 
@@ -176,7 +179,20 @@ def test_texts_of_runs_are_shown_and_not_obeyed() -> None:
     for text in (PAGE, LINES):
         assert "\x1b" not in text
     assert "<script" not in PAGE
-    assert "take &lt;script>\\x1b[2J|" in LINES
+    assert "3. `` take <script>\\x1b[2J|`![x](http://x.test/x)` `` = `You take it.`" in LINES
+    rendered = MarkdownIt("commonmark").render(LINES)
+    assert "<script" not in rendered
+    assert "x.test" in rendered
+    assert not re.findall(r'(?:src|href)="[^"]*x\.test', rendered)
+    assert '<ol start="3">' in rendered
+
+
+def test_the_page_may_fetch_and_run_nothing() -> None:
+    policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', PAGE)
+    assert policy is not None
+    told = dict(part.strip().split(" ", 1) for part in policy[1].split(";"))
+    assert told.pop("style-src") == "'unsafe-inline'"  # the page's own, and what pictures have
+    assert told == dict.fromkeys(("default-src", "base-uri", "form-action"), "'none'")
 
 
 def test_without_evidence_nothing_is_said_of_it() -> None:

@@ -119,13 +119,14 @@ def test_recombined_paths_follow_the_tree_as_far_as_they_do(tmp_path: Path) -> N
 
 
 def test_nothing_in_a_text_can_become_a_program(tmp_path: Path) -> None:
-    evil = "</script><script>alert(1)</script>\x1b[2J\udc80"
+    evil = "</script><script>alert(1)</script>\x1b[2J\u202e\udc80"
     run = w2s.Trajectory(evil, (), (w2s.Step(evil, evil),), 1.0, "done")
     path = tmp_path / "view.html"
     _, columns = written(w2s.build_forest([run]), path, title=evil)
     page = path.read_bytes()
     assert b"alert(1)" not in re.sub(rb"<title>.*</title>", b"", page)
     assert page.count(b"<script") == 2
+    assert rb"\x1b[2J\u202e\udc80</title>" in page
     assert text(columns, columns["task"][0]) == evil.replace("\udc80", r"\udc80")
 
 
@@ -167,6 +168,8 @@ def test_equal_forests_give_equal_files(tmp_path: Path) -> None:
         ({"open_at": OpenAt(task="none")}, "'none'"),
         ({"open_at": OpenAt(runs=(0, 7))}, "run 7"),
         ({"open_at": OpenAt(runs=(0, 2))}, "two tasks"),
+        ({"open_at": OpenAt(task=MIXED, node=0)}, "node=0 is of two tasks"),
+        ({"open_at": OpenAt(node=13, runs=(0, 1))}, "node=13&runs=0,1 is of two tasks"),
         ({"places": ["a"]}, "1 places for 7 runs"),
         ({"min_gap": float("nan")}, "min_gap"),
     ],

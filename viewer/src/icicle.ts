@@ -13,7 +13,7 @@
 import { blend, css, inkOn, type Palette } from "./colours";
 import type { Forest } from "./forest";
 import type { Measure } from "./measures";
-import { line } from "./visible";
+import { line, shortened } from "./visible";
 
 const GUTTER = 30; // CSS pixels for the numbers of steps
 const LEAST_ROW = 6;
@@ -513,10 +513,6 @@ function deepest(forest: Forest, root: number): number {
   const end = root < 0 ? forest.numNodes : forest.subtreeEnd[root];
   for (let n = Math.max(0, root); n < end; n++) most = Math.max(most, forest.depth[n]);
   return most;
-}
-
-function shortened(text: string, most: number): string {
-  return text.length <= most ? text : most < 2 ? "" : `${text.slice(0, most - 1)}…`;
 }
 
 /** The scale of a measure, as a gradient for a style. */

@@ -129,7 +129,8 @@ class Page {
     }
     if (node < 0 && forest.numTrees === 1) node = forest.root[0];
     const known = this.measures.some((measure) => measure.name === asked.by);
-    const areOfOneTree = runs.length < 2 || this.parting(runs) >= 0;
+    const nodes = [node, ...runs.map((run) => forest.endNode[run])];
+    const areOfOneTree = new Set(nodes.map((n) => forest.treeOf(n))).size === 1;
     return {
       task: node < 0 ? null : forest.task(forest.treeOf(node)),
       node,

@@ -12,11 +12,12 @@ import type { Forest } from "./forest";
 import type { Look } from "./icicle";
 import { counted, whole } from "./measures";
 import { Rows } from "./rows";
-import { line } from "./visible";
+import { line, shortened } from "./visible";
 
 const ROW = 28;
 const INDENT = 16;
 const MOST_INDENT = 12;
+const MOST_OF_A_STEP = 60; // characters, in a folded line
 const OPEN_AT_ONCE = 160; // nodes of a task that is shown open
 
 export class Outline {
@@ -233,7 +234,7 @@ export class Outline {
 
   private folded(head: number, last: number): string {
     const steps = last - head + 1;
-    const shown = (n: number): string => this.word(n).slice(0, 60);
+    const shown = (n: number): string => shortened(this.word(n), MOST_OF_A_STEP);
     if (steps <= 4) {
       return Array.from({ length: steps }, (_, i) => shown(head + i)).join(" › ");
     }

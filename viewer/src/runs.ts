@@ -27,7 +27,7 @@ export class Runs {
   private readonly status;
   private readonly place;
   private readonly origin;
-  private readonly prompt;
+  readonly prompt;
 
   constructor(
     private readonly forest: Forest,
@@ -75,6 +75,18 @@ export class Runs {
       });
     }
     return messages;
+  }
+
+  /** By prompt, 1 where one of its messages is among the texts that are `found`. */
+  promptsWith(found: Uint8Array): Uint8Array {
+    if (!this.areGiven) return new Uint8Array(0);
+    const start = this.columns.get("prompt_start");
+    const content = this.columns.get("message_text");
+    const having = new Uint8Array(start.length - 1);
+    for (let prompt = 0; prompt < having.length; prompt++) {
+      for (let i = start[prompt]; i < start[prompt + 1]; i++) having[prompt] |= found[content[i]];
+    }
+    return having;
   }
 
   turns(run: number): Turn[] {

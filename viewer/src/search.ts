@@ -20,14 +20,17 @@ export class Hits {
     for (let n = 0; n < numNodes; n++) at[n] = found[action[n]] | found[observation[n]];
     for (let t = 0; t < forest.numTrees; t++) at[forest.root[t]] |= found[forest.taskText[t]];
     if (runs.areGiven) {
-      const { response, otherObservation, start } = runs;
+      const { response, otherObservation, start, prompt } = runs;
+      const asked = runs.promptsWith(found);
       for (let run = 0; run < numRuns; run++) {
         let step = start[run + 1];
-        for (let n = endNode[run]; parent[n] >= 0; n = parent[n]) {
+        let n = endNode[run];
+        for (; parent[n] >= 0; n = parent[n]) {
           step--;
           const other = otherObservation[step];
           if (found[response[step]] || (other && found[other - 1])) at[n] = 1;
         }
+        at[n] |= asked[prompt[run]];
       }
     }
     const before = (this.before = new Uint32Array(numNodes + 1));

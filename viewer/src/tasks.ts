@@ -145,6 +145,8 @@ export class Tasks {
 
   private head(): void {
     const { forest, hits } = this;
+    const gap = forest.columns.header.min_gap;
+    const least = gap > 0 ? ` by ${number(gap)} or more` : "";
     const columns: [Key, string, string][] = [
       ["task", "Task", "In the order of the file"],
       ["runs", "Runs", "Runs of the task"],
@@ -154,7 +156,7 @@ export class Tasks {
       hits === null
         ? ["spread", "Spread", "Greatest return less the least one"]
         : ["hits", "Found", "Nodes that have what is looked for"],
-      ["pairs", "Pairs", "Pairs of runs that part by an action and differ in return"],
+      ["pairs", "Pairs", `Pairs of runs that part by an action and differ in return${least}`],
     ];
     const head = byId("task-head");
     head.replaceChildren(

@@ -12,13 +12,19 @@ function escaped(character: string): string {
   return code < 0x10000 ? `\\u${digits.padStart(4, "0")}` : `\\U${digits.padStart(8, "0")}`;
 }
 
-/** On one line, for rows and labels: white space as single spaces. */
+/** On one line, for rows and labels: white space as single spaces, "…" where it is cut. */
 export function line(text: string, most = 400): string {
-  return text
-    .slice(0, most)
-    .replace(/\s+/g, " ")
-    .trim()
+  const kept = text.length > most ? [...text.slice(0, most + 1)].slice(0, -1).join("") : text;
+  const shown = kept
+    .replace(/[^\S\ufeff]+/g, " ") // \s has it, and nobody sees it
+    .replace(/^ | $/g, "")
     .replace(HIDDEN, escaped);
+  return kept === text ? shown : `${shown}…`;
+}
+
+/** At most so many characters of what is on one line, "…" where it is cut. */
+export function shortened(text: string, most: number): string {
+  return text.length <= most ? text : most < 2 ? "" : `${text.slice(0, most - 1)}…`;
 }
 
 /** Whole, into an element: escapes are marked as such, and so is what is looked for. */

@@ -6,9 +6,9 @@ import json
 import shlex
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,58 +25,22 @@ from w2stree.cli.forests import (
     rule_of,
     saved_in,
 )
+from w2stree.cli.found_step import FoundStep, record_of, say_found
+from w2stree.cli.given_paths import is_read_once
 from w2stree.cli.inputs import AsJson, Runs, Source, takes_runs
 from w2stree.cli.parameters import Normalize, whole_number
-from w2stree.cli.progress import Bars, print_table
-from w2stree.cli.say import counted, say, terminal_width
-from w2stree.cli.transcript import described
+from w2stree.cli.progress import Bars
+from w2stree.cli.say import say
 from w2stree.errors import EnvironmentFailure, Error, ExplorationFailure, InvalidInput
-from w2stree.shorten import shorten, visible
+from w2stree.shorten import visible
 from w2stree.trajectories.returns import at_least, usual_threshold
 from w2stree.trajectories.trajectory import Trajectory
 
 if TYPE_CHECKING:
     from w2stree.experiment.recorded_player import Player
-    from w2stree.forest.flips import Flip
     from w2stree.forest.tree import Tree
-    from w2stree.rollouts.bisection import Bisected
 
 _MOST_FLIPS = 5
-_WIDTH = 120  # where no terminal says it
-_LEAST_WIDTH = 60
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """What is told: of a task by the runs alone (`flips`), and of one run by playing."""
-
-    tree: Tree
-    runs: Runs
-    """All runs of the task that did not end in an error."""
-    threshold: float
-    index: int | None
-    """The failed run that is looked into, among the runs; None where no run failed."""
-    forest_index: int | None
-    """The same run among the forest's."""
-    is_asked: bool
-    """Whether that run was asked for; else it stands for its task."""
-    flips: list[Flip]
-    played: Bisected | None
-    by: str
-    """Who played; or why nobody did."""
-
-    @property
-    def run(self) -> Trajectory | None:
-        return None if self.index is None else self.runs.trajectories[self.index]
-
-    @property
-    def place(self) -> str | None:
-        """Of the run; a saved forest has none."""
-        return self.runs.places[self.index] if self.index is not None and self.runs.places else None
-
-    @property
-    def num_success(self) -> int:
-        return sum(at_least(t.total_return, self.threshold) for t in self.runs.trajectories)
 
 
 @takes_runs
@@ -152,13 +116,14 @@ def bisect(
         player, why = _player(whole, play=play, policy=policy, trust=trust)
         found = _by_playing(found, player, seed) if player else _not_played(found, why)
     if as_json:
-        say(json.dumps(_record(found), indent=2))
+        say(json.dumps(record_of(found), indent=2))
         return 0
-    _say(found)
-    if (node := _node(found)) is not None and rule == type(rule)():
-        paths = " ".join(shlex.quote(path) for path in whole.paths)
-        alone = "" if task is None or place is not None else f" --task {shlex.quote(task_id)}"
-        say(f"to see it: w2stree view {paths}{alone} --node {node} --open")
+    say_found(found)
+    can_be_read_again = rule == type(rule)() and not any(map(is_read_once, whole.paths))
+    if (node := found.node) is not None and can_be_read_again:
+        alone = [] if task is None or place is not None else ["--task", task_id]
+        line = shlex.join([*whole.typed(), *alone, "--node", str(node), "--open"])
+        say(f"to see it: w2stree view {line}")
     return 0
 
 
@@ -202,7 +167,7 @@ def _threshold(runs: Runs, given: float | None) -> float:
     return threshold
 
 
-def _by_the_runs(tree: Tree, runs: Runs, threshold: float, index: int | None) -> _Found:
+def _by_the_runs(tree: Tree, runs: Runs, threshold: float, index: int | None) -> FoundStep:
     from w2stree.forest.flips import flips_of, separate_flips
 
     is_asked = index is not None
@@ -217,7 +182,7 @@ def _by_the_runs(tree: Tree, runs: Runs, threshold: float, index: int | None) ->
     if not runs.places:
         alone = replace(alone, places=())
     own = None if index is None else of_task.index(index)
-    return _Found(tree, alone, threshold, own, index, is_asked, flips, None, "")
+    return FoundStep(tree, alone, threshold, own, index, is_asked, flips, None, "")
 
 
 def _first_failed(tree: Tree, runs: Runs, threshold: float) -> int | None:
@@ -256,7 +221,7 @@ def _player(
         return None, str(error)
 
 
-def _by_playing(found: _Found, player: Player, seed: int) -> _Found:
+def _by_playing(found: FoundStep, player: Player, seed: int) -> FoundStep:
     from w2stree.rollouts.bisection import Bisection
 
     assert found.run is not None
@@ -284,173 +249,5 @@ def _by_playing(found: _Found, player: Player, seed: int) -> _Found:
     return replace(found, played=played, by=player.described)
 
 
-def _not_played(found: _Found, why: str) -> _Found:
+def _not_played(found: FoundStep, why: str) -> FoundStep:
     return replace(found, played=None, by=why)
-
-
-def _node(found: _Found) -> int | None:
-    """The history before the step that was found, as the forest numbers its nodes."""
-    if (
-        found.played is not None
-        and found.played.step is not None
-        and found.forest_index is not None
-    ):
-        from w2stree.forest.flips import path_of
-
-        return path_of(found.tree, found.forest_index)[found.played.step - 1]
-    return found.flips[0].node if found.flips else None
-
-
-# In words ----------------------------------------------------------------------------------------
-
-
-def _say(found: _Found) -> None:
-    width = max(_LEAST_WIDTH, terminal_width() or _WIDTH)
-    num_runs = len(found.runs.trajectories)
-    say(f"task {visible(found.tree.task_id)}")
-    say(
-        f"{counted(num_runs, 'run')}, {found.num_success:,} of them successes (a return of at "
-        f"least {found.threshold:g})"
-    )
-    if found.run is None:
-        say("no run failed: there is nothing to look for")
-    else:
-        which = "run" if found.is_asked else "the run that is looked into"
-        say(f"{which}: {visible(found.place or f'run {found.index}')}, {described(found.run)}\n")
-        _say_flips(found, width)
-        _say_played(found, width)
-    say(f"\n{found.runs.account()}")
-
-
-def _say_flips(found: _Found, width: int) -> None:
-    if not found.flips:
-        why = (
-            "no run succeeded"
-            if found.num_success == 0
-            else "at no step where runs parted did those that failed part from those that succeeded"
-        )
-        say(f"by the runs alone: nothing, {why}")
-        return
-    of = "of this run" if found.is_asked else "of the task, each without the runs of those before"
-    say(f"by the runs alone, the likeliest steps {of}:")
-    header = ("step", "successes after it", "all others", "share", "action")
-    print_table(header, [_row(flip, width - 50) for flip in found.flips], names=(4,))
-    flip = found.flips[0]
-    for sibling in flip.siblings:
-        say(
-            f"  instead of it, {sibling.num_success} of {sibling.num_runs}: "
-            f"{shorten(sibling.action, width - 30)}"
-        )
-    if flip.num_alike > 1:
-        last = flip.step + flip.num_alike - 1
-        say(f"  the same runs took steps {flip.step} to {last}: the runs do not tell these apart")
-
-
-def _row(flip: Flip, width: int) -> tuple[str, ...]:
-    return (
-        f"{flip.step}",
-        f"{flip.after.num_success} of {flip.after.num_runs}",
-        f"{flip.num_success_other} of {flip.num_other}",
-        f"{flip.share:.2f}",
-        shorten(flip.after.action, max(20, width)),
-    )
-
-
-def _say_played(found: _Found, width: int) -> None:
-    played = found.played
-    if played is None:
-        say(f"\nnot verified by playing: {visible(found.by, keep_lines=True)}")
-        return
-    assert found.run is not None
-    say(
-        f"\nby playing ({visible(found.by)}; {played.num_episodes:,} episodes, "
-        f"{played.num_environment_steps:,} steps):"
-    )
-    for place in sorted(played.places, key=lambda place: place.num_steps):
-        where = f"after step {place.num_steps}" if place.num_steps else "from the start"
-        if place.num_steps == len(found.run.steps):
-            say(f"  {where:<16} the run failed")
-        else:
-            lost = ": lost" if place.is_lost else ""
-            say(f"  {where:<16} {sum(place.successes)} of {len(place.successes)} succeed{lost}")
-    if played.step is None:
-        say(f"no step was found: {played.why_not}")
-        return
-    step = found.run.steps[played.step - 1]
-    say(f"outcomes flip at step {played.step}: {shorten(step.action, width - 30)}")
-    say(f"  = {shorten(step.observation, width - 4)}")
-    _say_verdict(played, width)
-
-
-def _say_verdict(played: Bisected, width: int) -> None:
-    measured = played.measured
-    if measured is None:
-        say(f"not verified: {played.why_not}")
-        return
-    better, _ = measured.contrast.sides
-    means = [sum(side) / len(side) if side else 0.0 for side in measured.returns]
-    what = {
-        "confirmed": "the cause, verified by playing",
-        "reversed": "not the cause: played anew, this action does better",
-        "undecided": "not verified: played anew, the two do not differ significantly",
-        "unfinished": "not verified: continuations ended in errors",
-    }[measured.verdict]
-    look = measured.look
-    interval = (
-        "" if look is None else f", difference {look.mean:+.2f} [{look.low:.2f}, {look.high:.2f}]"
-    )
-    say(what)
-    say(
-        f"  against {shorten(better.action, width - 12)}:\n"
-        f"  mean return {means[1]:.2f} against {means[0]:.2f} in "
-        f"{counted(len(measured.differences), 'pair')} of continuations{interval}"
-    )
-
-
-# For programs ------------------------------------------------------------------------------------
-
-
-def _record(found: _Found) -> dict[str, Any]:
-    played = found.played
-    run = None
-    if found.run is not None:
-        run = {
-            "place": found.place,
-            "total_return": found.run.total_return,
-            "status": found.run.status,
-            "num_steps": len(found.run.steps),
-            "is_asked_for": found.is_asked,
-        }
-    return {
-        "task_id": found.tree.task_id,
-        "success_threshold": found.threshold,
-        "num_runs": len(found.runs.trajectories),
-        "num_success": found.num_success,
-        "run": run,
-        "by_the_runs": [{"step": flip.step, **asdict(flip)} for flip in found.flips],
-        "by_playing": None if played is None else _played_record(played, found),
-        "not_played": found.by if played is None else None,
-        "node": _node(found),
-        **found.runs.counts(),
-    }
-
-
-def _played_record(played: Bisected, found: _Found) -> dict[str, Any]:
-    assert found.run is not None
-    measured = played.measured
-    step = None if played.step is None else found.run.steps[played.step - 1]
-    return {
-        "policy": found.by,
-        "step": played.step,
-        "action": None if step is None else step.action,
-        "observation": None if step is None else step.observation,
-        "is_cause": played.is_cause,
-        "why_not": played.why_not,
-        "places": [asdict(place) for place in played.places],
-        "verdict": None if measured is None else measured.verdict,
-        "better_action": None if measured is None else measured.contrast.better.action,
-        "returns": None if measured is None else measured.returns,
-        "look": None if measured is None or measured.look is None else asdict(measured.look),
-        "num_episodes": played.num_episodes,
-        "num_environment_steps": played.num_environment_steps,
-    }

@@ -157,6 +157,22 @@ class Source:
         """The same ways of reading, for other paths."""
         return replace(self, paths=list(paths))
 
+    def typed(self) -> list[str]:
+        """The paths, and the options that are not the default: the words that give the same runs
+        again."""
+        words = list(self.paths)
+        for of in fields(self):
+            value = getattr(self, of.name)
+            if of.name == "paths" or value in (of.default, []):
+                continue
+            option = f"--{of.name.replace('_', '-')}"
+            if value is True:
+                words.append(option)
+            else:
+                given = value if isinstance(value, list) else [value]
+                words += [word for one in given for word in (option, str(one))]
+        return words
+
     def read(self) -> Runs:
         """The runs at all of the paths; files that lie there and are not read are warned of.
 

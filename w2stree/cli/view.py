@@ -44,7 +44,7 @@ def view(
         str | None,
         typer.Option(
             metavar="TASK",
-            help="of this task alone; its id, or how it begins",
+            help="of this task alone, its id, or how it begins; a saved forest opens at it",
             show_default=False,
         ),
     ] = None,
@@ -102,9 +102,8 @@ def view(
     source, own_paths = of_a_run_directory(source)
     rule = rule_of(min_similarity, embed, normalize, guard=guard)
     forest, runs = read_forest(source, rule, task=task)
-    opened = None if task is None else OpenAt(task=chosen_task(forest.task_ids, task))
-    if node is not None:
-        opened = OpenAt(node=node)
+    chosen = None if task is None else chosen_task(forest.task_ids, task)
+    opened = None if task is None and node is None else OpenAt(task=chosen, node=node)
     paths = _recombined(source, recombined or own_paths)
     made = [] if rows is None else _made(rows)
     write_view(

@@ -10,38 +10,25 @@ Runs are pooled where their configurations differ in nothing but seeds, and play
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
-from typing import Any
-
-import numpy as np
 
 from w2stree.errors import InvalidInput
-from w2stree.evaluation import (
-    CrossedEstimate,
-    GapRecovered,
-    crossed_estimate,
-    gap_recovered,
-    returns_by_task,
-    successes_by_task,
-)
-from w2stree.evaluation.crossed import Floats
+from w2stree.evaluation import returns_by_task, successes_by_task
 from w2stree.experiment.analyses.finished_run import FinishedRun, finished_run
 from w2stree.experiment.changes import Change, changes
 from w2stree.experiment.config import Config
 from w2stree.experiment.manifest import read_manifest
-from w2stree.experiment.methods import METHODS, ceiling, sft
+from w2stree.experiment.methods import METHODS
+from w2stree.experiment.over_seeds import SeedResult, row_over_seeds
 from w2stree.experiment.parts import Parts
 from w2stree.experiment.report_again import config_of_run
-from w2stree.report.grid import GridPanel, GridReport, GridRow
+from w2stree.report.grid import GridPanel, GridReport
 from w2stree.report.text import FEWEST_TASKS
-from w2stree.rollouts.task_choice import Chosen
 from w2stree.shorten import visible
 from w2stree.trajectories.trajectory import Trajectory
 
 _SEEDS = ("seed", "seeds", "name")
-_SEED = 0  # of all resamples: methods of a table meet the same ones
 _MOST_KEYS = 8
 
 _NOTES = (
@@ -75,6 +62,26 @@ class ComparedRun:
         """All that it draws with."""
         return self.config.seed, tuple(sorted(self.config.seeds.items()))
 
+    def result(self, panel: str, method: str, task_ids: Sequence[str]) -> SeedResult:
+        """What a tested method came to on a panel, by the tasks in this order."""
+        chosen = self.parts.test[panel]
+        episodes = [t for t in self.played[method] if t.task_id in chosen.openings]
+        finished = [t for t in episodes if t.status != "error"]
+        training, evaluation = (
+            read_manifest(self.run.path / stage, stage) or {}
+            for stage in (method, f"evaluate_{method}")
+        )
+        figures = training.get("metrics", {})
+        return SeedResult(
+            seed=self.config.seed,
+            scored=returns_by_task(episodes, task_ids),
+            successes=successes_by_task(episodes, task_ids, self.run.success_threshold),
+            num_errors=len(episodes) - len(finished),
+            mean_steps=sum(len(t.steps) for t in finished) / max(1, len(finished)),
+            training={k: v for k, v in figures.items() if isinstance(v, int | float)},
+            seconds=sum(made.get("seconds") or 0.0 for made in (training, evaluation)),
+        )
+
     def differs(self, other: ComparedRun) -> list[Change]:
         """Keys that are another here, seeds and what no result depends on apart."""
         records = (run.config.model_dump(mode="json") for run in (other, self))
@@ -100,7 +107,7 @@ def compare_runs(paths: Sequence[Path]) -> GridReport:
         panels=panels,
         contrasts=(),
         not_run=list(_not_tested(groups)),
-        notes=[*_apart(groups), *_too_few(panels), *_NOTES],
+        notes=[*_apart(groups), *_too_few(panels), *_shared_draws(groups), *_NOTES],
         record={
             "runs": [
                 {
@@ -176,101 +183,23 @@ def _named(groups: Sequence[Sequence[ComparedRun]]) -> list[tuple[str, Sequence[
 
 
 def _panels(name: str, group: Sequence[ComparedRun]) -> Iterator[GridPanel]:
-    tested = {method for run in group for method in run.played}
+    tested = [m for m in METHODS if any(m.name in run.played for run in group)]
+    num_bootstrap = group[0].config.evaluate.num_bootstrap
     for panel, chosen in group[0].parts.test.items():
+        results = {
+            method.name: {
+                number: run.result(panel, method.name, chosen.task_ids)
+                for number, run in enumerate(group)
+                if method.name in run.played
+            }
+            for method in tested
+        }
         rows = [
-            _row(group, panel, method.name, method.label)
-            for method in METHODS
-            if method.name in tested
+            row_over_seeds(method.name, method.label, results, num_bootstrap=num_bootstrap)
+            for method in tested
         ]
         if rows:
             yield GridPanel(name, "", panel, len(chosen.task_ids), rows)
-
-
-def _row(group: Sequence[ComparedRun], panel: str, method: str, label: str) -> GridRow:
-    own = [run for run in group if method in run.played]
-    returns = _cells(own, panel, method)
-    by_seed = returns.mean(axis=1)
-    paired = [run for run in own if sft.STRONG.name in run.played]
-    is_strong = method == sft.STRONG.name
-    episodes = [t for run in own for t in _of(run, panel, method)]
-    finished = [t for t in episodes if t.status != "error"]
-    stages = [_manifest(run, method) for run in own]
-    return GridRow(
-        method=method,
-        label=label,
-        seeds=[run.config.seed for run in own],
-        avg_reward=_within_0_1(_estimate(own, returns)),
-        sd_over_seeds=float(by_seed.std(ddof=1)) if len(own) > 1 else None,
-        success_rate=_within_0_1(_estimate(own, _successes(own, panel, method))),
-        over_strong=None
-        if is_strong or not paired
-        else _estimate(
-            paired, _cells(paired, panel, method) - _cells(paired, panel, sft.STRONG.name)
-        ),
-        pgr=_gap(own, panel, method, sft.WEAK.name),
-        pgr_over_strong=_gap(own, panel, method, sft.STRONG.name),
-        num_errors=len(episodes) - len(finished),
-        mean_steps=sum(len(t.steps) for t in finished) / max(1, len(finished)),
-        training=_training(stages),
-        seconds=fmean(manifest.get("seconds", 0.0) for manifest in stages),
-    )
-
-
-def _of(run: ComparedRun, panel: str, method: str) -> list[Trajectory]:
-    chosen = run.parts.test[panel]
-    return [t for t in run.played[method] if t.task_id in chosen.openings]
-
-
-def _cells(runs: Sequence[ComparedRun], panel: str, method: str) -> Floats:
-    """Returns, (num_seeds, num_tasks), in the order of the first run's tasks."""
-    tasks = _tasks(runs, panel)
-    return np.stack([returns_by_task(_of(run, panel, method), tasks) for run in runs])
-
-
-def _successes(runs: Sequence[ComparedRun], panel: str, method: str) -> Floats:
-    tasks = _tasks(runs, panel)
-    return np.stack(
-        [
-            successes_by_task(_of(run, panel, method), tasks, run.run.success_threshold)
-            for run in runs
-        ]
-    )
-
-
-def _tasks(runs: Sequence[ComparedRun], panel: str) -> list[str]:
-    chosen: Chosen = runs[0].parts.test[panel]
-    return chosen.task_ids
-
-
-def _estimate(runs: Sequence[ComparedRun], cells: Floats) -> CrossedEstimate:
-    num = runs[0].config.evaluate.num_bootstrap
-    return crossed_estimate(cells, num_bootstrap=num, seed=_SEED)
-
-
-def _gap(runs: Sequence[ComparedRun], panel: str, method: str, floor: str) -> GapRecovered:
-    top = ceiling.METHOD.name
-    both = [run for run in runs if floor in run.played and top in run.played]
-    if not both:
-        return GapRecovered(None, None, f"no seed has {floor} and {top}")
-    return gap_recovered(*(_cells(both, panel, name) for name in (method, floor, top)))
-
-
-def _within_0_1(estimate: CrossedEstimate) -> CrossedEstimate:
-    """A mean return cannot lie outside, and no interval of it need."""
-    low, high = estimate.ci95
-    return replace(estimate, ci95=(max(0.0, low), min(1.0, high)))
-
-
-def _manifest(run: ComparedRun, stage: str) -> Mapping[str, Any]:
-    return read_manifest(run.run.path / stage, stage) or {}
-
-
-def _training(manifests: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    records = [manifest.get("metrics", {}) for manifest in manifests]
-    numbers = [{k: v for k, v in r.items() if isinstance(v, int | float)} for r in records]
-    common = set.intersection(*(set(record) for record in numbers))
-    return {key: fmean(record[key] for record in numbers) for key in sorted(common)}
 
 
 def _too_few(panels: Sequence[GridPanel]) -> Iterator[str]:
@@ -285,6 +214,27 @@ def _too_few(panels: Sequence[GridPanel]) -> Iterator[str]:
             yield (
                 f"{panel.world}, {panel.panel}: too few to tell a gain from luck "
                 f"({' and '.join(parts)})."
+            )
+
+
+def _shared_draws(groups: Sequence[Sequence[ComparedRun]]) -> Iterator[str]:
+    """What the runs of a group have in common, which no interval knows of."""
+    for group in groups:
+        if len(group) == 1:
+            continue
+        names = ", ".join(visible(run.name) for run in group)
+        seeds = [run.config.seed for run in group]
+        if len(set(seeds)) < len(seeds):
+            yield (
+                f"{names}: some differ in the seeds of single stages alone (seeds.STAGE): what "
+                "they share counts twice, and intervals are too narrow."
+            )
+        common = set.intersection(*(set(run.config.seeds.items()) for run in group))
+        if common:
+            stages = ", ".join(stage for stage, _ in sorted(common))
+            yield (
+                f"{names}: {stages} drew with one seed in all of them: the spread over seeds is "
+                "that of the other stages."
             )
 
 

@@ -24,11 +24,14 @@ _MOST_SHOWN = 6  # stages of a message
 
 def config_of_run(run_dir: Path) -> Config:
     """The configuration that a run was made with, whatever version wrote it down. Raises
-    `RunDirectoryError` where the directory is no run, `InvalidInput` for keys of another version.
+    `RunDirectoryError` where the directory is no run, and where results in it are of another
+    configuration; `InvalidInput` for keys of another version.
     """
     finished_run(run_dir)
     file = run_dir / "config.json"
-    return config_from_record(todays_layout(read_json(file)), str(file))
+    config = config_from_record(todays_layout(read_json(file)), str(file))
+    _refuse_mixed(Context(config, run_dir))
+    return config
 
 
 def report_again(run_dir: Path, out: Path | None = None) -> Path:
@@ -58,6 +61,18 @@ def report_again(run_dir: Path, out: Path | None = None) -> Path:
         with context.directory().write(spec, config.seed) as writer:
             run(writer)
     return run_dir / spec.name
+
+
+def _refuse_mixed(context: Context) -> None:
+    """A run that takes another configuration keeps results until there are new ones."""
+    directory = context.directory()
+    for spec, _ in stages(context):
+        if spec.name != "report" and (changed := directory.changed(spec)):
+            raise RunDirectoryError(
+                f"{visible(str(context.run_dir))}: {spec.name} is of another configuration than "
+                f"config.json ({changed[0]}): the run took this one and has not finished; go on "
+                "with it by the command that began it"
+            )
 
 
 def write_into(folder: Path, context: Context, methods: Sequence[Method]) -> None:

@@ -108,7 +108,7 @@ class PairAccuracy:
     before: str
     after: str
     kind: str
-    """Which pairs: "step, dense"."""
+    """Which pairs: of single steps ("step") or of all that follows ("suffix")."""
     num_rows: int
     num_tasks: int
     accuracy_before: tuple[float, float, float]

@@ -64,7 +64,7 @@ def left_out_in_words(training: Training) -> str:
 
 
 def went(training: Training) -> str:
-    """What training did in a sentence: "Loss 0.879 before, 0.878 after, over 1 step"."""
+    """What training did: "loss fell from 0.879 to 0.878 on the same rows, 1 step"."""
     figures = finite(training.metrics)
     parts = []
     before, after = figures.get("loss_before"), figures.get("loss_after")
@@ -96,8 +96,8 @@ def _failed_sentence(found: FailedShare, label: str) -> str:
     if found.kind == "rows":
         return (
             f"{label}: {found.num_failed:,} of {found.num_all:,} preference rows "
-            f"({percent(found.num_failed / found.num_all)}) are there because of a failed run; "
-            f"{found.num_both_failed:,} compare two failures, one of which did better."
+            f"({percent(found.num_failed / found.num_all)}) show a failed run on a side; "
+            f"{found.num_both_failed:,} of them compare two failures, one of which did better."
         )
     share = percent(found.num_failed_steps / found.num_steps) if found.num_steps else percent(0)
     return (

@@ -8,6 +8,7 @@ Whatever a template prints is escaped unless it says `safe`: in HTML by jinja2, 
 from __future__ import annotations
 
 import json
+import re
 from importlib import resources
 from typing import Any
 
@@ -82,6 +83,15 @@ def block(value: str) -> Written:
     return Written("\n".join(f"    {line}".rstrip() for line in lines))
 
 
+def code(value: str) -> Written:
+    """A span of code of one line, for what a run said: links, pictures and tags in it are text.
+    Nothing of nothing."""
+    line = visible(" ".join(value.split()))
+    longest = max(map(len, re.findall("`+", line)), default=0)
+    fence, space = "`" * (longest + 1), " " if longest else ""
+    return Written(f"{fence}{space}{line}{space}{fence}" if line else "")
+
+
 def sentence(value: str) -> str:
     """With a capital and a full stop; nothing of nothing."""
     return f"{value[0].upper()}{value[1:]}." if value else ""
@@ -100,6 +110,7 @@ FILTERS = {
     "verdict": text.verdict,
     "cell": cell,
     "block": block,
+    "code": code,
     "sentence": sentence,
     "record": record,
 }

@@ -46,8 +46,8 @@ def made_row(record: Mapping[str, Any], place: str) -> MadeRow:
         return MadeRow(
             place=place,
             task_id=str(record["task_id"]),
-            node=int(record["divergence"]),
-            depth=int(record["depth"]),
+            node=_whole(record["divergence"]),
+            depth=_whole(record["depth"]),
             gap=float(record["gap"]),
             chosen=_side(record["chosen"]),
             rejected=_side(record["rejected"]),
@@ -85,6 +85,12 @@ def _node_of(forest: Forest, row: MadeRow) -> int:
             "were made of, merged by the same rule"
         )
     return row.node
+
+
+def _whole(number: Any) -> int:
+    if type(number) is not int:
+        raise TypeError(f"{number!r} is no whole number")
+    return number
 
 
 def _side(side: Any) -> str:

@@ -39,7 +39,7 @@ class OpenAt:
         return "&".join(parts)
 
     def check(self, forest: Forest) -> None:
-        """Raises `InvalidInput` for what the forest does not have."""
+        """Raises `InvalidInput` for what the forest does not have, and for places of two tasks."""
         if self.task is not None and self.task not in forest:
             raise InvalidInput(f"open_at: no tree for task {self.task!r}")
         if self.node is not None and not 0 <= self.node < forest.num_nodes:
@@ -48,9 +48,14 @@ class OpenAt:
         for run in self.runs or ():
             if not 0 <= run < num_runs:
                 raise InvalidInput(f"open_at: run {run}; there are {num_runs:,} runs")
-        if self.runs is not None and len({_tree_of(forest, run) for run in self.runs}) > 1:
+        ends = [int(forest.end_node[run]) for run in self.runs or ()]
+        if len({_tree_of(forest, end) for end in ends}) > 1:
             raise InvalidInput(f"open_at: runs {self.runs} are of two tasks, and part nowhere")
+        nodes = [*ends, *([] if self.node is None else [self.node])]
+        nodes += [] if self.task is None else [forest[self.task].root]
+        if len({_tree_of(forest, node) for node in nodes}) > 1:
+            raise InvalidInput(f"open_at: {self.fragment()} is of two tasks; give a place of one")
 
 
-def _tree_of(forest: Forest, run: int) -> int:
-    return int(forest.root.searchsorted(forest.end_node[run], side="right")) - 1
+def _tree_of(forest: Forest, node: int) -> int:
+    return int(forest.root.searchsorted(node, side="right")) - 1

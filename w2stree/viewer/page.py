@@ -15,6 +15,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from w2stree.errors import InvalidInput
+from w2stree.shorten import visible
 
 FIRST_LINE = b"<!doctype html><!-- a view of w2stree -->\n"
 _MOST_BYTES = 400_000_000  # a browser's longest text has 2**29 characters
@@ -35,7 +36,7 @@ def page(data: bytes, *, title: str) -> Iterator[bytes]:
             f"the view comes to {len(small) / 1e6:,.0f} MB, more than a browser opens: look at "
             "fewer tasks"
         )
-    shown = html.escape(title.encode("utf-8", "backslashreplace").decode())
+    shown = html.escape(visible(title))
     yield FIRST_LINE
     yield (
         '<html lang="en"><head><meta charset="utf-8">\n'

@@ -14,6 +14,7 @@ from w2stree.errors import InvalidInput
 from w2stree.forest.arguments import finite
 from w2stree.forest.forest import Forest
 from w2stree.forest.search import SearchResult
+from w2stree.shorten import visible
 from w2stree.trajectories.replacing import replacing
 from w2stree.trajectories.returns import usual_threshold
 from w2stree.trajectories.trajectory import Trajectory
@@ -113,7 +114,7 @@ def content(
         columns |= run_columns(forest, given, places, texts)
     header = {
         "version": VERSION,
-        "title": title.encode("utf-8", "backslashreplace").decode(),
+        "title": visible(title),
         "min_gap": min_gap,
         "success_at": _success_at(forest, success_threshold),
         "num_errors": forest.num_errors,

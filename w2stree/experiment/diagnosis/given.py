@@ -16,15 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from w2stree.errors import IdenticalTrajectories, InvalidInput, RunDirectoryError
+from w2stree.errors import IdenticalTrajectories, InvalidInput
 from w2stree.experiment.hashes import MANIFEST
+from w2stree.experiment.logged_steps import logged_steps
 from w2stree.experiment.manifest import read_manifest
 from w2stree.experiment.run_json import read_json
 from w2stree.forest.build import build_forest
 from w2stree.forest.forest import Forest
 from w2stree.shorten import visible
 from w2stree.trajectories.files import read_trajectories
-from w2stree.trajectories.json_text import parse_json
 from w2stree.trajectories.trajectory import Trajectory
 
 EXPLORED = "explore"
@@ -92,8 +92,8 @@ class Given:
 def given_run(path: Path) -> Given:
     """What is at a path: a run directory, an exploration's, or a file or folder of runs.
 
-    Raises `InvalidInput` where there are no runs, `RunDirectoryError` for a manifest that is torn,
-    and what `read_trajectories` raises.
+    Raises `InvalidInput` where there are no runs, `RunDirectoryError` for a manifest that is torn
+    and as `logged_steps`, and what `read_trajectories` raises.
     """
     if not path.exists():
         raise FileNotFoundError(f"{visible(str(path))}: no such run directory, folder or file")
@@ -107,11 +107,12 @@ def given_run(path: Path) -> Given:
     for folder in folders:
         name = folder.name
         manifest = read_manifest(folder, name)
-        metrics[name] = (manifest or {}).get("metrics") or {}
+        figures = (manifest or {}).get("metrics")
+        metrics[name] = figures if isinstance(figures, dict) else {}
         if name != _OTHER_GAMES and (file := folder / "trajectories.jsonl").is_file():
             played[name] = read_trajectories(file)
-        if (file := folder / "losses.jsonl").is_file():
-            steps[name] = _steps(file, name)
+        if found := logged_steps(folder):
+            steps[name] = found
     best_paths, config = path / "tree" / "best_paths.jsonl", path / "config.json"
     return Given(
         path,
@@ -124,19 +125,7 @@ def given_run(path: Path) -> Given:
 
 
 def _stages(path: Path) -> list[Path]:
-    """Folders of finished stages; one in the making has a hidden name."""
-    return sorted(file.parent for file in path.glob(f"[!.]*/{MANIFEST}"))
-
-
-def _steps(file: Path, stage: str) -> list[dict[str, float]]:
-    found = []
-    with file.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            record = parse_json(line, f"{file}:{number}")
-            if not isinstance(record, dict):
-                raise RunDirectoryError(
-                    f"{visible(str(file))}:{number}: no step of a training; put it back from a "
-                    f"copy, or redo the stage with --force {visible(stage)}"
-                )
-            found.append(record)
-    return found
+    """Folders of finished stages; one in the making has a hidden name. A stage's name is a word:
+    of a stranger's directory nothing else gets into a command that is to be typed."""
+    found = (file.parent for file in path.glob(f"[!.]*/{MANIFEST}"))
+    return sorted(folder for folder in found if folder.name.isidentifier())

@@ -157,8 +157,8 @@ def _not_causal(given: Given) -> list[Symptom] | None:
         max(chance, _CONFIRMED),
         is_above=False,
         says="is the share of contrasts that playing on bears out, less those it turns round; the "
-        "threshold is what chance alone would confirm, at least 0.02. The actions are not why "
-        "returns differ: learn from confirmed ones alone (verified_dpo), explore more runs",
+        "threshold is what chance alone would decide either way, at least 0.02. The actions are "
+        "not why returns differ: learn from confirmed ones alone (verified_dpo), explore more runs",
         command="w2stree analyse divergence_cause {run}",
     )
 
@@ -166,7 +166,8 @@ def _not_causal(given: Given) -> list[Symptom] | None:
 def _displaced(given: Given) -> list[Symptom] | None:
     found, is_asked = [], False
     for stage, steps in given.steps.items():
-        rewards = [s["rewards/chosen"] for s in steps if "rewards/chosen" in s]
+        logged = (s.get("rewards/chosen", math.nan) for s in steps)
+        rewards = [reward for reward in logged if math.isfinite(reward)]
         part = len(rewards) // 4
         if part < 2:
             continue
@@ -175,6 +176,7 @@ def _displaced(given: Given) -> list[Symptom] | None:
         change = float(last.mean() - first.mean())
         noise = math.hypot(first.std(ddof=1), last.std(ddof=1)) / math.sqrt(part)
         threshold = -max(_NATS, _ERRORS_OF_MEAN * noise)
+        weight = 2 * (given.setting(stage, "sft_weight") or 0.5)
         found += beyond(
             given,
             "displaced",
@@ -186,7 +188,7 @@ def _displaced(given: Given) -> list[Symptom] | None:
             "over the reference's) changed from the first quarter of the steps to the last: what "
             "is preferred becomes less likely too. Add an SFT term (sft_weight), lower the rate, "
             "train fewer epochs",
-            command=f"w2stree run {{run}}/config.json {stage}.sft_weight=1 --run-dir "
+            command=f"w2stree run {{run}}/config.json {stage}.sft_weight={weight:g} --run-dir "
             "{run}-sft-weight --share {parent}",
         )
     return found if is_asked else None

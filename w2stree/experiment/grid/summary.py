@@ -5,30 +5,23 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from statistics import fmean
 from typing import Any
 
 import numpy as np
 
 from w2stree.errors import InvalidInput
-from w2stree.evaluation import (
-    CrossedEstimate,
-    GapRecovered,
-    crossed_estimate,
-    gap_recovered,
-    holm,
-)
+from w2stree.evaluation import crossed_estimate, holm
 from w2stree.evaluation.crossed import Floats
 from w2stree.experiment.grid.analysed import Analysed, find_analyses, why_not_run
 from w2stree.experiment.grid.cells import Cell
 from w2stree.experiment.grid.plan import Contrast, Plan
 from w2stree.experiment.grid.results import Result, Results
-from w2stree.experiment.methods import METHODS, ceiling, sft
-from w2stree.report.grid import GridContrast, GridPanel, GridReport, GridRow
+from w2stree.experiment.methods import METHODS
+from w2stree.experiment.over_seeds import SEED, SeedResult, row_over_seeds
+from w2stree.report.grid import GridContrast, GridPanel, GridReport
 from w2stree.shorten import visible
 from w2stree.trajectories.returns import at_least
 
-_SEED = 0  # of all resamples: methods of a table meet the same ones
 _MANY_ERRORS = 0.01  # of a row's episodes: named (docs/results/claims.md)
 
 _OF_RETURNS = (
@@ -139,10 +132,18 @@ def _refuse_other_counts(found: _Found) -> None:
 def _panels(found: _Found) -> Iterator[GridPanel]:
     for world, variant in found.plan.variants:
         for panel in found.plan.panels(world, variant):
-            rows = [
-                row
+            results = {
+                method: {
+                    seed: _of_a_seed(result, method, seed, panel) for seed, result in seeds.items()
+                }
                 for method in _in_the_table_s_order(found.plan.grid.methods)
-                if (row := _row(found, world, variant, panel, method)) is not None
+                if (seeds := found.of(world, variant, method))
+            }
+            rows = [
+                row_over_seeds(
+                    method, _label(method), results, num_bootstrap=found.plan.grid.num_bootstrap
+                )
+                for method in results
             ]
             if rows:
                 yield GridPanel(world, variant, panel, rows[0].avg_reward.num_tasks, rows)
@@ -153,56 +154,21 @@ def _in_the_table_s_order(methods: Sequence[str]) -> list[str]:
     return sorted(methods, key=lambda name: known.index(name) if name in known else len(known))
 
 
-def _row(found: _Found, world: str, variant: str, panel: str, method: str) -> GridRow | None:
-    own = found.of(world, variant, method)
-    if not own:
-        return None
-    seeds = sorted(own)
-    weak, strong, top = (
-        found.of(world, variant, name)
-        for name in (sft.WEAK.name, sft.STRONG.name, ceiling.METHOD.name)
-    )
-    returns = _cells(own, seeds, panel)
-    successes = np.array(
-        [[float(at_least(r, own[s].threshold)) for r in own[s].panel(panel).scored] for s in seeds]
-    )
-    paired = _common(own, strong)
-    by_seed = returns.mean(axis=1)
-    played = [own[seed].panel(panel) for seed in seeds]
-    number = _number(found)
-    return GridRow(
-        method=method,
-        label=next((m.label for m in METHODS if m.name == method), method),
-        seeds=seeds,
-        avg_reward=_within_0_1(crossed_estimate(returns, **number)),
-        sd_over_seeds=float(by_seed.std(ddof=1)) if len(seeds) > 1 else None,
-        success_rate=_within_0_1(crossed_estimate(successes, **number)),
-        over_strong=None
-        if method == sft.STRONG.name or not paired
-        else crossed_estimate(_cells(own, paired, panel) - _cells(strong, paired, panel), **number),
-        pgr=_gap(found, panel, own, weak, top, sft.WEAK.name),
-        pgr_over_strong=_gap(found, panel, own, strong, top, sft.STRONG.name),
-        num_errors=sum(p.num_errors for p in played),
-        mean_steps=fmean(p.mean_steps for p in played),
-        training=_means([own[seed].record["training"] for seed in seeds]),
-        seconds=fmean(_own_seconds(own[seed], method) for seed in seeds),
-    )
+def _label(method: str) -> str:
+    return next((m.label for m in METHODS if m.name == method), method)
 
 
-def _gap(
-    found: _Found,
-    panel: str,
-    own: Mapping[int, Result],
-    floor: Mapping[int, Result],
-    top: Mapping[int, Result],
-    name: str,
-) -> GapRecovered:
-    seeds = _common(own, floor, top)
-    if not seeds:
-        missing = name if not floor else ceiling.METHOD.name if not top else "a seed in common"
-        return GapRecovered(None, None, f"{missing} is missing")
-    values, low, high = (_cells(results, seeds, panel) for results in (own, floor, top))
-    return gap_recovered(values, low, high)
+def _of_a_seed(result: Result, method: str, seed: int, panel: str) -> SeedResult:
+    played = result.panel(panel)
+    return SeedResult(
+        seed=seed,
+        scored=played.scored,
+        successes=np.array([float(at_least(r, result.threshold)) for r in played.scored]),
+        num_errors=played.num_errors,
+        mean_steps=played.mean_steps,
+        training=result.record["training"],
+        seconds=_own_seconds(result, method),
+    )
 
 
 def _contrasts(found: _Found) -> list[GridContrast]:
@@ -338,18 +304,7 @@ def _common(*results: Mapping[int, Result]) -> list[int]:
 
 
 def _number(found: _Found) -> dict[str, int]:
-    return {"num_bootstrap": found.plan.grid.num_bootstrap, "seed": _SEED}
-
-
-def _within_0_1(estimate: CrossedEstimate) -> CrossedEstimate:
-    """A mean return cannot lie outside, and no interval of it need."""
-    low, high = estimate.ci95
-    return replace(estimate, ci95=(max(0.0, low), min(1.0, high)))
-
-
-def _means(records: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    common = set.intersection(*(set(record) for record in records)) if records else set()
-    return {key: fmean(record[key] for record in records) for key in sorted(common)}
+    return {"num_bootstrap": found.plan.grid.num_bootstrap, "seed": SEED}
 
 
 def _own_seconds(result: Result, method: str) -> float:

@@ -52,7 +52,8 @@ def _best_model(
     by = (
         f"the {chosen_by.name} tasks ({number(mean)})"
         if dev is not None
-        else f"the test tasks themselves ({number(mean)}), which is no test of that choice,"
+        else f"the {chosen_by.name} tasks themselves ({number(mean)}), which is no test of that "
+        "choice,"
     )
     folder = context.model_dir(best.name)
     yield Advice(

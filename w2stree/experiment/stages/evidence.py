@@ -5,13 +5,13 @@ from __future__ import annotations
 import inspect
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, get_args
 
 from w2stree.errors import RunDirectoryError
 from w2stree.evaluation import compared, contest, returns_by_task
 from w2stree.experiment.analyses.divergence_cause import FIGURES_FILE
 from w2stree.experiment.config import Config
+from w2stree.experiment.logged_steps import logged_steps
 from w2stree.experiment.methods import sft
 from w2stree.experiment.methods.method import Method
 from w2stree.experiment.run_json import read_json
@@ -32,14 +32,12 @@ from w2stree.report.evidence import (
 from w2stree.rollouts.task_choice import Chosen
 from w2stree.rows.rows import Completion, PreferenceRow
 from w2stree.shorten import shorten
-from w2stree.trajectories.json_text import parse_json
 from w2stree.trajectories.returns import at_least
 from w2stree.trajectories.trajectory import Step, Trajectory
 
 ASSUMPTION_FILE = "analyses/assumption.json"
 """Of the run, where `w2stree analyse assumption` has been asked."""
 
-LOSSES_FILE = "losses.jsonl"
 NUM_ROWS = 5
 _MOST_STEPS = 6
 _ACTION_COLUMNS, _ANSWER_COLUMNS, _STATEMENT_COLUMNS = 100, 160, 260
@@ -68,7 +66,7 @@ def evidence(context: Context, methods: Sequence[Method], panels: Mapping[str, C
         rows=_shown(context, rows),
         failures=[*_of_rows(context, rows), *_of_runs(context, asked)],
         pair_accuracy=_pair_accuracy(context),
-        causes=_causes(context),
+        causes=_causes(context, methods),
     )
 
 
@@ -80,16 +78,8 @@ def _trainings(context: Context, trained: Sequence[Method]) -> Iterator[Training
     for method in trained:
         manifest = context.manifest(method.name)
         if manifest is not None:
-            file = context.folder(method.name) / LOSSES_FILE
-            yield Training(method.name, manifest["metrics"], _steps(file))
-
-
-def _steps(file: Path) -> list[dict[str, float]]:
-    """What the trainer logged; nothing of versions before, which did not keep it."""
-    if not file.is_file():
-        return []
-    lines = file.read_text(encoding="utf-8").splitlines()
-    return [parse_json(line, f"{file}:{i}", with_nan=True) for i, line in enumerate(lines, 1)]
+            steps = logged_steps(context.folder(method.name))
+            yield Training(method.name, manifest["metrics"], steps)
 
 
 def _contests(panel: str, part: Chosen, asked: Sequence[Method], runs: Runs) -> Iterator[Contested]:
@@ -280,9 +270,9 @@ def _of_runs(context: Context, asked: Sequence[Method]) -> Iterator[FailedShare]
         )
 
 
-def _causes(context: Context) -> Causes | None:
-    """As the stage `continuations` measured, where a method needed it."""
-    if not any("continuations" in m.needs.values() for m in context.config.methods()):
+def _causes(context: Context, methods: Sequence[Method]) -> Causes | None:
+    """As the stage `continuations` measured, where one of the methods needed it."""
+    if not any("continuations" in m.needs.values() for m in methods):
         return None
     file = context.folder("continuations") / FIGURES_FILE
     found = read_json(file)["all"]
