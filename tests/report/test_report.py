@@ -26,6 +26,7 @@ from w2stree.experiment.parts import Parts
 from w2stree.experiment.report_again import report_again
 from w2stree.experiment.run_directory import RunDirectory, StageSpec, StageWriter
 from w2stree.experiment.run_json import write_json
+from w2stree.experiment.run_lock import LOCK, holding
 from w2stree.experiment.stages import choose
 from w2stree.experiment.stages.context import Context
 from w2stree.experiment.stages.measure import report as report_stage
@@ -217,7 +218,9 @@ def test_the_report_says_why_and_what_next(files: dict[str, str]) -> None:
 def test_causes_that_are_not_measured_yet_are_left_out(tmp_path: Path) -> None:
     make_run(tmp_path / "run", num_tasks=20)
     file = tmp_path / "run" / "config.json"
-    write_json(file, {**json.loads(file.read_text()), "verified_dpo": {}})
+    config = json.loads(file.read_text())
+    optimisation = config["tree_dpo"]["optimisation"]
+    write_json(file, {**config, "verified_dpo": {"optimisation": optimisation}})
     out = report_again(tmp_path / "run", tmp_path / "out")
     record = json.loads((out / "report.json").read_text())
     assert {row["method"] for row in record["rows"]} == set(METHODS)
@@ -230,7 +233,9 @@ def test_a_report_of_what_has_finished_leaves_the_run_as_it_is(tmp_path: Path) -
     with pytest.raises(RunDirectoryError, match=r"tree_dpo, mcts_sft, .*not finished.*--out DIR"):
         report_again(tmp_path / "run")
     (tmp_path / "run" / "evaluate_ceiling" / "manifest.json").unlink()
-    out = report_again(tmp_path / "run", tmp_path / "out")
+    with holding(tmp_path / "run"):  # as another process in it does
+        before[tmp_path / "run" / LOCK] = (tmp_path / "run" / LOCK).read_bytes()
+        out = report_again(tmp_path / "run", tmp_path / "out")
     rows = json.loads((out / "report.json").read_text())["rows"]
     assert [row["method"] for row in rows] == [m for m in METHODS if m != "ceiling"]
     assert all(row["pgr"] is None for row in rows)

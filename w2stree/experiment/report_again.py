@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from w2stree.errors import RunDirectoryError
+from w2stree.errors import InvalidInput, RunDirectoryError
 from w2stree.experiment.analyses.finished_run import finished_run
+from w2stree.experiment.changes import changes
 from w2stree.experiment.config import Config, config_from_record
 from w2stree.experiment.config.layouts import todays_layout
+from w2stree.experiment.config.reading import recorded_today
 from w2stree.experiment.methods import sft
 from w2stree.experiment.methods.method import Method
 from w2stree.experiment.run_json import read_json
@@ -64,10 +66,19 @@ def report_again(run_dir: Path, out: Path | None = None) -> Path:
 
 
 def _refuse_mixed(context: Context) -> None:
-    """A run that takes another configuration keeps results until there are new ones."""
-    directory = context.directory()
+    """A run that takes another configuration keeps results until there are new ones. Nothing is
+    held or written: another process may be in the run."""
+    config = context.config
+    now, today = config.model_dump(mode="json"), recorded_today(config)
     for spec, _ in stages(context):
-        if spec.name != "report" and (changed := directory.changed(spec)):
+        recorded = (context.manifest(spec.name) or {}).get("config")
+        if spec.name == "report" or recorded is None:
+            continue
+        try:
+            made_with = today(recorded)
+        except (InvalidInput, KeyError):  # of a version that is not read here
+            continue
+        if changed := changes(made_with, now, of=spec.reads, but=config.may_change()):
             raise RunDirectoryError(
                 f"{visible(str(context.run_dir))}: {spec.name} is of another configuration than "
                 f"config.json ({changed[0]}): the run took this one and has not finished; go on "
