@@ -276,7 +276,7 @@ def _with(given: Given, *keys: str) -> dict[str, Mapping[str, Any]]:
 def rules() -> Iterator[Rule]:
     yield Rule(
         name="below-sft",
-        source="the report's own test: 95 % interval over at least thirty tasks",
+        source="a 95 % bootstrap interval over thirty tasks or more, all panels together",
         look=_below_sft,
     )
     yield Rule(
