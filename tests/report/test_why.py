@@ -25,9 +25,9 @@ from w2stree.report.evidence import (
     ShownRows,
     Training,
 )
-from w2stree.report.learning import concern, left_out, went
 from w2stree.report.report import html_page, json_record, markdown
 from w2stree.report.text import Report
+from w2stree.report.why import concern, left_out, went
 
 STEPS = [
     {"step": i + 1.0, "loss": 2.0 - i / 10, "rewards/accuracies": 0.5, "rewards/margins": -0.1 * i}

@@ -94,3 +94,9 @@ function mix(one: Colour, other: Colour, share: number): Colour {
 function word([red, green, blue]: Colour): number {
   return ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0;
 }
+
+/** The scale of a measure, as a gradient for a style. */
+export function gradient(palette: Palette): string {
+  const stops = [0, 64, 128, 192, 255].map((level) => css(palette.colours[level]));
+  return `linear-gradient(to right, ${stops.join(", ")})`;
+}

@@ -3,7 +3,7 @@
 import { css } from "./colours";
 import { button, element } from "./elements";
 import type { Forest } from "./forest";
-import type { Look } from "./icicle";
+import type { Look } from "./painting";
 import { counted, number, percent, whole } from "./measures";
 import type { Runs } from "./runs";
 import { line, show } from "./visible";

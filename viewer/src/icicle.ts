@@ -7,57 +7,29 @@
 //   ├───── take ────┬─ look┤              │      what is narrower than a pixel is averaged in it;
 //   ├ open ┬─ wait ─┤      │              │      what is out of sight is skipped by subtree_end
 //
-// Cells are written as pixels, a line for each depth, and every line is put down as often as a row
-// is high: the cost of a frame is the nodes in sight, whatever their size.
+// Here is what is in sight, and the hands that move it; what it looks like is the painting's.
 
-import { blend, css, inkOn, type Palette } from "./colours";
 import type { Forest } from "./forest";
-import type { Measure } from "./measures";
-import { line, shortened } from "./visible";
+import { GUTTER, Painting, type Look, type Sight } from "./painting";
 
-const GUTTER = 30; // CSS pixels for the numbers of steps
 const LEAST_ROW = 6;
 const MOST_ROW = 24;
-const LEAST_LABEL = 34;
-const LEAST_MARK = 6;
-const MOST_LABELS = 600;
-const FONT = 'ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace';
 const ZOOM_TIME = 180;
-
-export interface Look {
-  palette: Palette;
-  levels: Uint8Array;
-  measure: Measure;
-  hits: Uint8Array | null;
-  ink: string;
-  soft: string;
-  accent: string;
-  ring: string;
-  pageColour: string;
-}
 
 export interface MapEvents {
   pick: (node: number) => void;
   point: (node: number, x: number, y: number) => void;
 }
 
-interface Label {
-  node: number;
-  left: number;
-  right: number;
-  row: number;
-}
-
-export class Icicle {
-  private readonly context: CanvasRenderingContext2D;
+export class Icicle implements Sight {
+  left = 0; // in runs
+  right = 1;
+  top = 0; // in rows
+  rowHeight = MOST_ROW;
+  maxDepth = 0;
+  selected = -1;
+  private readonly painting: Painting;
   private look: Look | null = null;
-  private left = 0; // in runs
-  private right = 1;
-  private top = 0; // in rows
-  private rowHeight = MOST_ROW;
-  private maxDepth = 0;
-  private selected = -1;
-  private image: ImageData | null = null;
   private wanted = 0;
   private animation = 0;
   private readonly pointers = new Map<number, { x: number; y: number }>();
@@ -68,7 +40,7 @@ export class Icicle {
     readonly canvas: HTMLCanvasElement,
     private readonly events: MapEvents,
   ) {
-    this.context = canvas.getContext("2d", { alpha: false }) as CanvasRenderingContext2D;
+    this.painting = new Painting(forest, canvas);
     new ResizeObserver(() => this.resize()).observe(canvas);
     this.listen();
     this.fit(-1, false);
@@ -198,7 +170,6 @@ export class Icicle {
     if (!width || !height || (width === this.canvas.width && height === this.canvas.height)) return;
     this.canvas.width = width;
     this.canvas.height = height;
-    this.image = null;
     const rows = this.maxDepth + 1;
     const fitting = Math.floor(this.canvas.clientHeight / rows);
     this.rowHeight = Math.max(LEAST_ROW, Math.min(MOST_ROW, fitting));
@@ -211,243 +182,10 @@ export class Icicle {
     this.wanted = requestAnimationFrame(() => this.draw());
   }
 
-  // Drawing ----------------------------------------------------------------------------------
-
   private draw(): void {
     cancelAnimationFrame(this.wanted);
     this.wanted = 0;
-    const { look, canvas, forest } = this;
-    if (look === null || canvas.width === 0 || canvas.height === 0) return;
-    const ratio = canvas.width / canvas.clientWidth;
-    const gutter = Math.round(GUTTER * ratio);
-    const width = canvas.width - gutter;
-    if (width < 2) return;
-    const rowHeight = Math.max(1, Math.round(this.rowHeight * ratio));
-    const firstRow = Math.floor(this.top);
-    const shift = Math.round((this.top - firstRow) * rowHeight);
-    const numRows = Math.ceil((canvas.height + shift) / rowHeight);
-    const lines = new Uint32Array(width * numRows).fill(look.palette.page);
-    const labels = this.cells(look, lines, width, firstRow, numRows, ratio);
-    this.putDown(lines, width, numRows, rowHeight, shift, gutter, look);
-    const context = this.context;
-    context.fillStyle = look.pageColour;
-    context.fillRect(0, 0, gutter, canvas.height);
-    this.overlay(look, labels, gutter, firstRow, rowHeight, shift, ratio);
-    this.steps(look, firstRow, numRows, rowHeight, shift, ratio, gutter);
-    canvas.dataset.drawn = String(Number(canvas.dataset.drawn ?? 0) + 1);
-    canvas.setAttribute(
-      "aria-label",
-      `Map of ${forest.numRuns} runs: ${look.measure.title} by step`,
-    );
-  }
-
-  /** One line of pixels a row; what has room for a word or a mark is given back. */
-  private cells(
-    look: Look,
-    lines: Uint32Array,
-    width: number,
-    firstRow: number,
-    numRows: number,
-    ratio: number,
-  ): Label[] {
-    const { forest, left, right } = this;
-    const { first, count, depth, subtreeEnd, numNodes } = forest;
-    const { words, dimmed, page } = look.palette;
-    const { levels, hits } = look;
-    const scale = width / (right - left);
-    const sums = new Float32Array(width * numRows);
-    const weights = new Float32Array(width * numRows);
-    const found = hits === null ? null : new Uint8Array(width * numRows);
-    const labels: Label[] = [];
-    const least = LEAST_MARK * ratio;
-    let n = this.firstTree();
-    while (n < numNodes) {
-      const begin = first[n];
-      if (begin >= right) break;
-      const runs = count[n];
-      const row = depth[n] - firstRow;
-      if (begin + runs <= left || row >= numRows || runs === 0) {
-        n = subtreeEnd[n];
-        continue;
-      }
-      if (row >= 0) {
-        const x = (begin - left) * scale;
-        const wide = runs * scale;
-        if (wide >= 1) {
-          const from = Math.max(0, Math.round(x));
-          const end = Math.round(x + wide);
-          const gap = wide >= 4 * ratio ? Math.round(ratio) : wide >= 2.5 ? 1 : 0;
-          const to = Math.min(width, end - gap);
-          const colours = hits === null || hits[n] ? words : dimmed;
-          lines.fill(colours[levels[n]], row * width + from, row * width + Math.max(from + 1, to));
-          if (wide >= least) labels.push({ node: n, left: from, right: to, row });
-        } else {
-          const i = row * width + Math.max(0, Math.min(width - 1, Math.floor(x)));
-          sums[i] += levels[n] * runs;
-          weights[i] += runs;
-          if (found !== null && (hits as Uint8Array)[n]) found[i] = 1;
-        }
-      }
-      n++;
-    }
-    for (let i = 0; i < weights.length; i++) {
-      const weight = weights[i];
-      if (weight === 0) continue;
-      const colours = found === null || found[i] ? words : dimmed;
-      const colour = colours[Math.round(sums[i] / weight)];
-      const share = found !== null && found[i] ? 1 : Math.min(1, weight * scale);
-      lines[i] = share > 0.98 ? colour : blend(page, colour, share);
-    }
-    return labels;
-  }
-
-  /** The first tree in sight. */
-  private firstTree(): number {
-    const { root, first, numTrees } = this.forest;
-    let low = 0;
-    let high = numTrees;
-    while (low + 1 < high) {
-      const middle = (low + high) >> 1;
-      if (first[root[middle]] <= this.left) low = middle;
-      else high = middle;
-    }
-    return numTrees ? root[low] : 0;
-  }
-
-  private putDown(
-    lines: Uint32Array,
-    width: number,
-    numRows: number,
-    rowHeight: number,
-    shift: number,
-    gutter: number,
-    look: Look,
-  ): void {
-    const { height } = this.canvas;
-    if (this.image === null || this.image.width !== width || this.image.height !== height) {
-      this.image = new ImageData(width, height);
-    }
-    const pixels = new Uint32Array(this.image.data.buffer);
-    const gap = rowHeight >= 4 ? 1 : 0;
-    for (let row = 0; row < numRows; row++) {
-      const pixelsOfRow = lines.subarray(row * width, (row + 1) * width);
-      const begin = row * rowHeight - shift;
-      for (let y = Math.max(0, begin); y < Math.min(height, begin + rowHeight); y++) {
-        if (y >= begin + rowHeight - gap) pixels.fill(look.palette.page, y * width, (y + 1) * width);
-        else pixels.set(pixelsOfRow, y * width);
-      }
-    }
-    this.context.putImageData(this.image, gutter, 0);
-  }
-
-  /** Words, marks, best paths, what is selected. */
-  private overlay(
-    look: Look,
-    labels: Label[],
-    gutter: number,
-    firstRow: number,
-    rowHeight: number,
-    shift: number,
-    ratio: number,
-  ): void {
-    const { context, forest } = this;
-    const hasRoom = rowHeight >= 8 * ratio;
-    const bar = Math.max(2, Math.round(2 * ratio));
-    if (hasRoom) {
-      for (const { node, left, right, row } of labels) {
-        const y = row * rowHeight - shift;
-        const x = gutter + left;
-        const wide = right - left;
-        if (forest.isBest[node]) {
-          context.fillStyle = look.ink;
-          context.fillRect(x, y, bar + Math.round(ratio), rowHeight);
-        }
-        const isDecision = forest.isDecision(node);
-        if (isDecision || forest.isEnvironment(node)) {
-          context.fillStyle = look.ring;
-          const bottom = y + rowHeight - 1 - bar;
-          if (forest.rowsAt[node]) context.fillRect(x, bottom - bar, wide, 2 * bar);
-          else if (isDecision && forest.pairsAt[node]) context.fillRect(x, bottom, wide, bar);
-          else {
-            const dash = Math.round((isDecision ? 5 : 2) * ratio);
-            for (let at = 0; at < wide; at += 2 * dash) {
-              context.fillRect(x + at, bottom, Math.min(dash, wide - at), bar);
-            }
-          }
-        }
-      }
-    }
-    const size = Math.round(11 * ratio);
-    if (rowHeight >= 14 * ratio) {
-      context.font = `${size}px ${FONT}`;
-      context.textBaseline = "middle";
-      const advance = context.measureText("0").width;
-      let drawn = 0;
-      for (const { node, left, right, row } of labels) {
-        if (right - left < LEAST_LABEL * ratio || drawn >= MOST_LABELS) continue;
-        const room = Math.floor((right - left - 10 * ratio) / advance);
-        const text = shortened(this.label(node), room);
-        const dim = look.hits !== null && !look.hits[node];
-        context.fillStyle = dim ? look.soft : inkOn(look.palette.colours[look.levels[node]]);
-        const y = row * rowHeight - shift + rowHeight / 2;
-        context.fillText(text, gutter + left + 6 * ratio, y);
-        drawn++;
-      }
-    }
-    if (this.selected >= 0) this.mark(look, gutter, firstRow, rowHeight, shift, ratio);
-  }
-
-  private label(node: number): string {
-    const { forest } = this;
-    if (forest.depth[node] === 0) return line(forest.task(forest.treeOf(node)));
-    return line(forest.texts.text(forest.action[node]), 120) || "(no action)";
-  }
-
-  private mark(
-    look: Look,
-    gutter: number,
-    firstRow: number,
-    rowHeight: number,
-    shift: number,
-    ratio: number,
-  ): void {
-    const { forest, context, selected } = this;
-    const scale = (this.canvas.width - gutter) / (this.right - this.left);
-    const begin = (forest.first[selected] - this.left) * scale;
-    const x = gutter + Math.max(-4, begin);
-    const end = Math.min(this.canvas.width + 4, gutter + begin + forest.count[selected] * scale);
-    const y = (forest.depth[selected] - firstRow) * rowHeight - shift;
-    if (end < gutter) return;
-    const wide = Math.max(4 * ratio, end - x - ratio);
-    context.lineWidth = 4 * ratio;
-    context.strokeStyle = look.pageColour;
-    context.strokeRect(x, y, wide, rowHeight - 1);
-    context.lineWidth = 2 * ratio;
-    context.strokeStyle = look.accent;
-    context.strokeRect(x, y, wide, rowHeight - 1);
-  }
-
-  private steps(
-    look: Look,
-    firstRow: number,
-    numRows: number,
-    rowHeight: number,
-    shift: number,
-    ratio: number,
-    gutter: number,
-  ): void {
-    const { context } = this;
-    context.font = `${Math.round(10 * ratio)}px ${FONT}`;
-    context.fillStyle = look.soft;
-    context.textAlign = "right";
-    context.textBaseline = "middle";
-    const every = rowHeight >= 14 * ratio ? 1 : rowHeight >= 8 * ratio ? 2 : 5;
-    for (let row = 0; row < numRows; row++) {
-      const depth = firstRow + row;
-      if (depth > this.maxDepth || depth % every) continue;
-      context.fillText(String(depth), gutter - 7 * ratio, (row + 0.5) * rowHeight - shift);
-    }
-    context.textAlign = "left";
+    if (this.look !== null) this.painting.paint(this.look, this);
   }
 
   // Hands ------------------------------------------------------------------------------------
@@ -513,10 +251,4 @@ function deepest(forest: Forest, root: number): number {
   const end = root < 0 ? forest.numNodes : forest.subtreeEnd[root];
   for (let n = Math.max(0, root); n < end; n++) most = Math.max(most, forest.depth[n]);
   return most;
-}
-
-/** The scale of a measure, as a gradient for a style. */
-export function gradient(palette: Palette): string {
-  const stops = [0, 64, 128, 192, 255].map((level) => css(palette.colours[level]));
-  return `linear-gradient(to right, ${stops.join(", ")})`;
 }

@@ -2,14 +2,15 @@
 //
 //   a click, a key, an address ──> go(place) ──> tasks, map, outline, node, runs
 
-import { palette, parsed } from "./colours";
+import { gradient, palette, parsed } from "./colours";
 import { unpacked, type Columns } from "./columns";
 import { Detail } from "./detail";
 import { button, byId, element } from "./elements";
 import { Forest } from "./forest";
-import { gradient, Icicle, type Look } from "./icicle";
+import { Icicle } from "./icicle";
 import { counted, measures, type Measure } from "./measures";
 import { Outline } from "./outline";
+import type { Look } from "./painting";
 import { fragmentOf, NOWHERE, placeOf, type Place } from "./place";
 import { Reading } from "./reading";
 import { Runs } from "./runs";

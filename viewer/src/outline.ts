@@ -9,7 +9,7 @@
 import { css } from "./colours";
 import { button, element } from "./elements";
 import type { Forest } from "./forest";
-import type { Look } from "./icicle";
+import type { Look } from "./painting";
 import { counted, whole } from "./measures";
 import { Rows } from "./rows";
 import { line, shortened } from "./visible";

@@ -34,10 +34,10 @@ def doctor(
     exploring are asked. The exit status is 1 where any is found.
     """
     with needs("explore"):
-        from w2stree.experiment.diagnosis.diagnose import diagnose, source_of
+        from w2stree.experiment.diagnosis.diagnose import diagnose
     found = diagnose(run)
     if as_json:
-        symptoms = [{**asdict(s), "source": source_of(s.name)} for s in found.symptoms]
+        symptoms = [asdict(symptom) for symptom in found.symptoms]
         record = {"symptoms": symptoms, "healthy": found.healthy, "not_asked": found.not_asked}
         say(json.dumps(record, indent=2))
         return 1 if found.symptoms else 0
@@ -49,7 +49,7 @@ def doctor(
             f"{symptom.threshold:.3g}"
         )
         _indented(f"{symptom.measured:.3g} {symptom.says}", width)
-        _indented(f"threshold: {source_of(symptom.name)}", width)
+        _indented(f"threshold: {symptom.source}", width)
         say(f"  next: {symptom.command}\n")
     say(f"{counted(len(found.symptoms), 'symptom')} found")
     _indented(f"looked for and not found: {', '.join(found.healthy) or 'none'}", width)

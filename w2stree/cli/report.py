@@ -38,7 +38,7 @@ def report(
     their own, with the keys that differ. Nothing is trained or played.
     """
     before_models()
-    with needs("all"):
+    with needs("run"):
         from w2stree.experiment.report_again import report_again
 
         if len(runs) == 1:

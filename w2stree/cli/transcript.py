@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from w2stree.cli.say import counted
+from w2stree.trajectories.origin import making
 from w2stree.trajectories.trajectory import Step, Trajectory
 
 NO_ACTION = "(no action)"
@@ -52,13 +53,7 @@ def described(trajectory: Trajectory) -> str:
     origin = trajectory.origin
     by = f" by {origin.truncated_by}" if origin.truncated_by else ""
     known = {
-        "policy": origin.policy,
-        "model": origin.model,
-        "sample": origin.sample_index,
-        "attempt": origin.attempt or None,
-        "seed": origin.seed,
-        "temperature": origin.temperature,
-        "top_p": origin.top_p,
+        **making(origin),
         "steps of another run before its own": origin.prefix_length or None,
         "return before it was cut": origin.raw_return,
     }

@@ -1,6 +1,6 @@
 """Why it came out so: what was trained on, how training went, where a method won and lost.
 
-All of it is data: `experiment/stages/evidence.py` gathers it, templates and `learning.py` tell it.
+All of it is data: `experiment/stages/evidence.py` gathers it, templates and `why.py` tell it.
 """
 
 from __future__ import annotations

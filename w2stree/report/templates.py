@@ -13,7 +13,7 @@ from importlib import resources
 from typing import Any
 
 from w2stree.errors import MissingDependency
-from w2stree.report import learning, text
+from w2stree.report import text, why
 from w2stree.shorten import visible
 
 
@@ -29,7 +29,7 @@ def require_jinja2() -> Any:
 
 
 def render(name: str, **values: Any) -> str:
-    """The package's template `name` with these values, beside the modules `text` and `learning` and
+    """The package's template `name` with these values, beside the modules `text` and `why` and
     `FILTERS`.
 
     A name that the template uses and nobody gives is an error, not an empty text.
@@ -47,7 +47,7 @@ def render(name: str, **values: Any) -> str:
         keep_trailing_newline=True,
     )
     environment.filters.update(FILTERS)
-    return str(environment.get_template(name).render(text=text, learning=learning, **values))
+    return str(environment.get_template(name).render(text=text, why=why, **values))
 
 
 def packaged(name: str) -> str:

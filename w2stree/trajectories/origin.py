@@ -80,6 +80,20 @@ UNKNOWN = Origin()
 """Nothing is known."""
 
 
+def making(origin: Origin) -> dict[str, Any]:
+    """Who played, and with what sampling, by a reader's words; what is known of it."""
+    said = {
+        "policy": origin.policy,
+        "model": origin.model,
+        "sample": origin.sample_index,
+        "attempt": origin.attempt or None,
+        "seed": origin.seed,
+        "temperature": origin.temperature,
+        "top_p": origin.top_p,
+    }
+    return {word: value for word, value in said.items() if value is not None}
+
+
 def record_of(origin: Origin) -> dict[str, Any]:
     """The fields that say something, for JSON."""
     values = {name: getattr(origin, name) for name in _READ}

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from w2stree.forest.forest import Forest
 from w2stree.shorten import visible
-from w2stree.trajectories.origin import Origin
+from w2stree.trajectories.origin import Origin, making
 from w2stree.trajectories.trajectory import Message, Step, Trajectory
 from w2stree.viewer.packing import narrow
 from w2stree.viewer.text_table import TextTable
@@ -86,14 +86,5 @@ def _said(step: Step) -> str:
 
 
 def _described(origin: Origin) -> str:
-    known = {
-        "policy": origin.policy,
-        "model": origin.model,
-        "sample": origin.sample_index,
-        "attempt": origin.attempt or None,
-        "seed": origin.seed,
-        "temperature": origin.temperature,
-        "top_p": origin.top_p,
-        "cut by": origin.truncated_by,
-    }
+    known = {**making(origin), "cut by": origin.truncated_by}
     return ", ".join(f"{name} {value}" for name, value in known.items() if value is not None)

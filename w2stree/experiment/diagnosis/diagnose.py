@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from w2stree.experiment.diagnosis import of_play, of_training
@@ -30,14 +30,9 @@ def diagnose(path: Path) -> Diagnosis:
     healthy, not_asked = [], []
     for rule in RULES:
         found = rule.look(given)
-        symptoms += found or []
+        symptoms += [replace(s, name=rule.name, source=rule.source) for s in found or []]
         if found is None:
             not_asked.append(rule.name)
         elif not found:
             healthy.append(rule.name)
     return Diagnosis(symptoms, healthy, not_asked)
-
-
-def source_of(name: str) -> str:
-    """Where the threshold of a rule is from."""
-    return next(rule.source for rule in RULES if rule.name == name)

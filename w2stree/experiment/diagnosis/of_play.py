@@ -37,7 +37,6 @@ def _errors(given: Given) -> list[Symptom] | None:
         )
         return beyond(
             given,
-            "errors",
             stage,
             causes.total / len(runs),
             _ERRORS,
@@ -54,7 +53,6 @@ def _without_action(given: Given) -> list[Symptom] | None:
         num_without = sum(not step.action for step in turns)
         return beyond(
             given,
-            "turns-without-action",
             stage,
             num_without / max(1, len(turns)),
             _UNPARSED,
@@ -72,7 +70,6 @@ def _cut_short(given: Given) -> list[Symptom] | None:
         num_cut = sum(run.origin.truncated_by is not None for run in runs)
         return beyond(
             given,
-            "cut-short",
             stage,
             num_cut / len(runs),
             _CUT_SHORT,
@@ -89,7 +86,6 @@ def _step_limit(given: Given) -> list[Symptom] | None:
         num_over = sum(r.status == "truncated" and r.origin.truncated_by is None for r in runs)
         return beyond(
             given,
-            "step-limit",
             stage,
             num_over / len(runs),
             _STEP_LIMIT,
@@ -113,7 +109,6 @@ def _diversity(given: Given) -> list[Symptom] | None:
     shares = [(len(set(runs)) - 1) / (len(runs) - 1) for runs in several]
     return beyond(
         given,
-        "no-diversity",
         EXPLORED,
         sum(shares) / len(shares),
         _DISTINCT,
@@ -132,7 +127,6 @@ def _few_pairs(given: Given) -> list[Symptom] | None:
     share = sum(task.num_pairs > 0 for task in tasks) / len(tasks)
     return beyond(
         given,
-        "few-pairs",
         EXPLORED,
         share,
         _TASKS_WITH_PAIRS,
@@ -155,7 +149,6 @@ def _support(given: Given) -> list[Symptom] | None:
     num_single = sum(all(side.num_trajectories == 1 for side in c.sides) for c in contrasts)
     return beyond(
         given,
-        "thin-support",
         EXPLORED,
         num_single / len(contrasts),
         _SINGLE_RUNS,
@@ -171,7 +164,6 @@ def _sparse(given: Given) -> list[Symptom] | None:
         return None
     return beyond(
         given,
-        "sparse-tree",
         EXPLORED,
         given.forest.summary().merge_rate,
         _MERGED,
@@ -192,7 +184,6 @@ def _seen(given: Given) -> list[Symptom] | None:
     seen = [task_id for prompt, task_id in tested.items() if prompt in learned]
     return beyond(
         given,
-        "seen-test-tasks",
         next(stage for stage in given.played if stage.startswith("evaluate_")),
         len(seen) / len(tested),
         0.0,

@@ -46,7 +46,6 @@ def _below_sft(given: Given) -> list[Symptom] | None:
         estimate = bootstrap(differences, num_bootstrap=_NUM_BOOTSTRAP, seed=0)
         found += beyond(
             given,
-            "below-sft",
             f"evaluate_{name}",
             estimate.ci95[1],
             0.0,
@@ -69,7 +68,6 @@ def _flat_loss(given: Given) -> list[Symptom] | None:
         if before > 0:
             found += beyond(
                 given,
-                "flat-loss",
                 stage,
                 1 - after / before,
                 _FALL,
@@ -92,7 +90,6 @@ def _half(given: Given) -> list[Symptom] | None:
             is_asked = True
             found += beyond(
                 given,
-                "half-accuracy",
                 stage,
                 float(metrics["reward_accuracy"]),
                 _ACCURACY,
@@ -125,7 +122,6 @@ def _held_out(given: Given) -> list[Symptom] | None:
             return None
     return beyond(
         given,
-        "held-out-half",
         stage,
         low,
         _CHANCE,
@@ -151,7 +147,6 @@ def _not_causal(given: Given) -> list[Symptom] | None:
     confirmed, turned, chance = (float(share or 0.0) for share in shares)
     return beyond(
         given,
-        "not-causal",
         "continuations",
         confirmed - turned,
         max(chance, _CONFIRMED),
@@ -179,7 +174,6 @@ def _displaced(given: Given) -> list[Symptom] | None:
         weight = 2 * (given.setting(stage, "sft_weight") or 0.5)
         found += beyond(
             given,
-            "displaced",
             stage,
             change,
             threshold,
@@ -204,7 +198,6 @@ def _too_long(given: Given) -> list[Symptom] | None:
         is_asked = True
         found += beyond(
             given,
-            "rows-too-long",
             stage,
             num_long / (used + num_long),
             _TOO_LONG,
@@ -228,7 +221,6 @@ def _unlearned_start(given: Given) -> list[Symptom] | None:
         for stage, metrics in trained.items()
         for symptom in beyond(
             given,
-            "unlearned-start",
             stage,
             float(metrics["mean_token_accuracy"]),
             _TOKEN_ACCURACY,
@@ -253,7 +245,6 @@ def _failed_paths(given: Given) -> list[Symptom] | None:
         return None
     return beyond(
         given,
-        "failed-paths",
         "mcts_sft",
         sum(not at_least(path.total_return, threshold) for path in learned) / len(learned),
         _FAILED_PATHS,

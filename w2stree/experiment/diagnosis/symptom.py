@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Symptom:
-    """What one rule found in one stage."""
+    """What a rule found in one stage. `name` and `source` are the rule's; `diagnose` adds them."""
 
-    name: str
+    name: str = ""
     stage: str
     measured: float
     threshold: float
@@ -30,6 +30,7 @@ class Symptom:
     """What the number is, and what it means."""
     command: str
     """What to type next."""
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +47,6 @@ class Rule:
 
 def beyond(
     given: Given,
-    name: str,
     stage: str,
     measured: float,
     threshold: float,
@@ -66,7 +66,6 @@ def beyond(
     }
     return [
         Symptom(
-            name=name,
             stage=stage,
             measured=measured,
             threshold=threshold,

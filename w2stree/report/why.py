@@ -1,4 +1,4 @@
-"""How training went, in words: which rows were used and which were not, what the loss did."""
+"""Why a run came out so, in words: what was learned from, what the loss did, what runs show."""
 
 from __future__ import annotations
 
