@@ -12,7 +12,7 @@ pytest.importorskip("trl")
 from support.tree_training import config, trainer
 
 from w2stree.errors import MissingDependency
-from w2stree.training.trees.arguments import refuse_absent_services
+from w2stree.training.trackers import refuse_absent_trackers
 
 pytestmark = pytest.mark.train
 
@@ -23,7 +23,7 @@ def test_a_service_that_is_not_installed(service: str, tmp_path: Path) -> None:
         pytest.skip(f"{service} is installed")
     args = config("sft", tmp_path, report_to=[service])
     with pytest.raises(MissingDependency, match=f"report_to='{service}' .*: pip install {service}"):
-        refuse_absent_services(args)
+        refuse_absent_trackers(args.report_to)
     with pytest.raises(MissingDependency, match="pip install"):
         trainer("sft", tmp_path, report_to=[service])
 
