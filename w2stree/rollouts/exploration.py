@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import ClassVar, get_args
+from typing import Any, ClassVar, get_args
 
 from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.errors import (
@@ -54,6 +54,7 @@ PAPER_SAMPLINGS = (
 its fine-tuning."""
 
 _SHOWN_COLUMNS = 100
+_TOLD_CAUSES = 20
 MAX_ERRORS_IN_A_ROW = 50
 """What fails everything is better stopped than left to use up all attempts."""
 MAX_UNPLAYED_IN_A_ROW = 3
@@ -112,6 +113,23 @@ class Progress:
     seconds_left: float
     causes: Sequence[Cause] = ()
     """Of the errors, the commonest first."""
+
+    def figures(self) -> dict[str, Any]:
+        """What is known so far, over all tasks, for programs (docs/watching.md): `success` once a
+        run has finished, `cause` and `causes` once there is an error."""
+        tallies = self.tallies.values()
+        num_finished = sum(tally.num_finished for tally in tallies)
+        found: dict[str, Any] = {
+            "num_errors": self.num_errors,
+            "num_unparsed": sum(tally.num_unparsed for tally in tallies),
+            "num_tokens": sum(tally.num_tokens for tally in tallies),
+        }
+        if num_finished:
+            found["success"] = sum(tally.num_success for tally in tallies) / num_finished
+        if self.causes:
+            found["cause"] = self.causes[0].example
+            found["causes"] = {cause.example: cause.count for cause in self.causes[:_TOLD_CAUSES]}
+        return found
 
 
 class Exploration:
