@@ -3,6 +3,7 @@
 RUN_DIR/config.json         the configuration; another one is refused (but for `may_change`)
 RUN_DIR/tasks.json          the tasks that are played, with their openings' hashes
 RUN_DIR/episodes.journal    every finished attempt; `w2stree tree RUN_DIR` reads it
+RUN_DIR/.episodes.journal.times   when each was played (`w2stree export timeline`)
 """
 
 from __future__ import annotations
@@ -116,6 +117,7 @@ def _exploration(
     show: InWords,
 ) -> Exploration:
     from w2stree.rollouts.exploration import Exploration
+    from w2stree.trajectories.times import times_file
 
     return Exploration(
         journal,
@@ -124,6 +126,7 @@ def _exploration(
         instruction=config.instruction,
         budget=config.budget,
         max_attempts=config.max_attempts,
+        times=times_file(journal.path),
         success_threshold=config.success_threshold,
         progress=lambda state: show(
             state.num_settled, state.num_planned, describe(state), figures_of(state)

@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, get_args
 
 from w2stree.environments.hosting.pool import EnvironmentPool
@@ -40,6 +41,7 @@ from w2stree.shorten import quoted, visible
 from w2stree.trajectories.field_types import check_field_types
 from w2stree.trajectories.group_commit import GroupCommit
 from w2stree.trajectories.journal import Journal
+from w2stree.trajectories.times import KeptTimes
 from w2stree.trajectories.trajectory import Trajectory
 
 PAPER_SAMPLINGS = (
@@ -140,6 +142,7 @@ class Exploration:
     up to `max_attempts` times in all sessions together. What the journal holds already is
     counted and not played again. An episode that nobody was there for, an environment's process
     that does not start or a server that cannot be reached, is no attempt and leaves no row.
+    When each was played goes to the file `times` (`trajectories.times`); nothing depends on it.
 
     `outcome()` says at any time what failed, why, and what remains.
     """
@@ -155,6 +158,7 @@ class Exploration:
         max_attempts: int = 3,
         success_threshold: float = 1.0,
         progress: Callable[[Progress], None] = lambda _: None,
+        times: Path | None = None,
     ) -> None:
         if max_attempts < 1:
             raise InvalidInput(f"max_attempts is {max_attempts}; give at least 1")
@@ -177,6 +181,7 @@ class Exploration:
         self._in_a_row = Causes()
         self._num_unplayed_in_a_row = 0
         self._started = time.monotonic()
+        self._times = KeptTimes(times)
 
     def plan(self, plans: Sequence[EpisodePlan]) -> None:
         """Count these among the samples of `outcome`, before they are played; `play` does.
@@ -252,7 +257,9 @@ class Exploration:
             if self._budget.episodes is not None:
                 group = group[: self._budget.episodes - self._num_episodes]
             # Closed on the way out of an interrupt too, before the environments are.
-            played = attempts(self._pool, policy, group, instruction=self._instruction)
+            played = attempts(
+                self._pool, policy, group, instruction=self._instruction, timed=self._times.add
+            )
             committer = GroupCommit(self._journal)
             try:
                 with committer, closing(played) as episodes:
@@ -273,7 +280,8 @@ class Exploration:
         for begin in range(0, len(plans), size):
             yield plans[begin : begin + size]
 
-    def _report(self, trajectories: Iterable[Trajectory]) -> None:
+    def _report(self, trajectories: Sequence[Trajectory]) -> None:
+        self._times.keep(trajectories)
         for trajectory in trajectories:
             self._count(trajectory)
             rate = (self._num_episodes - self._num_before) / self._seconds

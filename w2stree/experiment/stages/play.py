@@ -35,6 +35,7 @@ from w2stree.rollouts.tally import num_unparsed
 from w2stree.rollouts.task_choice import TaskChoice
 from w2stree.trajectories.files import read_trajectories, write_trajectories
 from w2stree.trajectories.journal import Journal
+from w2stree.trajectories.times import stage_times
 from w2stree.trajectories.trajectory import Trajectory
 
 GREEDY = Sampling(temperature=0.0)
@@ -146,6 +147,7 @@ def explore(context: Context, out: StageWriter, explorer: Explorer = WEAK) -> No
             functools.partial(players.of, explorer.role),
             instruction=context.config.prompt.instruction,
             max_attempts=context.config.explore.max_attempts,
+            times=stage_times(context.run_dir, stage),
             progress=lambda state: update(state.num_settled, state.num_planned, state.figures()),
         )
         exploration.play(wanted)
