@@ -92,6 +92,8 @@ def test_a_training_tells_each_step_s_figures(
     told = last(capsys.readouterr().err, "training steps")
     logged = (tmp_path / "out" / "losses.jsonl").read_text().splitlines()
     assert told["done"] == told["total"] == len(logged)
-    assert told["loss"] == pytest.approx(json.loads(logged[-1])["loss"])
+    of = json.loads(logged[told["step"] - 1])
+    assert of["step"] == told["step"] == len(logged) - 1, "a step is logged after it is told of"
+    assert told["loss"] == pytest.approx(of["loss"])
     assert {"what", "done", "total", "loss", "seconds_left"} <= set(told)
     assert len(json_lines(capsys.readouterr().err)) == 0

@@ -73,7 +73,7 @@ def test_each_stage_has_a_curve_of_its_own(tmp_path: Path) -> None:
     with config(tmp_path, report_to=["tensorboard"], seed=3, seeds={"sft_weak": 1}) as given:
         run(given, tmp_path / "run")
     folders = sorted(path.name for path in (tmp_path / "run" / ".curves").iterdir())
-    names = [re.sub(r"\.\d{4}-\d\d-\d\dT[\d-]{8}$", "", name) for name in folders]
+    names = [re.sub(r"\.\d{4}-\d\d-\d\dT[\d.-]{12}$", "", name) for name in folders]
     assert names == ["run.smallest.sft_strong.seed-3", "run.smallest.sft_weak.seed-1"]
     for stage, folder in zip(sorted(STAGES), folders, strict=True):
         lines = (tmp_path / "run" / stage / "losses.jsonl").read_text().splitlines()

@@ -57,8 +57,8 @@ def refuse_absent_trackers(report_to: Iterable[str]) -> None:
 
 
 def now() -> str:
-    """For a name: 2026-11-27T02-33-20."""
-    return datetime.now().strftime("%Y-%m-%dT%H-%M-%S")
+    """For a name: 2026-11-27T02-33-20.417."""
+    return datetime.now().strftime("%Y-%m-%dT%H-%M-%S.%f")[:-3]
 
 
 def _is_installed(name: str) -> bool:
