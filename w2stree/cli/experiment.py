@@ -110,6 +110,7 @@ def experiment(
         "--analyses": analyses,
         "--worlds": worlds,
         "--redo": redo or None,
+        "--log-json": log_json or None,
     }
     if report_only and (of_a_run := [name for name, value in asked.items() if value is not None]):
         raise InvalidInput(f"--report-only runs nothing: leave out {', '.join(of_a_run)}")
