@@ -8,6 +8,7 @@ trackio's again. TensorBoard's would write into the trainer's folder, which is a
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,10 +43,24 @@ def curves(trainer: Any, reporting: Reporting) -> Iterator[None]:
     finally:
         for callback in told:
             if callback not in others:
-                _close(callback, status)
+                _close_or_say(callback, status)
 
 
 _KNOWN = (TensorBoardCallback, TrackioCallback, WandbCallback)
+
+
+def _close_or_say(callback: Any, status: int) -> None:
+    """A tracker that cannot be reached at the end costs no training."""
+    try:
+        _close(callback, status)
+    except Exception as error:
+        name = type(callback).__name__.removesuffix("Callback")
+        warnings.warn(
+            f"report_to: {name} could not end its run ({type(error).__name__}: {error}); its curve "
+            "may lack its end, losses.jsonl has it whole",
+            RuntimeWarning,
+            stacklevel=4,
+        )
 
 
 def _close(callback: Any, status: int) -> None:
