@@ -241,7 +241,6 @@ def _notes(found: _Found, analysed: Analysed) -> list[str]:
     notes += [
         f"{world}: of the command line, and not of its file: {visible('; '.join(given))}."
         for world, given in found.plan.told_overrides.items()
-        if given
     ]
     if other := {name: seen for name, seen in _versions(found, analysed).items() if len(seen) > 1}:
         told = "; ".join(f"{name} {' and '.join(seen)}" for name, seen in other.items())
