@@ -39,7 +39,11 @@ LATE_IMPORTS = {
         "experiment.config.exploration", "experiment.config.reading",
         "experiment.kept_config", "experiment.listed_actions", "experiment.run_json",
         "rollouts.branching", "rollouts.exploration", "rollouts.task_choice",
-        "trajectories.journal",
+        "trajectories.journal", "trajectories.times",
+    },
+    "cli/export.py": {
+        *("experiment.stages.journals", "trajectories.files", "trajectories.journal"),
+        *("trajectories.times", "viewer.speedscope", "viewer.timeline"),
     },
     "cli/convert.py": {"formats.writing"},
     "cli/forests.py": {"forest.build", "forest.file", "forest.merging"},

@@ -66,7 +66,8 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_run_has_its_configuration_and_its_journal(run_dir: Path) -> None:
     names = ["config.json", "episodes.journal", "tasks.json"]
-    assert sorted(p.name for p in run_dir.iterdir()) == [".lock", *names]
+    hidden = [".episodes.journal.times", ".lock"]
+    assert sorted(p.name for p in run_dir.iterdir()) == [*hidden, *names]
     config = json.loads((run_dir / "config.json").read_text())
     assert config["budget"]["episodes"] == 100
     assert len(config["samplings"]) == 6

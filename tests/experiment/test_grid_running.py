@@ -23,6 +23,7 @@ pytest.importorskip("gymnasium")
 pytest.importorskip("matplotlib")
 
 from support.experiments import smallest, w2stree
+from support.json_lines import documented, json_lines, last
 from support.treasure_hunters import EXAMPLE, hunts
 
 from w2stree import write_trajectories
@@ -105,6 +106,35 @@ def test_a_failure_is_recorded_and_tried_again_and_what_is_done_stays(world: Pat
     assert alone.returncode == 0, alone.stderr
     assert "2 of 2 cells" in alone.stdout
     assert not (world / "runs").exists()
+
+
+def test_programs_are_told_of_cells_and_curves_change_no_result(world: Path) -> None:
+    pytest.importorskip("tensorboard")
+    small(world, methods=["sft_weak"], seeds=1)
+    command = ("experiment", "small.yaml", "--processes", "1", "--log-json")
+    ran = w2stree(*command, "report_to=tensorboard", cwd=world)
+    assert ran.returncode == 0, ran.stderr
+    cell = {"world": "treasure", "variant": "base", "seed": 0, "cell": "sft_weak"}
+    told = json_lines(ran.stderr)
+    stages = [line["stage"] for line in told if line.items() >= cell.items() and "stage" in line]
+    assert {"tasks", "sft_weak", "evaluate_sft_weak"} <= set(stages)
+    assert [line["ended"] for line in told if "ended" in line] == ["done"]
+    last_of_all = last(ran.stderr, "cells")
+    assert (last_of_all["done"], last_of_all["total"], last_of_all["running"]) == (1, 1, [])
+    now = [doing for line in told for doing in line.get("running", ())]
+    assert all(doing.items() >= cell.items() and "done" in doing for doing in now)
+    assert {key for line in (*told, *now) for key in line} <= documented()
+    (curve,) = (world / "runs" / "experiments" / "treasure--seed-0" / ".curves").iterdir()
+    assert curve.name.startswith("treasure--seed-0.smallest.sft_weak.seed-0.")
+    before = bytes_in(world / "results")
+    again = w2stree(*command, cwd=world)
+    assert again.returncode == 0, again.stderr
+    assert [line for line in json_lines(again.stderr) if "stage" in line] == [], "it is done"
+    assert bytes_in(world / "results") == before, "no other configuration either"
+
+
+def bytes_in(folder: Path) -> dict[Path, bytes]:
+    return {file: file.read_bytes() for file in folder.rglob("*.json")}
 
 
 def test_a_test_panel_may_be_called_dev(world: Path) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 pytest.importorskip("trl")
 
 import torch
+from support.event_files import scalars
 from support.tiny_models import tiny_model, tiny_tokenizer
 from support.tree_training import pairs, sft_examples
 
@@ -25,6 +27,7 @@ from w2stree.training.launched.job import read_examples, write_examples
 from w2stree.training.launcher import Launch
 from w2stree.training.optimisation import Lora, Optimisation
 from w2stree.training.stage import Progress
+from w2stree.training.trackers import Reporting
 from w2stree.training.trees.stage import train_dpo, train_sft
 
 pytestmark = pytest.mark.train
@@ -68,6 +71,7 @@ def test_two_processes_give_the_weights_of_one(
         optimisation = replace(OPTIMISATION, lora=Lora(r=4, alpha=8))
         loss, examples = PREFERENCES, pairs()
     told: list[int] = []
+    reported = ("tensorboard",) if find_spec("tensorboard") else ()
     given = {"output_dir": str(tmp_path / "out"), "seed": 3}
     two = train_launched(
         TWO,
@@ -75,6 +79,7 @@ def test_two_processes_give_the_weights_of_one(
         examples,
         optimisation,
         progress=lambda step, total, figures: told.append(step),
+        reporting=Reporting(reported, "two", str(tmp_path / "curves")),
         **given,
         **loss,
     )
@@ -95,6 +100,9 @@ def test_two_processes_give_the_weights_of_one(
     losses = [[step["loss"] for step in trained.steps] for trained in (one, two)]
     assert losses[1] == pytest.approx(losses[0], abs=1e-4)
     assert not list(tmp_path.glob(".*"))
+    if reported:  # by one process of the two
+        curve = [loss for _, loss in scalars(tmp_path / "curves" / "two", "train/loss")]
+        assert curve == pytest.approx(losses[1])
 
 
 @pytest.mark.slow

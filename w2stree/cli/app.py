@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 import w2stree
-from w2stree.cli import analyse, envs, train
+from w2stree.cli import analyse, envs, export, train
 from w2stree.cli.advantages import advantages
 from w2stree.cli.bisect import bisect
 from w2stree.cli.convert import convert
@@ -71,6 +71,7 @@ for command in (
     app.command()(command)
 app.add_typer(analyse.app, name="analyse")
 app.add_typer(envs.app, name="envs")
+app.add_typer(export.app, name="export")
 app.add_typer(train.app, name="train")
 add_examples(app)
 

@@ -60,6 +60,13 @@ EXAMPLES: dict[str, tuple[Example, ...]] = {
         ),
         ("w2stree convert runs.jsonl --to messages -o runs.parquet", "runs for other tools"),
     ),
+    "export speedscope": (
+        ("w2stree export speedscope runs/ -o runs.speedscope.json", "which actions runs went by"),
+    ),
+    "export timeline": (
+        ("w2stree export timeline runs/mine -o trace.json", "for ui.perfetto.dev"),
+        ("w2stree export timeline runs/quickstart -o trace.json", "of a run's exploration"),
+    ),
     "bisect": (
         ("w2stree bisect runs.jsonl:17", "the step at which this run was lost, by its siblings"),
         ("w2stree bisect runs/mine --task cook/3", "where most failures of a task begin, played"),

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from w2stree.cli.before_models import before_models
+from w2stree.cli.cells_shown import CellsShown
 from w2stree.cli.extra import needs
-from w2stree.cli.parameters import names, number, whole_number
-from w2stree.cli.progress import Bars, left
+from w2stree.cli.parameters import LogJson, names, number, whole_number
+from w2stree.cli.progress import Bars
 from w2stree.cli.say import say, warn
 from w2stree.errors import InvalidInput
 from w2stree.experiment.shipped import shipped_names
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from w2stree.experiment.grid.cells import Unit
     from w2stree.experiment.grid.plan import Plan
     from w2stree.experiment.grid.results import Results
-    from w2stree.experiment.grid.running import Kind, Outcome
+    from w2stree.experiment.grid.running import Outcome
 
 
 def experiment(
@@ -95,6 +96,7 @@ def experiment(
     report_only: Annotated[
         bool, typer.Option("--report-only", help="run nothing; make the table from the results")
     ] = False,
+    log_json: LogJson = False,
 ) -> int:
     """Run what an experiment lacks, and make its table.
 
@@ -108,6 +110,7 @@ def experiment(
         "--analyses": analyses,
         "--worlds": worlds,
         "--redo": redo or None,
+        "--log-json": log_json or None,
     }
     if report_only and (of_a_run := [name for name, value in asked.items() if value is not None]):
         raise InvalidInput(f"--report-only runs nothing: leave out {', '.join(of_a_run)}")
@@ -132,7 +135,7 @@ def experiment(
     num_failed = 0
     if not report_only:
         try:
-            outcome = _run(plan, units, results, runs, processes, budget, redo)
+            outcome = _run(plan, units, results, runs, processes, budget, redo, log_json)
         except KeyboardInterrupt:
             warn(
                 f"w2stree: finished stages are kept in {runs}, results in {results.folder}; "
@@ -157,32 +160,12 @@ def _run(
     processes: int,
     budget: float | None,
     redo: bool,
+    log_json: bool,
 ) -> Outcome:
     with needs("run"):
         from w2stree.experiment.grid.running import run_cells
-    with Bars() as bars, bars.line("cells") as show:
-        now: dict[Unit, str] = {}
-        last = (0, len(units), "")
-
-        def progress(done: int, total: int, seconds_left: float | None) -> None:
-            nonlocal last
-            last = done, total, "" if seconds_left is None else left(seconds_left)
-            draw()
-
-        def draw() -> None:
-            done, total, words = last
-            show(done, total, "  ".join([words, *(f"{u}: {what}" for u, what in now.items())]))
-
-        def announce(unit: Unit, kind: Kind, what: str) -> None:
-            if kind == "progress":
-                now[unit] = what
-                draw()
-                return
-            if kind in ("done", "failed"):
-                now.pop(unit, None)
-            if kind != "stage" or "running" in what or "waiting" in what:
-                say(f"{unit!s:<48} {what if kind == 'stage' else f'{kind}: {what}'}")
-
+    with Bars(as_json=log_json) as bars, bars.line("cells") as show:
+        shown = CellsShown(show, len(units), as_json=log_json)
         outcome = run_cells(
             plan,
             units,
@@ -191,8 +174,8 @@ def _run(
             num_processes=processes,
             budget_s=None if budget is None else 3600 * budget,
             redo=redo,
-            announce=announce,
-            progress=progress,
+            announce=shown.announce,
+            progress=shown.progress,
         )
     if outcome.left:
         warn(f"w2stree: the budget is spent; {len(outcome.left)} have not run yet")

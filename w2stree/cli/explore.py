@@ -3,22 +3,22 @@
 RUN_DIR/config.json         the configuration; another one is refused (but for `may_change`)
 RUN_DIR/tasks.json          the tasks that are played, with their openings' hashes
 RUN_DIR/episodes.journal    every finished attempt; `w2stree tree RUN_DIR` reads it
+RUN_DIR/.episodes.journal.times   when each was played (`w2stree export timeline`)
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from w2stree.cli.before_models import before_models
 from w2stree.cli.extra import needs
 from w2stree.cli.parameters import LogJson, Overrides, RunDir
-from w2stree.cli.progress import Bars, left
+from w2stree.cli.progress import Bars, InWords, left
 from w2stree.cli.say import say, warn
 from w2stree.cli.summary import MOST_ROWS, print_summary
 from w2stree.errors import ExplorationFailure, SamplesUnfinished
@@ -114,9 +114,10 @@ def _exploration(
     config: ExplorationConfig,
     journal: Journal,
     pool: EnvironmentPool,
-    show: Callable[[int, int, str], None],
+    show: InWords,
 ) -> Exploration:
     from w2stree.rollouts.exploration import Exploration
+    from w2stree.trajectories.times import times_file
 
     return Exploration(
         journal,
@@ -125,8 +126,11 @@ def _exploration(
         instruction=config.instruction,
         budget=config.budget,
         max_attempts=config.max_attempts,
+        times=times_file(journal.path),
         success_threshold=config.success_threshold,
-        progress=lambda state: show(state.num_settled, state.num_planned, describe(state)),
+        progress=lambda state: show(
+            state.num_settled, state.num_planned, describe(state), figures_of(state)
+        ),
     )
 
 
@@ -231,6 +235,20 @@ def describe(progress: Progress) -> str:
             f"{task_id}: {tally.num_success}/{tally.num_finished}",
         ]
     )
+
+
+def figures_of(progress: Progress) -> dict[str, Any]:
+    """The same for programs: `Progress.figures`, and the last episode's task."""
+    task_id = progress.trajectory.task_id
+    tally = progress.tallies[task_id]
+    return {
+        **progress.figures(),
+        "task": task_id,
+        "num_task_runs": tally.num_finished,
+        "num_task_successes": tally.num_success,
+        "per_s": progress.episodes_per_s,
+        "seconds_left": progress.seconds_left,
+    }
 
 
 def _commonest(progress: Progress) -> str:

@@ -8,6 +8,8 @@ line, at most every 10 s and at the end:
 or, for programs, one JSON object:
 
     {"what": "explore episodes", "done": 84, "total": 96, "success": 0.31, "per_s": 12.4, …}
+
+docs/watching.md has the fields.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Se
 from contextlib import contextmanager
 from datetime import timedelta
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -39,6 +41,14 @@ _CAUSE = 60  # columns of an error's cause
 _BETWEEN = 3  # columns between two texts side by side
 _LEAST_HALF = 20
 _UNLIMITED = 100_000  # columns; rich assumes 80 where there is no terminal
+
+
+class InWords(Protocol):
+    """Told of progress in words, and in figures for programs."""
+
+    def __call__(
+        self, done: int, total: int, words: str, figures: Figures | None = None, /
+    ) -> None: ...
 
 
 class Bars:
@@ -91,10 +101,17 @@ class Bars:
             yield update
 
     @contextmanager
-    def line(self, what: str) -> Iterator[Callable[[int, int, str], None]]:
-        """Show `done` of `total` and some words."""
+    def line(self, what: str) -> Iterator[InWords]:
+        """Show `done` of `total` and some words; programs are told the figures instead, where
+        there are any."""
         with self._shown(what) as show:
-            yield lambda done, total, words: show(done, total, words, {"said": words})
+
+            def update(
+                done: int, total: int, words: str, figures: Figures | None = None, /
+            ) -> None:
+                show(done, total, words, {"said": words} if figures is None else figures)
+
+            yield update
 
     @contextmanager
     def _shown(self, what: str) -> Iterator[Callable[[int, int, str, Figures], None]]:
@@ -176,11 +193,19 @@ def told(figures: Figures, measured: Mapping[str, float]) -> list[str]:
 
 def warn_json(record: Mapping[str, object]) -> None:
     """One line of JSON on standard error; a figure that JSON has no number for is null."""
-    clean = {
-        key: None if isinstance(value, float) and not math.isfinite(value) else value
-        for key, value in record.items()
-    }
-    warn(json.dumps(clean))
+    warn(json.dumps(_with_null(record)))
+
+
+def _with_null(value: Any) -> Any:
+    match value:
+        case float() if not math.isfinite(value):
+            return None
+        case Mapping():
+            return {key: _with_null(inner) for key, inner in value.items()}
+        case list():
+            return [_with_null(inner) for inner in value]
+        case _:
+            return value
 
 
 def _live() -> Progress:

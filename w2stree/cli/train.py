@@ -17,7 +17,7 @@ import typer
 from w2stree.cli.before_models import before_models
 from w2stree.cli.extra import needs
 from w2stree.cli.inputs import Runs, Source, takes_runs
-from w2stree.cli.parameters import Normalize, number
+from w2stree.cli.parameters import LogJson, Normalize, number
 from w2stree.cli.progress import Bars
 from w2stree.cli.say import is_first, say_first
 from w2stree.cli.train_input import (
@@ -86,6 +86,7 @@ def sft(
     holdout: Holdout = 0.1,
     seed: Seed = None,
     render_actions: RenderActions = False,
+    log_json: LogJson = False,
 ) -> int:
     """Imitate the agent's turns: of runs the best one of each task, of rows all.
 
@@ -123,7 +124,7 @@ def sft(
         used = paths_of(runs, forest, all_runs=all_runs, min_return=min_return)
         given = used.trajectories
         learned = learned_of(given)
-    with _steps() as update:
+    with _steps(as_json=log_json) as update:
         trained = train_sft(
             given,
             model=model,
@@ -191,6 +192,7 @@ def dpo(
     holdout: Holdout = 0.1,
     seed: Seed = None,
     render_actions: RenderActions = False,
+    log_json: LogJson = False,
 ) -> int:
     """Learn which choices paid: preference pairs of runs, or preference rows.
 
@@ -228,7 +230,7 @@ def dpo(
         used, forest = forest_of(source, trajectories, normalize, rows)
         given = forest.pairs(min_gap)
         say_first(f"{len(given):,} pairs of at least {min_gap:g} in return")
-    with _steps() as update:
+    with _steps(as_json=log_json) as update:
         trained = train_dpo(
             given,
             policy=model,
@@ -250,10 +252,10 @@ def dpo(
 
 
 @contextmanager
-def _steps() -> Iterator[Callable[[int, int, Mapping[str, float]], None] | None]:
+def _steps(*, as_json: bool) -> Iterator[Callable[[int, int, Mapping[str, float]], None] | None]:
     """A bar of the trainer's steps; of several processes the others are silent."""
     if is_first():
-        with Bars() as bars, bars.steps("training steps") as update:
+        with Bars(as_json=as_json) as bars, bars.steps("training steps") as update:
             yield update
     else:
         with warnings.catch_warnings():

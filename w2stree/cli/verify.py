@@ -11,7 +11,7 @@ import typer
 
 from w2stree.cli.extra import needs
 from w2stree.cli.inputs import nothing_played
-from w2stree.cli.parameters import whole_number
+from w2stree.cli.parameters import LogJson, whole_number
 from w2stree.cli.progress import Bars
 from w2stree.cli.say import say, warn
 from w2stree.errors import InvalidInput
@@ -45,6 +45,7 @@ def verify(
         bool,
         typer.Option("--trust", help="run the code that the directory's config.json names"),
     ] = False,
+    log_json: LogJson = False,
 ) -> int:
     """Replay recorded actions; report what differs.
 
@@ -64,13 +65,17 @@ def verify(
     if not played:
         raise InvalidInput(f"{run}: {nothing_played(recorded.trajectories)}")
     differing, shown = 0, 0
-    with recorded.environment.pool() as pool, Bars() as bars:
-        replayed = bars(replay(pool, played), total=len(played), what="verify episodes")
-        for _, differences in replayed:
+    with (
+        recorded.environment.pool() as pool,
+        Bars(as_json=log_json) as bars,
+        bars.steps("verify episodes") as update,
+    ):
+        for done, (_, differences) in enumerate(replay(pool, played), start=1):
             differing += bool(differences)
             for difference in differences[: _SHOWN_DIFFERENCES - shown]:
                 shown += 1
                 say(_describe(difference))
+            update(done, len(played), {"num_differing": differing})
     num_steps = sum(len(t.steps) for t in played)
     say(
         f"{len(played)} trajectories of {num_steps} steps replayed; {differing} differ; "

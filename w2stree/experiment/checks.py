@@ -22,6 +22,7 @@ from w2stree.training.launched.command import refuse_too_few_gpus
 from w2stree.training.launcher import refuse_several_processes, rows_of_a_process
 from w2stree.training.models import load_tokenizer, refuse_no_model
 from w2stree.training.optimisation import Optimisation
+from w2stree.training.trackers import refuse_absent_trackers
 from w2stree.turns.chat import ChatFormat
 
 
@@ -62,6 +63,7 @@ def _check_packages(config: Config) -> None:
         java_home_bin()
     require_matplotlib()
     require_jinja2()
+    refuse_absent_trackers(config.report_to)
 
 
 def _check_models(config: Config) -> None:

@@ -10,6 +10,8 @@ runs/quickstart/
   .lock                       of the process that runs it (`run_lock`)
   .hashes.json                what need not be read again to know its hash (`hashes`)
   .references/                what references said of rows; may be deleted (`stages/learn`)
+  .curves/                    what `report_to` asks for; may be deleted
+  .explore.times              when its episodes were played; may be deleted (`trajectories/times`)
 """
 
 from __future__ import annotations

@@ -15,12 +15,25 @@ from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.environments.hosting.process import EnvironmentProcess
 from w2stree.errors import EnvironmentFailure, InvalidInput, ModelFailure
 from w2stree.policies.protocol import AsyncPolicy
-from w2stree.rollouts.episode import Ended, EpisodePlan, Exchange, RunningEpisode, Unplayed
+from w2stree.rollouts.episode import (
+    Ended,
+    EpisodePlan,
+    Exchange,
+    RunningEpisode,
+    Timed,
+    Unplayed,
+    untimed,
+)
 from w2stree.trajectories.trajectory import Status, Trajectory
 
 
 def play_async(
-    pool: EnvironmentPool, policy: AsyncPolicy, plans: Sequence[EpisodePlan], *, instruction: str
+    pool: EnvironmentPool,
+    policy: AsyncPolicy,
+    plans: Sequence[EpisodePlan],
+    *,
+    instruction: str,
+    timed: Timed = untimed,
 ) -> Ended:
     """Play the plans, as many at once as the pool has environments.
 
@@ -31,7 +44,7 @@ def play_async(
     """
     _refuse_another_loop()
     with asyncio.Runner() as runner:
-        players = _Players(pool, policy, plans, instruction)
+        players = _Players(pool, policy, plans, instruction, timed)
         runner.run(players.start())
         try:
             for _ in plans:
@@ -60,8 +73,10 @@ class _Players:
         policy: AsyncPolicy,
         plans: Sequence[EpisodePlan],
         instruction: str,
+        timed: Timed,
     ) -> None:
         self._pool, self._policy, self._instruction = pool, policy, instruction
+        self._timed = timed
         self._size = min(len(pool), len(plans))
         self._plans = enumerate(plans)
         self._tasks: list[asyncio.Task[None]] = []
@@ -97,7 +112,9 @@ class _Players:
             for key, plan in self._plans:
                 running = RunningEpisode(plan, slot=slot, key=key, instruction=self._instruction)
                 status = await self._status(running)
-                self._ended.put_nowait(running.ended(status, self._policy))
+                ended = running.ended(status, self._policy)
+                self._timed(running.times)
+                self._ended.put_nowait(ended)
         except Exception as error:  # whoever waits for a trajectory is told
             self._ended.put_nowait(error)
 

@@ -7,7 +7,8 @@ plan ─ begin ─> episode ─┬─ policy's turn ─ advance ─┬─> statu
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Generator
+import time
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,6 +27,7 @@ from w2stree.policies.protocol import AsyncPolicy, Episode, Policy, Sampling
 from w2stree.shorten import excerpt
 from w2stree.trajectories import fields
 from w2stree.trajectories.origin import Origin
+from w2stree.trajectories.times import EpisodeTimes
 from w2stree.trajectories.tool_call import ToolCall
 from w2stree.trajectories.trajectory import Message, Status, Step, Trajectory
 from w2stree.turns.react import UNPARSED
@@ -33,6 +35,14 @@ from w2stree.turns.turn import AgentTurn
 
 Call = tuple[Any, ...]
 """A method of the environment and its arguments."""
+
+Timed = Callable[[EpisodeTimes], None]
+"""Told of each episode as it ends, just before whoever waits for it: when it was played."""
+
+
+def untimed(times: EpisodeTimes) -> None:
+    """Nobody asks."""
+
 
 Exchange = Generator[Call, Any, Status | None]
 """Yields calls and is sent their answers; returns the episode's status once it is over."""
@@ -99,6 +109,8 @@ class RunningEpisode:
         self._score = 0.0
         self._raw_score: float | None = None
         self._counts: list[int | None] = []  # tokens of each of its own turns
+        self.times = EpisodeTimes(plan.task_id, plan.sample_index, plan.attempt, slot)
+        self._mark()
         self._has_all_ids = True
 
     def begin(self, *, with_expert: bool) -> Exchange:
@@ -120,6 +132,7 @@ class RunningEpisode:
         self._score_by(info)
         episode.admissible_actions = info["admissible_actions"]
         episode.multi_line = info.get("multi_line", False)
+        self._mark()
         return None
 
     def hear(self, turn: object) -> AgentTurn | ModelFailure:
@@ -129,6 +142,7 @@ class RunningEpisode:
         of both) came from a model or its server, and fails this episode. Raises `InvalidInput`
         for what is neither a turn nor a failure: such a policy has no right answer to any.
         """
+        self._mark()
         if isinstance(turn, ModelFailure):
             return turn
         if not isinstance(turn, AgentTurn):
@@ -170,6 +184,7 @@ class RunningEpisode:
         )
         self.episode.admissible_actions = info["admissible_actions"]
         self._score_by(info)
+        self._mark()
         return "done" if terminated else "truncated" if truncated else None
 
     @property
@@ -189,11 +204,17 @@ class RunningEpisode:
         self.error = excerpt(str(failure))
         return "error"
 
+    def _mark(self) -> None:
+        """The time, which a clock that is set back does not turn round."""
+        marks = self.times.marks
+        marks.append(max([time.time(), *marks[-1:]]))
+
     def _score_by(self, info: Info) -> None:
         self._score, self._raw_score = info["score"], info.get("raw_score")
 
     def ended(self, status: Status, policy: Policy | AsyncPolicy) -> Trajectory | Unplayed:
         """What came of it."""
+        self._mark()
         trajectory = self._trajectory(status, policy)
         return trajectory if self._absent is None else Unplayed(trajectory, self._absent)
 

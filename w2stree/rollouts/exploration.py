@@ -16,7 +16,8 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import ClassVar, get_args
+from pathlib import Path
+from typing import Any, ClassVar, get_args
 
 from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.errors import (
@@ -40,6 +41,7 @@ from w2stree.shorten import quoted, visible
 from w2stree.trajectories.field_types import check_field_types
 from w2stree.trajectories.group_commit import GroupCommit
 from w2stree.trajectories.journal import Journal
+from w2stree.trajectories.times import KeptTimes
 from w2stree.trajectories.trajectory import Trajectory
 
 PAPER_SAMPLINGS = (
@@ -54,6 +56,7 @@ PAPER_SAMPLINGS = (
 its fine-tuning."""
 
 _SHOWN_COLUMNS = 100
+_TOLD_CAUSES = 20
 MAX_ERRORS_IN_A_ROW = 50
 """What fails everything is better stopped than left to use up all attempts."""
 MAX_UNPLAYED_IN_A_ROW = 3
@@ -113,6 +116,23 @@ class Progress:
     causes: Sequence[Cause] = ()
     """Of the errors, the commonest first."""
 
+    def figures(self) -> dict[str, Any]:
+        """What is known so far, over all tasks, for programs (docs/watching.md): `success` once a
+        run has finished, `cause` and `causes` once there is an error."""
+        tallies = self.tallies.values()
+        num_finished = sum(tally.num_finished for tally in tallies)
+        found: dict[str, Any] = {
+            "num_errors": self.num_errors,
+            "num_unparsed": sum(tally.num_unparsed for tally in tallies),
+            "num_tokens": sum(tally.num_tokens for tally in tallies),
+        }
+        if num_finished:
+            found["success"] = sum(tally.num_success for tally in tallies) / num_finished
+        if self.causes:
+            found["cause"] = self.causes[0].example
+            found["causes"] = {cause.example: cause.count for cause in self.causes[:_TOLD_CAUSES]}
+        return found
+
 
 class Exploration:
     """Plays plans into a journal until each sample is finished or out of attempts.
@@ -122,6 +142,7 @@ class Exploration:
     up to `max_attempts` times in all sessions together. What the journal holds already is
     counted and not played again. An episode that nobody was there for, an environment's process
     that does not start or a server that cannot be reached, is no attempt and leaves no row.
+    When each was played goes to the file `times` (`trajectories.times`); nothing depends on it.
 
     `outcome()` says at any time what failed, why, and what remains.
     """
@@ -137,6 +158,7 @@ class Exploration:
         max_attempts: int = 3,
         success_threshold: float = 1.0,
         progress: Callable[[Progress], None] = lambda _: None,
+        times: Path | None = None,
     ) -> None:
         if max_attempts < 1:
             raise InvalidInput(f"max_attempts is {max_attempts}; give at least 1")
@@ -159,6 +181,7 @@ class Exploration:
         self._in_a_row = Causes()
         self._num_unplayed_in_a_row = 0
         self._started = time.monotonic()
+        self._times = KeptTimes(times)
 
     def plan(self, plans: Sequence[EpisodePlan]) -> None:
         """Count these among the samples of `outcome`, before they are played; `play` does.
@@ -234,7 +257,9 @@ class Exploration:
             if self._budget.episodes is not None:
                 group = group[: self._budget.episodes - self._num_episodes]
             # Closed on the way out of an interrupt too, before the environments are.
-            played = attempts(self._pool, policy, group, instruction=self._instruction)
+            played = attempts(
+                self._pool, policy, group, instruction=self._instruction, timed=self._times.add
+            )
             committer = GroupCommit(self._journal)
             try:
                 with committer, closing(played) as episodes:
@@ -255,7 +280,8 @@ class Exploration:
         for begin in range(0, len(plans), size):
             yield plans[begin : begin + size]
 
-    def _report(self, trajectories: Iterable[Trajectory]) -> None:
+    def _report(self, trajectories: Sequence[Trajectory]) -> None:
+        self._times.keep(trajectories)
         for trajectory in trajectories:
             self._count(trajectory)
             rate = (self._num_episodes - self._num_before) / self._seconds

@@ -9,12 +9,25 @@ from itertools import islice
 from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.errors import EnvironmentFailure, InvalidInput, ModelFailure
 from w2stree.policies.protocol import Policy
-from w2stree.rollouts.episode import Ended, EpisodePlan, Exchange, RunningEpisode, Unplayed
+from w2stree.rollouts.episode import (
+    Ended,
+    EpisodePlan,
+    Exchange,
+    RunningEpisode,
+    Timed,
+    Unplayed,
+    untimed,
+)
 from w2stree.trajectories.trajectory import Status, Trajectory
 
 
 def play_lockstep(
-    pool: EnvironmentPool, policy: Policy, plans: Sequence[EpisodePlan], *, instruction: str
+    pool: EnvironmentPool,
+    policy: Policy,
+    plans: Sequence[EpisodePlan],
+    *,
+    instruction: str,
+    timed: Timed = untimed,
 ) -> Ended:
     """Play the plans in waves of the pool's size, each wave until its last episode ends."""
     key = 0
@@ -25,15 +38,15 @@ def play_lockstep(
             RunningEpisode(plan, slot=slot, key=key + slot, instruction=instruction)
             for slot, plan in enumerate(wave)
         ]
-        yield from _Wave(pool, policy, running).play()
+        yield from _Wave(pool, policy, running, timed).play()
         key += len(wave)
 
 
 class _Wave:
     def __init__(
-        self, pool: EnvironmentPool, policy: Policy, running: list[RunningEpisode]
+        self, pool: EnvironmentPool, policy: Policy, running: list[RunningEpisode], timed: Timed
     ) -> None:
-        self._pool, self._policy, self._running = pool, policy, running
+        self._pool, self._policy, self._running, self._timed = pool, policy, running, timed
 
     def play(self) -> Iterator[Trajectory | Unplayed]:
         self._pool.start(len(self._running))
@@ -96,7 +109,9 @@ class _Wave:
 
     def _end(self, running: RunningEpisode, status: Status) -> Trajectory | Unplayed:
         self._policy.forget(running.episode.key)
-        return running.ended(status, self._policy)
+        ended = running.ended(status, self._policy)
+        self._timed(running.times)
+        return ended
 
     @contextlib.contextmanager
     def _failing(self, running: RunningEpisode) -> Iterator[None]:

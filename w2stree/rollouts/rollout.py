@@ -9,7 +9,7 @@ from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.errors import InvalidInput
 from w2stree.policies.protocol import AsyncPolicy, Policy
 from w2stree.rollouts.asynchronous import play_async
-from w2stree.rollouts.episode import Ended, EpisodePlan, Unplayed, opening
+from w2stree.rollouts.episode import Ended, EpisodePlan, Timed, Unplayed, opening, untimed
 from w2stree.rollouts.lockstep import play_lockstep
 from w2stree.trajectories.trajectory import Trajectory, refuse_wordless
 
@@ -50,17 +50,19 @@ def attempts(
     plans: Sequence[EpisodePlan],
     *,
     instruction: str,
+    timed: Timed = untimed,
 ) -> Ended:
     """As `rollout`, and tells an episode that could not begin or go on because nobody was there, a
-    process that does not start or a server that cannot be reached, from an error."""
+    process that does not start or a server that cannot be reached, from an error. `timed` is told
+    when each was played."""
     if isinstance(policy, AsyncPolicy | Policy):
         for plan in plans if policy.tokenizer is not None else ():
             refuse_wordless(plan.prefix, f"task {plan.task_id!r}")
         plans = [plan.read_by(policy.tokenizer) for plan in plans]
     if isinstance(policy, AsyncPolicy):
-        return play_async(pool, policy, plans, instruction=instruction)
+        return play_async(pool, policy, plans, instruction=instruction, timed=timed)
     if isinstance(policy, Policy):
-        return play_lockstep(pool, policy, plans, instruction=instruction)
+        return play_lockstep(pool, policy, plans, instruction=instruction, timed=timed)
     raise InvalidInput(
         f"{type(policy).__name__} is no policy; it needs `name`, `tokenizer`, `needs_expert`, and "
         "`act` and `forget`, or `turn` and `close` (w2stree.policies.protocol)"

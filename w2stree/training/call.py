@@ -25,6 +25,7 @@ from transformers import PrinterCallback
 from w2stree.errors import Error, InvalidInput, RowWarning
 from w2stree.rows.holdout import hold_out, refuse_no_share
 from w2stree.training.call_settings import changed_settings, with_folder
+from w2stree.training.curves import curves
 from w2stree.training.launcher import refuse_several_processes
 from w2stree.training.layers import adapters
 from w2stree.training.measuring import check_start
@@ -36,11 +37,8 @@ from w2stree.training.optimisation import Lora
 from w2stree.training.precision import training_precision
 from w2stree.training.stage import AllStepsTakenError, Log, NoStepTooMany, Progress, compared
 from w2stree.training.start import Start
-from w2stree.training.trees.arguments import (
-    objective_of,
-    refuse_absent_services,
-    refuse_what_trees_cannot,
-)
+from w2stree.training.trackers import Reporting, now, refuse_absent_trackers
+from w2stree.training.trees.arguments import objective_of, refuse_what_trees_cannot
 from w2stree.training.trees.examples import Example
 from w2stree.training.trees.reference import model_digest, plain
 from w2stree.training.trees.trainer import TreeTrainer
@@ -135,7 +133,7 @@ class Learning:
         unseen = [self.examples[i] for i in held_out]
         seen = [self.examples[i] for i in compared(learned)]
         before = self._figures(self.start.model, seen, unseen)
-        trainer = self._trainer(learned, folder.partial)
+        trainer = self._trainer(learned, folder)
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(Log(self.progress if folder.is_writer else None))
         trainer.add_callback(NoStepTooMany())
@@ -146,7 +144,7 @@ class Learning:
         with told_of_memory(at_a_time, longest=longest):
             if self.is_own_reference and not self._lora:  # new adapters add nothing
                 check_start(trainer.model, seen[:at_a_time], self.args.beta, unshared=self.unshared)
-            with suppress(AllStepsTakenError):
+            with suppress(AllStepsTakenError), curves(trainer, self._reporting(folder)):
                 trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         seconds = time.monotonic() - begin
         model = trainer.accelerator.unwrap_model(trainer.model)
@@ -182,12 +180,14 @@ class Learning:
             ).items()
         }
 
-    def _trainer(self, learned: Sequence[int], folder: Path) -> Any:
+    def _trainer(self, learned: Sequence[int], folder: ModelFolder) -> Any:
         precision = training_precision(self.start.model, lora=self._lora)
         model = self.start.model.to(best_device(), precision.weights).train()
+        args = with_folder(self.args, folder.partial, max_length=self.max_length)
+        args.run_name = args.run_name or folder.path.name  # one for whoever goes on with it
         options = {
             "model": model,
-            "args": with_folder(self.args, folder, max_length=self.max_length),
+            "args": args,
             "processing_class": self.start.tokenizer,
             "peft_config": _peft_config(model, self.peft_config),
         }
@@ -199,6 +199,13 @@ class Learning:
             if isinstance(error, Error | torch.OutOfMemoryError):
                 raise
             raise InvalidInput(f"{type(self.args).__name__}: {error}") from error
+
+    def _reporting(self, folder: ModelFolder) -> Reporting:
+        """Files of curves stand with the model; a training that goes on begins new ones, which
+        are told apart by when."""
+        name = f"{self.args.run_name or folder.path.name}.{now()}"
+        directory = str(folder.curves.absolute()) if folder.is_writer else ""
+        return Reporting(tuple(self.args.report_to), name, directory)
 
     @property
     def _lora(self) -> bool:
@@ -250,7 +257,7 @@ def check_before_rows(args: Any, holdout: float, *, unshared: bool) -> None:
     else:
         refuse_what_trees_cannot(args)
         objective_of(args)
-    refuse_absent_services(args)
+    refuse_absent_trackers(args.report_to)
 
 
 def _peft_config(model: Any, given: Any) -> Any:

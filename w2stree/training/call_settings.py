@@ -26,6 +26,11 @@ from w2stree.training.precision import has_bfloat16
 C = TypeVar("C", bound=TrainingArguments)
 
 _PLACES = ("output_dir", "logging_dir", "hub_token", "push_to_hub_token")
+_TOLD = (
+    *("report_to", "run_name", "project"),
+    *("trackio_space_id", "trackio_bucket_id", "trackio_static_space_id"),
+)
+"""Where curves go: no weight depends on it, and a training goes on with others."""
 
 
 def settings(kind: type[C], given: Mapping[str, Any] | None = None) -> C:
@@ -136,7 +141,8 @@ def with_folder(args: C, folder: Path, *, max_length: int) -> C:
 
 
 def changed_settings(args: Any) -> dict[str, Any]:
-    """What differs from the defaults of its class, as plain values; no folders, no secrets."""
+    """What differs from the defaults of its class, as plain values; no folders, no secrets, no
+    trackers."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # of TRL's own defaults
         usual = type(args)(output_dir="", use_cpu=args.use_cpu, bf16=False).to_dict()
@@ -145,5 +151,5 @@ def changed_settings(args: Any) -> dict[str, Any]:
     return {
         name: value
         for name, value in plain.items()
-        if name not in _PLACES and name in usual and value != usual[name]
+        if name not in (*_PLACES, *_TOLD) and name in usual and value != usual[name]
     }

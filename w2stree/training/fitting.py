@@ -17,6 +17,7 @@ from w2stree.training.launcher import Launch, refuse_several_processes
 from w2stree.training.models import best_device
 from w2stree.training.optimisation import Optimisation
 from w2stree.training.stage import Progress
+from w2stree.training.trackers import SILENT, Reporting
 from w2stree.training.trees import stage as trees
 from w2stree.training.trees.examples import Example
 from w2stree.training.trees.probe import is_refused_by_trees
@@ -57,7 +58,8 @@ class Fitting:
     `success_threshold`. The model given is the one that is trained. What a reference says of the
     rows is kept in `reference_cache`, a folder, and read from there by the next training that asks
     the same of it, with another `beta` say (`reference_scores`). With `launch` models are trained
-    in several processes (`train_launched`); what else is done, this one does.
+    in several processes (`train_launched`); what else is done, this one does. `reporting`: the
+    trackers that are told of each step too; nothing depends on them.
 
     Raises `InvalidInput` under a launcher that started several of this one.
     """
@@ -69,6 +71,7 @@ class Fitting:
     success_threshold: float = 1.0
     reference_cache: Path | None = None
     launch: Launch | None = None
+    reporting: Reporting = SILENT
 
     def __post_init__(self) -> None:
         refuse_several_processes()
@@ -229,7 +232,12 @@ class Fitting:
         return [(chosen, rejected) for chosen, rejected in found.reshape(-1, 2).tolist()]
 
     def _told(self) -> dict[str, Any]:
-        return {"output_dir": str(self.output_dir), "seed": self.seed, "progress": self.progress}
+        return {
+            "output_dir": str(self.output_dir),
+            "seed": self.seed,
+            "progress": self.progress,
+            "reporting": self.reporting,
+        }
 
     def _refuse_none_left(self, num_left: int, num_given: int, what: str) -> None:
         if num_given and not num_left:

@@ -4,7 +4,8 @@ OUT/           absent or empty          the training begins
 .OUT.partial/  request.json             what is trained: rows, settings, start
                checkpoint-500/ …        the trainer's; the same call goes on from the last
                result/                  model, README.md, losses.jsonl, metrics.json
-    │ all written and synced: result -> OUT, the rest is deleted
+               runs/                    curves, where report_to asks for files of them
+    │ all written and synced: result, runs in it, -> OUT, the rest is deleted
 OUT/           the trained model
 """
 
@@ -49,6 +50,11 @@ class ModelFolder:
     def result(self) -> Path:
         """To be filled; takes the place of `path` when the block of `making` ends."""
         return self.partial / "result"
+
+    @property
+    def curves(self) -> Path:
+        """What trackers write to files, of all sessions of the training."""
+        return self.partial / "runs"
 
     def last_checkpoint(self) -> Path | None:
         """What an interrupted training of this kind left."""
@@ -173,6 +179,8 @@ def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 
 
 def _put_in_place(folder: ModelFolder) -> None:
+    if folder.curves.is_dir():
+        folder.curves.rename(folder.result / folder.curves.name)
     for file in folder.result.rglob("*"):
         if file.is_file():
             with file.open("rb") as written:

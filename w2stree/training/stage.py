@@ -1,6 +1,7 @@
 """One training, on trees or unshared: its arguments, what is kept of it, and what it leaves.
 
-Nothing is sent to anybody: TRL would tell its makers' server of each training.
+Nothing is sent to anybody but the trackers that are asked for: TRL would tell its makers' server
+of each training.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ from transformers import PrinterCallback, TrainerCallback
 
 from w2stree.errors import InvalidInput, LikelihoodDisplaced, ModelFailure
 from w2stree.training.adapters import finished
+from w2stree.training.curves import curves
 from w2stree.training.launcher import rows_of_a_process
 from w2stree.training.models import best_device
 from w2stree.training.optimisation import Optimisation
 from w2stree.training.precision import Precision
+from w2stree.training.trackers import SILENT, Reporting
 
 _Row = TypeVar("_Row")
 
@@ -116,13 +119,16 @@ def train(
     lengths: Sequence[int],
     optimisation: Optimisation,
     finish: Callable[[Any], Any] | None = None,
+    *,
+    reporting: Reporting = SILENT,
 ) -> TrainedWeights:
     """`lengths`: tokens of each sequence of an epoch. `finish` gives what is kept of the trainer,
-    in place of its model with adapters merged."""
+    in place of its model with adapters merged. `reporting`: that of its `arguments`."""
     trainer.remove_callback(PrinterCallback)
-    before = _figures_now(trainer)
-    result = trainer.train()
-    after = _figures_now(trainer)
+    with curves(trainer, reporting):
+        before = _figures_now(trainer)
+        result = trainer.train()
+        after = _figures_now(trainer)
     warn_of_displacement(
         before.get("eval_logps/chosen"), after.get("eval_logps/chosen"), term="sft_weight"
     )
@@ -205,6 +211,7 @@ def arguments(
     seed: int,
     *,
     num_processes: int = 1,
+    reporting: Reporting = SILENT,
 ) -> dict[str, Any]:
     """What TRL's configurations have in common. Rows of like lengths come together (transformers'
     `group_by_length`), so that little of a batch is padding.
@@ -233,7 +240,8 @@ def arguments(
         "logging_steps": 1,
         "logging_nan_inf_filter": False,  # a loss that is no number ends the training
         "save_strategy": "no",
-        "report_to": [],
+        "report_to": list(reporting.report_to),
+        "run_name": reporting.run_name or None,
         "disable_tqdm": True,
         "dataloader_pin_memory": not on_cpu,
         "use_cpu": on_cpu,

@@ -64,7 +64,7 @@ def _classified(
 ) -> Path | PassedOver:
     name = path.name.lower()
     if name.startswith("."):
-        return PassedOver(path, "hidden", name in _OF_A_RUN or name.endswith(".owner"))
+        return PassedOver(path, "hidden", name in _OF_A_RUN or name.endswith((".owner", ".times")))
     if ".journal.damaged" in name:
         return PassedOver(path, "set aside when its journal was salvaged", is_of_a_run=True)
     if not path.is_file():

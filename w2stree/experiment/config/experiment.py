@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, ValidationInfo, create_model, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    ValidationInfo,
+    create_model,
+    field_validator,
+    model_validator,
+)
 
 from w2stree.errors import InvalidInput
 from w2stree.experiment.config.continuations import ContinuationsSection
@@ -25,6 +32,7 @@ from w2stree.forest.merging import Merging
 from w2stree.forest.search import SearchResult
 from w2stree.rollouts.recombination.recombine import ALL_OF_NOTHING, BUDGET_PER_TASK, Tried
 from w2stree.training.launcher import Launch
+from w2stree.training.trackers import trackers
 from w2stree.turns.decoding import Decoding
 
 
@@ -103,6 +111,8 @@ class EvaluateSection(Section):
     num_bootstrap: Positive = 10_000
 
 
+ReportTo = Annotated[tuple[str, ...], BeforeValidator(trackers)]
+
 Seed = Annotated[int, Field(ge=0, lt=2**32, strict=True)]  # as far as trainers seed NumPy
 
 DRAWING = (
@@ -129,6 +139,8 @@ class Config(Section):
     several seeds then share what comes of those. `num_trajectories`: how many runs of each explored
     task are learned from, where not all (`first_runs`); the exploration is the same for any.
     `launch` has models trained in several processes (`Launch`); all else is this one's.
+    `report_to`: the trackers that training curves go to, by transformers' names: one or several of
+    tensorboard, trackio and wandb, or none (docs/watching.md); no result depends on it.
     """
 
     known_methods: ClassVar[tuple[Method, ...]] = ()
@@ -138,6 +150,7 @@ class Config(Section):
     seeds: dict[str, Seed] = Field(default_factory=dict)
     num_threads: Positive = 2
     launch: Launch | None = None
+    report_to: ReportTo = ()  # trackers of training curves
     max_length: Positive = 2048
     tokenizer: TokenizerSection = TokenizerSection()
     environment: EnvironmentSection
@@ -203,7 +216,11 @@ class Config(Section):
             if getattr(self, role).served is not None
             for key in ServedSection.may_change
         )
-        return (*environment, *served, "explore.max_attempts")
+        return (*environment, *served, "explore.max_attempts", "report_to")
+
+    def record(self) -> dict[str, Any]:
+        """As plain values, without where curves go: what results of an experiment keep."""
+        return self.model_dump(mode="json", exclude={"report_to"})
 
     @field_validator("seeds")
     @classmethod

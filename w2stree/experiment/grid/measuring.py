@@ -115,7 +115,7 @@ def _made_from(
     return {
         "changes": _changed(world, config),
         "seeds": dict(config.seeds),
-        "config": digest(config.model_dump(mode="json")),
+        "config": digest(config.record()),
         "reads": reads,
         "config_read": digest_read(config, reads),
     }
@@ -143,7 +143,7 @@ def _panel(played: Sequence[Trajectory], chosen: Chosen, threshold: float) -> di
 
 def _changed(world: Config, config: Config) -> dict[str, Any]:
     """The keys that are another in a cell than in the world's own file."""
-    before, now = world.model_dump(mode="json"), config.model_dump(mode="json")
+    before, now = world.record(), config.record()
     return {change.key: change.now for change in changes(before, now)}
 
 

@@ -262,6 +262,15 @@ class Plan:
         """The configuration that a cell is run with, or an analysis measured."""
         return self.variants[unit.world, unit.variant].model_copy(update={"seed": unit.seed})
 
+    @property
+    def told_overrides(self) -> dict[str, list[str]]:
+        """Of the command line, by world, what a table says of itself: not where curves go."""
+        told = {
+            world: [one for one in given if not one.startswith("report_to=")]
+            for world, given in self.overrides.items()
+        }
+        return {world: kept for world, kept in told.items() if kept}
+
     def run_name(self, unit: Unit) -> str:
         """Of its run directory: a world as it is is the same run in every experiment."""
         is_base = not self.grid.variants[unit.variant]

@@ -207,7 +207,7 @@ class Results:
     def keep_config(self, unit: Unit, config: Config) -> None:
         """What a cell is run with, beside its result: whether that counts is asked of it when
         there are other keys than today."""
-        record = config.model_dump(mode="json")
+        record = config.record()
         file = _config_file(self.folder / unit.world, digest(record))
         if not file.is_file():
             file.parent.mkdir(parents=True, exist_ok=True)

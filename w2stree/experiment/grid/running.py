@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,8 +37,23 @@ _LOGS = ".logs"
 _LAST_CHARACTERS = 2_000  # of a log
 
 Kind = Literal["stage", "progress", "warning", "done", "failed"]
-Announce = Callable[[Unit, Kind, str], None]
-"""Told of a cell, or an analysis, what happens in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doing:
+    """How far a cell is in what it does: `done` of `total`, and `Figures`."""
+
+    what: str
+    done: int
+    total: int
+    figures: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.done}/{self.total}"
+
+
+Announce = Callable[[Unit, Kind, "str | Doing"], None]
+"""Told of a cell, or an analysis, what happens in it; `Doing` of its progress."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +196,7 @@ def _in_threads(
     errors: list[BaseException] = []
     speaking = threading.Lock()
 
-    def say(unit: Unit, kind: Kind, what: str) -> None:
+    def say(unit: Unit, kind: Kind, what: str | Doing) -> None:
         with speaking:
             announce(unit, kind, what)
 
@@ -269,7 +284,7 @@ class _Worker:
                 case {"warning": warning}:
                     announce(unit, "warning", warning)
                 case {"progress": progress}:
-                    announce(unit, "progress", progress)
+                    announce(unit, "progress", Doing(**progress))
         status = process.wait()
         if self._is_stopped:
             raise KeyboardInterrupt

@@ -77,7 +77,7 @@ def summarise(plan: Plan, results: Results) -> GridReport:
                 world: {"seeds": config.seeds, "config": config.model_dump(mode="json")}
                 for world, config in plan.worlds.items()
             },
-            "overrides": {world: list(given) for world, given in plan.overrides.items() if given},
+            "overrides": plan.told_overrides,
             "dev": _dev(found),
             "versions": _versions(found, analysed),
         },
@@ -240,8 +240,7 @@ def _notes(found: _Found, analysed: Analysed) -> list[str]:
             notes += [f"{world}, {variant}: {text}" for variant, text in said]
     notes += [
         f"{world}: of the command line, and not of its file: {visible('; '.join(given))}."
-        for world, given in found.plan.overrides.items()
-        if given
+        for world, given in found.plan.told_overrides.items()
     ]
     if other := {name: seen for name, seen in _versions(found, analysed).items() if len(seen) > 1}:
         told = "; ".join(f"{name} {' and '.join(seen)}" for name, seen in other.items())

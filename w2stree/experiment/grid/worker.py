@@ -53,7 +53,8 @@ class _Told:
         def update(done: int, total: int, metrics: Figures) -> None:
             if time.monotonic() >= self._next:
                 self._next = time.monotonic() + _EVERY_S
-                self._tell({"progress": f"{what} {done}/{total}"})
+                told = {"what": what, "done": done, "total": total, "figures": metrics}
+                self._tell({"progress": told})
 
         yield update
 

@@ -9,9 +9,10 @@ from typing import Protocol, TypeVar
 T = TypeVar("T")
 
 
-Figures = Mapping[str, float | str]
+Figures = Mapping[str, object]
 """What is known so far, as far as it is: `loss`, `success` (a share), `mean_return`, `num_errors`,
-their commonest `cause`, `num_unparsed` (turns without an action), `num_tokens`."""
+their commonest `cause`, all `causes` (a count each), `num_unparsed` (turns without an action),
+`num_tokens`, and whatever else somebody counts. docs/watching.md has them all."""
 
 
 class Update(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -50,7 +51,8 @@ class Context:
     """One run: `run_dir/<stage>` holds a finished stage's files.
 
     `chooses_anew`: the tasks that an earlier session recorded do not count. `accept`: whether the
-    run takes another configuration.
+    run takes another configuration. `name` tells the run from others: of its folder, and of what
+    it is a run of.
     """
 
     config: Config
@@ -58,6 +60,7 @@ class Context:
     bar: Bar = field(default_factory=Silent)
     chooses_anew: bool = False
     accept: Accept | None = None
+    name: str = field(init=False)
     _reader: StageSpec | None = None
     _resources: ExitStack = field(default_factory=ExitStack)
     _pool: EnvironmentPool | None = None
@@ -68,6 +71,9 @@ class Context:
     _directory: RunDirectory | None = None
     _hashes: Hashes = field(default_factory=Hashes)
     _read_from: dict[str, str | None] | None = None
+
+    def __post_init__(self) -> None:
+        self.name = _name(self.config.name, self.run_dir)
 
     def directory(self) -> RunDirectory:
         """The run's directory, opened once; `RunDirectoryError` where another configuration made
@@ -306,3 +312,10 @@ def _say_what_failed(stage: str, causes: Causes, num_played: int) -> None:
     if causes.total == num_played:
         raise ExplorationFailure(f"{words}\nmend it and run the same command again to go on")
     warnings.warn(words, SamplesUnfinished, stacklevel=3)
+
+
+def _name(of: str, run_dir: Path) -> str:
+    """`quickstart`, `twc_two--seed-3`, `runs-a.quickstart`: a part of a file's name."""
+    folder = run_dir.resolve().name
+    named = folder if of in folder else f"{folder}.{of}"
+    return re.sub(r"[^\w.-]+", "-", named)

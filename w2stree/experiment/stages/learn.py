@@ -15,9 +15,12 @@ from w2stree.experiment.stages.inputs import Input
 from w2stree.experiment.stages.untrained import untrained_model
 from w2stree.training.fitting import Fitting, Trained
 from w2stree.training.models import save_model, train_tokenizer
+from w2stree.training.trackers import Reporting, now
 
 REFERENCE_CACHE = ".references"
 """Of the run, beside its stages: what references said of rows (`reference_scores`)."""
+CURVES = ".curves"
+"""Likewise: what trackers write to files. In a stage's folder they would be results of its."""
 
 
 def tokenizer(context: Context, out: StageWriter, seen: Sequence[str]) -> None:
@@ -62,7 +65,15 @@ def _fitting(context: Context, out: StageWriter, stage: str) -> Iterator[Fitting
             success_threshold=context.config.evaluate.success_threshold,
             reference_cache=context.run_dir / REFERENCE_CACHE,
             launch=context.config.launch,
+            reporting=_reporting(context, stage),
         )
+
+
+def _reporting(context: Context, stage: str) -> Reporting:
+    """By the run, the stage, its seed and the time: one that begins anew is another curve."""
+    words = (context.name, stage, f"seed-{context.config.seed_of(stage)}", now())
+    directory = (context.run_dir / CURVES).absolute()
+    return Reporting(context.config.report_to, ".".join(words), str(directory))
 
 
 def _save(out: StageWriter, trained: Trained) -> None:

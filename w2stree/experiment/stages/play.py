@@ -28,13 +28,14 @@ from w2stree.experiment.stages.journals import journal_of, outlived
 from w2stree.experiment.stages.players import Players
 from w2stree.policies.protocol import Sampling
 from w2stree.policies.random import RandomPolicy
-from w2stree.rollouts.exploration import Exploration, Progress, plan_episodes
+from w2stree.rollouts.exploration import Exploration, plan_episodes
 from w2stree.rollouts.outcome import Outcome
 from w2stree.rollouts.rollout import EpisodePlan, opening
 from w2stree.rollouts.tally import num_unparsed
 from w2stree.rollouts.task_choice import TaskChoice
 from w2stree.trajectories.files import read_trajectories, write_trajectories
 from w2stree.trajectories.journal import Journal
+from w2stree.trajectories.times import stage_times
 from w2stree.trajectories.trajectory import Trajectory
 
 GREEDY = Sampling(temperature=0.0)
@@ -146,7 +147,8 @@ def explore(context: Context, out: StageWriter, explorer: Explorer = WEAK) -> No
             functools.partial(players.of, explorer.role),
             instruction=context.config.prompt.instruction,
             max_attempts=context.config.explore.max_attempts,
-            progress=lambda state: update(state.num_settled, state.num_planned, _figures(state)),
+            times=stage_times(context.run_dir, stage),
+            progress=lambda state: update(state.num_settled, state.num_planned, state.figures()),
         )
         exploration.play(wanted)
     seconds = time.perf_counter() - started
@@ -157,19 +159,6 @@ def explore(context: Context, out: StageWriter, explorer: Explorer = WEAK) -> No
     out.metrics["num_failed"] = len(outcome.failed)
     out.metrics["generated_tokens_per_s"] = players.num_generated_tokens / seconds
     out.outlived += outlived(context.run_dir, stage)
-
-
-def _figures(state: Progress) -> dict[str, float | str]:
-    tallies = state.tallies.values()
-    num_finished = sum(tally.num_finished for tally in tallies)
-    figures: dict[str, float | str] = {
-        "num_errors": state.num_errors,
-        "num_unparsed": sum(tally.num_unparsed for tally in tallies),
-        "num_tokens": sum(tally.num_tokens for tally in tallies),
-    }
-    if num_finished:
-        figures["success"] = sum(tally.num_success for tally in tallies) / num_finished
-    return {**figures, "cause": state.causes[0].example} if state.causes else figures
 
 
 def explored_before(context: Context, out: StageWriter) -> None:

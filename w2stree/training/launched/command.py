@@ -42,6 +42,7 @@ from w2stree.training.models import save_model
 from w2stree.training.optimisation import Optimisation
 from w2stree.training.precision import training_precision
 from w2stree.training.stage import Progress, TrainedWeights
+from w2stree.training.trackers import SILENT, Reporting
 from w2stree.training.trees.examples import Example
 
 _WITHOUT = ("/usr/bin/env", "-u", "ACCELERATE_USE_FSDP")
@@ -65,6 +66,7 @@ def train_launched(
     output_dir: str,
     seed: int,
     progress: Progress | None = None,
+    reporting: Reporting = SILENT,
     **loss: Any,
 ) -> TrainedWeights:
     """As `trees.stage.train_sft`, or with `loss` as `train_dpo`, in the processes of a launcher.
@@ -100,6 +102,7 @@ def train_launched(
             loss=loss,
             seed=seed,
             num_threads=max(1, torch.get_num_threads() // launch.num_processes),
+            reporting=reporting,
             lifeline=pipe,
         ).write(folder)
         _run(launch, folder, progress)

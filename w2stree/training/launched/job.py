@@ -20,6 +20,7 @@ from typing import Any, Literal
 import numpy as np
 
 from w2stree.training.optimisation import Lora, Optimisation
+from w2stree.training.trackers import Reporting
 from w2stree.training.trees.examples import Example
 from w2stree.training.trees.sequences import ScoredIds
 
@@ -43,6 +44,8 @@ class Job:
     seed: int
     num_threads: int
     """Of a process."""
+    reporting: Reporting
+    """The first process tells the trackers."""
     lifeline: str
     """A named pipe, which the starting process holds open for as long as it lives."""
 
@@ -57,7 +60,9 @@ class Job:
             if isinstance(lora["target_modules"], list):
                 lora["target_modules"] = tuple(lora["target_modules"])
             lora = Lora(**lora)
-        return cls(optimisation=Optimisation(lora=lora, **given), **record)
+        told = record.pop("reporting")
+        reporting = Reporting(**{**told, "report_to": tuple(told["report_to"])})
+        return cls(optimisation=Optimisation(lora=lora, **given), reporting=reporting, **record)
 
 
 def write_examples(folder: Path, examples: Sequence[Example]) -> None:

@@ -72,6 +72,7 @@ def _train(folder: Path, job: Job) -> None:
             seed=job.seed,
             progress=_Progress(folder / PROGRESS) if rank == 0 else None,
             finish=gathered,
+            reporting=job.reporting,
         )
     if rank == 0:
         torch.save(trained.model, folder / WEIGHTS)

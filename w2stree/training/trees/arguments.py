@@ -9,13 +9,12 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from importlib.util import find_spec
 from typing import Any
 
 import torch
 from trl import DPOConfig, SFTConfig
 
-from w2stree.errors import InvalidInput, MissingDependency
+from w2stree.errors import InvalidInput
 from w2stree.training.precision import refuse_other_precision
 from w2stree.training.trees.examples import Example, ExampleTensors
 from w2stree.training.trees.objectives import Dpo, Figures, Ipo, Objective, Sft
@@ -168,23 +167,6 @@ def refuse_what_trees_cannot(args: SFTConfig | DPOConfig) -> None:
             f"optim={args.optim!r} cannot hold on trees: it updates weights in the backward pass, "
             "and a micro-batch in several parts has several"
         )
-
-
-def refuse_absent_services(args: SFTConfig | DPOConfig) -> None:
-    """Raises `MissingDependency` for a service of `report_to` whose package is not installed."""
-    for service in args.report_to:
-        packages = _SERVICES.get(service, ())
-        if packages and not any(find_spec(package) for package in packages):
-            raise MissingDependency(
-                f"report_to={service!r} needs {packages[0]}: pip install {packages[0]}"
-            )
-
-
-_SERVICES = {
-    "tensorboard": ("tensorboard", "tensorboardX"),
-    "trackio": ("trackio",),
-    "wandb": ("wandb",),
-}
 
 
 def refuse_other_launcher(accelerator: Any, args: SFTConfig | DPOConfig) -> None:

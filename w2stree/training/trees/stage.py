@@ -23,6 +23,7 @@ from w2stree.training.stage import (
     quiet,
     train,
 )
+from w2stree.training.trackers import SILENT, Reporting
 from w2stree.training.trees.examples import Example
 from w2stree.training.trees.objectives import Dpo
 from w2stree.training.trees.trainer import TreeTrainer
@@ -40,6 +41,7 @@ def train_sft(
     seed: int,
     progress: Progress | None = None,
     finish: Finish | None = None,
+    reporting: Reporting = SILENT,
 ) -> TrainedWeights:
     """Minimise the mean negative log-likelihood of the tokens that count (L_SFT).
 
@@ -52,7 +54,7 @@ def train_sft(
     Raises as `TreeTrainer`; `InvalidInput` also where memory does not hold a batch, `ModelFailure`
     if the loss is no number.
     """
-    stage = _Stage(model, optimisation, output_dir, seed)
+    stage = _Stage(model, optimisation, output_dir, seed, reporting)
     config = SFTConfig(max_length=None, **stage.arguments)
     return stage.run(tokenizer, examples, config, progress, finish)
 
@@ -70,6 +72,7 @@ def train_dpo(
     seed: int,
     progress: Progress | None = None,
     finish: Finish | None = None,
+    reporting: Reporting = SILENT,
 ) -> TrainedWeights:
     """Minimise -E log sigmoid(beta[log-ratio(s+|h) - log-ratio(s-|h)]) (Eq. 6), of examples with
     the reference's scores. `sft_weight` adds that much negative log-likelihood of the chosen side,
@@ -78,7 +81,7 @@ def train_dpo(
     Raises as `train_sft`; also if with `reference_is_start` the loss before the first step is not
     ln 2: policy and reference would then differ although they must not.
     """
-    stage = _Stage(model, optimisation, output_dir, seed)
+    stage = _Stage(model, optimisation, output_dir, seed, reporting)
     config = DPOConfig(
         max_length=None,
         beta=beta,
@@ -92,13 +95,25 @@ def train_dpo(
 class _Stage:
     """A model, and how it is trained."""
 
-    def __init__(self, model: Any, optimisation: Optimisation, output_dir: str, seed: int) -> None:
+    def __init__(
+        self,
+        model: Any,
+        optimisation: Optimisation,
+        output_dir: str,
+        seed: int,
+        reporting: Reporting,
+    ) -> None:
         precision = training_precision(model, lora=optimisation.lora is not None)
         self._model = model.to(precision.weights)
-        self._optimisation = optimisation
+        self._optimisation, self._reporting = optimisation, reporting
         self.arguments = {
             **arguments(
-                optimisation, precision, output_dir, seed, num_processes=started_processes()
+                optimisation,
+                precision,
+                output_dir,
+                seed,
+                num_processes=started_processes(),
+                reporting=reporting,
             ),
             "train_sampling_strategy": "random",
         }
@@ -128,6 +143,6 @@ class _Stage:
         with told_of_memory(at_a_time, longest=max(lengths)):
             if is_start:
                 check_first_loss(trainer.loss_of(examples[:at_a_time], Dpo(config.beta)))
-            trained = train(trainer, lengths, self._optimisation, finish)
+            trained = train(trainer, lengths, self._optimisation, finish, reporting=self._reporting)
         metrics = {**trained.metrics, "shared_ratio": trainer.shared_ratio}
         return replace(trained, metrics=metrics)

@@ -18,9 +18,9 @@ from trl import DPOConfig, SFTConfig
 from w2stree.errors import InvalidInput, RowsTooLong, RowWarning
 from w2stree.training.positions import refuse_beyond_positions
 from w2stree.training.stage import AllStepsTakenError, NoStepTooMany, WarmUp, on_one_device
+from w2stree.training.trackers import refuse_absent_trackers
 from w2stree.training.trees.arguments import (
     objective_of,
-    refuse_absent_services,
     refuse_other_launcher,
     refuse_what_trees_cannot,
 )
@@ -81,7 +81,7 @@ class TreeTrainer(WarmUp, Trainer):  # type: ignore[misc]
         attention: str = "auto",
     ) -> None:
         refuse_what_trees_cannot(args)
-        refuse_absent_services(args)
+        refuse_absent_trackers(args.report_to)
         self.objective = objective_of(args) if objective is None else objective
         self.attention = attention
         self._max_length = args.max_length

@@ -33,6 +33,7 @@ from w2stree.training.stage import (
     quiet,
     train,
 )
+from w2stree.training.trackers import SILENT, Reporting
 from w2stree.training.unshared.agreement import check_dpo, told_of_trl
 from w2stree.training.unshared.collator import PreferenceCollator
 from w2stree.training.unshared.scoring import score
@@ -50,6 +51,7 @@ def train_dpo(
     output_dir: str,
     seed: int,
     progress: Progress | None = None,
+    reporting: Reporting = SILENT,
 ) -> TrainedWeights:
     """Minimise -E log sigmoid(beta[log-ratio(s+|h) - log-ratio(s-|h)]) (Eq. 6).
 
@@ -84,7 +86,7 @@ def train_dpo(
         loss_weights=[1.0, sft_weight] if sft_weight else [1.0],
         precompute_ref_log_probs=True,
         remove_unused_columns=False,
-        **arguments(optimisation, precision, output_dir, seed),
+        **arguments(optimisation, precision, output_dir, seed, reporting=reporting),
     )
     with quiet(), told_of_trl():
         trainer = StepDPOTrainer(
@@ -100,7 +102,7 @@ def train_dpo(
         if reference_is_start:
             check_first_loss(_loss_of(trainer, rows[: optimisation.rows_at_a_time], precision))
         check_dpo(trainer, rows[0], precision)
-        return train(trainer, lengths, optimisation)
+        return train(trainer, lengths, optimisation, reporting=reporting)
 
 
 def refuse_weighed(rows: Sequence[Mapping[str, Any]]) -> None:

@@ -32,6 +32,7 @@ from w2stree.training.stage import (
     quiet,
     train,
 )
+from w2stree.training.trackers import SILENT, Reporting
 from w2stree.training.unshared.agreement import check_sft, told_of_trl
 
 
@@ -44,6 +45,7 @@ def train_sft(
     output_dir: str,
     seed: int,
     progress: Progress | None = None,
+    reporting: Reporting = SILENT,
 ) -> TrainedWeights:
     """Minimise the mean negative log-likelihood of the labelled tokens (L_SFT).
 
@@ -67,7 +69,10 @@ def train_sft(
         trainer = StepSFTTrainer(
             model=model.to(precision.weights),
             args=on_one_device(
-                SFTConfig(max_length=None, **arguments(optimisation, precision, output_dir, seed))
+                SFTConfig(
+                    max_length=None,
+                    **arguments(optimisation, precision, output_dir, seed, reporting=reporting),
+                )
             ),
             train_dataset=datasets.Dataset.from_list(list(rows)),
             eval_dataset=datasets.Dataset.from_list(compared(rows)),
@@ -77,7 +82,7 @@ def train_sft(
         )
     with told_of_memory(optimisation.rows_at_a_time, longest=max(lengths)):
         check_sft(trainer, rows[0], precision)
-        return train(trainer, lengths, optimisation)
+        return train(trainer, lengths, optimisation, reporting=reporting)
 
 
 class StepSFTTrainer(WarmUp, SFTTrainer):  # type: ignore[misc]
