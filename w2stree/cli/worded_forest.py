@@ -62,7 +62,9 @@ def worded_forest(
     rule = Merging(normalize_observation=normalize)
     with by_places(runs):
         if saved:
-            return runs, open_forest(saved, trajectories=runs.trajectories)
+            return runs, open_forest(
+                saved, trajectories=runs.trajectories, openings=source.of_a_task
+            )
         return runs, build_forest(runs.trajectories, merging=rule, openings=source.of_a_task)
 
 
