@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -111,11 +111,7 @@ def _told(file: Path, kind: Kind | InvalidInput | None) -> str:
 def refuse_of_runs(rows: Rows, source: Source, options: Mapping[str, object]) -> None:
     """Options that say how runs are read, or what is made of them, are of no use to rows."""
     given = [name for name, value in options.items() if value is not None and value is not False]
-    given += [
-        f"--{field.name.replace('_', '-')}"
-        for field in fields(source)
-        if field.name != "paths" and getattr(source, field.name) != field.default
-    ]
+    given += source.given
     if given:
         raise InvalidInput(
             f"{', '.join(given)}: of runs or a saved forest; these are {rows.kind.value}, made "
