@@ -37,34 +37,56 @@ class RunTexts:
         numbers: defaultdict[Hashable, int] = defaultdict()
         numbers.default_factory = numbers.__len__  # what is new has the next number
         states: list[int] = []
-        histories: list[int] = []
-        turns: list[int] = []
-        actions: list[int] = []
         read = [run.steps for run in runs]
         if num_read is not None:
             read = [steps[:n] for steps, n in zip(read, num_read.tolist(), strict=True)]
+        prompts: dict[int, int] = {}  # by identity: to hash one takes as long as some steps
+        after: dict[Hashable, tuple[int, int, int, int]] = {}  # what is shared is read off at once
+        histories: list[int] = []
+        turns: list[int] = []
+        actions: list[int] = []
+        num_worded: list[int] = []
+        num_until_action: list[int] = []
         for run, steps in zip(runs, read, strict=True):
             require_prompt(run)
-            said = [_turn(step) for step in steps]
-            state = history = numbers[run.prompt]
-            for step, turn in zip(steps, said, strict=True):
+            if (number := prompts.get(id(run.prompt))) is None:
+                number = prompts[id(run.prompt)] = numbers[run.prompt]
+            state = history = number
+            said: list[str] = []
+            worded, until_action = len(steps), 0
+            for i, step in enumerate(steps):
+                action, observation = step.action, step.observation
+                said.append(turn := _turn(step) if step.tool_calls else step.response or action)
+                if not step.response and worded > i and not step.is_worded:
+                    worded = i
+                if action:
+                    until_action = i + 1
                 states.append(state)
                 histories.append(history)
-                action, observation = step.action, step.observation
-                state = numbers[state, action, observation]
-                history = numbers[turn, history, observation]
-                actions.append(numbers[action])
-            turns += (
-                _suffixes(numbers, run, said) if num_read is None else [numbers[t] for t in said]
-            )
+                key = state, history, turn, action, observation
+                if (found := after.get(key)) is None:
+                    found = after[key] = (
+                        numbers[state, action, observation],
+                        numbers[turn, history, observation],
+                        numbers[action],
+                        numbers[turn],
+                    )
+                state, history, of_action, of_turn = found
+                actions.append(of_action)
+                if num_read is not None:
+                    turns.append(of_turn)
+            if num_read is None:
+                turns += _suffixes(numbers, run, said)
+            num_worded.append(worded)
+            num_until_action.append(until_action)
         self.state, self.history, self.turns, self.action = (
             np.array(column, np.int64) for column in (states, histories, turns, actions)
         )
         self.num_steps = np.array([len(steps) for steps in read], np.int64)
         self.offset: Ints = np.array([0, *accumulate(self.num_steps.tolist())], np.int64)[:-1]
-        self.num_worded = np.array([_num_worded(steps) for steps in read], np.int64)
+        self.num_worded = np.array(num_worded, np.int64)
         """A run's first steps that hold the agent's words."""
-        self.num_until_action = np.array([_num_until_action(steps) for steps in read], np.int64)
+        self.num_until_action = np.array(num_until_action, np.int64)
         """A run's steps up to the last one with an action."""
         self.no_action = numbers[""]
         """The number of an action that is none."""
@@ -85,15 +107,5 @@ def _suffixes(numbers: dict[Hashable, int], run: Trajectory, said: Sequence[str]
 
 
 def _turn(step: Step) -> str:
-    """A text that is equal for equal turns."""
-    if step.tool_calls:
-        return f"{step.response}\n{step.action}"
-    return step.response or step.action
-
-
-def _num_worded(steps: Sequence[Step]) -> int:
-    return next((i for i, step in enumerate(steps) if not step.is_worded), len(steps))
-
-
-def _num_until_action(steps: Sequence[Step]) -> int:
-    return next((i for i in range(len(steps), 0, -1) if steps[i - 1].action), 0)
+    """A text that is equal for equal turns of tool calls."""
+    return f"{step.response}\n{step.action}"
