@@ -39,7 +39,7 @@ class Layout:
     own: tuple[Column, ...]
     """The trainer's; those of `BESIDE` follow."""
     settings: str
-    """What the trainer is told, so that it finds them."""
+    """What the trainer is told, so that it finds them in FILE, or FOLDER; see `use`."""
     is_one_message: bool = False
     """It compares single messages: rows of longer continuations are left out."""
     takes_tool_calls: bool = True
@@ -51,6 +51,11 @@ class Layout:
     def columns(self, kind: Kind) -> tuple[Column, ...]:
         names = {column.name for column in self.own}
         return (*self.own, *(column for column in BESIDE[kind] if column.name not in names))
+
+    def use(self, *, file: str, folder: str = "FOLDER") -> str:
+        """The settings, with the names of both."""
+        names = {"FILE": file, "FOLDER": folder}
+        return re.sub(r"\b(FILE|FOLDER)\b", lambda match: names[match[0]], self.settings)
 
     @property
     def is_choosy(self) -> bool:
@@ -227,9 +232,7 @@ _TRL = Preset(
 _VERL = Preset(
     "verl",
     {
-        "messages": Layout(
-            (_MESSAGES,), "data.train_files=FILE.parquet data.messages_key=messages"
-        ),
+        "messages": Layout((_MESSAGES,), "data.train_files=FILE data.messages_key=messages"),
         "question": Layout(
             (
                 Column("data_source", "text", lambda shown: ["w2stree" for _ in shown.rows]),
@@ -251,7 +254,7 @@ _VERL = Preset(
                     ],
                 ),
             ),
-            "data.train_files=FILE.parquet data.prompt_key=prompt, with a reward function that "
+            "data.train_files=FILE data.prompt_key=prompt, with a reward function that "
             "knows the task by extra_info.task_id",
         ),
         "advantage_tokens": Layout(

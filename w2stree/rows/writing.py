@@ -116,19 +116,21 @@ def write_rows(
         if not sum(counts.values()):
             reasons = "; ".join(f"{count:,} {reason}" for reason, count in skipped.items())
             raise InvalidInput(f"{trainer.name}: none of the rows can be written: {reasons}")
-    settings = _settings(layout, os.fspath(path), is_folder=is_folder)
+    settings = _settings(layout, os.fspath(path), next(iter(counts)), is_folder=is_folder)
     if layout.dataset_info is not None and not is_folder:
         entry = {"file_name": Path(path).name, **layout.dataset_info}
         settings += f'; the entry: "w2stree": {json.dumps(entry)}'
     return WrittenRows(kind, counts, dict(skipped), settings, remarks.in_words())
 
 
-def _settings(layout: Layout, path: str, *, is_folder: bool) -> str:
-    """With the folder named, where one was written: TRL's scripts take no file by its name."""
+def _settings(layout: Layout, path: str, train: Path, *, is_folder: bool) -> str:
+    """With the file to train on, and the folder where one was written: TRL's scripts take no file
+    by its name."""
+    file = shlex.quote(str(train))
     if is_folder:
-        return layout.settings.replace("FOLDER", shlex.quote(path.rstrip("/\\") or path))
+        return layout.use(file=file, folder=shlex.quote(path.rstrip("/\\") or path))
     told = "; a path with / at its end writes a FOLDER"
-    return layout.settings + told * ("FOLDER" in layout.settings)
+    return layout.use(file=file) + told * ("FOLDER" in layout.settings)
 
 
 class _File:
