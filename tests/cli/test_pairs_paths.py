@@ -204,6 +204,8 @@ def test_actions_without_words(folder: Path, capsys: pytest.CaptureFixture[str])
     )
     assert main(["pairs", "runs.jsonl", "-o", "a.jsonl"]) == 2
     assert "6 of actions without words" in capsys.readouterr().err
+    assert main(["paths", "runs.jsonl", "-o", "a.jsonl"]) == 2
+    assert "--render-actions" in capsys.readouterr().err
     assert main(["pairs", "runs.jsonl", "-o", "a.jsonl", "--render-actions"]) == 0
     assert rows("a.jsonl")[0]["chosen"] == [{"role": "assistant", "content": "Action: left"}]
     assert rows("a.jsonl")[0]["source"] == ["runs.jsonl:1", "runs.jsonl:2"]

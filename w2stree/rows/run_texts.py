@@ -19,6 +19,7 @@ from itertools import accumulate
 import numpy as np
 from numpy.typing import NDArray
 
+from w2stree.formats.agenttraj import LEARNED, learned_turns
 from w2stree.rows.worded import require_prompt
 from w2stree.trajectories.trajectory import Step, Trajectory
 
@@ -36,12 +37,12 @@ class RunTexts:
     def __init__(self, runs: Sequence[Trajectory], num_read: Ints | None = None) -> None:
         numbers: defaultdict[Hashable, int] = defaultdict()
         numbers.default_factory = numbers.__len__  # what is new has the next number
-        states: list[int] = []
         read = [run.steps for run in runs]
         if num_read is not None:
             read = [steps[:n] for steps, n in zip(read, num_read.tolist(), strict=True)]
         prompts: dict[int, int] = {}  # by identity: to hash one takes as long as some steps
         after: dict[Hashable, tuple[int, int, int, int]] = {}  # what is shared is read off at once
+        states: list[int] = []
         histories: list[int] = []
         turns: list[int] = []
         actions: list[int] = []
@@ -88,10 +89,24 @@ class RunTexts:
         """A run's first steps that hold the agent's words."""
         self.num_until_action = np.array(num_until_action, np.int64)
         """A run's steps up to the last one with an action."""
+        self.is_learned, self.num_until_unlearned = self._flags(runs)
         self.no_action = numbers[""]
         """The number of an action that is none."""
         self.num_texts = len(numbers)
         """All numbers are below it."""
+
+    def _flags(self, runs: Sequence[Trajectory]) -> tuple[NDArray[np.bool_], Ints]:
+        """Of each step read whether it may be learned from, and of each run its steps up to the
+        last one that may not (AgentTraj's flags)."""
+        is_learned = np.ones(int(self.num_steps.sum()), np.bool_)
+        num_until_unlearned = np.zeros(len(runs), np.int64)
+        has_flags = any(LEARNED in run.info for run in runs)
+        if has_flags and (flags := learned_turns(runs)) is not None:
+            for i, (turns, begin) in enumerate(zip(flags, self.offset.tolist(), strict=True)):
+                turns = turns[: int(self.num_steps[i])]
+                is_learned[begin : begin + len(turns)] = turns
+                num_until_unlearned[i] = len(turns) - [*turns[::-1], False].index(False)
+        return is_learned, num_until_unlearned
 
 
 def _suffixes(numbers: dict[Hashable, int], run: Trajectory, said: Sequence[str]) -> list[int]:
