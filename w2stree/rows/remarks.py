@@ -32,16 +32,17 @@ class Remarks:
         if shown.ids or self._kind == "question":
             return
         for passages in shown.passages if self._kind == "messages" else shown.passages[1:]:
-            for passage in zip(*passages, strict=True):
-                self._note(*passage)
+            for run, begin, end in zip(*passages, strict=True):
+                if end - begin == 1:
+                    step = run.steps[(begin - len(run.prompt)) // 2]
+                    self._num_cut += step.is_cut
+                    self._num_without_action += not step.action
+                else:
+                    self._note(run, begin, end)
 
     def _note(self, run: Trajectory, begin: int, end: int) -> None:
+        """Of several turns."""
         prompt = len(run.prompt)
-        if end - begin == 1:
-            step = run.steps[(begin - prompt) // 2]
-            self._num_cut += step.is_cut
-            self._num_without_action += not step.action
-            return
         sums = self._sums(run)
         i, j = max(0, begin - prompt) // 2, (end - prompt + 1) // 2
         self._num_cut += sums.num_cut[j] - sums.num_cut[i]

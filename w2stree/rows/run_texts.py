@@ -57,7 +57,7 @@ class RunTexts:
             worded, until_action = len(steps), 0
             for i, step in enumerate(steps):
                 action, observation = step.action, step.observation
-                said.append(turn := _turn(step) if step.tool_calls else step.response or action)
+                turn = _turn(step) if step.tool_calls else step.response or action
                 if not step.response and worded > i and not step.is_worded:
                     worded = i
                 if action:
@@ -74,7 +74,9 @@ class RunTexts:
                     )
                 state, history, of_action, of_turn = found
                 actions.append(of_action)
-                if num_read is not None:
+                if num_read is None:
+                    said.append(turn)
+                else:
                     turns.append(of_turn)
             if num_read is None:
                 turns += _suffixes(numbers, run, said)

@@ -13,7 +13,7 @@ from typing import Any
 
 from w2stree.errors import InvalidInput
 from w2stree.rows.chat import Passage, Passages, history, turns
-from w2stree.rows.columns import AnyRow, Kind, Shown, Sources, TokenRow, kind_of, runs_of
+from w2stree.rows.columns import AnyRow, Kind, Shown, Sources, TokenRow, kind_of
 from w2stree.rows.credit import RunCredit, TurnCredit
 from w2stree.rows.judged import JudgedRow, passages
 from w2stree.rows.once import OncePerRun
@@ -24,6 +24,7 @@ from w2stree.rows.worded import require_prompt
 from w2stree.trajectories.trajectory import Trajectory
 
 WORDLESS_ROW = f"without words: {WORDLESS}"
+_TWO_HISTORIES = "of two histories, where there is one prompt"
 
 _AT_ONCE = 256  # rows: token ids are lists, of many objects
 
@@ -46,7 +47,7 @@ def shown_rows(
         _refuse_other_kinds(block, begin, kind)
         numbers = list(range(begin, begin + len(block)))
         begin += len(block)
-        reasons = [_reason(row, layout) for row in block]
+        reasons = _reasons(block, kind, layout)
         if any(reasons):
             skipped.update(filter(None, reasons))
             numbers = [i for i, reason in zip(numbers, reasons, strict=True) if not reason]
@@ -56,6 +57,8 @@ def shown_rows(
 
 
 def _refuse_other_kinds(block: Sequence[AnyRow], begin: int, kind: Kind) -> None:
+    if kind == "preference" and set(map(type, block)) == {PreferenceRow}:
+        return
     for i, row in enumerate(block, begin):
         if kind_of(row) != kind:
             raise InvalidInput(
@@ -67,9 +70,11 @@ def _refuse_other_kinds(block: Sequence[AnyRow], begin: int, kind: Kind) -> None
 def _shown(block: list[Any], numbers: list[int], source_of: Sources) -> Shown:
     ids = [row.ids for row in block if isinstance(row, TokenRow)]
     rows = [row.row for row in block] if ids else block
-    runs = zip(*map(runs_of, rows), strict=True)
+    passages = _columns(rows)
+    of_two = isinstance(rows[0], PreferenceRow)
+    runs = [passage.runs for passage in (passages[1:] if of_two else passages[:1])]
     sources = list(map(list, zip(*(map(source_of, of) for of in runs), strict=True)))
-    return Shown(rows, _columns(rows), sources, numbers, ids)
+    return Shown(rows, passages, sources, numbers, ids)
 
 
 def _columns(rows: list[Any]) -> tuple[Passages, ...]:
@@ -97,6 +102,14 @@ def _side(rows: list[PreferenceRow], runs: list[Trajectory]) -> Passages:
     return Passages(runs, begins, ends)
 
 
+def _reasons(block: Sequence[AnyRow], kind: Kind, layout: Layout) -> list[str | None]:
+    """By row, as `_reason`: most tables are of preferences."""
+    if kind != "preference" or layout.is_choosy:
+        return [_reason(row, layout) for row in block]
+    rows: Sequence[Any] = block
+    return [None if row.is_one_history else _TWO_HISTORIES for row in rows]
+
+
 def _reason(row: AnyRow, layout: Layout) -> str | None:
     """Why the layout cannot hold the row; None where it can."""
     if isinstance(row, TokenRow):
@@ -110,7 +123,7 @@ def _reason(row: AnyRow, layout: Layout) -> str | None:
 def _unfit(row: AnyRow) -> str | None:
     """Why it is no conversation."""
     if isinstance(row, PreferenceRow):
-        return None if row.is_one_history else "of two histories, where there is one prompt"
+        return None if row.is_one_history else _TWO_HISTORIES
     if isinstance(row, Trajectory):
         if row.status == "error":
             return "that ended in an error, which says nothing about its task"
