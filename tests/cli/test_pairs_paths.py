@@ -142,6 +142,61 @@ def test_a_saved_forest_with_its_runs(folder: Path, capsys: pytest.CaptureFixtur
     assert "other.jsonl:1: " in capsys.readouterr().err
 
 
+def test_a_saved_forest_of_any_openings(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = [
+        replace(r, prompt=(w2s.Message("user", f"On day {i}: task {r.task_id}."),))
+        for i, r in enumerate(RUNS)
+    ]
+    w2s.write_trajectories("dated.jsonl", asked)
+    w2s.build_forest(asked, openings="any").save("x.forest")
+    given = ["pairs", "x.forest", "--trajectories", "dated.jsonl", "-o", "a.jsonl"]
+    assert main(given) == 2
+    told = capsys.readouterr().err
+    assert "dated.jsonl:1 and dated.jsonl:2 have task_id 'a'" in told and "--openings any" in told
+    assert main([*given, "--openings", "any"]) == 2, "two histories, which one prompt cannot show"
+    assert "6 of two histories" in capsys.readouterr().err
+    judged = [*given, "--openings", "any", "--kind", "kto"]
+    assert main(judged) == 2
+    assert "of two histories" in capsys.readouterr().err
+
+
+def test_turns_that_are_not_to_be_learned_are_no_side(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither the better nor the worse one; what their runs earned counts."""
+    flags = {"learned_turns": [True, False, True]}
+    for flagged in (0, 1):  # the chosen side, the rejected one
+        w2s.write_trajectories(
+            "runs.jsonl",
+            [replace(r, info=flags) if i == flagged else r for i, r in enumerate(RUNS)],
+        )
+        assert main(["pairs", "runs.jsonl", "-o", "a.jsonl"]) == 0
+        num = 2 if flagged == 0 else 1
+        assert f"{num} not to be learned (loss: false)" in capsys.readouterr().out
+        assert all(f"runs.jsonl:{flagged + 1}" not in row["source"] for row in rows("a.jsonl"))  # type: ignore[operator]
+        assert main(["pairs", "runs.jsonl", "-o", "b.jsonl", "--completion", "suffix"]) == 0
+        assert len(rows("a.jsonl")) == len(rows("b.jsonl")) == 6 - num
+    twin = replace(RUNS[0], origin=w2s.Origin(sample_index=7, seed=1))
+    w2s.write_trajectories("runs.jsonl", [replace(RUNS[0], info=flags), *RUNS[1:], twin])
+    assert main(["pairs", "runs.jsonl", "-o", "a.jsonl"]) == 0
+    first = rows("a.jsonl")[0]
+    assert (first["num_chosen"], first["source"]) == (2, ["runs.jsonl:10", "runs.jsonl:2"])
+
+
+def test_what_to_tell_the_trainer_names_the_file(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("pyarrow")
+    given = ["paths", "runs.jsonl", "--for", "verl", "-o"]
+    for output, file in (("my sft.parquet", "'my sft.parquet'"), ("d/", "d/data/train.parquet")):
+        assert main([*given, output]) == 0
+        told = f"use: data.train_files={file} data.messages_key=messages"
+        assert told in capsys.readouterr().out.splitlines()
+    assert "data.train_files=THIS_FOLDER/data/train.parquet" in Path("d/README.md").read_text()
+    assert main(["paths", "runs.jsonl", "--for", "openrlhf", "-o", "x.jsonl"]) == 0
+    assert "train_sft --data.dataset x.jsonl --data.input_key" in capsys.readouterr().out
+
+
 def test_actions_without_words(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     w2s.write_trajectories(
         "runs.jsonl",
@@ -149,6 +204,8 @@ def test_actions_without_words(folder: Path, capsys: pytest.CaptureFixture[str])
     )
     assert main(["pairs", "runs.jsonl", "-o", "a.jsonl"]) == 2
     assert "6 of actions without words" in capsys.readouterr().err
+    assert main(["paths", "runs.jsonl", "-o", "a.jsonl"]) == 2
+    assert "--render-actions" in capsys.readouterr().err
     assert main(["pairs", "runs.jsonl", "-o", "a.jsonl", "--render-actions"]) == 0
     assert rows("a.jsonl")[0]["chosen"] == [{"role": "assistant", "content": "Action: left"}]
     assert rows("a.jsonl")[0]["source"] == ["runs.jsonl:1", "runs.jsonl:2"]

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from w2stree import InvalidInput, Message, Step, Trajectory, build_forest, preference_rows
+from w2stree import (
+    InvalidInput,
+    Message,
+    Step,
+    Trajectory,
+    build_forest,
+    open_forest,
+    preference_rows,
+)
 from w2stree.forest.openings import difference
 
 
@@ -34,6 +44,22 @@ def test_they_are_one_tree_where_that_is_said() -> None:
     assert (len(forest), forest.num_nodes) == (1, 3)
     assert forest.add([run("3rd", "fry", 1.0)], openings="any").num_nodes == 3
     assert list(forest.trajectories) == RUNS
+
+
+def test_a_saved_one_is_opened_as_it_was_built(tmp_path: Path) -> None:
+    built = build_forest(RUNS, openings="any")
+    built.save(tmp_path / "x.forest")
+    with pytest.raises(
+        InvalidInput, match=r"trajectories\[0\] and trajectories\[1\] .*--openings any"
+    ):
+        open_forest(tmp_path / "x.forest", trajectories=RUNS)
+    opened = open_forest(tmp_path / "x.forest", trajectories=RUNS, openings="any")
+    assert list(opened.trajectories) == RUNS
+    assert open_forest(tmp_path / "x.forest").with_trajectories(RUNS, openings="any").digest() == (
+        built.digest()
+    )
+    with pytest.raises(InvalidInput, match="openings is 'all'; use one of equal, any"):
+        open_forest(tmp_path / "x.forest", trajectories=RUNS, openings="all")  # type: ignore[arg-type]
 
 
 def test_a_row_keeps_the_prompt_of_each_side() -> None:

@@ -98,6 +98,45 @@ def test_a_file_of_all_and_a_folder_of_each_are_one(tmp_path: Path) -> None:
     assert read_trajectories(tmp_path / "simulations") == list(read.reading.trajectories)
 
 
+def in_a_folder(folder: Path, ids: list[str], indexed: list[str] | None) -> Path:
+    """Runs as files of their own, and the results beside them, unless there are none."""
+    (folder / "simulations").mkdir()
+    for name in ids:
+        file = folder / "simulations" / f"{name}.json"
+        file.write_text(json.dumps(simulation(id=name), indent=2))
+    if indexed is not None:
+        whole = results()
+        del whole["simulations"]
+        index = [{"id": name, "task_id": "3", "trial": 0} for name in indexed]
+        (folder / "results.json").write_text(json.dumps(whole | {"simulation_index": index}))
+    return folder
+
+
+def test_runs_without_their_results_say_so(tmp_path: Path) -> None:
+    """Without the domain the ids of two domains' tasks are the same."""
+    read = read_files(in_a_folder(tmp_path, ["5f", "6a"], None), recursive=True)
+    assert [run.task_id for run in read.reading.trajectories] == ["3", "3"]
+    told = {"not beside the runs: neither domain nor policy is known": 2}
+    assert read.found["results.json"] == told
+
+
+def test_a_folder_is_what_its_index_names(tmp_path: Path) -> None:
+    in_a_folder(tmp_path, ["5f", "6a"], ["5f", "6a", "7b"])
+    message = r"results\.json:1: simulation_index names 1 simulations that .*, the first '7b': copy"
+    with pytest.raises(InvalidInput, match=message):
+        read_files(tmp_path, recursive=True)
+    read = read_files(tmp_path, recursive=True, on_error="skip")
+    assert (len(read.reading.trajectories), len(read.skipped)) == (2, 1)
+
+
+def test_a_run_of_other_results_is_refused(tmp_path: Path) -> None:
+    in_a_folder(tmp_path, ["5f", "6a"], ["5f"])
+    with pytest.raises(InvalidInput, match=r"6a\.json: results\.json beside it does not name it"):
+        read_files(tmp_path, recursive=True)
+    read = read_files(tmp_path, recursive=True, on_error="skip")
+    assert (len(read.reading.trajectories), len(read.skipped)) == (1, 1)
+
+
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"messages": None}, r"here: has no messages: spoken runs \(ticks\) are not read"),
     ({"messages": {}}, r"here: messages is dict; expected an array"),
@@ -108,6 +147,9 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"messages": [*MESSAGES[:2], MESSAGES[2] | {"tool_calls": [{"name": "a b"}]}]},
      r"here: messages\[2\]: tool_calls\[0\]: a tool's name is 'a b'"),
     ({"messages": [message("robot", "x", 0)]}, r"message 2 has the role 'robot'; use system, user"),
+    ({"termination_reason": "bored"},
+     r"here: termination_reason is 'bored'; known are user_stop, agent_stop, .*--on-error skip"),
+    ({"termination_reason": None}, r"here: termination_reason is None; known are user_stop"),
     ({"reward_info": None}, r"here: no reward at reward_info\.reward; its fields are id, .*rewar"),
     ({"reward_info": {"reward": "high"}}, r"here: reward_info\.reward is 'high'; expected a fini"),
 ]  # fmt: skip

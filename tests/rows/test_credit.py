@@ -101,7 +101,8 @@ def test_turns_without_words_are_left_out_and_counted(
     silent = Trajectory("t", GOOD.prompt, (Step("a", "A"), Step("b", "B")), 1.0, "done")
     w2s.write_trajectories("silent.jsonl", [silent, replace(GOOD, task_id="t")])
     assert main(["advantages", "silent.jsonl", "-o", "turns.jsonl"]) == 0
-    assert "5 turns = 3 rows + 2 skipped (2 without words" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "5 turns = 3 rows + 2 skipped (2 without words" in told and "--render-actions" in told
     assert main(["advantages", "silent.jsonl", "-o", "all.jsonl", "--render-actions"]) == 0
     assert len(rows_of("all.jsonl")) == 5
 

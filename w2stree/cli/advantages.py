@@ -13,7 +13,7 @@ import typer
 
 from w2stree.cli.inputs import AsJson, Source, takes_runs
 from w2stree.cli.parameters import Normalize
-from w2stree.cli.row_account import RowAccount, Target, write
+from w2stree.cli.row_account import WORDLESS, RowAccount, Target, write
 from w2stree.cli.rows import (
     For,
     Holdout,
@@ -118,7 +118,7 @@ def _weighed(
         if not credit.values:
             yield "without a turn"
         elif not all(step.is_worded for step in credit.run.steps):
-            yield "without words"
+            yield WORDLESS
         else:
             values = credit.values
             if flags := learned_turns([credit.run]):

@@ -130,6 +130,15 @@ class Source:
         return self.format != "auto" or any(option is not None for option in told)
 
     @property
+    def given(self) -> list[str]:
+        """The options that are not the default, by name."""
+        return [
+            f"--{of.name.replace('_', '-')}"
+            for of in fields(self)
+            if of.name != "paths" and getattr(self, of.name) not in (of.default, [])
+        ]
+
+    @property
     def of_a_task(self) -> Literal["equal", "any"]:
         """What `build_forest` is told of openings: those of "first" are equal by then."""
         return "any" if self.openings == "any" else "equal"

@@ -18,12 +18,16 @@ from w2stree.cli.inputs import AsJson, Source, takes_runs
 from w2stree.cli.parameters import Normalize, number, whole_number
 from w2stree.cli.say import say
 from w2stree.errors import InvalidInput
+from w2stree.shorten import visible
 
 if TYPE_CHECKING:
     from w2stree.linting.finding import Findings
+    from w2stree.rows.row_files import Kind
 
 _LEAST_COLUMNS = 60
 _MOST_COLUMNS = 120
+_OF_A_FOREST = ("--min-gap", "--completion")
+"""What lint makes of a saved forest too."""
 
 
 @takes_runs
@@ -105,7 +109,9 @@ def lint(
         "openings": source.of_a_task,
         "merging": None if normalize is None else Merging(normalize_observation=normalize),
     }
-    findings = _looked_into(source, options)
+    of_runs = {"--normalize": normalize, "--min-gap": min_gap, "--completion": completion}
+    of_runs = {name: value for name, value in of_runs.items() if value not in (None, 0.0, "step")}
+    findings = _looked_into(source, options, [*of_runs, *source.given])
     if as_json:
         say(json.dumps(findings.record(), ensure_ascii=False, indent=2))
     else:
@@ -116,8 +122,11 @@ def lint(
     return 1 if num_bad else 0
 
 
-def _looked_into(source: Source, options: dict[str, Any]) -> Findings:
-    """As rows, or as runs: by what is in the first path, unless an option of runs is given."""
+def _looked_into(source: Source, options: dict[str, Any], of_runs: list[str]) -> Findings:
+    """As rows, or as runs: by what is in the first path, unless an option of runs is given.
+
+    Raises `InvalidInput` for rows where one of `of_runs` is given, which would do nothing.
+    """
     from w2stree.linting.lint import lint as look
     from w2stree.rows.row_files import Kind, kind_of, parts_of, runs_or_both_reasons
 
@@ -131,9 +140,15 @@ def _looked_into(source: Source, options: dict[str, Any]) -> Findings:
             read = partial(runs_or_both_reasons, source.read, error)
         else:
             if kind is Kind.CONVERSATIONS:
-                as_runs = "read as conversations to imitate; --format messages reads them as runs"
+                as_runs = "--format messages reads them as runs"
+                _refuse(of_runs, first, kind, f"; {as_runs}")
                 found = look(source.paths, **options)
-                return replace(found, notes=(as_runs, *found.notes))
+                note = f"read as conversations to imitate; {as_runs}"
+                return replace(found, notes=(note, *found.notes))
+            if kind.is_rows:
+                _refuse(of_runs, first, kind)
+            if kind is Kind.FOREST:
+                _refuse([name for name in of_runs if name not in _OF_A_FOREST], first, kind)
             if kind is not Kind.TRAJECTORIES:
                 return look(source.paths, **options)
     runs = read()
@@ -144,6 +159,13 @@ def _looked_into(source: Source, options: dict[str, Any]) -> Findings:
     skipped = {**runs.skipped, **found.skipped}
     notes = (*runs.how_read(), *found.notes)
     return replace(found, num_given=runs.num_read, skipped=skipped, notes=notes)
+
+
+def _refuse(options: list[str], path: Path, kind: Kind, cure: str = "") -> None:
+    if options:
+        raise InvalidInput(
+            f"{', '.join(options)}: of runs; {visible(str(path))} has {kind.value}{cure}"
+        )
 
 
 def _print(findings: Findings) -> None:

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 Row = TypeVar("Row")
 
-_WORDLESS = "of actions without words"
+WORDLESS = "of actions without words"
+"""Why no row is made of such turns; `RowAccount` says what helps."""
 
 
 class Target(NamedTuple):
@@ -50,7 +51,8 @@ class RowAccount:
             self.skipped["undecided"] += block.num_undecided
             self.skipped["that read alike"] += block.num_alike
             self.skipped["whose better side has no action"] += block.num_without_action
-            self.skipped[_WORDLESS] += block.num_wordless
+            self.skipped[WORDLESS] += block.num_wordless
+            self.skipped["not to be learned (loss: false)"] += block.num_unlearned
             yield from block
 
     def of_found(self, rows: Iterable[Row | str]) -> Iterator[Row]:
@@ -71,18 +73,21 @@ class RowAccount:
     def reasons(self) -> str:
         """Why there is none, and what may help."""
         told = ", ".join(f"{count:,} {reason}" for reason, count in self.skipped.items() if count)
-        fix = (
-            "; --render-actions makes each the turn 'Action: …'" if self.skipped[_WORDLESS] else ""
-        )
-        return f"{self._unit}s that gave none: {told or 'all'}{fix}"
+        return f"{self._unit}s that gave none: {told or 'all'}{self._fix()}"
+
+    def _fix(self) -> str:
+        return "; --render-actions makes each the turn 'Action: …'" * bool(self.skipped[WORDLESS])
 
     def in_words(self, written: WrittenRows) -> str:
+        """Where all went, and what may help."""
         skipped = {reason: count for reason, count in self.all_skipped(written).items() if count}
         total = written.num_rows + sum(skipped.values())
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in skipped.items())
         return (
             f"{total:,} {self._unit}{'' if total == 1 else 's'} = {written.num_rows:,} rows + "
-            f"{sum(skipped.values()):,} skipped" + (f" ({reasons})" if reasons else "")
+            f"{sum(skipped.values()):,} skipped"
+            + (f" ({reasons})" if reasons else "")
+            + self._fix()
         )
 
     def all_skipped(self, written: WrittenRows) -> Counter[str]:

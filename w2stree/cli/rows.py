@@ -17,7 +17,7 @@ from w2stree.cli.before_models import before_models
 from w2stree.cli.extra import needs
 from w2stree.cli.inputs import AsJson, Source, takes_runs
 from w2stree.cli.parameters import Normalize, number, whole_number
-from w2stree.cli.row_account import RowAccount, Target, write
+from w2stree.cli.row_account import WORDLESS, RowAccount, Target, write
 from w2stree.cli.say import warn
 from w2stree.cli.worded_forest import (
     RenderActions,
@@ -253,10 +253,12 @@ def paths(
         rows = questions(used.trajectories)
     elif tokenizer is not None:
         rows = account.of_found(_run_tokens(used.trajectories, chat_format(tokenizer), max_length))
-    elif flags := learned_turns(used.trajectories):
+    is_whole = kind == "kto" or (kind == "messages" and tokenizer is None)
+    if is_whole and (flags := learned_turns(used.trajectories)):
         warn(
             f"w2stree: warning: {sum(turns.count(False) for turns in flags):,} turns are not to be "
-            "learned (loss: false), which messages cannot say; --tokenizer masks them"
+            "learned (loss: false), which messages cannot say"
+            + ("; --tokenizer masks them" if kind == "messages" else "")
         )
     returns = [run.total_return for run in used.trajectories]
     span = f"{len(returns):,} runs, returns {min(returns):g} to {max(returns):g}"
@@ -309,4 +311,4 @@ def _run_tokens(
         elif found.too_long:
             yield "too long"
         else:
-            yield "without words" if found.num_wordless else "without a turn to learn"
+            yield WORDLESS if found.num_wordless else "without a turn to learn"

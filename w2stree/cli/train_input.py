@@ -13,9 +13,12 @@ A record of chat messages is a run to some tools and a row to others. What stand
 from __future__ import annotations
 
 import glob
+import os
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +36,9 @@ if TYPE_CHECKING:
     from w2stree.trajectories.trajectory import Trajectory
 
 OWN_RETURN = "total_return"
+
+_TRAIN = re.compile(r"train([-_.].*)?")
+_HELD_OUT = re.compile(r"(test|validation|valid|val|dev|eval)([-_.].*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +97,33 @@ def _to_train(path: Path) -> list[Path]:
     return [part for part in parts if part.name.startswith("train")] or parts
 
 
+def without_held_out(source: Source, runs: Runs) -> Runs:
+    """The runs but for what a folder holds out: where one of its files, or folders, is the split
+    `train`, those named as a test's or a validation's are. They are counted."""
+    held_out = [visible(str(part)) for path in source.paths for part in _held_out(Path(path))]
+    for part in held_out:
+        begins = tuple(part + mark for mark in (":", "/", os.sep))
+        is_in = {
+            id(run)
+            for run, place in zip(runs.trajectories, runs.places, strict=True)
+            if place.startswith(begins)
+        }
+        runs = runs.only(lambda run: id(run) not in is_in, f"held out ({part})")  # noqa: B023
+    return runs
+
+
+def _held_out(path: Path) -> list[Path]:
+    """What a folder holds beside its split `train`."""
+    from w2stree.rows.row_files import parts_of
+
+    if not path.is_dir():
+        return []
+    parts = parts_of(path)
+    parts = sorted(path.iterdir()) if parts == [path] else parts
+    has_train = any(_TRAIN.fullmatch(part.name) for part in parts)
+    return [part for part in parts if has_train and _HELD_OUT.fullmatch(part.name)]
+
+
 def _kind(file: Path) -> Kind | InvalidInput | None:
     """Of rows; None for runs, or why it is neither."""
     from w2stree.rows.row_files import kind_of
@@ -111,11 +144,7 @@ def _told(file: Path, kind: Kind | InvalidInput | None) -> str:
 def refuse_of_runs(rows: Rows, source: Source, options: Mapping[str, object]) -> None:
     """Options that say how runs are read, or what is made of them, are of no use to rows."""
     given = [name for name, value in options.items() if value is not None and value is not False]
-    given += [
-        f"--{field.name.replace('_', '-')}"
-        for field in fields(source)
-        if field.name != "paths" and getattr(source, field.name) != field.default
-    ]
+    given += source.given
     if given:
         raise InvalidInput(
             f"{', '.join(given)}: of runs or a saved forest; these are {rows.kind.value}, made "
@@ -188,7 +217,8 @@ def forest_of(
     from w2stree.rows.row_files import runs_or_both_reasons
 
     def read() -> tuple[Runs, Forest]:
-        return worded_forest(source, trajectories, normalize, render_actions=False)
+        choose = partial(without_held_out, source)
+        return worded_forest(source, trajectories, normalize, render_actions=False, choose=choose)
 
     runs, forest = read() if why_no_rows is None else runs_or_both_reasons(read, why_no_rows)
     saved = saved_in(source)

@@ -6,6 +6,7 @@ a saved forest, --trajectories runs ─> Runs ─┴─ the forest, each run wit
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
@@ -36,8 +37,10 @@ def worded_forest(
     normalize: str | None,
     *,
     render_actions: bool,
+    choose: Callable[[Runs], Runs] | None = None,
 ) -> tuple[Runs, Forest]:
     """The runs that were finished, and the forest of them, or the saved one with their texts.
+    `choose` leaves some out before a forest is made.
 
     Raises `InvalidInput` for a saved forest without its runs or with a rule of merging, and for
     `trajectories` beside runs.
@@ -57,12 +60,16 @@ def worded_forest(
     if trajectories and not saved:
         raise InvalidInput("--trajectories is of a saved forest; these are the runs themselves")
     runs = (replace(source, paths=trajectories) if trajectories else source).read().finished()
+    if choose is not None and not saved:
+        runs = choose(runs)
     if render_actions:
         runs = replace(runs, trajectories=[rendered(run) for run in runs.trajectories])
     rule = Merging(normalize_observation=normalize)
     with by_places(runs):
         if saved:
-            return runs, open_forest(saved, trajectories=runs.trajectories)
+            return runs, open_forest(
+                saved, trajectories=runs.trajectories, openings=source.of_a_task
+            )
         return runs, build_forest(runs.trajectories, merging=rule, openings=source.of_a_task)
 
 

@@ -225,6 +225,7 @@ def open_forest(
     path: str | os.PathLike[str],
     *,
     trajectories: Sequence[Trajectory] | None = None,
+    openings: Openings = "equal",
     merging: Merging | None = None,
     num_threads: int | None = None,
 ) -> Forest:
@@ -232,7 +233,8 @@ def open_forest(
 
     `trajectories` are those the forest was built from: training rows need their prompts and
     responses. See `Forest.with_trajectories`, which adds them later, for how they are compared.
-    Without them trajectories are read back off the tree.
+    Without them trajectories are read back off the tree. `openings` says of them whether those of
+    one task may be asked in other words, as `build_forest` was told: the file does not tell.
 
     The file tells by which rule observations were merged. It names functions and holds none: where
     one is not among the known names of `w2stree.forest.merging`, `Forest.add` and `merge_forests`
@@ -251,7 +253,9 @@ def open_forest(
     """
     check_merging(merging)
     forest = Forest(read_forest(Path(path), merging, num_threads))
-    return forest if trajectories is None else forest.with_trajectories(trajectories)
+    if trajectories is None:
+        return forest
+    return forest.with_trajectories(trajectories, openings=openings)
 
 
 def _read_arrow(

@@ -25,6 +25,7 @@ from w2stree import _core
 from w2stree.errors import ForestFileError, InvalidInput
 from w2stree.forest.merges import Merges
 from w2stree.forest.merging import Merging
+from w2stree.forest.openings import Openings, check_openings, refuse_other_opening
 from w2stree.forest.parts import ForestParts
 from w2stree.forest.stored_rule import Rule, StoredRule, opened
 from w2stree.forest.texts import TextColumn
@@ -166,8 +167,12 @@ def _followed(path: str | os.PathLike[str]) -> Path:
     return followed
 
 
-def check_trajectories(forest: Forest, given: Sequence[Trajectory]) -> None:
-    """Raises `InvalidInput` naming the first place where `given` are not what the forest holds."""
+def check_trajectories(
+    forest: Forest, given: Sequence[Trajectory], openings: Openings = "equal"
+) -> None:
+    """Raises `InvalidInput` naming the first place where `given` are not what the forest holds, or,
+    unless `openings` may be any, where two of one task are asked differently."""
+    check_openings(openings)
     if len(given) != len(forest.total_return):
         raise InvalidInput(
             f"{len(given)} trajectories given (errors left out); "
@@ -175,7 +180,7 @@ def check_trajectories(forest: Forest, given: Sequence[Trajectory]) -> None:
         )
     tree_id = (forest.root.searchsorted(forest.end_node, side="right") - 1).tolist()
     num_steps = forest.depth[forest.end_node]
-    first: dict[int, Trajectory] = {}
+    first: dict[int, int] = {}
     for i, (trajectory, tree, total_return, length) in enumerate(
         zip(given, tree_id, forest.total_return.tolist(), num_steps.tolist(), strict=True)
     ):
@@ -188,11 +193,11 @@ def check_trajectories(forest: Forest, given: Sequence[Trajectory]) -> None:
                 raise InvalidInput(
                     f"trajectories[{i}]: {what} is {theirs!r}; the forest was built from {ours!r}"
                 )
-        if trajectory.prompt != first.setdefault(tree, trajectory).prompt:
-            raise InvalidInput(
-                f"trajectories[{i}]: task {trajectory.task_id!r} has another prompt before; give "
-                "different tasks different ids"
-            )
+        j = first.setdefault(tree, i)
+        if openings == "equal" and trajectory.prompt != given[j].prompt:
+            places = f"trajectories[{j}]", f"trajectories[{i}]"
+            prompts = given[j].prompt, trajectory.prompt
+            refuse_other_opening(trajectory.task_id, places[0], prompts[0], places[1], prompts[1])
     actions = [step.action for trajectory in given for step in trajectory.steps]
     _check_texts("action", forest, given, num_steps, actions, forest.action_id, forest.actions)
     if (seen := _as_merged(forest, given)) is not None:

@@ -163,18 +163,21 @@ class Forest(NodeColumns, Mapping[str, Tree]):
             check_prompts(self, batch)
         return Forest(grow(self, batch, self.merging, num_threads))
 
-    def with_trajectories(self, trajectories: Sequence[Trajectory]) -> Forest:
+    def with_trajectories(
+        self, trajectories: Sequence[Trajectory], *, openings: Openings = "equal"
+    ) -> Forest:
         """This forest with the trajectories it was built from, in the same order (status "error"
         is left out, as in `build_forest`): for prompts and the agent's words, which files, Arrow
         columns, lists of texts and ids do not give it, and which training rows need.
 
         Their tasks, returns, actions and prompts are compared with the forest's, and their
         observations where only equal ones were merged, or those that the rule's normaliser makes
-        equal; of similar ones the forest keeps one. Raises `InvalidInput` naming the first place
-        that differs; `TypeError` for anything but trajectories. O(steps).
+        equal; of similar ones the forest keeps one. `openings` is what it was built with: a file
+        does not tell (`build_forest`). Raises `InvalidInput` naming the first place that differs;
+        `TypeError` for anything but trajectories. O(steps).
         """
         kept = tuple(_finished(trajectories))
-        check_trajectories(self, kept)
+        check_trajectories(self, kept, openings)
         return Forest(replace(self.parts, trajectories=kept))
 
     def summary(self) -> ForestSummary:

@@ -48,6 +48,9 @@ _RESULTS, _SIMULATION = "results", "simulation"
 _OF_ONE = ("id", "task_id", "termination_reason", "start_time")
 _FILE = "results.json"
 _FOLDER = "simulations"
+_INDEX = "simulation_index"
+_INDEXED = "ids of simulation_index"  # beside what the file says
+_DONE = ("user_stop", "agent_stop", "agent_error")
 _FAILURES = ("user_error", "infrastructure_error", "context_window_exceeded", "unexpected_error")
 _LIMITS = ("max_steps", "timeout", "too_many_errors")
 _READ = ("role", "content", "tool_calls", "id")
@@ -60,7 +63,7 @@ def recognises(record: Any) -> bool:
     if isinstance(record.get(_SIMULATION), Mapping):  # gathered
         return isinstance(record.get(_RESULTS), Mapping)
     is_whole = isinstance(record.get("info"), Mapping) and isinstance(record.get("tasks"), list)
-    has_runs = isinstance(record.get("simulations"), list) or "simulation_index" in record
+    has_runs = isinstance(record.get("simulations"), list) or _INDEX in record
     return (is_whole and has_runs) or set(_OF_ONE) <= record.keys()
 
 
@@ -71,9 +74,11 @@ def gather(records: Iterable[Located]) -> Iterator[Located]:
             yield where, record
         elif set(_OF_ONE) <= record.keys():
             yield where, {_RESULTS: _results_beside(where), _SIMULATION: record}
+        elif not isinstance(record.get("simulations"), list):
+            yield where, record  # to be compared with the folder
         else:
             results = {k: v for k, v in record.items() if k != "simulations"}
-            for i, simulation in enumerate(record.get("simulations") or ()):
+            for i, simulation in enumerate(record["simulations"]):
                 yield (
                     f"{where}: simulations[{i}]",
                     {_RESULTS: results, _SIMULATION: simulation}
@@ -84,6 +89,9 @@ def gather(records: Iterable[Located]) -> Iterator[Located]:
 
 def runs(record: Record, where: str, reader: Reader) -> Iterator[Trajectory]:
     with placed(where):
+        if _INDEX in record and not isinstance(record.get("simulations"), list):
+            _refuse_missing(record, where)
+            return
         for _, one in gather([(where, record)]) if _SIMULATION not in record else [("", record)]:
             yield _run(one[_SIMULATION], one[_RESULTS], where, reader)
 
@@ -91,9 +99,12 @@ def runs(record: Record, where: str, reader: Reader) -> Iterator[Trajectory]:
 def _run(simulation: Record, results: Record, where: str, reader: Reader) -> Trajectory:
     if simulation.get("messages") is None:
         raise InvalidInput(f"{where}: has no messages: spoken runs (ticks) are not read")
+    _refuse_unlisted(simulation, results, where)
+    if not results:
+        reader.note("results.json", "not beside the runs: neither domain nor policy is known")
     given = fields.array(simulation["messages"], f"{where}: messages")
     messages = list(_flat(given, where))
-    status, origin = _ending(simulation, results, reader)
+    status, origin = _ending(simulation, results, where, reader)
     seen = [i for i, (_, message) in enumerate(messages) if not _is_of_user(message)]
     said = [_said(messages[i][1], messages[i][0]) for i in seen]
     policy = _policy(simulation, results)
@@ -163,7 +174,9 @@ def _num_prompt(messages: Sequence[Record]) -> int:
     return next(iter(turns[is_greeting:]), len(messages))
 
 
-def _ending(simulation: Record, results: Record, reader: Reader) -> tuple[Status, Origin]:
+def _ending(
+    simulation: Record, results: Record, where: str, reader: Reader
+) -> tuple[Status, Origin]:
     """What failed beside the agent says nothing of the task; tau2-bench leaves most of it out of
     its own means. Of an agent's own error it is the agent's return."""
     reason = str(simulation.get("termination_reason"))
@@ -176,6 +189,12 @@ def _ending(simulation: Record, results: Record, reader: Reader) -> tuple[Status
         reader.note("status", "truncated, by termination_reason")
         cut_by = None if reason == "max_steps" else reason
         return "truncated", Origin(truncated_by=cut_by, policy=policy)
+    if reason not in _DONE:
+        raise InvalidInput(
+            f"{where}: termination_reason is {fields.shown(simulation.get('termination_reason'))}; "
+            f"known are {', '.join((*_DONE, *_LIMITS, *_FAILURES))}: leave such runs out "
+            "(on_error=skip, --on-error skip)"
+        )
     reader.note("status", "done, by termination_reason")
     return "done", Origin(policy=policy)
 
@@ -219,7 +238,42 @@ def _results_beside(where: str) -> Record:
 def _results(file: Path, changed_at: int, size: int) -> Record:
     """Once for all of a folder's runs."""
     value = parse_json(file.read_bytes(), str(file))
-    return value if isinstance(value, dict) else {}
+    if not isinstance(value, dict):
+        return {}
+    return {**value, _INDEXED: frozenset(_ids(value, str(file)))} if _INDEX in value else value
+
+
+def _ids(results: Record, where: str) -> list[str]:
+    """Of the simulations that the index names; null is none."""
+    place = f"{where}: {_INDEX}"
+    return [
+        fields.text(fields.mapping(entry, f"{place}[{i}]").get("id"), f"{place}[{i}]: id")
+        for i, entry in enumerate(fields.array(results[_INDEX] or [], place))
+    ]
+
+
+def _refuse_missing(results: Record, where: str) -> None:
+    """As tau2-bench does, of a simulation that the index names and the folder has not."""
+    folder = Path(where).parent / _FOLDER  # where: the file, or a line of it
+    if not (folder.parent / _FILE).is_file():
+        return
+    missing = [id for id in _ids(results, where) if not (folder / f"{id}.json").is_file()]
+    if missing:
+        raise InvalidInput(
+            f"{where}: {_INDEX} names {len(missing):,} simulations that are not in {_FOLDER}/, the "
+            f"first {fields.shown(missing[0])}: copy the whole folder, or go on without them "
+            "(on_error=skip, --on-error skip)"
+        )
+
+
+def _refuse_unlisted(simulation: Record, results: Record, where: str) -> None:
+    """And of one that the folder has and the index does not name."""
+    indexed = results.get(_INDEXED)
+    if indexed and simulation.get("id") not in indexed:
+        raise InvalidInput(
+            f"{where}: {_FILE} beside it does not name it in {_INDEX}: a run of other results; "
+            "take it away, or leave it out (on_error=skip, --on-error skip)"
+        )
 
 
 FORMAT = Format(

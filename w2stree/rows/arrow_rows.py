@@ -1,32 +1,25 @@
-"""Rows as Arrow batches. A batch has each message once; the rows are indices into them.
-
-    distinct messages   0 system   1 user   2 assistant …     role, content: two columns of texts
-    run                 0 1 2 3 4 5                            ids, made once a batch
-    prompts             0 1 2 3 │ 0 1 2 3 4 5 │ …              ids by row ──take──> list<struct>
+"""Rows as Arrow batches. A batch has each text of a message once; the rows are indices into them
+(`batch_messages`).
 
 `MissingDependency` where pyarrow is not installed: it is the one thing that these need.
 """
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Callable, Mapping, Sequence
-from itertools import chain, islice
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from w2stree.errors import MissingDependency
-from w2stree.rows.chat import Passage, Record, messages_of, whole
+from w2stree.rows.batch_messages import BatchMessages, BatchRuns, Ints, Numbered
+from w2stree.rows.chat import Passages, whole
 from w2stree.rows.columns import Column, Shown, Type
-from w2stree.rows.once import OncePerRun
-from w2stree.trajectories.trajectory import Trajectory
 
-_BATCH_CHARACTERS = 32 << 20  # of texts, repeated ones counted as often: a row group of Parquet
+_BATCH_SIZE = 32 << 20  # characters, repeated ones counted as often: a row group of Parquet
+_SIZE_OF_NUMBER = 8  # in characters, of one in a list: token ids, masks
 _BATCH_ROWS = 1 << 16
-
-Ids: TypeAlias = "array[int]"
-"""Numbers of messages, four bytes each."""
 
 
 def arrow() -> Any:
@@ -39,6 +32,10 @@ def arrow() -> Any:
             "(.jsonl, .jsonl.gz) need nothing"
         ) from None
     return pyarrow
+
+
+_Field: TypeAlias = "tuple[Ints, Any]"
+"""Of each message the number of its value, and the values."""
 
 
 class ArrowRows:
@@ -54,35 +51,61 @@ class ArrowRows:
         if is_encoded:
             self._said = self._pa.dictionary(self._pa.int32(), self._said)
         self._columns = columns
-        self._get = [column.get for column in columns]
-        self._is_passage = [column.type in ("messages", "message") for column in columns]
         self._has_tool_calls = has_tool_calls
         self.schema = self._pa.schema([(c.name, self._type(c.type)) for c in columns])
         self._begin()
 
     def _begin(self) -> None:
-        self._messages = _Messages()
+        self._runs = BatchRuns()
         self._values: list[list[Any]] = [[] for _ in self._columns]
-        self._num_rows = 0
+        self._num_rows = self._size = 0
 
-    def add(self, shown: Shown) -> None:
-        for get, is_passage, values in zip(self._get, self._is_passage, self._values, strict=True):
-            value = get(shown)
-            values.append(self._messages.ids(value) if is_passage else value)
-        self._num_rows += 1
+    def add(self, shown: Shown) -> Iterator[Any]:
+        """Collect rows. Gives each batch that they fill, as a `pyarrow.RecordBatch`."""
+        given = [column.get(shown) for column in self._columns]
+        num_added, num_rows = 0, len(shown.rows)
+        while num_added < num_rows:
+            num_added += self._collect(given, num_added, num_rows - num_added)
+            if self._size >= _BATCH_SIZE or self._num_rows >= _BATCH_ROWS:
+                yield self.take()
 
-    @property
-    def is_full(self) -> bool:
-        return self._num_rows >= _BATCH_ROWS or self._messages.num_characters >= _BATCH_CHARACTERS
+    def _collect(self, given: list[Any], begin: int, num_rows: int) -> int:
+        """As many of the rows from `begin` on as there is room for; their number."""
+        of_rows = iter(self._runs.numbered([g for g in given if isinstance(g, Passages)]))
+        rest = [
+            Numbered(*(c[begin:] for c in next(of_rows))) if isinstance(g, Passages) else g[begin:]
+            for g in given
+        ]
+        sizes = np.zeros(num_rows, np.int64)
+        for column, values in zip(self._columns, rest, strict=True):
+            if isinstance(values, Numbered):
+                sizes += self._runs.num_characters(values)
+            elif column.type in ("integers", "numbers"):
+                sizes += _SIZE_OF_NUMBER * np.fromiter(map(len, values), np.int64, num_rows)
+        sizes = np.cumsum(sizes)
+        room = int(np.searchsorted(sizes, _BATCH_SIZE - self._size)) + 1
+        number = min(room, _BATCH_ROWS - self._num_rows, num_rows)
+        for collected, values in zip(self._values, rest, strict=True):
+            if isinstance(values, Numbered):
+                collected.append(Numbered(*(column[:number] for column in values)))
+            else:
+                collected += values[:number]
+        self._num_rows += number
+        self._size += int(sizes[number - 1])
+        return number
 
     def take(self) -> Any:
         """What was collected, as a `pyarrow.RecordBatch`; None for no rows."""
         if not self._num_rows:
             return None
-        messages = self._message_columns()
+        of_rows = [_joined(v) if isinstance(v[0], Numbered) else None for v in self._values]
+        messages = BatchMessages(self._runs, filter(None, of_rows))
+        fields = self._message_fields(messages)
         arrays = [
-            self._array(column, values, messages)
-            for column, values in zip(self._columns, self._values, strict=True)
+            self._array(column, values)
+            if of is None
+            else self._said_in(column, *messages.ids(of), fields)
+            for column, values, of in zip(self._columns, self._values, of_rows, strict=True)
         ]
         self._begin()
         return self._pa.RecordBatch.from_arrays(arrays, schema=self.schema)
@@ -117,14 +140,8 @@ class ArrowRows:
             ]
         return pa.struct(fields)
 
-    def _array(self, column: Column, values: list[Any], messages: list[Any]) -> Any:
+    def _array(self, column: Column, values: list[Any]) -> Any:
         pa = self._pa
-        if column.type == "message":
-            return self._taken(values, messages)
-        if column.type == "messages":
-            offsets = np.zeros(len(values) + 1, np.int32)
-            np.cumsum([len(ids) for ids in values], out=offsets[1:])
-            return pa.ListArray.from_arrays(pa.array(offsets), self._taken(values, messages))
         if column.type == "integers":
             offsets = np.zeros(len(values) + 1, np.int32)
             np.cumsum([len(v) for v in values], out=offsets[1:])
@@ -141,51 +158,35 @@ class ArrowRows:
             ]
         return pa.array(values, self._type(column.type))
 
-    def _message_columns(self) -> list[Any]:
-        """The messages, column by column; of encoded texts equal ones are one."""
-        pa, records = self._pa, self._messages.records
-        columns = []
-        for field in self._message_type():
-            values = [record.get(field.name) for record in records]
-            is_encoded = pa.types.is_dictionary(field.type)
-            columns.append(
-                pa.array(values).dictionary_encode() if is_encoded else pa.array(values, field.type)
-            )
-        return columns
-
-    def _taken(self, ids: list[Ids], messages: list[Any]) -> Any:
-        """The structures of these messages, one after the other."""
+    def _message_fields(self, messages: BatchMessages) -> list[_Field]:
+        """The fields of all messages; a text that several say is there once."""
         pa = self._pa
-        chosen = pa.array(np.frombuffer(b"".join(ids), np.int32))
-        columns = [column.take(chosen) for column in messages]
-        return pa.StructArray.from_arrays(columns, fields=list(self._message_type()))
+        roles, contents = messages.roles(has_tool_calls=self._has_tool_calls), messages.contents()
+        found: list[_Field] = [
+            (codes, pa.array(texts, pa.string())) for codes, texts in (roles, contents)
+        ]
+        if self._has_tool_calls:
+            records = messages.records()
+            for field in list(self._message_type())[2:]:
+                values = pa.array([record.get(field.name) for record in records], field.type)
+                found.append((np.arange(len(records)), values))
+        return found
+
+    def _said_in(self, column: Column, ids: Ints, offsets: Any, fields: list[_Field]) -> Any:
+        """The structures of these messages, a list of them a row, or one a row."""
+        pa = self._pa
+        types = list(self._message_type())
+        arrays = [
+            pa.DictionaryArray.from_arrays(codes[ids].astype(np.int32), values)
+            if pa.types.is_dictionary(field.type)
+            else values.take(pa.array(codes[ids]))
+            for field, (codes, values) in zip(types, fields, strict=True)
+        ]
+        messages = pa.StructArray.from_arrays(arrays, fields=types)
+        if column.type == "message":
+            return messages
+        return pa.ListArray.from_arrays(pa.array(offsets), messages)
 
 
-class _Messages:
-    """The messages of a batch, each of a run's once, and how much text its rows hold."""
-
-    def __init__(self) -> None:
-        self.records: list[Record] = []
-        self.num_characters = 0
-        self._chat = OncePerRun(_Chat)
-
-    def ids(self, passage: Passage) -> Ids:
-        run, begin, end = passage
-        chat = self._chat(run)
-        if end > len(chat.ids):
-            for record in islice(chat.pending, end - len(chat.ids)):
-                chat.ids.append(len(self.records))
-                chat.before.append(chat.before[-1] + len(record["content"]))
-                self.records.append(record)
-        self.num_characters += chat.before[end] - chat.before[begin]
-        return chat.ids[begin:end]
-
-
-class _Chat:
-    """The numbers of a run's messages, as far as they were asked for."""
-
-    def __init__(self, run: Trajectory) -> None:
-        self.pending = messages_of(run)
-        self.ids = array("i")
-        self.before = [0]
-        """Characters before each message."""
+def _joined(blocks: list[Numbered]) -> Numbered:
+    return Numbered(*map(np.concatenate, zip(*blocks, strict=True)))

@@ -16,7 +16,7 @@ are JSON text: tables of rows fill the keys that another row's object has with n
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from w2stree.rows.worded import require_prompt
@@ -32,9 +32,18 @@ class Passage(NamedTuple):
     begin: int
     end: int
 
-    def records(self) -> list[Record]:
-        """The messages themselves."""
-        return chat_of(self.run)[self.begin : self.end]
+
+class Passages(NamedTuple):
+    """A passage a row, as columns."""
+
+    runs: list[Trajectory]
+    begins: list[int]
+    ends: list[int]
+
+    def select(self, rows: Sequence[int]) -> Passages:
+        """Those of these rows."""
+        begins, ends = ([column[i] for i in rows] for column in (self.begins, self.ends))
+        return Passages([self.runs[i] for i in rows], begins, ends)
 
 
 def history(run: Trajectory, depth: int) -> Passage:
@@ -50,22 +59,36 @@ def turns(run: Trajectory, begin: int, end: int | None = None) -> Passage:
     return Passage(run, first + 2 * begin, first + 2 * end - 1)
 
 
-def messages_of(run: Trajectory) -> Iterator[Record]:
-    """A run's messages, one by one."""
-    for message in run.prompt:
-        yield {"role": message.role, "content": whole(message.content)}
-    for step in run.steps:
-        if step.tool_calls:
-            yield _calls(step)
-            yield _answer_to_calls(step)
-        else:
-            yield {"role": "assistant", "content": whole(step.response)}
-            yield {"role": "user", "content": whole(step.observation)}
-
-
 def chat_of(run: Trajectory) -> list[Record]:
     """All messages of a run."""
-    return list(messages_of(run))
+    found = [{"role": m.role, "content": whole(m.content)} for m in run.prompt]
+    for step in run.steps:
+        if step.tool_calls:
+            found += (calls_of(step), answer_to_calls(step))
+        else:
+            found += (
+                {"role": "assistant", "content": whole(step.response)},
+                {"role": "user", "content": whole(step.observation)},
+            )
+    return found
+
+
+def contents_of(run: Trajectory) -> list[str]:
+    """What each message of a run says, as it stands."""
+    texts = [message.content for message in run.prompt]
+    for step in run.steps:
+        texts += (step.response, step.observation)
+    return texts
+
+
+def roles_of(run: Trajectory, *, has_tool_calls: bool) -> list[str]:
+    """Who says each message of a run. `has_tool_calls`: whether it may have any."""
+    roles = [message.role for message in run.prompt]
+    if not has_tool_calls:
+        return roles + ["assistant", "user"] * len(run.steps)
+    for step in run.steps:
+        roles += ("assistant", "tool" if step.tool_calls else "user")
+    return roles
 
 
 def whole(text: str) -> str:
@@ -76,7 +99,8 @@ def whole(text: str) -> str:
 _HALVES = re.compile("[\ud800-\udfff]")
 
 
-def _calls(step: Step) -> Record:
+def calls_of(step: Step) -> Record:
+    """The message of a turn of tool calls."""
     return {
         "role": "assistant",
         "content": whole(step.response),
@@ -91,7 +115,8 @@ def _calls(step: Step) -> Record:
     }
 
 
-def _answer_to_calls(step: Step) -> Record:
+def answer_to_calls(step: Step) -> Record:
+    """What came back to it."""
     last = step.tool_calls[-1]
     return {
         "role": "tool",

@@ -7,12 +7,12 @@ a table     prompt  chosen  rejected │ task_id  depth  gap  …  source
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from w2stree.rows.chat import Passage
+from w2stree.rows.chat import Passages
 from w2stree.rows.credit import RunCredit, TurnCredit
 from w2stree.rows.judged import JudgedRow
 from w2stree.rows.questions import QuestionRow
@@ -33,7 +33,7 @@ Kind = Literal[
 Plain = Literal[
     "messages", "message", "text", "texts", "integer", "integers", "number", "numbers", "truth"
 ]
-"""`messages` is given as a `Passage`, `message` as one of a single message."""
+"""`messages` are given as `Passages`, `message` as such of single messages."""
 Type: TypeAlias = "Plain | Mapping[str, Type]"
 """Of a column; a mapping is a structure, given as a dict of the same keys."""
 
@@ -47,22 +47,39 @@ Sources = Callable[[Trajectory], str]
 class Column(NamedTuple):
     name: str
     type: Type
-    get: Callable[[Any], Any]
-    """Of a `Shown` row."""
+    get: Callable[[Shown], Any]
+    """Of `Shown` rows: `Passages`, or a value a row."""
 
 
 class Shown(NamedTuple):
-    """A row with all that a column may show of it."""
+    """Rows of one kind with all that columns may show of them, an element a row."""
 
-    row: PreferenceRow | JudgedRow | QuestionRow | Trajectory | TurnCredit | RunCredit
-    passages: tuple[Passage, ...]
-    """Of a preference prompt, chosen, rejected; of a judged row and of a turn with its advantages
-    prompt, completion; else all."""
-    source: list[str]
-    number: int
-    """Of the row, from 0."""
-    ids: Ids
-    """Of rows of tokens; else empty."""
+    rows: Sequence[Any]
+    """`PreferenceRow`, `JudgedRow`, …: a row of tokens is given as what it is of."""
+    passages: tuple[Passages, ...]
+    """Of preferences prompt, chosen, rejected; of judged rows and of turns with their advantages
+    prompt, completion; else all. The runs of the first one say what the task is."""
+    sources: Sequence[list[str]]
+    numbers: Sequence[int]
+    """Of each row, from 0, those left out counted."""
+    ids: Sequence[Ids]
+    """Of rows of tokens; of others none."""
+
+    def select(self, rows: Sequence[int]) -> Shown:
+        """These of the rows."""
+        return Shown(
+            [self.rows[i] for i in rows],
+            tuple(passages.select(rows) for passages in self.passages),
+            [self.sources[i] for i in rows],
+            [self.numbers[i] for i in rows],
+            [self.ids[i] for i in rows] if self.ids else (),
+        )
+
+
+def each(name: str) -> Callable[[Shown], list[Any]]:
+    """An attribute of each row, by its name."""
+    get = attrgetter(name)
+    return lambda shown: list(map(get, shown.rows))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,23 +123,24 @@ def runs_of(row: AnyRow | RunCredit) -> tuple[Trajectory, ...]:
     return (row,) if isinstance(row, Trajectory) else (row.run,)
 
 
+_SOURCE = Column("source", "texts", lambda shown: shown.sources)
 _PREFERENCE: tuple[Column, ...] = (
-    Column("task_id", "text", attrgetter("row.chosen.task_id")),
-    Column("divergence", "integer", attrgetter("row.divergence")),
-    Column("depth", "integer", attrgetter("row.begin")),
-    Column("gap", "number", attrgetter("row.gap")),
-    Column("chosen_return", "number", attrgetter("row.chosen_return")),
-    Column("rejected_return", "number", attrgetter("row.rejected_return")),
-    Column("num_chosen", "integer", attrgetter("row.num_chosen")),
-    Column("num_rejected", "integer", attrgetter("row.num_rejected")),
-    Column("source", "texts", attrgetter("source")),
+    Column("task_id", "text", each("chosen.task_id")),
+    Column("divergence", "integer", each("divergence")),
+    Column("depth", "integer", each("begin")),
+    Column("gap", "number", each("gap")),
+    Column("chosen_return", "number", each("chosen_return")),
+    Column("rejected_return", "number", each("rejected_return")),
+    Column("num_chosen", "integer", each("num_chosen")),
+    Column("num_rejected", "integer", each("num_rejected")),
+    _SOURCE,
 )
 _DEMONSTRATION: tuple[Column, ...] = (
-    Column("task_id", "text", attrgetter("row.task_id")),
-    Column("depth", "integer", lambda s: len(s.row.steps)),
-    Column("total_return", "number", attrgetter("row.total_return")),
-    Column("status", "text", attrgetter("row.status")),
-    Column("source", "texts", attrgetter("source")),
+    Column("task_id", "text", each("task_id")),
+    Column("depth", "integer", lambda shown: [len(run.steps) for run in shown.rows]),
+    Column("total_return", "number", each("total_return")),
+    Column("status", "text", each("status")),
+    _SOURCE,
 )
 BESIDE: Mapping[Kind, tuple[Column, ...]] = {
     "preference": _PREFERENCE,
@@ -130,42 +148,44 @@ BESIDE: Mapping[Kind, tuple[Column, ...]] = {
     "messages": _DEMONSTRATION,
     "tokens": _DEMONSTRATION,
     "judged": (
-        Column("task_id", "text", attrgetter("row.run.task_id")),
-        Column("depth", "integer", attrgetter("row.begin")),
-        Column("gap", "number", attrgetter("row.gap")),
-        Column("mean_return", "number", attrgetter("row.mean_return")),
-        Column("num_runs", "integer", attrgetter("row.num_runs")),
-        Column("source", "texts", attrgetter("source")),
+        Column("task_id", "text", each("run.task_id")),
+        Column("depth", "integer", each("begin")),
+        Column("gap", "number", each("gap")),
+        Column("mean_return", "number", each("mean_return")),
+        Column("num_runs", "integer", each("num_runs")),
+        _SOURCE,
     ),
     "question": (
-        Column("task_id", "text", attrgetter("row.run.task_id")),
-        Column("num_runs", "integer", attrgetter("row.num_runs")),
-        Column("mean_return", "number", attrgetter("row.mean_return")),
-        Column("least_return", "number", attrgetter("row.least_return")),
-        Column("greatest_return", "number", attrgetter("row.greatest_return")),
-        Column("source", "texts", attrgetter("source")),
+        Column("task_id", "text", each("run.task_id")),
+        Column("num_runs", "integer", each("num_runs")),
+        Column("mean_return", "number", each("mean_return")),
+        Column("least_return", "number", each("least_return")),
+        Column("greatest_return", "number", each("greatest_return")),
+        _SOURCE,
     ),
     "advantage": (
-        Column("task_id", "text", attrgetter("row.run.task_id")),
-        Column("run", "integer", attrgetter("row.number")),
-        Column("step", "integer", attrgetter("row.step")),
-        Column("node", "integer", attrgetter("row.node")),
-        Column("parent_advantage", "number", attrgetter("row.parent")),
-        Column("group_advantage", "number", attrgetter("row.group")),
-        Column("leave_one_out_advantage", "number", attrgetter("row.leave_one_out")),
-        Column("num_runs", "integer", attrgetter("row.num_runs")),
-        Column("num_alike", "integer", attrgetter("row.num_alike")),
-        Column("total_return", "number", attrgetter("row.run.total_return")),
-        Column("source", "texts", attrgetter("source")),
+        Column("task_id", "text", each("run.task_id")),
+        Column("run", "integer", each("number")),
+        Column("step", "integer", each("step")),
+        Column("node", "integer", each("node")),
+        Column("parent_advantage", "number", each("parent")),
+        Column("group_advantage", "number", each("group")),
+        Column("leave_one_out_advantage", "number", each("leave_one_out")),
+        Column("num_runs", "integer", each("num_runs")),
+        Column("num_alike", "integer", each("num_alike")),
+        Column("total_return", "number", each("run.total_return")),
+        _SOURCE,
     ),
     "advantage_tokens": (
-        Column("task_id", "text", attrgetter("row.run.task_id")),
-        Column("run", "integer", attrgetter("row.number")),
-        Column("depth", "integer", lambda s: len(s.row.run.steps)),
-        Column("step_advantages", "numbers", lambda s: list(s.row.values)),
-        Column("num_runs", "integer", attrgetter("row.num_runs")),
-        Column("total_return", "number", attrgetter("row.run.total_return")),
-        Column("source", "texts", attrgetter("source")),
+        Column("task_id", "text", each("run.task_id")),
+        Column("run", "integer", each("number")),
+        Column("depth", "integer", lambda shown: [len(row.run.steps) for row in shown.rows]),
+        Column(
+            "step_advantages", "numbers", lambda shown: [list(row.values) for row in shown.rows]
+        ),
+        Column("num_runs", "integer", each("num_runs")),
+        Column("total_return", "number", each("run.total_return")),
+        _SOURCE,
     ),
 }
 """By kind: the same in every layout, so that rows can be filtered, weighed and traced. The `depth`

@@ -40,10 +40,12 @@ class Fit(IntEnum):
 
     WORDLESS = 0
     """A log kept the actions of its turns and not their words."""
-    TWO_HISTORIES = 1
+    UNLEARNED = 1
+    """A turn that it would show is only to be read (`formats.agenttraj.learned_turns`)."""
+    TWO_HISTORIES = 2
     """The environment did not say the same to both before they part: its answers were merged by
     another rule than equality."""
-    ONE_HISTORY = 2
+    ONE_HISTORY = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,7 @@ class Found(NamedTuple):
     num_alike: int
     num_without_action: int
     num_wordless: int
+    num_unlearned: int
 
 
 def columns_of(pairs: Iterable[PreferencePair]) -> PairColumns:
@@ -152,9 +155,11 @@ def compare(pairs: PairColumns, *, is_one_turn: bool) -> Found:
     decided = decided[np.argsort(place[decided, is_b_better[decided].astype(int)], kind="stable")]
     shown = best[decided]
     is_wordless = sides.fit[shown] == Fit.WORDLESS
-    is_alike = ~is_wordless & (sides.turns[0][shown] == sides.turns[1][shown])
-    is_untaught = ~is_wordless & ~is_alike & ~sides.is_taught[shown]
-    readable = decided[~(is_wordless | is_alike | is_untaught)]
+    is_unlearned = sides.fit[shown] == Fit.UNLEARNED
+    is_shown = ~is_wordless & ~is_unlearned
+    is_alike = is_shown & (sides.turns[0][shown] == sides.turns[1][shown])
+    is_untaught = is_shown & ~is_alike & ~sides.is_taught[shown]
+    readable = decided[is_shown & ~is_alike & ~is_untaught]
 
     again, is_again_turned = sides.by_texts(best[readable])
     second = _answer(
@@ -182,6 +187,7 @@ def compare(pairs: PairColumns, *, is_one_turn: bool) -> Found:
         num_alike=int(is_alike.sum()),
         num_without_action=int(is_untaught.sum()),
         num_wordless=int(is_wordless.sum()),
+        num_unlearned=int(is_unlearned.sum()),
     )
 
 
@@ -209,7 +215,13 @@ class _Sides:
         is_worded = [end <= texts.num_worded[runs] for end, runs in zip(ends, both, strict=True)]
         self.is_one_history: Bools = self._state[0] == self._state[1]
         worded = np.where(self.is_one_history, Fit.ONE_HISTORY, Fit.TWO_HISTORIES)
-        self.fit: Ints = np.where(is_worded[0] & is_worded[1], worded, Fit.WORDLESS)
+        is_learned = (
+            [texts.is_learned[place] for place in places]
+            if is_one_turn
+            else [texts.num_until_unlearned[runs] <= pairs.depth for runs in both]
+        )
+        learned = np.where(is_learned[0] & is_learned[1], worded, Fit.UNLEARNED)
+        self.fit: Ints = np.where(is_worded[0] & is_worded[1], learned, Fit.WORDLESS)
         self.is_taught: Bools = (
             self._action[0] != texts.no_action
             if is_one_turn
@@ -337,8 +349,16 @@ def _returns(
     sides = []
     for one, other in ((pairs.chosen, pairs.rejected), (pairs.rejected, pairs.chosen)):
         run = np.where(is_flipped[kept], other[kept], one[kept])
-        keys = np.unique(row[kept] * len(pairs.runs) + run)
+        keys = _distinct_keys(row[kept] * len(pairs.runs) + run)
         begins = np.searchsorted(keys, np.arange(num_rows + 1) * len(pairs.runs)).tolist()
         of_row = pairs.total_return[keys % len(pairs.runs)].tolist()
         sides.append([of_row[i:j] for i, j in pairwise(begins)])
     return list(zip(*sides, strict=True))
+
+
+def _distinct_keys(keys: Ints) -> Ints:
+    """As `np.unique`, which hashes what here is sorted faster."""
+    keys = np.sort(keys)
+    is_new = np.ones(len(keys), np.bool_)
+    is_new[1:] = keys[1:] != keys[:-1]
+    return keys[is_new]

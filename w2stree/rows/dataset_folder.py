@@ -103,7 +103,7 @@ tags:
 
 Made by w2stree from runs of an agent, in the layout of {contents.trainer}:
 
-    {contents.layout.settings.replace("FOLDER", "THIS_FOLDER")}
+    {contents.layout.use(file="THIS_FOLDER/data/train.parquet", folder="THIS_FOLDER")}
 
 | split | rows |
 |---|---|

@@ -1,89 +1,135 @@
-"""Rows as JSON lines. A run's chat is text once; a passage of it is a slice.
+"""Rows as JSON lines. A message is text once, and so is a passage that rows in turn share.
 
-run      {"role":…},{"role":…},{"role":…},{"role":…}
-starts   0          11         22         33         44
-row      {"prompt":[└── 0 … 21 ──┘],"chosen":[└ 22…32 ┘], the plain columns}
+run   {"role":…},  {"role":…},  {"role":…},  {"role":…},       equal messages are one text
+row   {"prompt":[  └────── 0 … 1 ──────┘  ],"chosen":[  └ 2 ┘  ], the plain columns}
+
+Each plain column of a block of rows is encoded at once; then all parts are joined once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import islice
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain, repeat
 from math import isfinite
 from typing import Any
 
 import msgspec
 
 from w2stree.errors import InvalidInput
-from w2stree.rows.chat import messages_of, whole
+from w2stree.rows.chat import Passages, answer_to_calls, calls_of, whole
 from w2stree.rows.columns import Column, Shown
 from w2stree.rows.once import OncePerRun
 from w2stree.trajectories.trajectory import Trajectory
 
-_encode = msgspec.json.Encoder().encode
+_ENCODER = msgspec.json.Encoder()
+_KEPT_BYTES = 1 << 24  # of messages
 
 
 class JsonRows:
     """One table's encoder."""
 
     def __init__(self, columns: Sequence[Column]) -> None:
-        self._chat = OncePerRun(_Chat)
-        self._passages = [
-            (_head(c.name, is_list=is_list), c.get, b"]," if is_list else b",")
-            for c in columns
-            if (is_list := c.type == "messages") or c.type == "message"
-        ]
-        self._plain = [
-            (column.name, column.get)
-            for column in columns
-            if column.type not in ("messages", "message")
-        ]
+        self._encoded = _ByRole()
+        self._chat = OncePerRun(lambda run: _Chat(run, self._encoded))
+        passages = [c for c in columns if c.type in ("messages", "message")]
+        self._columns = passages + [c for c in columns if c.type not in ("messages", "message")]
+        heads: list[bytes] = []
+        end = b"{"
+        for column in self._columns:
+            heads.append(end + _ENCODER.encode(column.name) + b":")
+            end = b","
+            if column.type == "messages":
+                heads[-1] += b"["
+                end = b"],"
+        self._heads, self._end = heads, b"}\n"
 
-    def line(self, shown: Shown) -> bytes:
-        """One row, its line break included. Raises `InvalidInput` for a number that JSON has no
+    def lines(self, shown: Shown) -> bytes:
+        """The rows, each with its line break. Raises `InvalidInput` for a number that JSON has no
         word for."""
-        parts: list[bytes | bytearray] = [b"{"]
-        for head, get, end in self._passages:
-            run, first, last = get(shown)
-            parts += (head, self._chat(run).text(first, last), end)
-        record = {name: get(shown) for name, get in self._plain}
-        try:
-            plain = msgspec.json.encode(record)
-        except UnicodeEncodeError:  # half of a surrogate pair
-            plain = msgspec.json.encode(_whole(record))
-        if b"null" in plain:  # which only a number that is none is written as
-            for name, value in record.items():
-                _refuse_infinite(name, value)
-        parts += (plain[1:], b"\n")
-        return b"".join(parts)
+        parts: list[Iterable[bytes]] = []
+        for head, column in zip(self._heads, self._columns, strict=True):
+            values = column.get(shown)
+            is_said = isinstance(values, Passages)
+            parts += (repeat(head), self._said(values) if is_said else _plain(column, values))
+        parts.append(repeat(self._end))
+        self._encoded.forget()
+        return b"".join(chain.from_iterable(zip(*parts)))  # noqa: B905  # heads do not end
+
+    def _said(self, passages: Passages) -> list[bytes]:
+        """Each as text. Rows of one node follow each other, and many of one run: what the row
+        before says too is its text."""
+        found = []
+        last, text = None, b""
+        for run, begin, end in zip(*passages, strict=True):
+            messages = self._chat(run).messages(end)[begin:end]
+            if messages != last:
+                last, text = messages, b"".join(messages)[:-1]
+            found.append(text)
+        return found
+
+
+def _plain(column: Column, values: list[Any]) -> list[bytes]:
+    try:
+        lines = _ENCODER.encode_lines(values)
+    except UnicodeEncodeError:  # half of a surrogate pair
+        lines = _ENCODER.encode_lines([_whole(value) for value in values])
+    if b"null" in lines:  # which only a number that is none is written as
+        for value in values:
+            _refuse_infinite(column.name, value)
+    return lines.split(b"\n")[:-1]  # a line break in a text is \\n there
 
 
 class _Chat:
-    """A run's messages as text, separated by commas, as far as they were asked for."""
+    """A run's messages, each as text with its comma, as far as they were asked for."""
 
-    def __init__(self, run: Trajectory) -> None:
-        self._pending = messages_of(run)
-        self._text = bytearray()
-        self._starts = [0]
+    def __init__(self, run: Trajectory, encoded: _ByRole) -> None:
+        self._run, self._encoded = run, encoded
+        self._messages = [encoded[m.role][m.content] for m in run.prompt]
 
-    def text(self, first: int, last: int) -> bytes | bytearray:
-        """Messages [first, last)."""
-        starts = self._starts
-        if last >= len(starts):
-            self._add(last + 1 - len(starts))
-        return self._text[starts[first] : starts[last] - 1]
+    def messages(self, end: int) -> list[bytes]:
+        """Those that are known, at least up to the one before `end`."""
+        if end > len(self._messages):
+            self._add(end)
+        return self._messages
 
-    def _add(self, count: int) -> None:
-        """The next messages."""
-        text, starts = self._text, self._starts
-        for record in islice(self._pending, count):
-            text += _encode(record)
-            text += b","
-            starts.append(len(text))
+    def _add(self, end: int) -> None:
+        """Those up to the one before `end`, whole steps."""
+        num_asked = len(self._run.prompt)
+        steps = self._run.steps[(len(self._messages) - num_asked) // 2 : (end - num_asked + 1) // 2]
+        said, heard = self._encoded["assistant"], self._encoded["user"]
+        for step in steps:
+            if step.tool_calls:
+                records = calls_of(step), answer_to_calls(step)
+                self._messages += (_ENCODER.encode(record) + b"," for record in records)
+            else:
+                self._messages += (said[step.response], heard[step.observation])
 
 
-def _head(name: str, *, is_list: bool) -> bytes:
-    return msgspec.json.encode(name) + (b":[" if is_list else b":")
+class _ByRole(dict[str, "_Encoded"]):
+    """Messages as text, by role and content: runs of one task begin with the same ones."""
+
+    def __missing__(self, role: str) -> _Encoded:
+        self[role] = encoded = _Encoded(role)
+        return encoded
+
+    def forget(self) -> None:
+        """What is held, where it is much."""
+        if sum(encoded.size for encoded in self.values()) > _KEPT_BYTES:
+            self.clear()
+
+
+class _Encoded(dict[str, bytes]):
+    """Of one role, each with its comma."""
+
+    def __init__(self, role: str) -> None:
+        self._role = role
+        self.size = 0
+
+    def __missing__(self, content: str) -> bytes:
+        record = {"role": self._role, "content": whole(content)}
+        self[content] = text = _ENCODER.encode(record) + b","
+        self.size += len(text)
+        return text
 
 
 def _refuse_infinite(name: str, value: Any) -> None:

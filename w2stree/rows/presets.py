@@ -7,14 +7,17 @@ ff6d4d1 (data/README.md, data/converter.py), Axolotl 0.18.0 at 067b021 (prompt_s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from w2stree.errors import InvalidInput
-from w2stree.rows.columns import BESIDE, Column, Kind, Shown
+from w2stree.rows.chat import Passage, Passages
+from w2stree.rows.columns import BESIDE, Column, Kind, Shown, each
 from w2stree.rows.rows import is_taught
 from w2stree.shorten import visible
+from w2stree.trajectories.trajectory import Trajectory
 
 KINDS: Mapping[Kind, str] = {
     "preference": "preferences",
@@ -36,7 +39,7 @@ class Layout:
     own: tuple[Column, ...]
     """The trainer's; those of `BESIDE` follow."""
     settings: str
-    """What the trainer is told, so that it finds them."""
+    """What the trainer is told, so that it finds them in FILE, or FOLDER; see `use`."""
     is_one_message: bool = False
     """It compares single messages: rows of longer continuations are left out."""
     takes_tool_calls: bool = True
@@ -49,20 +52,25 @@ class Layout:
         names = {column.name for column in self.own}
         return (*self.own, *(column for column in BESIDE[kind] if column.name not in names))
 
+    def use(self, *, file: str, folder: str = "FOLDER") -> str:
+        """The settings, with the names of both."""
+        names = {"FILE": file, "FOLDER": folder}
+        return re.sub(r"\b(FILE|FOLDER)\b", lambda match: names[match[0]], self.settings)
+
     @property
     def is_choosy(self) -> bool:
         """Whether there are rows that it cannot show."""
         return self.is_one_message or self.must_alternate or not self.takes_tool_calls
 
-    def refuses(self, shown: Shown) -> str | None:
-        """Why a row cannot be shown so; None where it can."""
-        if self.is_one_message and any(p.end - p.begin != 1 for p in shown.passages[1:]):
+    def refuses(self, passages: Sequence[Passage]) -> str | None:
+        """Why a row of these cannot be shown so; None where it can."""
+        if self.is_one_message and any(p.end - p.begin != 1 for p in passages[1:]):
             return "of more than one turn, where this trainer reads one message"
         if not self.takes_tool_calls and any(
-            step.tool_calls for passage in shown.passages for step in passage.run.steps
+            step.tool_calls for passage in passages for step in passage.run.steps
         ):
             return "with tool calls, which this trainer does not read there"
-        if self.must_alternate and not _alternates(shown):
+        if self.must_alternate and not _alternates(passages[0].run):
             return "whose messages are not of user and assistant in turn"
         return None
 
@@ -100,8 +108,8 @@ def preset_of(name: str) -> Preset:
     return PRESETS[name]
 
 
-def _alternates(shown: Shown) -> bool:
-    roles = [message.role for message in shown.passages[0].run.prompt]
+def _alternates(run: Trajectory) -> bool:
+    roles = [message.role for message in run.prompt]
     if roles[:1] == ["system"]:
         del roles[0]
     return len(roles) % 2 == 1 and all(
@@ -109,16 +117,15 @@ def _alternates(shown: Shown) -> bool:
     )
 
 
-def _passage(i: int) -> Callable[[Shown], Any]:
-    return lambda shown: shown[1][i]  # its passages
+def _passage(i: int) -> Callable[[Shown], Passages]:
+    return lambda shown: shown.passages[i]
 
 
-def _mask(i: int, *, keeps_all: bool) -> Callable[[Shown], list[int]]:
+def _mask(i: int, *, keeps_all: bool) -> Callable[[Shown], list[list[int]]]:
     """By message: 1 where the agent speaks and is to be learned from. A chosen turn without an
     action is not to be taught; a rejected one is judged like others."""
 
-    def mask(shown: Shown) -> list[int]:
-        run, begin, end = shown[1][i]  # its passages
+    def mask(run: Trajectory, begin: int, end: int) -> list[int]:
         first = (begin - len(run.prompt)) // 2
         if end - begin == 1:
             return [1 if keeps_all else int(is_taught(run.steps[first]))]
@@ -129,15 +136,23 @@ def _mask(i: int, *, keeps_all: bool) -> Callable[[Shown], list[int]]:
                 learned[::2] = [int(is_taught(step)) for step in steps]
         return learned
 
-    return mask
+    def masks(shown: Shown) -> list[list[int]]:
+        passages = zip(*shown.passages[i], strict=True)
+        if keeps_all:
+            return [
+                [1] if end - begin == 1 else mask(run, begin, end) for run, begin, end in passages
+            ]
+        return [mask(*passage) for passage in passages]
+
+    return masks
 
 
 def _ids(name: str, of: str | None = None) -> Column:
     """A column of token ids or masks; `of`: under that name in the row."""
-    return Column(name, "integers", lambda shown: shown.ids[of or name])
+    return Column(name, "integers", lambda shown: [ids[of or name] for ids in shown.ids])
 
 
-_WEIGHTS = Column("advantages", "numbers", lambda shown: shown.ids["advantages"])
+_WEIGHTS = Column("advantages", "numbers", lambda shown: [ids["advantages"] for ids in shown.ids])
 
 
 _MESSAGES = Column("messages", "messages", _passage(0))
@@ -154,7 +169,7 @@ _ONE_EACH = (
     Column("chosen", "message", _passage(1)),
     Column("rejected", "message", _passage(2)),
 )
-_LABEL = Column("label", "truth", lambda shown: shown.row.is_wanted)
+_LABEL = Column("label", "truth", each("is_wanted"))
 _TAGS = {
     "role_tag": "role",
     "content_tag": "content",
@@ -217,31 +232,34 @@ _TRL = Preset(
 _VERL = Preset(
     "verl",
     {
-        "messages": Layout(
-            (_MESSAGES,), "data.train_files=FILE.parquet data.messages_key=messages"
-        ),
+        "messages": Layout((_MESSAGES,), "data.train_files=FILE data.messages_key=messages"),
         "question": Layout(
             (
-                Column("data_source", "text", lambda shown: "w2stree"),
+                Column("data_source", "text", lambda shown: ["w2stree" for _ in shown.rows]),
                 _PROMPT,
-                Column("ability", "text", lambda shown: "agent"),
+                Column("ability", "text", lambda shown: ["agent" for _ in shown.rows]),
                 Column(
                     "reward_model",
                     {"style": "text", "ground_truth": "text"},
-                    lambda shown: {"style": "rule", "ground_truth": shown.row.run.task_id},
+                    lambda shown: [
+                        {"style": "rule", "ground_truth": row.run.task_id} for row in shown.rows
+                    ],
                 ),
                 Column(
                     "extra_info",
                     {"index": "integer", "task_id": "text"},
-                    lambda shown: {"index": shown.number, "task_id": shown.row.run.task_id},
+                    lambda shown: [
+                        {"index": number, "task_id": row.run.task_id}
+                        for number, row in zip(shown.numbers, shown.rows, strict=True)
+                    ],
                 ),
             ),
-            "data.train_files=FILE.parquet data.prompt_key=prompt, with a reward function that "
+            "data.train_files=FILE data.prompt_key=prompt, with a reward function that "
             "knows the task by extra_info.task_id",
         ),
         "advantage_tokens": Layout(
             (
-                Column("uid", "text", lambda shown: shown.row.run.task_id),
+                Column("uid", "text", each("run.task_id")),
                 _ids("prompts", "prompt_ids"),
                 _ids("responses", "completion_ids"),
                 _ids("response_mask", "env_mask"),
@@ -301,9 +319,11 @@ _LLAMA_FACTORY = Preset(
         "judged": Layout(
             (
                 Column(
-                    "messages", "messages", lambda s: s.passages[0]._replace(end=s.passages[1].end)
+                    "messages",
+                    "messages",
+                    lambda shown: shown.passages[0]._replace(ends=shown.passages[1].ends),
                 ),
-                Column("kto_tag", "truth", lambda shown: shown.row.is_wanted),
+                Column("kto_tag", "truth", each("is_wanted")),
             ),
             "dataset: NAME, by the entry in dataset_info.json; stage: kto",
             is_one_message=True,
@@ -344,7 +364,11 @@ _AXOLOTL = Preset(
         "tokens": Layout(
             (
                 _ids("input_ids"),
-                Column("attention_mask", "integers", lambda s: [1] * len(s.ids["input_ids"])),
+                Column(
+                    "attention_mask",
+                    "integers",
+                    lambda shown: [[1] * len(ids["input_ids"]) for ids in shown.ids],
+                ),
                 _ids("labels"),
             ),
             "datasets: path: FILE, ds_type: json or parquet, type: (empty)",

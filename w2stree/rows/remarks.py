@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import accumulate
 from typing import NamedTuple
 
-from w2stree.rows.chat import Passage
 from w2stree.rows.columns import Kind, Shown
 from w2stree.rows.once import OncePerRun
 from w2stree.trajectories.trajectory import Trajectory
@@ -32,17 +31,18 @@ class Remarks:
     def note(self, shown: Shown) -> None:
         if shown.ids or self._kind == "question":
             return
-        for passage in shown.passages if self._kind == "messages" else shown.passages[1:]:
-            self._note(passage)
+        for passages in shown.passages if self._kind == "messages" else shown.passages[1:]:
+            for run, begin, end in zip(*passages, strict=True):
+                if end - begin == 1:
+                    step = run.steps[(begin - len(run.prompt)) // 2]
+                    self._num_cut += step.is_cut
+                    self._num_without_action += not step.action
+                else:
+                    self._note(run, begin, end)
 
-    def _note(self, passage: Passage) -> None:
-        run, begin, end = passage
+    def _note(self, run: Trajectory, begin: int, end: int) -> None:
+        """Of several turns."""
         prompt = len(run.prompt)
-        if end - begin == 1:
-            step = run.steps[(begin - prompt) // 2]
-            self._num_cut += step.is_cut
-            self._num_without_action += not step.action
-            return
         sums = self._sums(run)
         i, j = max(0, begin - prompt) // 2, (end - prompt + 1) // 2
         self._num_cut += sums.num_cut[j] - sums.num_cut[i]

@@ -29,12 +29,15 @@ if TYPE_CHECKING:
 Completion = Literal["step", "suffix"]
 
 WORDLESS = (
-    "their log kept actions without the agent's words (Step.response); render_actions=True makes "
-    "each the turn 'Action: …'"
+    "their log kept actions without the agent's words (Step.response); render_actions=True, "
+    "--render-actions, makes each the turn 'Action: …'"
 )
 """Why turns of which only the action is known give no row."""
 
 _PAIRS_AT_ONCE = 1 << 13
+
+UNLEARNED = "not to be learned (loss: false)"
+"""Why turns that are only to be read give no row."""
 
 NO_NODE = -1
 """The divergence of rows that compare whole runs."""
@@ -111,6 +114,8 @@ class PreferenceRows(Sequence[PreferenceRow]):
     """Better sides none of whose turns holds an action: not to be taught."""
     num_wordless: int
     """Sides of which only actions are known, in no pair their words."""
+    num_unlearned: int = 0
+    """Sides of which, in every pair, a turn is only to be read (AgentTraj's `loss: false`)."""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -156,8 +161,9 @@ def preference_rows(
     negative. Its returns and counts are of the distinct trajectories in its pairs. Task,
     divergence and texts are those of the first pair that prefers the chosen side.
 
-    No row comes of two sides that read the same, of a better side without an action, and of turns
-    whose words a log did not keep (`Step.is_worded`). With `render_actions` such a turn is
+    No row comes of two sides that read the same, of a better side without an action, of turns that
+    are only to be read (`formats.agenttraj.learned_turns`; what their runs earned counts), and of
+    turns whose words a log did not keep (`Step.is_worded`). With `render_actions` such a turn is
     `Action: …`, words that nobody said. `PreferenceRows` counts each kind.
 
     Raises `InvalidInput` for an unknown `completion`, for trajectories without a prompt (of a
@@ -176,6 +182,7 @@ def preference_rows(
         num_alike=found.num_alike,
         num_without_action=found.num_without_action,
         num_wordless=found.num_wordless,
+        num_unlearned=found.num_unlearned,
     )
 
 

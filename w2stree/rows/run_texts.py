@@ -19,6 +19,7 @@ from itertools import accumulate
 import numpy as np
 from numpy.typing import NDArray
 
+from w2stree.formats.agenttraj import LEARNED, learned_turns
 from w2stree.rows.worded import require_prompt
 from w2stree.trajectories.trajectory import Step, Trajectory
 
@@ -36,40 +37,78 @@ class RunTexts:
     def __init__(self, runs: Sequence[Trajectory], num_read: Ints | None = None) -> None:
         numbers: defaultdict[Hashable, int] = defaultdict()
         numbers.default_factory = numbers.__len__  # what is new has the next number
+        read = [run.steps for run in runs]
+        if num_read is not None:
+            read = [steps[:n] for steps, n in zip(read, num_read.tolist(), strict=True)]
+        prompts: dict[int, int] = {}  # by identity: to hash one takes as long as some steps
+        after: dict[Hashable, tuple[int, int, int, int]] = {}  # what is shared is read off at once
         states: list[int] = []
         histories: list[int] = []
         turns: list[int] = []
         actions: list[int] = []
-        read = [run.steps for run in runs]
-        if num_read is not None:
-            read = [steps[:n] for steps, n in zip(read, num_read.tolist(), strict=True)]
+        num_worded: list[int] = []
+        num_until_action: list[int] = []
         for run, steps in zip(runs, read, strict=True):
             require_prompt(run)
-            said = [_turn(step) for step in steps]
-            state = history = numbers[run.prompt]
-            for step, turn in zip(steps, said, strict=True):
+            if (number := prompts.get(id(run.prompt))) is None:
+                number = prompts[id(run.prompt)] = numbers[run.prompt]
+            state = history = number
+            said: list[str] = []
+            worded, until_action = len(steps), 0
+            for i, step in enumerate(steps):
+                action, observation = step.action, step.observation
+                turn = _turn(step) if step.tool_calls else step.response or action
+                if not step.response and worded > i and not step.is_worded:
+                    worded = i
+                if action:
+                    until_action = i + 1
                 states.append(state)
                 histories.append(history)
-                action, observation = step.action, step.observation
-                state = numbers[state, action, observation]
-                history = numbers[turn, history, observation]
-                actions.append(numbers[action])
-            turns += (
-                _suffixes(numbers, run, said) if num_read is None else [numbers[t] for t in said]
-            )
+                key = state, history, turn, action, observation
+                if (found := after.get(key)) is None:
+                    found = after[key] = (
+                        numbers[state, action, observation],
+                        numbers[turn, history, observation],
+                        numbers[action],
+                        numbers[turn],
+                    )
+                state, history, of_action, of_turn = found
+                actions.append(of_action)
+                if num_read is None:
+                    said.append(turn)
+                else:
+                    turns.append(of_turn)
+            if num_read is None:
+                turns += _suffixes(numbers, run, said)
+            num_worded.append(worded)
+            num_until_action.append(until_action)
         self.state, self.history, self.turns, self.action = (
             np.array(column, np.int64) for column in (states, histories, turns, actions)
         )
         self.num_steps = np.array([len(steps) for steps in read], np.int64)
         self.offset: Ints = np.array([0, *accumulate(self.num_steps.tolist())], np.int64)[:-1]
-        self.num_worded = np.array([_num_worded(steps) for steps in read], np.int64)
+        self.num_worded = np.array(num_worded, np.int64)
         """A run's first steps that hold the agent's words."""
-        self.num_until_action = np.array([_num_until_action(steps) for steps in read], np.int64)
+        self.num_until_action = np.array(num_until_action, np.int64)
         """A run's steps up to the last one with an action."""
+        self.is_learned, self.num_until_unlearned = self._flags(runs)
         self.no_action = numbers[""]
         """The number of an action that is none."""
         self.num_texts = len(numbers)
         """All numbers are below it."""
+
+    def _flags(self, runs: Sequence[Trajectory]) -> tuple[NDArray[np.bool_], Ints]:
+        """Of each step read whether it may be learned from, and of each run its steps up to the
+        last one that may not (AgentTraj's flags)."""
+        is_learned = np.ones(int(self.num_steps.sum()), np.bool_)
+        num_until_unlearned = np.zeros(len(runs), np.int64)
+        has_flags = any(LEARNED in run.info for run in runs)
+        if has_flags and (flags := learned_turns(runs)) is not None:
+            for i, (turns, begin) in enumerate(zip(flags, self.offset.tolist(), strict=True)):
+                turns = turns[: int(self.num_steps[i])]
+                is_learned[begin : begin + len(turns)] = turns
+                num_until_unlearned[i] = len(turns) - [*turns[::-1], False].index(False)
+        return is_learned, num_until_unlearned
 
 
 def _suffixes(numbers: dict[Hashable, int], run: Trajectory, said: Sequence[str]) -> list[int]:
@@ -85,15 +124,5 @@ def _suffixes(numbers: dict[Hashable, int], run: Trajectory, said: Sequence[str]
 
 
 def _turn(step: Step) -> str:
-    """A text that is equal for equal turns."""
-    if step.tool_calls:
-        return f"{step.response}\n{step.action}"
-    return step.response or step.action
-
-
-def _num_worded(steps: Sequence[Step]) -> int:
-    return next((i for i, step in enumerate(steps) if not step.is_worded), len(steps))
-
-
-def _num_until_action(steps: Sequence[Step]) -> int:
-    return next((i for i in range(len(steps), 0, -1) if steps[i - 1].action), 0)
+    """A text that is equal for equal turns of tool calls."""
+    return f"{step.response}\n{step.action}"

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from w2stree.errors import InvalidInput, MissingDependency, RowWarning
 from w2stree.rows.learned import Learned, check_learned
 from w2stree.rows.rows import (
+    UNLEARNED,
     WORDLESS,
     Completion,
     PreferenceRow,
@@ -217,6 +218,7 @@ def _description(found: PreferenceRows, num_kept: int, completion: Completion) -
         (found.num_alike, "of turns that read alike"),
         (found.num_without_action, "whose better side has no action"),
         (found.num_wordless, "of actions without words"),
+        (found.num_unlearned, UNLEARNED),
     )
     counts = ", ".join(f"{count} {what}" for count, what in left_out if count)
     beside = f"; comparisons that gave none: {counts}" if counts else ""

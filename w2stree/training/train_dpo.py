@@ -14,6 +14,7 @@ from w2stree.errors import InvalidInput, RowsTooLong, RowWarning
 from w2stree.forest.pairs import PreferencePair, PreferencePairs
 from w2stree.rows.conversations import preference_row
 from w2stree.rows.rows import (
+    UNLEARNED,
     WORDLESS,
     Completion,
     PreferenceRow,
@@ -174,6 +175,7 @@ def _rows_of(
         "two sides that read alike": pairs.num_alike,
         "a better side without an action": pairs.num_without_action,
         "actions without words": pairs.num_wordless,
+        f"turns {UNLEARNED}": pairs.num_unlearned,
     }
     counts = {f"left out: {why}": count for why, count in reasons.items() if count}
     if not len(pairs):

@@ -20,6 +20,7 @@ from w2stree.trajectories.lines import Skip
 T = TypeVar("T")
 
 _LOOKED_AT = 10_000  # lines that one record may be spread over, to be told so
+_IN_VAIN = 20_000  # lines of a file: where so many did not end a record, lines are torn, not spread
 _ENOUGH_AHEAD = 8  # lines: a torn record may seem to go on in the next one, and not in all of these
 
 
@@ -35,6 +36,7 @@ class LinesAhead:
     def __init__(self, lines: Iterator[tuple[int, bytes]]) -> None:
         self._lines = ((n, line) for n, line in lines if line.removeprefix(BOM_UTF8).strip())
         self._seen: deque[tuple[int, bytes]] = deque()
+        self._num_in_vain = 0
 
     def __iter__(self) -> Iterator[tuple[int, bytes]]:
         return self
@@ -73,10 +75,11 @@ class LinesAhead:
                 break
         return text.count(b"\n") > 1 or text.endswith(b"\n")
 
-    def ahead(self) -> Iterator[tuple[int, bytes]]:
-        """The next lines, which stay."""
-        yield from list(self._seen)
-        for line in self._lines:
+    def ahead(self, most: int | None = None) -> Iterator[tuple[int, bytes]]:
+        """The next lines, or so many of them, which stay."""
+        seen = list(islice(self._seen, most))
+        yield from seen
+        for line in islice(self._lines, None if most is None else most - len(seen)):
             self._seen.append(line)
             yield line
 
@@ -111,7 +114,8 @@ class LinesAhead:
         over."""
         if not line.endswith(b"\n"):
             return f"{where}: torn by an interrupted write; delete this line"
-        text = line + self._rest_of(line)
+        rest = self._rest_of(line)
+        text = b"".join([line, *rest])
         if spread := num_lines_of_first(text):
             for _ in range(spread - 1):
                 next(self)
@@ -119,19 +123,29 @@ class LinesAhead:
                 f"{where}: one JSON object spread over {spread} lines; expected one a line, as "
                 "jq -c . FILE > NEW.jsonl writes them"
             )
-        if text != line and is_cut(text):  # several lines, and then the file ends
+        is_to_end = self.num_ahead(len(rest) + 1) == len(rest)
+        if rest and is_to_end and is_cut(text):  # several lines, and then the file ends
             return reason
         return (
             f"{reason}; the line is the beginning of a record and no more, as an interrupted write "
             f"leaves it: {helps}"
         )
 
-    def _rest_of(self, line: bytes) -> bytes:
-        """The next lines, as long as they go on with it, and perhaps some more."""
+    def _rest_of(self, line: bytes) -> list[bytes]:
+        """The next lines, as long as they go on with it, and perhaps some more.
+
+        A line that was cut before a value seems to go on in all that follow, and so do the next
+        ones: of a file that has been looked through in vain few lines are looked at.
+        """
         pieces = [line]
-        for _, following in self.ahead():
+        is_whole = False
+        most = _LOOKED_AT if self._num_in_vain < _IN_VAIN else _ENOUGH_AHEAD
+        for _, following in self.ahead(most):
             pieces.append(following)
             is_time = len(pieces).bit_count() == 1  # 2, 4, 8, …: looked at twice at most
-            if is_time and (len(pieces) > _LOOKED_AT or not is_cut(b"".join(pieces))):
+            if is_time and not is_cut(text := b"".join(pieces)):
+                is_whole = num_lines_of_first(text) > 0
                 break
-        return b"".join(pieces[1:])
+        if not is_whole:
+            self._num_in_vain += len(pieces)
+        return pieces[1:]
