@@ -89,8 +89,12 @@ def content(
     recombined: Sequence[Trajectory],
     rows: Sequence[MadeRow],
     open_at: OpenAt | None,
+    in_notebook: bool = False,
 ) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    """The header and the columns of a view (docs/viewer.md). Raises as `write_view`."""
+    """The header and the columns of a view (docs/viewer.md). Raises as `write_view`.
+
+    in_notebook: the page tells the frame that it stands in each place, and goes where that says.
+    """
     if open_at is not None:
         open_at.check(forest)
     if len(places) not in (0, len(forest.total_return)):
@@ -119,6 +123,7 @@ def content(
         "success_at": _success_at(forest, success_threshold),
         "num_errors": forest.num_errors,
         "open_at": None if open_at is None else open_at.fragment(),
+        "in_notebook": in_notebook,
     }
     return header, columns | texts.columns()
 
