@@ -102,7 +102,7 @@ def content(
             f"{len(places):,} places for {len(forest.total_return):,} runs; give one for each"
         )
     if search is None:
-        search = _searched(forest)
+        search = searched(forest)
     elif search.forest is not forest:
         raise InvalidInput("search is the result of another forest")
     texts = TextTable()
@@ -120,7 +120,7 @@ def content(
         "version": VERSION,
         "title": visible(title),
         "min_gap": min_gap,
-        "success_at": _success_at(forest, success_threshold),
+        "success_at": success_at(forest, success_threshold),
         "num_errors": forest.num_errors,
         "open_at": None if open_at is None else open_at.fragment(),
         "in_notebook": in_notebook,
@@ -128,13 +128,15 @@ def content(
     return header, columns | texts.columns()
 
 
-def _searched(forest: Forest) -> SearchResult:
+def searched(forest: Forest) -> SearchResult:
+    """The search that a view shows where none is given: 1,000 descents a tree."""
     returns = forest.total_return
     low, high = float(returns.min(initial=0.0)), float(returns.max(initial=1.0))
     return forest.search(return_range=(low, high))
 
 
-def _success_at(forest: Forest, given: float | None) -> float | None:
+def success_at(forest: Forest, given: float | None) -> float | None:
+    """The return from which on a run is a success; None where nothing says so."""
     if given is not None:
         return finite("success_threshold", given)
     returns = forest.total_return
