@@ -20,7 +20,7 @@ from w2stree.viewer.packing import unpacked
 from w2stree.viewer.page import data_of
 
 pytest.importorskip("anywidget")
-from w2stree.viewer.forest_widget import ForestWidget  # noqa: E402
+from w2stree.viewer.forest_widget import ForestWidget
 
 
 def said(widget: ForestWidget, node: Any, *runs: Any) -> None:
