@@ -74,7 +74,9 @@ LATE_IMPORTS = {
     "cli/tasks.py": {"forest.tasks"},
     "cli/tree.py": {"forest.summary", "forest.tasks"},
     "cli/worded_forest.py": {"forest.build", "forest.merging", "rows.worded"},
-    "cli/view.py": {"rows.row_files", "viewer", "viewer.page"},
+    "cli/view.py": {
+        "cli.terminal.app", "cli.terminal.looked_at", "rows.row_files", "viewer", "viewer.page"
+    },
     "cli/verify.py": {"experiment.recorded_run", "rollouts.verification"},
 }  # fmt: skip
 

@@ -9,8 +9,8 @@ const FLAGS = [
   ...["--disable-background-networking", "--disable-component-update", "--disable-sync"],
 ];
 
-/** A page at the view's place; what it says and asks for is kept in `said` and `asked`. */
-export async function opened(view, { fragment = "", width = 1366, height = 768, ...more } = {}) {
+/** An empty page; what is said in it and asked for is kept in `said` and `asked`. */
+export async function launched({ width = 1366, height = 768, ...more } = {}) {
   // Its profile is a new, empty folder, which goes with it.
   const browser = await chromium.launch({ executablePath: EXECUTABLE, args: FLAGS });
   const context = await browser.newContext({ viewport: { width, height }, ...more });
@@ -21,6 +21,12 @@ export async function opened(view, { fragment = "", width = 1366, height = 768, 
   page.on("console", (message) => said.push(message.text()));
   page.on("pageerror", (error) => said.push(String(error)));
   page.on("request", (request) => asked.push(request.url()));
+  return { browser, page, said, asked };
+}
+
+/** A page at the view's place. */
+export async function opened(view, { fragment = "", ...more } = {}) {
+  const { browser, page, said, asked } = await launched(more);
   const url = `${pathToFileURL(view)}${fragment ? `#${fragment}` : ""}`;
   await page.goto(url);
   await page.waitForSelector("html[data-ready=yes], .failed", { timeout: 120_000 });

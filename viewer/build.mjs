@@ -1,4 +1,5 @@
-// Bundles the page's script and style into the package; --check only compares.
+// Bundles the page's script and style, and the notebook's module, into the package; --check only
+// compares.
 import { readFileSync, writeFileSync } from "node:fs";
 import { build } from "esbuild";
 
@@ -28,6 +29,10 @@ const parts = {
 };
 const size = Object.values(parts).reduce((sum, text) => sum + text.length, 0);
 if (size > MOST_BYTES) throw new Error(`${size} bytes; at most ${MOST_BYTES}`);
+// Of notebooks alone, and in no page.
+parts["widget.js"] =
+  "/*! Made of viewer/src/widget.ts */\n" +
+  (await bundled("src/widget.ts", { format: "esm", target: "es2022" }));
 for (const [name, text] of Object.entries(parts)) {
   if (/<\/(script|style)|<!--/i.test(text)) throw new Error(`${name} would end its own element`);
   const file = new URL(name, HOME);

@@ -1,42 +1,15 @@
-"""The view in a real browser, and its bundle made of its sources.
-
-apt-get install chromium && npm ci --prefix viewer && pytest tests/viewer
-"""
+"""The view in a real browser, and its bundle made of its sources."""
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
 from pathlib import Path
 
-import pytest
 from support.looked_at import MIXED, looked_at
+from support.page_sources import EVIL, WEB, needs_browser, needs_packages, node
 
 import w2stree as w2s
 from w2stree.viewer import MadeRow, write_view
-
-WEB = Path(__file__).resolve().parents[2] / "viewer"
-NODE = shutil.which("node")
-BROWSER = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
-EVIL = "\x1b[2J<img src=x onerror=ran=1></script><script>ran=1</script>\u202e"
-
-needs_packages = pytest.mark.skipif(
-    NODE is None or not (WEB / "node_modules").is_dir(),
-    reason="no Node.js, or no packages of the page: npm ci --prefix viewer",
-)
-needs_browser = pytest.mark.skipif(
-    not BROWSER.exists(), reason=f"no browser at {BROWSER}: apt-get install chromium, or $CHROMIUM"
-)
-
-
-def node(*arguments: str) -> str:
-    done = subprocess.run(
-        [str(NODE), *arguments], cwd=WEB, capture_output=True, text=True, timeout=600, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 @needs_packages

@@ -2,6 +2,7 @@
 //
 //   a click, a key, an address ──> go(place) ──> tasks, map, outline, node, runs
 
+import { around, type Told } from "./around";
 import { gradient, palette, parsed } from "./colours";
 import { unpacked, type Columns } from "./columns";
 import { Detail } from "./detail";
@@ -38,6 +39,7 @@ class Page {
   private node = -1;
   private hits: Hits | null = null;
   private look!: Look;
+  private readonly tell: Told | null;
 
   constructor(columns: Columns) {
     const forest = (this.forest = new Forest(columns));
@@ -64,6 +66,9 @@ class Page {
     });
     this.signs();
     this.controls();
+    this.tell = columns.header.in_notebook
+      ? around(({ task, node, runs }) => this.go({ task, node, runs }, true))
+      : null;
     const given = placeOf(location.hash);
     const opening = location.hash.length > 1 ? given : placeOf(columns.header.open_at ?? "");
     this.show(opening, true);
@@ -90,6 +95,7 @@ class Page {
   /** To a place that differs so from this one; `isStep` leaves this one for Back. */
   private go(change: Partial<Place>, isStep: boolean): void {
     this.show({ ...this.place, ...change }, false);
+    if (this.tell) return; // a frame has no address that anybody sees
     const fragment = fragmentOf(this.place);
     if (location.hash.replace(/^#/, "") === fragment) return;
     if (isStep) location.hash = fragment;
@@ -116,6 +122,7 @@ class Page {
     this.outline.select(place.node);
     this.describe();
     if (place.runs.join() !== before.runs.join() || isFirst) this.read();
+    this.tell?.(place, isFirst);
   }
 
   /** Of what is asked, what the forest has. */

@@ -38,6 +38,7 @@ EXAMPLES: dict[str, tuple[Example, ...]] = {
     "view": (
         ("w2stree view runs/ -o runs.html", "everything, to look at in a browser"),
         ("w2stree view runs/quickstart --open", "what a run explored, and what was made of it"),
+        ("w2stree view runs/ --terminal", "the same here, by keys"),
         ("w2stree view logs/ --task cook/3 --min-gap 0.5", "one task; pairs that matter"),
     ),
     "show": (

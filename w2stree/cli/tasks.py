@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -24,34 +23,11 @@ from w2stree.cli.inputs import AsJson, Source, takes_runs
 from w2stree.cli.parameters import Normalize, one_of, whole_number
 from w2stree.cli.progress import print_table
 from w2stree.cli.say import counted, say
+from w2stree.cli.task_order import HEADER, Order, Won, cells, exact, mean, sorted_tasks, won
 from w2stree.errors import InvalidInput
 
 if TYPE_CHECKING:
     from w2stree.forest.tasks import Outcomes, TaskSummary
-
-_HEADER = ("runs", "success", "return", "least", "most", "spread", "diverge", "pairs", "task")
-
-
-class Won(StrEnum):
-    """How many of a task's runs were successes."""
-
-    NONE = "none"
-    SOME = "some"
-    ALL = "all"
-
-
-class Order(StrEnum):
-    """What a table of tasks is sorted by: its columns."""
-
-    TASK = "task"
-    RUNS = "runs"
-    SUCCESS = "success"
-    RETURN = "return"
-    LEAST = "least"
-    MOST = "most"
-    SPREAD = "spread"
-    DIVERGE = "diverge"
-    PAIRS = "pairs"
 
 
 @takes_runs
@@ -124,8 +100,8 @@ def tasks(
             raise InvalidInput(no_task(forest.task_ids, task))
         listed = [row for row in listed if row.task_id in begun]
     if success is not None:
-        listed = [row for row in listed if _won(row) is success]
-    listed = _sorted(listed, sort, reverse=reverse)
+        listed = [row for row in listed if won(row) is success]
+    listed = sorted_tasks(listed, sort, reverse=reverse)
     outcomes = outcomes_of(listed)
     unlisted = {"of tasks not listed": len(runs.trajectories) - outcomes.num_runs}
     shown = listed[:limit]
@@ -137,64 +113,17 @@ def tasks(
         }
         say(json.dumps(record, indent=2))
         return 0
-    rows = [_row(row) for row in shown]
+    rows = [cells(row) for row in shown]
     if num_more := len(listed) - len(shown):
-        rows.append((*[""] * (len(_HEADER) - 1), f"({num_more:,} more)"))
-    print_table(_HEADER, [*rows, _total(listed, outcomes)], names=(len(_HEADER) - 1,))
+        rows.append((*[""] * (len(HEADER) - 1), f"({num_more:,} more)"))
+    print_table(HEADER, [*rows, _total(listed, outcomes)], names=(len(HEADER) - 1,))
     say(_in_words(outcomes))
     say(runs.account(unlisted))
     return 0
 
 
-def _won(row: TaskSummary) -> Won | None:
-    rate = row.success_rate
-    if rate is None:
-        return None
-    return Won.NONE if rate == 0 else Won.ALL if rate == 1 else Won.SOME
-
-
-def _sorted(
-    rows: Sequence[TaskSummary], order: Order | None, *, reverse: bool
-) -> list[TaskSummary]:
-    """Ties stay as they were read; what is not known stands last."""
-    if order is None:
-        return list(rows[::-1] if reverse else rows)
-    if order is Order.TASK:
-        return sorted(rows, key=lambda row: row.task_id, reverse=reverse)
-    value = _VALUES[order]
-    known = [row for row in rows if value(row) is not None]
-    unknown = [row for row in rows if value(row) is None]
-    return sorted(known, key=lambda row: (value(row) or 0.0) * (1 if reverse else -1)) + unknown
-
-
-_VALUES: dict[Order, Callable[[TaskSummary], float | None]] = {
-    Order.RUNS: lambda row: row.num_runs,
-    Order.SUCCESS: lambda row: row.success_rate,
-    Order.RETURN: lambda row: row.mean_return,
-    Order.LEAST: lambda row: row.min_return,
-    Order.MOST: lambda row: row.max_return,
-    Order.SPREAD: lambda row: row.spread,
-    Order.DIVERGE: lambda row: row.num_decision_divergences,
-    Order.PAIRS: lambda row: row.num_pairs,
-}
-
-
 def _record(row: TaskSummary) -> dict[str, Any]:
     return {**asdict(row), "spread": row.spread, "success_rate": row.success_rate}
-
-
-def _row(row: TaskSummary) -> tuple[str, ...]:
-    return (
-        f"{row.num_runs:,}",
-        "-" if row.num_success is None else f"{row.num_success:,}/{row.num_runs:,}",
-        _mean(row.mean_return),
-        _exact(row.min_return),
-        _exact(row.max_return),
-        f"{row.spread:g}",
-        f"{row.num_decision_divergences:,}",
-        f"{row.num_pairs:,}",
-        row.task_id,
-    )
 
 
 def _total(rows: Sequence[TaskSummary], all_of_them: Outcomes) -> tuple[str, ...]:
@@ -202,22 +131,14 @@ def _total(rows: Sequence[TaskSummary], all_of_them: Outcomes) -> tuple[str, ...
     return (
         f"{num_runs:,}",
         "-" if num_success is None else f"{num_success:,}/{num_runs:,}",
-        _mean(all_of_them.mean_return),
-        _exact(all_of_them.min_return),
-        _exact(all_of_them.max_return),
+        mean(all_of_them.mean_return),
+        exact(all_of_them.min_return),
+        exact(all_of_them.max_return),
         "",
         f"{sum(row.num_decision_divergences for row in rows):,}",
         f"{sum(row.num_pairs for row in rows):,}",
         f"all: {counted(len(rows), 'task')}",
     )
-
-
-def _mean(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}"
-
-
-def _exact(value: float | None) -> str:
-    return "-" if value is None else f"{value:g}"
 
 
 def _in_words(outcomes: Outcomes) -> str:

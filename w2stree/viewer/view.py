@@ -89,8 +89,12 @@ def content(
     recombined: Sequence[Trajectory],
     rows: Sequence[MadeRow],
     open_at: OpenAt | None,
+    in_notebook: bool = False,
 ) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    """The header and the columns of a view (docs/viewer.md). Raises as `write_view`."""
+    """The header and the columns of a view (docs/viewer.md). Raises as `write_view`.
+
+    in_notebook: the page tells the frame that it stands in each place, and goes where that says.
+    """
     if open_at is not None:
         open_at.check(forest)
     if len(places) not in (0, len(forest.total_return)):
@@ -98,7 +102,7 @@ def content(
             f"{len(places):,} places for {len(forest.total_return):,} runs; give one for each"
         )
     if search is None:
-        search = _searched(forest)
+        search = searched(forest)
     elif search.forest is not forest:
         raise InvalidInput("search is the result of another forest")
     texts = TextTable()
@@ -116,20 +120,23 @@ def content(
         "version": VERSION,
         "title": visible(title),
         "min_gap": min_gap,
-        "success_at": _success_at(forest, success_threshold),
+        "success_at": success_at(forest, success_threshold),
         "num_errors": forest.num_errors,
         "open_at": None if open_at is None else open_at.fragment(),
+        "in_notebook": in_notebook,
     }
     return header, columns | texts.columns()
 
 
-def _searched(forest: Forest) -> SearchResult:
+def searched(forest: Forest) -> SearchResult:
+    """The search that a view shows where none is given: 1,000 descents a tree."""
     returns = forest.total_return
     low, high = float(returns.min(initial=0.0)), float(returns.max(initial=1.0))
     return forest.search(return_range=(low, high))
 
 
-def _success_at(forest: Forest, given: float | None) -> float | None:
+def success_at(forest: Forest, given: float | None) -> float | None:
+    """The return from which on a run is a success; None where nothing says so."""
     if given is not None:
         return finite("success_threshold", given)
     returns = forest.total_return

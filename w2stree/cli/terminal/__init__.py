@@ -1,0 +1,1 @@
+"""A forest to browse in a terminal (`w2stree view --terminal`): needs the extra `terminal`."""

@@ -1,0 +1,110 @@
+"""Whole texts, broken at the width of their pane."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import ClassVar
+
+from rich.cells import cell_len
+from textual.binding import Binding, BindingType
+
+from w2stree.cli.terminal.lines import Lines, Part
+from w2stree.shorten import visible
+
+_INDENT = "  "  # of texts from outside: none can be taken for a line of ours
+_TAB = 4
+
+Paragraph = tuple[str, str]
+"""A text and what it is: "head", "soft", or "text" for one from outside."""
+
+
+class TextPane(Lines):
+    """Paragraphs to read."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("j", "scroll_down", "Down", show=False),
+        Binding("k", "scroll_up", "Up", show=False),
+        Binding("g", "scroll_home", "Top", show=False),
+        Binding("G", "scroll_end", "End", show=False),
+    ]
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+        self._paragraphs: Sequence[Paragraph] = ()
+        self._query = ""
+        self._broken: list[Part] = []
+        self._broken_at = -1
+
+    def show(self, paragraphs: Iterable[Paragraph], query: str = "") -> None:
+        """These, from their top; where the query is in a line, that is shown."""
+        self._paragraphs = tuple(paragraphs)
+        self._query = query.lower()
+        self._broken_at = -1
+        self._break()
+        self.scroll_to(y=0, animate=False)
+
+    def line(self, index: int, width: int) -> Iterable[Part]:
+        text, kind = self._broken[index]
+        if not self._query or kind:
+            return [(text, kind)]
+        return _marked(text, self._query)
+
+    def on_resize(self) -> None:
+        self._break()
+
+    def _break(self) -> None:
+        width = self.line_width
+        if width == self._broken_at or width <= 0:
+            return
+        self._broken_at = width
+        self._broken = [
+            part for text, kind in self._paragraphs for part in _lines(text, kind, width)
+        ]
+        self.show_lines(len(self._broken))
+
+
+def _lines(text: str, kind: str, width: int) -> Iterator[Part]:
+    if kind != "text":
+        yield from ((line, kind) for line in broken(text, width))
+        return
+    for line in broken(text, width - len(_INDENT)):
+        yield f"{_INDENT}{line}", ""
+
+
+def broken(text: str, width: int) -> Iterator[str]:
+    """Its lines, what is hidden in them shown, broken between words where that is possible, at
+    `width` columns (2 at least). Of a break between words the space is left out."""
+    width = max(2, width)
+    for whole in text.split("\n"):
+        line = visible(whole.expandtabs(_TAB))
+        begin = 0
+        while (end := _fitting(line, begin, width)) < len(line):
+            space = line.rfind(" ", begin + 1, end + 1)
+            if space > begin:
+                yield line[begin:space]
+                begin = space + 1
+            else:
+                yield line[begin:end]
+                begin = end
+        yield line[begin:]
+
+
+def _fitting(line: str, begin: int, width: int) -> int:
+    """Where what fits from `begin` on ends; at least a character does."""
+    end = min(len(line), begin + width)
+    part = line[begin:end]
+    if part.isascii():
+        return end
+    while end > begin + 1 and (over := cell_len(line[begin:end]) - width) > 0:
+        end -= (over + 1) // 2
+    return max(end, begin + 1) if begin < len(line) else end
+
+
+def _marked(text: str, query: str) -> Iterator[Part]:
+    low, begin = text.lower(), 0
+    if len(low) == len(text):
+        while (at := low.find(query, begin)) >= 0:
+            yield text[begin:at], ""
+            yield text[at : at + len(query)], "hit"
+            begin = at + len(query)
+    yield text[begin:], ""
