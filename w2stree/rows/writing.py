@@ -18,23 +18,14 @@ from itertools import chain
 from pathlib import Path
 
 from w2stree.errors import InvalidInput
-from w2stree.rows.chat import Passage, history, turns
-from w2stree.rows.columns import AnyRow, Ids, Kind, Shown, Sources, TokenRow, kind_of, runs_of
-from w2stree.rows.credit import RunCredit, TurnCredit
+from w2stree.rows.columns import AnyRow, Kind, Shown, Sources, kind_of, runs_of
 from w2stree.rows.dataset_folder import Contents, describe, making
 from w2stree.rows.holdout import hold_out, refuse_no_share
-from w2stree.rows.judged import JudgedRow, passages
-from w2stree.rows.once import OncePerRun
 from w2stree.rows.presets import KINDS, Layout, preset_of
-from w2stree.rows.questions import QuestionRow
 from w2stree.rows.remarks import Remarks
 from w2stree.rows.row_writers import ENDINGS, Write, writing
-from w2stree.rows.rows import WORDLESS, PreferenceRow
+from w2stree.rows.shown import shown_rows
 from w2stree.trajectories.trajectory import Message, Trajectory
-
-WORDLESS_ROW = f"without words: {WORDLESS}"
-
-_NO_IDS: Ids = {}
 
 Task = tuple[Message, ...]
 """What the agent is asked."""
@@ -118,8 +109,8 @@ def write_rows(
     remarks = Remarks(kind)
     opened = _dataset if is_folder else _files
     with opened(Path(path), contents, is_split=bool(held_out)) as files:
-        shown = _shown(chain([first], pending), kind, layout, sources, skipped, remarks)
-        _write(shown, files, held_out)
+        shown = shown_rows(chain([first], pending), kind, layout, sources, skipped)
+        _write(shown, files, held_out, remarks)
         counts = {file.path: file.num_rows for file in files}
         if not sum(counts.values()):
             reasons = "; ".join(f"{count:,} {reason}" for reason, count in skipped.items())
@@ -145,11 +136,12 @@ class _File:
 
 
 def _write(
-    rows: Iterable[tuple[Shown, Task]], files: list[_File], held_out: Container[Task]
+    rows: Iterable[Shown], files: list[_File], held_out: Container[Task], remarks: Remarks
 ) -> None:
     train, test = files[0], files[-1]
-    for shown, task in rows:
-        file = test if held_out and task in held_out else train
+    for shown in rows:
+        remarks.note(shown)
+        file = test if held_out and runs_of(shown.row)[0].prompt in held_out else train
         file.write(shown)
         file.num_rows += 1
 
@@ -198,79 +190,3 @@ def _tasks_held_out(runs: list[Trajectory], share: float, seed: int) -> frozense
 
 def _has_tool_calls(runs: Iterable[Trajectory]) -> bool:
     return any(step.tool_calls for run in runs for step in run.steps)
-
-
-def _shown(
-    rows: Iterable[AnyRow],
-    kind: Kind,
-    layout: Layout,
-    sources: Sources | None,
-    skipped: Counter[str],
-    remarks: Remarks,
-) -> Iterator[tuple[Shown, Task]]:
-    """Each row that the layout can hold, with what its task asks."""
-    source_of = OncePerRun(sources or _origin)
-    is_choosy = layout.is_choosy
-    for i, row in enumerate(rows):
-        if kind_of(row) != kind:
-            raise InvalidInput(
-                f"rows[{i}] is {type(row).__name__}, and the first one is of {KINDS[kind]}; write "
-                "rows of one kind"
-            )
-        of, ids = (row.row, row.ids) if isinstance(row, TokenRow) else (row, _NO_IDS)
-        runs = runs_of(of)
-        if (reason := None if ids else _unfit(of)) is None:
-            shown = Shown(of, _passages(of), list(map(source_of, runs)), i, ids)
-            reason = layout.refuses(shown) if is_choosy else None
-        if reason is None:
-            remarks.note(shown)
-            yield shown, runs[0].prompt
-        else:
-            skipped[reason] += 1
-
-
-def _unfit(row: AnyRow | RunCredit) -> str | None:
-    """Why it is no conversation."""
-    if isinstance(row, PreferenceRow):
-        return None if row.is_one_history else "of two histories, where there is one prompt"
-    if isinstance(row, Trajectory):
-        if row.status == "error":
-            return "that ended in an error, which says nothing about its task"
-        if not row.steps:
-            return "without a turn"
-    if isinstance(row, TurnCredit):
-        is_worded = all(step.is_worded for step in row.run.steps[: row.step + 1])
-        return None if is_worded else WORDLESS_ROW
-    if isinstance(row, Trajectory | JudgedRow):
-        run = row if isinstance(row, Trajectory) else row.run
-        if not all(step.is_worded for step in run.steps):
-            return WORDLESS_ROW
-    return None
-
-
-def _passages(row: AnyRow | RunCredit) -> tuple[Passage, ...]:
-    if isinstance(row, PreferenceRow):
-        chosen, begin, end = row.chosen, row.begin, row.end
-        prompt = history(chosen, begin)
-        return prompt, turns(chosen, begin, end), turns(row.rejected, begin, end)
-    if isinstance(row, JudgedRow):
-        return passages(row)
-    if isinstance(row, QuestionRow):
-        return (history(row.run, 0),)
-    if isinstance(row, TurnCredit):
-        return history(row.run, row.step), turns(row.run, row.step, row.step + 1)
-    run = row.run if isinstance(row, RunCredit) else row
-    assert isinstance(run, Trajectory)
-    return (history(run, len(run.steps))._replace(end=len(run.prompt) + 2 * len(run.steps) - 1),)
-
-
-def _origin(run: Trajectory) -> str:
-    """What the run itself says of where it comes from."""
-    origin = run.origin
-    known = {
-        "seed": origin.seed,
-        "sample": origin.sample_index,
-        "attempt": origin.attempt or None,
-        "policy": origin.policy,
-    }
-    return ", ".join(f"{name} {value}" for name, value in known.items() if value is not None)
