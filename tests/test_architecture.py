@@ -45,8 +45,11 @@ LATE_IMPORTS = {
         *("experiment.stages.journals", "trajectories.files", "trajectories.journal"),
         *("trajectories.times", "viewer.speedscope", "viewer.timeline"),
     },
-    "cli/convert.py": {"formats.writing"},
-    "cli/forests.py": {"forest.build", "forest.file", "forest.merging"},
+    "cli/convert.py": {"formats.reading", "formats.writing", "scale.jobs"},
+    "cli/engine.py": {"scale.bucketed", "scale.engine", "scale.ray_engine"},
+    "cli/forests.py": {
+        *("forest.bucket_manifest", "forest.build", "forest.file", "forest.merging"),
+    },
     "cli/inputs.py": {
         *("formats.reader", "formats.reading", "trajectories.files"),
         "trajectories.reading_limits",
@@ -59,6 +62,7 @@ LATE_IMPORTS = {
     "cli/rows.py": {
         *("formats.agenttraj", "policies.pretrained", "rows.columns", "rows.judged"),
         *("rows.questions", "rows.rows", "rows.tokenized", "trajectories.returns", "turns.chat"),
+        "scale.jobs",
     },
     "cli/run.py": {"experiment.config", "experiment.manifest", "experiment.pipeline"},
     "cli/train.py": {
@@ -70,9 +74,12 @@ LATE_IMPORTS = {
         *("rows.row_files", "trajectories.returns"),
     },
     "cli/train_settings.py": {"experiment.config.yaml_text"},
-    "cli/stats.py": {"forest.summary", "rollouts.statistics"},
+    "cli/stats.py": {"forest.summary", "rollouts.statistics", "scale.tally"},
     "cli/tasks.py": {"forest.tasks"},
-    "cli/tree.py": {"forest.summary", "forest.tasks"},
+    "cli/tree.py": {
+        *("forest.bucket_forest", "forest.summary", "forest.tasks", "scale.jobs"),
+        "scale.totals",
+    },
     "cli/worded_forest.py": {"forest.build", "forest.merging", "rows.worded"},
     "cli/view.py": {
         "cli.terminal.app", "cli.terminal.looked_at", "rows.row_files", "viewer", "viewer.page"

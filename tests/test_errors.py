@@ -13,6 +13,7 @@ from w2stree.cli.app import main
 from w2stree.errors import (
     ContextExceeded,
     CutReturns,
+    EngineFailure,
     EnvironmentFailure,
     EnvironmentNotStarted,
     Error,
@@ -37,6 +38,7 @@ EXIT_STATUS = {
     RunDirectoryError: 2,
     EnvironmentFailure: 1,
     EnvironmentNotStarted: 1,
+    EngineFailure: 1,
     ExplorationFailure: 1,
     ModelFailure: 1,
     ContextExceeded: 1,

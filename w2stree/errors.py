@@ -9,6 +9,7 @@ Error                        exit_status 2: the user can mend it
 ├── UnsupportedSystem
 ├── EnvironmentFailure       exit_status 1: something outside failed
 │   └── EnvironmentNotStarted  nothing was played: it says nothing about a sample
+├── EngineFailure            exit_status 1
 ├── ExplorationFailure       exit_status 1
 └── ModelFailure             exit_status 1
     ├── ContextExceeded      ends the episode as truncated
@@ -25,6 +26,7 @@ from w2stree._core import Error, ForestFileError, InvalidInput
 __all__ = [
     "ContextExceeded",
     "CutReturns",
+    "EngineFailure",
     "EnvironmentFailure",
     "EnvironmentNotStarted",
     "EpisodesCutShort",
@@ -63,6 +65,13 @@ class EnvironmentFailure(Error, RuntimeError):  # noqa: N818 (agreed name)
 class EnvironmentNotStarted(EnvironmentFailure):
     """An environment's process did not come up: its constructor raises, or takes too long. Nothing
     was played, so that nothing is known of the sample either."""
+
+
+class EngineFailure(Error, RuntimeError):  # noqa: N818 (as EnvironmentFailure)
+    """An engine that many machines work by cannot be reached, or loses a call again and again. What
+    was done before is kept."""
+
+    exit_status = 1
 
 
 class ExplorationFailure(Error, RuntimeError):  # noqa: N818 (as EnvironmentFailure)

@@ -23,6 +23,7 @@ from w2stree.cli.app import app
 RUN_ELSEWHERE = {
     "README.md": (2, "tests/test_readme.py"),
     "docs/lint.md": (1, "tests/lint/test_lint_docs.py"),
+    "docs/scale.md": (5, "tests/scale/test_recipes.py"),
     "docs/rows.md": (2, "tests/rows/test_row_commands_docs.py"),
     "docs/tutorial_logs.md": (None, "tests/test_tutorial_logs.py"),
 }

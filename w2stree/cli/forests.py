@@ -90,9 +90,14 @@ def of_a_run_directory(source: Source) -> tuple[Source, str | None]:
 def saved_in(source: Source) -> str | None:
     """The path of a saved forest; None where there is none. Raises `InvalidInput` for one beside
     other paths."""
+    from w2stree.forest.bucket_manifest import holds_forests
     from w2stree.forest.file import is_forest_file
 
-    saved = [path for path in source.paths if Path(path).is_file() and is_forest_file(Path(path))]
+    saved = [
+        path
+        for path in source.paths
+        if (Path(path).is_file() and is_forest_file(Path(path))) or holds_forests(Path(path))
+    ]
     if saved and len(source.paths) > 1:
         raise InvalidInput(
             f"{visible(saved[0])} is a saved forest: look at it alone, or give its runs instead"

@@ -6,6 +6,7 @@ runs ─ forest ─┬─ pairs ─ preference rows │ judged turns      ──
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -14,11 +15,20 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 
 from w2stree.cli.before_models import before_models
+from w2stree.cli.engine import (
+    Buckets,
+    EngineName,
+    account_of,
+    refuse_without_engine,
+    rows_told,
+    run_on_engine,
+    warn_of_shared_prompts,
+)
 from w2stree.cli.extra import needs
 from w2stree.cli.inputs import AsJson, Source, takes_runs
 from w2stree.cli.parameters import Normalize, number, whole_number
 from w2stree.cli.row_account import WORDLESS, RowAccount, Target, write
-from w2stree.cli.say import warn
+from w2stree.cli.say import say, warn
 from w2stree.cli.worded_forest import (
     RenderActions,
     Trajectories,
@@ -30,6 +40,7 @@ from w2stree.shorten import visible
 
 if TYPE_CHECKING:
     from w2stree.rows.columns import AnyRow, TokenRow
+    from w2stree.scale.bucketed import Finished
     from w2stree.trajectories.trajectory import Trajectory
     from w2stree.turns.chat import ChatFormat
 
@@ -122,6 +133,8 @@ def pairs(
     render_actions: RenderActions = False,
     holdout: Holdout = 0.0,
     seed: Seed = 0,
+    engine: EngineName = None,
+    buckets: Buckets = None,
     as_json: AsJson = False,
 ) -> int:
     """Write preferences: at a divergence, the side that did better over the one that did worse.
@@ -147,6 +160,24 @@ def pairs(
     if kind == "kto" and tokenizer is not None:
         raise InvalidInput("--tokenizer is of preferences; KTO rows are messages")
     refuse_length_alone(max_length, tokenizer)
+    not_there: dict[str, object] = {
+        "--kind kto": kind == "kto", "--tokenizer": tokenizer, "--trajectories": trajectories,
+        "--holdout": holdout or None,
+    }  # fmt: skip
+    if engine is not None:
+        with needs("arrow"):
+            from w2stree.scale.jobs import Pairs, check
+        chosen: Any = {"completion": completion, "strategy": strategy, "openings": source.openings}
+        job = Pairs(
+            trainer=trainer, min_gap=min_gap, min_return=min_return, per_divergence=per_divergence,
+            max_per_task=max_per_task, seed=seed, normalize=normalize,
+            render_actions=render_actions, **chosen,
+        )  # fmt: skip
+        check(job)
+        finished = run_on_engine(engine, job, source, Path(output), buckets, not_there)
+        warn_of_shared_prompts(finished.records)
+        return _say_rows(finished, Path(output), "comparison", as_json)
+    refuse_without_engine({"--buckets": buckets})
     runs, grown = worded_forest(source, trajectories, normalize, render_actions=render_actions)
     found = grown.pairs(
         min_gap,
@@ -205,6 +236,8 @@ def paths(
     render_actions: RenderActions = False,
     holdout: Holdout = 0.0,
     seed: Seed = 0,
+    engine: EngineName = None,
+    buckets: Buckets = None,
     as_json: AsJson = False,
 ) -> int:
     """Write demonstrations: the best run of each task, found by search, or every run.
@@ -233,6 +266,22 @@ def paths(
     if kind != "kto" and success_threshold is not None:
         raise InvalidInput("--success-threshold is of --kind kto; --min-return leaves runs out")
     refuse_length_alone(max_length, tokenizer)
+    not_there: dict[str, object] = {
+        f"--kind {kind}": kind != "messages", "--tokenizer": tokenizer,
+        "--trajectories": trajectories, "--holdout": holdout or None,
+    }  # fmt: skip
+    if engine is not None:
+        with needs("arrow"):
+            from w2stree.scale.jobs import Paths, check
+        openings: Any = source.openings
+        job = Paths(
+            trainer=trainer, all_runs=all_runs, min_return=min_return, normalize=normalize,
+            openings=openings, render_actions=render_actions,
+        )  # fmt: skip
+        check(job)
+        finished = run_on_engine(engine, job, source, Path(output), buckets, not_there)
+        return _say_rows(finished, Path(output), "run", as_json)
+    refuse_without_engine({"--buckets": buckets})
     runs, grown = worded_forest(source, trajectories, normalize, render_actions=render_actions)
     used = runs
     if kind == "messages" and not all_runs:
@@ -264,6 +313,18 @@ def paths(
     span = f"{len(returns):,} runs, returns {min(returns):g} to {max(returns):g}"
     target = Target(output, trainer, holdout, seed, as_json)
     return write(target, rows, account, used=used, every=runs, told=span)
+
+
+def _say_rows(finished: Finished, output: Path, unit: str, as_json: bool) -> int:
+    told = rows_told(finished, output, unit)
+    if as_json:
+        manifest = finished.manifest
+        record = {"kind": manifest.kind, "digest": manifest.digest, **manifest.counts}
+        say(json.dumps({**record, **account_of(manifest.counts)}))
+        return 0
+    for line in told:
+        say(line)
+    return 0
 
 
 def refuse_length_alone(max_length: int | None, tokenizer: Path | None) -> None:

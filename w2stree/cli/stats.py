@@ -5,8 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from w2stree.cli.engine import (
+    Buckets,
+    EngineName,
+    Folder,
+    account_of,
+    refuse_without_engine,
+    run_on_engine,
+    told_account,
+)
+from w2stree.cli.extra import needs
 from w2stree.cli.forests import SuccessAt
 from w2stree.cli.inputs import AsJson, Source, nothing_played, takes_runs, warn_how_read
 from w2stree.cli.progress import print_table
@@ -23,6 +34,9 @@ _BAR = 40  # columns of the longest
 def stats(
     source: Source,
     success_at: SuccessAt = None,
+    engine: EngineName = None,
+    output: Folder = None,
+    buckets: Buckets = None,
     as_json: AsJson = False,
 ) -> int:
     """Sum up runs: endings, returns, lengths, samplings, errors.
@@ -32,6 +46,9 @@ def stats(
     """
     from w2stree.rollouts.statistics import statistics_of
 
+    if engine is not None:
+        return _on_engine(engine, source, output, buckets, success_at, as_json)
+    refuse_without_engine({"--output": output, "--buckets": buckets})
     runs = source.read()
     warn_how_read(runs)
     if not runs.trajectories:
@@ -41,6 +58,34 @@ def stats(
     if as_json:
         say(json.dumps({**asdict(found), **runs.counts(errors)}, indent=2))
         return 0
+    _say_all(found)
+    say(runs.account(errors))
+    return 0
+
+
+def _on_engine(
+    engine: str,
+    source: Source,
+    output: Path | None,
+    buckets: int | None,
+    success_at: float | None,
+    as_json: bool,
+) -> int:
+    with needs("arrow"):
+        from w2stree.scale.tally import Statistics, statistics_of_all
+    job = Statistics(success_at=success_at)
+    finished = run_on_engine(engine, job, source, output, buckets, {})
+    found = statistics_of_all([record["tally"] for record in finished.records])
+    account = account_of(finished.manifest.counts)
+    if as_json:
+        say(json.dumps({**asdict(found), **account}, indent=2))
+        return 0
+    _say_all(found)
+    say(told_account(account))
+    return 0
+
+
+def _say_all(found: RunStatistics) -> None:
     _say_endings(found)
     if found.return_bins:
         say("\nreturns")
@@ -57,8 +102,6 @@ def stats(
         for cause in found.causes:
             say(f"{cause.count:>7,}  {cause.example}".replace("\n", "\n         "))
     say("")
-    say(runs.account(errors))
-    return 0
 
 
 def _say_endings(found: RunStatistics) -> None:

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from w2stree.cli.choice import chosen_task
+from w2stree.cli.engine import (
+    Buckets,
+    EngineName,
+    Folder,
+    account_of,
+    refuse_without_engine,
+    run_on_engine,
+    told_account,
+    told_buckets,
+)
+from w2stree.cli.extra import needs
 from w2stree.cli.forests import (
     Embed,
     Guard,
@@ -24,6 +37,8 @@ from w2stree.errors import InvalidInput
 
 if TYPE_CHECKING:
     from w2stree.forest.forest import Forest
+    from w2stree.forest.summary import ForestSummary
+    from w2stree.forest.tasks import Outcomes
 
 
 @takes_runs
@@ -64,9 +79,14 @@ def tree(
     embed: Embed = None,
     normalize: Normalize = None,
     guard: Guard = True,
+    engine: EngineName = None,
+    output: Folder = None,
+    buckets: Buckets = None,
     as_json: AsJson = False,
 ) -> int:
     """Summarise runs as a forest, or draw one task's tree.
+
+    With --engine the forest is kept, a file a bucket: w2stree tree DIR looks at it again.
 
     A saved forest is taken too, alone. Files of a folder that are not read are named on standard
     error, and so are runs that were read twice. Equal observations are merged; --min-similarity
@@ -84,6 +104,10 @@ def tree(
             "--json is of the summary; a task's numbers are in w2stree tasks --task TASK --json, "
             "its runs in w2stree show --task TASK --json"
         )
+    if engine is not None:
+        others = {"--task": task, "--min-similarity": min_similarity, "--embed": embed}
+        return _on_engine(engine, source, output, buckets, normalize, success_at, as_json, others)
+    refuse_without_engine({"--output": output, "--buckets": buckets})
     rule = rule_of(min_similarity, embed, normalize, guard=guard)
     forest, runs = read_forest(source, rule, task=task)
     if task is not None:
@@ -111,14 +135,52 @@ def _summary(forest: Forest, success_at: float | None) -> str:
 def _record(forest: Forest, runs: Runs, success_at: float | None) -> dict[str, Any]:
     from w2stree.forest.tasks import outcomes_of
 
-    summary = asdict(forest.summary())
-    outcomes = asdict(outcomes_of(forest.tasks(success_threshold=success_at)))
-    for name in ("num_tasks", "num_runs"):  # num_trees and num_trajectories, by other words
-        outcomes.pop(name)
+    outcomes = outcomes_of(forest.tasks(success_threshold=success_at))
     return {
-        "num_tasks": summary.pop("num_trees"),
-        **summary,
-        **outcomes,
+        **_numbers(forest.summary(), outcomes),
         "digest": forest.digest(),
         **runs.counts(),
     }
+
+
+def _numbers(summary: ForestSummary, outcomes: Outcomes) -> dict[str, Any]:
+    found, ended = asdict(summary), asdict(outcomes)
+    for name in ("num_tasks", "num_runs"):  # num_trees and num_trajectories, by other words
+        ended.pop(name)
+    return {"num_tasks": found.pop("num_trees"), **found, **ended}
+
+
+def _on_engine(
+    engine: str,
+    source: Source,
+    output: Path | None,
+    buckets: int | None,
+    normalize: str | None,
+    success_at: float | None,
+    as_json: bool,
+    others: Mapping[str, object],
+) -> int:
+    from w2stree.forest.bucket_forest import BucketForest
+    from w2stree.forest.summary import two_columns
+
+    with needs("arrow"):
+        from w2stree.scale.jobs import Forests
+        from w2stree.scale.totals import outcomes_of_all
+    openings: Any = source.openings
+    job = Forests(normalize=normalize, openings=openings, success_at=success_at)
+    finished = run_on_engine(engine, job, source, output, buckets, others)
+    assert output is not None  # or it was refused
+    counts = finished.manifest.counts
+    if not counts["num_trajectories"]:
+        raise InvalidInput(f"{output}: finished, and all of its runs are error rows")
+    summary = BucketForest(output).summary()
+    outcomes = outcomes_of_all([r["outcomes"] for r in finished.records if "outcomes" in r])
+    account = account_of(counts)
+    if as_json:
+        digest = finished.manifest.digest
+        say(json.dumps({**_numbers(summary, outcomes), "digest": digest, **account}, indent=2))
+        return 0
+    say(two_columns([*summary.rows(), *outcomes.rows()]))
+    say(told_buckets(finished, output))
+    say(told_account(account))
+    return 0

@@ -24,6 +24,8 @@ from numpy.typing import NDArray
 from w2stree import _core
 from w2stree.errors import IdenticalTrajectories, InvalidInput, TurnsWithoutAction
 from w2stree.forest.batch import Batch, batch_of
+from w2stree.forest.bucket_forest import BucketForest
+from w2stree.forest.bucket_manifest import is_bucket_folder
 from w2stree.forest.file import read_forest
 from w2stree.forest.forest import Forest
 from w2stree.forest.growth import grow, merge
@@ -250,9 +252,17 @@ def open_forest(
     The forest lives in the bytes that were read, and needs the file no longer: one that is
     replaced, overwritten or cut short leaves open forests as they were, and is a `ForestFileError`
     where that happens while it is read.
+
+    A folder of buckets, which `w2stree tree --engine` makes, is a `BucketForest`: one forest, of
+    which a bucket is read when it is asked for (docs/scale.md). Raises `InvalidInput` for one that
+    was not finished.
     """
     check_merging(merging)
-    forest = Forest(read_forest(Path(path), merging, num_threads))
+    forest = (
+        BucketForest(Path(path), merging, num_threads)
+        if is_bucket_folder(Path(path))
+        else Forest(read_forest(Path(path), merging, num_threads))
+    )
     if trajectories is None:
         return forest
     return forest.with_trajectories(trajectories, openings=openings)

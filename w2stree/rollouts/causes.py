@@ -7,6 +7,7 @@ environment process 4790 (doors, doors/train/8): no answer within 60 s ─┴─
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from w2stree.environments.hosting.process import LAST_WROTE
@@ -39,12 +40,25 @@ class Causes:
         """Count an error row."""
         self.total += 1
         error = trajectory.origin.error or "no cause is recorded"
-        kind = _kind(error, trajectory.task_id)
+        self._count(_kind(error, trajectory.task_id), Cause(1, error))
+
+    def add_all(self, by_kind: Mapping[str, Cause]) -> None:
+        """Count what others have counted (`by_kind`)."""
+        for kind, cause in by_kind.items():
+            self.total += cause.count
+            self._count(kind, cause)
+
+    @property
+    def by_kind(self) -> Mapping[str, Cause]:
+        """The causes by what they have in common."""
+        return self._by_kind
+
+    def _count(self, kind: str, cause: Cause) -> None:
         known = self._by_kind.get(kind)
         if known is not None:
-            self._by_kind[kind] = replace(known, count=known.count + 1)
+            self._by_kind[kind] = replace(known, count=known.count + cause.count)
         elif len(self._by_kind) < _MOST_KINDS:
-            self._by_kind[kind] = Cause(1, error)
+            self._by_kind[kind] = cause
 
     def commonest(self) -> list[Cause]:
         """The causes, the most frequent first; of equals the one seen first."""

@@ -130,7 +130,7 @@ def statistics_of(
         ),
         num_success=_successes(played, threshold),
         returns=Spread.of(returns),
-        return_bins=tuple(_bins(returns)),
+        return_bins=tuple(bins_of(returns)),
         steps_per_run=Spread.of(len(t.steps) for t in played),
         characters_per_turn=Spread.of(len(step.response) for step in steps),
         characters_per_answer=Spread.of(len(step.observation) for step in steps),
@@ -147,11 +147,17 @@ def _successes(trajectories: Iterable[Trajectory], threshold: float | None) -> i
     return sum(at_least(trajectory.total_return, threshold) for trajectory in trajectories)
 
 
-def _bins(returns: NDArray[np.float64]) -> Iterable[Bin]:
+def bins_of(
+    returns: NDArray[np.float64], weights: NDArray[np.int64] | None = None
+) -> Iterable[Bin]:
+    """Of returns, each counted once or as often as its weight says."""
     values, counts = np.unique(returns, return_counts=True)
+    if weights is not None:
+        counts = np.bincount(np.searchsorted(values, returns), weights).astype(np.int64)
     if len(values) <= _BINS:
         return [Bin(v, v, n) for v, n in zip(values.tolist(), counts.tolist(), strict=True)]
-    counts, edges = np.histogram(returns, _BINS)
+    binned, edges = np.histogram(returns, _BINS, weights=weights)
+    counts = binned.astype(np.int64)
     ends = edges.tolist()
     return [Bin(*bin_) for bin_ in zip(ends[:-1], ends[1:], counts.tolist(), strict=True)]
 

@@ -23,6 +23,7 @@ from w2stree.trajectories.folder import PassedOver, entries, holds_trajectories
 from w2stree.trajectories.json_columns import read_columns
 from w2stree.trajectories.json_lines import LinesAhead, begins_array
 from w2stree.trajectories.lines import Skip, read_lines
+from w2stree.trajectories.places import Places
 from w2stree.trajectories.reading_limits import DEFAULT, ReadingLimits
 from w2stree.trajectories.records_read import RecordsRead
 from w2stree.trajectories.repeats import Repeats
@@ -213,7 +214,9 @@ def _at(
     return entries(path, recursive=deep, more=more)
 
 
-def _in_columns(files: Sequence[Path], repeats: Repeats, allowed: Allowed) -> RecordsRead | None:
+def _in_columns(
+    files: Sequence[Path], repeats: Repeats, allowed: Allowed
+) -> RecordsRead[Places] | None:
     """All of them, where they are of one kind that has columns, and nothing has to be left out."""
     if not all(file.is_file() for file in files):  # a pipe is read once
         return None

@@ -79,7 +79,7 @@ def _made(line: bytes) -> Trajectory:
 
 def read_columns(
     given: Sequence[Path], repeats: Repeats, limits: ReadingLimits = DEFAULT
-) -> RecordsRead | None:
+) -> RecordsRead[Places] | None:
     """What is in files of JSON lines; None where that is not certain, or beyond the limits, and
     nothing is known then.
 

@@ -7,30 +7,41 @@ key, gist   of each row ──shared with another?──no──>  counts
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Generic, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from w2stree.trajectories.places import Places
 from w2stree.trajectories.records import Records
 from w2stree.trajectories.repeats import Repeats
 
 
+class AnyPlaces(Protocol):
+    """Where each of many trajectories stands: `Places` of files, `RowPlaces` of a table."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int, /) -> str: ...
+    def select(self, is_kept: NDArray[np.bool_]) -> Self: ...
+
+
+P = TypeVar("P", bound=AnyPlaces)
+
+
 @dataclass(frozen=True, slots=True)
-class RecordsRead:
+class RecordsRead(Generic[P]):
     """The trajectories that count, and where each stands."""
 
     records: Records
-    places: Places
+    places: P
 
 
 def counted_once(
     records: Records,
-    places: Places,
+    places: P,
     key: NDArray[np.int32],
     gist: NDArray[np.uint64],
     repeats: Repeats,
-) -> RecordsRead:
+) -> RecordsRead[P]:
     """Without the trajectories that were read before (`Repeats`).
 
     key: `[num_records]` equal where task, seed, sample, attempt, player and sampling are; negative

@@ -13,7 +13,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +25,14 @@ from w2stree.trajectories.fields import shown
 from w2stree.trajectories.lines import Skip
 from w2stree.trajectories.places import Places
 from w2stree.trajectories.reading_limits import DEFAULT, ReadingLimits
-from w2stree.trajectories.records import Records, StepColumns
-from w2stree.trajectories.records_read import RecordsRead, counted_once, may_be_repeats
+from w2stree.trajectories.records import Records, Source, StepColumns
+from w2stree.trajectories.records_read import (
+    AnyPlaces,
+    P,
+    RecordsRead,
+    counted_once,
+    may_be_repeats,
+)
 from w2stree.trajectories.repeats import Repeats
 from w2stree.trajectories.tables import check_schema, damage_told, pyarrow_for, trajectory_of
 from w2stree.trajectories.trajectory import STATUSES, Trajectory
@@ -43,7 +49,7 @@ _SAMPLED = ("attempt", "policy", "model", "temperature", "top_p")
 
 def read_tables(
     files: Sequence[Path], repeats: Repeats, limits: ReadingLimits = DEFAULT
-) -> RecordsRead | None:
+) -> RecordsRead[Places] | None:
     """The trajectories in files of ours, in columns; None where they are beyond the limits.
     `repeats` has to be new.
 
@@ -63,9 +69,28 @@ def read_tables(
         number.append(np.arange(1, num_rows + 1))
         batches += read
     places = Places(tuple(files), np.concatenate(file_of_row), np.concatenate(number), "{}: row {}")
+    return records_in(pa, source, batches, places, repeats, limits)
+
+
+class Batched(Source, Protocol):
+    """A source whose columns can be had in batches of rows."""
+
+    def batches(self, *columns: str) -> Iterator[Any]: ...
+
+
+def records_in(
+    pa: Any,
+    source: Batched,
+    batches: Sequence[Any],
+    places: P,
+    repeats: Repeats,
+    limits: ReadingLimits | None = None,
+) -> RecordsRead[P] | None:
+    """Those of a source whose columns that a tree is built of are `batches`, of all its rows; None
+    where they are beyond limits, where those are given."""
     is_error = _is_error(batches, places)
     records = Records(source, np.arange(len(is_error)), is_error, _columns(pa, batches, is_error))
-    if not limits.hold(len(records), records.columns.step_offset):
+    if limits is not None and not limits.hold(len(records), records.columns.step_offset):
         return None
     key = _keys(pa, batches)
     return counted_once(records, places, key, _gists(pa, source, batches, key), repeats)
@@ -192,7 +217,7 @@ def _place(file: Path, number: int) -> str:
     return f"{visible(str(file))}: row {number}"
 
 
-def _is_error(batches: Iterable[Any], places: Places) -> NDArray[np.bool_]:
+def _is_error(batches: Iterable[Any], places: AnyPlaces) -> NDArray[np.bool_]:
     statuses = [status for batch in batches for status in batch.column("status").to_pylist()]
     if not set(statuses) <= set(STATUSES):
         wrong = next(i for i, status in enumerate(statuses) if status not in STATUSES)
@@ -229,7 +254,8 @@ def _interned(pa: Any, batches: Sequence[Any], column: str, one: str, other: str
     for batch in batches:
         lists = batch.column(column)
         values = lists.values
-        texts = [pa.ListArray.from_arrays(lists.offsets, values.field(n)) for n in (one, other)]
+        kind = pa.LargeListArray if pa.types.is_large_list(lists.type) else pa.ListArray
+        texts = [kind.from_arrays(lists.offsets, values.field(n)) for n in (one, other)]
         columns = [batch.column("task_id"), batch.column("total_return"), *texts]
         tables.append(pa.Table.from_arrays(columns, names))
     if not tables:
@@ -283,7 +309,7 @@ def _keys(pa: Any, batches: Sequence[Any]) -> NDArray[np.int32]:
 def _numbers(pa: Any, pieces: Sequence[Any]) -> NDArray[np.int64]:
     """A column as numbers that are equal where its values are; nulls are any number."""
     column = pa.concat_arrays(pieces)
-    if pa.types.is_string(column.type):
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         numbers: NDArray[Any] = column.dictionary_encode().indices.fill_null(0).to_numpy()
         return numbers.astype(np.int64)
     numbers = column.fill_null(0).to_numpy(zero_copy_only=False)
@@ -291,7 +317,7 @@ def _numbers(pa: Any, pieces: Sequence[Any]) -> NDArray[np.int64]:
 
 
 def _gists(
-    pa: Any, source: Tables, batches: Sequence[Any], key: NDArray[np.int32]
+    pa: Any, source: Batched, batches: Sequence[Any], key: NDArray[np.int32]
 ) -> NDArray[np.uint64]:
     """`[num_rows]` equal where task, return, status and steps are, responses among them: those are
     fetched where other steps do not tell rows without a key apart."""

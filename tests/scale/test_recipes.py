@@ -1,0 +1,75 @@
+"""The recipes of docs/scale.md, for the engines that are installed: the rows of one process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from support.bucketed_runs import files_of, random_runs
+from support.doc_pages import DOCS, Reader, blocks_of
+
+from w2stree.scale.row_digest import digest_of_rows
+from w2stree.scale.tables import pairs_table
+
+pq: Any = pytest.importorskip("pyarrow.parquet")
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::w2stree.errors.IdenticalTrajectories"),
+    pytest.mark.filterwarnings("ignore::w2stree.errors.TurnsWithoutAction"),
+    pytest.mark.filterwarnings("ignore::w2stree.errors.RepeatedTrajectories"),
+]
+
+BLOCKS = blocks_of(DOCS / "scale.md")
+
+
+def recipe(library: str) -> str:
+    (found,) = (block.text for block in BLOCKS if f"import {library}\n" in block.text)
+    return found
+
+
+def rows_of(files: Path) -> list[str]:
+    """In the order of no engine: as texts, without what numbers nodes."""
+    table = pq.read_table(files)
+    names = [name for name in table.column_names if name not in ("divergence", "bucket")]
+    return sorted(map(repr, table.select(names).to_pylist()))
+
+
+def check(text: str, folder: Path) -> None:
+    once = {id(run): run for run in random_runs(Random(5), 40)}  # some are there twice
+    files_of(list(once.values()), folder / "runs")
+    exec(compile(text, "docs/scale.md", "exec"), {"__name__": "recipe"})
+    whole = pairs_table(pq.read_table(folder / "runs"))
+    pq.write_table(whole, folder / "whole.parquet")
+    assert whole.num_rows > 20
+    assert rows_of(folder / "pairs") == rows_of(folder / "whole.parquet")
+    assert digest_of_rows(whole) == digest_of_rows(pq.read_table(folder / "whole.parquet"))
+
+
+def test_dask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("dask")
+    monkeypatch.chdir(tmp_path)
+    check(recipe("dask"), tmp_path)
+
+
+@pytest.mark.slow
+# Ray's own: what it leaves to the garbage collector, and what pandas will change.
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::FutureWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+def test_ray(ray: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    text = recipe("ray")
+    for name in ("runs/", "pairs/"):  # a worker has a folder of its own
+        text = text.replace(f'"{name}"', repr(str(tmp_path / name)))
+    check(text, tmp_path)
+
+
+def test_the_forest_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    reader = Reader(0)
+    (first,) = (i for i, block in enumerate(BLOCKS) if "open_forest" in block.text)
+    for block in BLOCKS[first : first + 2]:  # the program, and what it prints
+        reader.follow(block)
+    reader.close()
