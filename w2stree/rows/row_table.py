@@ -37,7 +37,7 @@ def row_table(
     pa = arrow()
     layout = preset_of(trainer).layout(kind)
     made = ArrowRows(layout.columns(kind), has_tool_calls=tool_calls)
-    batches = []
+    batches: list[Any] = []
     for shown in shown_rows(rows, kind, layout, sources, skipped):
         if not tool_calls:
             _refuse_tool_calls(shown)
