@@ -38,7 +38,7 @@ LATE_IMPORTS = {
     "cli/explore.py": {
         "experiment.config.exploration", "experiment.config.reading",
         "experiment.kept_config", "experiment.listed_actions", "experiment.run_json",
-        "rollouts.branching", "rollouts.exploration", "rollouts.task_choice",
+        "rollouts.branching", "rollouts.executor", "rollouts.exploration", "rollouts.task_choice",
         "trajectories.journal",
     },
     "cli/convert.py": {"formats.writing"},

@@ -29,6 +29,7 @@ from w2stree.trajectories.lock import refuse_without
 if TYPE_CHECKING:
     from w2stree.environments.hosting.pool import EnvironmentPool
     from w2stree.experiment.config.exploration import BranchingSection, ExplorationConfig
+    from w2stree.rollouts.executor import Executor
     from w2stree.rollouts.exploration import Exploration, Progress
     from w2stree.trajectories.journal import Journal
 
@@ -72,6 +73,7 @@ def explore(
         from w2stree.experiment.config.exploration import ExplorationConfig
         from w2stree.experiment.config.reading import read_config, recorded_today
     from w2stree.experiment.kept_config import held_run
+    from w2stree.rollouts.executor import LocalExecutor
     from w2stree.trajectories.journal import Journal
 
     read = read_config(ExplorationConfig, config, override or ())
@@ -91,7 +93,8 @@ def explore(
             bars.line("episodes") as show,
         ):
             _say_what_was_repaired(journal)
-            exploration = _exploration(read, journal, pool, show)
+            executor = LocalExecutor(pool, read.policy.policy, instruction=read.instruction)
+            exploration = _exploration(read, journal, executor, show)
             _play(read, exploration, journal, pool, folder / TASKS)
     except KeyboardInterrupt:
         if path.is_file():
@@ -113,16 +116,14 @@ def explore(
 def _exploration(
     config: ExplorationConfig,
     journal: Journal,
-    pool: EnvironmentPool,
+    executor: Executor,
     show: Callable[[int, int, str], None],
 ) -> Exploration:
     from w2stree.rollouts.exploration import Exploration
 
     return Exploration(
         journal,
-        pool,
-        config.policy.policy,
-        instruction=config.instruction,
+        executor,
         budget=config.budget,
         max_attempts=config.max_attempts,
         success_threshold=config.success_threshold,
