@@ -38,8 +38,12 @@ LATE_IMPORTS = {
     "cli/explore.py": {
         "experiment.config.exploration", "experiment.config.reading",
         "experiment.kept_config", "experiment.listed_actions", "experiment.run_json",
-        "rollouts.branching", "rollouts.executor", "rollouts.exploration", "rollouts.task_choice",
+        "rollouts.branching", "rollouts.exploration", "rollouts.task_choice",
         "trajectories.journal",
+    },
+    "cli/executors.py": {
+        *("experiment.run_json", "rollouts.executor", "rollouts.cluster.connection"),
+        *("rollouts.cluster.crew", "rollouts.cluster.ray_executor", "rollouts.cluster.worker"),
     },
     "cli/convert.py": {"formats.writing"},
     "cli/forests.py": {"forest.build", "forest.file", "forest.merging"},
