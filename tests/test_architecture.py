@@ -50,6 +50,10 @@ LATE_IMPORTS = {
     "cli/forests.py": {
         *("forest.bucket_manifest", "forest.build", "forest.file", "forest.merging"),
     },
+    "cli/executors.py": {
+        *("experiment.run_json", "rollouts.executor", "rollouts.cluster.connection"),
+        *("rollouts.cluster.crew", "rollouts.cluster.ray_executor", "rollouts.cluster.worker"),
+    },
     "cli/inputs.py": {
         *("formats.reader", "formats.reading", "trajectories.files"),
         "trajectories.reading_limits",

@@ -18,6 +18,7 @@ from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.errors import IdenticalTrajectories
 from w2stree.policies.protocol import Sampling
 from w2stree.policies.random import RandomPolicy
+from w2stree.rollouts.executor import LocalExecutor
 from w2stree.rollouts.exploration import Exploration, plan_episodes
 from w2stree.trajectories.files import read_trajectories
 from w2stree.trajectories.journal import Journal, read_journal
@@ -110,7 +111,9 @@ def disturb(folder: Path, fault: str, *, num_faults: int) -> DisturbedCounts:
             warnings.catch_warnings(),
         ):
             warnings.simplefilter("ignore", IdenticalTrajectories)
-            exploration = Exploration(journal, pool, lambda _: RandomPolicy(), max_attempts=100)
+            exploration = Exploration(
+                journal, LocalExecutor(pool, lambda _: RandomPolicy()), max_attempts=100
+            )
             exploration.play(plans)
         finished = read_trajectories(journal.path)
         played[name] = {

@@ -23,6 +23,7 @@ from w2stree.errors import ModelFailure
 from w2stree.policies.expert import ExpertPolicy
 from w2stree.policies.protocol import AsyncPolicy, Episode, Policy, Sampling
 from w2stree.policies.random import RandomPolicy
+from w2stree.rollouts.executor import LocalExecutor
 from w2stree.rollouts.exploration import Exploration, plan_episodes
 from w2stree.rollouts.rollout import EpisodePlan
 from w2stree.trajectories.journal import Journal, read_journal
@@ -91,7 +92,7 @@ def _explore(
 ) -> None:
     with Journal(path) as journal, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of what ended in errors, as it should
-        Exploration(journal, pool, lambda _: policy, max_attempts=1).play(plans)
+        Exploration(journal, LocalExecutor(pool, lambda _: policy), max_attempts=1).play(plans)
 
 
 def _wrong_with(

@@ -19,6 +19,7 @@ from w2stree.cli.progress import Bars, print_table
 from w2stree.cli.summary import print_summary
 from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.policies.random import RandomPolicy
+from w2stree.rollouts.executor import LocalExecutor
 from w2stree.rollouts.exploration import Exploration, Progress
 from w2stree.rollouts.tally import TaskTally
 from w2stree.trajectories.journal import Journal
@@ -237,7 +238,7 @@ def test_a_table_of_many_tasks_shows_the_worst(
                 origin = Origin(sample_index=sample)
                 journal.append(Trajectory(f"task {i}", (), (), score, status, origin))
         journal.commit()
-        exploration = Exploration(journal, pool, lambda _: RandomPolicy())
+        exploration = Exploration(journal, LocalExecutor(pool, lambda _: RandomPolicy()))
         print_summary(exploration, every_task=False)
         bounded = capsys.readouterr().out.splitlines()
         print_summary(exploration, every_task=True)

@@ -16,6 +16,7 @@ from w2stree.forest.merging import Merging
 from w2stree.policies.protocol import Sampling
 from w2stree.policies.random import RandomPolicy
 from w2stree.rollouts.branching import choose_nodes, plan_branches, steps_to
+from w2stree.rollouts.executor import LocalExecutor
 from w2stree.rollouts.exploration import Exploration, plan_episodes
 from w2stree.rollouts.node_information import node_information
 from w2stree.rollouts.rollout import EpisodePlan
@@ -144,7 +145,7 @@ def test_a_branch_begins_with_its_prefix_and_goes_on_from_there(
 ) -> None:
     path = tmp_path / "episodes.journal"
     with Journal(path) as journal, EnvironmentPool(Lock, 4) as pool:
-        exploration = Exploration(journal, pool, lambda _: RandomPolicy())
+        exploration = Exploration(journal, LocalExecutor(pool, lambda _: RandomPolicy()))
         samplings = [Sampling()] * 30
         exploration.play(plan_episodes(["lock/0"], samplings, seed=1))
         plans = plan_branches(

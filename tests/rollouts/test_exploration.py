@@ -13,6 +13,7 @@ from support.lock import Lock
 from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.policies.protocol import Episode, Sampling
 from w2stree.policies.random import RandomPolicy
+from w2stree.rollouts.executor import LocalExecutor
 from w2stree.rollouts.exploration import (
     PAPER_SAMPLINGS,
     Budget,
@@ -108,7 +109,9 @@ class Talking(RandomPolicy):
 
 def test_the_token_budget_starts_nothing_more(pool: EnvironmentPool, path: Path) -> None:
     with Journal(path) as journal:
-        exploration = Exploration(journal, pool, lambda _: Talking(), budget=Budget(tokens=100))
+        exploration = Exploration(
+            journal, LocalExecutor(pool, lambda _: Talking()), budget=Budget(tokens=100)
+        )
         assert not exploration.play(PLANS)
     # Four side by side say 30 tokens each: the first four are under the budget when they start.
     assert len(rows(path)) == 4
@@ -133,7 +136,7 @@ def test_each_model_plays_its_own_part(pool: EnvironmentPool, path: Path) -> Non
         return named
 
     with Journal(path) as journal:
-        Exploration(journal, pool, policy).play(PLANS)
+        Exploration(journal, LocalExecutor(pool, policy)).play(PLANS)
     assert asked == ["tuned", "base"]
     recorded = read_journal(path).trajectories
     assert all(t.origin.policy == t.origin.model for t in recorded)

@@ -22,6 +22,7 @@ from w2stree.errors import (
 )
 from w2stree.policies.protocol import Episode, Sampling
 from w2stree.policies.random import RandomPolicy
+from w2stree.rollouts.executor import LocalExecutor
 from w2stree.rollouts.exploration import (
     Budget,
     Exploration,
@@ -132,7 +133,7 @@ def test_errors_one_after_the_other_stop_it(
     # The slowest disk there is: it acknowledges nothing as long as episodes are played.
     monkeypatch.setattr(GroupCommit, "acknowledged", lambda committer: [])
     with Journal(path) as journal:
-        exploration = Exploration(journal, pool, lambda _: policy, max_attempts=2)
+        exploration = Exploration(journal, LocalExecutor(pool, lambda _: policy), max_attempts=2)
         with pytest.raises(
             ExplorationFailure, match=r"^50 episodes in a row .*\n +50  connection refused"
         ):

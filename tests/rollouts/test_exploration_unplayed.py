@@ -24,6 +24,7 @@ from w2stree.errors import (
 from w2stree.policies.expert import ExpertPolicy
 from w2stree.policies.protocol import Episode
 from w2stree.policies.random import RandomPolicy
+from w2stree.rollouts.executor import LocalExecutor
 from w2stree.rollouts.exploration import Budget, Exploration
 from w2stree.rollouts.rollout import attempts, rollout
 from w2stree.trajectories.journal import Journal, read_journal
@@ -54,7 +55,9 @@ def test_an_environment_that_does_not_start_stops_it_at_once(
     before = rows(path)
     broken.touch()
     with Journal(path) as journal, EnvironmentPool(functools.partial(Unstartable, broken), 2) as p:
-        exploration = Exploration(journal, p, lambda _: RandomPolicy(), max_attempts=1)
+        exploration = Exploration(
+            journal, LocalExecutor(p, lambda _: RandomPolicy()), max_attempts=1
+        )
         with pytest.raises(
             ExplorationFailure, match=r"RuntimeError: the dials are missing\n3 .* used up no attemp"
         ) as caught:
@@ -97,7 +100,7 @@ def test_a_server_that_goes_away_costs_no_attempt(
     away = Away()
     policy: Any = Asynchronous(away) if is_asynchronous else away
     with Journal(path) as journal:
-        exploration = Exploration(journal, pool, lambda _: policy, max_attempts=1)
+        exploration = Exploration(journal, LocalExecutor(pool, lambda _: policy), max_attempts=1)
         with pytest.raises(ExplorationFailure, match=r"there: no connection\n3 .*start the server"):
             exploration.play(PLANS)
         assert all(t.status != "error" for t in read_journal(path).trajectories)
@@ -138,7 +141,7 @@ class Unlisted(Lock):
 @pytest.mark.parametrize("policy", [RandomPolicy(), ExpertPolicy(noise=0.5)], ids=lambda p: p.name)
 def test_play_at_random_without_actions_is_the_user_s_mistake(path: Path, policy: Any) -> None:
     with Journal(path) as journal, EnvironmentPool(Unlisted, 2) as pool:
-        exploration = Exploration(journal, pool, lambda _: policy)
+        exploration = Exploration(journal, LocalExecutor(pool, lambda _: policy))
         with pytest.raises(InvalidInput, match=r"chooses among the actions .* it lists none: have"):
             exploration.play(PLANS)
     # It may be one task of many that has none: that is told by the third one.
@@ -165,7 +168,7 @@ def test_actions_that_end_in_the_middle_fail_the_episode_and_are_told_of(path: P
 
 def test_an_environment_without_an_expert_is_named(path: Path, pool: EnvironmentPool) -> None:
     with Journal(path) as journal:
-        exploration = Exploration(journal, pool, lambda _: ExpertPolicy())
+        exploration = Exploration(journal, LocalExecutor(pool, lambda _: ExpertPolicy()))
         with pytest.raises(InvalidInput, match=r"Lock has no expert: give it a method `expert`"):
             exploration.play(PLANS)
     assert rows(path) == []
@@ -176,7 +179,8 @@ def test_a_budget_of_tokens_that_are_not_told_stops_at_once(
 ) -> None:
     for policy in (RandomPolicy(), Asynchronous(RandomPolicy())):
         with Journal(path) as journal:
-            exploration = Exploration(journal, pool, lambda _: policy, budget=Budget(tokens=9))  # noqa: B023
+            executor = LocalExecutor(pool, lambda _: policy)  # noqa: B023
+            exploration = Exploration(journal, executor, budget=Budget(tokens=9))
             with pytest.raises(InvalidInput, match=r"cannot be counted: turns of random come"):
                 exploration.play(PLANS)
     assert rows(path) == []
@@ -184,7 +188,7 @@ def test_a_budget_of_tokens_that_are_not_told_stops_at_once(
 
 def test_two_plans_of_one_sample_are_refused(path: Path, pool: EnvironmentPool) -> None:
     with Journal(path) as journal:
-        exploration = Exploration(journal, pool, lambda _: RandomPolicy())
+        exploration = Exploration(journal, LocalExecutor(pool, lambda _: RandomPolicy()))
         with pytest.raises(InvalidInput, match=r"two plans are of sample 1 of task 'lock/0': name"):
             exploration.play([*PLANS, PLANS[1]])
     assert rows(path) == []

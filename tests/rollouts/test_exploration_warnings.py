@@ -22,6 +22,7 @@ from w2stree.errors import (
 )
 from w2stree.policies.protocol import Episode, Sampling
 from w2stree.policies.random import RandomPolicy
+from w2stree.rollouts.executor import LocalExecutor
 from w2stree.rollouts.exploration import (
     Exploration,
     plan_episodes,
@@ -53,7 +54,7 @@ class Stubborn(RandomPolicy):
 
 def test_samples_that_coincide_are_warned_of(pool: EnvironmentPool, path: Path) -> None:
     with Journal(path) as journal:
-        exploration = Exploration(journal, pool, lambda _: Stubborn())
+        exploration = Exploration(journal, LocalExecutor(pool, lambda _: Stubborn()))
         with pytest.warns(IdenticalTrajectories, match=r"of 3 of 3 tasks .* \(first: lock/0\)"):
             exploration.play(PLANS)
     with warnings.catch_warnings():
@@ -79,7 +80,7 @@ class Polite(RandomPolicy):
 
 def test_turns_without_an_action_are_counted_and_told_of(pool: EnvironmentPool, path: Path) -> None:
     with Journal(path) as journal:
-        exploration = Exploration(journal, pool, lambda _: Polite(others=10**6))
+        exploration = Exploration(journal, LocalExecutor(pool, lambda _: Polite(others=10**6)))
         with pytest.warns(UserWarning) as told:
             exploration.play(PLANS)
     (warning,) = told
@@ -107,7 +108,7 @@ def test_runs_alike_for_want_of_actions_are_not_called_greedy(
             return turns
 
     with Journal(path) as journal:
-        exploration = Exploration(journal, pool, lambda _: Fading())
+        exploration = Exploration(journal, LocalExecutor(pool, lambda _: Fading()))
         with pytest.warns(UserWarning) as told:
             exploration.play(PLANS[:6])
     (warning,) = told
@@ -130,7 +131,7 @@ def test_a_few_turns_without_an_action_are_counted_alone(pool: EnvironmentPool, 
     with Journal(path) as journal, warnings.catch_warnings():
         warnings.simplefilter("error", TurnsWithoutAction)
         warnings.simplefilter("ignore", IdenticalTrajectories)
-        exploration = Exploration(journal, pool, lambda _: Rarely(others=10**6))
+        exploration = Exploration(journal, LocalExecutor(pool, lambda _: Rarely(others=10**6)))
         exploration.play(PLANS)
     unparsed = [s for t in read_journal(path).trajectories for s in t.steps if not s.action]
     assert 0 < len(unparsed) == sum(t.num_unparsed for t in exploration.tallies.values())
@@ -147,7 +148,7 @@ class ShortSighted(RandomPolicy):
 
 def test_episodes_cut_short_are_finished_and_told_of(pool: EnvironmentPool, path: Path) -> None:
     with Journal(path) as journal:
-        exploration = Exploration(journal, pool, lambda _: ShortSighted())
+        exploration = Exploration(journal, LocalExecutor(pool, lambda _: ShortSighted()))
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always")
             warnings.simplefilter("ignore", IdenticalTrajectories)

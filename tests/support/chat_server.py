@@ -32,6 +32,7 @@ class Handler(BaseHTTPRequestHandler):
         with self.server.lock:
             number = len(self.server.requests)
             self.server.requests.append(body)
+            self.server.headers.append(dict(self.headers))
         answers = self.server.answers
         with suppress(BrokenPipeError, ConnectionResetError):  # the client has given up waiting
             answers[min(number, len(answers) - 1)](self, body)
@@ -54,6 +55,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self, *answers: Answer) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.answers, self.requests, self.lock = answers, [], threading.Lock()
+        self.headers: list[dict[str, str]] = []
         self.is_closing = threading.Event()
         self.url = f"http://127.0.0.1:{self.server_port}/v1"
 

@@ -9,6 +9,7 @@ from typing import Any
 from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.policies.protocol import Sampling
 from w2stree.policies.random import RandomPolicy
+from w2stree.rollouts.executor import LocalExecutor
 from w2stree.rollouts.exploration import Exploration, plan_episodes
 from w2stree.rollouts.rollout import EpisodePlan
 from w2stree.trajectories.journal import Journal, read_journal
@@ -25,7 +26,7 @@ def play(
     path: Path, pool: EnvironmentPool, plans: Sequence[EpisodePlan] = PLANS, **options: Any
 ) -> Exploration:
     with Journal(path) as journal:
-        exploration = Exploration(journal, pool, random_policy, **options)
+        exploration = Exploration(journal, LocalExecutor(pool, random_policy), **options)
         exploration.play(plans)
     return exploration
 

@@ -17,6 +17,7 @@ from support.trace_events import check
 from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.errors import InvalidInput
 from w2stree.policies.random import RandomPolicy
+from w2stree.rollouts.executor import LocalExecutor
 from w2stree.rollouts.exploration import Budget, Exploration
 from w2stree.trajectories.journal import Journal, key_of, read_journal
 from w2stree.trajectories.times import read_times
@@ -86,7 +87,9 @@ def test_sessions_and_errors_are_told_apart(tmp_path: Path) -> None:
 def test_a_policy_that_answers_each_alone(tmp_path: Path) -> None:
     with EnvironmentPool(Lock, 2) as pool, Journal(tmp_path / "j") as journal:
         exploration = Exploration(
-            journal, pool, lambda _: Asynchronous(RandomPolicy()), times=tmp_path / "times"
+            journal,
+            LocalExecutor(pool, lambda _: Asynchronous(RandomPolicy())),
+            times=tmp_path / "times",
         )
         exploration.play(PLANS)
     events, written = timeline(tmp_path)

@@ -4,11 +4,13 @@ RUN_DIR/config.json         the configuration; another one is refused (but for `
 RUN_DIR/tasks.json          the tasks that are played, with their openings' hashes
 RUN_DIR/episodes.journal    every finished attempt; `w2stree tree RUN_DIR` reads it
 RUN_DIR/.episodes.journal.times   when each was played (`w2stree export timeline`)
+RUN_DIR/cluster.json        with --engine: what its journals are called on other machines
 """
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from w2stree.cli.before_models import before_models
+from w2stree.cli.executors import Engine, LocalDir, executor_of, refuse_other_engines
 from w2stree.cli.extra import needs
 from w2stree.cli.parameters import LogJson, Overrides, RunDir
 from w2stree.cli.progress import Bars, InWords, left
@@ -29,6 +32,7 @@ from w2stree.trajectories.lock import refuse_without
 if TYPE_CHECKING:
     from w2stree.environments.hosting.pool import EnvironmentPool
     from w2stree.experiment.config.exploration import BranchingSection, ExplorationConfig
+    from w2stree.rollouts.executor import Executor
     from w2stree.rollouts.exploration import Exploration, Progress
     from w2stree.trajectories.journal import Journal
 
@@ -60,6 +64,8 @@ def explore(
         ),
     ] = False,
     log_json: LogJson = False,
+    engine: Engine = None,
+    local_dir: LocalDir = None,
 ) -> int:
     """Play tasks many times over into a journal.
 
@@ -67,6 +73,7 @@ def explore(
     was played to its end, or where samples ended in errors alone.
     """
     refuse_without("w2stree explore")
+    refuse_other_engines(engine, local_dir)
     before_models()
     with needs("explore"):
         from w2stree.experiment.config.exploration import ExplorationConfig
@@ -89,10 +96,16 @@ def explore(
             read.environment.pool() as pool,
             Bars(as_json=log_json) as bars,
             bars.line("episodes") as show,
+            executor_of(
+                read, pool, journal, engine=engine, local_dir=local_dir, salvage=salvage
+            ) as executor,
         ):
             _say_what_was_repaired(journal)
-            exploration = _exploration(read, journal, pool, show)
-            _play(read, exploration, journal, pool, folder / TASKS)
+            exploration = _exploration(read, journal, executor, show)
+            task_ids = _task_ids(read, journal, pool, folder / TASKS)
+            if engine is not None:
+                pool.drop(range(len(pool)))  # the tasks are chosen, and others play
+            _play(read, exploration, journal, task_ids)
     except KeyboardInterrupt:
         if path.is_file():
             # One frame an episode, a line each; what is counted in memory may be one behind.
@@ -113,7 +126,7 @@ def explore(
 def _exploration(
     config: ExplorationConfig,
     journal: Journal,
-    pool: EnvironmentPool,
+    executor: Executor,
     show: InWords,
 ) -> Exploration:
     from w2stree.rollouts.exploration import Exploration
@@ -121,9 +134,7 @@ def _exploration(
 
     return Exploration(
         journal,
-        pool,
-        config.policy.policy,
-        instruction=config.instruction,
+        executor,
         budget=config.budget,
         max_attempts=config.max_attempts,
         times=times_file(journal.path),
@@ -134,23 +145,24 @@ def _exploration(
     )
 
 
-def _play(
-    config: ExplorationConfig,
-    exploration: Exploration,
-    journal: Journal,
-    pool: EnvironmentPool,
-    tasks_file: Path,
-) -> None:
-    """The plan from the roots, then, where there is one, the plan from the tree's nodes."""
+def _task_ids(
+    config: ExplorationConfig, journal: Journal, pool: EnvironmentPool, file: Path
+) -> list[str]:
     from w2stree.experiment.listed_actions import refuse_unlisted
-    from w2stree.rollouts.exploration import plan_episodes
 
-    samplings = config.samplings
-    is_begun = next(journal.episodes(), None) is not None
-    task_ids = _tasks(config, pool, tasks_file, is_begun=is_begun)
+    task_ids = _tasks(config, pool, file, is_begun=bool(journal.keys))
     if config.policy.chooser and task_ids:
         refuse_unlisted(config.environment, pool, task_ids[0])
-    plans = plan_episodes(task_ids, samplings, seed=config.seed)
+    return task_ids
+
+
+def _play(
+    config: ExplorationConfig, exploration: Exploration, journal: Journal, task_ids: Sequence[str]
+) -> None:
+    """The plan from the roots, then, where there is one, the plan from the tree's nodes."""
+    from w2stree.rollouts.exploration import plan_episodes
+
+    plans = plan_episodes(task_ids, config.samplings, seed=config.seed)
     exploration.plan(plans)
     for line in exploration.outcome().given_up():
         warn(f"w2stree: {line}")

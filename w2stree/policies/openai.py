@@ -25,6 +25,7 @@ from w2stree.policies.served.messages import messages_of
 from w2stree.policies.served.refusal import Refusal, Refused
 from w2stree.policies.served.reply import Completion, completion_in, turn_in
 from w2stree.policies.served.server import ModelServer
+from w2stree.policies.served.tree_key import checked_header, tree_key
 from w2stree.turns.chat import ChatFormat
 from w2stree.turns.decoding import Decoding
 from w2stree.turns.grammar import TurnGrammar
@@ -66,6 +67,9 @@ class OpenAIPolicy:
     tokenizer their ids are of, and only so can `decoding.actions` be "admissible" (`InvalidInput`
     otherwise): a choice is made token by token, among the ids that vLLM is told to allow.
 
+    `tree_header`: the header in which requests of runs that open alike carry one key (`tree_key`),
+    for a router in front of several replicas.
+
     Raises `InvalidInput` for a `base_url` with a key or password in it, or none, and for an
     `api_key_env` that names no variable (`checked_address`, `read_key`).
     """
@@ -82,8 +86,10 @@ class OpenAIPolicy:
         decoding: Decoding = Decoding(max_new_tokens=256),
         timeout_s: float = 120.0,
         max_retries: int = 5,
+        tree_header: str | None = None,
     ) -> None:
         self._model, self._key_env = model, api_key_env
+        self._tree_header = None if tree_header is None else checked_header(tree_header)
         self._server = ModelServer(
             base_url,
             key=read_key(api_key_env),
@@ -127,13 +133,14 @@ class OpenAIPolicy:
         """The reply to messages; with tokens where the server does not refuse to give them."""
         settings = self._settings(episode)
         try:
-            turn = await self._taken(settings)
+            turn = await self._taken(settings, episode)
         except Refused as refused:
             asked_extras = EXTRAS & self._dialect.form(settings).keys()
             if not asked_extras or refused.refusal.status not in (400, 422) or _is_clear(refused):
                 raise
             # It does not say what it refuses, and these few servers know.
-            turn = await self._taken({k: v for k, v in settings.items() if k not in EXTRAS})
+            fewer = {name: value for name, value in settings.items() if name not in EXTRAS}
+            turn = await self._taken(fewer, episode)
             self._dialect.leave_out_extras()
         counted = turn.num_tokens or 0
         self.num_generated_tokens += len(turn.token_ids) if turn.token_ids else counted
@@ -141,12 +148,13 @@ class OpenAIPolicy:
             return replace(turn, logprobs=(0.0,) * len(turn.logprobs))
         return turn
 
-    async def _taken(self, settings: dict[str, Any]) -> AgentTurn:
+    async def _taken(self, settings: dict[str, Any], episode: Episode) -> AgentTurn:
         """The turn, asked for as the server takes it."""
         while True:
             body = self._dialect.form(settings)
             try:
-                return await self._server.ask("/chat/completions", body, turn_in)
+                headers = self._headers(episode)
+                return await self._server.ask("/chat/completions", body, turn_in, headers)
             except Refused as refused:
                 if refused.refusal.is_too_long or not self._dialect.learn(refused.refusal, body):
                     raise
@@ -168,7 +176,8 @@ class OpenAIPolicy:
         turn = grammar.start(episode.admissible_actions)
         history = chat.history_ids(episode.prompt, episode.steps)
         while not turn.is_done:
-            said = await self._complete(history + turn.ids, question(grammar, turn, episode))
+            asked = question(grammar, turn, episode)
+            said = await self._complete(history + turn.ids, asked, self._headers(episode))
             hear(
                 turn,
                 said.token_ids or (),
@@ -181,15 +190,20 @@ class OpenAIPolicy:
         has_all_scores = all(map(math.isfinite, turn.logprobs))
         return turn.said() if has_all_scores else replace(turn.said(), logprobs=None)
 
-    async def _complete(self, prompt: list[int], settings: dict[str, Any]) -> Completion:
+    async def _complete(
+        self, prompt: list[int], settings: dict[str, Any], headers: dict[str, str]
+    ) -> Completion:
         """What the server adds to token ids, in ids."""
         body = {"model": self._model, "prompt": prompt, "return_token_ids": True, **settings}
-        said = await self._server.ask("/completions", body, self._read_completion)
+        said = await self._server.ask("/completions", body, self._read_completion, headers)
         if said.token_ids is None:
             raise self._server.failure(
                 InvalidInput, "returns no token ids; leave out `tokenizer` for this server"
             )
         return said
+
+    def _headers(self, episode: Episode) -> dict[str, str]:
+        return {self._tree_header: tree_key(episode.prompt)} if self._tree_header else {}
 
     def _end(self, refusal: Refusal) -> Exception:
         """The error that a refusal is, which nothing we may change would mend."""

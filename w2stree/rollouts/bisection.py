@@ -33,6 +33,7 @@ from w2stree.forest.flips import path_of
 from w2stree.policies.protocol import AsyncPolicy, ModelName, Policy, Sampling
 from w2stree.rollouts.continuations import Continuations, Measured
 from w2stree.rollouts.contrasts import contrast_at
+from w2stree.rollouts.executor import LocalExecutor
 from w2stree.rollouts.exploration import Exploration
 from w2stree.rollouts.exploration import Progress as Played
 from w2stree.rollouts.paired_looks import Look, PairedLooks
@@ -137,9 +138,7 @@ class Bisection:
     def _exploration(self, journal: Journal) -> Exploration:
         return Exploration(
             journal,
-            self._pool,
-            self._policy,
-            instruction=self._instruction,
+            LocalExecutor(self._pool, self._policy, instruction=self._instruction),
             max_attempts=self._max_attempts,
             success_threshold=self._threshold,
             progress=self._keep,

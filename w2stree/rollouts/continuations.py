@@ -25,6 +25,7 @@ from w2stree.errors import IdenticalTrajectories, InvalidInput, SamplesUnfinishe
 from w2stree.forest.forest import Forest
 from w2stree.policies.protocol import AsyncPolicy, ModelName, Policy, Sampling
 from w2stree.rollouts.contrasts import Contrast
+from w2stree.rollouts.executor import LocalExecutor
 from w2stree.rollouts.exploration import Exploration
 from w2stree.rollouts.exploration import Progress as Played
 from w2stree.rollouts.outcome import Outcome
@@ -156,9 +157,7 @@ class Continuations:
         self._num_environment_steps = self._num_turns = 0
         self._exploration = Exploration(
             journal,
-            pool,
-            policy,
-            instruction=instruction,
+            LocalExecutor(pool, policy, instruction=instruction),
             max_attempts=max_attempts,
             progress=self._acknowledge,
         )

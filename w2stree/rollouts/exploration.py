@@ -2,7 +2,7 @@
 
     tasks × samplings ── plan_episodes ──> plans (task, sample index, sampling, seed)
                                              │ without those the journal has finished
-       journal <── fsync ── rollout <── tuned model's part, base model's part
+       journal <── fsync ── executor <── tuned model's part, base model's part
           └─> tallies, causes ─> progress    │ errors: the same plan again, next attempt
               outcome                        │ nobody there: the same plan again, no attempt
 
@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, get_args
 
-from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.errors import (
     EpisodesCutShort,
     ExplorationFailure,
@@ -29,12 +28,13 @@ from w2stree.errors import (
     ServerUnreachable,
     TurnsWithoutAction,
 )
-from w2stree.policies.protocol import AsyncPolicy, ModelName, Policy, Sampling
+from w2stree.policies.protocol import ModelName, Sampling
 from w2stree.rollouts.causes import Cause, Causes
-from w2stree.rollouts.counted import UNCOUNTED, counted
+from w2stree.rollouts.counted import UNCOUNTED
 from w2stree.rollouts.cut_returns import CutReturnCount
+from w2stree.rollouts.executor import Executor, Part
 from w2stree.rollouts.outcome import Outcome, causes_in_words
-from w2stree.rollouts.rollout import EpisodePlan, Unplayed, attempts
+from w2stree.rollouts.rollout import EpisodePlan, Unplayed
 from w2stree.rollouts.samples import Samples
 from w2stree.rollouts.tally import TaskTally, num_sampled_tokens, own_steps
 from w2stree.shorten import quoted, visible
@@ -137,12 +137,12 @@ class Progress:
 class Exploration:
     """Plays plans into a journal until each sample is finished or out of attempts.
 
-    `policy` gives the policy of a model when that model's part begins. An error of environment
-    or model is recorded with its cause and the plan played again, with the same random stream,
-    up to `max_attempts` times in all sessions together. What the journal holds already is
-    counted and not played again. An episode that nobody was there for, an environment's process
-    that does not start or a server that cannot be reached, is no attempt and leaves no row.
-    When each was played goes to the file `times` (`trajectories.times`); nothing depends on it.
+    `executor` plays them, here or on other machines. An error of environment or model is recorded
+    with its cause and the plan played again, with the same random stream, up to `max_attempts`
+    times in all sessions together. What the journal holds already is counted and not played again.
+    An episode that nobody was there for, an environment's process that does not start or a server
+    that cannot be reached, is no attempt and leaves no row. When each was played goes to the file
+    `times` (`trajectories.times`), as far as the executor tells; nothing depends on it.
 
     `outcome()` says at any time what failed, why, and what remains.
     """
@@ -150,10 +150,8 @@ class Exploration:
     def __init__(
         self,
         journal: Journal,
-        pool: EnvironmentPool,
-        policy: Callable[[ModelName], Policy | AsyncPolicy],
+        executor: Executor,
         *,
-        instruction: str = "",
         budget: Budget | None = None,
         max_attempts: int = 3,
         success_threshold: float = 1.0,
@@ -164,8 +162,7 @@ class Exploration:
             raise InvalidInput(f"max_attempts is {max_attempts}; give at least 1")
         self.tallies: dict[str, TaskTally] = {}
         """By task, in the order first recorded."""
-        self._journal, self._pool, self._policy = journal, pool, policy
-        self._instruction = instruction
+        self._journal, self._executor = journal, executor
         self._budget = budget or Budget()
         self._samples = Samples(max_attempts)
         self._success_threshold = success_threshold
@@ -209,9 +206,11 @@ class Exploration:
             for model in get_args(ModelName):
                 part = [plan for plan in missing if plan.sampling.model == model]
                 if part and self.spent() is None:
-                    policy = self._policy(model)
-                    is_counted = self._budget.tokens is not None
-                    self._play_part(counted(policy) if is_counted else policy, part)
+                    count_tokens = self._budget.tokens is not None
+                    play = self._executor.part(
+                        model, count_tokens=count_tokens, timed=self._times.add
+                    )
+                    self._play_part(play, part)
         self._warn_of_one_sequence()
         self._warn_of_missing_actions()
         self._warn_of_episodes_cut_short()
@@ -250,19 +249,16 @@ class Exploration:
     def _seconds(self) -> float:
         return time.monotonic() - self._started
 
-    def _play_part(self, policy: Policy | AsyncPolicy, plans: Sequence[EpisodePlan]) -> None:
+    def _play_part(self, play: Part, plans: Sequence[EpisodePlan]) -> None:
         for group in self._groups(plans):
             if self.spent() is not None:
                 return
             if self._budget.episodes is not None:
                 group = group[: self._budget.episodes - self._num_episodes]
             # Closed on the way out of an interrupt too, before the environments are.
-            played = attempts(
-                self._pool, policy, group, instruction=self._instruction, timed=self._times.add
-            )
             committer = GroupCommit(self._journal)
             try:
-                with committer, closing(played) as episodes:
+                with committer, closing(play(group)) as episodes:
                     for episode in episodes:
                         if not isinstance(episode, Unplayed):
                             committer.append(episode)
@@ -276,7 +272,7 @@ class Exploration:
         """All at once, or, where tokens or time are limited, as many as play side by side:
         what is handed out is played."""
         is_limited = self._budget.tokens is not None or self._budget.wall_seconds is not None
-        size = len(self._pool) if is_limited else len(plans)
+        size = len(self._executor) if is_limited else len(plans)
         for begin in range(0, len(plans), size):
             yield plans[begin : begin + size]
 

@@ -7,13 +7,13 @@ bound the input, and a lost task is tried again without what came before it.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
 from w2stree.errors import EngineFailure, not_imported
+from w2stree.rollouts.cluster.connection import connected
 from w2stree.shorten import visible
 
 try:
@@ -23,7 +23,6 @@ except ModuleNotFoundError as error:
 
 _RETRIES = 16
 """Of a call whose worker or node is lost. What is out of memory each time ends by it."""
-_STORE_BYTES = 80 << 20  # the least that Ray takes; nothing lies in it
 _WAITING = 4
 """Calls that are handed to Ray for each of its cores."""
 
@@ -53,28 +52,9 @@ class RayEngine:
 
 @contextmanager
 def ray_engine(address: str | None) -> Iterator[RayEngine]:
-    """Connected to Ray: as this process already is; else to `address` ("auto", "HOST:PORT", or
-    "ray://HOST:PORT" of Ray's client); else to what RAY_ADDRESS says; else to a Ray of its own on
-    this machine, with all its cores, which ends with it. Raises `EngineFailure` where nobody is
-    there."""
-    if ray.is_initialized():
+    """Connected to Ray, as `connected` has it. Raises `EngineFailure` where nobody is there."""
+    with connected(address):
         yield RayEngine()
-        return
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    options: dict[str, Any] = {"log_to_driver": False}
-    if address is None and not os.environ.get("RAY_ADDRESS"):
-        # Ray would take one that it finds on this machine, whoever started it.
-        address = "local"
-        options |= {"include_dashboard": False, "object_store_memory": _STORE_BYTES}
-    try:
-        ray.init(address=address, **options)
-    except Exception as error:  # a start that takes too long is of no class of its own
-        where = address or os.environ.get("RAY_ADDRESS", "")
-        raise EngineFailure(f"Ray ({visible(where)}): {visible(str(error))}") from None
-    try:
-        yield RayEngine()
-    finally:
-        ray.shutdown()
 
 
 def _result(call: Any) -> None:

@@ -7,12 +7,13 @@ no frame                       Damage
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from w2stree.errors import InvalidInput, JournalError
-from w2stree.trajectories.frames import Damage, Frame, read_frames
+from w2stree.trajectories.frames import Damage, Frame, read_frames, scan
 from w2stree.trajectories.trajectory import Trajectory
 from w2stree.trajectories.utf8 import decode_utf8
 
@@ -47,6 +48,21 @@ def read_episodes(path: Path, *, salvage: bool = False) -> Iterator[FramedEpisod
             yield damaged(piece, str(error).removeprefix(f"{_place(path, piece)}: "))
         else:
             yield FramedEpisode(trajectory, piece)
+
+
+def sent_episodes(frames: bytes, source: str) -> Iterator[Trajectory]:
+    """The episodes in whole frames of a journal that came from elsewhere, in order.
+
+    Raises `JournalError` naming `source` for anything else: what was written is whole.
+    """
+    for piece in scan(io.BytesIO(frames)):
+        where = f"{source}: byte {piece.offset}"
+        if isinstance(piece, Damage):
+            raise JournalError(f"{where}: what came of its journal is no frame")
+        try:
+            yield Trajectory.from_json(decode_utf8(piece.payload, where), where=where)
+        except InvalidInput as error:
+            raise JournalError(str(error)) from None
 
 
 def _parsed(path: Path, frame: Frame) -> Trajectory:

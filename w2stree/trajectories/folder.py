@@ -13,7 +13,7 @@ SUFFIXES = tuple(
 
 _PACKED = (".gz", ".zst", ".bz2", ".xz", ".zip", ".tar", ".tgz", ".7z")
 _OF_A_TRAINING = ("manifest.json", "metrics.json")
-_OF_A_RUN = ("config.json", "manifest.json", "tasks.json", ".hashes.json", ".lock")
+_OF_A_RUN = ("config.json", "manifest.json", "tasks.json", "cluster.json", ".hashes.json", ".lock")
 
 
 @dataclass(frozen=True, slots=True)

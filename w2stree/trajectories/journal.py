@@ -34,6 +34,10 @@ Key = tuple[str, int, int]
 _SHOWN_COLUMNS = 200
 
 
+class JournalHeldError(JournalError):
+    """Another process writes it: wait for it, or stop it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Contents:
     """What a journal holds: every recorded attempt, in order, and what could not be read.
@@ -107,6 +111,11 @@ class Journal:
                 raise
         except OSError as error:
             raise JournalError(f"{self.path}: cannot be opened ({error})") from None
+
+    @property
+    def num_bytes(self) -> int:
+        """Of what is on the disk: whole frames, all of them acknowledged."""
+        return self._size
 
     @property
     def num_damaged(self) -> int:
@@ -257,7 +266,7 @@ def _open_locked(path: Path, owner: Path) -> FileIO:
             sync_directory(path.parent)
     except BlockingIOError:
         file.close()
-        raise JournalError(
+        raise JournalHeldError(
             f"{path} is being written by {_describe(owner)}; wait for it, or stop it"
         ) from None
     except BaseException:

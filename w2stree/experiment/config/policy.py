@@ -29,6 +29,7 @@ from w2stree.policies.protocol import AsyncPolicy, ModelName, Policy
 from w2stree.policies.random import RandomPolicy
 from w2stree.policies.served.address import checked_address
 from w2stree.policies.served.key import read_key, refuse_no_variable
+from w2stree.policies.served.tree_key import checked_header
 from w2stree.turns.decoding import Decoding
 from w2stree.turns.template import TemplateArgument
 
@@ -36,6 +37,15 @@ T = TypeVar("T")
 
 # Other servers than vLLM ignore a choice of actions.
 _SERVED = Decoding(actions="free", max_new_tokens=256)
+
+
+_REACHED = ("base_url", "api_key_env", "timeout_s", "max_retries")
+
+
+def _header(name: str | None) -> str | None:
+    if name is not None:
+        _named_by_its_key(checked_header, name, "tree_header ")
+    return name
 
 
 def _address(base_url: str) -> str:
@@ -72,6 +82,11 @@ class AnyPolicySection(Section):
     @property
     def samples_tokens(self) -> bool:
         """Whether its turns are sampled token by token: what can be counted, if it is told."""
+        return False
+
+    @property
+    def is_in_process(self) -> bool:
+        """Whether it computes where it plays, on a GPU where there is one."""
         return False
 
     @property
@@ -117,6 +132,10 @@ class TransformersSection(ModelPolicySection):
     model: UserPath
     base_model: UserPath | None = None
 
+    @property
+    def is_in_process(self) -> bool:
+        return True
+
     def refuse_absent_models(self) -> None:
         _refuse_absent(self.model, self.base_model)
 
@@ -142,15 +161,11 @@ class OpenAISection(ModelPolicySection):
     `base_url` is the server's address, without a key or a password in it. `api_key_env` names the
     environment variable with the key, where the server wants one. Admissible decoding needs the
     tokenizer. `timeout_s` bounds one whole attempt, from connecting to the last byte; up to
-    `max_retries` more follow.
+    `max_retries` more follow. `tree_header`: the header in which a router in front of several
+    replicas finds one key of all requests of a task, so that one of them reads what they share.
     """
 
-    may_change: ClassVar[tuple[str, ...]] = (
-        "base_url",
-        "api_key_env",
-        "timeout_s",
-        "max_retries",
-    )
+    may_change: ClassVar[tuple[str, ...]] = (*_REACHED, "tree_header")
 
     name: Literal["openai"]
     base_url: str = "http://localhost:8000/v1"
@@ -160,10 +175,12 @@ class OpenAISection(ModelPolicySection):
     tokenizer: UserPath | None = None
     timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 120.0
     max_retries: Whole = 5
+    tree_header: str | None = None
     decoding: Decoding = _SERVED
 
     _is_an_address = field_validator("base_url")(_address)
     _is_a_variable = field_validator("api_key_env")(_variable)
+    _is_a_header = field_validator("tree_header")(_header)
 
     @model_validator(mode="after")
     def _template_is_used(self) -> OpenAISection:
@@ -199,6 +216,7 @@ class OpenAISection(ModelPolicySection):
             decoding=self.decoding,
             timeout_s=self.timeout_s,
             max_retries=self.max_retries,
+            tree_header=self.tree_header,
         )
 
     def _tokenizer(self) -> object:
@@ -223,7 +241,7 @@ class ServedSection(Section):
     `--enable-lora`, `--max-lora-rank`, and VLLM_ALLOW_RUNTIME_LORA_UPDATING=True.
     """
 
-    may_change: ClassVar[tuple[str, ...]] = OpenAISection.may_change
+    may_change: ClassVar[tuple[str, ...]] = _REACHED
 
     base_url: str = "http://localhost:8000/v1"
     model: str = "base"
@@ -266,6 +284,10 @@ class VllmSection(ModelPolicySection):
     base_model: UserPath | None = None
     max_length: Positive | None = None
     memory_fraction: Annotated[Fraction, Field(gt=0)] = 0.9
+
+    @property
+    def is_in_process(self) -> bool:
+        return True
 
     def refuse_absent_models(self) -> None:
         _refuse_absent(self.model, self.base_model)

@@ -28,6 +28,7 @@ from w2stree.experiment.stages.journals import journal_of, outlived
 from w2stree.experiment.stages.players import Players
 from w2stree.policies.protocol import Sampling
 from w2stree.policies.random import RandomPolicy
+from w2stree.rollouts.executor import LocalExecutor
 from w2stree.rollouts.exploration import Exploration, plan_episodes
 from w2stree.rollouts.outcome import Outcome
 from w2stree.rollouts.rollout import EpisodePlan, opening
@@ -143,9 +144,11 @@ def explore(context: Context, out: StageWriter, explorer: Explorer = WEAK) -> No
         warnings.simplefilter("ignore", SamplesUnfinished)  # told below, by this stage's words
         exploration = Exploration(
             journal,
-            context.pool(),
-            functools.partial(players.of, explorer.role),
-            instruction=context.config.prompt.instruction,
+            LocalExecutor(
+                context.pool(),
+                functools.partial(players.of, explorer.role),
+                instruction=context.config.prompt.instruction,
+            ),
             max_attempts=context.config.explore.max_attempts,
             times=stage_times(context.run_dir, stage),
             progress=lambda state: update(state.num_settled, state.num_planned, state.figures()),

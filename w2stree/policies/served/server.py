@@ -45,6 +45,7 @@ _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 8.0
 _LONGEST_ASKED_WAIT_S = 120.0
 _APART = random.Random()
 """Episodes that failed together are not to ask again together."""
+NO_HEADERS: Mapping[str, str] = {}
 _MAX_REDIRECTS = 5
 _MAX_REFUSAL_BYTES = 1 << 16
 """Of the body of an answer that is no reply; the rest is not read."""
@@ -102,25 +103,36 @@ class ModelServer:
         """Post `order` to `path`, as `ask`; what a good answer says is nobody's business."""
         await self._answered(path, order, lambda answer: None)
 
-    async def ask(self, path: str, question: dict[str, Any], read: Callable[[Any], T]) -> T:
-        """What `read` makes of the answer to `question`, posted to `path`.
+    async def ask(
+        self,
+        path: str,
+        question: dict[str, Any],
+        read: Callable[[Any], T],
+        headers: Mapping[str, str] = NO_HEADERS,
+    ) -> T:
+        """What `read` makes of the answer to `question`, posted to `path` with `headers` beside
+        those of every request.
 
         `read` raises `MalformedReply` for what is no answer. Raises `Refused` where the server
         will not answer it, `InvalidInput` where it sends us to another server, else as the class
         says: `ServerUnreachable` where the last attempt found no server, or one that is not there
         for us, or `ModelFailure`.
         """
-        return await self._answered(path, question, lambda answer: read(_read(answer)))
+        return await self._answered(path, question, lambda answer: read(_read(answer)), headers)
 
     async def _answered(
-        self, path: str, question: dict[str, Any], read: Callable[[_Answer], T]
+        self,
+        path: str,
+        question: dict[str, Any],
+        read: Callable[[_Answer], T],
+        headers: Mapping[str, str] = NO_HEADERS,
     ) -> T:
         content = json.dumps(question, allow_nan=False).encode()  # halves of pairs stay escaped
         for num_retries in itertools.count():
             wait_s = min(_FIRST_WAIT_S * 2 ** min(num_retries, 9), _LONGEST_WAIT_S)
             wait_s *= _APART.uniform(0.75, 1)
             try:
-                return read(await self._attempt(path, content))
+                return read(await self._attempt(path, content, headers))
             except MalformedReply as error:
                 failure = self.failure(ModelFailure, str(error))
             except _Passing as passing:
@@ -142,7 +154,7 @@ class ModelServer:
             client, self._client = self._client, None
             await client.aclose()
 
-    async def _attempt(self, path: str, content: bytes) -> _Answer:
+    async def _attempt(self, path: str, content: bytes, headers: Mapping[str, str]) -> _Answer:
         """A good answer; raises `_Passing`, `Refused`, `InvalidInput` or `MalformedReply`."""
         client = self._connected()  # reads certificates, which takes a moment
         was_reached = False
@@ -157,7 +169,7 @@ class ModelServer:
 
         try:
             async with asyncio.timeout(self._timeout_s):
-                answer = await self._followed(client, path, content, {"trace": note})
+                answer = await self._followed(client, path, content, headers, {"trace": note})
         except TimeoutError:
             what = "no whole answer" if was_reached else "no connection"
             cause = f"{what} within {self._timeout_s:g} s (timeout_s)"
@@ -180,12 +192,19 @@ class ModelServer:
         raise Refused(refusal)
 
     async def _followed(
-        self, client: httpx2.AsyncClient, path: str, content: bytes, extensions: dict[str, Any]
+        self,
+        client: httpx2.AsyncClient,
+        path: str,
+        content: bytes,
+        headers: Mapping[str, str],
+        extensions: dict[str, Any],
     ) -> _Answer:
         """The answer, be it at another address of the same server."""
         url = httpx2.URL(f"{self.base_url}{path}")
         for _ in range(_MAX_REDIRECTS + 1):
-            asked = client.stream("POST", url, content=content, extensions=extensions)
+            asked = client.stream(
+                "POST", url, content=content, headers=dict(headers), extensions=extensions
+            )
             async with asked as response:
                 answer = await self._answer(response)
             if not 300 <= answer.status < 400 or not answer.headers.get("location"):

@@ -1,0 +1,136 @@
+"""Who plays for `w2stree explore`: this process's environments, or the workers of a cluster."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeAlias
+
+import typer
+
+from w2stree.cli.before_models import before_models
+from w2stree.cli.extra import needs
+from w2stree.cli.say import warn
+from w2stree.errors import InvalidInput
+from w2stree.shorten import visible
+
+if TYPE_CHECKING:
+    from w2stree.environments.hosting.pool import EnvironmentPool
+    from w2stree.experiment.config.exploration import ExplorationConfig
+    from w2stree.rollouts.executor import Executor
+    from w2stree.trajectories.journal import Journal
+
+CLUSTER = "cluster.json"
+
+Engine: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        metavar="ray[://ADDRESS]",
+        help="play on the machines of a cluster: that of $RAY_ADDRESS, else this machine alone, or "
+        "the one at ADDRESS (docs/cluster.md)",
+        show_default=False,
+    ),
+]
+LocalDir: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--local-dir",
+        metavar="DIR",
+        help="of --engine: where each machine keeps its journal, on a disk of its own (default: in "
+        "its folder for temporary files)",
+        show_default=False,
+    ),
+]
+
+
+@contextmanager
+def executor_of(
+    config: ExplorationConfig,
+    pool: EnvironmentPool,
+    journal: Journal,
+    *,
+    engine: str | None,
+    local_dir: Path | None,
+    salvage: bool,
+) -> Iterator[Executor]:
+    """The executor of `--engine`; None: the `pool`.
+
+    Leaving the block puts what a cluster's workers have into `journal`. Raises `InvalidInput` for
+    another engine and `MissingDependency` without Ray.
+    """
+    from w2stree.rollouts.executor import LocalExecutor
+
+    if engine is None:
+        yield LocalExecutor(pool, config.policy.policy, instruction=config.instruction)
+        return
+    with needs("ray"):
+        from w2stree.rollouts.cluster.connection import connected
+        from w2stree.rollouts.cluster.crew import Crew
+        from w2stree.rollouts.cluster.ray_executor import RayExecutor
+    from w2stree.rollouts.cluster.worker import Equipment
+
+    with connected(_address(engine)):
+        equipment = Equipment(
+            run=_run_id(journal),
+            session=uuid.uuid4().hex[:12],
+            directory=Path.cwd(),
+            pool=config.environment.pool,
+            policy=config.policy.policy,
+            instruction=config.instruction,
+            folder=local_dir,
+            salvage=salvage,
+            prepare=before_models,
+        )
+        crew = Crew(
+            equipment,
+            num_processes=config.environment.num_processes,
+            on_gpus=config.policy.is_in_process,
+            told=_tell,
+        )
+        with RayExecutor(crew, journal) as executor:
+            yield executor
+
+
+def refuse_other_engines(engine: str | None, local_dir: Path | None) -> None:
+    """Raises `InvalidInput` for an engine that is none, and for an option of one that is not asked
+    for, before anything is made."""
+    if engine is not None:
+        _address(engine)
+    elif local_dir is not None:
+        raise InvalidInput("--local-dir is of --engine: give --engine ray")
+
+
+def _address(engine: str) -> str | None:
+    """What Ray is to be connected to: "auto", "ray://HOST:PORT"; None: what it is told."""
+    kind, separator, address = engine.partition("://")
+    if kind != "ray" or (separator and not address):
+        raise InvalidInput(f"--engine {visible(engine)}: use ray or ray://ADDRESS")
+    if not address:
+        return None
+    return address if address == "auto" else engine
+
+
+def _run_id(journal: Journal) -> str:
+    """What the run's journals are called on other machines.
+
+    Before the first episode another configuration takes a run directory over, and what is played
+    of the earlier one must not be taken for its: the name is made anew as well.
+    """
+    from w2stree.experiment.run_json import read_json, write_json
+
+    file = journal.path.with_name(CLUSTER)
+    if journal.keys and file.is_file():
+        remedy = "put it back from a copy, or delete this file alone"
+        kept = read_json(file, remedy=remedy)
+        if isinstance(kept, dict) and isinstance(name := kept.get("run"), str) and name.isalnum():
+            return name
+    name = uuid.uuid4().hex
+    write_json(file, {"run": name})
+    return name
+
+
+def _tell(words: str) -> None:
+    warn(f"w2stree: {words}")

@@ -1,0 +1,1 @@
+"""Exploration on a cluster: a worker a machine, each with its own environments and journal."""
