@@ -67,6 +67,10 @@ LATE_IMPORTS = {
     },
     "cli/train_settings.py": {"experiment.config.yaml_text"},
     "cli/stats.py": {"forest.summary", "rollouts.statistics"},
+    "cli/given_paths.py": {"store.as_files", "store.catalogue"},
+    "cli/store.py": {
+        *("formats.writing", "store.adding", "store.store", "trajectories.replacing"),
+    },
     "cli/tasks.py": {"forest.tasks"},
     "cli/tree.py": {"forest.summary", "forest.tasks"},
     "cli/worded_forest.py": {"forest.build", "forest.merging", "rows.worded"},

@@ -25,6 +25,7 @@ from w2stree.errors import (
     ModelFailure,
     RunDirectoryError,
     ServerUnreachable,
+    StoreError,
     UnsupportedSystem,
 )
 
@@ -35,6 +36,7 @@ EXIT_STATUS = {
     MissingDependency: 2,
     JournalError: 2,
     RunDirectoryError: 2,
+    StoreError: 2,
     EnvironmentFailure: 1,
     EnvironmentNotStarted: 1,
     ExplorationFailure: 1,
