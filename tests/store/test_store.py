@@ -119,6 +119,9 @@ def test_a_file_that_grew_keeps_both_states(logs: Path) -> None:
         written = store.export("out")
     assert sorted(f.read_bytes() for f in written) == sorted([first, file.read_bytes()])
     assert Path("out/logs/a.jsonl").read_bytes() == file.read_bytes()
+    file.write_bytes(first)
+    assert [o.what for o in added(Path("s"), file)] == ["known"]
+    assert contents(Path("s")) == {"logs/a.jsonl": first}
 
 
 def test_what_returns_is_kept_once(logs: Path) -> None:

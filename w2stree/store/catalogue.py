@@ -34,7 +34,8 @@ CREATE TABLE source(
 CREATE TABLE need(
     source INTEGER NOT NULL, segment INTEGER NOT NULL, PRIMARY KEY(source, segment)) WITHOUT ROWID;
 CREATE TABLE name(
-    name TEXT NOT NULL, source INTEGER NOT NULL, PRIMARY KEY(name, source)) WITHOUT ROWID;
+    id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, source INTEGER NOT NULL,
+    UNIQUE(name, source));
 CREATE TABLE runs(
     source INTEGER PRIMARY KEY, num_runs INTEGER NOT NULL, format TEXT NOT NULL, task BLOB NOT NULL,
     place BLOB NOT NULL, steps BLOB NOT NULL, return BLOB NOT NULL, status BLOB NOT NULL);
@@ -153,11 +154,14 @@ class Catalogue:
     def sources(self) -> list[SourceRow]:
         """In the order in which they were added."""
         rows = self.all("SELECT * FROM source ORDER BY id")
-        return [SourceRow(*row[:-1], bool(row[-1])) for row in rows]
+        return [
+            SourceRow(number, digest, size, first, count, bool(is_lines))
+            for number, digest, size, first, count, is_lines in rows
+        ]
 
     def names(self) -> list[tuple[str, int]]:
         """Each name and its source; of several by one name the newest last."""
-        return [(name, source) for name, source in self.all("SELECT * FROM name ORDER BY 1, 2")]
+        return list(self.all("SELECT name, source FROM name ORDER BY name, id"))
 
     def next_numbers(self) -> tuple[int, int]:
         """Of the next piece and of the next record: none is given twice, whatever was removed."""

@@ -252,12 +252,12 @@ class Writer:
             )
             for segment in source.needs:
                 run("INSERT INTO need VALUES (?, ?)", source.id, segment)
-            run("INSERT INTO name VALUES (?, ?)", source.name, source.id)
+            run("INSERT INTO name VALUES (NULL, ?, ?)", source.name, source.id)
             if source.runs is not None:
                 keep(self._catalogue, source.id, source.runs)
         for name, digest, runs in self._more:
             ((source_id,),) = self._catalogue.all("SELECT id FROM source WHERE digest = ?", digest)
-            run("INSERT OR IGNORE INTO name VALUES (?, ?)", name, source_id)
+            run("INSERT OR REPLACE INTO name VALUES (NULL, ?, ?)", name, source_id)
             if runs is not None:
                 keep(self._catalogue, source_id, runs)
         run("UPDATE next SET piece = ?, record = ?", next_piece, next_record)
