@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import random
 import sqlite3
 import zlib
@@ -232,6 +234,25 @@ def test_every_flipped_byte_is_told_or_harmless(logs: Path) -> None:
     segment.unlink()
     with pytest.raises(StoreError, match=segment.name):
         contents(Path("s"))
+
+
+def test_a_full_disk_loses_nothing_acknowledged(
+    logs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_trajectories(logs / "a.jsonl", runs(3))
+    added(Path("s"), logs)
+    before = contents(Path("s"))
+    write_trajectories(logs / "b.jsonl", runs(9))
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(StoreError, match=r"could not be written \(No space left"):
+            added(Path("s"), logs)
+    assert contents(Path("s")) == before
+    assert [o.what for o in added(Path("s"), logs)] == ["known", "added"]
 
 
 def test_what_is_no_store_is_refused(logs: Path) -> None:
