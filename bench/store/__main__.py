@@ -90,14 +90,14 @@ def _reads(folder: Path) -> None:
 
 
 def _packed(files: Sequence[Path], level: Sequence[str]) -> int:
-    with subprocess.Popen(["cat", *files], stdout=subprocess.PIPE) as cat:
-        with subprocess.Popen(
-            ["zstd", "-c", *level], stdin=cat.stdout, stdout=subprocess.PIPE
-        ) as zstd:
-            assert zstd.stdout is not None
-            size = 0
-            while data := zstd.stdout.read(1 << 20):
-                size += len(data)
+    with (
+        subprocess.Popen(["cat", *files], stdout=subprocess.PIPE) as cat,
+        subprocess.Popen(["zstd", "-c", *level], stdin=cat.stdout, stdout=subprocess.PIPE) as zstd,
+    ):
+        assert zstd.stdout is not None
+        size = 0
+        while data := zstd.stdout.read(1 << 20):
+            size += len(data)
     return size
 
 

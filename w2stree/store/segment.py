@@ -44,7 +44,7 @@ _HEAD = 6  # numbers before the index's columns
 _PIECE_BLOCK = 1 << 16  # bytes of text in a block, or one piece
 _RECORD_BLOCK = 1 << 16  # pieces of the records in a block, or one record
 _MAX_BLOCK = 1 << 33  # bytes of one unpacked: a record of 2**31 pieces
-_LEVEL = 9
+_LEVEL = 7
 _SAMPLE, _SAMPLE_SHARE, _STRIPES = 1 << 20, 5, 64  # at most so many bytes, and a fifth of all
 
 Ints = NDArray[np.int64]

@@ -166,10 +166,12 @@ class Writer:
         """Numbers of the whole store for those of the table."""
         starts = np.array([start for start, _ in self._number], np.int64)
         shift = np.array([more for _, more in self._number], np.int64)
-        wide = ids.astype(np.int64)
+        wide: Ints = ids.astype(np.int64)
         if len(starts) == 1 or not np.any(shift):
-            return wide + shift[-1]
-        return wide + shift[np.searchsorted(starts, wide, "right") - 1]
+            wide += shift[-1]
+        else:
+            wide += shift[np.searchsorted(starts, wide, "right") - 1]
+        return wide
 
     def _segments_of(self, pieces: Ints) -> set[int]:
         """The segments that the pieces are in, and the one that is begun, for its records."""
