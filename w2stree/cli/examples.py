@@ -37,8 +37,10 @@ EXAMPLES: dict[str, tuple[Example, ...]] = {
         ("w2stree store export all -o out", "every file as it was added"),
         ("w2stree store export all --run logs/a.jsonl:17 -o -", "one run's line"),
         ("w2stree store export all --as-runs -o all.jsonl", "all runs, as lines of ours"),
-        ("w2stree pairs all -o dpo.jsonl", "other commands read a store as it is"),
     ),
+    "store rm": (("w2stree store rm all logs/a.jsonl", "a source by its name"),),
+    "store gc": (("w2stree store gc all", "free what was removed"),),
+    "store check": (("w2stree store check all", "is every file still what was added?"),),
     "tasks": (
         ("w2stree tasks runs/ --sort pairs --limit 20", "where there is most to learn"),
         ("w2stree tasks runs/ --success none", "the tasks that nobody solved"),
