@@ -10,6 +10,7 @@ import sqlite3
 import zlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from w2stree import Message, Step, Trajectory
@@ -18,6 +19,7 @@ from w2stree.formats.writing import write_trajectories
 from w2stree.store import Store
 from w2stree.store.adding import Outcome, add
 from w2stree.store.catalogue import FILE
+from w2stree.store.segment import Contents, write_segment
 from w2stree.store.store import SEGMENTS, gc, remove
 
 pytest.importorskip("zstandard")
@@ -253,6 +255,16 @@ def test_a_full_disk_loses_nothing_acknowledged(
             added(Path("s"), logs)
     assert contents(Path("s")) == before
     assert [o.what for o in added(Path("s"), logs)] == ["known", "added"]
+
+
+def test_a_piece_that_no_record_has_is_never_written(tmp_path: Path) -> None:
+    """Readers count the pieces that are new: one more would shift all after it."""
+    data = np.frombuffer(b"abc", np.uint8)
+    offset, record = np.array([0, 1, 2, 3]), np.array([0, 2])
+    write_segment(tmp_path / "a", Contents(data, offset[:3], np.array([0, 1]), record, 0, 0))
+    with pytest.raises(StoreError, match="a segment of 3 pieces from 0 on cannot be written"):
+        write_segment(tmp_path / "b", Contents(data, offset, np.array([0, 2]), record, 0, 0))
+    assert [file.name for file in tmp_path.iterdir()] == ["a"]
 
 
 def test_what_is_no_store_is_refused(logs: Path) -> None:

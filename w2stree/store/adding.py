@@ -87,12 +87,13 @@ def add(
 
 def _make(path: Path) -> None:
     if not is_store(path):
-        if path.exists() and (not path.is_dir() or any(p.name != SEGMENTS for p in path.iterdir())):
-            ours = path.is_dir() and {p.name for p in path.iterdir()} <= {SEGMENTS, ".lock"}
-            if not ours:
-                raise StoreError(
-                    f"{visible(str(path))}: no store, and not empty: give a new folder, or a store"
-                )
+        # A writer that was ended at once leaves those two.
+        if path.exists() and (
+            not path.is_dir() or {p.name for p in path.iterdir()} - {SEGMENTS, ".lock"}
+        ):
+            raise StoreError(
+                f"{visible(str(path))}: no store, and not empty: give a new folder, or a store"
+            )
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -44,6 +44,7 @@ _HEAD = 6  # numbers before the index's columns
 _PIECE_BLOCK = 1 << 16  # bytes of text in a block, or one piece
 _RECORD_BLOCK = 1 << 16  # pieces of the records in a block, or one record
 _MAX_BLOCK = 1 << 33  # bytes of one unpacked: a record of 2**31 pieces
+_MAX_PIECE = (1 << 32) - 1
 _LEVEL = 7
 _SAMPLE, _SAMPLE_SHARE, _STRIPES = 1 << 20, 5, 64  # at most so many bytes, and a fifth of all
 
@@ -120,7 +121,15 @@ def _record_blocks(contents: Contents) -> Iterator[tuple[int, bytes, int]]:
     piece, compress = contents.piece, packer(_LEVEL).compress
     before = contents.first_piece - 1
     highest = np.maximum.accumulate(np.concatenate([[before], piece]))
-    code = np.where(piece > highest[:-1], 0, piece + 1)
+    is_new = piece > highest[:-1]
+    if int(is_new.sum()) != len(contents.offset) - 1 or int(highest[-1]) >= _MAX_PIECE:
+        # A reader counts the new ones: one too few, and every record after it would be another.
+        raise StoreError(
+            f"a segment of {len(contents.offset) - 1:,} pieces from {contents.first_piece:,} on "
+            "cannot be written: a record has to have each, and their numbers are below 2**32 - 1; "
+            "what was acknowledged is as it was: export the store, and add the files to a new one"
+        )
+    code = np.where(is_new, 0, piece + 1)
     counts = np.diff(contents.record)
     for begin, end in _ranges(contents.record, _RECORD_BLOCK):
         first, last = contents.record[begin], contents.record[end]

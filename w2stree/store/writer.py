@@ -151,7 +151,11 @@ class Writer:
 
     def _take(self, data: bytes, ends: Ints, source: Pending) -> None:
         begun = self._begun
-        ids, offset = self._table.split(data, ends)
+        try:
+            ids, offset = self._table.split(data, ends)
+        except InvalidInput as error:  # it may have numbered pieces that no record has now
+            self._failure = str(error)
+            raise StoreError(f"{visible(str(self._folder))}: the store is full: {error}") from None
         pieces = self._in_store(ids)
         begun.pieces.append(pieces)
         begun.counts.append(np.diff(offset))
