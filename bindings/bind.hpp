@@ -32,6 +32,7 @@ void bind_json_import(py::module_& module);
 void bind_growth(py::module_& module);
 void bind_forest_file(py::module_& module);
 void bind_pairs(py::module_& module);
+void bind_pieces(py::module_& module);
 void bind_search(py::module_& module);
 void bind_states(py::module_& module);
 void bind_texts(py::module_& module);

@@ -29,6 +29,7 @@ PYBIND11_MODULE(_core, module) {
   bind_growth(module);
   bind_forest_file(module);
   bind_pairs(module);
+  bind_pieces(module);
   bind_search(module);
   bind_states(module);
   bind_texts(module);

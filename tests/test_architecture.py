@@ -79,6 +79,10 @@ LATE_IMPORTS = {
     },
     "cli/train_settings.py": {"experiment.config.yaml_text"},
     "cli/stats.py": {"forest.summary", "rollouts.statistics", "scale.tally"},
+    "cli/given_paths.py": {"store.as_files", "store.catalogue"},
+    "cli/store.py": {
+        *("formats.writing", "store.adding", "store.store", "trajectories.replacing"),
+    },
     "cli/tasks.py": {"forest.tasks"},
     "cli/tree.py": {
         *("forest.bucket_forest", "forest.summary", "forest.tasks", "scale.jobs"),

@@ -26,6 +26,7 @@ from w2stree.errors import (
     ModelFailure,
     RunDirectoryError,
     ServerUnreachable,
+    StoreError,
     UnsupportedSystem,
 )
 
@@ -36,6 +37,7 @@ EXIT_STATUS = {
     MissingDependency: 2,
     JournalError: 2,
     RunDirectoryError: 2,
+    StoreError: 2,
     EnvironmentFailure: 1,
     EnvironmentNotStarted: 1,
     EngineFailure: 1,

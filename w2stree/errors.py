@@ -6,6 +6,7 @@ Error                        exit_status 2: the user can mend it
 ├── MissingDependency        (also an ImportError)
 ├── JournalError
 ├── RunDirectoryError
+├── StoreError
 ├── UnsupportedSystem
 ├── EnvironmentFailure       exit_status 1: something outside failed
 │   └── EnvironmentNotStarted  nothing was played: it says nothing about a sample
@@ -46,6 +47,7 @@ __all__ = [
     "RunDirectoryError",
     "SamplesUnfinished",
     "ServerUnreachable",
+    "StoreError",
     "TasksPassedOver",
     "TurnsWithoutAction",
     "UnsupportedSystem",
@@ -106,6 +108,12 @@ class JournalError(Error, RuntimeError):
 
 class RunDirectoryError(Error, RuntimeError):
     """A run directory is torn, in use, or was made by another configuration."""
+
+
+class StoreError(Error, RuntimeError):
+    """A store of runs cannot be read or written: damaged, held by another writer, no store, or the
+    disk is full. What was acknowledged before is in it; the message names the file.
+    """
 
 
 class UnsupportedSystem(Error, RuntimeError):  # noqa: N818 (as EnvironmentFailure)

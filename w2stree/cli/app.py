@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 import w2stree
-from w2stree.cli import analyse, envs, export, train
+from w2stree.cli import analyse, envs, export, store, train
 from w2stree.cli.advantages import advantages
 from w2stree.cli.bisect import bisect
 from w2stree.cli.convert import convert
@@ -73,6 +73,7 @@ app.add_typer(analyse.app, name="analyse")
 app.add_typer(envs.app, name="envs")
 app.add_typer(export.app, name="export")
 app.add_typer(train.app, name="train")
+app.add_typer(store.app, name="store")
 add_examples(app)
 
 _INTERRUPTED = 130

@@ -25,6 +25,22 @@ EXAMPLES: dict[str, tuple[Example, ...]] = {
         ("w2stree explore textworld_random", "random play, into a journal"),
         ("w2stree explore mine.yaml --run-dir runs/mine", "a configuration of your own"),
     ),
+    "store add": (
+        ("w2stree store add all logs/ --recursive", "keep a folder's runs, once"),
+        ("w2stree store add all sessions.jsonl --unread", "the bytes alone, at once"),
+    ),
+    "store ls": (
+        ("w2stree store ls all --task cook/ --min-return 1", "successes of some tasks"),
+        ("w2stree store ls all --sources", "the files"),
+    ),
+    "store export": (
+        ("w2stree store export all -o out", "every file as it was added"),
+        ("w2stree store export all --run logs/a.jsonl:17 -o -", "one run's line"),
+        ("w2stree store export all --as-runs -o all.jsonl", "all runs, as lines of ours"),
+    ),
+    "store rm": (("w2stree store rm all logs/a.jsonl", "a source by its name"),),
+    "store gc": (("w2stree store gc all", "free what was removed"),),
+    "store check": (("w2stree store check all", "is every file still what was added?"),),
     "tasks": (
         ("w2stree tasks runs/ --sort pairs --limit 20", "where there is most to learn"),
         ("w2stree tasks runs/ --success none", "the tasks that nobody solved"),

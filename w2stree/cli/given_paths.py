@@ -2,6 +2,7 @@
 
 runs/   'more/*.jsonl'        as they are; what the pattern matches
 -       <(zcat a.jsonl.gz)    set down in files, since reading looks at a file's beginning first
+all/                          a store (w2stree store): its sources set down in files
 """
 
 from __future__ import annotations
@@ -22,27 +23,40 @@ EXPECTED = "a file of runs, a folder of such files, a pattern in quotes or -"
 @contextmanager
 def files_of(paths: Sequence[str]) -> Iterator[tuple[list[Path], Callable[[str], str]]]:
     """The paths as files and folders: patterns matched, standard input and pipes, which can be read
-    once, set down in files; and how to name those files in texts."""
+    once, and what a store holds set down in files; and how to name those files in texts."""
+    from w2stree.store.as_files import set_down
+    from w2stree.store.catalogue import is_store
+
     if paths.count("-") > 1:
         raise InvalidInput("- is given twice; standard input can be read once")
-    if not any(map(is_read_once, paths)):
+    if not any(is_read_once(path) or is_store(Path(path)) for path in paths):
         yield [file for path in paths for file in matches(path)], str
         return
     with tempfile.TemporaryDirectory(prefix="w2stree-") as folder:
         names: dict[str, str] = {}
 
-        def set_down(path: str) -> Path:
+        def set_down_once(path: str) -> Path:
             file = Path(folder) / f"{len(names)}.jsonl"
             names[str(file)] = "standard input" if path == "-" else path
             _copy(path, file)
             return file
+
+        def of_store(path: str) -> list[Path]:
+            target = Path(folder) / f"{len(names)}.store"
+            names[str(target)] = path.rstrip("/")
+            return set_down(Path(path), target)
 
         def named(text: str) -> str:
             for file, name in names.items():
                 text = text.replace(file, name)
             return text
 
-        given = [[set_down(p)] if is_read_once(p) else matches(p) for p in paths]
+        def files_at(path: str) -> list[Path]:
+            if is_read_once(path):
+                return [set_down_once(path)]
+            return of_store(path) if is_store(Path(path)) else matches(path)
+
+        given = list(map(files_at, paths))
         try:
             yield [file for files in given for file in files], named
         except Error as error:

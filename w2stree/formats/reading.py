@@ -35,6 +35,8 @@ from w2stree.trajectories.trajectory import Trajectory
 AUTO = "auto"
 
 _SUFFIXES = (".json", ".json.gz", ".json.zst", ".parquet", ".arrow")
+SUFFIXES: tuple[str, ...] = (*_SUFFIXES, *chain.from_iterable(f.suffixes for f in FORMATS))
+"""Of files in a folder that are looked at, beside those of our own lines and journals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,7 @@ def read_files(
         is_deep=folders.are_in_folders,
         salvage=salvage,
         others=others.read,
-        suffixes=(*_SUFFIXES, *chain.from_iterable(f.suffixes for f in FORMATS)),
+        suffixes=SUFFIXES,
         skip=others.skipped.append if others.skips else None,
         limits=limits,
     )

@@ -1,0 +1,107 @@
+"""`w2stree store`, and a store where other commands take runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from w2stree import Message, Step, Trajectory, build_forest
+from w2stree.cli.app import main
+from w2stree.formats.reading import read_trajectories
+from w2stree.formats.writing import write_trajectories
+
+pytest.importorskip("zstandard")
+
+RUNS = [
+    Trajectory(
+        f"t{i % 2}",
+        (Message("user", f"Do {i % 2}."),),
+        (Step(f"go {i}", "ok", f"Action: go {i}"),),
+        i / 4,
+        "done",
+    )
+    for i in range(5)
+]
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.chdir(tmp_path)
+    Path("logs").mkdir()
+    write_trajectories("logs/a.jsonl", RUNS[:3])
+    write_trajectories("logs/b.json", RUNS[3:], format="messages")
+    assert main(["store", "add", "all", "logs"]) == 0
+    return "all"
+
+
+def test_every_file_is_accounted_for(store: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("logs/c.jsonl").write_text("{}\n")
+    capsys.readouterr()
+    assert main(["store", "add", store, "logs"]) == 2
+    said = capsys.readouterr()
+    assert said.out == "3 files = 0 added + 2 known + 1 refused\n"
+    assert said.err.startswith("w2stree: refused logs/c.jsonl:1: of no known format")
+    assert main(["store", "add", store, "logs/c.jsonl", "--unread"]) == 0
+    assert capsys.readouterr().out == "1 file = 1 added (not read, 0.0 MB) + 0 known + 0 refused\n"
+
+
+def test_runs_and_sources_are_listed(store: str, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert main(["store", "ls", store, "--task", "t1", "--min-return", "0.5"]) == 0
+    told = [line.split("  ") for line in capsys.readouterr().out.splitlines()]
+    assert [[word.strip() for word in words if word] for words in told] == [
+        ["place", "task", "steps", "return", "status"],
+        ["logs/b.json: item 1", "t1", "1", "0.75", "done"],
+        [],
+        ["1 run"],
+    ]
+    assert main(["store", "ls", store, "--json", "--source", "logs/a.jsonl"]) == 0
+    assert [run["place"] for run in json.loads(capsys.readouterr().out)] == [
+        f"logs/a.jsonl:{i}" for i in (1, 2, 3)
+    ]
+    assert main(["store", "ls", store, "--sources", "--json"]) == 0
+    sources = json.loads(capsys.readouterr().out)
+    assert [(s["name"], s["num_runs"]) for s in sources] == [
+        ("logs/a.jsonl", 3),
+        ("logs/b.json", 2),
+    ]
+
+
+def test_exports_to_the_byte(store: str, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    assert main(["store", "export", store, "-o", "out"]) == 0
+    for name in ("a.jsonl", "b.json"):
+        assert Path("out/logs", name).read_bytes() == Path("logs", name).read_bytes()
+    assert main(["store", "export", store, "-o", "out"]) == 2
+    assert main(["store", "export", store, "--source", "logs/b.json", "-o", "b"]) == 0
+    assert Path("b").read_bytes() == Path("logs/b.json").read_bytes()
+    capsysbinary.readouterr()
+    assert main(["store", "export", store, "--run", "logs/a.jsonl:2", "-o", "-"]) == 0
+    line = Path("logs/a.jsonl").read_bytes().splitlines(keepends=True)[1]
+    assert capsysbinary.readouterr().out == line
+    assert main(["store", "export", store, "--run", "logs/b.json: item 1", "-o", "x"]) == 2
+    assert b"export its source" in capsysbinary.readouterr().err
+
+
+def test_other_commands_read_a_store(store: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["store", "export", store, "--as-runs", "-o", "runs.jsonl"]) == 0
+    runs = read_trajectories("runs.jsonl")
+    assert len(runs) == len(RUNS)
+    assert build_forest(runs).digest() == build_forest(RUNS).digest()
+    capsys.readouterr()
+    assert main(["tree", store]) == 0
+    assert "5 runs read = 5 used" in capsys.readouterr().out
+    assert main(["show", f"{store}/logs/a.jsonl:1"]) == 2  # a place in it: export the run first
+
+
+def test_removes_collects_and_checks(store: str, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert main(["store", "check", store]) == 0
+    assert capsys.readouterr().out == "2 sources = 2 as added + 0 damaged\n"
+    assert main(["store", "rm", store, "logs/a.jsonl", "logs/b.json"]) == 0
+    assert main(["store", "gc", store]) == 0
+    assert "1 file removed" in capsys.readouterr().out
+    assert main(["store", "rm", store, "logs/a.jsonl"]) == 2
+    assert main(["store", "ls", "logs"]) == 2
+    assert "no store" in capsys.readouterr().err
