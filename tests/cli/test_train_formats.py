@@ -138,10 +138,9 @@ def test_one_reward_among_conversations_is_enough(
     assert "messages.jsonl:2: a conversation with a return (reward)" in capsys.readouterr().err
 
 
-def test_what_is_trained_on_is_not_said_to_be_left_out(
+def test_runs_of_a_test_split_are_held_out_and_counted(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Of runs all splits are read, and the account says how many."""
     runs = w2s.read_trajectories("runs.jsonl")
     Path("runs/data").mkdir(parents=True)
     Path("runs/README.md").write_text("---\n---\n")  # of a data set: its folders are read too
@@ -149,7 +148,7 @@ def test_what_is_trained_on_is_not_said_to_be_left_out(
     w2s.write_trajectories("runs/data/test.parquet", runs[9:])
     assert train("dpo", "runs") == 0
     told = capsys.readouterr().out
-    assert "12 runs read = 12 used" in told and "not trained on" not in told
+    assert "12 runs read = 9 used + 3 skipped (3 held out (runs/data/test.parquet))" in told
 
 
 def test_rows_of_ours_say_how_well_they_went(

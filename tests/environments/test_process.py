@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import threading
+import time
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,10 @@ def test_output_without_end_does_not_keep_the_guardian_from_its_watch() -> None:
     with EnvironmentProcess(Floods) as process:
         process.call("reset", "task")
         process.call("step", "go")
+        for _ in range(6_000):  # its processes may not have begun
+            if process._group.ask(60).output:
+                break
+            time.sleep(0.01)
         for _ in range(20):
             assert process._group.ask(60).output.endswith("x")
     assert survivors([process.pid]) == []

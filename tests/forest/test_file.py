@@ -166,7 +166,8 @@ def test_takes_the_trajectories_it_was_built_from(saved: Path, forest: Forest) -
         (
             2,
             replace(EPISODES[2], prompt=(Message("user", "another"),)),
-            r"trajectories\[2\]: task 'x' has another prompt",
+            r"trajectories\[0\] and trajectories\[2\] have task_id 'x' but different prompts: .*"
+            r"'another'.*--openings any",
         ),
     ],
 )

@@ -142,10 +142,10 @@ def test_adapters_stay_float32_beside_a_reference_that_is_the_start(
     trained: list[set[torch.dtype]] = []
     own = stage.train
 
-    def watched(trainer: Any, *args: Any) -> TrainedWeights:
+    def watched(trainer: Any, *args: Any, **options: Any) -> TrainedWeights:
         parameters = trainer.model.parameters()
         trained.append({p.dtype for p in parameters if p.requires_grad})
-        return own(trainer, *args)
+        return own(trainer, *args, **options)
 
     monkeypatch.setattr(dpo, "train", watched)
     tokenizer = tiny_tokenizer()
