@@ -32,6 +32,7 @@ TASKS = ("task_id", "instance_id", "task", "problem_id", "example_id", "info.tas
 UNREAD = "messages"
 """In `info`: by a message's number, from 0, what it has beside role, content and calls."""
 
+_PICTURES = ("images", "videos", "audios")
 _READ = ("role", "content", "tool_calls", "function_call", "tool_call_id")
 _ROLES = {"developer": "system", "function": "tool"}
 
@@ -42,6 +43,7 @@ def recognises(record: Any) -> bool:
 
 def runs(record: Record, where: str, reader: Reader) -> Iterator[Trajectory]:
     given = fields.array(record.get("messages"), f"{where}: messages")
+    refuse_pictures(record, where)
     said = [said_of(message, f"{where}: messages[{i}]") for i, message in enumerate(given)]
     conversation = read_conversation(said, where, reader)
     status, origin = reader.ending(record, where)
@@ -97,6 +99,17 @@ def text_of(content: Any, where: str) -> str:
         return fields.text(content, where)
     parts = fields.array(content, where)
     return "".join(_part(part, f"{where}[{i}]") for i, part in enumerate(parts))
+
+
+def refuse_pictures(record: Record, where: str) -> None:
+    """Raises `InvalidInput` for pictures, videos or sound beside the messages, as LLaMA-Factory and
+    TRL have them: without them the messages would be read as other ones."""
+    for name in _PICTURES:
+        if record.get(name):
+            raise InvalidInput(
+                f"{where}: {name}: pictures and sound are no part of a tree of texts; leave the "
+                "record out (--on-error skip)"
+            )
 
 
 def unread(message: Any) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from w2stree.formats.conversation import Said, messages_of, read_conversation, r
 from w2stree.formats.format import Format
 from w2stree.formats.human_gpt import unread
 from w2stree.formats.left_over import FIELD, of_info, restored, with_left_over
-from w2stree.formats.messages import REWARDS, TASKS
+from w2stree.formats.messages import REWARDS, TASKS, refuse_pictures
 from w2stree.formats.reader import Reader, Record, beside
 from w2stree.formats.tool_calls import call_of
 from w2stree.trajectories import fields
@@ -55,6 +55,7 @@ def recognises(record: Any) -> bool:
 
 def runs(record: Record, where: str, reader: Reader) -> Iterator[Trajectory]:
     given = fields.array(record.get("conversations"), f"{where}: conversations")
+    refuse_pictures(record, where)
     said = [_said(message, f"{where}: conversations[{i}]") for i, message in enumerate(given)]
     if isinstance(record.get("system"), str) and record["system"]:
         said.insert(0, Said("system", fields.text(record["system"], f"{where}: system")))
