@@ -26,7 +26,7 @@ LATE_IMPORTS = {
     # Commands load what they need when they are called: configurations and games are extras, and
     # `w2stree --help` and shell completion wait for nothing but the command line.
     "cli/diff.py": {"trajectories.comparison"},
-    "cli/advantages.py": {"formats.agenttraj", "rows.columns", "rows.credit"},
+    "cli/advantages.py": {"formats.agenttraj", "rows.columns", "rows.credit", "rows.rows"},
     "cli/analyse.py": {"experiment.analyses"},
     "cli/experiment.py": {
         *("experiment.grid.plan", "experiment.grid.results", "experiment.grid.running"),
@@ -62,7 +62,7 @@ LATE_IMPORTS = {
     "cli/report.py": {
         "experiment.compared_runs", "experiment.report_again", "report.grid"
     },
-    "cli/row_account.py": {"rows.writing"},
+    "cli/row_account.py": {"rows.rows", "rows.writing"},
     "cli/rows.py": {
         *("formats.agenttraj", "policies.pretrained", "rows.columns", "rows.judged"),
         *("rows.questions", "rows.rows", "rows.tokenized", "trajectories.returns", "turns.chat"),

@@ -10,6 +10,7 @@ from random import Random
 import pytest
 from support.bucketed_runs import files_of, random_runs
 
+import w2stree as w2s
 from w2stree.cli.app import main
 
 pytest.importorskip("pyarrow")
@@ -63,6 +64,28 @@ def test_rows_in_buckets_are_as_many_as_at_once(
     import pyarrow.parquet
 
     assert sum(pyarrow.parquet.read_metadata(f).num_rows for f in parts) == found["num_rows"]
+
+
+def test_turns_that_are_not_to_be_learned_are_told_as_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(action: str, total_return: float, **info: object) -> w2s.Trajectory:
+        steps = tuple(w2s.Step(a, "Done.", response=f"Action: {a}") for a in ("look", action))
+        prompt = (w2s.Message("user", "Fry the egg."),)
+        return w2s.Trajectory("task", prompt, steps, total_return, "done", info=info)
+
+    runs = [run("fry", 1.0, learned_turns=[True, False]), run("boil", 0.0)]
+    w2s.write_trajectories(tmp_path / "in.parquet", runs)
+    for command, said, status in (
+        # The only comparison has such a turn on its better side.
+        ("pairs", "1 not to be learned (loss: false)", 2),
+        ("paths", "warning: 1 turns are not to be learned (loss: false)", 0),
+    ):
+        words = [command, str(tmp_path / "in.parquet")]
+        at_once = ["-o", f"{tmp_path}/{command}.jsonl"]
+        assert said in told([*words, *at_once], capsys, status=status)[1]
+        engine = ["--engine", "local", "-o", f"{tmp_path}/{command}"]
+        assert said in told([*words, *engine], capsys, status=status)[1]
 
 
 @pytest.mark.parametrize(

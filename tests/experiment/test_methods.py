@@ -255,6 +255,7 @@ def test_tree_dpo_s_options_reach_the_pairs(options: dict[str, Any], num_rows: i
         "num_undecided_rows": 0,
         "num_alike_rows": 0,
         "num_rows_without_action": 0,
+        "num_unlearned_rows": 0,
     }
 
 

@@ -33,5 +33,5 @@ def test_pictures_beside_the_messages(said: dict[str, Any], name: str, tmp_path:
     path.write_text(json.dumps(record | {name: []}) + "\n", encoding="utf-8")
     assert len(w2s.read_trajectories(path)) == 1
     path.write_text(json.dumps(record | {name: ["a.png"]}) + "\n", encoding="utf-8")
-    with pytest.raises(InvalidInput, match=rf"runs.jsonl:1: {name}: pictures and sound are no"):
+    with pytest.raises(InvalidInput, match=rf"runs.jsonl:1: {name}: pictures and sound are"):
         w2s.read_trajectories(path)

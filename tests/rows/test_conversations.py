@@ -60,6 +60,17 @@ def test_what_is_no_conversation_is_refused(messages: Any, told: str) -> None:
         conversation({"messages": messages}, "rows.jsonl:3")
 
 
+@pytest.mark.parametrize("name", ["images", "videos", "audios"])
+def test_pictures_beside_the_messages_are_refused(name: str) -> None:
+    row = {"prompt": [TASK], "chosen": [FRY], "rejected": [BURN], name: []}
+    assert preference_row(row, "here").history == ()
+    assert conversation({"messages": [TASK, SAID], name: None}, "here").steps
+    with pytest.raises(InvalidInput, match=f"here: {name}: pictures and sound are no part"):
+        preference_row({**row, name: ["a.png"]}, "here")
+    with pytest.raises(InvalidInput, match=f"here: {name}: pictures and sound are no part"):
+        conversation({"messages": [TASK, SAID], name: ["a.png"]}, "here")
+
+
 def test_tools_beside_the_messages_are_refused_and_empty_ones_are_not() -> None:
     """Columns of a table are there in every row, and null where a row has none."""
     given = {"messages": [{**TASK, "name": None}, {**SAID, "tool_calls": None}], "tools": []}

@@ -41,6 +41,17 @@ def test_runs_that_say_nothing_are_counted() -> None:
     assert (found.num_as_good, found.num_without_expert, found.num_unusable) == (1, 1, 3)
 
 
+def test_a_turn_that_is_only_to_be_read_is_on_no_side() -> None:
+    unlearned = replace(GOOD, info={"learned_turns": [False] * len(GOOD.steps)})
+    assert len(expert_rows([GOOD], [BAD]).rows) == 1
+    found = expert_rows([unlearned], [BAD])
+    assert (found.rows, found.num_without_expert) == ((), 1)
+    assert expert_rows([GOOD], [replace(BAD, info=unlearned.info)]).num_unusable == 1
+    other = of_task("y", BAD, 0.0)
+    assert len(random_rows([GOOD, other], 1, seed=0)) == 1
+    assert random_rows([unlearned, other], 1, seed=0) == []
+
+
 def test_random_pairs_are_drawn_uniformly() -> None:
     runs = [of_task(t, GOOD, r) for t in "abc" for r in (0.0, 0.5, 1.0)]
     pairs = 3 * 6  # of two tasks: 9 ordered returns, 3 of them equal

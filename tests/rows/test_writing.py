@@ -5,68 +5,26 @@ from __future__ import annotations
 import gzip
 import json
 from dataclasses import replace
-from operator import attrgetter
 from pathlib import Path
-from random import Random
 from typing import Any
 
-import msgspec
 import pytest
+from support.hall_runs import CALLS, RUNS, preferences, without_none
 
 import w2stree as w2s
 from w2stree.errors import InvalidInput
-from w2stree.rows import arrow_rows, json_rows
 from w2stree.rows import rows as made_rows
-from w2stree.rows.arrow_rows import ArrowRows
-from w2stree.rows.chat import Passages, chat_of, history, turns
-from w2stree.rows.columns import Shown, TokenRow
-from w2stree.rows.json_rows import JsonRows
+from w2stree.rows.columns import TokenRow
 from w2stree.rows.judged import judged_runs, judged_sides
 from w2stree.rows.presets import PRESETS
 from w2stree.rows.questions import questions
 from w2stree.rows.rows import preference_rows, stream_preference_rows
 from w2stree.rows.writing import write_rows
 
-SYSTEM = w2s.Message("system", "Play.\u2028")
-
-
-def run(task: str, turns: list[tuple[str, str]], total_return: float, **more: Any) -> Any:
-    steps = tuple(w2s.Step(a, o, f"Thought: ü {a}\nAction: {a}") for a, o in turns)
-    prompt = (SYSTEM, w2s.Message("user", f"Task {task}."))
-    return w2s.Trajectory(task, prompt, steps, total_return, "done", **more)
-
-
-RUNS = [
-    run(task, [("look", "A hall."), *turns], total_return)
-    for task in ("a", "b", "c")
-    for turns, total_return in (
-        ([("left", "A door."), ("open", "Done.")], 1.0),
-        ([("right", "A wall.\ud800"), ("open", "No.")], 0.25),
-        ([("wait", "Nothing.")], 0.0),
-    )
-]
-CALLS = [
-    replace(
-        RUNS[i],
-        steps=(
-            w2s.Step(
-                f'go {{"to":"{to}"}}',
-                "There.",
-                tool_calls=(w2s.ToolCall("go", f'{{"to":"{to}"}}', "c1"),),
-            ),
-        ),
-    )
-    for i, to in ((0, "x"), (1, "y"))
-]
-
 
 def lines(path: Path) -> list[dict[str, Any]]:
     text = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     return [json.loads(line) for line in text.splitlines()]
-
-
-def preferences(runs: Any = RUNS, completion: Any = "step") -> Any:
-    return preference_rows(w2s.build_forest(runs).pairs(), completion)
 
 
 def said(row: Any, side: Any, begin: int, end: int | None) -> list[dict[str, str]]:
@@ -108,16 +66,9 @@ def test_every_ending_holds_the_same(tmp_path: Path, ending: str, runs: Any) -> 
     kind = {"parquet": "parquet", "arrow": "arrow"}.get(ending, "json")
     file = str(tmp_path / f"r.{ending}")
     found = datasets.load_dataset(kind, data_files=file, split="train", cache_dir=tmp_path / "c")
-    assert [_without_none(row) for row in found] == [
-        _without_none(r) for r in lines(tmp_path / "r.jsonl")
+    assert [without_none(row) for row in found] == [
+        without_none(r) for r in lines(tmp_path / "r.jsonl")
     ]
-
-
-def _without_none(value: Any) -> Any:
-    """A table has every key in every message."""
-    if isinstance(value, dict):
-        return {k: _without_none(v) for k, v in value.items() if v is not None and v != []}
-    return [_without_none(v) for v in value] if isinstance(value, list) else value
 
 
 def test_equal_rows_are_equal_bytes(tmp_path: Path) -> None:
@@ -326,86 +277,3 @@ def test_blocks_are_the_rows_of_the_whole(
 def test_every_preset_names_why_it_lacks_a_kind() -> None:
     for preset in PRESETS.values():
         assert {*preset.layouts, *preset.lacks} >= set(PRESETS["trl"].layouts)
-
-
-def passages_in_any_order(completion: Any) -> Shown:
-    """Rows whose runs are asked for deep and shallow, often and once."""
-    rows = preferences([*RUNS, *CALLS], completion)
-    random = Random(0)
-    shown = [random.choice(rows) for _ in range(60)]
-    prompts = [history(row.chosen, random.randrange(row.begin + 1)) for row in shown]
-    sides = (
-        [turns(run(row), row.begin, row.end) for row in shown]
-        for run in (attrgetter("chosen"), attrgetter("rejected"))
-    )
-    passages = (Passages(*map(list, zip(*side, strict=True))) for side in (prompts, *sides))
-    sources = [["here:1", f"there:{i}"] for i in range(60)]
-    return Shown(shown, tuple(passages), sources, list(range(60)), [])
-
-
-def records_of(shown: Shown) -> list[dict[str, Any]]:
-    """What each row says, found without what writes rows."""
-    columns = PRESETS["trl"].layout("preference").columns("preference")
-    found = [
-        {
-            name: chat_of(passages.runs[i])[passages.begins[i] : passages.ends[i]]
-            for name, passages in zip(SIDES, shown.passages, strict=True)
-        }
-        for i in range(len(shown.rows))
-    ]
-    for column in columns:
-        if column.name not in SIDES:
-            for record, value in zip(found, column.get(shown), strict=True):
-                record[column.name] = value
-    return found
-
-
-@pytest.mark.parametrize("completion", ["step", "suffix"])
-def test_a_line_is_byte_for_byte_what_its_record_encodes_to(completion: Any) -> None:
-    rows = JsonRows(PRESETS["trl"].layout("preference").columns("preference"))
-    shown = passages_in_any_order(completion)
-    lines = rows.lines(shown).splitlines(keepends=True)
-    assert lines == [msgspec.json.encode(record) + b"\n" for record in records_of(shown)]
-    assert rows.lines(shown.select([3, 1])) == lines[3] + lines[1]
-
-
-def test_lines_whose_messages_are_too_much_to_keep_are_the_same(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    shown = passages_in_any_order("suffix")
-    columns = PRESETS["trl"].layout("preference").columns("preference")
-    lines = JsonRows(columns).lines(shown)
-    monkeypatch.setattr(json_rows, "_KEPT_BYTES", 0)
-    rows = JsonRows(columns)
-    assert rows.lines(shown) == rows.lines(shown) == lines
-
-
-@pytest.mark.parametrize("size", [1, 900, 1 << 20])
-@pytest.mark.parametrize("is_encoded", [False, True])
-@pytest.mark.parametrize("completion", ["step", "suffix"])
-def test_batches_say_what_their_records_say(
-    monkeypatch: pytest.MonkeyPatch, completion: Any, is_encoded: bool, size: int
-) -> None:
-    """A batch ends with the row that fills it."""
-    pytest.importorskip("pyarrow")
-    monkeypatch.setattr(arrow_rows, "_BATCH_SIZE", size)
-    columns = PRESETS["trl"].layout("preference").columns("preference")
-    rows = ArrowRows(columns, has_tool_calls=True, is_encoded=is_encoded)
-    shown = passages_in_any_order(completion)
-    batches = [*rows.add(shown), *rows.add(shown.select([5, 2]))]
-    if (rest := rows.take()) is not None:
-        batches.append(rest)
-    assert len(batches) > 1 if size < 1000 else len(batches) == 1
-    if size == 1:
-        assert {batch.num_rows for batch in batches} == {1}
-    found = [record for batch in batches for record in batch.to_pylist()]
-    given = records_of(shown)
-    for record, expected in zip(found, [*given, given[5], given[2]], strict=True):
-        for name in SIDES:
-            assert _without_none(record[name]) == _without_none(expected[name])
-        plain = record.keys() - set(SIDES)
-        assert {name: record[name] for name in plain} == {name: expected[name] for name in plain}
-    assert rows.take() is None
-
-
-SIDES = ("prompt", "chosen", "rejected")

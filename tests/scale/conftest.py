@@ -7,17 +7,17 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from support import patient_ray
+from support.ray_cluster import ONE_CORE, patient
 
 
 @pytest.fixture(scope="session")
 def ray() -> Iterator[Any]:
     ray = pytest.importorskip("ray")
-    with warnings.catch_warnings(), patient_ray.waiting():
+    with warnings.catch_warnings(), patient():
         # Ray's own: files that it leaves to the garbage collector, what it will do about GPUs.
         warnings.simplefilter("ignore")
         # Not one that somebody else has on this machine.
-        ray.init("local", log_to_driver=False, **patient_ray.OPTIONS)
+        ray.init("local", log_to_driver=False, include_dashboard=False, **ONE_CORE)
     node = ray._private.worker._global_node
     processes = [one.process for several in node.all_processes.values() for one in several]
     yield ray

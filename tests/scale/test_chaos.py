@@ -7,7 +7,8 @@ from random import Random
 
 import pytest
 from support.bucketed_runs import files_of, random_runs
-from support.ray_chaos import Chaos, two_nodes
+from support.ray_chaos import Chaos
+from support.ray_cluster import two_machines
 
 from w2stree.forest.bucket_manifest import BucketManifest
 from w2stree.scale.bucketed import run_buckets
@@ -31,7 +32,7 @@ NUM_KILLS = 20
 def test_whatever_is_killed_the_result_is_the_same(what: str, tmp_path: Path) -> None:
     runs = files_of(random_runs(Random(5), 400), tmp_path / "in", 40)
     expected = run_buckets(Pairs(), [str(runs)], tmp_path / "whole", LocalEngine(), num_buckets=40)
-    with two_nodes() as cluster:
+    with two_machines() as cluster:
         chaos = Chaos(cluster, seed=7)
         for i in range(NUM_KILLS):  # a command may end before all its kills have come
             output = tmp_path / f"{i}"

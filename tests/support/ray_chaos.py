@@ -1,4 +1,4 @@
-"""A Ray cluster of two nodes of one core, and a command on it from which things are taken away."""
+"""A command on a Ray cluster of two machines, from which things are taken away."""
 
 from __future__ import annotations
 
@@ -7,30 +7,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import psutil
-from support import patient_ray
+from support.ray_cluster import add_machine
 
 _CALLS = ("ray::sort_piece", "ray::make_bucket")
-
-
-@contextmanager
-def two_nodes() -> Iterator[Any]:
-    """`ray.cluster_utils.Cluster`, the second node being one that can be lost."""
-    from ray.cluster_utils import Cluster
-
-    with patient_ray.waiting():
-        cluster = Cluster(initialize_head=True, head_node_args=patient_ray.OPTIONS)
-        cluster.add_node(**patient_ray.OPTIONS)
-    try:
-        yield cluster
-    finally:
-        cluster.shutdown()
 
 
 class Chaos:
@@ -71,8 +56,7 @@ class Chaos:
     def _kill_node(self, driver: object) -> bool:
         (lost,) = self.cluster.worker_nodes
         self.cluster.remove_node(lost, allow_graceful=False)
-        with patient_ray.waiting():
-            self.cluster.add_node(**patient_ray.OPTIONS)
+        add_machine(self.cluster)
         return True
 
     def _kill_driver(self, driver: subprocess.Popen[bytes]) -> bool:

@@ -1,4 +1,4 @@
-"""Ray on this machine as a cluster of two machines with one core each, however busy it is.
+"""Ray on this machine, alone or as a cluster of two machines, of one core each, however busy it is.
 
 Ray gives up on a machine that is not up after 30 s, and on one whose agents are not after 15: where
 the tests share their cores with others, both take minutes.
@@ -22,20 +22,20 @@ _SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_worker_register_timeout_seconds": "600",
     "RAY_agent_register_timeout_ms": "600000",
+    "RAY_raylet_start_wait_time_s": "600",
     "RAY_gcs_server_request_timeout_seconds": "600",
     "RAY_gcs_rpc_server_connect_timeout_s": "600",
     "RAY_health_check_timeout_ms": "120000",
 }
+ONE_CORE = {"num_cpus": 1, "object_store_memory": 80_000_000}
 
 
 @contextmanager
 def two_machines() -> Iterator[Any]:
     """The cluster (`ray.cluster_utils.Cluster`); nothing is connected to it."""
-    for name, value in _SETTINGS.items():
-        os.environ.setdefault(name, value)
-    from ray.cluster_utils import Cluster
-
     with patient():
+        from ray.cluster_utils import Cluster
+
         cluster = Cluster(
             initialize_head=True, head_node_args={"include_dashboard": False, **one_core()}
         )
@@ -54,23 +54,21 @@ def add_machine(cluster: Any) -> Any:
 
 
 def one_core() -> dict[str, int]:
-    """Ports are chosen, so that nobody waits until the agents have told theirs."""
+    """A machine of it. Ports are chosen, so that nobody waits until the agents have told theirs."""
     with ExitStack() as open_ones:
         sockets = [open_ones.enter_context(socket.socket()) for _ in _PORTS]
         for free in sockets:
             free.bind(("", 0))
         ports = [free.getsockname()[1] for free in sockets]
-    return {
-        "num_cpus": 1,
-        "object_store_memory": 80_000_000,
-        **dict(zip(_PORTS, ports, strict=True)),
-    }
+    return ONE_CORE | dict(zip(_PORTS, ports, strict=True))
 
 
 @contextmanager
 def patient() -> Iterator[None]:
-    """Ray's clock for the start of a machine goes slow, and the one port that cannot be chosen, of
-    a server that is not run, is told at once."""
+    """Ray waits; its clock for the start of a machine goes slow, and the one port that cannot be
+    chosen, of a server that is not run, is told at once."""
+    for name, value in _SETTINGS.items():
+        os.environ.setdefault(name, value)
     import ray._private.node as node
     from ray._raylet import DASHBOARD_AGENT_LISTEN_PORT_NAME, persist_port
 

@@ -13,7 +13,7 @@ import typer
 
 from w2stree.cli.inputs import AsJson, Source, takes_runs
 from w2stree.cli.parameters import Normalize
-from w2stree.cli.row_account import WORDLESS, RowAccount, Target, write
+from w2stree.cli.row_account import RowAccount, Target, write
 from w2stree.cli.rows import (
     For,
     Holdout,
@@ -113,12 +113,13 @@ def _weighed(
     from w2stree.formats.agenttraj import learned_turns
     from w2stree.rows.columns import TokenRow
     from w2stree.rows.credit import weighed_ids
+    from w2stree.rows.rows import NO_WORDS
 
     for credit in credits:
         if not credit.values:
             yield "without a turn"
         elif not all(step.is_worded for step in credit.run.steps):
-            yield WORDLESS
+            yield NO_WORDS
         else:
             values = credit.values
             if flags := learned_turns([credit.run]):

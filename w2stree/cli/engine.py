@@ -18,7 +18,8 @@ import typer
 from w2stree.cli.extra import needs
 from w2stree.cli.inputs import Source
 from w2stree.cli.parameters import whole_number
-from w2stree.cli.say import counted, warn
+from w2stree.cli.ray_address import ray_address
+from w2stree.cli.say import balance, counted, warn
 from w2stree.errors import InvalidInput
 from w2stree.shorten import visible
 
@@ -97,18 +98,16 @@ def run_on_engine(
 
 @contextmanager
 def _engine(name: str) -> Iterator[Engine]:
-    kind, _, address = name.partition("://")
-    if kind == "ray" and (address or "://" not in name):
-        with needs("ray"):
-            from w2stree.scale.ray_engine import ray_engine
-        with ray_engine(None if not address else "auto" if address == "auto" else name) as opened:
-            yield opened
-    elif name == "local":
+    if name == "local":
         from w2stree.scale.engine import LocalEngine
 
         yield LocalEngine()
-    else:
-        raise InvalidInput(f"--engine {visible(name)}: use local, ray or ray://ADDRESS")
+        return
+    address = ray_address(name, known="local, ray or ray://ADDRESS")
+    with needs("ray"):
+        from w2stree.scale.ray_engine import ray_engine
+    with ray_engine(address) as opened:
+        yield opened
 
 
 def _progress() -> Any:
@@ -150,28 +149,23 @@ def account_of(counts: Mapping[str, Any]) -> dict[str, Any]:
 
 def told_account(account: Mapping[str, Any]) -> str:
     """2,002 runs read = 1,990 used + 12 skipped (12 ended in an error)"""
-    skipped = account["skipped"]
-    reasons = ", ".join(f"{count:,} {reason}" for reason, count in skipped.items())
-    return (
-        f"{counted(account['num_read'], 'run')} read = {account['num_used']:,} used + "
-        f"{sum(skipped.values()):,} skipped" + (f" ({reasons})" if reasons else "")
-    )
+    read, used = f"{counted(account['num_read'], 'run')} read", f"{account['num_used']:,} used"
+    return balance(read, used, account["skipped"])
 
 
 def rows_told(finished: Finished, output: Path, unit: str) -> list[str]:
     """What became of rows. Raises `InvalidInput` where there are none."""
     counts = finished.manifest.counts
     skipped = counts["skipped"]
-    reasons = ", ".join(f"{count:,} {reason}" for reason, count in skipped.items())
     if not counts["num_rows"]:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in skipped.items())
         raise InvalidInput(
             f"{visible(str(output))}: finished, and there are no rows: {reasons or 'no pairs'}"
         )
-    of_rows = f"{counts['num_rows']:,} rows + {sum(skipped.values()):,} skipped"
     total = counts["num_rows"] + sum(skipped.values())
     return [
         told_buckets(finished, output),
-        f"{counted(total, unit)} = {of_rows}" + (f" ({reasons})" if reasons else ""),
+        balance(counted(total, unit), f"{counts['num_rows']:,} rows", skipped),
         told_account(account_of(counts)),
     ]
 

@@ -12,9 +12,9 @@ import typer
 
 from w2stree.cli.before_models import before_models
 from w2stree.cli.extra import needs
+from w2stree.cli.ray_address import ray_address
 from w2stree.cli.say import warn
 from w2stree.errors import InvalidInput
-from w2stree.shorten import visible
 
 if TYPE_CHECKING:
     from w2stree.environments.hosting.pool import EnvironmentPool
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from w2stree.trajectories.journal import Journal
 
 CLUSTER = "cluster.json"
+_KNOWN = "ray or ray://ADDRESS"
 
 Engine: TypeAlias = Annotated[
     str | None,
@@ -72,7 +73,7 @@ def executor_of(
         from w2stree.rollouts.cluster.ray_executor import RayExecutor
     from w2stree.rollouts.cluster.worker import Equipment
 
-    with connected(_address(engine)):
+    with connected(ray_address(engine, known=_KNOWN)):
         equipment = Equipment(
             run=_run_id(journal),
             session=uuid.uuid4().hex[:12],
@@ -98,19 +99,9 @@ def refuse_other_engines(engine: str | None, local_dir: Path | None) -> None:
     """Raises `InvalidInput` for an engine that is none, and for an option of one that is not asked
     for, before anything is made."""
     if engine is not None:
-        _address(engine)
+        ray_address(engine, known=_KNOWN)
     elif local_dir is not None:
         raise InvalidInput("--local-dir is of --engine: give --engine ray")
-
-
-def _address(engine: str) -> str | None:
-    """What Ray is to be connected to: "auto", "ray://HOST:PORT"; None: what it is told."""
-    kind, separator, address = engine.partition("://")
-    if kind != "ray" or (separator and not address):
-        raise InvalidInput(f"--engine {visible(engine)}: use ray or ray://ADDRESS")
-    if not address:
-        return None
-    return address if address == "auto" else engine
 
 
 def _run_id(journal: Journal) -> str:

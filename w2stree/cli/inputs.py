@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_type_h
 import typer
 
 from w2stree.cli.given_paths import files_of
-from w2stree.cli.say import counted, warn
+from w2stree.cli.say import balance, counted, warn
 from w2stree.errors import InvalidInput
 from w2stree.shorten import visible
 
@@ -333,13 +333,8 @@ class Runs:
         """Where all that was read went: what a command ends with. `more`: of the trajectories, how
         many the command did not use, by reason."""
         counts = self.counts(more)
-        num_skipped = self.num_read - counts["num_used"]
-        reasons = ", ".join(f"{count:,} {reason}" for reason, count in counts["skipped"].items())
-        return (
-            f"{counted(self.num_read, 'run')} read = "
-            f"{counts['num_used']:,} used + {num_skipped:,} skipped"
-            + (f" ({reasons})" if reasons else "")
-        )
+        read, used = f"{counted(self.num_read, 'run')} read", f"{counts['num_used']:,} used"
+        return balance(read, used, counts["skipped"])
 
     def counts(self, more: Mapping[str, int] | None = None) -> dict[str, Any]:
         """The account, for JSON: `num_read`, `num_used`, and what was `skipped` by reason."""

@@ -13,7 +13,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from w2stree.cli.inputs import Runs
-from w2stree.cli.say import say, warn
+from w2stree.cli.say import balance, counted, say, warn
 from w2stree.errors import InvalidInput
 from w2stree.shorten import visible
 
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from w2stree.rows.writing import WrittenRows
 
 Row = TypeVar("Row")
-
-WORDLESS = "of actions without words"
-"""Why no row is made of such turns; `RowAccount` says what helps."""
 
 
 class Target(NamedTuple):
@@ -48,11 +45,7 @@ class RowAccount:
 
     def of_preferences(self, blocks: Iterable[PreferenceRows]) -> Iterator[PreferenceRow]:
         for block in blocks:
-            self.skipped["undecided"] += block.num_undecided
-            self.skipped["that read alike"] += block.num_alike
-            self.skipped["whose better side has no action"] += block.num_without_action
-            self.skipped[WORDLESS] += block.num_wordless
-            self.skipped["not to be learned (loss: false)"] += block.num_unlearned
+            self.skipped.update(block.left_out)
             yield from block
 
     def of_found(self, rows: Iterable[Row | str]) -> Iterator[Row]:
@@ -76,19 +69,16 @@ class RowAccount:
         return f"{self._unit}s that gave none: {told or 'all'}{self._fix()}"
 
     def _fix(self) -> str:
-        return "; --render-actions makes each the turn 'Action: …'" * bool(self.skipped[WORDLESS])
+        from w2stree.rows.rows import NO_WORDS
+
+        return "; --render-actions makes each the turn 'Action: …'" * bool(self.skipped[NO_WORDS])
 
     def in_words(self, written: WrittenRows) -> str:
         """Where all went, and what may help."""
         skipped = {reason: count for reason, count in self.all_skipped(written).items() if count}
         total = written.num_rows + sum(skipped.values())
-        reasons = ", ".join(f"{count:,} {reason}" for reason, count in skipped.items())
-        return (
-            f"{total:,} {self._unit}{'' if total == 1 else 's'} = {written.num_rows:,} rows + "
-            f"{sum(skipped.values()):,} skipped"
-            + (f" ({reasons})" if reasons else "")
-            + self._fix()
-        )
+        account = balance(counted(total, self._unit), f"{written.num_rows:,} rows", skipped)
+        return account + self._fix()
 
     def all_skipped(self, written: WrittenRows) -> Counter[str]:
         """By the trainer's layout too."""

@@ -27,7 +27,7 @@ from w2stree.cli.engine import (
 from w2stree.cli.extra import needs
 from w2stree.cli.inputs import AsJson, Source, takes_runs
 from w2stree.cli.parameters import Normalize, number, whole_number
-from w2stree.cli.row_account import WORDLESS, RowAccount, Target, write
+from w2stree.cli.row_account import RowAccount, Target, write
 from w2stree.cli.say import say, warn
 from w2stree.cli.worded_forest import (
     RenderActions,
@@ -280,6 +280,7 @@ def paths(
         )  # fmt: skip
         check(job)
         finished = run_on_engine(engine, job, source, Path(output), buckets, not_there)
+        _warn_of_unlearned(finished.manifest.counts["num_unlearned_turns"])
         return _say_rows(finished, Path(output), "run", as_json)
     refuse_without_engine({"--buckets": buckets})
     runs, grown = worded_forest(source, trajectories, normalize, render_actions=render_actions)
@@ -304,15 +305,20 @@ def paths(
         rows = account.of_found(_run_tokens(used.trajectories, chat_format(tokenizer), max_length))
     is_whole = kind == "kto" or (kind == "messages" and tokenizer is None)
     if is_whole and (flags := learned_turns(used.trajectories)):
-        warn(
-            f"w2stree: warning: {sum(turns.count(False) for turns in flags):,} turns are not to be "
-            "learned (loss: false), which messages cannot say"
-            + ("; --tokenizer masks them" if kind == "messages" else "")
-        )
+        remedy = "; --tokenizer masks them" if kind == "messages" else ""
+        _warn_of_unlearned(sum(turns.count(False) for turns in flags), remedy)
     returns = [run.total_return for run in used.trajectories]
     span = f"{len(returns):,} runs, returns {min(returns):g} to {max(returns):g}"
     target = Target(output, trainer, holdout, seed, as_json)
     return write(target, rows, account, used=used, every=runs, told=span)
+
+
+def _warn_of_unlearned(num_turns: int, remedy: str = "") -> None:
+    if num_turns:
+        warn(
+            f"w2stree: warning: {num_turns:,} turns are not to be learned (loss: false), which "
+            f"messages cannot say{remedy}"
+        )
 
 
 def _say_rows(finished: Finished, output: Path, unit: str, as_json: bool) -> int:
@@ -363,6 +369,7 @@ def _run_tokens(
 ) -> Iterator[TokenRow | str]:
     from w2stree.formats.agenttraj import learned_turns
     from w2stree.rows.columns import TokenRow
+    from w2stree.rows.rows import NO_WORDS
     from w2stree.rows.tokenized import tokenize_sft
 
     for run in runs:
@@ -372,4 +379,4 @@ def _run_tokens(
         elif found.too_long:
             yield "too long"
         else:
-            yield WORDLESS if found.num_wordless else "without a turn to learn"
+            yield NO_WORDS if found.num_wordless else "without a turn to learn"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Mapping
 
 import typer
 
@@ -37,6 +38,14 @@ def terminal_width() -> int | None:
 def counted(count: int, what: str) -> str:
     """1 task, 2,002 tasks"""
     return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def balance(total: str, used: str, skipped: Mapping[str, int]) -> str:
+    """2,002 runs read = 1,990 used + 12 skipped (12 ended in an error); `skipped` is by reason,
+    without those that are 0."""
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in skipped.items())
+    account = f"{total} = {used} + {sum(skipped.values()):,} skipped"
+    return f"{account} ({reasons})" if reasons else account
 
 
 def warn(text: object) -> None:

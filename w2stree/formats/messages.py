@@ -107,8 +107,8 @@ def refuse_pictures(record: Record, where: str) -> None:
     for name in _PICTURES:
         if record.get(name):
             raise InvalidInput(
-                f"{where}: {name}: pictures and sound are no part of a tree of texts; leave the "
-                "record out (--on-error skip)"
+                f"{where}: {name}: pictures and sound are no part of what is said; leave such "
+                "records out (of runs: --on-error skip)"
             )
 
 

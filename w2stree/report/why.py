@@ -22,7 +22,7 @@ LEFT_OUT = {
     "num_doubtful_rows": "too doubtful (min_confidence)",
     "num_own_as_good": "own run as good as the expert's",
     "num_own_without_expert": "own run of a task that no expert showed",
-    "num_own_unusable": "own run without an end or an action",
+    "num_own_unusable": "own run without an end or an action, or with a turn not to be learned",
 }
 """Why a training did not use what it found, by its figure."""
 
@@ -30,6 +30,7 @@ NO_ROW = {
     "num_undecided_rows": "both sides did equally well",
     "num_alike_rows": "both actions read the same",
     "num_rows_without_action": "the better side has no action",
+    "num_unlearned_rows": "a turn is not to be learned",
 }
 """Why a comparison of the forest gave no row, by the figure of `Report.forest`."""
 

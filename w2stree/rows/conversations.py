@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from w2stree.errors import InvalidInput
+from w2stree.formats.messages import refuse_pictures
 from w2stree.rows.rows import PreferenceRow
 from w2stree.shorten import quoted
 from w2stree.trajectories.trajectory import Message, Step, Trajectory
@@ -34,7 +35,7 @@ def preference_row(record: Mapping[str, Any], where: str) -> PreferenceRow:
     Raises `InvalidInput`, beginning with `where`, for what is no list of messages, for roles that
     do not take turns, for an empty turn and for two sides that are the same.
     """
-    _refuse_tools(record, where)
+    _refuse_beside(record, where)
     chosen, rejected = (_messages(record, side, where) for side in ("chosen", "rejected"))
     if record.get("prompt") is None:
         shared = _num_shared(chosen, rejected)
@@ -73,7 +74,7 @@ def preference_row(record: Mapping[str, Any], where: str) -> PreferenceRow:
 
 def conversation(record: Mapping[str, Any], where: str) -> Trajectory:
     """A row of `messages`; raises as `preference_row`."""
-    _refuse_tools(record, where)
+    _refuse_beside(record, where)
     messages = _messages(record, "messages", where)
     total_return = _number(record, "total_return", 1.0, where)
     return _trajectory(record, messages, total_return, f"{where}: messages")
@@ -153,7 +154,8 @@ def _refuse_unread(message: Mapping[str, Any], where: str) -> None:
         )
 
 
-def _refuse_tools(record: Mapping[str, Any], where: str) -> None:
+def _refuse_beside(record: Mapping[str, Any], where: str) -> None:
+    refuse_pictures(record, where)
     for name in _OF_TEMPLATES:
         if record.get(name):
             raise InvalidInput(

@@ -37,6 +37,7 @@ WORDLESS = (
 _PAIRS_AT_ONCE = 1 << 13
 
 UNLEARNED = "not to be learned (loss: false)"
+NO_WORDS = "of actions without words"
 """Why turns that are only to be read give no row."""
 
 NO_NODE = -1
@@ -116,6 +117,17 @@ class PreferenceRows(Sequence[PreferenceRow]):
     """Sides of which only actions are known, in no pair their words."""
     num_unlearned: int = 0
     """Sides of which, in every pair, a turn is only to be read (AgentTraj's `loss: false`)."""
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        """How many comparisons gave no row, by what they are."""
+        return {
+            "undecided": self.num_undecided,
+            "that read alike": self.num_alike,
+            "whose better side has no action": self.num_without_action,
+            NO_WORDS: self.num_wordless,
+            UNLEARNED: self.num_unlearned,
+        }
 
     def __len__(self) -> int:
         return len(self.rows)

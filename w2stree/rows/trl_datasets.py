@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 from w2stree.errors import InvalidInput, MissingDependency, RowWarning
 from w2stree.rows.learned import Learned, check_learned
 from w2stree.rows.rows import (
-    UNLEARNED,
     WORDLESS,
     Completion,
     PreferenceRow,
@@ -212,15 +211,8 @@ def _chat_rows(
 
 
 def _description(found: PreferenceRows, num_kept: int, completion: Completion) -> str:
-    left_out = (
-        (len(found) - num_kept, "with two histories"),
-        (found.num_undecided, "undecided"),
-        (found.num_alike, "of turns that read alike"),
-        (found.num_without_action, "whose better side has no action"),
-        (found.num_wordless, "of actions without words"),
-        (found.num_unlearned, UNLEARNED),
-    )
-    counts = ", ".join(f"{count} {what}" for count, what in left_out if count)
+    left_out = {"with two histories": len(found) - num_kept, **found.left_out}
+    counts = ", ".join(f"{count} {what}" for what, count in left_out.items() if count)
     beside = f"; comparisons that gave none: {counts}" if counts else ""
     return f"{num_kept or 'no'} preference rows ({completion}){beside}"
 

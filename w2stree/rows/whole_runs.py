@@ -12,6 +12,7 @@ import random
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
+from w2stree.formats.agenttraj import learned_turns
 from w2stree.rows.rows import NO_NODE, PreferenceRow, is_taught
 from w2stree.trajectories.returns import tolerance
 from w2stree.trajectories.trajectory import Trajectory
@@ -27,7 +28,7 @@ class ExpertRows:
     num_without_expert: int
     """Own runs of tasks that no expert showed."""
     num_unusable: int
-    """Own runs that ended in an error, or without a turn."""
+    """Own runs that ended in an error, without a turn, or with one that is not to be learned."""
 
 
 def expert_rows(
@@ -67,8 +68,8 @@ def random_rows(runs: Sequence[Trajectory], num_rows: int, *, seed: int) -> list
     better one chosen; all such pairs, in a drawn order, where there are no more.
 
     Two tasks are two openings: tasks that read alike are one. Runs that ended in an error, have no
-    turn with an action or turns without words are left out. Expected O(num_rows) draws where such
-    pairs are common; O(runs²) where they are not.
+    turn with an action, turns without words or such as are not to be learned are left out. Expected
+    O(num_rows) draws where such pairs are common; O(runs²) where they are not.
     """
     usable = [run for run in runs if run.status != "error" and _is_usable(run)]
     draw = random.Random(seed)
@@ -137,6 +138,9 @@ def _differ(one: Trajectory, other: Trajectory) -> bool:
 
 
 def _is_usable(run: Trajectory) -> bool:
+    """Whole, every turn of a row is taught: none may be there to be read alone."""
+    if learned_turns([run]) is not None:
+        return False
     return all(step.is_worded for step in run.steps) and any(map(is_taught, run.steps))
 
 

@@ -27,7 +27,7 @@ from w2stree.rows.presets import preset_of
 from w2stree.rows.rows import Completion
 from w2stree.scale.row_digest import digest_of_json, digest_of_rows
 from w2stree.scale.shard import Shard, shard_of
-from w2stree.scale.tables import SKIPPED, pairs_table, paths_table
+from w2stree.scale.tables import SKIPPED, UNLEARNED_TURNS, pairs_table, paths_table
 from w2stree.trajectories.replacing import replacing
 from w2stree.trajectories.returns import ReturnRange, usual_threshold
 from w2stree.trajectories.tables import pyarrow_for
@@ -145,7 +145,9 @@ class Paths:
             return_range=(min(0.0, span[0]), max(1.0, span[1])),
             **given,
         )
-        return {**_rows(rows, folder), **counts_of(shard_of(table))}
+        unlearned = int(rows.schema.metadata[UNLEARNED_TURNS])
+        counts = counts_of(shard_of(table))
+        return {**_rows(rows, folder), **counts, "num_unlearned_turns": unlearned}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

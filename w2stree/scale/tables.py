@@ -28,6 +28,7 @@ from w2stree.forest.merging import Merging
 from w2stree.forest.openings import Openings
 from w2stree.forest.pairs import Strategy
 from w2stree.forest.task_buckets import bucket_of, check_num_buckets
+from w2stree.formats.agenttraj import learned_turns
 from w2stree.rows.columns import AnyRow, Kind
 from w2stree.rows.credit import turn_credits
 from w2stree.rows.row_table import row_table
@@ -36,10 +37,14 @@ from w2stree.scale.shard import Shard, shard_of
 from w2stree.trajectories.returns import ReturnRange, at_least
 from w2stree.trajectories.table_rows import widened
 from w2stree.trajectories.tables import pyarrow_for
+from w2stree.trajectories.trajectory import Trajectory
 
 BUCKET = "bucket"
 SKIPPED = b"w2stree.skipped"
 """In a table's metadata: JSON of how many gave no row, by reason."""
+UNLEARNED_TURNS = b"w2stree.unlearned_turns"
+"""In the metadata of `paths_table`: how many turns are not to be learned (AgentTraj's `loss:
+false`), which messages cannot say."""
 
 
 def shard_table(table: Any, num_buckets: int) -> Any:
@@ -182,6 +187,9 @@ def paths_table(
     shares of it. None: [0, 1] and what the shard's own returns add to it, so that shards whose
     returns leave [0, 1] are searched by ranges of their own. `min_return`: least return of a run.
 
+    Turns that are not to be learned (AgentTraj's `loss: false`) are in the messages like others;
+    how many there are is in the schema's metadata (`w2stree.unlearned_turns`).
+
     Memory: `forest_shard`'s, 40 bytes a node for the search, and the result. Raises as
     `build_forest` and `Forest.search` do.
     """
@@ -192,7 +200,10 @@ def paths_table(
     runs = shard.runs(chosen, render_actions=render_actions)
     if min_return is not None:
         runs = (run for run in runs if at_least(run.total_return, min_return))
-    return _table(shard, runs, "messages", trainer, tool_calls, Counter())
+    unlearned = Counter[bytes]()
+    made = _table(shard, _noting(runs, unlearned), "messages", trainer, tool_calls, Counter())
+    told = {UNLEARNED_TURNS: str(unlearned[UNLEARNED_TURNS]).encode()}
+    return made.replace_schema_metadata(made.schema.metadata | told)
 
 
 def advantages_table(
@@ -226,14 +237,18 @@ def _best(forest: Forest, return_range: ReturnRange | None) -> list[int]:
     return sorted(found[found >= 0].tolist())
 
 
+def _noting(runs: Iterable[Trajectory], unlearned: Counter[bytes]) -> Iterator[Trajectory]:
+    for run in runs:
+        flags = learned_turns([run])
+        unlearned[UNLEARNED_TURNS] += flags[0].count(False) if flags else 0
+        yield run
+
+
 def _preferences(
     blocks: Iterable[PreferenceRows], skipped: Counter[str]
 ) -> Iterator[PreferenceRow]:
     for block in blocks:
-        skipped["undecided"] += block.num_undecided
-        skipped["that read alike"] += block.num_alike
-        skipped["whose better side has no action"] += block.num_without_action
-        skipped["of actions without words"] += block.num_wordless
+        skipped.update(block.left_out)
         yield from block
 
 

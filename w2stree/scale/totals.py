@@ -14,7 +14,7 @@ from w2stree.trajectories.returns import ReturnRange
 
 Record = dict[str, Any]
 
-_SUMMED = ("num_runs", "num_errors", "num_repeated", "num_rows")
+_SUMMED = ("num_runs", "num_errors", "num_repeated", "num_rows", "num_unlearned_turns")
 
 
 def totals(kind: str, records: Sequence[Record], span: ReturnRange) -> tuple[str, Record]:

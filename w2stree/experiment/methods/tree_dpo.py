@@ -69,6 +69,7 @@ def describe(explored: Explored, *, section: TreeDpoSection, seed: int) -> Mappi
         "num_undecided_rows": rows.num_undecided,
         "num_alike_rows": rows.num_alike,
         "num_rows_without_action": rows.num_without_action,
+        "num_unlearned_rows": rows.num_unlearned,
     }
 
 
