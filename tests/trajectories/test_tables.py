@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from support.any_records import RECORDS, forest_or_refusal
 from support.strategies import episode
@@ -48,6 +48,14 @@ def account(path: Path) -> list[Any]:
     return [reading.num_repeated, reading.num_alike, reading.num_differing, reading.files[path]]
 
 
+def _empty(num_steps: int) -> dict[str, Any]:
+    steps = [{"action": "", "observation": ""}] * num_steps
+    prompt = [{"role": "user", "content": "Find the coin."}]
+    return {"task_id": "a", "prompt": prompt, "steps": steps, "total_return": 0, "status": "done"}
+
+
+# A run without a step has the gist of one whose texts are empty: equal ones are found all the same.
+@example([_empty(0), _empty(1), _empty(1)])
 @given(st.lists(RECORDS, max_size=6))
 def test_trajectories_come_back_and_make_the_same_forest(records: list[dict[str, Any]]) -> None:
     runs = [Trajectory.of_record(record) for record in records]

@@ -42,7 +42,7 @@ class Repeats:
     differing: Pairs = field(default_factory=Pairs)
     _keyed: dict[Hashable, list[tuple[object, str]]] = field(default_factory=dict)
     _first: dict[Hashable, str] = field(default_factory=dict)
-    _others: dict[int, tuple[object, str]] = field(default_factory=dict)
+    _others: dict[int, list[tuple[object, str]]] = field(default_factory=dict)
 
     def is_new(self, trajectory: Trajectory, where: str, *, journal: str | None = None) -> bool:
         """Whether it counts: it is not one that was read before.
@@ -85,9 +85,12 @@ class Repeats:
             )
 
     def _compare(self, record: object, gist: int, where: str) -> None:
-        before, place = self._others.setdefault(gist, (record, where))
-        if before is not record and before == record:
-            self.alike.add(where, place)
+        known = self._others.setdefault(gist, [])
+        for before, place in known:
+            if before == record:
+                self.alike.add(where, place)
+                return
+        known.append((record, where))
 
 
 def _key(trajectory: Trajectory, journal: str | None) -> Hashable | None:
