@@ -75,7 +75,7 @@ LATE_IMPORTS = {
     },
     "cli/train_input.py": {
         *("formats.agenttraj", "formats.messages", "formats.reader", "rows.conversations"),
-        *("rows.row_files", "trajectories.returns"),
+        *("rows.row_files", "store.catalogue", "store.store", "trajectories.returns"),
     },
     "cli/train_settings.py": {"experiment.config.yaml_text"},
     "cli/stats.py": {"forest.summary", "rollouts.statistics", "scale.tally"},

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import w2stree as w2s
+from w2stree.cli.app import main
 from w2stree.cli.inputs import Source
 from w2stree.cli.train_input import forest_of
 
@@ -44,6 +45,15 @@ def test_of_a_folder_of_splits_only_train_is_learned(
     held_out = (tmp_path / data / f"{split}.{ending}" for split in ("test", "validation"))
     skipped = {f"held out ({path})": 1 for path in held_out}
     assert tasks(str(tmp_path)) == (["train"], skipped)
+
+
+def test_of_a_store_of_splits_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("zstandard")
+    monkeypatch.chdir(tmp_path)
+    for split in ("train", "test"):
+        write(Path(f"logs/{split}.jsonl"), split)
+    assert main(["store", "add", "all", "logs"]) == 0
+    assert tasks("all") == (["train"], {"held out (all/logs/test.jsonl)": 1})
 
 
 def test_other_files_beside_train_are_learned_too(tmp_path: Path) -> None:

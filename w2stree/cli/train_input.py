@@ -113,13 +113,18 @@ def without_held_out(source: Source, runs: Runs) -> Runs:
 
 
 def _held_out(path: Path) -> list[Path]:
-    """What a folder holds beside its split `train`."""
+    """What a folder, or a store, holds beside its split `train`."""
     from w2stree.rows.row_files import parts_of
+    from w2stree.store.catalogue import is_store
+    from w2stree.store.store import Store
 
     if not path.is_dir():
         return []
-    parts = parts_of(path)
-    parts = sorted(path.iterdir()) if parts == [path] else parts
+    if is_store(path):
+        with Store(path) as store:
+            parts = [path / source.name for source in store.sources() if source.is_newest]
+    elif (parts := parts_of(path)) == [path]:
+        parts = sorted(path.iterdir())
     has_train = any(_TRAIN.fullmatch(part.name) for part in parts)
     return [part for part in parts if has_train and _HELD_OUT.fullmatch(part.name)]
 
