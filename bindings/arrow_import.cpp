@@ -26,7 +26,7 @@ py::tuple read_arrow_stream(py::handle capsule, std::int32_t num_threads) {
   w2stree::TextTrajectories read;
   {
     const WithoutGil no_gil;
-    read = w2stree::read_trajectories(*stream, execution(num_threads));
+    read = w2stree::read_trajectories(*stream, execution(no_gil, num_threads));
   }
   return to_tuple(std::move(read));
 }
@@ -39,7 +39,7 @@ py::tuple read_arrow_array(py::handle schema_capsule, py::handle array_capsule,
   {
     const WithoutGil no_gil;
     w2stree::ArrowTrajectoryReader reader(*schema);
-    reader.append(*array, execution(num_threads));
+    reader.append(*array, execution(no_gil, num_threads));
     read = std::move(reader).finish();
   }
   return to_tuple(std::move(read));

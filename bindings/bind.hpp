@@ -124,13 +124,14 @@ py::object bind_error(py::module_& module, const char* name, const py::handle& b
   return py::reinterpret_borrow<py::object>(type);
 }
 
-// Lets Ctrl-C end a call that has released the GIL.
-inline w2stree::Execution execution(std::int32_t num_threads) {
+// Lets Ctrl-C end a call that has let go of the GIL. For as long as `no_gil`.
+inline w2stree::Execution execution(const WithoutGil& no_gil, std::int32_t num_threads) {
   using Clock = std::chrono::steady_clock;
-  return {num_threads, [next = Clock::now() + std::chrono::milliseconds(50)]() mutable {
+  return {num_threads, [&no_gil, next = Clock::now() + std::chrono::milliseconds(50)]() mutable {
             if (Clock::now() < next) return;
             next = Clock::now() + std::chrono::milliseconds(50);
-            const WithGil gil;
-            if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+            no_gil.with_gil([] {
+              if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+            });
           }};
 }

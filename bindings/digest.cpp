@@ -15,7 +15,7 @@ py::tuple digest(const w2stree::Forest& forest, const py::object& task_ids,
   w2stree::Digest digest;
   {
     const WithoutGil no_gil;
-    const w2stree::Execution how = execution(num_threads);
+    const w2stree::Execution how = execution(no_gil, num_threads);
     digest = w2stree::digest(forest, w2stree::hash_texts(tables[0], how),
                              w2stree::hash_texts(tables[1], how),
                              w2stree::hash_texts(tables[2], how), how);

@@ -16,7 +16,7 @@ Forest build_forest(const Array<std::int32_t>& action_id, const Array<std::int32
   const auto all =
       columns(action_id, observation_id, step_offset, tree_id, total_return, num_trees);
   const WithoutGil no_gil;
-  return w2stree::build_forest(all, execution(num_threads));
+  return w2stree::build_forest(all, execution(no_gil, num_threads));
 }
 
 // Property getters: one column the forest holds, and one that is written out on demand.

@@ -26,7 +26,7 @@ std::unique_ptr<ForestFileBytes> lay_out(const w2stree::Forest& forest, const py
                   borrow(min_similarity, "min_similarity"),
                   {borrow(made, "made"), borrow(seen, "seen"), borrow(count, "count")}};
   const WithoutGil no_gil;
-  return std::make_unique<ForestFileBytes>(std::move(file), execution(num_threads));
+  return std::make_unique<ForestFileBytes>(std::move(file), execution(no_gil, num_threads));
 }
 
 // Arrays over the pieces, each of which keeps all of them alive.
@@ -43,7 +43,7 @@ ForestFile parse(const py::buffer& buffer, std::int32_t num_threads) {
   const auto info = keep(buffer.request());  // the memory stays while columns need it
   const std::span<const std::byte> bytes = bytes_of(*info);
   const WithoutGil no_gil;
-  return w2stree::parse_forest_file(bytes, info, execution(num_threads));
+  return w2stree::parse_forest_file(bytes, info, execution(no_gil, num_threads));
 }
 
 template <w2stree::TextTable ForestFile::* table>

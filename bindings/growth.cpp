@@ -18,7 +18,7 @@ Forest extend_forest(const Forest& forest, const Array<std::int32_t>& action_id,
   const auto more =
       columns(action_id, observation_id, step_offset, tree_id, total_return, num_trees);
   const WithoutGil no_gil;
-  return w2stree::extend_forest(forest, more, execution(num_threads));
+  return w2stree::extend_forest(forest, more, execution(no_gil, num_threads));
 }
 
 py::tuple extend_similar_forest(const Forest& forest, const Array<std::int32_t>& action_id,
@@ -44,7 +44,7 @@ py::tuple extend_similar_forest(const Forest& forest, const Array<std::int32_t>&
   {
     const WithoutGil no_gil;
     const w2stree::SimilarityTest test(similarity, static_cast<std::int32_t>(num_observations));
-    grown = w2stree::extend_similar_forest(forest, more, test, execution(num_threads));
+    grown = w2stree::extend_similar_forest(forest, more, test, execution(no_gil, num_threads));
   }
   std::vector<std::int32_t> made;
   std::vector<std::int32_t> seen;
@@ -80,7 +80,7 @@ Forest merge_forests(const py::sequence& shards, std::int32_t num_threads) {
         {forest, names(actions, "action names"), names(observations, "observation names")});
   }
   const WithoutGil no_gil;
-  return w2stree::merge_forests(merged, execution(num_threads));
+  return w2stree::merge_forests(merged, execution(no_gil, num_threads));
 }
 
 }  // namespace

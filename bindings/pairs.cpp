@@ -27,7 +27,7 @@ py::array_t<std::int64_t> count_pairs(const Forest& forest, const PairRule& rule
   std::vector<std::int64_t> count;
   {
     const WithoutGil no_gil;
-    count = w2stree::count_pairs(forest, rule, execution(num_threads));
+    count = w2stree::count_pairs(forest, rule, execution(no_gil, num_threads));
   }
   return wrap(w2stree::at_last_nodes<std::int64_t>(forest, count, 0));
 }
@@ -40,13 +40,14 @@ Pairs select_pairs(const Forest& forest, const PairRule& rule, bool best_worst,
                                 max_per_task};
   const std::span<const std::uint64_t> keys = span(tree_key, "tree_key");
   const WithoutGil no_gil;
-  return w2stree::select_pairs(forest, rule, selection, {seed, keys}, execution(num_threads));
+  return w2stree::select_pairs(forest, rule, selection, {seed, keys},
+                               execution(no_gil, num_threads));
 }
 
 Pairs sample_pairs(const Forest& forest, const PairRule& rule, std::int64_t num_pairs,
                    std::uint64_t seed, std::int32_t num_threads) {
   const WithoutGil no_gil;
-  return w2stree::sample_pairs(forest, rule, num_pairs, seed, execution(num_threads));
+  return w2stree::sample_pairs(forest, rule, num_pairs, seed, execution(no_gil, num_threads));
 }
 
 // None at the end.
@@ -59,7 +60,7 @@ std::optional<Pairs> next_chunk(PairStream& stream, std::int64_t chunk_size) {
   w2stree::Buffer<std::int32_t> divergence = make();
   w2stree::Buffer<std::int32_t> chosen = make();
   w2stree::Buffer<std::int32_t> rejected = make();
-  const std::size_t size = stream.next({divergence, chosen, rejected}, execution(1));
+  const std::size_t size = stream.next({divergence, chosen, rejected}, execution(no_gil, 1));
   if (size == 0) return std::nullopt;
   const auto filled = [size](w2stree::Buffer<std::int32_t>& buffer) {
     if (size == buffer.size()) return w2stree::Column<std::int32_t>(std::move(buffer));

@@ -72,8 +72,8 @@ SearchResult search(const Forest& forest, std::int64_t num_simulations, double e
   const w2stree::SearchOptions options{num_simulations,      exploration, return_scale, stop_arm,
                                        parse_backup(backup), min_visits,  num_paths,    patience};
   const WithoutGil no_gil;
-  if (resume == nullptr) return w2stree::search(forest, options, execution(num_threads));
-  return w2stree::continue_search(forest, *resume, options, execution(num_threads));
+  if (resume == nullptr) return w2stree::search(forest, options, execution(no_gil, num_threads));
+  return w2stree::continue_search(forest, *resume, options, execution(no_gil, num_threads));
 }
 
 }  // namespace

@@ -23,10 +23,10 @@ auto held(Column<T> Noun::* field) {
 
 template <class Work>
 auto wrapped_without_gil(Work work) {
-  decltype(work()) column;
+  std::invoke_result_t<Work, const WithoutGil&> column;
   {
     const WithoutGil no_gil;
-    column = work();
+    column = work(no_gil);
   }
   return wrap(std::move(column));
 }
@@ -41,7 +41,7 @@ StateGraph build_state_graph(const Forest& forest, const Array<std::int32_t>& ke
                              std::int32_t num_threads) {
   const std::span<const std::int32_t> keys = span(key, "key");
   const WithoutGil no_gil;
-  return w2stree::build_state_graph(forest, keys, execution(num_threads));
+  return w2stree::build_state_graph(forest, keys, execution(no_gil, num_threads));
 }
 
 py::array_t<double> state_values(const Forest& forest, const StateGraph& graph,
@@ -49,10 +49,12 @@ py::array_t<double> state_values(const Forest& forest, const StateGraph& graph,
                                  const std::optional<Array<double>>& score) {
   const StateValue worth = parse_worth(value);
   if (!score) {
-    return wrapped_without_gil([&] { return w2stree::state_values(forest, graph, worth); });
+    return wrapped_without_gil(
+        [&](const WithoutGil&) { return w2stree::state_values(forest, graph, worth); });
   }
   const std::span<const double> scores = span(*score, "score");
-  return wrapped_without_gil([&] { return w2stree::state_values(forest, graph, scores, worth); });
+  return wrapped_without_gil(
+      [&](const WithoutGil&) { return w2stree::state_values(forest, graph, scores, worth); });
 }
 
 StatePaths state_paths(const Forest& forest, const StateGraph& graph, const Array<double>& value,
@@ -62,10 +64,10 @@ StatePaths state_paths(const Forest& forest, const StateGraph& graph, const Arra
   const w2stree::PathQueries queries{span(start, "start"), span(without, "without")};
   const WithoutGil no_gil;
   if (!threshold) {
-    return w2stree::best_paths(forest, graph, values, queries, execution(num_threads));
+    return w2stree::best_paths(forest, graph, values, queries, execution(no_gil, num_threads));
   }
   return w2stree::shortest_paths(forest, graph, values, *threshold, queries,
-                                 execution(num_threads));
+                                 execution(no_gil, num_threads));
 }
 
 py::array_t<std::int32_t> distance_to_goal(const StateGraph& graph, const Array<double>& value,
@@ -73,8 +75,9 @@ py::array_t<std::int32_t> distance_to_goal(const StateGraph& graph, const Array<
                                            std::int32_t num_threads) {
   const std::span<const double> values = span(value, "value");
   const std::span<const std::int32_t> edges = span(without, "without");
-  return wrapped_without_gil([&] {
-    return w2stree::distance_to_goal(graph, values, threshold, edges, execution(num_threads));
+  return wrapped_without_gil([&](const WithoutGil& no_gil) {
+    return w2stree::distance_to_goal(graph, values, threshold, edges,
+                                     execution(no_gil, num_threads));
   });
 }
 
@@ -95,13 +98,15 @@ void bind_states(py::module_& module) {
       .def_property_readonly("count", held(&StateGraph::count))
       .def("source",
            [](const StateGraph& graph) {
-             return wrapped_without_gil([&] { return w2stree::edge_source(graph); });
+             return wrapped_without_gil(
+                 [&](const WithoutGil&) { return w2stree::edge_source(graph); });
            })
       .def(
           "previous_visit",
           [](const StateGraph& graph, const Forest& forest, std::int32_t num_threads) {
-            return wrapped_without_gil(
-                [&] { return w2stree::previous_visit(forest, graph, execution(num_threads)); });
+            return wrapped_without_gil([&](const WithoutGil& no_gil) {
+              return w2stree::previous_visit(forest, graph, execution(no_gil, num_threads));
+            });
           },
           py::arg("forest"), py::arg("num_threads") = 1);
 
