@@ -163,6 +163,7 @@ def _run(
     log_json: bool,
 ) -> Outcome:
     with needs("run"):
+        from w2stree.experiment.grid.local_runner import LocalRunner
         from w2stree.experiment.grid.running import run_cells
     with Bars(as_json=log_json) as bars, bars.line("cells") as show:
         shown = CellsShown(show, len(units), as_json=log_json)
@@ -171,7 +172,7 @@ def _run(
             units,
             runs=runs,
             results=results,
-            num_processes=processes,
+            runner=LocalRunner(processes),
             budget_s=None if budget is None else 3600 * budget,
             redo=redo,
             announce=shown.announce,
