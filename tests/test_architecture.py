@@ -29,8 +29,9 @@ LATE_IMPORTS = {
     "cli/advantages.py": {"formats.agenttraj", "rows.columns", "rows.credit", "rows.rows"},
     "cli/analyse.py": {"experiment.analyses"},
     "cli/experiment.py": {
-        *("experiment.grid.local_runner", "experiment.grid.plan", "experiment.grid.results"),
-        *("experiment.grid.running", "experiment.grid.summary", "report.grid"),
+        *("experiment.grid.local_runner", "experiment.grid.plan", "experiment.grid.ray_runner"),
+        *("experiment.grid.results", "experiment.grid.running", "experiment.grid.summary"),
+        *("report.grid", "rollouts.cluster.connection"),
     },
     "cli/bisect.py": {"experiment.recorded_player", "forest.flips", "rollouts.bisection"},
     "cli/found_step.py": {"forest.flips"},

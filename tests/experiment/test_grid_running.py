@@ -23,11 +23,11 @@ pytest.importorskip("trl")
 pytest.importorskip("gymnasium")
 pytest.importorskip("matplotlib")
 
-from support.experiments import smallest, w2stree
+from support.experiments import w2stree
 from support.json_lines import documented, json_lines, last
-from support.treasure_hunters import EXAMPLE, hunts
+from support.small_experiments import small, treasure_world
+from support.treasure_hunters import EXAMPLE
 
-from w2stree import write_trajectories
 from w2stree.cli.app import main
 from w2stree.errors import RunDirectoryError
 from w2stree.experiment.grid import cell_process
@@ -45,34 +45,14 @@ from w2stree.experiment.stages.bar import Silent
 
 pytestmark = pytest.mark.train
 
-TREASURE = {"name": "gymnasium", "make": "own_environment:treasure", "max_steps": 4}
-
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a world that is learned in seconds; demonstrations are in a file."""
     monkeypatch.setenv("PYTHONPATH", str(EXAMPLE.parent))  # of commands
     monkeypatch.syspath_prepend(str(EXAMPLE.parent))  # of this process, and its workers
-    write_trajectories(tmp_path / "shown.jsonl", hunts(range(500, 515)))
-    once = {"num_epochs": 1, "learning_rate": 1.0e-3}
-    config = smallest(
-        {**TREASURE, "num_processes": 1},
-        {"demonstrations": 2, "explore": 2, "test": 2},
-        demonstrations=str(tmp_path / "shown.jsonl"),
-        seeds={"sft_weak": 0},
-    )
-    del config["ceiling"]  # the file has no demonstrations of explored tasks
-    for role in ("weak", "strong"):
-        config[role]["sft"] = once
-    (tmp_path / "treasure.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    treasure_world(tmp_path)
     return tmp_path
-
-
-def small(folder: Path, **changes: Any) -> str:
-    record = {"name": "small", "question": "?", "worlds": ["treasure.yaml"]}
-    file = folder / "small.yaml"
-    file.write_text(yaml.safe_dump(record | changes), encoding="utf-8")
-    return str(file)
 
 
 def run_all(folder: Path, plan: Plan, **options: Any) -> Outcome:
