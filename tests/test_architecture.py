@@ -53,7 +53,7 @@ LATE_IMPORTS = {
     },
     "cli/executors.py": {
         *("experiment.run_json", "rollouts.executor", "rollouts.cluster.connection"),
-        *("rollouts.cluster.crew", "rollouts.cluster.ray_executor", "rollouts.cluster.worker"),
+        "rollouts.cluster.ray_cluster",
     },
     "cli/inputs.py": {
         *("formats.reader", "formats.reading", "trajectories.files"),

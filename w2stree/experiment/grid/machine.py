@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from w2stree.errors import RunDirectoryError
+from w2stree.errors import InvalidInput, RunDirectoryError
 from w2stree.experiment.grid.cell_process import LOGS, CellProcess
 from w2stree.experiment.grid.shared_folder import SharedFolder
+from w2stree.experiment.manifest import other_versions
 from w2stree.experiment.run_lock import holding
 
 _ENDING_S = 60.0
@@ -31,20 +32,28 @@ _LOOK_S = 0.2
 class Place:
     """Where cells run, sent to each machine.
 
-    `directory`: the driver's, which relative paths count from, where the machine has it. `prepare`
-    sets what the packages of models read when they are imported. `num_threads`: of each cell.
+    `directory`: the driver's, which relative paths count from, where the machine has it. `versions`
+    are those of the driver (`manifest.versions`). `prepare` sets what the packages of models read
+    when they are imported. `num_threads`: of each cell.
     """
 
     directory: Path
     runs: SharedFolder
+    versions: Mapping[str, str]
     num_threads: int
     prepare: Callable[[], None]
 
 
 def look(place: Place) -> None:
-    """Raises `RunDirectoryError` where this machine does not share the runs (`SharedFolder`)."""
+    """Raises `RunDirectoryError` where this machine does not share the runs (`SharedFolder`), and
+    `InvalidInput` where it has other versions of what results may depend on."""
     if place.directory.is_dir():
         os.chdir(place.directory)
+    if other := other_versions({"versions": dict(place.versions)}):
+        raise InvalidInput(
+            f"{socket.gethostname()}: {other}: results would depend on where a cell runs; install "
+            "the driver's versions there, or take the machine out of the cluster"
+        )
     place.runs.refuse_other()
 
 

@@ -25,6 +25,7 @@ from w2stree.experiment.grid.machine import Place
 from w2stree.experiment.grid.plan import Plan
 from w2stree.experiment.grid.shared_folder import SharedFolder
 from w2stree.experiment.grid.work import Work
+from w2stree.experiment.manifest import versions
 from w2stree.shorten import shorten
 
 try:
@@ -77,7 +78,8 @@ class RayRunner:
 
     def run(self, work: Work) -> None:
         """Raises `EngineFailure` where no machine has room for a cell, `InvalidInput` from outside
-        the cluster, and `RunDirectoryError` of a machine that does not share the runs."""
+        the cluster and of a machine with other versions, and `RunDirectoryError` of one that does
+        not share the runs."""
         _refuse_the_client()
         try:
             place = self._shared_place(work)
@@ -94,9 +96,11 @@ class RayRunner:
                 ray.cancel(told, force=True)
 
     def _shared_place(self, work: Work) -> Place:
-        """Once every machine that cells may run on has been seen to share the runs."""
+        """Once every machine that cells may run on has been seen to share the runs, and to have the
+        same versions."""
         shared = SharedFolder.held_here(work.runs)
-        place = Place(Path.cwd(), shared, self._plan.grid.num_threads, self._prepare)
+        num_threads = self._plan.grid.num_threads
+        place = Place(Path.cwd(), shared, dict(versions()), num_threads, self._prepare)
         look = ray.remote(num_cpus=0, max_retries=0)(machine.look)
         looks = [
             look.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False))
