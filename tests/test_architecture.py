@@ -29,8 +29,9 @@ LATE_IMPORTS = {
     "cli/advantages.py": {"formats.agenttraj", "rows.columns", "rows.credit", "rows.rows"},
     "cli/analyse.py": {"experiment.analyses"},
     "cli/experiment.py": {
-        *("experiment.grid.plan", "experiment.grid.results", "experiment.grid.running"),
-        *("experiment.grid.summary", "report.grid"),
+        *("experiment.grid.local_runner", "experiment.grid.plan", "experiment.grid.ray_runner"),
+        *("experiment.grid.results", "experiment.grid.running", "experiment.grid.summary"),
+        *("report.grid", "rollouts.cluster.connection"),
     },
     "cli/bisect.py": {"experiment.recorded_player", "forest.flips", "rollouts.bisection"},
     "cli/found_step.py": {"forest.flips"},
@@ -52,7 +53,7 @@ LATE_IMPORTS = {
     },
     "cli/executors.py": {
         *("experiment.run_json", "rollouts.executor", "rollouts.cluster.connection"),
-        *("rollouts.cluster.crew", "rollouts.cluster.ray_executor", "rollouts.cluster.worker"),
+        "rollouts.cluster.ray_cluster",
     },
     "cli/inputs.py": {
         *("formats.reader", "formats.reading", "trajectories.files"),

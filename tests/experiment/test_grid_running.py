@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,26 +23,27 @@ pytest.importorskip("trl")
 pytest.importorskip("gymnasium")
 pytest.importorskip("matplotlib")
 
-from support.experiments import smallest, w2stree
+from support.experiments import w2stree
 from support.json_lines import documented, json_lines, last
-from support.treasure_hunters import EXAMPLE, hunts
+from support.small_experiments import small, treasure_world
+from support.treasure_hunters import EXAMPLE
 
-from w2stree import write_trajectories
 from w2stree.cli.app import main
 from w2stree.errors import RunDirectoryError
-from w2stree.experiment.grid import running
+from w2stree.experiment.grid import cell_process
+from w2stree.experiment.grid.cell_process import CellProcess
 from w2stree.experiment.grid.cells import Cell
+from w2stree.experiment.grid.local_runner import LocalRunner
 from w2stree.experiment.grid.measuring import run_cell
 from w2stree.experiment.grid.plan import Plan, read_plan
 from w2stree.experiment.grid.results import Results
 from w2stree.experiment.grid.running import Outcome, run_cells
 from w2stree.experiment.grid.times import Times
+from w2stree.experiment.grid.work import Work
 from w2stree.experiment.run_lock import holding
 from w2stree.experiment.stages.bar import Silent
 
 pytestmark = pytest.mark.train
-
-TREASURE = {"name": "gymnasium", "make": "own_environment:treasure", "max_steps": 4}
 
 
 @pytest.fixture
@@ -49,26 +51,8 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a world that is learned in seconds; demonstrations are in a file."""
     monkeypatch.setenv("PYTHONPATH", str(EXAMPLE.parent))  # of commands
     monkeypatch.syspath_prepend(str(EXAMPLE.parent))  # of this process, and its workers
-    write_trajectories(tmp_path / "shown.jsonl", hunts(range(500, 515)))
-    once = {"num_epochs": 1, "learning_rate": 1.0e-3}
-    config = smallest(
-        {**TREASURE, "num_processes": 1},
-        {"demonstrations": 2, "explore": 2, "test": 2},
-        demonstrations=str(tmp_path / "shown.jsonl"),
-        seeds={"sft_weak": 0},
-    )
-    del config["ceiling"]  # the file has no demonstrations of explored tasks
-    for role in ("weak", "strong"):
-        config[role]["sft"] = once
-    (tmp_path / "treasure.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    treasure_world(tmp_path)
     return tmp_path
-
-
-def small(folder: Path, **changes: Any) -> str:
-    record = {"name": "small", "question": "?", "worlds": ["treasure.yaml"]}
-    file = folder / "small.yaml"
-    file.write_text(yaml.safe_dump(record | changes), encoding="utf-8")
-    return str(file)
 
 
 def run_all(folder: Path, plan: Plan, **options: Any) -> Outcome:
@@ -194,7 +178,8 @@ def test_the_time_left_has_a_stage_of_two_cells_once(world: Path) -> None:
     shared = {"sft_strong": {"seconds": 30.0, "outputs": "a"}}
     times.add(strong, {"stages": shared})
     times.add(mcts, {"stages": {**shared, "mcts_sft": {"seconds": 50.0, "outputs": "b"}}})
-    work = running._Work(plan, world, Results(world), [mcts, strong], None, times)
+    work = Work(plan, world, Results(world), LocalRunner(), lambda *_: None, lambda *_: None)
+    work.times, work.pending = times, [mcts, strong]
     assert work.seconds_left(1) == 30 + 50
     assert work.seconds_left(2) == (30 + 50) / 2
 
@@ -206,7 +191,7 @@ def test_a_worker_that_dies_in_the_middle_of_a_line_costs_its_cell(
     program = 'import os, sys\nos.write(int(sys.argv[1]), b\'{"record": {"pan\')\n'
     (world / "half_told.py").write_text(program)
     monkeypatch.syspath_prepend(str(world))
-    monkeypatch.setattr(running, "_WORKER", "half_told")
+    monkeypatch.setattr(cell_process, "_WORKER", "half_told")
     plan = read_plan(small(world, methods=["sft_weak"], seeds=2))
     outcome = run_all(world, plan)
     assert len(outcome.failed) == 2
@@ -220,18 +205,18 @@ def test_the_first_error_of_ours_ends_all(world: Path, monkeypatch: pytest.Monke
     program = "import sys, time\nfor _ in sys.stdin: pass\n"
     (world / "silent.py").write_text(program)
     monkeypatch.syspath_prepend(str(world))
-    monkeypatch.setattr(running, "_WORKER", "silent")
+    monkeypatch.setattr(cell_process, "_WORKER", "silent")
     plan = read_plan(small(world, methods=["sft_weak"], seeds=2))
-    asked: list[Cell] = []
+    asked: list[str] = []
 
-    def fails_once(worker: object, request: object, cell: Cell, announce: object) -> dict[str, str]:
-        asked.append(cell)
+    def fails_once(process: CellProcess, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        asked.append(request["run_dir"])
         if len(asked) == 2:
             raise OSError("no space left on device")
-        return really(worker, request, cell, announce)  # type: ignore[arg-type]
+        return really(process, request)
 
-    really = running._Worker.run
-    monkeypatch.setattr(running._Worker, "run", fails_once)
+    really = CellProcess.ask
+    monkeypatch.setattr(CellProcess, "ask", fails_once)
     with pytest.raises(OSError, match="no space left"):
         run_all(world, plan)
 
@@ -293,10 +278,10 @@ def test_a_worker_that_dies_costs_its_cell(world: Path) -> None:
                 os.kill(worker, signal.SIGKILL)
         said.append((kind, what))
 
-    outcome = run_all(world, plan, num_processes=1, announce=announce)
+    outcome = run_all(world, plan, runner=LocalRunner(1), announce=announce)
     assert [cell.seed for cell in outcome.failed] == [0], said
     assert [cell.seed for cell in outcome.finished] == [1]
-    assert any(what.startswith("its process ended with status -9") for _, what in said)
+    assert any(str(what).startswith("its process ended with status -9") for _, what in said)
 
 
 def children_of(pid: int) -> list[int]:

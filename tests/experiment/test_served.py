@@ -154,6 +154,6 @@ def test_a_run_plays_through_a_server(tmp_path: Path, monkeypatch: pytest.Monkey
         for stage in ("sft_weak", "tree_dpo"):
             served = read_trajectories(run_dir / f"evaluate_{stage}" / "trajectories.jsonl")
             plans = plan_episodes([t.task_id for t in served], [GREEDY], seed=0)
-            played = context.play(stage, context.pool(), players.trained(stage), plans)
+            played = context.play(stage, context.pool(), players.trained(stage)(), plans)
             said = {t.task_id: [step.response for step in t.steps] for t in played}
             assert said == {t.task_id: [step.response for step in t.steps] for t in served}

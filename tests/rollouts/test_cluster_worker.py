@@ -22,15 +22,18 @@ from w2stree.rollouts.cluster import worker as module
 from w2stree.rollouts.cluster.left_behind import own_folder
 from w2stree.rollouts.cluster.worker import Equipment, Lease, News, Worker
 from w2stree.rollouts.episode import EpisodePlan
+from w2stree.rollouts.executor import Equipped
 from w2stree.trajectories.episodes import sent_episodes
 from w2stree.trajectories.journal import Journal, read_journal
 from w2stree.trajectories.trajectory import Trajectory
 
 
-def equipment(folder: Path, **options: Any) -> Equipment:
-    pool = functools.partial(EnvironmentPool, Lock, 2)
-    given = {"pool": pool, "policy": random_policy, "directory": Path.cwd(), **options}
-    return Equipment(run="run", session="now", folder=folder, **given)
+def equipment(
+    folder: Path, pool: Any = None, policy: Any = random_policy, **more: Any
+) -> Equipment:
+    pool = pool or functools.partial(EnvironmentPool, Lock, 2)
+    equipped = Equipped(pool, policy, num_processes=2, on_gpus=False)
+    return Equipment("run", "now", Path.cwd(), equipped, folder, **more)
 
 
 @pytest.fixture

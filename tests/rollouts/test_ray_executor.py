@@ -34,6 +34,7 @@ from w2stree.rollouts.cluster.crew import Crew
 from w2stree.rollouts.cluster.left_behind import own_folder
 from w2stree.rollouts.cluster.ray_executor import RayExecutor
 from w2stree.rollouts.cluster.worker import Equipment
+from w2stree.rollouts.executor import Equipped
 from w2stree.rollouts.exploration import Budget, Exploration, Progress, plan_episodes
 from w2stree.trajectories.journal import Journal, read_journal
 
@@ -89,11 +90,10 @@ class Run:
             run="run",
             session=f"session{self.num_sessions}",
             directory=Path.cwd(),
-            pool=pool,
-            policy=policy,
+            equipped=Equipped(pool, policy, num_processes=2, on_gpus=False),
             folder=self.local,
         )
-        crew = Crew(equipment, num_processes=2, on_gpus=False, told=self.told.append)
+        crew = Crew(equipment, self.told.append)
         with Journal(self.path) as journal, RayExecutor(crew, journal) as executor:
             exploration = Exploration(journal, executor, **options)
             exploration.play(plans)

@@ -46,9 +46,9 @@ def two_machines() -> Iterator[Any]:
             cluster.shutdown()
 
 
-def add_machine(cluster: Any) -> Any:
+def add_machine(cluster: Any, **more: Any) -> Any:
     """One more machine of one core, once it is there."""
-    added = cluster.add_node(**one_core())
+    added = cluster.add_node(**one_core(), **more)
     cluster.wait_for_nodes(timeout=600)
     return added
 

@@ -10,7 +10,7 @@ from w2stree.cli.say import say
 
 if TYPE_CHECKING:
     from w2stree.experiment.grid.cells import Unit
-    from w2stree.experiment.grid.running import Doing, Kind
+    from w2stree.experiment.grid.work import Doing, Kind
 
 
 class CellsShown:

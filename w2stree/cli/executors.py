@@ -1,4 +1,4 @@
-"""Who plays for `w2stree explore`: this process's environments, or the workers of a cluster."""
+"""Who plays: this process's environments, or the workers of a cluster."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from w2stree.errors import InvalidInput
 if TYPE_CHECKING:
     from w2stree.environments.hosting.pool import EnvironmentPool
     from w2stree.experiment.config.exploration import ExplorationConfig
+    from w2stree.rollouts.cluster.ray_cluster import RayCluster
     from w2stree.rollouts.executor import Executor
     from w2stree.trajectories.journal import Journal
 
@@ -62,37 +63,34 @@ def executor_of(
     Leaving the block puts what a cluster's workers have into `journal`. Raises `InvalidInput` for
     another engine and `MissingDependency` without Ray.
     """
-    from w2stree.rollouts.executor import LocalExecutor
+    from w2stree.rollouts.executor import Equipped, LocalExecutor
 
     if engine is None:
         yield LocalExecutor(pool, config.policy.policy, instruction=config.instruction)
         return
+    equipped = Equipped(
+        config.environment.pool,
+        config.policy.policy,
+        num_processes=config.environment.num_processes,
+        on_gpus=config.policy.is_in_process,
+        instruction=config.instruction,
+    )
+    with (
+        cluster_of(engine, local_dir) as cluster,
+        cluster.executor(equipped, journal, run=_run_id(journal), salvage=salvage) as executor,
+    ):
+        yield executor
+
+
+@contextmanager
+def cluster_of(engine: str, local_dir: Path | None) -> Iterator[RayCluster]:
+    """The cluster of `--engine`, connected to within the block. Raises as `executor_of` does."""
     with needs("ray"):
         from w2stree.rollouts.cluster.connection import connected
-        from w2stree.rollouts.cluster.crew import Crew
-        from w2stree.rollouts.cluster.ray_executor import RayExecutor
-    from w2stree.rollouts.cluster.worker import Equipment
+        from w2stree.rollouts.cluster.ray_cluster import RayCluster
 
     with connected(ray_address(engine, known=_KNOWN)):
-        equipment = Equipment(
-            run=_run_id(journal),
-            session=uuid.uuid4().hex[:12],
-            directory=Path.cwd(),
-            pool=config.environment.pool,
-            policy=config.policy.policy,
-            instruction=config.instruction,
-            folder=local_dir,
-            salvage=salvage,
-            prepare=before_models,
-        )
-        crew = Crew(
-            equipment,
-            num_processes=config.environment.num_processes,
-            on_gpus=config.policy.is_in_process,
-            told=_tell,
-        )
-        with RayExecutor(crew, journal) as executor:
-            yield executor
+        yield RayCluster(prepare=before_models, told=_tell, folder=local_dir)
 
 
 def refuse_other_engines(engine: str | None, local_dir: Path | None) -> None:

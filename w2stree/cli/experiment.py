@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +14,7 @@ from w2stree.cli.cells_shown import CellsShown
 from w2stree.cli.extra import needs
 from w2stree.cli.parameters import LogJson, names, number, whole_number
 from w2stree.cli.progress import Bars
+from w2stree.cli.ray_address import ray_address
 from w2stree.cli.say import say, warn
 from w2stree.errors import InvalidInput
 from w2stree.experiment.shipped import shipped_names
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
     from w2stree.experiment.grid.plan import Plan
     from w2stree.experiment.grid.results import Results
     from w2stree.experiment.grid.running import Outcome
+    from w2stree.experiment.grid.work import Runner
+
+_KNOWN = "ray or ray://auto"
 
 
 def experiment(
@@ -84,11 +90,14 @@ def experiment(
         Path, typer.Option(metavar="DIR", help="where results go, in a folder named NAME")
     ] = Path("results"),
     processes: Annotated[
-        int,
+        int | None,
         typer.Option(
-            metavar="N", parser=whole_number(at_least=1), help="cells that run side by side"
+            metavar="N",
+            parser=whole_number(at_least=1),
+            help="cells that run side by side (default: 2; with --engine, as many as have room)",
+            show_default=False,
         ),
-    ] = 2,
+    ] = None,
     redo: Annotated[
         bool,
         typer.Option("--redo", help="redo whatever another configuration of a run changes"),
@@ -97,6 +106,16 @@ def experiment(
         bool, typer.Option("--report-only", help="run nothing; make the table from the results")
     ] = False,
     log_json: LogJson = False,
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            "--engine",
+            metavar="ray[://auto]",
+            help="run cells on the machines of a cluster, which share --runs: that of "
+            "$RAY_ADDRESS, else this machine alone, or the one started here (docs/cluster.md)",
+            show_default=False,
+        ),
+    ] = None,
 ) -> int:
     """Run what an experiment lacks, and make its table.
 
@@ -111,9 +130,12 @@ def experiment(
         "--worlds": worlds,
         "--redo": redo or None,
         "--log-json": log_json or None,
+        "--engine": engine,
     }
     if report_only and (of_a_run := [name for name, value in asked.items() if value is not None]):
         raise InvalidInput(f"--report-only runs nothing: leave out {', '.join(of_a_run)}")
+    if engine is not None:
+        ray_address(engine, known=_KNOWN)
     if not report_only:
         refuse_without("w2stree experiment")
     before_models()
@@ -135,7 +157,8 @@ def experiment(
     num_failed = 0
     if not report_only:
         try:
-            outcome = _run(plan, units, results, runs, processes, budget, redo, log_json)
+            with _runner(plan, engine, processes) as runner:
+                outcome = _run(plan, units, results, runs, runner, budget, redo, log_json)
         except KeyboardInterrupt:
             warn(
                 f"w2stree: finished stages are kept in {runs}, results in {results.folder}; "
@@ -152,12 +175,27 @@ def experiment(
     return 1 if num_failed else 0
 
 
+@contextmanager
+def _runner(plan: Plan, engine: str | None, processes: int | None) -> Iterator[Runner]:
+    """Who runs the cells: processes of this machine, or a cluster's machines."""
+    from w2stree.experiment.grid.local_runner import LocalRunner
+
+    if engine is None:
+        yield LocalRunner(processes or 2)
+        return
+    with needs("ray"):
+        from w2stree.experiment.grid.ray_runner import RayRunner
+        from w2stree.rollouts.cluster.connection import connected
+    with connected(ray_address(engine, known=_KNOWN)):
+        yield RayRunner(plan, at_most=processes, prepare=before_models)
+
+
 def _run(
     plan: Plan,
     units: list[Unit],
     results: Results,
     runs: Path,
-    processes: int,
+    runner: Runner,
     budget: float | None,
     redo: bool,
     log_json: bool,
@@ -171,7 +209,7 @@ def _run(
             units,
             runs=runs,
             results=results,
-            num_processes=processes,
+            runner=runner,
             budget_s=None if budget is None else 3600 * budget,
             redo=redo,
             announce=shown.announce,

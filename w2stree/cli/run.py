@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from w2stree.cli.before_models import before_models
+from w2stree.cli.executors import LocalDir, cluster_of, refuse_other_engines
 from w2stree.cli.extra import needs
 from w2stree.cli.parameters import LogJson, Overrides, RunDir
 from w2stree.cli.progress import Bars, warn_json
@@ -43,6 +45,18 @@ def run(
         ),
     ] = None,
     log_json: LogJson = False,
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            "--engine",
+            metavar="ray[://ADDRESS]",
+            help="play explorations and evaluations on the machines of a cluster, which share "
+            "--run-dir: that of $RAY_ADDRESS, else this machine alone, or the one at ADDRESS "
+            "(docs/cluster.md)",
+            show_default=False,
+        ),
+    ] = None,
+    local_dir: LocalDir = None,
 ) -> int:
     """Run an experiment, stage by stage, to its report.
 
@@ -50,6 +64,7 @@ def run(
     of the exploration ended in errors alone.
     """
     refuse_without("w2stree run")
+    refuse_other_engines(engine, local_dir)
     before_models()
     with needs("run"):
         from w2stree.experiment.config import load_config
@@ -60,13 +75,17 @@ def run(
 
     folder = run_dir or Path("runs") / read.name
     try:
-        with Bars(as_json=log_json) as bars:
+        with (
+            Bars(as_json=log_json) as bars,
+            nullcontext() if engine is None else cluster_of(engine, local_dir) as cluster,
+        ):
             report = run_experiment(
                 read,
                 folder,
                 force=force or (),
                 redo=redo,
                 share=share,
+                cluster=cluster,
                 announce=_announce_json if log_json else _announce,
                 bar=bars,
             )

@@ -35,7 +35,11 @@ def consent(
     asked = [spec for spec in specs if spec.name not in force]
 
     def accept(directory: RunDirectory, differing: Sequence[Change]) -> None:
-        begun = {spec.name for spec in specs if recorded_journals(directory.path, spec.name)}
+        begun = {
+            spec.name
+            for spec in specs
+            if spec.name not in late and recorded_journals(directory.path, spec.name)
+        }
         outdated = {
             spec.name
             for spec in specs

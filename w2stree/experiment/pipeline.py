@@ -17,6 +17,7 @@ from w2stree.experiment.stage_graph import leading_to, stages
 from w2stree.experiment.stages import learn
 from w2stree.experiment.stages.bar import Bar, Silent
 from w2stree.experiment.stages.context import Context
+from w2stree.rollouts.executor import Cluster
 
 
 def run_experiment(
@@ -26,6 +27,7 @@ def run_experiment(
     force: Sequence[str] = (),
     redo: bool = False,
     share: Path | None = None,
+    cluster: Cluster | None = None,
     announce: Callable[[str, str], None],
     bar: Bar | None = None,
 ) -> Path:
@@ -34,14 +36,15 @@ def run_experiment(
     A stage is out of date where a key of the configuration that it reads, or what it reads of
     other stages or outside the run, is another than it was made from. `redo`: also where that
     replaces what `consent` protects. `share`: a folder of runs whose stages are taken over where
-    they are those of this run (`SharedRuns`). `announce(stage, what)` is told of each stage, `bar`
-    of what happens in it.
+    they are those of this run (`SharedRuns`). `cluster`: the machines that play explorations and
+    evaluations, which have `run_dir` under the same path; None: this one does. `announce(stage,
+    what)` is told of each stage, `bar` of what happens in it.
 
     Interrupting leaves finished stages as they are: run again to go on. Raises
     `RunDirectoryError` where another configuration made `run_dir`, `InvalidInput` and
     `MissingDependency` before any stage runs where that can be known.
     """
-    _run(config, run_dir, None, force, redo, share, announce, bar)
+    _run(config, run_dir, None, force, redo, share, cluster, announce, bar)
     return run_dir / "report"
 
 
@@ -72,7 +75,7 @@ def run_methods(
                 "method's section"
             )
     wanted = (*(f"evaluate_{name}" for name in methods), *also)
-    return _run(config, run_dir, wanted, (), redo, share, announce, bar)
+    return _run(config, run_dir, wanted, (), redo, share, None, announce, bar)
 
 
 def _run(
@@ -82,10 +85,12 @@ def _run(
     force: Sequence[str],
     redo: bool,
     share: Path | None,
+    cluster: Cluster | None,
     announce: Callable[[str, str], None],
     bar: Bar | None,
 ) -> list[StageSpec]:
-    context = Context(config, run_dir, bar or Silent(), chooses_anew="tasks" in force)
+    chooses_anew = "tasks" in force
+    context = Context(config, run_dir, bar or Silent(), cluster, chooses_anew=chooses_anew)
     shared = None if share is None else SharedRuns(share)
     with contextlib.closing(context), contextlib.ExitStack() as held:
         listed = stages(context, also=wanted or ())

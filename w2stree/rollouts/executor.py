@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from w2stree.environments.hosting.pool import EnvironmentPool
@@ -18,6 +20,7 @@ from w2stree.policies.protocol import AsyncPolicy, ModelName, Policy
 from w2stree.rollouts.counted import counted
 from w2stree.rollouts.episode import Ended, EpisodePlan, Timed, untimed
 from w2stree.rollouts.rollout import attempts
+from w2stree.trajectories.journal import Journal
 
 PolicyOf: TypeAlias = Callable[[ModelName], Policy | AsyncPolicy]
 """Makes the policy of a model."""
@@ -36,6 +39,32 @@ class Executor(Protocol):
         """What plays that model's plans. With `count_tokens` a turn whose tokens nobody counts
         raises `InvalidInput`. `timed` is told when each was played, where the clock is this
         process's."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Equipped:
+    """What a machine needs to play: makers, not things, which are sent there.
+
+    `num_processes`: the environments of a `pool`. `on_gpus`: whether the policy computes where it
+    plays. `instruction` stands before every task's statement.
+    """
+
+    pool: Callable[[], EnvironmentPool]
+    policy: PolicyOf
+    num_processes: int
+    on_gpus: bool
+    instruction: str = ""
+
+
+class Cluster(Protocol):
+    """Other machines that play (`cluster.ray_cluster`)."""
+
+    def executor(
+        self, equipped: Equipped, journal: Journal, *, run: str
+    ) -> AbstractContextManager[Executor]:
+        """What plays into a journal, within the block; leaving it puts what the machines have
+        beside that into the journal. `run` names the journals that they keep."""
         ...
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +31,7 @@ from w2stree.forest.forest import Forest
 from w2stree.policies.protocol import Policy
 from w2stree.rollouts.causes import Causes
 from w2stree.rollouts.cut_returns import CutReturnCount
+from w2stree.rollouts.executor import Cluster
 from w2stree.rollouts.outcome import causes_in_words
 from w2stree.rollouts.rollout import EpisodePlan, rollout
 from w2stree.shorten import visible
@@ -50,6 +51,7 @@ def file_of(part: Played) -> str:
 class Context:
     """One run: `run_dir/<stage>` holds a finished stage's files.
 
+    `cluster`: the machines that play explorations and evaluations; None: this one does.
     `chooses_anew`: the tasks that an earlier session recorded do not count. `accept`: whether the
     run takes another configuration. `name` tells the run from others: of its folder, and of what
     it is a run of.
@@ -58,6 +60,7 @@ class Context:
     config: Config
     run_dir: Path
     bar: Bar = field(default_factory=Silent)
+    cluster: Cluster | None = None
     chooses_anew: bool = False
     accept: Accept | None = None
     name: str = field(init=False)
@@ -267,6 +270,10 @@ class Context:
     ) -> list[Trajectory]:
         """Roll out every plan, telling how it goes."""
         episodes = rollout(pool, policy, plans, instruction=self.config.prompt.instruction)
+        return self.told(stage, episodes, len(plans))
+
+    def told(self, stage: str, episodes: Iterable[Trajectory], num_plans: int) -> list[Trajectory]:
+        """All of the episodes, telling how it goes as they end."""
         played: list[Trajectory] = []
         cut_returns = CutReturnCount()
         causes = Causes()
@@ -281,11 +288,16 @@ class Context:
                     return_sum += trajectory.total_return
                 scored = len(played) - causes.total
                 mean = return_sum / scored if scored else None
-                update(len(played), len(plans), _figures(mean, causes))
+                update(len(played), num_plans, _figures(mean, causes))
         cut_returns.warn()
         if causes.total:
             _say_what_failed(stage, causes, len(played))
         return played
+
+    def rest(self) -> None:
+        """End the environment processes while others play; the next use starts them."""
+        if self._pool is not None:
+            self._pool.drop(range(len(self._pool)))
 
     def close(self) -> None:
         """Stop the environment processes."""

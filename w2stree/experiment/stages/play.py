@@ -6,8 +6,8 @@ import functools
 import time
 import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -24,11 +24,13 @@ from w2stree.experiment.methods.method import Method
 from w2stree.experiment.parts import Played
 from w2stree.experiment.run_directory import StageWriter
 from w2stree.experiment.stages.context import Context
+from w2stree.experiment.stages.elsewhere import elsewhere, evaluated_elsewhere
 from w2stree.experiment.stages.journals import journal_of, outlived
+from w2stree.experiment.stages.makers import Maker
 from w2stree.experiment.stages.players import Players
 from w2stree.policies.protocol import Sampling
 from w2stree.policies.random import RandomPolicy
-from w2stree.rollouts.executor import LocalExecutor
+from w2stree.rollouts.executor import Executor, LocalExecutor
 from w2stree.rollouts.exploration import Exploration, plan_episodes
 from w2stree.rollouts.outcome import Outcome
 from w2stree.rollouts.rollout import EpisodePlan, opening
@@ -137,6 +139,7 @@ def explore(context: Context, out: StageWriter, explorer: Explorer = WEAK) -> No
     with (
         closing(Players(context)) as players,
         Journal(path) as journal,
+        _executor_of(context, journal, players, explorer) as executor,
         context.bar.steps(f"{stage} episodes") as update,
         warnings.catch_warnings(),
     ):
@@ -144,11 +147,7 @@ def explore(context: Context, out: StageWriter, explorer: Explorer = WEAK) -> No
         warnings.simplefilter("ignore", SamplesUnfinished)  # told below, by this stage's words
         exploration = Exploration(
             journal,
-            LocalExecutor(
-                context.pool(),
-                functools.partial(players.of, explorer.role),
-                instruction=context.config.prompt.instruction,
-            ),
+            executor,
             max_attempts=context.config.explore.max_attempts,
             times=stage_times(context.run_dir, stage),
             progress=lambda state: update(state.num_settled, state.num_planned, state.figures()),
@@ -160,8 +159,25 @@ def explore(context: Context, out: StageWriter, explorer: Explorer = WEAK) -> No
         _say_what_failed(stage, outcome)
     record(out, list(read_trajectories(path)))
     out.metrics["num_failed"] = len(outcome.failed)
-    out.metrics["generated_tokens_per_s"] = players.num_generated_tokens / seconds
+    if context.cluster is None:  # elsewhere nobody counts them by the second
+        out.metrics["generated_tokens_per_s"] = players.num_generated_tokens / seconds
     out.outlived += outlived(context.run_dir, stage)
+
+
+@contextmanager
+def _executor_of(
+    context: Context, journal: Journal, players: Players, explorer: Explorer
+) -> Iterator[Executor]:
+    """Who plays an exploration: this run's environments, or the machines of its cluster."""
+    if context.cluster is None:
+        policy = functools.partial(players.of, explorer.role)
+        instruction = context.config.prompt.instruction
+        yield LocalExecutor(context.pool(), policy, instruction=instruction)
+        return
+    models = {s.model for s in explorer.samplings(context.config) or ()}
+    makers = {model: players.maker(explorer.role, model) for model in models}
+    with elsewhere(context, journal, makers) as executor:
+        yield executor
 
 
 def explored_before(context: Context, out: StageWriter) -> None:
@@ -209,11 +225,12 @@ def evaluate(context: Context, out: StageWriter, method: Method) -> None:
         samplings = method.drawn.samplings(context.config.settings(method))
     wanted = plan_episodes(context.task_ids("evaluated"), samplings, seed=context.seed("evaluate"))
     stage = f"evaluate_{method.name}"
-    if method.policy is not None:
-        played = context.play(stage, context.pool(), method.policy(), wanted)
-    else:
-        assert method.model is not None
-        played = _play_model(context, out, stage, method.model, wanted)
+    with closing(Players(context)) as players:
+        if context.cluster is None:
+            played = _evaluated(context, out, stage, _maker(players, method), wanted)
+        else:
+            played = evaluated_elsewhere(context, out, stage, _maker(players, method), wanted)
+    out.outlived += outlived(context.run_dir, stage)
     if method.drawn is not None:
         played = _in_order(played)
         write_trajectories(out.folder / SAMPLES_FILE, played)
@@ -232,16 +249,23 @@ def best_or_error(played: Sequence[Trajectory]) -> list[Trajectory]:
     return list(counted.values())
 
 
-def _play_model(
-    context: Context, out: StageWriter, stage: str, model_stage: str, wanted: Sequence[EpisodePlan]
+def _maker(players: Players, method: Method) -> Maker:
+    if method.policy is not None:
+        return Maker(method.policy, is_model=False)
+    assert method.model is not None
+    return players.trained(method.model)
+
+
+def _evaluated(
+    context: Context, out: StageWriter, stage: str, maker: Maker, wanted: Sequence[EpisodePlan]
 ) -> list[Trajectory]:
-    with closing(Players(context)) as players:
-        policy = players.trained(model_stage)
-        started = time.perf_counter()
-        trajectories = context.play(stage, context.pool(), policy, wanted)
-        seconds = time.perf_counter() - started
-    out.metrics["generated_tokens_per_s"] = players.num_generated_tokens / seconds
-    return trajectories
+    policy = maker()
+    started = time.perf_counter()
+    played = context.play(stage, context.pool(), policy, wanted)
+    seconds = time.perf_counter() - started
+    if maker.is_model:
+        out.metrics["generated_tokens_per_s"] = policy.num_generated_tokens / seconds
+    return played
 
 
 def _in_order(trajectories: Sequence[Trajectory]) -> list[Trajectory]:

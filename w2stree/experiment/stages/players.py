@@ -6,8 +6,10 @@ strong: {path: …}                          sft_strong/model ──> plays in t
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -17,10 +19,10 @@ from w2stree.experiment.config.policy import ServedSection
 from w2stree.experiment.hashes import hash_files
 from w2stree.experiment.methods import sft
 from w2stree.experiment.stages.context import Context
-from w2stree.experiment.stages.untrained import untrained_model
+from w2stree.experiment.stages.makers import Maker, in_process
+from w2stree.experiment.stages.untrained import untrained_of
 from w2stree.policies.protocol import ModelName
-from w2stree.policies.transformers import TransformersPolicy
-from w2stree.training.models import best_device, load_model
+from w2stree.training.models import load_model
 
 
 def role_of(model_stage: str) -> str:
@@ -35,59 +37,75 @@ class Players:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._loaded = ExitStack()
+        self._makers: dict[str, Maker] = {}
         self._policies: dict[str, Any] = {}
-
-    def trained(self, model_stage: str) -> Any:
-        """The policy of the model that a stage trained."""
-        if model_stage not in self._policies:
-            self._policies[model_stage] = self._trained(model_stage)
-        return self._policies[model_stage]
 
     def of(self, role: str, name: ModelName) -> Any:
         """The policy of the weak or the strong model, fine-tuned or as it was before that."""
-        tuned = (sft.WEAK if role == "weak" else sft.STRONG).name
-        if name == "tuned":
-            return self.trained(tuned)
         key = f"{role}/{name}"
         if key not in self._policies:
-            self._policies[key] = self._untrained(role, tuned)
+            self._policies[key] = self.maker(role, name)()
         return self._policies[key]
+
+    def maker(self, role: str, name: ModelName) -> Maker:
+        """What makes `of`, on other machines too."""
+        return self.trained(_tuned(role)) if name == "tuned" else self._untrained(role)
+
+    def trained(self, model_stage: str) -> Maker:
+        """What makes the policy of the model that a stage trained."""
+        if model_stage not in self._makers:
+            self._makers[model_stage] = self._of_trained(model_stage)
+        return self._makers[model_stage]
 
     @property
     def num_generated_tokens(self) -> int:
-        """Of all of them."""
+        """Of all that `of` has given."""
         return sum(policy.num_generated_tokens for policy in self._policies.values())
 
     def close(self) -> None:
         self._loaded.close()
 
-    def _trained(self, model_stage: str) -> Any:
-        folder = self._context.model_dir(model_stage)
-        decoding = self._context.config.decoding
-        served: ServedSection | None = getattr(self._context.config, role_of(model_stage)).served
+    def _of_trained(self, model_stage: str) -> Maker:
+        context = self._context
+        folder, decoding = context.model_dir(model_stage), context.config.decoding
+        served: ServedSection | None = getattr(context.config, role_of(model_stage)).served
         if served is None:
-            return TransformersPolicy(*load_model(folder), decoding=decoding)
+            return self._in_process(functools.partial(load_model, folder), folder.parent)
         name = _name(folder)
         self._loaded.enter_context(served.loaded(folder, name))
-        return served.policy(name, folder, decoding)
+        make = functools.partial(served.policy, name, folder, decoding)
+        return Maker(make, (folder.parent,))
 
-    def _untrained(self, role: str, tuned: str) -> Any:
-        section: ModelSection = getattr(self._context.config, role)
-        decoding = self._context.config.decoding
-        if role == "strong" and self._context.config.strong.pretrain is not None:
-            model, tokenizer = load_model(self._context.model_dir("pretrain"))
-            return TransformersPolicy(model, tokenizer, decoding=decoding)
+    def _untrained(self, role: str) -> Maker:
+        context = self._context
+        section: ModelSection = getattr(context.config, role)
+        if role == "strong" and context.config.strong.pretrain is not None:
+            folder = context.model_dir("pretrain")
+            return self._in_process(functools.partial(load_model, folder), folder.parent)
         if section.served is None:
-            model, tokenizer = untrained_model(self._context, role, tuned)
-            return TransformersPolicy(model.to(best_device()), tokenizer, decoding=decoding)
+            load = untrained_of(context, role, _tuned(role))
+            read = (context.folder("tokenizer"),) if section.path is None else ()
+            return self._in_process(load, *read)
         assert section.path is not None
-        return section.served.policy(
+        make = functools.partial(
+            section.served.policy,
             section.served.model,
             section.path,
-            decoding,
+            context.config.decoding,
             chat_template=section.chat_template,
             template_arguments=section.template_arguments,
         )
+        return Maker(make)
+
+    def _in_process(self, load: Callable[[], tuple[Any, Any]], *stages: Path) -> Maker:
+        config = self._context.config
+        make = functools.partial(in_process, load, config.decoding, config.num_threads)
+        return Maker(make, stages, is_in_process=True)
+
+
+def _tuned(role: str) -> str:
+    """The stage of a model's own fine-tuning."""
+    return (sft.WEAK if role == "weak" else sft.STRONG).name
 
 
 def _name(folder: Path) -> str:

@@ -73,8 +73,6 @@ class Crew:
     """
 
     equipment: Equipment
-    num_processes: int
-    on_gpus: bool
     told: Callable[[str], None]
     _hands: dict[str, _Hand] = field(default_factory=dict, init=False)
     _losses: dict[str, list[str]] = field(default_factory=dict, init=False)
@@ -166,7 +164,10 @@ class Crew:
         if time.monotonic() - self._looked < _LOOK_S and self._hands:
             return
         self._looked = time.monotonic()
-        seats = seats_of(ray.nodes(), num_processes=self.num_processes, on_gpus=self.on_gpus)
+        equipped = self.equipment.equipped
+        seats = seats_of(
+            ray.nodes(), num_processes=equipped.num_processes, on_gpus=equipped.on_gpus
+        )
         if seats:
             self._seen = self._looked
         for seat in seats:

@@ -18,12 +18,11 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.policies.protocol import ModelName
 from w2stree.rollouts.cluster.leases import key_of_plan
 from w2stree.rollouts.cluster.left_behind import new_journal, own_folder, take_over
 from w2stree.rollouts.episode import EpisodePlan, Unplayed
-from w2stree.rollouts.executor import LocalExecutor, Part, PolicyOf
+from w2stree.rollouts.executor import Equipped, LocalExecutor, Part
 from w2stree.trajectories.group_commit import GroupCommit
 
 _MOST_BYTES = 16 << 20
@@ -34,7 +33,7 @@ _LAST_EPISODE_S = 45.0
 
 @dataclass(frozen=True, slots=True)
 class Equipment:
-    """What a worker needs, sent to its machine: makers, not things.
+    """What a worker needs, sent to its machine: what it plays with, and where.
 
     `directory`: the driver's, which relative paths count from, where the machine has it. `prepare`
     is called next, before a model's packages are imported. `folder`: where journals are on each
@@ -45,9 +44,7 @@ class Equipment:
     run: str
     session: str
     directory: Path
-    pool: Callable[[], EnvironmentPool]
-    policy: PolicyOf
-    instruction: str = ""
+    equipped: Equipped
     folder: Path | None = None
     salvage: bool = False
     prepare: Callable[[], None] = lambda: None
@@ -102,9 +99,10 @@ class Worker:
         except BaseException:
             self._journal.close()
             raise
-        self._pool = equipment.pool()
+        equipped = equipment.equipped
+        self._pool = equipped.pool()
         self._executor = LocalExecutor(
-            self._pool, equipment.policy, instruction=equipment.instruction
+            self._pool, equipped.policy, instruction=equipped.instruction
         )
         return socket.gethostname(), len(self._executor)
 

@@ -1,0 +1,102 @@
+"""The cells of a call: what each asks of a machine, and what becomes of a lost one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("pydantic")
+
+from support.small_experiments import small, treasure_world
+
+from w2stree.experiment.grid.cells import Unit
+from w2stree.experiment.grid.demand import Demand, demand_of
+from w2stree.experiment.grid.local_runner import LocalRunner
+from w2stree.experiment.grid.plan import Plan, read_plan
+from w2stree.experiment.grid.results import Results
+from w2stree.experiment.grid.work import Work
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Plan:
+    treasure_world(tmp_path)
+    bias = {"methods": ["sft_weak", "sft_strong"]}
+    methods = ["random", "sft_weak", "mcts_sft"]
+    return read_plan(small(tmp_path, methods=methods, seeds=1, analyses={"bias": bias}))
+
+
+class Tries(LocalRunner):
+    """As on a cluster."""
+
+    tries = 3
+
+
+def work_of(plan: Plan, folder: Path, said: list[tuple[Unit, str, Any]]) -> Work:
+    results = Results(folder / "results")
+    work = Work(plan, folder / "runs", results, Tries(), lambda *told: said.append(told), told)
+    work.add(plan.chosen())
+    return work
+
+
+def told(done: int, total: int, seconds_left: float | None) -> None:
+    assert 0 <= done <= total
+
+
+def test_a_lost_cell_is_the_next_to_be_run_and_fails_at_the_last_loss(
+    plan: Plan, tmp_path: Path
+) -> None:
+    said: list[tuple[Unit, str, Any]] = []
+    work = work_of(plan, tmp_path, said)
+    first = work.take()
+    assert first is not None
+    assert work.take() is None, "all are of one run directory"
+    for _ in range(2):
+        work.hear(first, {"lost": "gpu7: out of memory"})
+        assert work.take() == first
+    work.hear(first, {"lost": "gpu7: out of memory"})
+    assert work.failed == [first]
+    assert [kind for _, kind, _ in said] == ["warning", "warning", "failed"]
+    failure = work.results.failure(first)
+    assert failure == "its worker was lost 3 times, the last time so: gpu7: out of memory"
+    following = work.take()
+    assert following not in (None, first)
+
+
+def test_what_is_lost_when_no_more_is_begun_is_left(plan: Plan, tmp_path: Path) -> None:
+    work = work_of(plan, tmp_path, [])
+    first = work.take()
+    assert first is not None
+    work.end()
+    work.hear(first, {"lost": "gone"})
+    assert work.take() is None
+    assert first in work.pending
+
+
+def test_one_that_does_not_fit_is_passed_over(plan: Plan, tmp_path: Path) -> None:
+    work = work_of(plan, tmp_path, [])
+    first, second, *_ = plan.chosen()
+    assert work.take(lambda unit: unit != first) == second
+
+
+def test_a_cell_asks_for_its_threads_and_with_a_model_for_a_gpu(plan: Plan) -> None:
+    random, weak, mcts, bias = plan.chosen()
+    config = plan.config(weak)
+    assert demand_of(random, config, on_gpus=True) == Demand(1, 0)
+    assert [demand_of(u, config, on_gpus=True) for u in (weak, mcts, bias)] == [Demand(1, 1)] * 3
+    assert demand_of(weak, config, on_gpus=False) == Demand(1, 0)
+    many = config.model_validate(
+        {**config.model_dump(), "num_threads": 4, "launch": {"num_processes": 2}}
+    )
+    assert demand_of(weak, many, on_gpus=True) == Demand(8, 2)
+    assert str(Demand(8, 2)) == "8 cores and 2 GPUs"
+    assert str(Demand(1, 0)) == "1 core"
+
+
+def test_a_machine_has_room_for_whole_cells(plan: Plan) -> None:
+    assert Demand(4, 1).places({"CPU": 16.0, "GPU": 2.0}) == 2
+    assert Demand(4, 1).places({"CPU": 7.0, "GPU": 2.0}) == 1
+    assert Demand(4, 1).places({"CPU": 16.0}) == 0
+    assert Demand(4, 0).places({"CPU": 16.0, "GPU": 1.0}) == 4
+    assert Demand(1, 0).places({}) == 0
