@@ -8,13 +8,14 @@ import math
 import re
 import sys
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.cooking_runs import play
+from support.page_sources import needs_browser, needs_packages, node
 from support.small_report import Page, small_report
 
 from w2stree import Trajectory, build_forest, write_trajectories
@@ -27,13 +28,15 @@ from w2stree.experiment.report_again import report_again
 from w2stree.experiment.run_directory import RunDirectory, StageSpec, StageWriter
 from w2stree.experiment.run_json import write_json
 from w2stree.experiment.run_lock import LOCK, holding
-from w2stree.experiment.stages import choose
+from w2stree.experiment.stages import choose, shown_trees
 from w2stree.experiment.stages.context import Context
 from w2stree.experiment.stages.measure import report as report_stage
 from w2stree.experiment.stages.tree import tree as tree_stage
 from w2stree.report.report import html_page, json_record, markdown
 from w2stree.report.text import DASH, MINUS, percent, signed
 from w2stree.rollouts.task_choice import Chosen
+from w2stree.viewer.packing import unpacked
+from w2stree.viewer.page import data_of
 
 METHODS = [method.name for method in load_config("quickstart").methods()]
 SKILLS = dict(zip(METHODS, (0.25, 0.82, 0.86, 0.86, 0.93, 0.96), strict=True))
@@ -61,6 +64,7 @@ def make_run(
     *,
     num_tasks: int = 40,
     environment: Options | None = None,
+    search: Mapping[str, int] | None = None,
     **skills: float,
 ) -> Context:
     """A run directory with the stages that the report reads, played by `cook`."""
@@ -69,6 +73,7 @@ def make_run(
         "tasks.dev=9",
         "tasks.explore=40",
         "evaluate.num_bootstrap=400",
+        *(f"search.{key}={value}" for key, value in (search or {}).items()),
     ]
     config = load_config("quickstart", overrides)
     if environment:
@@ -164,7 +169,8 @@ def test_stages_are_in_the_order_of_the_story_and_hold_no_nan(files: dict[str, s
     assert names[-2:] == ["explore", "tree"]
     assert stages[3]["metrics"]["first_loss"] is None
     assert '"first_loss": null' in files["report.json"]
-    assert "NaN" not in files["report.html"] + files["report.md"] + files["report.json"]
+    page = re.sub(r'srcdoc=".*?"', "", files["report.html"], flags=re.DOTALL)
+    assert "NaN" not in page + files["report.md"] + files["report.json"]
 
 
 def test_numbers_agree_in_all_three_files(files: dict[str, str]) -> None:
@@ -260,7 +266,7 @@ def test_same_input_same_bytes(tmp_path: Path) -> None:
 
 def test_page_is_self_contained(files: dict[str, str]) -> None:
     page = Page(files["report.html"])
-    assert not {tag for tag, _ in page.tags} & {"script", "link", "img", "iframe", "image"}
+    assert not {tag for tag, _ in page.tags} & {"link", "img", "image"}
     for tag, attributes in page.tags:
         for name, value in attributes.items():
             if name in ("href", "xlink:href", "src") or (value or "").startswith("url("):
@@ -271,12 +277,66 @@ def test_page_is_self_contained(files: dict[str, str]) -> None:
     assert len(ids) == len(set(ids))
 
 
-def test_page_holds_both_charts_and_four_trees(files: dict[str, str]) -> None:
-    classes = [attributes.get("class") for tag, attributes in Page(files["report.html"]).tags]
-    assert classes.count("chart") == 2
-    assert classes.count("tree") == 4
-    assert "edge best" in classes
-    assert "node decision" in classes
+def framed_view(page: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The header and the columns of the view in a page."""
+    (frame,) = [attributes for tag, attributes in Page(page).tags if tag == "iframe"]
+    assert frame["sandbox"] == "allow-scripts"
+    return unpacked(data_of((frame["srcdoc"] or "").encode()))
+
+
+def test_the_page_has_a_view_of_all_trees(files: dict[str, str]) -> None:
+    tags = Page(files["report.html"]).tags
+    assert [attributes.get("class") for _, attributes in tags].count("chart") == 2
+    header, columns = framed_view(files["report.html"])
+    assert header["in_frame"] is True
+    assert len(columns["task"]) == 40
+    assert len(columns["run"]) == 40 * 6
+    rows = json.loads(files["report.json"])["why"]["rows"]["rows"]
+    assert columns["row_node"].tolist() == [row["node"] for row in rows]
+    assert [columns["depth"][row["node"]] for row in rows] == [row["depth"] for row in rows]
+    places = [attributes["data-place"] for _, attributes in tags if "data-place" in attributes]
+    assert places[:5] == [f"node={row['node']}" for row in rows]
+    assert len(places) == 5 + 4  # and the trees that show most
+    assert header["open_at"] == places[5]
+
+
+def test_the_view_has_the_best_paths_of_the_run(tmp_path: Path) -> None:
+    """Those of its own search, whatever its settings."""
+    context = make_run(tmp_path / "run", search={"num_simulations": 3, "num_paths": 2})
+    page = run_stage(context, tmp_path / "report")["report.html"]
+    record = json.loads((tmp_path / "run" / "tree" / "best_paths.json").read_text())
+    assert framed_view(page)[1]["best_node"].tolist() == [path["end_node"] for path in record]
+    assert len(record) > 40
+
+
+def test_trees_stand_as_text_where_no_view_can_be_opened(files: dict[str, str]) -> None:
+    trees = files["report.md"].split("## Some of the trees\n")[1].split("\n## ")[0]
+    assert trees.count("decision divergence") == 4
+    assert trees.replace("\n    ", "\n").count("\n|- ") >= 4
+    text = "".join(Page(files["report.html"]).text)
+    for line in trees.splitlines():
+        if line.startswith("    "):
+            assert line[4:] in text
+
+
+def test_too_much_text_for_a_page_is_left_to_the_view(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = make_run(tmp_path / "run", num_tasks=20)
+    monkeypatch.setattr(shown_trees, "_MOST_CHARACTERS", 1_000)
+    page = Page(run_stage(context, tmp_path / "report")["report.html"])
+    assert not {"iframe", "script"} & {tag for tag, _ in page.tags}
+    assert "data-place" not in {name for _, attributes in page.tags for name in attributes}
+    assert f"w2stree view {tmp_path / 'run'} -o trees.html" in "".join(page.text)
+
+
+@needs_packages
+@needs_browser
+def test_a_reader_goes_from_a_row_to_its_tree(files: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "report.html").write_text(files["report.html"])
+    rows = json.loads(files["report.json"])["why"]["rows"]["rows"]
+    places = json.dumps([row["node"] for row in rows])
+    assert node("report.mjs", str(tmp_path / "report.html"), places).strip() == "read"
 
 
 def svgs(page: str) -> Iterator[ElementTree.Element]:
@@ -285,7 +345,7 @@ def svgs(page: str) -> Iterator[ElementTree.Element]:
 
 
 def test_pictures_are_well_formed_svg(files: dict[str, str]) -> None:
-    assert len(list(svgs(files["report.html"]))) == 7  # charts, trees, the colour scale
+    assert len(list(svgs(files["report.html"]))) == 2
 
 
 def test_undefined_pgr_is_null_and_a_dash() -> None:
