@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import shlex
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -99,8 +99,9 @@ class Given:
             return build_forest(runs, openings="any") if runs else None
 
 
-def given_run(path: Path) -> Given:
-    """What is at a path: a run directory, an exploration's, or a file or folder of runs.
+def given_run(path: Path, stages: Collection[str] | None = None) -> Given:
+    """What is at a path: a run directory (of it these `stages`, or all that have finished), an
+    exploration's, or a file or folder of runs.
 
     Raises `InvalidInput` where there are no runs and for a record of tasks that is none,
     `RunDirectoryError` for a manifest that is torn
@@ -117,6 +118,8 @@ def given_run(path: Path) -> Given:
     played, metrics, steps = {}, {}, {}
     for folder in folders:
         name = folder.name
+        if stages is not None and name not in stages:
+            continue
         manifest = read_manifest(folder, name)
         figures = (manifest or {}).get("metrics")
         metrics[name] = figures if isinstance(figures, dict) else {}

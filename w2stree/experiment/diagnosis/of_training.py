@@ -143,7 +143,7 @@ def _held_out(given: Given) -> list[Symptom] | None:
 
 def _not_causal(given: Given) -> list[Symptom] | None:
     file = given.path / "continuations" / "divergence_cause.json"
-    if not file.is_file():
+    if "continuations" not in given.metrics or not file.is_file():
         return None
     figures = read_json(file)
     whole = figures.get("all") if isinstance(figures, dict) else None

@@ -80,7 +80,7 @@ def report_of(context: Context, methods: Sequence[Method]) -> Report:
         view=view_of_trees(context, trees, found.rows),
         view_command=shlex.join(["w2stree", "view", str(context.run_dir), "-o", "trees.html"]),
         evidence=found,
-        advice=advice(context, methods, panels, dev),
+        advice=advice(context, methods, panels, dev, stages),
     )
 
 
