@@ -24,9 +24,14 @@ pytest.importorskip("pydantic")
 from w2stree.cli.app import app, main
 from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.environments.options import TextWorldExpressOptions
-from w2stree.errors import RunDirectoryError
+from w2stree.errors import InvalidInput, RunDirectoryError
+from w2stree.evaluation import compare
 from w2stree.experiment.analyses.divergence_cause import divergence_cause
+from w2stree.experiment.config import config_from_record
 from w2stree.experiment.diagnosis.diagnose import RULES, diagnose
+from w2stree.experiment.parts import Parts
+from w2stree.experiment.run_json import write_json
+from w2stree.experiment.stages.context import Context
 from w2stree.forest.build import build_forest
 from w2stree.policies.expert import ExpertPolicy
 from w2stree.policies.protocol import Episode, Sampling
@@ -35,6 +40,7 @@ from w2stree.rollouts.continuations import Measured
 from w2stree.rollouts.contrasts import contrasts_of
 from w2stree.rollouts.paired_looks import PairedLooks
 from w2stree.rollouts.rollout import EpisodePlan, rollout
+from w2stree.rollouts.task_choice import Chosen
 from w2stree.trajectories.files import read_trajectories, write_trajectories
 from w2stree.trajectories.trajectory import Trajectory
 from w2stree.turns.turn import AgentTurn
@@ -80,6 +86,7 @@ def clean(tmp_path_factory: pytest.TempPathFactory, pool: EnvironmentPool) -> Pa
     assert len(tested) == 30
     for folder in run.glob("evaluate_*"):
         keep(run, folder.name, tested)
+    set_panels(run, test=[t.task_id for t in tested])
     for stage in ("sft_weak", "sft_strong"):
         set_metrics(run, stage, mean_token_accuracy=0.9, loss_after=0.3)
     set_metrics(run, "tree_dpo", reward_accuracy=0.8, num_used_rows=40, loss_after=0.4)
@@ -100,6 +107,14 @@ def read(run: Path, stage: str) -> list[Trajectory]:
 
 def those_tested(run: Path) -> list[str]:
     return [t.task_id for t in read(run, "evaluate_sft_strong")]
+
+
+def set_panels(run: Path, **panels: Sequence[str]) -> None:
+    """As the stage `tasks` records them."""
+    chosen = {name: Chosen({task_id: task_id for task_id in ids}) for name, ids in panels.items()}
+    (run / "tasks").mkdir(exist_ok=True)
+    shutil.copy(run / "tree" / "manifest.json", run / "tasks" / "manifest.json")
+    write_json(run / "tasks" / "tasks.json", Parts(Chosen(), Chosen(), chosen).to_record())
 
 
 def set_metrics(run: Path, stage: str, **metrics: float) -> None:
@@ -284,6 +299,57 @@ def is_understood(line: str) -> bool:
     while words and words[0] in getattr(command, "commands", {}):
         command = command.commands[words.pop(0)]
     return program == "tail" or not command.make_context("w2stree", words).args
+
+
+def test_each_panel_is_asked_for_itself(clean: Path, tmp_path: Path) -> None:
+    """A loss on one is not made up for on another; with too few tasks, a panel is not asked."""
+    run = tmp_path / "run"
+    shutil.copytree(clean, run)
+    tested = read(run, "evaluate_sft_strong")
+    more = [replace(t, task_id=f"more/{t.task_id}", total_return=0.1) for t in tested]
+    few = [replace(t, task_id=f"few/{t.task_id}", total_return=0.1) for t in tested[:29]]
+
+    def scored(runs: Sequence[Trajectory], change: float) -> list[Trajectory]:
+        """Higher or lower by about so much."""
+        return [
+            replace(t, total_return=t.total_return + change * (1 + i % 3) / 2)
+            for i, t in enumerate(runs)
+        ]
+
+    keep(run, "evaluate_sft_strong", [*scored(tested, -0.5), *more, *few])
+    keep(run, "evaluate_tree_dpo", [*scored(tested, -0.6), *scored(more, 0.3), *scored(few, -0.1)])
+    keep(run, "evaluate_mcts_sft", [*scored(tested, -0.5), *scored(more, 0.3), *few])
+    ids = {name: [t.task_id for t in of] for name, of in (("test", tested), ("more", more))}
+    set_panels(run, **ids, few=[t.task_id for t in few])
+    (found,) = [s for s in diagnose(run).symptoms if s.name == "below-sft"]
+    assert found.stage == "evaluate_tree_dpo"
+    assert "on the panel test (-0.100 on 30 tasks)" in found.says
+
+    set_panels(run, few=[t.task_id for t in few])
+    assert "below-sft" in diagnose(run).not_asked
+    (run / "tasks" / "tasks.json").write_text('{"test": [1, 2]}')
+    with pytest.raises(InvalidInput, match=r"tasks\.json: not a record of chosen tasks"):
+        diagnose(run)
+
+
+def test_it_says_the_report_s_interval(clean: Path, tmp_path: Path, pool: Any) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(clean, run)
+    pathologies()["below-sft"].plant(run, pool)
+    (found,) = [s for s in diagnose(run).symptoms if s.name == "below-sft"]
+    config = config_from_record(json.loads((run / "config.json").read_text()), "config.json")
+    names = ("sft_weak", "sft_strong", "tree_dpo")
+    rows = compare(
+        {name: read(run, f"evaluate_{name}") for name in names},
+        those_tested(run),
+        weak="sft_weak",
+        ceiling=None,
+        against=["sft_strong"],
+        success_threshold=config.evaluate.success_threshold,
+        num_bootstrap=config.evaluate.num_bootstrap,
+        seed=Context(config, run).seed("report"),
+    )
+    assert found.measured == rows[-1].differences["sft_strong"].ci95[1]
 
 
 def test_every_rule_is_planted_and_on_the_page() -> None:

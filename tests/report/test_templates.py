@@ -20,9 +20,11 @@ from w2stree.experiment import pipeline
 from w2stree.experiment.config import load_config
 from w2stree.report.charts import Bar, difference_chart
 from w2stree.report.report import html_page, markdown, write_report
-from w2stree.report.templates import cell, plain, render
-from w2stree.report.text import MethodText, Report, TreePicture
-from w2stree.report.tree_drawing import draw_tree
+from w2stree.report.templates import cell, packaged, plain, render
+from w2stree.report.text import MethodText, Report, ShownTree
+from w2stree.report.trees import still
+from w2stree.shorten import shorten
+from w2stree.viewer.view import framed
 
 MARKDOWN = Path(__file__).with_name("small_report.md")
 
@@ -37,6 +39,7 @@ def test_the_page_is_a_document_of_five_parts() -> None:
     assert page.endswith("</main>\n</body>\n</html>\n")
     tags = [tag for tag, _ in Page(page).tags]
     assert [tags.count(tag) for tag in ("header", "section", "details")] == [1, 4, 1]
+    assert not {"iframe", "script"} & set(tags)  # there is no view in it
     assert tags.count("h2") == 4
 
 
@@ -72,8 +75,8 @@ def attacked_by(text: str, label: str) -> Report:
             Trajectory(hostile("task"), (), (Step("b", hostile("answer b")),), 0.0, "done"),
         ]
     )
-    svg = draw_tree(forest[hostile("task")], int(forest.search().best_end_node[0]))
-    picture = TreePicture(hostile("id"), hostile("statement"), hostile("caption"), svg)
+    tree = forest[hostile("task")]
+    shown = ShownTree(hostile("id"), hostile("statement"), hostile("caption"), 0, still(tree))
     stage = {
         "stage": hostile("stage"),
         "seconds": 1.0,
@@ -98,24 +101,27 @@ def attacked_by(text: str, label: str) -> Report:
         ],
         stages=[stage],
         versions={hostile("package"): hostile("version")},
-        trees=[picture],
+        trees=[shown],
+        view=framed(forest, title=hostile("view")),
     )
 
 
 def test_the_page_shows_hostile_text_as_it_was_written(attacked: Report) -> None:
     source = html_page(attacked)
     page = Page(source)
-    assert "script" not in {tag for tag, _ in page.tags}
+    assert [tag for tag, _ in page.tags if tag in ("script", "iframe")] == ["iframe", "script"]
+    assert packaged("report.js") in page.text  # of the one script
     assert not {name for _, attributes in page.tags for name in attributes} & {"q", "onclick"}
     text = "".join(page.text)
-    fields = "task action title settings environment noun explanation method stage package"
+    fields = "task title settings environment noun explanation method stage package"
     for field in f"{fields} version id statement caption".split():
         assert hostile(field) in text, field
-    assert hostile("answer b") in text
+    assert shorten(hostile("action"), 40) in text
+    assert shorten(hostile("answer b"), 60) in text
     assert text.count(LABEL) >= 5  # sentences, the table, two charts
     for field in ("metrics", "config"):  # inside JSON, where a quote has a backslash
         assert f"{HOSTILE} in {field}".replace('"', "'") in text, field
-    assert "49" not in re.sub(r"<svg.*?</svg>", "", source, flags=re.DOTALL)
+    assert "49" not in re.sub(r'<svg.*?</svg>|srcdoc=".*?"', "", source, flags=re.DOTALL)
 
 
 def test_nothing_in_a_report_is_out_of_sight(tmp_path: Path) -> None:
@@ -140,7 +146,8 @@ def test_a_name_cannot_leave_its_attribute() -> None:
 
 def test_markdown_shows_hostile_text_as_it_was_written(attacked: Report) -> None:
     text = markdown(attacked)
-    assert "<script" not in text
+    spans_of_code = r"^    .*$|`[^`]*`"
+    assert "<script" not in re.sub(spans_of_code, "", text, flags=re.MULTILINE)
     assert f"# {plain(hostile('title'))}\n" in text
     assert f"{plain(LABEL)} gains over" in text
     (line,) = [line for line in text.splitlines() if line.startswith("| &lt;script")]

@@ -59,6 +59,7 @@ def told() -> Report:
         )
 
     row = ShownRow(
+        node=None,
         task_id=f"chess/{HOSTILE}",
         depth=1,
         gap=0.5,

@@ -118,7 +118,7 @@ def test_an_interrupt_before_any_checkpoint_says_so(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("unshared", [False, True])
 def test_a_training_that_failed_after_its_last_step_takes_no_further_one(
-    unshared: bool, tmp_path: Path
+    unshared: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """As on a full disk; the rate is constant, so that a step too many would be seen."""
 
@@ -146,3 +146,5 @@ def test_a_training_that_failed_after_its_last_step_takes_no_further_one(
     shutil.rmtree(tmp_path / "cut")
     again = train("cut")
     assert all(torch.equal(again[name], whole[name]) for name in whole)
+    told = [message for message in caplog.messages if "callback" in message]
+    assert told == []  # transformers warns of one that is there twice

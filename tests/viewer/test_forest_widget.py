@@ -43,8 +43,8 @@ def test_it_holds_the_page_of_the_file(tmp_path: Path) -> None:
     header_of_file, of_file = unpacked(data_of((tmp_path / "view.html").read_bytes()))
     assert columns.keys() == of_file.keys()
     assert all((columns[name] == of_file[name]).all() for name in columns if name != "step_reward")
-    assert header.pop("in_notebook") is True
-    assert header_of_file.pop("in_notebook") is False  # a file tells nobody where one is
+    assert header.pop("in_frame") is True
+    assert header_of_file.pop("in_frame") is False  # a file tells nobody where one is
     assert header == header_of_file
 
 

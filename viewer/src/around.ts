@@ -1,5 +1,5 @@
-// A page in a frame of a notebook: it tells the frame's owner each place, and goes where that says.
-// A page that is a file does neither.
+// A page in a frame, of a notebook or of a report: it tells the frame's owner each place, and goes
+// where that says. A page that is a file does neither.
 
 import { placeOf, type Place } from "./place";
 

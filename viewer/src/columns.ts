@@ -8,7 +8,7 @@ export interface Header {
   success_at: number | null;
   num_errors: number;
   open_at: string | null;
-  in_notebook: boolean;
+  in_frame: boolean;
 }
 
 type Numbers = Uint8Array | Uint16Array | Uint32Array | Int32Array | Float64Array;

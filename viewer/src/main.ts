@@ -66,7 +66,7 @@ class Page {
     });
     this.signs();
     this.controls();
-    this.tell = columns.header.in_notebook
+    this.tell = columns.header.in_frame
       ? around(({ task, node, runs }) => this.go({ task, node, runs }, true))
       : null;
     const given = placeOf(location.hash);

@@ -8,8 +8,7 @@ import type { Hits } from "./search";
 import { line } from "./visible";
 
 const ROW = 34;
-const LONG = 24; // characters; of longer names the last ones are always seen
-const BACK = 9;
+const BACK = 9; // characters at the end of a name that are always seen, of short ones half of it
 
 type Key = "task" | "runs" | "success" | "spread" | "pairs" | "hits";
 type Outcome = "all" | "none" | "some" | "every";
@@ -197,7 +196,7 @@ export class Tasks {
     row.setAttribute("role", "option");
     row.setAttribute("aria-selected", String(tree === this.selected));
     const id = line(this.ids[tree]) || "(no name)";
-    const back = id.length > LONG ? id.length - BACK : id.length;
+    const back = id.length - Math.min(BACK, id.length >> 1);
     const name = element(
       "span",
       "task",

@@ -43,12 +43,8 @@ def doctor(
         return 1 if found.symptoms else 0
     width = min(_MOST_WIDTH, max(_LEAST_WIDTH, terminal_width() or _MOST_WIDTH))
     for symptom in found.symptoms:
-        sign = ">" if symptom.is_above else "<"
-        say(
-            f"{symptom.name}  in {symptom.stage}: {symptom.measured:.3g} {sign} "
-            f"{symptom.threshold:.3g}"
-        )
-        _indented(f"{symptom.measured:.3g} {symptom.says}", width)
+        say(symptom.found)
+        _indented(symptom.told, width)
         _indented(f"threshold: {symptom.source}", width)
         say(f"  next: {symptom.command}\n")
     say(f"{counted(len(found.symptoms), 'symptom')} found")

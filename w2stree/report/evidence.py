@@ -64,6 +64,8 @@ class ShownRow:
     """A preference row in full, as a model is trained on it; texts with who said them."""
 
     task_id: str
+    node: int | None
+    """Of the forest: where the sides part. None where whole runs are compared, in no tree."""
     depth: int
     gap: float
     chosen_return: float

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -15,9 +16,9 @@ from w2stree.report.curves import QUANTITIES, series, training_chart
 from w2stree.report.evidence import Evidence
 from w2stree.report.templates import packaged, render
 from w2stree.report.text import Panel, Report
-from w2stree.report.tree_drawing import draw_legend
 from w2stree.shorten import visible
 from w2stree.trajectories.replacing import replacing
+from w2stree.viewer.page import named, page_script
 
 
 def write_report(folder: Path, report: Report) -> None:
@@ -82,7 +83,9 @@ def markdown(report: Report) -> str:
 
 
 def html_page(report: Report) -> str:
-    """A whole document with all the Markdown has, charts and trees; needs nothing beside it."""
+    """A whole document with all the Markdown has, charts and a view of all trees in a frame; needs
+    nothing beside it, and runs two scripts: the view's, and one that moves it."""
+    script = packaged("report.js")
     return render(
         "page.html.j2",
         report=report,
@@ -93,7 +96,9 @@ def html_page(report: Report) -> str:
             for t in report.evidence.trainings
         },
         charts={panel.name: _charts(report, panel) for panel in report.panels},
-        colour_scale=draw_legend(),
+        view=None if report.view is None else html.escape(report.view.decode()),
+        script=script,
+        scripts=[named(page_script()), named(script.encode())],
     )
 
 

@@ -23,13 +23,15 @@ FEWEST_TASKS = 30
 
 
 @dataclass(frozen=True, slots=True)
-class TreePicture:
-    """One task's drawn tree with what a reader needs to know about the task."""
+class ShownTree:
+    """One task's tree as text, with what a reader needs to know about the task."""
 
     task_id: str
     statement: str
     caption: str
-    svg: str
+    node: int
+    """Its root, in the view."""
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,13 @@ class Report:
     stages: Sequence[Mapping[str, Any]]
     """stage, seconds, peak_memory_mb and metrics of each finished stage, in order."""
     versions: Mapping[str, str]
-    trees: Sequence[TreePicture] = ()
+    trees: Sequence[ShownTree] = ()
+    """Those that show most."""
+    view: bytes | None = None
+    """Of all trees, for a frame of the page (`w2stree.viewer.view.framed`); None where there is
+    too much of them for a page."""
+    view_command: str = ""
+    """What writes that view to a file of its own."""
     evidence: Evidence = field(default_factory=Evidence)
     advice: Sequence[Advice] = ()
     dev: Panel | None = None

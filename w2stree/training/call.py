@@ -13,7 +13,6 @@ import json
 import time
 import warnings
 from collections.abc import Hashable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -35,7 +34,7 @@ from w2stree.training.model_folder import ModelFolder, making
 from w2stree.training.models import best_device, save_model
 from w2stree.training.optimisation import Lora
 from w2stree.training.precision import training_precision
-from w2stree.training.stage import AllStepsTakenError, Log, NoStepTooMany, Progress, compared
+from w2stree.training.stage import Log, Progress, compared
 from w2stree.training.start import Start
 from w2stree.training.trackers import Reporting, now, refuse_absent_trackers
 from w2stree.training.trees.arguments import objective_of, refuse_what_trees_cannot
@@ -136,7 +135,6 @@ class Learning:
         trainer = self._trainer(learned, folder)
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(Log(self.progress if folder.is_writer else None))
-        trainer.add_callback(NoStepTooMany())
         checkpoint = folder.last_checkpoint()
         begin = time.monotonic()
         at_a_time = self.args.per_device_train_batch_size
@@ -144,7 +142,7 @@ class Learning:
         with told_of_memory(at_a_time, longest=longest):
             if self.is_own_reference and not self._lora:  # new adapters add nothing
                 check_start(trainer.model, seen[:at_a_time], self.args.beta, unshared=self.unshared)
-            with suppress(AllStepsTakenError), curves(trainer, self._reporting(folder)):
+            with curves(trainer, self._reporting(folder)):
                 trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         seconds = time.monotonic() - begin
         model = trainer.accelerator.unwrap_model(trainer.model)

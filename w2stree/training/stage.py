@@ -18,6 +18,7 @@ import datasets
 import huggingface_hub.constants
 import torch
 from transformers import PrinterCallback, TrainerCallback
+from transformers.trainer_utils import TrainOutput
 
 from w2stree.errors import InvalidInput, LikelihoodDisplaced, ModelFailure
 from w2stree.training.adapters import finished
@@ -79,17 +80,33 @@ class WarmUp:
             self.args.warmup_steps = given
 
 
-class AllStepsTakenError(Exception):
+class NoStepTooMany:
+    """Of a trainer: going on from the checkpoint of a last step within an epoch takes none.
+
+    transformers asks whether all steps are taken after a step alone, and would take one more.
+    """
+
+    state: Any
+
+    def train(self, *args: Any, **kwargs: Any) -> Any:
+        at_the_end = _WhereAllAreTaken()
+        self.add_callback(at_the_end)  # type: ignore[attr-defined]
+        try:
+            return super().train(*args, **kwargs)  # type: ignore[misc]
+        except _AllStepsTakenError:
+            return TrainOutput(self.state.global_step, 0.0, {"train_runtime": 0.0})
+        finally:
+            self.remove_callback(at_the_end)  # type: ignore[attr-defined]
+
+
+class _AllStepsTakenError(Exception):
     """A checkpoint was of the last step."""
 
 
-class NoStepTooMany(TrainerCallback):  # type: ignore[misc]
-    """transformers asks whether all steps are taken after a step alone: going on from a last
-    checkpoint within an epoch, it would take one more."""
-
+class _WhereAllAreTaken(TrainerCallback):  # type: ignore[misc]
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if state.global_step >= state.max_steps:
-            raise AllStepsTakenError
+            raise _AllStepsTakenError
 
 
 class Log(TrainerCallback):  # type: ignore[misc]

@@ -25,9 +25,9 @@ _PIECE = 3 << 20  # a multiple of 3: pieces of base64 join without padding
 
 def page(data: bytes, *, title: str) -> Iterator[bytes]:
     """The file, piece by piece. Raises `InvalidInput` where it is too large to be opened."""
-    script, style = (_part(name) for name in ("page.js", "page.css"))
+    script, style = page_script(), _part("page.css")
     policy = (
-        f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
+        f"default-src 'none'; script-src {named(script)}; style-src {named(style)}; "
         "base-uri 'none'; form-action 'none'"
     )
     small = zlib.compress(data, _LEVEL)
@@ -69,10 +69,16 @@ def data_of(content: bytes) -> bytes:
     return zlib.decompress(base64.b64decode(content[begin : content.index(b"<", begin)]))
 
 
+def page_script() -> bytes:
+    """What a page runs: a page with a view in a frame has to allow it too (`named`)."""
+    return _part("page.js")
+
+
+def named(content: bytes) -> str:
+    """A script or a style sheet, as a policy names it: by its hash."""
+    digest = hashlib.sha256(content).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
+
+
 def _part(name: str) -> bytes:
     return (files("w2stree.viewer") / name).read_bytes()
-
-
-def _hash(content: bytes) -> str:
-    digest = hashlib.sha256(content).digest()
-    return f"sha256-{base64.b64encode(digest).decode()}"

@@ -78,6 +78,36 @@ def write_view(
             file.write(piece)
 
 
+def framed(
+    forest: Forest,
+    *,
+    title: str = "forest",
+    places: Sequence[str] = (),
+    min_gap: float = 0.0,
+    success_threshold: float | None = None,
+    search: SearchResult | None = None,
+    recombined: Sequence[Trajectory] = (),
+    rows: Sequence[MadeRow] = (),
+    open_at: OpenAt | None = None,
+) -> bytes:
+    """The page of `write_view` for a frame of another page: it posts each place that is shown to
+    that page, {"node": 17, "runs": [3, 9], "isFirst": true}, and goes where that posts it,
+    "node=17" (`OpenAt.fragment`). Arguments, errors and cost as those of `write_view`."""
+    header, columns = content(
+        forest,
+        title=title,
+        places=places,
+        min_gap=min_gap,
+        success_threshold=success_threshold,
+        search=search,
+        recombined=recombined,
+        rows=rows,
+        open_at=open_at,
+        in_frame=True,
+    )
+    return b"".join(page(packed(header, columns), title=title))
+
+
 def content(
     forest: Forest,
     *,
@@ -89,11 +119,11 @@ def content(
     recombined: Sequence[Trajectory],
     rows: Sequence[MadeRow],
     open_at: OpenAt | None,
-    in_notebook: bool = False,
+    in_frame: bool = False,
 ) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """The header and the columns of a view (docs/viewer.md). Raises as `write_view`.
 
-    in_notebook: the page tells the frame that it stands in each place, and goes where that says.
+    in_frame: as `framed`.
     """
     if open_at is not None:
         open_at.check(forest)
@@ -123,7 +153,7 @@ def content(
         "success_at": success_at(forest, success_threshold),
         "num_errors": forest.num_errors,
         "open_at": None if open_at is None else open_at.fragment(),
-        "in_notebook": in_notebook,
+        "in_frame": in_frame,
     }
     return header, columns | texts.columns()
 

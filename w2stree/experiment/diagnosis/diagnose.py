@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,10 +23,11 @@ class Diagnosis:
     not_asked: list[str]
 
 
-def diagnose(path: Path) -> Diagnosis:
-    """Look for each signature at a path (`given_run`, which says what is raised). Nothing is
-    trained or played, and no model is opened."""
-    given = given_run(path)
+def diagnose(path: Path, stages: Collection[str] | None = None) -> Diagnosis:
+    """Look for each signature at a path (`given_run`, which says what is raised), of a run
+    directory in these `stages` alone, if they are given. Nothing is trained or played, and no model
+    is opened."""
+    given = given_run(path, stages)
     symptoms: list[Symptom] = []
     healthy, not_asked = [], []
     for rule in RULES:

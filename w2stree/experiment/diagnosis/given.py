@@ -3,6 +3,7 @@
 RUN_DIR/explore/trajectories.jsonl        played, and so are the test episodes (evaluate_*)
 RUN_DIR/tree_dpo/manifest.json            the figures of a training; losses.jsonl: step by step
 RUN_DIR/tree/best_paths.jsonl             what mcts_sft learns from
+RUN_DIR/tasks/tasks.json                  which test tasks are of which panel
 RUN_DIR/episodes.journal                  of `w2stree explore`: played, and nothing more
 """
 
@@ -11,8 +12,8 @@ from __future__ import annotations
 import functools
 import shlex
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,9 @@ from w2stree.errors import IdenticalTrajectories, InvalidInput
 from w2stree.experiment.hashes import MANIFEST
 from w2stree.experiment.logged_steps import logged_steps
 from w2stree.experiment.manifest import read_manifest
+from w2stree.experiment.parts import Parts
 from w2stree.experiment.run_json import read_json
+from w2stree.experiment.seeds import derived_seed
 from w2stree.forest.build import build_forest
 from w2stree.forest.forest import Forest
 from w2stree.shorten import visible
@@ -43,6 +46,8 @@ class Given:
     steps: Mapping[str, Sequence[Mapping[str, float]]]
     best_paths: Sequence[Trajectory] = ()
     """What the search found, one of each explored task."""
+    panels: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """The test tasks of each, in the order of the report."""
     config: Any = None
 
     def setting(self, *keys: str) -> float | None:
@@ -52,6 +57,11 @@ class Given:
             value = value.get(key) if isinstance(value, dict) else None
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         return float(value) if is_number else None
+
+    def seed(self, what: str) -> int:
+        """That the run draws something by; of a run that names no seed as if it were 0."""
+        own = self.setting("seeds", what)
+        return derived_seed(int(own if own is not None else self.setting("seed") or 0), what)
 
     @property
     def shown(self) -> str:
@@ -89,10 +99,12 @@ class Given:
             return build_forest(runs, openings="any") if runs else None
 
 
-def given_run(path: Path) -> Given:
-    """What is at a path: a run directory, an exploration's, or a file or folder of runs.
+def given_run(path: Path, stages: Collection[str] | None = None) -> Given:
+    """What is at a path: a run directory (of it these `stages`, or all that have finished), an
+    exploration's, or a file or folder of runs.
 
-    Raises `InvalidInput` where there are no runs, `RunDirectoryError` for a manifest that is torn
+    Raises `InvalidInput` where there are no runs and for a record of tasks that is none,
+    `RunDirectoryError` for a manifest that is torn
     and as `logged_steps`, and what `read_trajectories` raises.
     """
     if not path.exists():
@@ -106,6 +118,8 @@ def given_run(path: Path) -> Given:
     played, metrics, steps = {}, {}, {}
     for folder in folders:
         name = folder.name
+        if stages is not None and name not in stages:
+            continue
         manifest = read_manifest(folder, name)
         figures = (manifest or {}).get("metrics")
         metrics[name] = figures if isinstance(figures, dict) else {}
@@ -114,14 +128,21 @@ def given_run(path: Path) -> Given:
         if found := logged_steps(folder):
             steps[name] = found
     best_paths, config = path / "tree" / "best_paths.jsonl", path / "config.json"
+    tasks = path / "tasks" / "tasks.json"
     return Given(
         path,
         played,
         metrics,
         steps,
         best_paths=read_trajectories(best_paths) if best_paths.is_file() else (),
+        panels=_panels(tasks) if tasks.is_file() else {},
         config=read_json(config) if config.is_file() else None,
     )
+
+
+def _panels(file: Path) -> dict[str, Sequence[str]]:
+    parts = Parts.from_record(read_json(file), visible(str(file)))
+    return {name: part.task_ids for name, part in parts.test.items()}
 
 
 def _stages(path: Path) -> list[Path]:

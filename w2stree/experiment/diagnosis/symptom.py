@@ -32,6 +32,17 @@ class Symptom:
     """What to type next."""
     source: str = ""
 
+    @property
+    def found(self) -> str:
+        """ "thin-support in explore: 0.71 > 0.5"."""
+        sign = ">" if self.is_above else "<"
+        return f"{self.name} in {self.stage}: {self.measured:.3g} {sign} {self.threshold:.3g}"
+
+    @property
+    def told(self) -> str:
+        """The number in a sentence, and what it means."""
+        return f"{self.measured:.3g} {self.says}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
+from w2stree.experiment.diagnosis.diagnose import diagnose
 from w2stree.experiment.methods import ceiling, sft
 from w2stree.experiment.methods.method import Method
 from w2stree.experiment.stages.context import Context
@@ -21,11 +22,17 @@ at 80 % power (docs/method.md)."""
 
 
 def advice(
-    context: Context, methods: Sequence[Method], panels: Sequence[Panel], dev: Panel | None
+    context: Context,
+    methods: Sequence[Method],
+    panels: Sequence[Panel],
+    dev: Panel | None,
+    stages: Collection[str],
 ) -> list[Advice]:
-    """In the order of use. Commands name the run's directory as it was given."""
+    """In the order of use. Commands name the run's directory as it was given. `stages`: those that
+    led to the report."""
     return [
         *_best_model(context, methods, panels[0], dev),
+        *_signatures(context, stages),
         *_more_tasks(context, panels),
         *_more_seeds(context, methods, panels),
         *_measure(context, methods),
@@ -80,6 +87,21 @@ def _vllm(folder: Path) -> str:
     modules = f"{folder.parent.name}={folder}"
     base = str(base_of(folder))
     return shlex.join(["vllm", "serve", base, "--enable-lora", "--lora-modules", modules])
+
+
+def _signatures(context: Context, stages: Collection[str]) -> Iterator[Advice]:
+    """What the doctor says of the run."""
+    found = diagnose(context.run_dir, stages)
+    for symptom in found.symptoms:
+        yield Advice(
+            f"{symptom.found}. {symptom.told} (threshold: {symptom.source}):", symptom.command
+        )
+    if not found.symptoms:
+        looked_for = ", ".join(found.healthy) or "there was nothing to measure any on"
+        yield Advice(
+            f"No failure signature was found ({looked_for}). All of them, and what each means:",
+            shlex.join(["w2stree", "doctor", str(context.run_dir)]),
+        )
 
 
 def _more_tasks(context: Context, panels: Sequence[Panel]) -> Iterator[Advice]:

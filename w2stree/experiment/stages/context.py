@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import warnings
@@ -24,6 +23,7 @@ from w2stree.experiment.manifest import read_manifest
 from w2stree.experiment.parts import Parts, Played, choose_parts
 from w2stree.experiment.run_directory import Accept, RunDirectory, StageSpec
 from w2stree.experiment.run_json import read_json
+from w2stree.experiment.seeds import derived_seed
 from w2stree.experiment.stages.bar import Bar, Silent
 from w2stree.experiment.stages.view import View
 from w2stree.forest.build import open_forest
@@ -126,9 +126,7 @@ class Context:
 
     def seed(self, what: str, *, stage: str | None = None) -> int:
         """The seed of a stage, or of something else that `stage` draws."""
-        seed = self.config.seed_of(stage or what)
-        digest = hashlib.sha256(f"{seed}/{what}".encode()).digest()
-        return int.from_bytes(digest[:4], "big")
+        return derived_seed(self.config.seed_of(stage or what), what)
 
     def trajectories(self, stage: str) -> list[Trajectory]:
         """What a stage that plays episodes recorded."""

@@ -30,7 +30,7 @@ from w2stree.report.evidence import (
     Training,
 )
 from w2stree.rollouts.task_choice import Chosen
-from w2stree.rows.rows import Completion, PreferenceRow
+from w2stree.rows.rows import NO_NODE, Completion, PreferenceRow
 from w2stree.shorten import shorten
 from w2stree.trajectories.returns import at_least
 from w2stree.trajectories.trajectory import Step, Trajectory
@@ -215,6 +215,7 @@ def _shown(context: Context, rows: Mapping[str, Sequence[PreferenceRow]]) -> Sho
 def _row(row: PreferenceRow) -> ShownRow:
     return ShownRow(
         task_id=row.task_id,
+        node=None if row.divergence == NO_NODE else row.divergence,
         depth=row.begin,
         gap=row.gap,
         chosen_return=row.chosen_return,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,11 @@ from w2stree.experiment.run_directory import StageWriter
 from w2stree.experiment.stages.advice import advice
 from w2stree.experiment.stages.context import Context
 from w2stree.experiment.stages.described import forest_figures
-from w2stree.experiment.stages.evidence import ASSUMPTION_FILE, evidence, statement
-from w2stree.forest.tree import Tree
+from w2stree.experiment.stages.evidence import ASSUMPTION_FILE, evidence
+from w2stree.experiment.stages.shown_trees import shown_trees, view_of_trees
 from w2stree.report.caveats import seeds_in_words
 from w2stree.report.report import write_report
-from w2stree.report.text import MethodText, Panel, Report, TreePicture
-from w2stree.report.tree_drawing import choose_trees, draw_tree
+from w2stree.report.text import MethodText, Panel, Report
 from w2stree.rollouts.task_choice import Chosen
 
 FILES = ("report.json", "report.md", "report.html")
@@ -58,6 +58,7 @@ def report_of(context: Context, methods: Sequence[Method]) -> Report:
     manifests = list(stages.values())
     num_shown = stages["demonstrations"]["metrics"]["num_trajectories"]
     environment = config.environment
+    found, trees = evidence(context, methods, parts.test), shown_trees(context)
     return Report(
         title=f"Weak-to-strong on {environment.title}",
         settings=_settings(config, num_shown, len(parts.explore.openings)),
@@ -75,9 +76,11 @@ def report_of(context: Context, methods: Sequence[Method]) -> Report:
         forest=forest_figures(context, methods),
         stages=[_figures(manifest) for manifest in manifests],
         versions=manifests[-1]["versions"],
-        trees=_pictures(context),
-        evidence=evidence(context, methods, parts.test),
-        advice=advice(context, methods, panels, dev),
+        trees=trees,
+        view=view_of_trees(context, trees, found.rows),
+        view_command=shlex.join(["w2stree", "view", str(context.run_dir), "-o", "trees.html"]),
+        evidence=found,
+        advice=advice(context, methods, panels, dev, stages),
     )
 
 
@@ -182,24 +185,3 @@ def _finished_stages(context: Context, evaluations: Sequence[str]) -> dict[str, 
 
 def _figures(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return {key: manifest[key] for key in ("stage", "seconds", "peak_memory_mb", "metrics")}
-
-
-def _pictures(context: Context) -> list[TreePicture]:
-    best = context.best_path_figures()
-    return [
-        TreePicture(
-            tree.task_id,
-            statement(tree.trajectories[0], context.config.prompt.instruction),
-            _caption(tree, best[tree.task_id]["total_return"]),
-            draw_tree(tree, best[tree.task_id]["end_node"]),
-        )
-        for tree in choose_trees(context.forest())
-    ]
-
-
-def _caption(tree: Tree, best: float) -> str:
-    returns = [t.total_return for t in tree.trajectories]
-    return (
-        f"{len(returns)} runs with returns from {min(returns):.2f} to {max(returns):.2f}; "
-        f"the best path's is {best:.2f}"
-    )

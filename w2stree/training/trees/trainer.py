@@ -12,12 +12,12 @@ from typing import Any
 import torch
 from peft import PeftConfig, get_peft_model
 from transformers import Trainer, set_seed
-from transformers.trainer_utils import EvalLoopOutput, TrainOutput, get_last_checkpoint
+from transformers.trainer_utils import EvalLoopOutput, get_last_checkpoint
 from trl import DPOConfig, SFTConfig
 
 from w2stree.errors import InvalidInput, RowsTooLong, RowWarning
 from w2stree.training.positions import refuse_beyond_positions
-from w2stree.training.stage import AllStepsTakenError, NoStepTooMany, WarmUp, on_one_device
+from w2stree.training.stage import NoStepTooMany, WarmUp, on_one_device
 from w2stree.training.trackers import refuse_absent_trackers
 from w2stree.training.trees.arguments import (
     objective_of,
@@ -36,7 +36,7 @@ from w2stree.training.trees.scores import PackTensors, widest
 MAX_PACK_TOKENS = 8192
 
 
-class TreeTrainer(WarmUp, Trainer):  # type: ignore[misc]
+class TreeTrainer(NoStepTooMany, WarmUp, Trainer):  # type: ignore[misc]
     """Trains a causal LM on examples, each token that they share computed once.
 
     A step is `per_device_train_batch_size * gradient_accumulation_steps` examples a process, and
@@ -248,15 +248,8 @@ class TreeTrainer(WarmUp, Trainer):  # type: ignore[misc]
         the order of the data that an uninterrupted training would have, and from the last step
         takes none. `InvalidInput` for a checkpoint of another number of processes."""
         _refuse_other_number(resume_from_checkpoint, self.args)
-        at_the_end = NoStepTooMany()
-        self.add_callback(at_the_end)
-        try:
-            with tree_attention(self.model):
-                return super().train(resume_from_checkpoint, *args, **kwargs)
-        except AllStepsTakenError:
-            return TrainOutput(self.state.global_step, 0.0, {"train_runtime": 0.0})
-        finally:
-            self.remove_callback(at_the_end)
+        with tree_attention(self.model):
+            return super().train(resume_from_checkpoint, *args, **kwargs)
 
     # What is told of it
 

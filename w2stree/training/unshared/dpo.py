@@ -23,6 +23,7 @@ from w2stree.training.positions import refuse_beyond_positions
 from w2stree.training.precision import Precision, refuse_other_precision, training_precision
 from w2stree.training.stage import (
     Log,
+    NoStepTooMany,
     Progress,
     TrainedWeights,
     WarmUp,
@@ -118,7 +119,7 @@ def refuse_weighed(rows: Sequence[Mapping[str, Any]]) -> None:
                 )
 
 
-class StepDPOTrainer(WarmUp, DPOTrainer):  # type: ignore[misc]
+class StepDPOTrainer(NoStepTooMany, WarmUp, DPOTrainer):  # type: ignore[misc]
     """DPO on rows that are already tokens, masks and reference log-probabilities.
 
     TRL tokenises the dataset that it is made with, and computes its reference. So it is made with a

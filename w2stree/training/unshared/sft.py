@@ -23,6 +23,7 @@ from w2stree.training.positions import refuse_beyond_positions
 from w2stree.training.precision import refuse_other_precision, training_precision
 from w2stree.training.stage import (
     Log,
+    NoStepTooMany,
     Progress,
     TrainedWeights,
     WarmUp,
@@ -85,7 +86,7 @@ def train_sft(
         return train(trainer, lengths, optimisation, reporting=reporting)
 
 
-class StepSFTTrainer(WarmUp, SFTTrainer):  # type: ignore[misc]
+class StepSFTTrainer(NoStepTooMany, WarmUp, SFTTrainer):  # type: ignore[misc]
     """A step's loss is the mean over all its labelled tokens, in however many micro-batches they
     come, which transformers would leave to some models' own losses."""
 
