@@ -20,7 +20,9 @@ from w2stree.trajectories.tables import check_schema, damage_told, is_table, pya
 _PIECE_BYTES = 64 << 20
 _BUCKET_BYTES = 64 << 20
 """Of Arrow. What is made of a bucket takes a few times as much."""
-_BATCH_BYTES = 8 << 20
+_SECTION_BYTES = 48 << 20
+"""What is sorted at once: a piece, but for one whose row groups are large. The larger it is, the
+fewer fragments of a few rows there are, where buckets are many."""
 _SAMPLED_FILES, _SAMPLED_ROWS = 8, 256
 
 
@@ -128,7 +130,7 @@ def _bytes_of_a_row(files: Sequence[Path]) -> float:
 
 
 def _pieces(footers: dict[Path, Any], row_bytes: float) -> Iterator[Piece]:
-    at_once = max(1, int(_BATCH_BYTES / row_bytes))
+    at_once = max(1, int(_SECTION_BYTES / row_bytes))
     number = 0
     for file, footer in footers.items():
         row, first, groups, num_bytes = 1, 1, [], 0.0
