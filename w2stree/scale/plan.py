@@ -10,7 +10,6 @@ import glob
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from w2stree.errors import InvalidInput
 from w2stree.forest.task_buckets import check_num_buckets
