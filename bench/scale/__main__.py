@@ -1,6 +1,10 @@
-"""`python -m bench.scale measure --steps 1e6 --command tree`: what a command takes by buckets.
+"""What a command by buckets takes, measured and modelled.
 
-Makes runs of so many steps, then forests or pairs of them in a process of its own, by
+    python -m bench.scale measure --steps 1e6 --command tree >> MEASURED.jsonl
+    python -m bench.scale model MEASURED.jsonl       what was predicted of what, and of 1e10 steps
+    python -m bench.scale looks                      seconds of a look into a piece, for the model
+
+`measure` makes runs of so many steps, then forests or pairs of them in a process of its own, by
 `--engine local`'s calls; prints a line of JSON. With `--dir DIR` what was ended goes on in the same
 folder, which is removed at the end.
 """
@@ -18,7 +22,11 @@ from tempfile import TemporaryDirectory
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.scale", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.scale",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     commands = parser.add_subparsers(required=True)
     measured = commands.add_parser("measure", help="runs of so many steps, by a command")
     measured.add_argument("--steps", type=float, default=1e5)
@@ -28,6 +36,15 @@ def main() -> None:
     measured.add_argument("--dir", type=Path, help="work here: may be given again after an end")
     measured.add_argument("--in", dest="folder", type=Path, help="of the process that is measured")
     measured.set_defaults(call=_measure)
+    modelled = commands.add_parser("model", help="fitted to small inputs, compared with all")
+    modelled.add_argument("measured", type=Path)
+    modelled.add_argument("--fit-to", type=float, default=1e7, help="steps of the largest that is")
+    modelled.add_argument("--look-s", type=float, default=4e-5)
+    modelled.add_argument("--steps", type=float, nargs="+", default=[1e8, 1e9, 1e10])
+    modelled.add_argument("--larger", type=int, default=16, help="buckets, beside the usual ones")
+    modelled.set_defaults(call=_model)
+    looked = commands.add_parser("looks", help="into pieces that have none of a bucket's rows")
+    looked.set_defaults(call=_looks)
     given = parser.parse_args()
     given.call(given)
 
@@ -55,6 +72,30 @@ def _measure_in(folder: Path, given: argparse.Namespace) -> None:
     words += ["--command", given.command, "--order", given.order]
     words += ["--buckets", str(given.buckets)] if given.buckets else []
     subprocess.run([sys.executable, "-W", "ignore", "-m", "bench.scale", *words], check=True)
+
+
+def _model(given: argparse.Namespace) -> None:
+    from bench.scale.cost_model import CostModel
+    from bench.scale.cost_table import compared, predicted
+    from bench.scale.measured import measurement_of
+
+    lines = given.measured.read_text().splitlines()
+    measured = [measurement_of(line) for line in lines]
+    for command in sorted({one.command for one in measured}):
+        of_command = [one for one in measured if one.command == command]
+        small = [one for one in of_command if one.steps <= given.fit_to]
+        model = CostModel.fitted(small, given.look_s)
+        print(f"\n{command}, fitted to {len(small)} inputs of {given.fit_to:,.0f} steps at most\n")
+        print("\n".join(compared(model, of_command)))
+        print()
+        print("\n".join(predicted(model, given.steps, given.larger)))
+
+
+def _looks(given: argparse.Namespace) -> None:
+    from bench.scale.looks import seconds_of_a_look
+
+    with TemporaryDirectory() as folder:
+        print(f"{seconds_of_a_look(Path(folder)) * 1e6:.0f} us of the processor")
 
 
 if __name__ == "__main__":

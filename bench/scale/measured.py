@@ -15,6 +15,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import pyarrow.parquet  # noqa: F401 (before anything is measured: half a second)
+
 from bench.scale.generated import Order
 from bench.scale.phases import PhasedEngine, Taken, cpu_seconds, log_of, peak_bytes
 from w2stree.scale.bucketed import run_buckets
@@ -49,8 +51,9 @@ class Phase:
 @dataclass(frozen=True, slots=True)
 class Measurement:
     """Bytes and seconds. `rest_cpu_s`: of the driver, beside the calls; `rest_peak`: the greatest
-    memory of the process after the calls. `fragments`: of the shuffle, a bucket's rows in a batch
-    of a piece; `work`: what they take on disk. `load`: of the machine at the end, 5 minutes."""
+    memory of the process after the calls. `sections` and `fragments`: of the pieces' files
+    (`w2stree.scale.section`); `work`: what they take on disk. `load`: of the machine in the last
+    five minutes."""
 
     steps: int
     command: Command
@@ -60,6 +63,7 @@ class Measurement:
     tasks: int
     nodes: int
     rows: int
+    sections: int
     fragments: int
     input: int
     work: int
@@ -92,7 +96,7 @@ class _CountingEngine(PhasedEngine):
     def __init__(self, log: Path, work: Path) -> None:
         super().__init__(log)
         self._work = work
-        self.fragments = self.work = 0
+        self.sections = self.fragments = self.work = 0
         self.looking_cpu_s = 0.0
 
     def calls(
@@ -105,6 +109,7 @@ class _CountingEngine(PhasedEngine):
             for record in self._work.glob("piece-*.json"):
                 with record.with_suffix(".rows").open("rb") as file:
                     for end in json.loads(record.read_text())["ends"]:
+                        self.sections += 1
                         self.fragments += int(has_rows(file, end, num_buckets).sum())
             self.looking_cpu_s = cpu_seconds() - before
         return super().calls(function, arguments)
@@ -130,6 +135,7 @@ def measure(case: Case, folder: Path) -> Measurement:
         tasks=counts.get("num_trees", 0),
         nodes=counts.get("num_nodes", 0),
         rows=counts.get("num_rows", 0),
+        sections=engine.sections,
         fragments=engine.fragments,
         input=_size((folder / "runs").glob("*.parquet")),
         work=engine.work,
