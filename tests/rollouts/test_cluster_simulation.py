@@ -89,9 +89,11 @@ def test_reads_what_an_exploration_leaves(tmp_path: Path) -> None:
         for number, run in enumerate(runs):
             journal.append(run)
             if number != 1:  # of an earlier version
-                times.add(EpisodeTimes("t", number, 0, 0, [10.0, 10.5, 12.0 + number]))
+                marks = [10.0, 10.5, *(11.0 + turn for turn in range(2 * (number + 1))), 20.0]
+                times.add(EpisodeTimes("t", number, 0, 0, marks))
         journal.commit()
     times.keep([runs[0], runs[2]])
-    found = recorded(path, turn_s=0.5)
-    assert [episode.seconds for episode in found] == [2.0 + 0.5, 4.0 + 1.5]
+    assert [episode.seconds for episode in recorded(path)] == [10.0, 10.0]
+    found = recorded(path, turn_s=0.25)
+    assert [episode.seconds for episode in found] == [0.5 + 1.25, 0.5 + 3 * 1.25]
     assert all(0 < episode.num_bytes < path.stat().st_size for episode in found)

@@ -3,14 +3,17 @@
 python -m bench.rollouts.cluster costs JOURNAL      what a driver takes in, and Ray's messages, here
 python -m bench.rollouts.cluster simulate JOURNAL   1 to 1,000 workers, by the journal's own times
 
-The same seed gives the same table. `--turn-s` adds so many seconds to each turn, as a model would
-that the recorded policy was not.
+python -m bench.rollouts.cluster try                the simulation beside two machines of Ray
+
+The same seed gives the same table. With `--turn-s` an episode takes what its environment took, and
+so many seconds of a policy a turn.
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
+import sys
 import time
 import warnings
 from dataclasses import fields
@@ -40,12 +43,16 @@ def main() -> None:
     simulated.add_argument("--side-by-side", type=int, default=8, help="episodes of a worker")
     simulated.add_argument("--per-slot", type=int, default=32, help="episodes of a slot")
     simulated.add_argument("--episodes", type=int, help="of all slots together, instead")
-    simulated.add_argument("--turn-s", type=float, default=0.0)
+    simulated.add_argument("--turn-s", type=float, help="of a policy, in place of the recorded")
     simulated.add_argument("--seed", type=int, default=0)
     for field in fields(Costs):
         option = f"--{field.name}-s"
         simulated.add_argument(option, dest=field.name, type=float, default=field.default)
     simulated.set_defaults(call=_simulate)
+    compared = commands.add_parser("try")
+    compared.add_argument("--side-by-side", type=int, default=4)
+    compared.add_argument("--per-slot", type=int, default=8)
+    compared.set_defaults(call=_try)
     given = parser.parse_args()
     given.call(given)
 
@@ -137,6 +144,22 @@ def _row(num_workers: int, count: int, told: Told) -> str:
             f"{told.num_leases:,} |",
         ]
     )
+
+
+def _try(given: argparse.Namespace) -> None:
+    sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "tests"))
+    from support.ray_cluster import two_machines
+
+    from bench.rollouts.cluster.tried import tried
+
+    with two_machines() as cluster, TemporaryDirectory() as folder:
+        compared = tried(
+            cluster.address,
+            Path(folder),
+            side_by_side=given.side_by_side,
+            per_slot=given.per_slot,
+        )
+    print(compared)
 
 
 if __name__ == "__main__":

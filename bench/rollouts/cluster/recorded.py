@@ -9,7 +9,7 @@ import numpy as np
 
 from w2stree.trajectories.episodes import FramedEpisode, read_episodes
 from w2stree.trajectories.journal import key_of
-from w2stree.trajectories.times import read_times, times_file
+from w2stree.trajectories.times import EpisodeTimes, read_times, times_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,18 +20,28 @@ class Episode:
     num_bytes: int
 
 
-def recorded(journal: Path, *, turn_s: float = 0.0) -> list[Episode]:
-    """Those of a journal of `w2stree explore` that have times, in its order. `turn_s`: what a
-    policy would take for a turn beside what the recorded one took."""
+def recorded(journal: Path, *, turn_s: float | None = None) -> list[Episode]:
+    """Those of a journal of `w2stree explore` that have times, in its order. `turn_s`: seconds of
+    a policy for a turn, in place of what the recorded one took, or waited for those beside it."""
     times = read_times(times_file(journal))
     found = []
     for piece in read_episodes(journal):
         assert isinstance(piece, FramedEpisode)
         if (played := times.get(key_of(piece.trajectory))) is not None:
             seconds = played.marks[-1] - played.marks[0]
-            thought = turn_s * len(piece.trajectory.steps)
-            found.append(Episode(seconds + thought, piece.frame.end - piece.frame.offset))
+            if turn_s is not None:
+                seconds = _of_environment(played) + turn_s * len(piece.trajectory.steps)
+            found.append(Episode(seconds, piece.frame.end - piece.frame.offset))
     return found
+
+
+def _of_environment(played: EpisodeTimes) -> float:
+    """Its reset and its answers."""
+    begun, *turns = played.marks
+    reset = turns[0] - begun
+    return reset + sum(
+        answered - said for said, answered in zip(turns[1:-1:2], turns[2:-1:2], strict=False)
+    )
 
 
 def drawn(episodes: list[Episode], count: int, seed: int) -> list[Episode]:
