@@ -135,6 +135,7 @@ def test_an_exploration_says_how_it_goes() -> None:
     progress = Progress(
         trajectory=runs[-1],
         tallies={"twc/[6]": tally},
+        totals=tally,
         num_planned=96,
         num_settled=84,
         num_errors=1,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from w2stree.rollouts.exploration import (
     Progress,
 )
 from w2stree.rollouts.rollout import EpisodePlan
+from w2stree.rollouts.tally import AttemptCounts
 from w2stree.trajectories.group_commit import GroupCommit
 from w2stree.trajectories.journal import Journal, read_journal
 from w2stree.trajectories.origin import Origin
@@ -65,6 +67,15 @@ def test_every_sample_is_played_once(pool: EnvironmentPool, path: Path) -> None:
     before = path.read_bytes()
     assert play(path, pool).tallies == exploration.tallies  # nothing is left to play
     assert path.read_bytes() == before
+
+
+def test_what_is_told_of_all_tasks_is_the_sum_over_them(pool: EnvironmentPool, path: Path) -> None:
+    told: list[Progress] = []
+    play(path, pool, progress=told.append)
+    totals, tallies = told[-1].totals, told[-1].tallies.values()
+    for field in fields(AttemptCounts):
+        assert getattr(totals, field.name) == sum(getattr(t, field.name) for t in tallies)
+    assert totals.num_finished == len(PLANS) > len(tallies)
 
 
 @pytest.mark.parametrize("num_played", [1, 3, 5])

@@ -206,7 +206,7 @@ def test_large_files_are_read_in_pieces(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr("w2stree.trajectories.tables._ROWS_PER_GROUP", 16)
     again = files_of(list(w2s.read_trajectories(runs)), tmp_path / "again", 1)
     monkeypatch.setattr("w2stree.scale.plan._PIECE_BYTES", 4096)
-    monkeypatch.setattr("w2stree.scale.plan._BATCH_BYTES", 1024)
+    monkeypatch.setattr("w2stree.scale.plan._SECTION_BYTES", 1024)
     assert len(plan_of([str(again)], 3).pieces) > 3
     found = done(Pairs(), again, tmp_path / "b", 3).manifest
     assert found.counts["num_rows"] == expected.counts["num_rows"]

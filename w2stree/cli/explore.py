@@ -231,15 +231,13 @@ def describe(progress: Progress) -> str:
     Success is over all tasks so far ("-" before any run is finished), and of the last episode's
     task. Turns without an action are told of where there are any.
     """
-    tallies = progress.tallies.values()
-    num_finished = sum(tally.num_finished for tally in tallies)
-    num_success = sum(tally.num_success for tally in tallies)
-    num_unparsed = sum(tally.num_unparsed for tally in tallies)
+    totals = progress.totals
+    num_finished, num_unparsed = totals.num_finished, totals.num_unparsed
     task_id = progress.trajectory.task_id
     tally = progress.tallies[task_id]
     return "  ".join(
         [
-            f"success {num_success / num_finished:.2f}" if num_finished else "success -",
+            f"success {totals.num_success / num_finished:.2f}" if num_finished else "success -",
             f"{progress.num_errors} errors{_commonest(progress)}",
             *([f"{num_unparsed} turns without action"] if num_unparsed else []),
             f"{progress.episodes_per_s:.1f}/s",

@@ -36,7 +36,7 @@ from w2stree.rollouts.executor import Executor, Part
 from w2stree.rollouts.outcome import Outcome, causes_in_words
 from w2stree.rollouts.rollout import EpisodePlan, Unplayed
 from w2stree.rollouts.samples import Samples
-from w2stree.rollouts.tally import TaskTally, num_sampled_tokens, own_steps
+from w2stree.rollouts.tally import AttemptCounts, TaskTally, num_sampled_tokens, own_steps
 from w2stree.shorten import quoted, visible
 from w2stree.trajectories.field_types import check_field_types
 from w2stree.trajectories.group_commit import GroupCommit
@@ -103,11 +103,12 @@ class Progress:
     """Where an exploration stands after `trajectory` was acknowledged.
 
     `num_settled` of `num_planned` samples are finished or out of attempts; `tallies` are by
-    task. `episodes_per_s` is of this session, `seconds_left` at that rate.
+    task, `totals` of all tasks. `episodes_per_s` is of this session, `seconds_left` at that rate.
     """
 
     trajectory: Trajectory
     tallies: Mapping[str, TaskTally]
+    totals: AttemptCounts
     num_planned: int
     num_settled: int
     num_errors: int
@@ -119,15 +120,14 @@ class Progress:
     def figures(self) -> dict[str, Any]:
         """What is known so far, over all tasks, for programs (docs/watching.md): `success` once a
         run has finished, `cause` and `causes` once there is an error."""
-        tallies = self.tallies.values()
-        num_finished = sum(tally.num_finished for tally in tallies)
+        totals = self.totals
         found: dict[str, Any] = {
             "num_errors": self.num_errors,
-            "num_unparsed": sum(tally.num_unparsed for tally in tallies),
-            "num_tokens": sum(tally.num_tokens for tally in tallies),
+            "num_unparsed": totals.num_unparsed,
+            "num_tokens": totals.num_tokens,
         }
-        if num_finished:
-            found["success"] = sum(tally.num_success for tally in tallies) / num_finished
+        if totals.num_finished:
+            found["success"] = totals.num_success / totals.num_finished
         if self.causes:
             found["cause"] = self.causes[0].example
             found["causes"] = {cause.example: cause.count for cause in self.causes[:_TOLD_CAUSES]}
@@ -162,6 +162,8 @@ class Exploration:
             raise InvalidInput(f"max_attempts is {max_attempts}; give at least 1")
         self.tallies: dict[str, TaskTally] = {}
         """By task, in the order first recorded."""
+        # Told with each episode: a sum over all tasks would take as long as there are tasks.
+        self._totals = AttemptCounts()
         self._journal, self._executor = journal, executor
         self._budget = budget or Budget()
         self._samples = Samples(max_attempts)
@@ -285,6 +287,7 @@ class Exploration:
                 Progress(
                     trajectory=trajectory,
                     tallies=self.tallies,
+                    totals=self._totals,
                     num_planned=self._samples.num_planned,
                     num_settled=self._samples.num_planned - self._samples.num_open,
                     num_errors=self._causes.total,
@@ -337,6 +340,7 @@ class Exploration:
         self._num_uncounted += num_tokens is None
         tally = self.tallies.setdefault(trajectory.task_id, TaskTally())
         tally.add(trajectory, success_threshold=self._success_threshold)
+        self._totals.add(trajectory, success_threshold=self._success_threshold)
         self._truncated_by = self._truncated_by or trajectory.origin.truncated_by
         self._cut_returns.add(trajectory)
         if self._without_action is None:
@@ -365,8 +369,7 @@ class Exploration:
             warnings.warn("\n".join(outcome.in_words()), SamplesUnfinished, stacklevel=3)
 
     def _warn_of_missing_actions(self) -> None:
-        num_turns = sum(tally.num_turns for tally in self.tallies.values())
-        num_unparsed = sum(tally.num_unparsed for tally in self.tallies.values())
+        num_turns, num_unparsed = self._totals.num_turns, self._totals.num_unparsed
         # Where runs are alike for want of actions, no other warning says why.
         is_all_that_is_alike = any(
             tally.is_one_sequence and tally.lacks_actions for tally in self.tallies.values()
@@ -381,8 +384,7 @@ class Exploration:
             )
 
     def _warn_of_episodes_cut_short(self) -> None:
-        num_cut_short = sum(tally.num_cut_short for tally in self.tallies.values())
-        if num_cut_short:
+        if num_cut_short := self._totals.num_cut_short:
             warnings.warn(
                 f"{num_cut_short} of {self._num_episodes} episodes ended, as truncated, where the "
                 f"model could read no further (the first one: {visible(self._truncated_by or '')})",

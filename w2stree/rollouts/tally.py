@@ -11,9 +11,9 @@ from w2stree.trajectories.trajectory import Step, Trajectory
 
 
 @dataclass(slots=True)
-class TaskTally:
-    """One task's attempts so far. Errors are attempts that say nothing about the task: they
-    count in `num_errors` and in `num_tokens` and nowhere else.
+class AttemptCounts:
+    """Attempts so far, of one task or of several. Errors are attempts that say nothing about a
+    task: they count in `num_errors` and in `num_tokens` and nowhere else.
 
     `num_truncated` of the finished ones were ended by the step limit, or, `num_cut_short` of
     them, by the length of what the model can read, `num_unbegun` of these before their first turn.
@@ -32,7 +32,6 @@ class TaskTally:
     num_turns: int = 0
     num_unparsed: int = 0
     return_sum: float = 0.0
-    _sequences: set[bytes] = field(default_factory=set, repr=False)
 
     def add(self, trajectory: Trajectory, *, success_threshold: float) -> None:
         """Count one attempt."""
@@ -49,8 +48,20 @@ class TaskTally:
         self.return_sum += trajectory.total_return
         self.num_turns += len(own_steps(trajectory))
         self.num_unparsed += num_unparsed(trajectory)
-        actions = json.dumps([step.action for step in trajectory.steps]).encode("utf-8")
-        self._sequences.add(hashlib.blake2b(actions, digest_size=16).digest())
+
+
+@dataclass(slots=True)
+class TaskTally(AttemptCounts):
+    """One task's."""
+
+    _sequences: set[bytes] = field(default_factory=set, repr=False)
+
+    def add(self, trajectory: Trajectory, *, success_threshold: float) -> None:
+        """Count one attempt, and what it did if it is no error."""
+        AttemptCounts.add(self, trajectory, success_threshold=success_threshold)
+        if trajectory.status != "error":
+            actions = json.dumps([step.action for step in trajectory.steps]).encode("utf-8")
+            self._sequences.add(hashlib.blake2b(actions, digest_size=16).digest())
 
     @property
     def num_distinct(self) -> int:

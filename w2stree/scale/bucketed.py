@@ -1,6 +1,6 @@
 """A command over any number of runs: sort by bucket, make each bucket, and say that it is all.
 
-    RUNS ──plan──> pieces ──calls: sort_piece──> DIR/.work/piece-000012.arrow, .json
+    RUNS ──plan──> pieces ──calls: sort_piece──> DIR/.work/piece-000012.rows, .json
                    buckets ──calls: make_bucket─> DIR/bucket=0007/FILE, .work/bucket-0007.json
                                                   DIR/manifest.json   last; then .work is removed
 
@@ -25,8 +25,11 @@ from w2stree.forest.task_buckets import bucket_name
 from w2stree.scale.engine import Engine
 from w2stree.scale.jobs import Job, Record
 from w2stree.scale.pieces import (
+    FORMAT,
+    Sections,
     SortedPiece,
     bucket_table,
+    filled_buckets,
     is_sorted,
     sort_piece,
     sorted_pieces,
@@ -78,19 +81,25 @@ def run_buckets(
             told("sorted", done, len(todo))
         pieces = sorted_pieces(work, plan.pieces)
         span = _span(pieces)
-        parts = _parts(pieces)
-        left = [bucket for bucket in sorted(parts) if not _record(work, bucket).is_file()]
-        calls = ((str(output), job, bucket, parts[bucket], span) for bucket in left)
+        buckets = filled_buckets(work, pieces, plan.num_buckets)
+        left = [bucket for bucket in buckets if not _record(work, bucket).is_file()]
+        sections = tuple((piece.number, tuple(piece.ends)) for piece in pieces)
+        calls = ((str(output), job, bucket, plan.num_buckets, sections, span) for bucket in left)
         for done, _ in enumerate(engine.calls(make_bucket, calls), 1):
             told("made", done, len(left))
-        records = [_read(_record(work, bucket)) for bucket in sorted(parts)]
+        records = [_read(_record(work, bucket)) for bucket in buckets]
         finished = _finish(output, job, plan, records, span)
     _warn(records)
     return finished
 
 
 def make_bucket(
-    output: str, job: Job, bucket: int, parts: list[tuple[int, list[int]]], span: ReturnRange
+    output: str,
+    job: Job,
+    bucket: int,
+    num_buckets: int,
+    sections: Sections,
+    span: ReturnRange,
 ) -> None:
     """Writes what the job makes of a bucket, then its record, unless that is there."""
     work, folder = Path(output) / _WORK, Path(output) / bucket_name(bucket)
@@ -99,7 +108,7 @@ def make_bucket(
     folder.mkdir(exist_ok=True)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        made = job.make(bucket_table(work, parts), folder, span)
+        made = job.make(bucket_table(work, sections, bucket, num_buckets), folder, span)
     record = {"bucket": bucket, **made}
     if "file" in made:
         record["file"] = f"{folder.name}/{made['file']}"
@@ -123,7 +132,7 @@ def _warn(records: Sequence[Record]) -> None:
 
 def _asked(plan: Plan, job: Job) -> Record:
     asked = {"job": job.settings(), "num_buckets": plan.num_buckets, "files": plan.files}
-    return _plain({**asked, "pieces": [asdict(piece) for piece in plan.pieces]})
+    return _plain({**asked, "format": FORMAT, "pieces": [asdict(piece) for piece in plan.pieces]})
 
 
 def _plain(record: Record) -> Record:
@@ -156,8 +165,8 @@ def _working(output: Path, asked: Record) -> Iterator[Path]:
                 file.write(json.dumps(asked))
         elif _read(plan) != asked:
             raise InvalidInput(
-                f"{visible(str(output))}: holds unfinished work of another command, or its input "
-                "has changed: remove the folder, or name another"
+                f"{visible(str(output))}: holds unfinished work of another command or of "
+                "another w2stree, or its input has changed: remove the folder, or name another"
             )
         yield work
 
@@ -186,15 +195,6 @@ def _span(pieces: Sequence[SortedPiece]) -> ReturnRange:
     lows = [piece.low for piece in pieces if piece.low is not None]
     highs = [piece.high for piece in pieces if piece.high is not None]
     return min(lows, default=0.0), max(highs, default=0.0)
-
-
-def _parts(pieces: Sequence[SortedPiece]) -> dict[int, list[tuple[int, list[int]]]]:
-    """Of each bucket that has rows, the pieces that have some of them."""
-    found: dict[int, list[tuple[int, list[int]]]] = {}
-    for piece in pieces:
-        for bucket, batches in piece.batches.items():
-            found.setdefault(int(bucket), []).append((piece.number, batches))
-    return found
 
 
 def _record(work: Path, bucket: int) -> Path:

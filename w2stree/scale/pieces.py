@@ -1,17 +1,17 @@
 """A piece of the input sorted by bucket, and a bucket put together from all pieces.
 
-piece-000012.arrow   batches: bucket 0 │ 2 │ 3 │ 0 │ 2 │ …      of 8 MiB of rows each
-piece-000012.json    {"batches": {"0": [0, 3], "2": [1, 4], …}, "low": 0.0, "high": 1.0}
-                     written last: the piece is done
+piece-000012.rows   a section for every 48 MiB of rows (`w2stree.scale.section`)
+piece-000012.json   {"ends": [8123456], "low": 0.0, "high": 1.0, …}   written last: it is done
 
 One file a piece, however many buckets there are. Each is written under a hidden name and renamed,
 so that a task which is tried again, or twice at once, leaves one whole file, and always the same.
+Where a bucket's rows are stands in the file beside them: nobody holds it for all.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,56 +19,49 @@ from typing import Any
 import numpy as np
 
 from w2stree.scale.plan import Piece
+from w2stree.scale.section import has_rows, read_fragment, write_section
 from w2stree.scale.tables import bucket_column
 from w2stree.shorten import visible
 from w2stree.trajectories.replacing import replacing
 from w2stree.trajectories.table_rows import SOURCE, conformed, wide_schema
 from w2stree.trajectories.tables import damage_told, pyarrow_for
 
+FORMAT = 2
+"""Of a piece's files. A folder with others is not gone on with."""
+
 
 @dataclass(frozen=True, slots=True)
 class SortedPiece:
-    """Which batches of its file each bucket has; the least and the greatest return of its runs,
-    error rows aside, None where all are error rows."""
+    """Where the sections of its file end; the least and the greatest return of its runs, error
+    rows aside, None where all are error rows."""
 
     number: int
     num_rows: int
-    batches: dict[str, list[int]]
+    ends: list[int]
     low: float | None
     high: float | None
 
 
 def sort_piece(work: str, piece: Piece, num_buckets: int) -> None:
-    """Writes the piece's two files, unless they are there. Memory: one batch twice, and the
-    columns of a row group, packed. Raises `InvalidInput` for a damaged file."""
+    """Writes the piece's two files, unless they are there. Memory: the rows of a section three
+    times, and the columns of a row group, packed. Raises `InvalidInput` for a damaged file."""
     folder = Path(work)
-    if _record(folder, piece.number).is_file():
+    if is_sorted(folder, piece):
         return
     pa, _ = pyarrow_for(piece.file)
-    wanted = wide_schema(pa).append(pa.field(SOURCE, pa.large_string(), nullable=False))
-    options = pa.ipc.IpcWriteOptions(compression="zstd")
-    batches: dict[str, list[int]] = {}
-    num_rows = count = 0
+    num_rows, ends = 0, []
     lows, highs = [], []
-    with (
-        replacing(_data(folder, piece.number), "wb") as file,
-        pa.ipc.new_file(file, wanted, options=options) as writer,
-    ):
+    with replacing(_data(folder, piece.number), "wb") as file:
         for table in _batches(pa, piece):
             buckets = bucket_column(pa, table.column("task_id"), num_buckets).to_numpy()
-            order = np.argsort(buckets, kind="stable")  # runs of a task stay in their order
-            bounds = np.flatnonzero(np.diff(buckets[order], prepend=-1))
-            ordered = table.take(pa.array(order)).combine_chunks().to_batches()[0]
-            for begin, end in zip(bounds.tolist(), [*bounds[1:].tolist(), len(order)], strict=True):
-                writer.write_batch(ordered.slice(begin, end - begin))
-                batches.setdefault(str(buckets[order[begin]]), []).append(count)
-                count += 1
+            write_section(pa, file, table, buckets, num_buckets)
+            ends.append(file.tell())
             returns = _returns(table)
             num_rows += table.num_rows
             lows += [float(returns.min())] if returns.size else []
             highs += [float(returns.max())] if returns.size else []
     found = SortedPiece(
-        piece.number, num_rows, batches, min(lows, default=None), max(highs, default=None)
+        piece.number, num_rows, ends, min(lows, default=None), max(highs, default=None)
     )
     with replacing(_record(folder, piece.number)) as record:
         record.write(json.dumps(asdict(found)))
@@ -86,16 +79,35 @@ def is_sorted(work: Path, piece: Piece) -> bool:
     return _record(work, piece.number).is_file()
 
 
-def bucket_table(work: Path, parts: Iterable[tuple[int, Sequence[int]]]) -> Any:
-    """The rows of a bucket, in the order of the input: of each piece its batches. Memory: the
-    bucket."""
+def filled_buckets(work: Path, pieces: Sequence[SortedPiece], num_buckets: int) -> list[int]:
+    """Those that have rows, in order. Reads 8 bytes a bucket of each section."""
+    found = np.zeros(num_buckets, np.bool_)
+    for piece in pieces:
+        with _data(work, piece.number).open("rb") as file:
+            for end in piece.ends:
+                found |= has_rows(file, end, num_buckets)
+    return [int(bucket) for bucket in np.flatnonzero(found)]
+
+
+def bucket_table(work: Path, sections: Sections, bucket: int, num_buckets: int) -> Any:
+    """The rows of a bucket, in the order of the input. Memory: the bucket. Reads its rows alone."""
     pa, _ = pyarrow_for(work)
+    schema = _sorted_schema(pa)
     found = []
-    for number, batches in parts:
+    for number, ends in sections:
         path = _data(work, number)
-        with damage_told(pa, path), pa.OSFile(str(path)) as file, pa.ipc.open_file(file) as opened:
-            found += [opened.get_batch(batch) for batch in batches]
-    return pa.Table.from_batches(found)
+        with damage_told(pa, path), path.open("rb") as file:
+            fragments = (read_fragment(pa, file, end, bucket, num_buckets, schema) for end in ends)
+            found += [fragment for fragment in fragments if fragment is not None]
+    return pa.Table.from_batches(found, schema)
+
+
+Sections = Sequence[tuple[int, Sequence[int]]]
+"""The numbers of pieces, in order, and where the sections of each end."""
+
+
+def _sorted_schema(pa: Any) -> Any:
+    return wide_schema(pa).append(pa.field(SOURCE, pa.large_string(), nullable=False))
 
 
 def _batches(pa: Any, piece: Piece) -> Iterator[Any]:
@@ -118,7 +130,7 @@ def _returns(table: Any) -> Any:
 
 
 def _data(work: Path, number: int) -> Path:
-    return work / f"piece-{number:06}.arrow"
+    return work / f"piece-{number:06}.rows"
 
 
 def _record(work: Path, number: int) -> Path:

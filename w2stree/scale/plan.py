@@ -10,7 +10,6 @@ import glob
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from w2stree.errors import InvalidInput
 from w2stree.forest.task_buckets import check_num_buckets
@@ -20,7 +19,9 @@ from w2stree.trajectories.tables import check_schema, damage_told, is_table, pya
 _PIECE_BYTES = 64 << 20
 _BUCKET_BYTES = 64 << 20
 """Of Arrow. What is made of a bucket takes a few times as much."""
-_BATCH_BYTES = 8 << 20
+_SECTION_BYTES = 48 << 20
+"""What is sorted at once: a piece, but for one whose row groups are large. The larger it is, the
+fewer fragments of a few rows there are, where buckets are many."""
 _SAMPLED_FILES, _SAMPLED_ROWS = 8, 256
 
 
@@ -53,12 +54,12 @@ def plan_of(paths: Iterable[str], num_buckets: int | None) -> Plan:
     if num_buckets is not None:
         check_num_buckets(num_buckets)
     files = list(tables_at(paths))
-    opened = {file: _footer(file) for file in files}
-    num_rows = sum(footer.num_rows for footer in opened.values())
+    groups = {file: _rows_of_groups(file) for file in files}
+    num_rows = sum(map(sum, groups.values()))
     if not num_rows:
         raise InvalidInput(f"{', '.join(map(visible, paths))}: there are no trajectories in it")
     row_bytes = _bytes_of_a_row(files)
-    found = tuple(_pieces(opened, row_bytes))
+    found = tuple(_pieces(groups, row_bytes))
     stats = [(str(file), (s := file.stat()).st_size, s.st_mtime_ns) for file in files]
     return Plan(
         found,
@@ -108,11 +109,13 @@ _ADVICE = (
 )
 
 
-def _footer(file: Path) -> Any:
+def _rows_of_groups(file: Path) -> list[int]:
+    """The file's end says more: of many files together, more than there is memory for."""
     pa, pq = pyarrow_for(file)
     with damage_told(pa, file), pq.ParquetFile(file) as opened:
         check_schema(file, opened.schema_arrow)
-        return opened.metadata
+        end = opened.metadata
+        return [end.row_group(group).num_rows for group in range(end.num_row_groups)]
 
 
 def _bytes_of_a_row(files: Sequence[Path]) -> float:
@@ -127,15 +130,14 @@ def _bytes_of_a_row(files: Sequence[Path]) -> float:
     return max(1.0, num_bytes / max(num_rows, 1))
 
 
-def _pieces(footers: dict[Path, Any], row_bytes: float) -> Iterator[Piece]:
-    at_once = max(1, int(_BATCH_BYTES / row_bytes))
+def _pieces(files: dict[Path, list[int]], row_bytes: float) -> Iterator[Piece]:
+    at_once = max(1, int(_SECTION_BYTES / row_bytes))
     number = 0
-    for file, footer in footers.items():
+    for file, sizes in files.items():
         row, first, groups, num_bytes = 1, 1, [], 0.0
-        for group in range(footer.num_row_groups):
-            size = footer.row_group(group).num_rows
+        for group, size in enumerate(sizes):
             groups.append(group)
             row, num_bytes = row + size, num_bytes + size * row_bytes
-            if num_bytes >= _PIECE_BYTES or group == footer.num_row_groups - 1:
+            if num_bytes >= _PIECE_BYTES or group == len(sizes) - 1:
                 yield Piece(number, str(file), first, tuple(groups), at_once)
                 number, first, groups, num_bytes = number + 1, row, [], 0.0

@@ -1,0 +1,154 @@
+"""What a command by buckets costs, as a sum of few terms, fitted to measurements of small inputs.
+
+    sort  = a steps + b fragments                    fragments: a bucket's rows in a section,
+    make  = c steps + d fragments + e buckets                   at most sections x buckets
+    work  = f steps + g fragments + 8 bytes x sections x buckets
+    looks = h pieces x buckets                       every bucket looks into every piece
+
+Seconds are the processor's. What a cost does not depend on by more than what measurements scatter
+comes out as nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.scale.measured import Measurement
+
+_WORD = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How an input is cut up: what the costs depend on."""
+
+    steps: float
+    pieces: float
+    sections: float
+    fragments: float
+    buckets: float
+
+    @property
+    def looks(self) -> float:
+        return self.pieces * self.buckets
+
+    @property
+    def index(self) -> float:
+        """Bytes that say where fragments begin."""
+        return _WORD * self.sections * (self.buckets + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Seconds of a core, bytes. `shuffle`: written to the working folder and read from it. `disk`:
+    the most at one time, beside the input. `memory`: greatest of a process that makes a bucket."""
+
+    sort_s: float
+    make_s: float
+    looks_s: float
+    work: float
+    output: float
+    memory: float
+
+    @property
+    def cpu_s(self) -> float:
+        return self.sort_s + self.make_s + self.looks_s
+
+    @property
+    def shuffle(self) -> float:
+        return 2 * self.work
+
+    @property
+    def disk(self) -> float:
+        return self.work + self.output
+
+
+@dataclass(frozen=True, slots=True)
+class CostModel:
+    """Coefficients, each array of its terms in the order above."""
+
+    sort: NDArray[np.float64]
+    make: NDArray[np.float64]
+    work: NDArray[np.float64]
+    output: NDArray[np.float64]
+    memory: float
+    look_s: float
+    sections_per_step: float
+    pieces_per_step: float
+    rows_of_a_section: float
+    steps_per_bucket: float
+
+    @classmethod
+    def fitted(cls, measured: Sequence[Measurement], look_s: float) -> CostModel:
+        """To these, by least squares of what is missed in per cent. `look_s`: seconds of a look
+        into a piece that has none of a bucket's rows."""
+        largest = max(measured, key=lambda one: one.steps)
+        usual = [one for one in measured if one.num_buckets * 100_000 <= one.steps]
+        terms = [[one.steps, one.fragments, one.num_buckets] for one in measured]
+        matrix = np.array(terms, np.float64)
+        looks = np.array([look_s * one.sort.calls * one.num_buckets for one in measured])
+        index = np.array([_WORD * one.sections * (one.num_buckets + 1) for one in measured])
+        return cls(
+            sort=_fit(matrix[:, :2], [one.sort.cpu_s for one in measured]),
+            make=_fit(matrix, np.array([one.make.cpu_s for one in measured]) - looks),
+            work=_fit(matrix[:, :2], np.array([one.work for one in measured]) - index),
+            output=_fit(matrix[:, [0, 2]], [one.output for one in measured]),
+            memory=float(max(one.peak for one in usual)),
+            look_s=look_s,
+            sections_per_step=largest.sections / largest.steps,
+            pieces_per_step=largest.sort.calls / largest.steps,
+            rows_of_a_section=largest.runs / largest.sections,
+            steps_per_bucket=max(one.steps / one.num_buckets for one in usual),
+        )
+
+    def shape(self, steps: float, buckets: float | None = None) -> Shape:
+        """`buckets` None: as many as the command takes. Fragments: of rows that come in any order
+        and are of different tasks, the worst there is; never more than rows."""
+        buckets = buckets or max(1.0, round(steps / self.steps_per_bucket))
+        sections = max(1.0, steps * self.sections_per_step)
+        filled = buckets * -np.expm1(self.rows_of_a_section * np.log1p(-1 / (buckets + 1e-9)))
+        return Shape(
+            steps, max(1.0, steps * self.pieces_per_step), sections, sections * filled, buckets
+        )
+
+    def cost(self, shape: Shape) -> Cost:
+        of_work = np.array([shape.steps, shape.fragments])
+        of_make = np.array([shape.steps, shape.fragments, shape.buckets])
+        return Cost(
+            sort_s=float(self.sort @ of_work),
+            make_s=float(self.make @ of_make),
+            looks_s=self.look_s * shape.looks,
+            work=float(self.work @ of_work) + shape.index,
+            output=float(self.output @ of_make[[0, 2]]),
+            memory=self.memory,
+        )
+
+
+def shape_of(measured: Measurement) -> Shape:
+    return Shape(
+        measured.steps,
+        measured.sort.calls,
+        measured.sections,
+        measured.fragments,
+        measured.num_buckets,
+    )
+
+
+def _fit(
+    terms: NDArray[np.float64], values: Sequence[float] | NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Coefficients that are not negative: a term whose would be is left out."""
+    scaled = terms / np.asarray(values, np.float64)[:, None]
+    kept = list(range(terms.shape[1]))
+    while True:
+        found = np.linalg.lstsq(scaled[:, kept], np.ones(len(scaled)), rcond=None)[0]
+        if found.min() >= 0:
+            break
+        kept.pop(int(found.argmin()))
+    coefficients = np.zeros(terms.shape[1])
+    coefficients[kept] = found
+    return coefficients
