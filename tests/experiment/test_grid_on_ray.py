@@ -27,11 +27,11 @@ pytest.importorskip("matplotlib")
 import ray
 from support.experiments import w2stree
 from support.json_lines import json_lines
-from support.ray_cluster import add_machine, two_machines
+from support.ray_cluster import add_machine, free_ports, two_machines
 from support.small_experiments import results_without_times, small, treasure_world
 from support.treasure_hunters import EXAMPLE
 
-from w2stree.errors import EngineFailure
+from w2stree.errors import EngineFailure, InvalidInput
 from w2stree.experiment.grid import ray_runner
 from w2stree.experiment.grid.cells import Unit
 from w2stree.experiment.grid.local_runner import LocalRunner
@@ -40,6 +40,7 @@ from w2stree.experiment.grid.ray_runner import RayRunner
 from w2stree.experiment.grid.results import Results
 from w2stree.experiment.grid.running import Outcome, run_cells
 from w2stree.experiment.grid.work import Runner
+from w2stree.experiment.manifest import versions
 from w2stree.experiment.run_lock import LOCK
 
 pytestmark = [
@@ -55,10 +56,16 @@ Told = list[tuple[Unit, str, Any]]
 
 
 @pytest.fixture(scope="module")
-def machines() -> Iterator[Any]:
+def client_port() -> int:
+    (port,) = free_ports(1)
+    return port
+
+
+@pytest.fixture(scope="module")
+def machines(client_port: int) -> Iterator[Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(EXAMPLE.parent))  # the machines' own: their game is there
-        with two_machines() as cluster:
+        with two_machines(ray_client_server_port=client_port) as cluster:
             yield cluster
 
 
@@ -103,6 +110,11 @@ def parent(pid: int) -> int:
     return int(next(line for line in status.splitlines() if line.startswith("PPid")).split()[1])
 
 
+def runs_still(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/status")
+    return status.exists() and "(zombie)" not in status.read_text()
+
+
 def test_cells_of_killed_workers_run_again_to_the_same_results(
     world: Path, connected: None
 ) -> None:
@@ -121,10 +133,10 @@ def test_cells_of_killed_workers_run_again_to_the_same_results(
     outcome = run_all(world, plan, RayRunner(plan), announce)
     assert len(killed) == 2
     assert len(outcome.finished) == 2, said
-    warned = [str(what) for _, kind, what in said if kind == "warning"]
-    assert all("its worker was lost, and it is run again: " in words for words in warned)
-    assert sum("The worker died unexpectedly" in words for words in warned) == 1
-    assert sum("its process ended with status -9" in words for words in warned) == 1
+    lost = [str(w) for _, kind, w in said if kind == "warning" and "worker was lost" in str(w)]
+    assert len(lost) == 2
+    assert sum("The worker died unexpectedly" in words for words in lost) == 1
+    assert sum("its process ended with status -9" in words for words in lost) == 1
     here = world / "here"
     here.mkdir()
     run_all(here, plan, LocalRunner(1))
@@ -179,6 +191,45 @@ def test_a_cell_s_error_is_told_with_its_machine(world: Path, connected: None) -
     assert "nowhere" in told
 
 
+def test_a_machine_with_other_versions_is_refused(world: Path, connected: None) -> None:
+    plan = read_plan(small(world, methods=["random"], seeds=1))
+    here = dict(versions())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ray_runner, "versions", lambda: here | {"torch": "0.1"})
+        with pytest.raises(InvalidInput, match=r"^[^ ]+: torch 0\.1 \(here .*\): results would"):
+            run_all(world, plan, RayRunner(plan))
+
+
+def test_from_outside_the_cluster_it_is_not_driven(
+    world: Path, client_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small(world, methods=["random"], seeds=1)
+    monkeypatch.setenv("RAY_ADDRESS", f"ray://127.0.0.1:{client_port}")
+    ran = w2stree("experiment", "small.yaml", "--engine", "ray", cwd=world)
+    assert ran.returncode == 2, ran.stderr
+    assert "Ray is reached by its client" in ran.stderr
+
+
+def test_an_interrupt_ends_the_cells_on_all_machines(world: Path) -> None:
+    small(world, methods=["random"], seeds=2)
+    command = [sys.executable, "-m", "w2stree", "experiment", "small.yaml", "--engine", "ray"]
+    driver = subprocess.Popen(command, cwd=world, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    runs = world / "runs" / "experiments"
+
+    def held() -> list[Path]:
+        locks = runs.glob(f"treasure--*/{LOCK}")
+        return [lock.parent for lock in locks if lock.read_bytes().endswith(b"\n")]
+
+    until(lambda: driver.poll() is not None or held())
+    pids = [holder(run) for run in held()]
+    assert pids
+    driver.send_signal(signal.SIGINT)
+    _, said = driver.communicate()
+    assert driver.returncode == 130, said
+    assert b"finished stages are kept in runs/experiments" in said
+    until(lambda: not any(map(runs_still, pids)))
+
+
 @pytest.mark.slow
 def test_two_machines_find_what_one_finds_and_make_no_stage_twice(world: Path) -> None:
     small(world, methods=["mcts_sft", "sft_strong"], seeds=2, contrasts=["mcts_sft - sft_strong"])
@@ -212,6 +263,7 @@ def test_a_killed_driver_s_experiment_goes_on_to_the_same_results(world: Path) -
     until(lambda: list((world / "results").rglob("seed-*/*.json")))
     driver.send_signal(signal.SIGKILL)
     driver.wait()
+    assert driver.returncode == -signal.SIGKILL, "it was done before"
     first = {file: file.stat().st_mtime_ns for file in (world / "results").rglob("seed-*/*.json")}
     done = w2stree("experiment", "small.yaml", "--engine", "ray", cwd=world)
     assert done.returncode == 0, done.stderr

@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ pytest.importorskip("matplotlib")
 import ray
 from support.demonstrated import experiment
 from support.experiments import w2stree
+from support.journals import record
 from support.ray_cluster import two_machines
 from support.small_experiments import treasure_world
 from support.tiny_models import tiny_model, tiny_tokenizer
@@ -42,6 +44,7 @@ from w2stree.experiment.stages.makers import Maker, MakersElsewhere
 from w2stree.experiment.stages.play import evaluate, explore
 from w2stree.rollouts.cluster.ray_cluster import RayCluster
 from w2stree.training.models import save_model
+from w2stree.trajectories.files import read_trajectories
 from w2stree.trajectories.journal import read_journal
 
 pytestmark = [
@@ -145,6 +148,25 @@ def test_an_interrupted_evaluation_goes_on_with_what_was_played(
         done_before: list[int] = []
         context.bar = Watched(done_before.append)
         assert evaluated(context, random.METHOD) == here
+
+
+def test_what_the_journal_has_is_played_again_only_where_it_failed(
+    cluster: RayCluster, tmp_path: Path
+) -> None:
+    with walkers(tmp_path) as context:
+        evaluated(context, random.METHOD)
+        file = context.run_dir / "evaluate_random" / "trajectories.jsonl"
+        played = list(read_trajectories(file))
+        seen = [replace(t, origin=replace(t.origin, policy="seen before")) for t in played]
+        why = replace(seen[3].origin, error="the dials are missing")
+        failed = replace(seen[3], status="error", origin=why)
+        journal = context.run_dir / ".evaluate_random-0123456789abcdef.journal"
+        record(journal, [*seen[:3], failed, *seen[4:]])
+        context.cluster = cluster
+        evaluated(context, random.METHOD)
+        again = list(read_trajectories(file))
+    assert again[:3] + again[4:] == seen[:3] + seen[4:]
+    assert again[3] == replace(played[3], origin=replace(played[3].origin, attempt=1))
 
 
 def test_models_play_elsewhere_what_they_play_here(cluster: RayCluster, tmp_path: Path) -> None:

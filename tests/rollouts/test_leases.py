@@ -46,16 +46,16 @@ def test_each_plan_is_settled_once_whatever_is_lost(
 
 
 def test_leases_grow_small_towards_the_end_and_are_whole_waves() -> None:
-    leases = Leases(plans(1000))
+    leases = Leases(plans(4000))
     sizes = []
     while lease := leases.hand_out("a", side_by_side=4, num_workers=5):
         sizes.append(len(lease))
         assert all(leases.settle(key_of_plan(plan)) for plan in lease)
-    assert sizes[0] == 64, "at most sixteen waves"
+    assert sizes[0] == 256, "at most sixty-four waves"
     assert sizes == sorted(sizes, reverse=True)
     assert sizes[-1] == 4
     assert all(size % 4 == 0 for size in sizes)
-    assert sum(sizes) == 1000
+    assert sum(sizes) == 4000
 
 
 def test_what_a_lost_worker_had_is_played_first() -> None:

@@ -31,14 +31,14 @@ ONE_CORE = {"num_cpus": 1, "object_store_memory": 80_000_000}
 
 
 @contextmanager
-def two_machines() -> Iterator[Any]:
-    """The cluster (`ray.cluster_utils.Cluster`); nothing is connected to it."""
+def two_machines(**head: Any) -> Iterator[Any]:
+    """The cluster (`ray.cluster_utils.Cluster`); nothing is connected to it. `head`: of the first
+    machine, beside what all have."""
     with patient():
         from ray.cluster_utils import Cluster
 
-        cluster = Cluster(
-            initialize_head=True, head_node_args={"include_dashboard": False, **one_core()}
-        )
+        head = {"include_dashboard": False, **one_core(), **head}
+        cluster = Cluster(initialize_head=True, head_node_args=head)
         try:
             add_machine(cluster)
             yield cluster
@@ -55,12 +55,16 @@ def add_machine(cluster: Any, **more: Any) -> Any:
 
 def one_core() -> dict[str, int]:
     """A machine of it. Ports are chosen, so that nobody waits until the agents have told theirs."""
+    return ONE_CORE | dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True))
+
+
+def free_ports(count: int) -> list[int]:
+    """So many that nobody has at the moment."""
     with ExitStack() as open_ones:
-        sockets = [open_ones.enter_context(socket.socket()) for _ in _PORTS]
+        sockets = [open_ones.enter_context(socket.socket()) for _ in range(count)]
         for free in sockets:
             free.bind(("", 0))
-        ports = [free.getsockname()[1] for free in sockets]
-    return ONE_CORE | dict(zip(_PORTS, ports, strict=True))
+        return [free.getsockname()[1] for free in sockets]
 
 
 @contextmanager

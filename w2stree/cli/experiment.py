@@ -18,6 +18,7 @@ from w2stree.cli.ray_address import ray_address
 from w2stree.cli.say import say, warn
 from w2stree.errors import InvalidInput
 from w2stree.experiment.shipped import shipped_names
+from w2stree.shorten import visible
 from w2stree.trajectories.lock import refuse_without
 
 if TYPE_CHECKING:
@@ -134,8 +135,7 @@ def experiment(
     }
     if report_only and (of_a_run := [name for name, value in asked.items() if value is not None]):
         raise InvalidInput(f"--report-only runs nothing: leave out {', '.join(of_a_run)}")
-    if engine is not None:
-        ray_address(engine, known=_KNOWN)
+    address = None if engine is None else _address(engine)
     if not report_only:
         refuse_without("w2stree experiment")
     before_models()
@@ -157,7 +157,7 @@ def experiment(
     num_failed = 0
     if not report_only:
         try:
-            with _runner(plan, engine, processes) as runner:
+            with _runner(plan, engine, address, processes) as runner:
                 outcome = _run(plan, units, results, runs, runner, budget, redo, log_json)
         except KeyboardInterrupt:
             warn(
@@ -175,8 +175,21 @@ def experiment(
     return 1 if num_failed else 0
 
 
+def _address(engine: str) -> str | None:
+    """Of the cluster that this machine is one of; from outside it nobody shares the runs."""
+    address = ray_address(engine, known=_KNOWN)
+    if address not in (None, "auto"):
+        raise InvalidInput(
+            f"--engine {visible(engine)}: an experiment is started on a machine of the cluster, "
+            f"which shares --runs: use {_KNOWN} there"
+        )
+    return address
+
+
 @contextmanager
-def _runner(plan: Plan, engine: str | None, processes: int | None) -> Iterator[Runner]:
+def _runner(
+    plan: Plan, engine: str | None, address: str | None, processes: int | None
+) -> Iterator[Runner]:
     """Who runs the cells: processes of this machine, or a cluster's machines."""
     from w2stree.experiment.grid.local_runner import LocalRunner
 
@@ -186,7 +199,7 @@ def _runner(plan: Plan, engine: str | None, processes: int | None) -> Iterator[R
     with needs("ray"):
         from w2stree.experiment.grid.ray_runner import RayRunner
         from w2stree.rollouts.cluster.connection import connected
-    with connected(ray_address(engine, known=_KNOWN)):
+    with connected(address):
         yield RayRunner(plan, at_most=processes, prepare=before_models)
 
 

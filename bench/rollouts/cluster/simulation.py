@@ -36,7 +36,7 @@ class Costs:
     answer: float = 7e-4
     look: float = 1e-6
     byte: float = 8e-8
-    sync: float = 5e-3
+    sync: float = 2e-2
 
 
 @dataclass(slots=True)

@@ -226,7 +226,7 @@ def _in_words(machines: Sequence[Mapping[str, float]]) -> str:
 def _refuse_the_client() -> None:
     if client.is_connected():
         raise InvalidInput(
-            "--engine ray://HOST:PORT is Ray's client, from outside the cluster: an experiment "
-            "needs its driver on a machine of the cluster, which shares the runs: start it there, "
-            "with --engine ray://auto"
+            "Ray is reached by its client (ray://HOST:PORT), from outside the cluster: an "
+            "experiment is started on a machine of the cluster, which shares --runs: use ray or "
+            "ray://auto there"
         )

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from w2stree.rollouts.episode import EpisodePlan
 from w2stree.trajectories.journal import Key
 
-_MOST_WAVES = 16
-"""Of a lease: what a lost worker leaves to be played anew is small beside an exploration."""
+_MOST_WAVES = 64
+"""Of a lease. At a lease's end a worker's environments wait for its longest episode: few leases
+lose little (docs/scale.md). What a lost worker had not begun others play."""
 
 
 def key_of_plan(plan: EpisodePlan) -> Key:

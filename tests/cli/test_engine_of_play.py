@@ -1,4 +1,4 @@
-"""`w2stree explore --engine`: what is refused, and what a run's journals are called elsewhere."""
+"""`--engine` of what plays: what is refused, and what a run's journals are called elsewhere."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from w2stree.errors import RunDirectoryError
 from w2stree.trajectories.journal import Journal
 
 
+@pytest.mark.parametrize("command", [["explore", "textworld_random"], ["run", "miniature"]])
 @pytest.mark.parametrize(
     ("options", "told"),
     [
@@ -25,12 +26,32 @@ from w2stree.trajectories.journal import Journal
     ],
 )
 def test_what_is_no_engine_is_refused_before_anything_is_made(
-    options: list[str], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    command: list[str],
+    options: list[str],
+    told: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     run = tmp_path / "run"
-    assert main(["explore", "textworld_random", "--run-dir", str(run), *options]) == 2
+    assert main([*command, "--run-dir", str(run), *options]) == 2
     assert told in capsys.readouterr().err
     assert not run.exists()
+
+
+@pytest.mark.parametrize(
+    ("engine", "told"),
+    [
+        ("dask", "--engine dask: use ray or ray://auto"),
+        ("ray://gpu7:10001", "--engine ray://gpu7:10001: an experiment is started on a machine of"),
+    ],
+)
+def test_an_experiment_s_driver_is_in_the_cluster(
+    engine: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = tmp_path / "runs"
+    assert main(["experiment", "claims", "--runs", str(runs), "--engine", engine]) == 2
+    assert told in capsys.readouterr().err
+    assert not runs.exists()
 
 
 def test_a_run_s_journals_elsewhere_have_one_name_from_its_first_episode_on(
