@@ -116,15 +116,13 @@ class RayRunner:
             self._looked, self._machines = time.monotonic(), _machines()
 
     def _hand_out(self, work: Work, place: Place) -> None:
+        # What is lost is this process's to run again, not Ray's.
+        run = ray.remote(num_returns="streaming", max_retries=0)(machine.run)
         while (unit := work.take(lambda one: len(self._cells) < self._places(one))) is not None:
             demand = self._demand(unit)
-            task = ray.remote(
-                num_cpus=demand.num_cpus,
-                num_gpus=demand.num_gpus,
-                num_returns="streaming",
-                max_retries=0,  # what is lost is this process's to run again
-                scheduling_strategy="SPREAD",
-            )(machine.run)
+            task = run.options(
+                num_cpus=demand.num_cpus, num_gpus=demand.num_gpus, scheduling_strategy="SPREAD"
+            )
             log = f"{self._plan.run_name(unit)}.{unit.name}"
             self._cells[task.remote(place, work.request(unit), log)] = _Cell(unit, demand)
 
@@ -146,6 +144,11 @@ class RayRunner:
             event = _answer(next(told))
         except RayError as error:
             event = {"lost": _reason(error)}
+        except OSError as error:  # a full disk, say: one cell after the other would fail there
+            raise EngineFailure(
+                f"{cell.host}: {error}; mend that machine, or take it out of the cluster, and run "
+                "the same command again to go on"
+            ) from None
         if "host" in event:
             cell.host = event["host"]
             return
