@@ -149,6 +149,8 @@ class _Simulation:
         self._at(self._now, self._look)
 
     def _hand_out(self) -> None:
+        if self._num_handed == len(self._plans):
+            return  # a lease would be empty
         for name in list(self._idle):
             lease = self._leases.hand_out(
                 name, side_by_side=self._side_by_side, num_workers=len(self._workers)
