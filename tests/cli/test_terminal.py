@@ -295,7 +295,8 @@ def test_every_size_will_do(size: tuple[int, int], forest: w2s.Forest) -> None:
         assert at.app.focused is not None and at.app.focused.id == "text"
         assert at.app.query_one("#text").region.width > 0
         assert at.app.query_one("#text").region.height > 0 or size[1] < 4
-        await at.press("tab", "question_mark", "escape", "t", "slash", *"take", "enter")
+        await at.press("tab", "c", "G", "g", "escape")
+        await at.press("question_mark", "escape", "t", "slash", *"take", "enter")
         await at.pilot.resize_terminal(100, 30)
         await at.pilot.pause()
         await at.press("escape", "f", *"cook", "enter")
@@ -338,7 +339,7 @@ def test_a_hundred_thousand_nodes_are_drawn_a_screen_at_a_time() -> None:
 
 def test_a_saved_forest_and_one_without_runs(forest: w2s.Forest, tmp_path: Path) -> None:
     async def test(at: Reader) -> None:
-        await at.press("enter", "down", "r", "tab", "slash", *"you", "enter", "n")
+        await at.press("enter", "down", "c", "escape", "r", "tab", "slash", *"you", "enter", "n")
 
     forest.save(tmp_path / "x.forest")
     looking(w2s.open_forest(tmp_path / "x.forest"), test)

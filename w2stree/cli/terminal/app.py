@@ -22,9 +22,11 @@ from w2stree.cli.terminal.hits import Hits
 from w2stree.cli.terminal.keys import Keys
 from w2stree.cli.terminal.lines import Rows
 from w2stree.cli.terminal.node_text import node_text, run_text
+from w2stree.cli.terminal.side_pane import SidePane
 from w2stree.cli.terminal.task_rows import TaskRows
 from w2stree.cli.terminal.text_pane import TextPane
 from w2stree.cli.terminal.tree_rows import TreeRows
+from w2stree.cli.terminal.two_runs import two_runs
 from w2stree.shorten import shorten, visible
 
 if TYPE_CHECKING:
@@ -50,8 +52,11 @@ class ForestApp(App[None]):
     #title { height: 1; background: $panel; color: $text; padding: 0 1; }
     #columns { height: 1; color: $text-muted; }
     #tasks, #tree, #list { height: 1fr; }
-    #outline, #text { width: 1fr; height: 1fr; }
-    #text { width: 1fr; padding: 0 1; }
+    #outline, #text, #two { width: 1fr; height: 1fr; }
+    #text, #two { padding: 0 1; }
+    #two { display: none; }
+    .comparing #tree #two { display: block; }
+    .comparing #tree #outline, .comparing #tree #text { display: none; }
     #tree { layout: horizontal; }
     .side #text { border-left: solid $panel; }
     .above #tree { layout: vertical; }
@@ -69,6 +74,7 @@ class ForestApp(App[None]):
         Binding("f", "filter", "Filter", tooltip="Tasks by a part of their id"),
         Binding("tab", "switch", "Text", priority=True, tooltip="Between outline and text"),
         Binding("r", "read", "Best run", tooltip="The best run through the node, whole"),
+        Binding("c", "compare", "Two runs", tooltip="The best run through the node and the worst"),
         Binding("slash", "search", "Search", key_display="/", tooltip="Search all texts"),
         Binding("n", "next(1)", "Next", tooltip="The next place that was found"),
         Binding("N", "next(-1)", "The place before", show=False),
@@ -94,6 +100,7 @@ class ForestApp(App[None]):
         with Container(id="tree"):
             yield TreeRows(self._of, id="outline")
             yield TextPane(id="text")
+            yield SidePane(id="two")
         yield Input(id="asked", select_on_focus=False)
         yield Footer(compact=True)
 
@@ -127,6 +134,19 @@ class ForestApp(App[None]):
         return self.screen_stack[0].query_one(TextPane)
 
     @property
+    def _two(self) -> SidePane:
+        return self.screen_stack[0].query_one(SidePane)
+
+    @property
+    def _query(self) -> str:
+        """What is looked for; "" where nothing is."""
+        return "" if self._hits is None else self._hits.query
+
+    @property
+    def _is_comparing(self) -> bool:
+        return self.screen_stack[0].has_class("comparing")
+
+    @property
     def _is_in_tree(self) -> bool:
         return self.screen_stack[0].has_class("in-tree")
 
@@ -135,6 +155,7 @@ class ForestApp(App[None]):
         screen.set_class(place == "tree", "in-tree")
         screen.set_class(place == "tasks", "in-tasks")
         screen.set_class(False, "reading")
+        screen.set_class(False, "comparing")
         (self._tree if place == "tree" else self._tasks).focus()
         self._say_where()
         self.refresh_bindings()
@@ -147,12 +168,12 @@ class ForestApp(App[None]):
         self._tree.select(node)
         self._tasks.put_cursor_on(self._of.tree_of(node))
         self._describe(node)
-        if not self._is_in_tree:
+        if not self._is_in_tree or self._is_comparing:
             self._show("tree")
         self._say_where()
 
     def _describe(self, node: int) -> None:
-        self._text.show(node_text(self._of, node), "" if self._hits is None else self._hits.query)
+        self._text.show(node_text(self._of, node), self._query)
 
     def _say_where(self) -> None:
         """The line at the top, and the names of columns."""
@@ -187,7 +208,9 @@ class ForestApp(App[None]):
         """Keys that do nothing here are not in the footer."""
         if len(self.screen_stack) > 1:
             return action == "quit"
-        if action in ("switch", "read", "task"):
+        if action in ("switch", "read", "compare"):
+            return self._is_in_tree and not self._is_comparing
+        if action == "task":
             return self._is_in_tree
         if action == "filter":
             return not self._is_in_tree
@@ -200,6 +223,8 @@ class ForestApp(App[None]):
     def action_leave(self) -> None:
         if self._is_asking:
             self._answer_none()
+        elif self._is_comparing:
+            self._show("tree")
         elif self._text.has_focus:
             self.action_switch()
             self._describe(self._tree.node)
@@ -218,13 +243,23 @@ class ForestApp(App[None]):
 
     def action_read(self) -> None:
         """The best run through the node, whole; the first of several."""
-        runs = self._of.runs(self._tree.node)
-        if len(runs):
-            best = int(runs[self._of.forest.total_return[runs].argmax()])
-            query = "" if self._hits is None else self._hits.query
-            self._text.show(run_text(self._of, best), query)
+        runs = self._of.best_first(self._tree.node)
+        if runs:
+            self._text.show(run_text(self._of, runs[0]), self._query)
             self.screen_stack[0].set_class(True, "reading")
             self._text.focus()
+
+    def action_compare(self) -> None:
+        """The best run through the node beside the worst one; where there is one, that."""
+        runs = self._of.best_first(self._tree.node)
+        if len(runs) < 2:
+            self.action_read()
+            return
+        self.screen_stack[0].set_class(False, "reading")
+        self.screen_stack[0].set_class(True, "comparing")
+        self._two.show(two_runs(self._of, runs[0], runs[-1]), self._query)
+        self._two.focus()
+        self.refresh_bindings()
 
     def action_task(self, by: int) -> None:
         tree = self._of.tree_of(self._tree.node) + by
@@ -283,7 +318,8 @@ class ForestApp(App[None]):
 
     def _close_line(self) -> None:
         self._input.remove_class("shown")
-        (self._tree if self._is_in_tree else self._tasks).focus()
+        shown = self._tree if self._is_in_tree else self._tasks
+        (self._two if self._is_comparing else shown).focus()
 
     def search(self, query: str) -> None:
         """Of an empty query there is nothing to be found any more."""
@@ -296,4 +332,6 @@ class ForestApp(App[None]):
             self._tree.refresh()
             if self._hits is not None and not self._hits.is_at[self._tree.node]:
                 self.action_next(1)
+        if self._is_comparing:
+            self.action_compare()  # with what is looked for marked in it
         self._say_where()

@@ -50,6 +50,13 @@ class LookedAt:
         )
         return np.sort(self.forest.trajectory_order[first : first + count])
 
+    def best_first(self, node: int) -> list[int]:
+        """Those through a node by their return, the greatest first, ties in input order."""
+        runs = self.runs(node)
+        order = (-self.forest.total_return[runs]).argsort(kind="stable")
+        best_first: list[int] = runs[order].tolist()
+        return best_first
+
     def children(self, node: int) -> list[int]:
         return self.forest[self.task_of(node)].children(node)
 

@@ -126,10 +126,9 @@ def _onward(of: LookedAt, node: int) -> Iterator[Paragraph]:
 
 
 def _through(of: LookedAt, node: int) -> Iterator[Paragraph]:
-    forest, runs = of.forest, of.runs(node)
-    if not len(runs):
+    forest, best_first = of.forest, of.best_first(node)
+    if not best_first:
         return
-    best_first = runs[(-forest.total_return[runs]).argsort(kind="stable")].tolist()
     yield "", ""
     yield (
         "Runs through here, the best first" if forest.depth[node] else "Runs, the best first",

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar
 
 from rich.cells import cell_len
+from rich.style import Style
 from textual.binding import Binding, BindingType
 
 from w2stree.cli.terminal.lines import Lines, Part
@@ -44,10 +45,7 @@ class TextPane(Lines):
         self.scroll_to(y=0, animate=False)
 
     def line(self, index: int, width: int) -> Iterable[Part]:
-        text, kind = self._broken[index]
-        if not self._query or kind:
-            return [(text, kind)]
-        return _marked(text, self._query)
+        return with_hits(*self._broken[index], self._query)
 
     def on_resize(self) -> None:
         self._break()
@@ -58,12 +56,13 @@ class TextPane(Lines):
             return
         self._broken_at = width
         self._broken = [
-            part for text, kind in self._paragraphs for part in _lines(text, kind, width)
+            part for paragraph in self._paragraphs for part in broken_paragraph(*paragraph, width)
         ]
         self.show_lines(len(self._broken))
 
 
-def _lines(text: str, kind: str, width: int) -> Iterator[Part]:
+def broken_paragraph(text: str, kind: str, width: int) -> Iterator[Part]:
+    """Its lines at that width, as parts."""
     if kind != "text":
         yield from ((line, kind) for line in broken(text, width))
         return
@@ -100,7 +99,11 @@ def _fitting(line: str, begin: int, width: int) -> int:
     return max(end, begin + 1) if begin < len(line) else end
 
 
-def _marked(text: str, query: str) -> Iterator[Part]:
+def with_hits(text: str, kind: str | Style, query: str) -> Iterator[Part]:
+    """A line; of a text from outside with what is looked for in it marked, whatever its case."""
+    if not query or kind:
+        yield text, kind
+        return
     low, begin = text.lower(), 0
     if len(low) == len(text):
         while (at := low.find(query, begin)) >= 0:
