@@ -1,8 +1,6 @@
 """`w2stree doctor`: each planted pathology is named, a clean run has none.
 
-The run is the pipeline's: what a run of the shipped `miniature` left, its models left out
-(`miniature_run`; `test_pipeline.py` asks a fresh one). Too small to be well, it is made well: its
-episodes are the environment's expert's, with noise, its trainings' figures say that it learned.
+The run is the pipeline's, made well (`support.well_run`; `test_pipeline.py` asks a fresh one).
 """
 
 from __future__ import annotations
@@ -21,40 +19,38 @@ import typer
 pytest.importorskip("textworld_express")
 pytest.importorskip("pydantic")
 
+from support.well_run import (
+    EXPLORED,
+    MINIATURE,
+    OPTIONS,
+    keep,
+    play,
+    read,
+    set_metrics,
+    set_rewards,
+    those_tested,
+    well_run,
+)
+
 from w2stree.cli.app import app, main
 from w2stree.environments.hosting.pool import EnvironmentPool
-from w2stree.environments.options import TextWorldExpressOptions
-from w2stree.errors import InvalidInput, RunDirectoryError
-from w2stree.evaluation import compare
+from w2stree.errors import RunDirectoryError
 from w2stree.experiment.analyses.divergence_cause import divergence_cause
-from w2stree.experiment.config import config_from_record
 from w2stree.experiment.diagnosis.diagnose import RULES, diagnose
-from w2stree.experiment.parts import Parts
-from w2stree.experiment.run_json import write_json
-from w2stree.experiment.stages.context import Context
 from w2stree.forest.build import build_forest
 from w2stree.policies.expert import ExpertPolicy
-from w2stree.policies.protocol import Episode, Sampling
+from w2stree.policies.protocol import Episode
 from w2stree.policies.random import RandomPolicy
 from w2stree.rollouts.continuations import Measured
 from w2stree.rollouts.contrasts import contrasts_of
 from w2stree.rollouts.paired_looks import PairedLooks
-from w2stree.rollouts.rollout import EpisodePlan, rollout
-from w2stree.rollouts.task_choice import Chosen
-from w2stree.trajectories.files import read_trajectories, write_trajectories
 from w2stree.trajectories.trajectory import Trajectory
 from w2stree.turns.turn import AgentTurn
 
 pytestmark = pytest.mark.java
 
-MINIATURE = Path(__file__).with_name("miniature_run")
 BEST_PATHS = MINIATURE / "tree" / "best_paths.jsonl"  # failures, all four of them
-GAME = {"numLocations": 1, "numIngredients": 1, "numDistractorItems": 1, "includeDoors": 0}
-OPTIONS = TextWorldExpressOptions(game="cookingworld", params=GAME, max_steps=30, num_processes=1)
-EXPLORED = [f"cookingworld/train/{i}" for i in range(6)]
 MANY = [f"cookingworld/train/{i}" for i in range(40)]
-TESTED = [f"cookingworld/dev/{i}" for i in range(10_000, 10_060)]
-"""A third of them open as a task explored does: a seed is no task."""
 
 
 class Mumbling(RandomPolicy):
@@ -68,71 +64,9 @@ def pool() -> Any:
         yield pool
 
 
-def play(
-    pool: EnvironmentPool, policy: Any, task_ids: Sequence[str], num_samples: int = 1
-) -> list[Trajectory]:
-    plans = [EpisodePlan(t, k, Sampling(), 5) for t in task_ids for k in range(num_samples)]
-    return list(rollout(pool, policy, plans, instruction=""))
-
-
 @pytest.fixture(scope="module")
 def clean(tmp_path_factory: pytest.TempPathFactory, pool: EnvironmentPool) -> Path:
-    run = tmp_path_factory.mktemp("runs") / "mini"
-    shutil.copytree(MINIATURE, run)
-    keep(run, "explore", play(pool, ExpertPolicy(noise=0.25), EXPLORED, 8))
-    learned = {t.prompt for stage in ("explore", "demonstrations") for t in read(run, stage)}
-    tested = play(pool, ExpertPolicy(noise=0.1), TESTED)
-    tested = [t for t in tested if t.prompt not in learned][:30]
-    assert len(tested) == 30
-    for folder in run.glob("evaluate_*"):
-        keep(run, folder.name, tested)
-    set_panels(run, test=[t.task_id for t in tested])
-    for stage in ("sft_weak", "sft_strong"):
-        set_metrics(run, stage, mean_token_accuracy=0.9, loss_after=0.3)
-    set_metrics(run, "tree_dpo", reward_accuracy=0.8, num_used_rows=40, loss_after=0.4)
-    set_metrics(run, "mcts_sft", loss_after=0.3)
-    won = [t for t in read(run, "explore") if t.total_return >= 1.0]
-    write_trajectories(run / "tree" / "best_paths.jsonl", won[:4])
-    set_rewards(run, [0.01 * i for i in range(20)])
-    return run
-
-
-def keep(run: Path, stage: str, runs: list[Trajectory]) -> None:
-    write_trajectories(run / stage / "trajectories.jsonl", runs)
-
-
-def read(run: Path, stage: str) -> list[Trajectory]:
-    return list(read_trajectories(run / stage / "trajectories.jsonl"))
-
-
-def those_tested(run: Path) -> list[str]:
-    return [t.task_id for t in read(run, "evaluate_sft_strong")]
-
-
-def set_panels(run: Path, **panels: Sequence[str]) -> None:
-    """As the stage `tasks` records them."""
-    chosen = {name: Chosen({task_id: task_id for task_id in ids}) for name, ids in panels.items()}
-    (run / "tasks").mkdir(exist_ok=True)
-    shutil.copy(run / "tree" / "manifest.json", run / "tasks" / "manifest.json")
-    write_json(run / "tasks" / "tasks.json", Parts(Chosen(), Chosen(), chosen).to_record())
-
-
-def set_metrics(run: Path, stage: str, **metrics: float) -> None:
-    """Keys that the pipeline wrote there."""
-    file = run / stage / "manifest.json"
-    record = json.loads(file.read_text())
-    assert record["metrics"].keys() >= metrics.keys(), record["metrics"]
-    record["metrics"].update(metrics)
-    file.write_text(json.dumps(record))
-
-
-def set_rewards(run: Path, rewards: Sequence[float]) -> None:
-    """As many steps as rewards of the chosen side, the training's first one again and again."""
-    file = run / "tree_dpo" / "losses.jsonl"
-    step = json.loads(file.read_text().splitlines()[0])
-    assert "rewards/chosen" in step
-    lines = [json.dumps({**step, "step": i, "rewards/chosen": r}) for i, r in enumerate(rewards)]
-    file.write_text("".join(f"{line}\n" for line in lines))
+    return well_run(tmp_path_factory.mktemp("runs") / "mini", pool)
 
 
 def cut(run: Trajectory) -> Trajectory:
@@ -299,57 +233,6 @@ def is_understood(line: str) -> bool:
     while words and words[0] in getattr(command, "commands", {}):
         command = command.commands[words.pop(0)]
     return program == "tail" or not command.make_context("w2stree", words).args
-
-
-def test_each_panel_is_asked_for_itself(clean: Path, tmp_path: Path) -> None:
-    """A loss on one is not made up for on another; with too few tasks, a panel is not asked."""
-    run = tmp_path / "run"
-    shutil.copytree(clean, run)
-    tested = read(run, "evaluate_sft_strong")
-    more = [replace(t, task_id=f"more/{t.task_id}", total_return=0.1) for t in tested]
-    few = [replace(t, task_id=f"few/{t.task_id}", total_return=0.1) for t in tested[:29]]
-
-    def scored(runs: Sequence[Trajectory], change: float) -> list[Trajectory]:
-        """Higher or lower by about so much."""
-        return [
-            replace(t, total_return=t.total_return + change * (1 + i % 3) / 2)
-            for i, t in enumerate(runs)
-        ]
-
-    keep(run, "evaluate_sft_strong", [*scored(tested, -0.5), *more, *few])
-    keep(run, "evaluate_tree_dpo", [*scored(tested, -0.6), *scored(more, 0.3), *scored(few, -0.1)])
-    keep(run, "evaluate_mcts_sft", [*scored(tested, -0.5), *scored(more, 0.3), *few])
-    ids = {name: [t.task_id for t in of] for name, of in (("test", tested), ("more", more))}
-    set_panels(run, **ids, few=[t.task_id for t in few])
-    (found,) = [s for s in diagnose(run).symptoms if s.name == "below-sft"]
-    assert found.stage == "evaluate_tree_dpo"
-    assert "on the panel test (-0.100 on 30 tasks)" in found.says
-
-    set_panels(run, few=[t.task_id for t in few])
-    assert "below-sft" in diagnose(run).not_asked
-    (run / "tasks" / "tasks.json").write_text('{"test": [1, 2]}')
-    with pytest.raises(InvalidInput, match=r"tasks\.json: not a record of chosen tasks"):
-        diagnose(run)
-
-
-def test_it_says_the_report_s_interval(clean: Path, tmp_path: Path, pool: Any) -> None:
-    run = tmp_path / "run"
-    shutil.copytree(clean, run)
-    pathologies()["below-sft"].plant(run, pool)
-    (found,) = [s for s in diagnose(run).symptoms if s.name == "below-sft"]
-    config = config_from_record(json.loads((run / "config.json").read_text()), "config.json")
-    names = ("sft_weak", "sft_strong", "tree_dpo")
-    rows = compare(
-        {name: read(run, f"evaluate_{name}") for name in names},
-        those_tested(run),
-        weak="sft_weak",
-        ceiling=None,
-        against=["sft_strong"],
-        success_threshold=config.evaluate.success_threshold,
-        num_bootstrap=config.evaluate.num_bootstrap,
-        seed=Context(config, run).seed("report"),
-    )
-    assert found.measured == rows[-1].differences["sft_strong"].ci95[1]
 
 
 def test_every_rule_is_planted_and_on_the_page() -> None:

@@ -17,7 +17,7 @@ pytest.importorskip("trl")
 pytest.importorskip("matplotlib")
 
 from support.demonstrated import TREASURE, experiment
-from support.experiments import METHODS, run, smallest
+from support.experiments import METHODS, run, smallest, stages_run
 from support.treasure_hunters import EXAMPLE, hunts
 
 from w2stree import InvalidInput, Message, Step, ToolCall, Trajectory, read_trajectories
@@ -203,7 +203,7 @@ def test_a_run_from_given_runs_goes_from_file_to_report(
     text = (run_dir / "report" / "report.html").read_text(encoding="utf-8")
     assert "runs.jsonl.gz has runs of 5 tasks, played before; these runs, fail" in text
     assert "5 explored tasks, whose runs are of runs.jsonl.gz" in text
-    announced = [line.split()[0] for line in ran.stdout.splitlines() if "running" in line]
+    announced = stages_run(ran.stdout)
     assert announced.index("explore") < announced.index("tree_dpo")
 
     monkeypatch.chdir(tmp_path)

@@ -19,6 +19,8 @@ pytest.importorskip("trl")
 pytest.importorskip("textworld_express")
 pytest.importorskip("matplotlib")
 
+from support.experiments import stages_run
+
 from w2stree.experiment.diagnosis.diagnose import diagnose
 from w2stree.experiment.kept_config import held_run
 from w2stree.trajectories.files import read_trajectories
@@ -154,11 +156,6 @@ def test_every_step_of_a_training_is_kept(finished: Path) -> None:
         steps = [json.loads(line) for line in lines]
         assert [step["step"] for step in steps] == list(range(1, int(metrics["num_steps"]) + 1))
         assert all(math.isfinite(step["loss"]) for step in steps)
-
-
-def stages_run(said: str) -> list[str]:
-    lines = [line.split() for line in said.splitlines()]
-    return [line[0] for line in lines if line[1:] and line[1].startswith("running")]
 
 
 def test_a_rerun_does_nothing_and_force_redoes_one_stage(finished: Path, command: Command) -> None:

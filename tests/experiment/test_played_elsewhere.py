@@ -27,7 +27,7 @@ import ray
 from support.demonstrated import experiment
 from support.experiments import w2stree
 from support.journals import record
-from support.ray_cluster import two_machines
+from support.ray_cluster import LEFTOVERS, two_machines
 from support.small_experiments import treasure_world
 from support.tiny_models import tiny_model, tiny_tokenizer
 from support.treasure_hunters import EXAMPLE
@@ -52,10 +52,7 @@ pytestmark = [
     pytest.mark.train,
     pytest.mark.filterwarnings("ignore::w2stree.errors.IdenticalTrajectories"),
     pytest.mark.filterwarnings("ignore::w2stree.errors.TurnsWithoutAction"),
-    # Ray's own: files, sockets and processes that it leaves to the garbage collector.
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    *LEFTOVERS,
 ]
 
 WALK = {"name": "gymnasium", "make": "bench.faults.cluster_game:walk", "max_steps": 8}
@@ -145,8 +142,7 @@ def test_an_interrupted_evaluation_goes_on_with_what_was_played(
         (journal,) = context.run_dir.glob(".evaluate_random-*.journal")
         played = read_journal(journal).trajectories
         assert 0 < len(played) < 12
-        done_before: list[int] = []
-        context.bar = Watched(done_before.append)
+        context.bar = Silent()
         assert evaluated(context, random.METHOD) == here
 
 

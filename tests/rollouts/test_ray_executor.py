@@ -24,7 +24,7 @@ from support.explorations import PLANS, play, random_policy, rows
 from support.journals import record
 from support.lock import Lock
 from support.quiet import QUIET
-from support.ray_cluster import add_machine, two_machines
+from support.ray_cluster import LEFTOVERS, add_machine, two_machines
 
 from bench.faults.cluster_kills import ClusterKills, kill_and_resume
 from w2stree.environments.hosting.pool import EnvironmentPool
@@ -41,10 +41,7 @@ from w2stree.trajectories.journal import Journal, read_journal
 pytestmark = [
     *QUIET,
     pytest.mark.cluster,
-    # Ray's own: files, sockets and processes that it leaves to the garbage collector.
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    *LEFTOVERS,
 ]
 
 MANY = plan_episodes([f"lock/{i}" for i in range(10)], [Sampling()] * 3, seed=3)

@@ -8,7 +8,7 @@ from random import Random
 import pytest
 from support.bucketed_runs import files_of, random_runs
 from support.ray_chaos import Chaos
-from support.ray_cluster import two_machines
+from support.ray_cluster import LEFTOVERS, two_machines
 
 from w2stree.forest.bucket_manifest import BucketManifest
 from w2stree.scale.bucketed import run_buckets
@@ -20,9 +20,7 @@ pytest.importorskip("ray")
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.filterwarnings("ignore::UserWarning"),
-    # Ray's own: processes and files that it leaves to the garbage collector.
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    *LEFTOVERS,
 ]
 
 NUM_KILLS = 20

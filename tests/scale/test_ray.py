@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from support.bucketed_runs import files_of, random_runs
+from support.ray_cluster import LEFTOVERS
 
 import w2stree as w2s
 from w2stree.cli.app import main
@@ -25,9 +26,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::w2stree.errors.TurnsWithoutAction"),
     pytest.mark.filterwarnings("ignore::w2stree.errors.RepeatedTrajectories"),
     pytest.mark.filterwarnings("ignore::UserWarning"),
-    # Ray's own: sockets and files that it leaves to the garbage collector.
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    *LEFTOVERS,
 ]
 
 

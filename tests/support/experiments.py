@@ -47,3 +47,10 @@ def run(config: dict[str, Any], cwd: Path) -> subprocess.CompletedProcess[str]:
     """`w2stree run` of a configuration, in `runs/smallest`."""
     (cwd / "smallest.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     return w2stree("run", "smallest.yaml", cwd=cwd)
+
+
+def stages_run(said: str) -> list[str]:
+    """The stages that ran, of what `w2stree run` says, in order: not those of advice that has the
+    word."""
+    lines = [line.split() for line in said.splitlines()]
+    return [line[0] for line in lines if line[1:] and line[1].startswith("running")]

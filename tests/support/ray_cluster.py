@@ -27,6 +27,13 @@ _SETTINGS = {
     "RAY_gcs_rpc_server_connect_timeout_s": "600",
     "RAY_health_check_timeout_ms": "120000",
 }
+LEFTOVERS = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+]
+"""Of tests: files, sockets and processes that Ray leaves to the garbage collector, and its own
+warnings."""
 ONE_CORE = {"num_cpus": 1, "object_store_memory": 80_000_000}
 
 

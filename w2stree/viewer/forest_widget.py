@@ -19,7 +19,7 @@ from w2stree.forest.search import SearchResult
 from w2stree.trajectories.trajectory import Trajectory
 from w2stree.viewer.made_rows import MadeRow
 from w2stree.viewer.opening import OpenAt
-from w2stree.viewer.view import framed
+from w2stree.viewer.view import Shown, framed
 
 try:
     import anywidget
@@ -90,18 +90,18 @@ class ForestWidget(anywidget.AnyWidget):
     ) -> None:
         self.forest = runs if isinstance(runs, Forest) else build_forest(runs)
         """What is browsed."""
+        shown = Shown(
+            title=title,
+            places=places,
+            min_gap=min_gap,
+            success_threshold=success_threshold,
+            search=search,
+            recombined=recombined,
+            rows=rows,
+            open_at=open_at,
+        )
         super().__init__(
-            _page=framed(
-                self.forest,
-                title=title,
-                places=places,
-                min_gap=min_gap,
-                success_threshold=success_threshold,
-                search=search,
-                recombined=recombined,
-                rows=rows,
-                open_at=open_at,
-            ),
+            _page=framed(self.forest, shown),
             height=height,
             selected=OpenAt() if open_at is None else open_at,
         )

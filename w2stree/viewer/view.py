@@ -7,7 +7,8 @@ runs   ──┴─ run_columns, path_columns ───────────�
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from w2stree.errors import InvalidInput
@@ -28,6 +29,20 @@ from w2stree.viewer.run_columns import run_columns
 from w2stree.viewer.text_table import TextTable
 
 VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What a view has beside the forest: the arguments of `write_view`."""
+
+    title: str = "forest"
+    places: Sequence[str] = ()
+    min_gap: float = 0.0
+    success_threshold: float | None = None
+    search: SearchResult | None = None
+    recombined: Sequence[Trajectory] = ()
+    rows: Sequence[MadeRow] = ()
+    open_at: OpenAt | None = None
 
 
 def write_view(
@@ -62,8 +77,7 @@ def write_view(
     `places`, a search or rows of another forest, and for more than a browser can open.
     O(nodes + steps), and packing: about a second for 30 MB of text.
     """
-    header, columns = content(
-        forest,
+    shown = Shown(
         title=title,
         places=places,
         min_gap=min_gap,
@@ -73,58 +87,29 @@ def write_view(
         rows=rows,
         open_at=open_at,
     )
+    pieces = _page(forest, shown, in_frame=False)
     with replacing(path, "wb") as file:
-        for piece in page(packed(header, columns), title=title):
+        for piece in pieces:
             file.write(piece)
 
 
-def framed(
-    forest: Forest,
-    *,
-    title: str = "forest",
-    places: Sequence[str] = (),
-    min_gap: float = 0.0,
-    success_threshold: float | None = None,
-    search: SearchResult | None = None,
-    recombined: Sequence[Trajectory] = (),
-    rows: Sequence[MadeRow] = (),
-    open_at: OpenAt | None = None,
-) -> bytes:
+def framed(forest: Forest, shown: Shown) -> bytes:
     """The page of `write_view` for a frame of another page: it posts each place that is shown to
     that page, {"node": 17, "runs": [3, 9], "isFirst": true}, and goes where that posts it,
-    "node=17" (`OpenAt.fragment`). Arguments, errors and cost as those of `write_view`."""
-    header, columns = content(
-        forest,
-        title=title,
-        places=places,
-        min_gap=min_gap,
-        success_threshold=success_threshold,
-        search=search,
-        recombined=recombined,
-        rows=rows,
-        open_at=open_at,
-        in_frame=True,
-    )
-    return b"".join(page(packed(header, columns), title=title))
+    "node=17" (`OpenAt.fragment`). Errors and cost as those of `write_view`."""
+    return b"".join(_page(forest, shown, in_frame=True))
 
 
-def content(
-    forest: Forest,
-    *,
-    title: str,
-    places: Sequence[str],
-    min_gap: float,
-    success_threshold: float | None,
-    search: SearchResult | None,
-    recombined: Sequence[Trajectory],
-    rows: Sequence[MadeRow],
-    open_at: OpenAt | None,
-    in_frame: bool = False,
+def _page(forest: Forest, shown: Shown, *, in_frame: bool) -> Iterator[bytes]:
+    header, columns = _content(forest, shown, in_frame=in_frame)
+    return page(packed(header, columns), title=shown.title)
+
+
+def _content(
+    forest: Forest, shown: Shown, *, in_frame: bool
 ) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    """The header and the columns of a view (docs/viewer.md). Raises as `write_view`.
-
-    in_frame: as `framed`.
-    """
+    """The header and the columns of a view (docs/viewer.md). Raises as `write_view`."""
+    places, search, open_at = shown.places, shown.search, shown.open_at
     if open_at is not None:
         open_at.check(forest)
     if len(places) not in (0, len(forest.total_return)):
@@ -138,19 +123,19 @@ def content(
     texts = TextTable()
     columns = {
         **tree_columns(forest, texts),
-        **pair_columns(forest, finite("min_gap", min_gap)),
+        **pair_columns(forest, finite("min_gap", shown.min_gap)),
         **search_columns(search),
-        **path_columns(forest, recombined, texts),
-        **row_columns(forest, rows, texts),
+        **path_columns(forest, shown.recombined, texts),
+        **row_columns(forest, shown.rows, texts),
     }
     given = forest.parts.trajectories
     if given is not None:
         columns |= run_columns(forest, given, places, texts)
     header = {
         "version": VERSION,
-        "title": visible(title),
-        "min_gap": min_gap,
-        "success_at": success_at(forest, success_threshold),
+        "title": visible(shown.title),
+        "min_gap": shown.min_gap,
+        "success_at": success_at(forest, shown.success_threshold),
         "num_errors": forest.num_errors,
         "open_at": None if open_at is None else open_at.fragment(),
         "in_frame": in_frame,

@@ -22,9 +22,8 @@ from bench.rollouts.cluster.simulation import Costs, simulate
 from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.policies.protocol import Episode as Playing
 from w2stree.policies.protocol import Sampling
-from w2stree.rollouts.cluster.crew import Crew
-from w2stree.rollouts.cluster.ray_executor import RayExecutor
-from w2stree.rollouts.cluster.worker import Equipment
+from w2stree.rollouts.cluster.ray_cluster import RayCluster
+from w2stree.rollouts.executor import Equipped
 from w2stree.rollouts.exploration import Exploration, plan_episodes
 from w2stree.trajectories.journal import Journal
 from w2stree.turns.turn import AgentTurn
@@ -79,19 +78,17 @@ def seconds_of(task_id: str) -> float:
 
 
 def _explore(folder: Path, tasks: list[str], side_by_side: int) -> None:
-    equipment = Equipment(
-        run="run",
-        session="session",
-        directory=Path.cwd(),
-        pool=functools.partial(EnvironmentPool, Bed, side_by_side),
-        policy=functools.partial(_sleeper, folder),
-        folder=folder / "local",
+    equipped = Equipped(
+        functools.partial(EnvironmentPool, Bed, side_by_side),
+        functools.partial(_sleeper, folder),
+        num_processes=side_by_side,
+        on_gpus=False,
     )
-    crew = Crew(equipment, num_processes=side_by_side, on_gpus=False, told=print)
+    cluster = RayCluster(prepare=lambda: None, told=print, folder=folder / "local")
     plans = plan_episodes(tasks, [Sampling()], seed=0)
     with (
         Journal(folder / "episodes.journal") as journal,
-        RayExecutor(crew, journal) as executor,
+        cluster.executor(equipped, journal, run="run") as executor,
     ):
         Exploration(journal, executor).play(plans)
 

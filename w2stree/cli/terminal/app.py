@@ -22,7 +22,6 @@ from w2stree.cli.terminal.hits import Hits
 from w2stree.cli.terminal.keys import Keys
 from w2stree.cli.terminal.lines import Rows
 from w2stree.cli.terminal.node_text import node_text, run_text
-from w2stree.cli.terminal.side_pane import SidePane
 from w2stree.cli.terminal.task_rows import TaskRows
 from w2stree.cli.terminal.text_pane import TextPane
 from w2stree.cli.terminal.tree_rows import TreeRows
@@ -100,7 +99,7 @@ class ForestApp(App[None]):
         with Container(id="tree"):
             yield TreeRows(self._of, id="outline")
             yield TextPane(id="text")
-            yield SidePane(id="two")
+            yield TextPane(id="two")
         yield Input(id="asked", select_on_focus=False)
         yield Footer(compact=True)
 
@@ -131,11 +130,11 @@ class ForestApp(App[None]):
 
     @property
     def _text(self) -> TextPane:
-        return self.screen_stack[0].query_one(TextPane)
+        return self.screen_stack[0].query_one("#text", TextPane)
 
     @property
-    def _two(self) -> SidePane:
-        return self.screen_stack[0].query_one(SidePane)
+    def _two(self) -> TextPane:
+        return self.screen_stack[0].query_one("#two", TextPane)
 
     @property
     def _query(self) -> str:
@@ -173,7 +172,7 @@ class ForestApp(App[None]):
         self._say_where()
 
     def _describe(self, node: int) -> None:
-        self._text.show(node_text(self._of, node), self._query)
+        self._text.show([(node_text(self._of, node),)], self._query)
 
     def _say_where(self) -> None:
         """The line at the top, and the names of columns."""
@@ -245,7 +244,7 @@ class ForestApp(App[None]):
         """The best run through the node, whole; the first of several."""
         runs = self._of.best_first(self._tree.node)
         if runs:
-            self._text.show(run_text(self._of, runs[0]), self._query)
+            self._text.show([(run_text(self._of, runs[0]),)], self._query)
             self.screen_stack[0].set_class(True, "reading")
             self._text.focus()
 

@@ -41,7 +41,7 @@ class Keys(ModalScreen[None]):
         yield TextPane(id="keys")
 
     def on_mount(self) -> None:
-        self.query_one(TextPane).show(self._told())
+        self.query_one(TextPane).show([(self._told(),)])
 
     def _told(self) -> Iterator[Paragraph]:
         titles = ("Up and down", "Tasks", "A tree", "Everywhere")

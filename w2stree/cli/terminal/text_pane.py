@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from itertools import zip_longest
 from typing import ClassVar
 
 from rich.cells import cell_len
@@ -15,12 +16,17 @@ from w2stree.shorten import visible
 _INDENT = "  "  # of texts from outside: none can be taken for a line of ours
 _TAB = 4
 
+_BETWEEN = " │ "
+
 Paragraph = tuple[str, str]
 """A text and what it is: "head", "soft", or "text" for one from outside."""
 
+Row = tuple[Iterable[Paragraph]] | tuple[Iterable[Paragraph], Iterable[Paragraph]]
+"""Paragraphs over the whole width, or of each side, which begin at one height."""
+
 
 class TextPane(Lines):
-    """Paragraphs to read."""
+    """Rows of paragraphs to read, one below the other."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("j", "scroll_down", "Down", show=False),
@@ -31,34 +37,47 @@ class TextPane(Lines):
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
-        self._paragraphs: Sequence[Paragraph] = ()
+        self._rows: list[list[list[Paragraph]]] = []
         self._query = ""
-        self._broken: list[Part] = []
+        self._broken: list[tuple[Part, ...]] = []
         self._broken_at = -1
 
-    def show(self, paragraphs: Iterable[Paragraph], query: str = "") -> None:
+    def show(self, rows: Iterable[Row], query: str = "") -> None:
         """These, from their top; where the query is in a line, that is shown."""
-        self._paragraphs = tuple(paragraphs)
+        self._rows = [[list(side) for side in row] for row in rows]
         self._query = query.lower()
         self._broken_at = -1
         self._break()
         self.scroll_to(y=0, animate=False)
 
     def line(self, index: int, width: int) -> Iterable[Part]:
-        return with_hits(*self._broken[index], self._query)
+        left, *right = self._broken[index]
+        yield from with_hits(*left, self._query)
+        if right:
+            yield " " * max(0, self._half - cell_len(left[0])), ""
+            yield _BETWEEN, "soft"
+            yield from with_hits(*right[0], self._query)
 
     def on_resize(self) -> None:
         self._break()
+
+    @property
+    def _half(self) -> int:
+        """Columns of a side."""
+        return max(1, (self._broken_at - len(_BETWEEN)) // 2)
 
     def _break(self) -> None:
         width = self.line_width
         if width == self._broken_at or width <= 0:
             return
         self._broken_at = width
-        self._broken = [
-            part for paragraph in self._paragraphs for part in broken_paragraph(*paragraph, width)
-        ]
+        self._broken = [line for row in self._rows for line in self._lines_of(row)]
         self.show_lines(len(self._broken))
+
+    def _lines_of(self, row: list[list[Paragraph]]) -> Iterator[tuple[Part, ...]]:
+        width = self._broken_at if len(row) == 1 else self._half
+        sides = [[part for p in side for part in broken_paragraph(*p, width)] for side in row]
+        yield from zip_longest(*sides, fillvalue=("", ""))
 
 
 def broken_paragraph(text: str, kind: str, width: int) -> Iterator[Part]:

@@ -1,4 +1,4 @@
-"""Two runs beside one another, from where they part, as rows of a `SidePane`.
+"""Two runs beside one another, from where they part, as rows of a `TextPane`.
 
 Two runs, from where they part
 2 steps in common: look > take
@@ -17,16 +17,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from w2stree.cli.say import counted
-from w2stree.cli.terminal.side_pane import Row
-from w2stree.cli.terminal.text_pane import Paragraph
+from w2stree.cli.terminal.text_pane import Paragraph, Row
 from w2stree.cli.transcript import NO_ACTION, described, step_lines
+from w2stree.trajectories.returns import is_same
 from w2stree.viewer import OpenAt
 
 if TYPE_CHECKING:
     from w2stree.cli.terminal.looked_at import LookedAt
     from w2stree.trajectories.trajectory import Trajectory
-
-_EVEN = 1e-9  # apart: returns that the view calls equal
 
 
 def two_runs(of: LookedAt, one: int, other: int) -> Iterator[Row]:
@@ -41,9 +39,10 @@ def two_runs(of: LookedAt, one: int, other: int) -> Iterator[Row]:
     if shared:
         answer = runs[0].steps[shared - 1].observation
         yield ([("", ""), ("Where they stood", "head"), (answer, "text")],)
-    gap = runs[0].total_return - runs[1].total_return
-    words = ("", "") if abs(gap) <= _EVEN else ("chosen", "rejected")
-    marks = words if gap > 0 else words[::-1]
+    returns = [run.total_return for run in runs]
+    marks = ("chosen", "rejected") if returns[0] > returns[1] else ("rejected", "chosen")
+    if is_same(*returns):
+        marks = ("", "")
     yield _head(of, one, marks[0]), _head(of, other, marks[1])
     for i in range(shared, max(len(run.steps) for run in runs)):
         yield _step(runs[0], i), _step(runs[1], i)

@@ -8,11 +8,11 @@ from w2stree.experiment.stages.context import Context
 from w2stree.experiment.stages.evidence import statement
 from w2stree.forest.forest import Forest
 from w2stree.forest.tree import Tree
-from w2stree.report.evidence import ShownRow, ShownRows
+from w2stree.report.evidence import ShownRows
 from w2stree.report.text import ShownTree
 from w2stree.report.trees import choose_trees, still
 from w2stree.viewer import MadeRow, OpenAt
-from w2stree.viewer.view import framed
+from w2stree.viewer.view import Shown, framed
 
 _MOST_CHARACTERS = 100_000_000
 """Of all runs that a page holds: of the quickstart's 16 come to a byte of the page."""
@@ -49,14 +49,14 @@ def view_of_trees(
     forest, config = context.forest(), context.config
     if _num_characters(forest) > _MOST_CHARACTERS:
         return None
-    return framed(
-        forest,
+    shown = Shown(
         title=f"explored by {config.name}",
         success_threshold=config.evaluate.success_threshold,
         search=config.search.run(forest),
         rows=list(_made(rows)),
         open_at=OpenAt(node=trees[0].node) if trees else None,
     )
+    return framed(forest, shown)
 
 
 def _num_characters(forest: Forest) -> int:
@@ -77,10 +77,10 @@ def _made(rows: ShownRows | None) -> Iterator[MadeRow]:
                 node=row.node,
                 depth=row.depth,
                 gap=row.gap,
-                chosen=_words(row, row.chosen),
-                rejected=_words(row, row.rejected),
+                chosen=_words(row.chosen),
+                rejected=_words(row.rejected),
             )
 
 
-def _words(row: ShownRow, side: Sequence[tuple[str, str]]) -> str:
+def _words(side: Sequence[tuple[str, str]]) -> str:
     return "\n\n".join(words for who, words in side if who == "agent")
