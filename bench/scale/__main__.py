@@ -42,6 +42,7 @@ def main() -> None:
     modelled.add_argument("--look-s", type=float, default=4e-5)
     modelled.add_argument("--steps", type=float, nargs="+", default=[1e8, 1e9, 1e10])
     modelled.add_argument("--larger", type=int, default=16, help="buckets, beside the usual ones")
+    modelled.add_argument("--together", type=float, default=20, help="rows of a task, beside 1")
     modelled.set_defaults(call=_model)
     looked = commands.add_parser("looks", help="into pieces that have none of a bucket's rows")
     looked.set_defaults(call=_looks)
@@ -88,7 +89,7 @@ def _model(given: argparse.Namespace) -> None:
         print(f"\n{command}, fitted to {len(small)} inputs of {given.fit_to:,.0f} steps at most\n")
         print("\n".join(compared(model, of_command)))
         print()
-        print("\n".join(predicted(model, given.steps, given.larger)))
+        print("\n".join(predicted(model, given.steps, given.larger, given.together)))
 
 
 def _looks(given: argparse.Namespace) -> None:

@@ -105,12 +105,14 @@ class CostModel:
             steps_per_bucket=max(one.steps / one.num_buckets for one in usual),
         )
 
-    def shape(self, steps: float, buckets: float | None = None) -> Shape:
-        """`buckets` None: as many as the command takes. Fragments: of rows that come in any order
-        and are of different tasks, the worst there is; never more than rows."""
+    def shape(self, steps: float, buckets: float | None = None, together: float = 1.0) -> Shape:
+        """`buckets` None: as many as the command takes. `together`: rows of a task that stand side
+        by side. Of 1 each row of a section may be of another bucket, which is the worst there is.
+        Fragments are never more than a section's rows, nor than its buckets."""
         buckets = buckets or max(1.0, round(steps / self.steps_per_bucket))
         sections = max(1.0, steps * self.sections_per_step)
-        filled = buckets * -np.expm1(self.rows_of_a_section * np.log1p(-1 / (buckets + 1e-9)))
+        draws = self.rows_of_a_section / together
+        filled = buckets * -np.expm1(draws * np.log1p(-1 / (buckets + 1e-9)))
         return Shape(
             steps, max(1.0, steps * self.pieces_per_step), sections, sections * filled, buckets
         )

@@ -1,4 +1,4 @@
-"""What a command by buckets costs: measured is what was done, and a fit finds what it was made from."""
+"""What a command by buckets costs: what is measured, and that a fit finds what it was made from."""
 
 from __future__ import annotations
 
@@ -53,7 +53,8 @@ def before(*given, run=measured.run_buckets, **also):
     modules = set(sys.modules)
     return run(*given, **also)
 measured.run_buckets = before
-measured.measure(measured.Case({STEPS_OF_A_BLOCK}, "{command}", "tasks", 1), measured.Path(sys.argv[1]))
+case = measured.Case({STEPS_OF_A_BLOCK}, "{command}", "tasks", 1)
+measured.measure(case, measured.Path(sys.argv[1]))
 print(sorted(set(sys.modules) - modules))
 """
     words = [sys.executable, "-W", "ignore", "-c", program, str(tmp_path)]
@@ -119,7 +120,7 @@ def test_a_fit_finds_the_costs_that_measurements_were_made_from() -> None:
     assert shape_of(measured[2]) == shapes[2]
     assert fitted.shape(1e8).buckets == 400
     assert len([*compared(fitted, measured)]) == 2 + len(measured)
-    assert len([*predicted(fitted, [1e8, 1e10], 16)]) == 2 + 4
+    assert len([*predicted(fitted, [1e8, 1e10], 16, 20.0)]) == 2 + 8
 
 
 def test_fragments_are_never_more_than_rows_nor_than_sections_times_buckets() -> None:
@@ -132,3 +133,5 @@ def test_fragments_are_never_more_than_rows_nor_than_sections_times_buckets() ->
         shape = model.shape(1e10, buckets)
         assert 0 < shape.fragments <= min(shape.sections * buckets, shape.sections * 7_000) * 1.001
     assert model.shape(1e10, 1.0).fragments == pytest.approx(60_000)
+    side_by_side = model.shape(1e10, 1e7, together=20.0).fragments
+    assert side_by_side == pytest.approx(60_000 * 7_000 / 20, rel=1e-4)
