@@ -41,9 +41,9 @@ def predicted(
     them a line for rows in any order, and one for `together` of a task (`CostModel.shape`)."""
     yield (
         "| steps | buckets | pieces | fragments | looks | core-hours: steps | fragments | looks "
-        "| shuffle, GB | disk, GB |"
+        "| shuffle, GB | disk, GB | memory, GB |"
     )
-    yield "|--:" * 10 + "|"
+    yield "|--:" * 11 + "|"
     for number in steps:
         usual = model.shape(number).buckets
         for buckets in (usual, max(1.0, round(usual / larger))):
@@ -65,7 +65,8 @@ def _line(model: CostModel, shape: Shape, cost: Cost) -> str:
             f"{of_fragments / _HOUR:,.2f}",
             f"{cost.looks_s / _HOUR:,.2f}",
             f"{cost.shuffle / 1e9:,.1f}",
-            f"{cost.disk / 1e9:,.1f} |",
+            f"{cost.disk / 1e9:,.1f}",
+            f"{cost.memory / 1e9:,.1f} |",
         ]
     )
 

@@ -81,8 +81,13 @@ def made_by(model: CostModel, shape: Shape) -> Measurement:
         work=round(cost.work),
         output=round(cost.output),
         at_start=0,
-        sort=replace(NOTHING, calls=int(shape.pieces), cpu_s=cost.sort_s),
-        make=replace(NOTHING, cpu_s=cost.make_s + cost.looks_s, peak=round(cost.memory)),
+        sort=replace(NOTHING, calls=int(shape.pieces), cpu_s=cost.sort_s, peak=100_000),
+        make=replace(
+            NOTHING,
+            calls=int(shape.filled),
+            cpu_s=cost.make_s + cost.looks_s,
+            peak=round(cost.memory),
+        ),
         rest_cpu_s=0.0,
         rest_peak=0,
         wall_s=0.0,
@@ -98,7 +103,8 @@ def test_a_fit_finds_the_costs_that_measurements_were_made_from() -> None:
         make=np.array([1e-6, 1e-4, 2e-3]),
         work=np.array([48.0, 200.0]),
         output=np.array([114.0, 900.0]),
-        memory=4e8,
+        memory=np.array([2.7e8, 500.0]),
+        sort_memory=1e5,
         look_s=4e-5,
         sections_per_step=6e-6,
         pieces_per_step=4e-6,
@@ -106,14 +112,14 @@ def test_a_fit_finds_the_costs_that_measurements_were_made_from() -> None:
         steps_per_bucket=250_000.0,
     )
     shapes = [
-        Shape(1e5, 1, 1, 1, 1),
-        Shape(1e6, 4, 6, 24, 4),
-        Shape(1e6, 4, 6, 2_000, 400),
-        Shape(1e7, 40, 60, 2_400, 40),
+        Shape(1e5, 1, 1, 1, 1, 1),
+        Shape(1e6, 4, 6, 24, 4, 4),
+        Shape(1e6, 4, 6, 2_000, 40_000, 1_500),
+        Shape(1e7, 40, 60, 2_400, 40, 40),
     ]
     measured = [made_by(truth, shape) for shape in shapes]
-    fitted = CostModel.fitted(measured, look_s=4e-5)
-    larger = Shape(1e8, 400, 600, 240_000, 400)
+    fitted = CostModel.fitted(measured, look_s=4e-5, steps_per_bucket=250_000.0)
+    larger = Shape(1e8, 400, 600, 240_000, 400, 400)
     found, expected = fitted.cost(larger), truth.cost(larger)
     for name in ("sort_s", "make_s", "looks_s", "work", "output", "memory"):
         assert getattr(found, name) == pytest.approx(getattr(expected, name), rel=1e-4), name
@@ -127,7 +133,7 @@ def test_fragments_are_never_more_than_rows_nor_than_sections_times_buckets() ->
     import numpy as np
 
     model = CostModel(
-        *(np.zeros(n) for n in (2, 3, 2, 2)), 0.0, 0.0, 6e-6, 4e-6, 7_000.0, 250_000.0
+        *(np.zeros(n) for n in (2, 3, 2, 2, 2)), 0.0, 0.0, 6e-6, 4e-6, 7_000.0, 250_000.0
     )
     for buckets in (1.0, 40.0, 40_000.0, 1e7):
         shape = model.shape(1e10, buckets)
