@@ -83,10 +83,10 @@ def _model(given: argparse.Namespace) -> None:
 
     lines = given.measured.read_text().splitlines()
     measured = [measurement_of(line) for line in lines]
-    for command in sorted({one.command for one in measured}):
+    small = [one for one in measured if one.steps <= given.fit_to]
+    for command in sorted({one.command for one in small}):
         of_command = [one for one in measured if one.command == command]
-        small = [one for one in of_command if one.steps <= given.fit_to]
-        model = CostModel.fitted(small, given.look_s, given.bucket)
+        model = CostModel.fitted(small, command, given.look_s, given.bucket)
         print(f"\n{command}, fitted to {len(small)} inputs of {given.fit_to:,.0f} steps at most\n")
         print("\n".join(compared(model, of_command)))
         print()

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.scale.measured import Measurement
+from bench.scale.measured import Command, Measurement
 
 _WORD = 8
 
@@ -89,23 +89,28 @@ class CostModel:
 
     @classmethod
     def fitted(
-        cls, measured: Sequence[Measurement], look_s: float, steps_per_bucket: float
+        cls,
+        measured: Sequence[Measurement],
+        command: Command,
+        look_s: float,
+        steps_per_bucket: float,
     ) -> CostModel:
-        """To these, by least squares of what is missed in per cent. `look_s`: seconds of a look
-        into a piece that has none of a bucket's rows. `steps_per_bucket`: of as many buckets as
-        the command takes."""
+        """To these, by least squares of what is missed in per cent; what sorting costs, which is
+        the same for each, to those of all commands. `look_s`: seconds of a look into a piece that
+        has none of a bucket's rows. `steps_per_bucket`: of as many buckets as the command takes."""
         largest = max(measured, key=lambda one: one.steps)
-        shapes = [shape_of(one) for one in measured]
-        matrix = np.array([[s.steps, s.fragments, s.filled] for s in shapes], np.float64)
-        looks = np.array([look_s * shape.looks for shape in shapes])
-        index = np.array([shape.index for shape in shapes])
-        of_bucket = np.array([[1.0, shape.steps / shape.filled] for shape in shapes])
+        of_sorting = _terms(measured)[:, :2]
+        index = np.array([shape_of(one).index for one in measured])
+        made = [one for one in measured if one.command == command]
+        of_making = _terms(made)
+        looks = np.array([look_s * shape_of(one).looks for one in made])
+        of_bucket = np.stack([np.ones(len(made)), of_making[:, 0] / of_making[:, 2]], axis=1)
         return cls(
-            sort=_fit(matrix[:, :2], [one.sort.cpu_s for one in measured]),
-            make=_fit(matrix, np.array([one.make.cpu_s for one in measured]) - looks),
-            work=_fit(matrix[:, :2], np.array([one.work for one in measured]) - index),
-            output=_fit(matrix[:, [0, 2]], [one.output for one in measured]),
-            memory=_fit(of_bucket, [one.make.peak for one in measured]),
+            sort=_fit(of_sorting, [one.sort.cpu_s for one in measured]),
+            make=_fit(of_making, np.array([one.make.cpu_s for one in made]) - looks),
+            work=_fit(of_sorting, np.array([one.work for one in measured]) - index),
+            output=_fit(of_making[:, [0, 2]], [one.output for one in made]),
+            memory=_fit(of_bucket, [one.make.peak for one in made]),
             sort_memory=float(max(one.sort.peak for one in measured)),
             look_s=look_s,
             sections_per_step=largest.sections / largest.steps,
@@ -154,6 +159,11 @@ def shape_of(measured: Measurement) -> Shape:
         measured.num_buckets,
         measured.make.calls,
     )
+
+
+def _terms(measured: Sequence[Measurement]) -> NDArray[np.float64]:
+    shapes = map(shape_of, measured)
+    return np.array([[s.steps, s.fragments, s.filled] for s in shapes], np.float64)
 
 
 def _fit(

@@ -118,7 +118,7 @@ def test_a_fit_finds_the_costs_that_measurements_were_made_from() -> None:
         Shape(1e7, 40, 60, 2_400, 40, 40),
     ]
     measured = [made_by(truth, shape) for shape in shapes]
-    fitted = CostModel.fitted(measured, look_s=4e-5, steps_per_bucket=250_000.0)
+    fitted = CostModel.fitted(measured, "tree", look_s=4e-5, steps_per_bucket=250_000.0)
     larger = Shape(1e8, 400, 600, 240_000, 400, 400)
     found, expected = fitted.cost(larger), truth.cost(larger)
     for name in ("sort_s", "make_s", "looks_s", "work", "output", "memory"):
