@@ -40,8 +40,10 @@ def main() -> None:
     modelled.add_argument("measured", type=Path)
     modelled.add_argument("--fit-to", type=float, default=1e7, help="steps of the largest that is")
     modelled.add_argument("--look-s", type=float, default=4e-5)
+    modelled.add_argument("--bucket", type=float, default=250_000, help="steps of a usual one")
     modelled.add_argument("--steps", type=float, nargs="+", default=[1e8, 1e9, 1e10])
     modelled.add_argument("--larger", type=int, default=16, help="buckets, beside the usual ones")
+    modelled.add_argument("--together", type=float, default=20, help="rows of a task, beside 1")
     modelled.set_defaults(call=_model)
     looked = commands.add_parser("looks", help="into pieces that have none of a bucket's rows")
     looked.set_defaults(call=_looks)
@@ -81,14 +83,14 @@ def _model(given: argparse.Namespace) -> None:
 
     lines = given.measured.read_text().splitlines()
     measured = [measurement_of(line) for line in lines]
-    for command in sorted({one.command for one in measured}):
+    small = [one for one in measured if one.steps <= given.fit_to]
+    for command in sorted({one.command for one in small}):
         of_command = [one for one in measured if one.command == command]
-        small = [one for one in of_command if one.steps <= given.fit_to]
-        model = CostModel.fitted(small, given.look_s)
+        model = CostModel.fitted(small, command, given.look_s, given.bucket)
         print(f"\n{command}, fitted to {len(small)} inputs of {given.fit_to:,.0f} steps at most\n")
         print("\n".join(compared(model, of_command)))
         print()
-        print("\n".join(predicted(model, given.steps, given.larger)))
+        print("\n".join(predicted(model, given.steps, given.larger, given.together)))
 
 
 def _looks(given: argparse.Namespace) -> None:

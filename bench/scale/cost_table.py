@@ -34,17 +34,22 @@ def compared(model: CostModel, measured: Sequence[Measurement]) -> Iterator[str]
         )
 
 
-def predicted(model: CostModel, steps: Sequence[float], larger: int) -> Iterator[str]:
-    """Of so many steps, by as many buckets as the command takes and by `larger` ones."""
+def predicted(
+    model: CostModel, steps: Sequence[float], larger: int, together: float
+) -> Iterator[str]:
+    """Of so many steps, by as many buckets as the command takes and by `larger` ones; of each of
+    them a line for rows in any order, and one for `together` of a task (`CostModel.shape`)."""
     yield (
         "| steps | buckets | pieces | fragments | looks | core-hours: steps | fragments | looks "
-        "| shuffle, GB | disk, GB |"
+        "| shuffle, GB | disk, GB | memory, GB |"
     )
-    yield "|--:" * 10 + "|"
+    yield "|--:" * 11 + "|"
     for number in steps:
-        usual = model.shape(number)
-        for shape in (usual, model.shape(number, max(1.0, round(usual.buckets / larger)))):
-            yield _line(model, shape, model.cost(shape))
+        usual = model.shape(number).buckets
+        for buckets in (usual, max(1.0, round(usual / larger))):
+            for side_by_side in (1.0, together):
+                shape = model.shape(number, buckets, side_by_side)
+                yield _line(model, shape, model.cost(shape))
 
 
 def _line(model: CostModel, shape: Shape, cost: Cost) -> str:
@@ -60,7 +65,8 @@ def _line(model: CostModel, shape: Shape, cost: Cost) -> str:
             f"{of_fragments / _HOUR:,.2f}",
             f"{cost.looks_s / _HOUR:,.2f}",
             f"{cost.shuffle / 1e9:,.1f}",
-            f"{cost.disk / 1e9:,.1f} |",
+            f"{cost.disk / 1e9:,.1f}",
+            f"{cost.memory / 1e9:,.1f} |",
         ]
     )
 

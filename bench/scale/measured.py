@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import pyarrow.parquet  # noqa: F401 (before anything is measured: half a second)
+import pyarrow as pa
 
 from bench.scale.generated import Order
 from bench.scale.phases import PhasedEngine, Taken, cpu_seconds, log_of, peak_bytes
@@ -117,6 +117,7 @@ class _CountingEngine(PhasedEngine):
 
 def measure(case: Case, folder: Path) -> Measurement:
     """In this process, which has done nothing before: runs of the case are in `folder`."""
+    pa.chunked_array([[0.0]]).to_numpy()  # loads pandas, where it is: half a second, once
     at_start = peak_bytes()
     log = folder / "calls.jsonl"
     engine = _CountingEngine(log, folder / "out" / ".work")

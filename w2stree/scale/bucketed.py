@@ -69,8 +69,8 @@ def run_buckets(
     were warned of, once for each kind. Raises `InvalidInput` for a folder that holds something else
     or is finished, for one that another process works on, and what reading and the job raise.
 
-    Memory here: the plan and a record a bucket. In a call: a batch of rows, or a bucket and what is
-    made of it. Disk: the runs once more, packed, until it is finished.
+    Memory here: the plan and a record a bucket. In a call: a section of rows, three to five times,
+    or a bucket and what is made of it. Disk: the runs once more, packed, until it is finished.
     """
     plan = plan_of(paths, num_buckets)
     output = output.resolve()

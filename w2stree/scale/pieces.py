@@ -44,7 +44,8 @@ class SortedPiece:
 
 def sort_piece(work: str, piece: Piece, num_buckets: int) -> None:
     """Writes the piece's two files, unless they are there. Memory: the rows of a section three
-    times, and the columns of a row group, packed. Raises `InvalidInput` for a damaged file."""
+    times, the greatest fragment twice, and the columns of a row group, packed. Raises
+    `InvalidInput` for a damaged file."""
     folder = Path(work)
     if is_sorted(folder, piece):
         return

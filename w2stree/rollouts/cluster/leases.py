@@ -14,7 +14,7 @@ from w2stree.trajectories.journal import Key
 
 _MOST_WAVES = 64
 """Of a lease. At a lease's end a worker's environments wait for its longest episode: few leases
-lose little (docs/scale.md). What a lost worker had not begun others play."""
+lose little (docs/growth.md). What a lost worker had not begun others play."""
 
 
 def key_of_plan(plan: EpisodePlan) -> Key:
