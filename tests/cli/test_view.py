@@ -52,6 +52,16 @@ def test_one_task_and_where_it_opens(log: Path, told: Callable[..., str]) -> Non
     assert len(columns["task"]) == 1
 
 
+@pytest.mark.parametrize("in_what", [(), ("--task", "clean")])
+def test_a_node_that_is_not_there_is_refused_by_the_options_name(
+    log: Path, told: Callable[..., str], in_what: tuple[str, ...]
+) -> None:
+    said = told("view", log.name, *in_what, "--node", "999", status=2)
+    assert "--node: node 999; there are" in said
+    assert "open_at" not in said
+    assert not Path("view.html").exists()
+
+
 def test_a_saved_forest_and_another_formats_log(log: Path, told: Callable[..., str]) -> None:
     w2s.build_forest(looked_at()).save("x.forest")
     told("view", "x.forest", "-o", "x.html")

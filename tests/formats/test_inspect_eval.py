@@ -168,3 +168,18 @@ def test_any_run_is_read_back_equal_or_refused(run: Trajectory, tmp_path: Path) 
 @given(name=st.text(max_size=120))
 def test_whatever_a_task_is_called_its_sample_has_a_name(name: str) -> None:
     assert sample_of(Trajectory(name, PROMPT, (), 0.0, "done"))["id"] == name
+
+
+@pytest.mark.parametrize(
+    "name", ["../../x", "/x", "a/../../x", "..\\..\\x", ".", "", "\x1b/../../../x"]
+)
+def test_no_task_leads_out_of_the_folder_that_a_log_is_unpacked_to(
+    tmp_path: Path, name: str
+) -> None:
+    run = Trajectory(name, PROMPT, (), 0.0, "done")
+    write_trajectories(tmp_path / "log.eval", [run], format="inspect")
+    with zipfile.ZipFile(tmp_path / "log.eval") as packed:
+        (sample,) = (n for n in packed.namelist() if n.startswith("samples/"))
+    assert sample.count("/") == 1
+    assert "\\" not in sample
+    assert read_trajectories(tmp_path / "log.eval") == [run]

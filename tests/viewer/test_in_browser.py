@@ -66,3 +66,19 @@ def test_a_reader_finds_everything(tmp_path: Path) -> None:
     file = tmp_path / "expected.json"
     file.write_text(json.dumps(expected), encoding="utf-8")
     assert node("walk.mjs", str(view), str(file)).strip() == "walked"
+
+
+@needs_packages
+@needs_browser
+def test_what_is_long_large_or_strange_can_be_read(tmp_path: Path) -> None:
+    """Found by hand: 20,000 steps took half a second a click, and lost a digit of their number;
+    scores lay over one another; a name was cut in the midst of a character; and on a phone every
+    address led to the table."""
+    prompt = (w2s.Message("user", "Go."),)
+    long = tuple(w2s.Step(f"step {k}", "On.") for k in range(20_000))
+    runs = [w2s.Trajectory("long", prompt, long, 0.0, "done")]
+    scores = (-3.5, 12345.678, 0.00001, 1e9)
+    runs += [w2s.Trajectory("score", prompt, (w2s.Step(f"{s}", ""),), s, "done") for s in scores]
+    runs += [w2s.Trajectory("\U0001f373" * 12, prompt, (w2s.Step("fry", ""),), 1.0, "done")]
+    write_view(w2s.build_forest(runs), tmp_path / "view.html")
+    assert node("odd.mjs", str(tmp_path / "view.html")).strip() == "walked"

@@ -228,10 +228,8 @@ export class Detail {
 
   private through(node: number, look: Look): Node | null {
     const { forest, runs } = this;
-    const [begin, end] = forest.runs(node);
-    if (begin === end) return null;
-    const order = Array.from({ length: end - begin }, (_, i) => begin + i);
-    order.sort((a, b) => forest.returns[b] - forest.returns[a] || a - b);
+    const order = forest.bestFirst(node);
+    if (!order.length) return null;
     const entries = order.map((run) => (): HTMLElement => {
       const row = element("div", "run");
       const swatch = element("span", "swatch");

@@ -243,6 +243,13 @@ export class Forest {
     return [this.first[node], this.first[node] + this.count[node]];
   }
 
+  /** The same, by return. */
+  bestFirst(node: number): number[] {
+    const [begin, end] = this.runs(node);
+    const order = Array.from({ length: end - begin }, (_, i) => begin + i);
+    return order.sort((a, b) => this.returns[b] - this.returns[a] || a - b);
+  }
+
   positionOf(index: number): number {
     return index < this.numRuns ? this.position[index] : -1;
   }

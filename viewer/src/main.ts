@@ -89,7 +89,6 @@ class Page {
 
   private pickTree(tree: number): void {
     this.go({ task: this.forest.task(tree), node: this.forest.root[tree] }, true);
-    if (isPhone()) this.tab("map");
   }
 
   /** To a place that differs so from this one; `isStep` leaves this one for Back. */
@@ -117,6 +116,10 @@ class Page {
       this.tasks.select(tree);
       this.outline.showTree(tree);
       this.map.fit(tree < 0 ? -1 : forest.root[tree], !isFirst);
+    }
+    // On a phone one pane is seen: that of the place, whoever leads there.
+    if (isPhone() && (isFirst || place.node !== before.node)) {
+      this.tab(tree < 0 ? "tasks" : forest.depth[place.node] ? "detail" : "map");
     }
     this.map.select(place.node);
     this.outline.select(place.node);
@@ -338,7 +341,6 @@ class Page {
 
   private act(key: string, isOnMap: boolean): (() => void) | null {
     const { forest, node, map } = this;
-    const [begin, end] = node >= 0 ? forest.runs(node) : [0, 0];
     if (key === "/") return () => byId("search").focus();
     if (key === "?") return () => byId<HTMLDialogElement>("keys").showModal();
     if (key === "t") return () => this.theme();
@@ -349,9 +351,8 @@ class Page {
       const next = this.tree + (key === "]" ? 1 : -1);
       return next >= 0 && next < forest.numTrees ? () => this.pickTree(next) : null;
     }
-    if (begin < end && (key === "c" || key === "r")) {
-      const order = Array.from({ length: end - begin }, (_, i) => begin + i);
-      order.sort((a, b) => forest.returns[b] - forest.returns[a] || a - b);
+    if (node >= 0 && forest.count[node] && (key === "c" || key === "r")) {
+      const order = forest.bestFirst(node);
       const chosen = key === "r" ? order.slice(0, 1) : [order[0], order[order.length - 1]];
       return () => this.go({ runs: [...new Set(chosen)].map((run) => forest.run[run]) }, true);
     }

@@ -28,7 +28,7 @@ export function measures(forest: Forest): Measure[] {
       scale: "worth",
       low: number(least),
       high: number(greatest),
-      shown: (n) => (forest.count[n] ? forest.mean(n).toFixed(2) : "–"),
+      shown: (n) => (forest.count[n] ? brief(forest.mean(n)) : "–"),
       levels: () => worth((n) => (forest.mean(n) - least) / range),
     },
   ];
@@ -91,12 +91,19 @@ function greatestOf(forest: Forest, nodes: Uint32Array, of: (node: number) => nu
   return forest.numTrees ? most : 0;
 }
 
-export function whole(value: number): string {
-  return value.toLocaleString("en-US", { maximumFractionDigits: 0 });
+export function whole(value: number, digits = 0): string {
+  return value.toLocaleString("en-US", { maximumFractionDigits: digits });
 }
 
 export function number(value: number): string {
-  return Number.isInteger(value) ? whole(value) : value.toPrecision(3);
+  return Number.isInteger(value) || Math.abs(value) >= 1000 ? whole(value, 2) : value.toPrecision(3);
+}
+
+/** In a narrow column: 0.42, 250M. */
+export function brief(value: number): string {
+  return Math.abs(value) < 1000
+    ? value.toFixed(2)
+    : value.toLocaleString("en-US", { notation: "compact", maximumSignificantDigits: 3 });
 }
 
 export function percent(share: number): string {

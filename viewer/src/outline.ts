@@ -64,9 +64,10 @@ export class Outline {
   select(node: number): void {
     this.selected = node;
     const { forest } = this;
-    for (let n = node; n >= 0; n = forest.parent[n]) {
+    for (let n = node; n >= 0; ) {
       const head = this.headOf(n);
       if (n !== node || head !== n) this.isOpen[head] = 1;
+      n = forest.parent[head]; // a chain is looked at once: it may be the whole run
     }
     this.refresh();
     const row = this.rowOf(node);

@@ -265,7 +265,8 @@ export class Painting {
   private steps(frame: Frame): void {
     const { look, firstRow, numRows, rowHeight, shift, ratio, gutter } = frame;
     const { context } = this;
-    context.font = `${Math.round(10 * ratio)}px ${FONT}`;
+    const size = Math.min(10, 38 / `${frame.sight.maxDepth}`.length); // inside the gutter
+    context.font = `${size * ratio}px ${FONT}`;
     context.fillStyle = look.soft;
     context.textAlign = "right";
     context.textBaseline = "middle";

@@ -2,10 +2,10 @@
 
 import { button, byId, element } from "./elements";
 import type { Forest } from "./forest";
-import { counted, number, percent, whole } from "./measures";
+import { brief, counted, number, percent, whole } from "./measures";
 import { Rows } from "./rows";
 import type { Hits } from "./search";
-import { line } from "./visible";
+import { between, line } from "./visible";
 
 const ROW = 34;
 const BACK = 9; // characters at the end of a name that are always seen, of short ones half of it
@@ -196,7 +196,7 @@ export class Tasks {
     row.setAttribute("role", "option");
     row.setAttribute("aria-selected", String(tree === this.selected));
     const id = line(this.ids[tree]) || "(no name)";
-    const back = id.length - Math.min(BACK, id.length >> 1);
+    const back = between(id, id.length - Math.min(BACK, id.length >> 1));
     const name = element(
       "span",
       "task",
@@ -207,12 +207,12 @@ export class Tasks {
     row.append(name, element("span", "runs", whole(forest.count[root])), this.success(tree));
     if (this.hits === null) {
       const [least, greatest] = this.range(tree);
-      const spread = element("span", "spread", this.spread[tree].toFixed(2));
+      const spread = element("span", "spread", brief(this.spread[tree]));
       spread.title = `Returns from ${number(least)} to ${number(greatest)}`;
       row.append(spread);
     } else row.append(element("span", "hits", whole(this.hits.within(root))));
     const pairs = forest.pairsWithin(root);
-    row.append(element("span", pairs ? "pairs" : "pairs none", whole(pairs)));
+    row.append(element("span", pairs ? "pairs" : "pairs none", pairs < 1e6 ? whole(pairs) : brief(pairs)));
     row.addEventListener("click", () => this.pick(tree));
     return row;
   }
@@ -223,7 +223,7 @@ export class Tasks {
     const root = forest.root[tree];
     if (!forest.count[root]) return cell;
     if (forest.successAt === null) {
-      cell.append(forest.mean(root).toFixed(2));
+      cell.append(brief(forest.mean(root)));
       return cell;
     }
     const share = this.share(tree);

@@ -24,7 +24,12 @@ export function line(text: string, most = 400): string {
 
 /** At most so many characters of what is on one line, "…" where it is cut. */
 export function shortened(text: string, most: number): string {
-  return text.length <= most ? text : most < 2 ? "" : `${text.slice(0, most - 1)}…`;
+  return text.length <= most ? text : most < 2 ? "" : `${text.slice(0, between(text, most - 1))}…`;
+}
+
+/** The place, or the one before where it is in the midst of a character of two units. */
+export function between(text: string, at: number): number {
+  return (text.codePointAt(at - 1) ?? 0) > 0xffff ? at - 1 : at;
 }
 
 /** Whole, into an element: escapes are marked as such, and so is what is looked for. */

@@ -129,6 +129,8 @@ def view(
     options = _Options(
         title=runs.where, places=runs.places, min_gap=min_gap, success_threshold=success_at
     )
+    if opened is not None:
+        opened.check(forest, "--node" if task is None else "--task, --node")
     if output is None:
         _browse(forest, None if opened is None else opened.whole(forest).node, options)
         say(runs.account())

@@ -56,6 +56,7 @@ _SCORE = ("scores.NAME.value",)  # where it would be, of a sample without one
 _ATTACHMENT = "attachment://"
 _SHOWN_COLUMNS = 100
 _NAME_LENGTH = 100
+_NO_FOLDERS = frozenset({"", ".", ".."})  # parts of a path
 _TURN_LIMITS = ("message", "turn")  # of steps; another is told in the origin
 _CUT = ("max_tokens", "model_length")
 _LIMITS = {"length": "token", "context": "context"}
@@ -167,9 +168,13 @@ def sample_of(trajectory: Trajectory, epoch: int = 1) -> Record:
 
 
 def _name(task_id: str, number: int) -> str:
-    """As Inspect names a sample; with its number where the id does not fit a file's name."""
+    """As Inspect names a sample; with its number where the id does not fit a file's name, or leads
+    out of the folder that a log is unpacked to ("../../x", "/x")."""
     shown = visible(task_id)[:_NAME_LENGTH]
-    return task_id if shown == task_id else f"{number}_{shown}"
+    leads_away = not _NO_FOLDERS.isdisjoint(task_id.replace("\\", "/").split("/"))
+    if shown == task_id and not leads_away:
+        return task_id
+    return f"{number}_{shown}".replace("/", "_").replace("\\", "_")
 
 
 def _object(value: Any) -> Record:

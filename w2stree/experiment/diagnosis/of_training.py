@@ -251,15 +251,23 @@ def _failed_paths(given: Given) -> list[Symptom] | None:
     learned = [path for path in given.best_paths if at_least(path.total_return, least)]
     if not learned:
         return None
+    num_failed = sum(not at_least(path.total_return, threshold) for path in learned)
+    are_all = num_failed == len(learned)  # a least return would leave nothing to learn
     return beyond(
         given,
         "mcts_sft",
-        sum(not at_least(path.total_return, threshold) for path in learned) / len(learned),
+        num_failed / len(learned),
         _FAILED_PATHS,
-        says="of the best paths that mcts_sft imitates are failures: unrepaired ones harm. Set "
-        "mcts_sft.min_return, or repair them (recombined_sft)",
-        command="w2stree run {run}/config.json mcts_sft.min_return=1 --run-dir {run}-min-return "
-        "--share {parent}",
+        says="of the best paths that mcts_sft imitates are failures: unrepaired ones harm. "
+        + (
+            "None succeeds: explore with a better model, or repair them (recombined_sft)"
+            if are_all
+            else "Set mcts_sft.min_return, or repair them (recombined_sft)"
+        ),
+        command="w2stree tasks {run}/explore --sort return"
+        if are_all
+        else f"w2stree run {{run}}/config.json mcts_sft.min_return={threshold:g} "
+        "--run-dir {run}-min-return --share {parent}",
     )
 
 
