@@ -202,6 +202,9 @@ class ForestFile:
     def merges(self) -> MergeColumns: ...
 
 def parse_forest_file(buffer: Buffer, num_threads: int = 1) -> ForestFile: ...
+def read_forest_file(
+    file: int, memory: NDArray[np.uint8], num_threads: int = 1
+) -> ForestFile: ...
 def digest(
     forest: Forest,
     task_ids: TextColumn,
