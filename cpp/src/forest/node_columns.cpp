@@ -35,23 +35,24 @@ constexpr std::int32_t kBlock = 1 << 14;
 template <class T, class Write>
 Column<T> by_chain(const Forest& forest, const Execution& execution, Write write) {
   Buffer<T> values(at(num_nodes(forest)), kStride);
-  const std::span<const std::int32_t> first_node = forest.chains.first_node;
-  parallel_for_blocks(num_chains(forest), kBlock, execution,
-                      [&](std::int32_t begin, std::int32_t end) {
-                        const bool is_last = end == num_chains(forest);
-                        const std::int32_t limit = first_node[at(end)] - (is_last ? 0 : kStride);
-                        for (std::int32_t chain = begin; chain < end; ++chain) {
-                          const std::int32_t first = first_node[at(chain)];
-                          const std::int32_t after = first_node[at(chain) + 1];
-                          if (after <= limit) {
-                            write(chain, values.data() + first, after - first);
-                          } else {
-                            Buffer<T> own(at(after - first), kStride);
-                            write(chain, own.data(), after - first);
-                            std::copy_n(own.data(), after - first, values.data() + first);
-                          }
-                        }
-                      });
+  const std::int32_t* first_node = forest.chains.first_node.data();
+  const std::int32_t num_chains = w2stree::num_chains(forest);
+  const auto write_block = [=, value = values.data()](std::int32_t begin, std::int32_t end) {
+    const std::int32_t limit = first_node[end] - (end == num_chains ? 0 : kStride);
+    std::int32_t last = end;
+    while (last > begin && first_node[last] > limit) --last;
+    for (std::int32_t chain = begin; chain < last; ++chain) {
+      const std::int32_t first = first_node[chain];
+      write(chain, value + first, first_node[chain + 1] - first);
+    }
+    for (std::int32_t chain = last; chain < end; ++chain) {
+      const std::int32_t length = first_node[chain + 1] - first_node[chain];
+      Buffer<T> own(at(length), kStride);
+      write(chain, own.data(), length);
+      std::copy_n(own.data(), length, value + first_node[chain]);
+    }
+  };
+  parallel_for_blocks(num_chains, kBlock, execution, write_block);
   return values;
 }
 
