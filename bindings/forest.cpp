@@ -19,19 +19,19 @@ Forest build_forest(const Array<std::int32_t>& action_id, const Array<std::int32
   return w2stree::build_forest(all, execution(no_gil, num_threads));
 }
 
-// Property getters: one column the forest holds, and one that is written out on demand.
+// Getters: one column the forest holds, and one that is written out on demand.
 template <class T>
 auto held(Column<T> Forest::* field) {
   return [field](const Forest& forest) { return wrap(forest.*field); };
 }
 
 template <class T>
-auto expanded(Column<T> (*expand)(const Forest&)) {
-  return [expand](const Forest& forest) {
+auto expanded(Column<T> (*expand)(const Forest&, const w2stree::Execution&)) {
+  return [expand](const Forest& forest, std::int32_t num_threads) {
     Column<T> column;
     {
       const WithoutGil no_gil;
-      column = expand(forest);
+      column = expand(forest, execution(no_gil, num_threads));
     }
     return wrap(std::move(column));
   };
@@ -40,6 +40,7 @@ auto expanded(Column<T> (*expand)(const Forest&)) {
 }  // namespace
 
 void bind_forest(py::module_& module) {
+  const auto num_threads = py::arg("num_threads") = 1;
   py::class_<Forest>(module, "Forest")
       .def(py::init<>())  // no trees: what a forest grows from
       .def_property_readonly("num_bytes", &w2stree::num_bytes)
@@ -53,24 +54,30 @@ void bind_forest(py::module_& module) {
       .def_property_readonly("end_chain", held(&Forest::end_chain))
       .def_property_readonly("trajectory_order", held(&Forest::trajectory_order))
       .def_property_readonly("total_return", held(&Forest::total_return))
-      .def("node_parent", expanded(w2stree::node_parent))
-      .def("node_subtree_end", expanded(w2stree::node_subtree_end))
-      .def("node_depth", expanded(w2stree::node_depth))
-      .def("node_num_children", expanded(w2stree::node_num_children))
-      .def("node_num_actions", expanded(w2stree::node_num_actions))
-      .def("node_num_trajectories", expanded(w2stree::node_num_trajectories))
-      .def("node_num_terminal", expanded(w2stree::node_num_terminal))
-      .def("node_first_trajectory", expanded(w2stree::node_first_trajectory))
-      .def("node_return_sum", expanded(w2stree::node_return_sum))
-      .def("root_node", expanded(w2stree::root_node))
-      .def("end_node", expanded(w2stree::end_node))
-      .def("step_node", expanded(w2stree::step_node));
+      .def("node_parent", expanded(w2stree::node_parent), num_threads)
+      .def("node_subtree_end", expanded(w2stree::node_subtree_end), num_threads)
+      .def("node_depth", expanded(w2stree::node_depth), num_threads)
+      .def("node_num_children", expanded(w2stree::node_num_children), num_threads)
+      .def("node_num_actions", expanded(w2stree::node_num_actions), num_threads)
+      .def("node_num_trajectories", expanded(w2stree::node_num_trajectories), num_threads)
+      .def("node_num_terminal", expanded(w2stree::node_num_terminal), num_threads)
+      .def("node_first_trajectory", expanded(w2stree::node_first_trajectory), num_threads)
+      .def("node_return_sum", expanded(w2stree::node_return_sum), num_threads)
+      .def("root_node", expanded(w2stree::root_node), num_threads)
+      .def("end_node", expanded(w2stree::end_node), num_threads)
+      .def("step_node", expanded(w2stree::step_node), num_threads);
 
   module.def("build_forest", &build_forest, py::arg("action_id"), py::arg("observation_id"),
              py::arg("step_offset"), py::arg("tree_id"), py::arg("total_return"),
              py::arg("num_trees"), py::arg("num_threads") = 1);
-  module.def("check_ids", &w2stree::check_ids, py::arg("forest"), py::arg("num_actions"),
-             py::arg("num_observations"), py::call_guard<WithoutGil>());
+  module.def(
+      "check_ids",
+      [](const Forest& forest, std::int64_t num_actions, std::int64_t num_observations,
+         std::int32_t num_threads) {
+        const WithoutGil no_gil;
+        w2stree::check_ids(forest, num_actions, num_observations, execution(no_gil, num_threads));
+      },
+      py::arg("forest"), py::arg("num_actions"), py::arg("num_observations"), num_threads);
   module.def(
       "trees_of_one_action_sequence",
       [](const Forest& forest) {

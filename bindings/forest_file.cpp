@@ -1,8 +1,11 @@
 #include "w2stree/file/forest_file.hpp"
 
+#include <cerrno>
+#include <system_error>
 #include <tuple>
 
 #include "bind.hpp"
+#include "read_at.hpp"
 #include "text_table.hpp"
 
 namespace {
@@ -46,6 +49,24 @@ ForestFile parse(const py::buffer& buffer, std::int32_t num_threads) {
   return w2stree::parse_forest_file(bytes, info, execution(no_gil, num_threads));
 }
 
+// `memory` is as long as the file and stays while columns need it; nobody else may look at it.
+ForestFile read_file(int file, Array<std::uint8_t> memory, std::int32_t num_threads) {
+  const std::span bytes(memory.mutable_data(), static_cast<std::size_t>(memory.size()));
+  const auto owner = keep(std::move(memory));
+  const auto from_file = [file](std::size_t begin, std::span<std::byte> to) {
+    return read_at(file, begin, to);
+  };
+  try {
+    const WithoutGil no_gil;
+    return w2stree::read_forest_file(from_file, std::as_writable_bytes(bytes), owner,
+                                     execution(no_gil, num_threads));
+  } catch (const std::system_error& error) {
+    errno = error.code().value();
+    PyErr_SetFromErrno(PyExc_OSError);
+    throw py::error_already_set();
+  }
+}
+
 template <w2stree::TextTable ForestFile::* table>
 py::tuple texts(const ForestFile& file) {
   return py::make_tuple(wrap((file.*table).data), wrap((file.*table).offset));
@@ -75,4 +96,6 @@ void bind_forest_file(py::module_& module) {
         return py::make_tuple(wrap(made), wrap(seen), wrap(count));
       });
   module.def("parse_forest_file", &parse, py::arg("buffer"), py::arg("num_threads") = 1);
+  module.def("read_forest_file", &read_file, py::arg("file"), py::arg("memory"),
+             py::arg("num_threads") = 1);
 }

@@ -24,12 +24,14 @@ auto column(w2stree::Column<std::int32_t> Pairs::* field) {
 
 py::array_t<std::int64_t> count_pairs(const Forest& forest, const PairRule& rule,
                                       std::int32_t num_threads) {
-  std::vector<std::int64_t> count;
+  w2stree::Column<std::int64_t> by_node;
   {
     const WithoutGil no_gil;
-    count = w2stree::count_pairs(forest, rule, execution(no_gil, num_threads));
+    const w2stree::Execution on_threads = execution(no_gil, num_threads);
+    const std::vector<std::int64_t> by_chain = w2stree::count_pairs(forest, rule, on_threads);
+    by_node = w2stree::at_last_nodes<std::int64_t>(forest, by_chain, 0, on_threads);
   }
-  return wrap(w2stree::at_last_nodes<std::int64_t>(forest, count, 0));
+  return wrap(std::move(by_node));
 }
 
 Pairs select_pairs(const Forest& forest, const PairRule& rule, bool best_worst,

@@ -48,11 +48,18 @@ def build(workload: Workload, *, num_threads: int = 1) -> Forest:
     )
 
 
-def build_with_arrays(workload: Workload, *, num_threads: int = 1) -> Forest:
-    """All node arrays are made on first access: access them."""
-    forest = build(workload, num_threads=num_threads)
-    arrays(forest)
-    return forest
+def build_with_arrays(workload: Workload, *, num_threads: int = 1) -> Arrays:
+    """The arrays of a new forest, made by so many threads: its own are made by as many as there are
+    cores, when asked for."""
+    core = build(workload, num_threads=num_threads).core
+    return {name: _made(core, name, num_threads) for name in (*NODE_ARRAYS, *OTHER_ARRAYS)}
+
+
+def _made(core: Any, name: str, num_threads: int) -> NDArray[Any]:
+    if name in ("action_id", "observation_id", "trajectory_order"):
+        return getattr(core, name)  # type: ignore[no-any-return]  # held by the core
+    method = {"root": "root_node", "end_node": "end_node"}.get(name, f"node_{name}")
+    return getattr(core, method)(num_threads)  # type: ignore[no-any-return]
 
 
 def arrays(forest: Forest) -> Arrays:

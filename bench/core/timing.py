@@ -55,3 +55,23 @@ def interleaved(
             taken.append(clock() - start)
             del result, arguments
     return [Timing(min(taken), statistics.median(taken), len(taken)) for taken in seconds]
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Seconds that one call took."""
+
+    clock: float
+    processor: float  # of all threads together
+    busier: float  # of the caller's thread, or of the others together where that is more: with two
+    # threads what the clock shows where neither has to wait for a core
+
+
+def spent(work: Callable[[], object]) -> Spent:
+    clock, processor, own = time.perf_counter(), time.process_time(), time.thread_time()
+    result = work()
+    own = time.thread_time() - own
+    processor = time.process_time() - processor
+    clock = time.perf_counter() - clock
+    del result
+    return Spent(clock, processor, max(own, processor - own))

@@ -184,7 +184,7 @@ void walk(const ForestFile& file) {
   for (const auto expand :
        {node_parent, node_subtree_end, node_depth, node_num_children, node_num_actions,
         node_num_trajectories, node_num_terminal, node_first_trajectory}) {
-    expect(expand(forest).size() == at(num_nodes(forest)), "an array by node");
+    expect(expand(forest, {}).size() == at(num_nodes(forest)), "an array by node");
   }
   node_return_sum(forest);
   root_node(forest);

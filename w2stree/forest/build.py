@@ -178,7 +178,8 @@ def build_forest_from_ids(
         observations,
     )
     forest = _build(columns, merging, num_threads)
-    _core.check_ids(forest.core, len(forest.actions), len(forest.observations))
+    num_ids = len(forest.actions), len(forest.observations)
+    _core.check_ids(forest.core, *num_ids, num_threads_or_all(num_threads))
     return forest
 
 

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
 
 _MARK = b"\x89W2ST\r\n\x1a"  # how forest files begin
-_PIECE = 1 << 24  # bytes read at once: Ctrl-C waits for milliseconds
 _AT_ONCE = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
@@ -54,7 +53,7 @@ def save_forest(forest: Forest, path: str | os.PathLike[str]) -> None:
 def read_forest(path: Path, merging: Merging | None, num_threads: int | None) -> ForestParts:
     """Read the file and verify all of it; `merging` is the rule as far as the file lacks it. See
     `open_forest`."""
-    content = _parse(path, num_threads_or_all(num_threads))
+    content = _read(path, num_threads_or_all(num_threads))
     task_ids = tuple(TextColumn(*content.task_ids))
     if len(set(task_ids)) != len(task_ids):
         raise ForestFileError(f"{path}: two trees have one task id; save the forest again")
@@ -115,39 +114,26 @@ def _rule(path: Path, content: _core.ForestFile, given: Merging | None) -> Rule:
         raise InvalidInput(f"{path}: {error}") from None
 
 
-def _parse(path: Path, num_threads: int) -> _core.ForestFile:
-    content = _read(path)
-    if not content.size:
-        raise ForestFileError(f"{path}: byte 0: the file is empty; save the forest again")
-    try:
-        return _core.parse_forest_file(content.data, num_threads=num_threads)
-    except ForestFileError as error:
-        raise ForestFileError(
-            f"{path}: {error}; no forest file, or one of another version, torn or altered: "
-            "save the forest again"
-        ) from None
-
-
-def _read(path: Path) -> NDArray[np.uint8]:
-    """The file's bytes; fewer than it had when opened if somebody cuts it short meanwhile, which
-    its checks then find.
-
-    Not mapped: a map of a file that is cut short ends the process (SIGBUS), at once or days later,
-    and one that is written to changes under the forest."""
+def _read(path: Path, num_threads: int) -> _core.ForestFile:
+    """Read into memory and not mapped: a map of a file that is cut short ends the process (SIGBUS),
+    at once or days later, and one that is written to changes under the forest."""
     _check_regular(path, path.stat())  # pipes and devices do things when they are opened
     with os.fdopen(os.open(path, os.O_RDONLY | _AT_ONCE), "rb", buffering=0) as file:
         status = os.fstat(file.fileno())
         _check_regular(path, status)
-        mark = file.read(len(_MARK))
-        if mark != _MARK:  # no forest, and perhaps terabytes of it
-            return np.frombuffer(mark, np.uint8)
-        file.seek(0)
-        content = np.empty(status.st_size, np.uint8)
-        size = 0
-        while read := file.readinto(content[size : size + _PIECE].data):
-            size += read
-    content.flags.writeable = False
-    return content[:size]
+        if not status.st_size:
+            raise ForestFileError(f"{path}: byte 0: the file is empty; save the forest again")
+        try:
+            mark = file.read(len(_MARK))
+            if mark != _MARK:  # no forest, and perhaps terabytes of it
+                return _core.parse_forest_file(mark)
+            memory = np.empty(status.st_size, np.uint8)
+            return _core.read_forest_file(file.fileno(), memory, num_threads)
+        except ForestFileError as error:
+            raise ForestFileError(
+                f"{path}: {error}; no forest file, or one of another version, torn or altered: "
+                "save the forest again"
+            ) from None
 
 
 def _check_regular(path: Path, status: os.stat_result) -> None:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from w2stree import _core
 from w2stree.forest.columns import Columns
+from w2stree.forest.threads import num_threads_or_all
 
 NODE_COLUMNS = (
     "parent",
@@ -26,14 +27,15 @@ NODE_COLUMNS = (
 class NodeColumns:
     """What a forest knows of each node, tree and trajectory, as read-only arrays.
 
-    Views of the core's memory; those that the core does not hold are written out on first use.
+    Views of the core's memory; those that the core does not hold are written out on first use,
+    on the available cores.
     """
 
     __slots__ = ("_columns", "_core")
 
     def __init__(self, core: _core.Forest) -> None:
         self._core = core
-        self._columns = Columns(lambda name: getattr(core, name)())
+        self._columns = Columns(lambda name: getattr(core, name)(num_threads_or_all(None)))
 
     @property
     def core(self) -> _core.Forest:

@@ -8,12 +8,16 @@ Search waits: each decision needs the statistics of the node that the last one c
 is the latency of the shortest such chain (load an arm's statistics, multiply-add, compare, load
 the child), times the decisions of a simulation. A processor that guesses the decision right
 need not wait, so a search of small, predictable trees may go below it.
+
+Listing pairs writes three ids and a gap each: the floor is the time to write as many bytes into
+memory just got from the system, page by page, as the core gets its own.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from mmap import mmap
 
 import numpy as np
 
@@ -34,6 +38,8 @@ def rows(plan: Plan) -> Iterator[Row]:
         yield from of_build(plan, workload, warm, fresh)
     yield from of_search(plan)
     yield Figure("floor", "pairs", "12 bytes a pair, memory in use", 12 / warm, "ns/pair")
+    pages = fresh_pages(2 if plan.quick else 10)
+    yield Figure("floor", "pairs", "20 bytes a pair, fresh pages", 20 / pages, "ns/pair")
 
 
 def bandwidth(mebibytes: int) -> tuple[float, float]:
@@ -51,6 +57,18 @@ def bandwidth(mebibytes: int) -> tuple[float, float]:
         fresh.append(moved / (time.process_time_ns() - start))
         del new
     return max(warm), max(fresh)
+
+
+def fresh_pages(mebibytes: int) -> float:
+    """Bytes written a nanosecond (GB/s) into pages that the system maps one by one: NumPy would
+    ask for huge ones."""
+    rates = []
+    for _ in range(20):
+        with mmap(-1, mebibytes * _MIB) as memory:
+            start = time.process_time_ns()
+            np.frombuffer(memory, np.int64)[:] = 1
+            rates.append(len(memory) / (time.process_time_ns() - start))
+    return max(rates)
 
 
 def of_build(plan: Plan, workload: Workload, warm: float, fresh: float) -> Iterator[Row]:

@@ -52,7 +52,7 @@ def against_python(plan: Plan, workload: Workload) -> Row:
         mine,
         its,
         num_pairs,
-        plan.at_least(80),
+        plan.at_least(60),
         note,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -9,11 +10,12 @@ from typing import Any
 from bench.core import ours, workloads
 from bench.core.plan import EXPLORATION, Plan
 from bench.core.table import Figure, Row
-from bench.core.timing import interleaved
+from bench.core.timing import interleaved, spent
 from bench.core.workloads import Workload
 from bench.equality import assert_equal
 
 _THREADS = range(1, 9)
+_ROUNDS = 9
 
 
 def rows(plan: Plan) -> Iterator[Row]:
@@ -57,7 +59,7 @@ def threads(plan: Plan, workload: Workload, job: str) -> Iterator[Row]:
             return ours.build_with_arrays(workload, num_threads=num_threads)
         return _search(forest, num_threads)
 
-    columns = ours.arrays if job == "build" else ours.statistics
+    columns = dict if job == "build" else ours.statistics
     expected = columns(work(1))
     for num_threads in _THREADS:
         assert_equal(columns(work(num_threads)), expected, f"{job}, {num_threads} threads")
@@ -78,6 +80,21 @@ def threads(plan: Plan, workload: Workload, job: str) -> Iterator[Row]:
         at_least=plan.at_least(1.6),
         note=note,
     )
+    yield Figure(
+        "scaling",
+        workload.name,
+        f"{job}: the same by processor time",
+        _by_processor_time(lambda: work(1), lambda: work(2)),
+        "x",
+        note="of the busier thread: what the clock shows where none has to wait for a core",
+    )
+
+
+def _by_processor_time(one: Callable[[], Any], two: Callable[[], Any]) -> float:
+    """How many times as long one thread is busy as the busier of two: medians, taken in turn."""
+    rounds = [(spent(one).busier, spent(two).busier) for _ in range(_ROUNDS)]
+    alone, busier = zip(*rounds, strict=True)
+    return statistics.median(alone) / statistics.median(busier)
 
 
 def _searching(workload: Workload) -> Callable[[], Any]:

@@ -102,6 +102,16 @@ void parallel_for(std::int32_t count, const Execution& execution, const Work& wo
   if (failure) std::rethrow_exception(failure);
 }
 
+/// parallel_for of work(begin, end) over [0, size) in blocks of so many, the last one shorter.
+template <class Size, class Work>
+void parallel_for_blocks(Size size, Size block, const Execution& execution, const Work& work) {
+  const auto num_blocks = static_cast<std::int32_t>(size / block + (size % block != 0 ? 1 : 0));
+  parallel_for(num_blocks, execution, [&](std::int32_t i, std::int32_t, Watch&) {
+    const Size begin = static_cast<Size>(i) * block;
+    work(begin, begin + std::min(size - begin, block));
+  });
+}
+
 /// parallel_for of work(own, i, watch), where `own` is the worker's: what make() gave at its first
 /// item, kept for its later ones.
 template <class Make, class Work>

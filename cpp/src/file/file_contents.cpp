@@ -56,16 +56,18 @@ std::size_t num_outside(std::span<const std::int32_t> ids, std::int32_t num_ids)
   return at(count);
 }
 
-// Bytes come from memory once: a piece is still in the cache when its ids are counted.
-template <class Count>
-std::uint64_t scan_pieces(Bytes bytes, Watch& watch, Count count) {
+// Bytes come from memory once: a piece is still in the cache when it is hashed and counted.
+template <class Fetch, class Count>
+std::uint64_t scan_pieces(Bytes bytes, Watch& watch, Fetch fetch, Count count) {
   Xxh64 hash;
   std::size_t begin = 0;
   for (; bytes.size() - begin > kPiece; begin += kPiece) {
+    fetch(begin, begin + kPiece);
     hash.update(bytes.subspan(begin, kPiece));
     count(begin, kPiece);
     watch.check();
   }
+  fetch(begin, bytes.size());
   count(begin, bytes.size() - begin);
   return hash.finish(bytes.subspan(begin));
 }
@@ -175,7 +177,7 @@ void check_sizes(const ForestFile& file, const Header& header) {
   });
 }
 
-Scan scan_sections(const ForestFile& file, const Execution& execution) {
+Scan scan_sections(const ForestFile& file, const Fetch& fetch, const Execution& execution) {
   std::array<Bytes, kNumSections> sections;
   std::size_t next = 0;
   for_each_section(file, [&](std::string_view, By, const auto& column) {
@@ -186,12 +188,14 @@ Scan scan_sections(const ForestFile& file, const Execution& execution) {
   Scan scan;
   parallel_for(kNumSections, execution, [&](std::int32_t section, std::int32_t, Watch& watch) {
     const std::size_t i = at(section);
-    scan.checksum[i] = scan_pieces(sections[i], watch, [&](std::size_t begin, std::size_t size) {
-      if (section > kObservationId) return;
-      scan.num_outside[i] +=
-          num_outside(ids[i].subspan(begin / sizeof(std::int32_t), size / sizeof(std::int32_t)),
-                      static_cast<std::int32_t>(num_ids[i]));
-    });
+    scan.checksum[i] = scan_pieces(
+        sections[i], watch, [&](std::size_t begin, std::size_t end) { fetch(i, begin, end); },
+        [&](std::size_t begin, std::size_t size) {
+          if (section > kObservationId) return;
+          scan.num_outside[i] +=
+              num_outside(ids[i].subspan(begin / sizeof(std::int32_t), size / sizeof(std::int32_t)),
+                          static_cast<std::int32_t>(num_ids[i]));
+        });
   });
   return scan;
 }

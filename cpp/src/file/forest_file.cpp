@@ -57,19 +57,17 @@ Header read_header(Bytes bytes) {
   return header;
 }
 
-void check_padding(Bytes bytes, std::uint64_t begin, std::uint64_t end) {
-  for (std::uint64_t i = begin; i < end; ++i) {
-    if (bytes[i] != std::byte{0}) refuse_at(i, ": expected zeros between sections");
-  }
+// Where what comes before a section ends: the section before it, or the header.
+std::uint64_t end_before(const Header& header, std::size_t section) {
+  if (section == 0) return checksum_offset(header.version) + sizeof header.checksum;
+  return header.table[section - 1].offset + header.table[section - 1].size;
 }
 
 // Where sections lie follows from their sizes; the table must say the same.
 class SectionReader {
  public:
   SectionReader(Bytes bytes, const Header& header)
-      : bytes_(bytes),
-        header_(header),
-        end_(checksum_offset(header.version) + sizeof header.checksum) {}
+      : bytes_(bytes), header_(header), end_(end_before(header, 0)) {}
 
   bool is_done() const { return number_ == num_sections(header_.version); }
 
@@ -87,7 +85,6 @@ class SectionReader {
       refuse_at(place + offsetof(Entry, size), ", size of ", name, "=", entry.size,
                 ": expected a multiple of ", element_size, " that fits in the file");
     }
-    check_padding(bytes_, end_, offset);
     end_ = offset + entry.size;
     return bytes_.subspan(offset, entry.size);
   }
@@ -127,6 +124,50 @@ Header lay_out(const ForestFile& file) {
   return header;
 }
 
+// Of what was scanned: the zeros before each section, and its bytes.
+void check_bytes(Bytes bytes, const Header& header, const Scan& scan) {
+  for (std::size_t i = 0; i < num_sections(header.version); ++i) {
+    const Entry& entry = header.table[i];
+    for (std::uint64_t place = end_before(header, i); place < entry.offset; ++place) {
+      if (bytes[place] != std::byte{0}) refuse_at(place, ": expected zeros between sections");
+    }
+    if (scan.checksum[i] == entry.checksum) continue;
+    refuse_at(entry.offset, ": the checksum of section ", entry.name, " does not match");
+  }
+}
+
+// `fetch` makes bytes [begin, end) of the file be there.
+template <class Fetch>
+ForestFile read(Bytes bytes, std::shared_ptr<const void> owner, const Fetch& fetch,
+                const Execution& execution) {
+  check_host();
+  if (reinterpret_cast<std::uintptr_t>(bytes.data()) % alignof(double) != 0) {
+    refuse("the bytes of a forest file must lie at a multiple of ", alignof(double));
+  }
+  fetch(0, std::min(bytes.size(), sizeof(Header)));
+  const Header header = read_header(bytes);
+  ForestFile file;
+  file.num_errors = header.num_errors;
+  SectionReader reader(bytes, header);
+  for_each_section(file, [&]<class T>(std::string_view name, By, Column<T>& column) {
+    if (reader.is_done()) return;
+    const Bytes section = reader.next(name, sizeof(T));
+    // Aligned, as checked, and of the type the bytes were written from.
+    column = {{reinterpret_cast<const T*>(section.data()), section.size() / sizeof(T)}, owner};
+  });
+  reader.finish();
+  const auto fetch_of = [&](std::size_t section, std::size_t begin, std::size_t end) {
+    if (section >= num_sections(header.version)) return;
+    const std::uint64_t offset = header.table[section].offset;
+    fetch(begin == 0 ? end_before(header, section) : offset + begin, offset + end);
+  };
+  const Scan scan = scan_sections(file, fetch_of, execution);
+  check_bytes(bytes, header, scan);
+  check_sizes(file, header);
+  check_contents(file, header, scan, execution);
+  return file;
+}
+
 }  // namespace
 
 ForestFileBytes::ForestFileBytes(ForestFile file, const Execution& execution)
@@ -134,7 +175,8 @@ ForestFileBytes::ForestFileBytes(ForestFile file, const Execution& execution)
   check_host();
   Header header = lay_out(file_);
   check_sizes(file_, header);
-  const Scan scan = scan_sections(file_, execution);
+  const auto is_there = [](std::size_t, std::size_t, std::size_t) {};
+  const Scan scan = scan_sections(file_, is_there, execution);
   check_contents(file_, header, scan, execution);
   for (std::size_t i = 0; i < kNumSections; ++i) header.table[i].checksum = scan.checksum[i];
   header.checksum = xxh64(std::as_bytes(std::span(&header, 1)).first(kChecksumOffset));
@@ -152,30 +194,17 @@ ForestFileBytes::ForestFileBytes(ForestFile file, const Execution& execution)
 
 ForestFile parse_forest_file(Bytes bytes, std::shared_ptr<const void> owner,
                              const Execution& execution) {
-  check_host();
-  if (reinterpret_cast<std::uintptr_t>(bytes.data()) % alignof(double) != 0) {
-    refuse("the bytes of a forest file must lie at a multiple of ", alignof(double));
-  }
-  const Header header = read_header(bytes);
-  ForestFile file;
-  file.num_errors = header.num_errors;
-  SectionReader reader(bytes, header);
-  for_each_section(file, [&]<class T>(std::string_view name, By, Column<T>& column) {
-    if (reader.is_done()) return;
-    const Bytes section = reader.next(name, sizeof(T));
-    // Aligned, as checked, and of the type the bytes were written from.
-    column = {{reinterpret_cast<const T*>(section.data()), section.size() / sizeof(T)}, owner};
-  });
-  reader.finish();
-  check_sizes(file, header);
-  const Scan scan = scan_sections(file, execution);
-  for (std::size_t i = 0; i < num_sections(header.version); ++i) {
-    const Entry& entry = header.table[i];
-    if (scan.checksum[i] == entry.checksum) continue;
-    refuse_at(entry.offset, ": the checksum of section ", entry.name, " does not match");
-  }
-  check_contents(file, header, scan, execution);
-  return file;
+  return read(bytes, std::move(owner), [](std::size_t, std::size_t) {}, execution);
+}
+
+ForestFile read_forest_file(const ReadAt& read_at, std::span<std::byte> memory,
+                            std::shared_ptr<const void> owner, const Execution& execution) {
+  const auto fetch = [&](std::size_t begin, std::size_t end) {
+    const std::size_t size = read_at(begin, memory.subspan(begin, end - begin));
+    if (size == end - begin) return;
+    refuse_at(memory.size(), ": expected the end of the file, which became shorter meanwhile");
+  };
+  return read(memory, std::move(owner), fetch, execution);
 }
 
 }  // namespace w2stree

@@ -1,6 +1,7 @@
 #include "w2stree/forest/growth.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <numeric>
 #include <utility>
 
@@ -19,7 +20,7 @@ namespace {
 // anyway. Steps stay where they are: whatever they become, they are compared and kept, no more.
 class Input {
  public:
-  Input(const Forest& base, const TrajectoryColumns& given)
+  Input(const Forest& base, const TrajectoryColumns& given, const Execution& execution)
       : step_offset_(given.step_offset.begin(), given.step_offset.end()),
         tree_id_(given.tree_id.begin(), given.tree_id.end()),
         total_return_(base.total_return.size() + given.total_return.size()),
@@ -29,7 +30,7 @@ class Input {
     columns_.step_offset = step_offset_;
     columns_.tree_id = tree_id_;
     columns_.total_return = {end, given.total_return.size()};
-    validate(columns_);
+    validate(columns_, execution);
     if (base.end_chain.size() + tree_id_.size() > static_cast<std::size_t>(kMaxId)) {
       refuse("more than ", kMaxId, " trajectories; split the tasks over several forests");
     }
@@ -88,23 +89,31 @@ struct Source {
   std::int32_t trajectory_shift;
 };
 
-Forest put_together(std::span<const Source> sources, Column<double> total_return,
-                    const Execution& execution) {
-  std::vector<Place> places = {Place{}};
+// Trees go where `places` ends, one behind another: adds the place after each.
+void add_places(std::span<const Source> sources, std::vector<Place>& places) {
   for (const auto& [shard, tree, shift] : sources) {
     places.push_back(place_after(places.back(), *shard.forest, tree));
   }
-  Assembly assembly(places.back(), static_cast<std::int32_t>(total_return.size()));
+}
+
+// Each to its place.
+void copy_trees(std::span<const Source> sources, std::span<const Place> places, Assembly& assembly,
+                const Execution& execution) {
   parallel_for(static_cast<std::int32_t>(sources.size()), execution,
                [&](std::int32_t i, std::int32_t, Watch&) {
                  const auto& [shard, tree, shift] = sources[at(i)];
                  assembly.copy(places[at(i)], shard, tree, shift);
                });
-  return std::move(assembly).finish(places, std::move(total_return));
 }
 
 // Each worker grows one tree at a time and freezes it while it is in cache, behind the trees it
-// made before. One worker's trees are the forest; those of several are put in order by copying.
+// made before.
+//
+//   worker 0   0 1 2 3 ──>                     from the first tree on: they are where they belong
+//   others                 <── 4 5 6 7         from the last one back: copied behind them
+//
+// They meet wherever time has it, and each has about as many as the others: of the trees of two
+// workers half are copied, of those of one none.
 template <class Merging>
 class Growth {
  public:
@@ -125,21 +134,17 @@ class Growth {
   }
 
   Forest run() {
-    std::vector<std::pair<std::int32_t, std::int32_t>> home(at(columns_.num_trees));
-    parallel_for(columns_.num_trees, execution_,
-                 [&](std::int32_t tree, std::int32_t worker, Watch& watch) {
-                   Part& part = parts_[at(worker)];
-                   home[at(tree)] = {worker, static_cast<std::int32_t>(part.places.size()) - 1};
-                   part.places.push_back(grow(tree, part, watch));
-                 });
-    if (parts_.size() == 1) return finish(parts_.front(), input_.all_returns());
-    std::vector<Forest> forests;
-    for (Part& part : parts_) forests.push_back(finish(part, {}));
-    std::vector<Source> sources;
-    for (const auto& [worker, tree] : home) {
-      sources.push_back({{&forests[at(worker)], {}, {}}, tree, 0});
-    }
-    return put_together(sources, input_.all_returns(), execution_);
+    const std::int32_t num_trees = columns_.num_trees;
+    std::vector<Home> home(at(num_trees));
+    std::int32_t front = 0;
+    std::atomic<std::int32_t> back = num_trees;
+    parallel_for(num_trees, execution_, [&](std::int32_t, std::int32_t worker, Watch& watch) {
+      const std::int32_t tree = worker == 0 ? front++ : --back;  // never one of the other side's
+      Part& part = parts_[at(worker)];
+      home[at(tree)] = {worker, static_cast<std::int32_t>(part.places.size()) - 1};
+      part.places.push_back(grow(tree, part, watch));
+    });
+    return put_behind(parts_.front(), std::span(home).subspan(at(front)));
   }
 
   std::vector<ObservationMerge> merges() const {
@@ -158,6 +163,12 @@ class Growth {
     Merging merging;
     Assembly assembly;
     std::vector<Place> places;  // of the trees made, and the end
+  };
+
+  // Where a tree was made: the number that its worker's part has for it.
+  struct Home {
+    std::int32_t worker;
+    std::int32_t tree;
   };
 
   // A trajectory adds at most its steps, and at most two chains: a split and a leaf.
@@ -191,8 +202,20 @@ class Growth {
     return assembly.write(places.back(), skeleton);
   }
 
-  static Forest finish(Part& part, Column<double> total_return) {
-    return std::move(part.assembly).finish(part.places, std::move(total_return));
+  // The first part, and behind its trees the others: they are at home in the other parts.
+  Forest put_behind(Part& first, std::span<const Home> others) {
+    std::vector<Forest> forests(1);
+    for (std::size_t worker = 1; worker < parts_.size(); ++worker) {
+      forests.push_back(std::move(parts_[worker].assembly).finish(parts_[worker].places, {}));
+    }
+    std::vector<Source> sources;
+    for (const auto& [worker, tree] : others) {
+      sources.push_back({{&forests[at(worker)], {}, {}}, tree, 0});
+    }
+    const std::size_t num_made = first.places.size() - 1;
+    add_places(sources, first.places);
+    copy_trees(sources, std::span(first.places).subspan(num_made), first.assembly, execution_);
+    return std::move(first.assembly).finish(first.places, input_.all_returns());
   }
 
   const Forest& base_;
@@ -213,7 +236,7 @@ Forest build_forest(const TrajectoryColumns& columns, const Execution& execution
 
 Forest extend_forest(const Forest& forest, const TrajectoryColumns& more,
                      const Execution& execution) {
-  Input input(forest, more);
+  Input input(forest, more, execution);
   return Growth(forest, input, execution, ExactMerging{}).run();
 }
 
@@ -224,7 +247,7 @@ SimilarForest extend_similar_forest(const Forest& forest, const TrajectoryColumn
                                                  more.observation_id.end());
   TrajectoryColumns own = more;
   own.observation_id = observation_id;
-  Input input(forest, own);
+  Input input(forest, own, execution);
   similarity.check_ids("observation_id of the forest", forest.observation_id);
   similarity.check_ids("observation_id", own.observation_id);
   Growth growth(forest, input, execution, SimilarMerging(similarity));
@@ -246,7 +269,11 @@ Forest merge_forests(std::span<const Shard> shards, const Execution& execution) 
       sources.push_back({shard, tree, shift});
     }
   }
-  return put_together(sources, std::move(total_return), execution);
+  std::vector<Place> places = {Place{}};
+  add_places(sources, places);
+  Assembly assembly(places.back(), static_cast<std::int32_t>(total_return.size()));
+  copy_trees(sources, places, assembly, execution);
+  return std::move(assembly).finish(places, std::move(total_return));
 }
 
 }  // namespace w2stree

@@ -1,8 +1,10 @@
 #include "w2stree/forest/trajectories.hpp"
 
+#include <atomic>
 #include <cmath>
 #include <string_view>
 
+#include "base/parallel.hpp"
 #include "w2stree/base/errors.hpp"
 #include "w2stree/base/ids.hpp"
 
@@ -18,10 +20,16 @@ void check_size(std::string_view name, std::size_t size, std::size_t expected,
 
 // Looks for the culprit only once it is known to be there: the first loop has no early exit, so
 // compilers vectorise it.
-void check_ids(std::string_view name, std::span<const std::int32_t> id) {
-  std::int32_t any_sign = 0;
-  for (const std::int32_t one : id) any_sign |= one;
-  if (any_sign >= 0) return;
+void check_ids(std::string_view name, std::span<const std::int32_t> id,
+               const Execution& execution) {
+  constexpr std::size_t kBlock = 1 << 18;
+  std::atomic<bool> is_any_negative = false;
+  parallel_for_blocks(id.size(), kBlock, execution, [&](std::size_t begin, std::size_t end) {
+    std::int32_t any_sign = 0;
+    for (const std::int32_t one : id.subspan(begin, end - begin)) any_sign |= one;
+    if (any_sign < 0) is_any_negative = true;
+  });
+  if (!is_any_negative) return;
   for (std::size_t i = 0; i < id.size(); ++i) {
     if (id[i] < 0) refuse(name, "[", i, "]=", id[i], " is negative");
   }
@@ -63,7 +71,7 @@ void check_returns(std::span<const double> total_return) {
 
 }  // namespace
 
-void validate(const TrajectoryColumns& columns) {
+void validate(const TrajectoryColumns& columns, const Execution& execution) {
   const std::size_t num_steps = columns.action_id.size();
   const std::size_t num_trajectories = columns.tree_id.size();
   if (num_trajectories > static_cast<std::size_t>(kMaxId)) {
@@ -73,8 +81,8 @@ void validate(const TrajectoryColumns& columns) {
   check_size("step_offset", columns.step_offset.size(), num_trajectories + 1,
              "one more than tree_id");
   check_size("total_return", columns.total_return.size(), num_trajectories, "as in tree_id");
-  check_ids("action_id", columns.action_id);
-  check_ids("observation_id", columns.observation_id);
+  check_ids("action_id", columns.action_id, execution);
+  check_ids("observation_id", columns.observation_id, execution);
   check_offsets(columns.step_offset, num_steps);
   check_tree_ids(columns.tree_id, columns.num_trees);
   check_returns(columns.total_return);

@@ -93,8 +93,16 @@ SmallTree::Set SmallTree::ending_at(std::int32_t chain) const {
 }
 
 void SmallTree::find_actions(std::int32_t chain) {
+  action_set_.clear();
+  for_each_child(*forest_, chain, [&](std::int32_t child) { action_set_.push_back(set(child)); });
+  const std::size_t num_actions = at(forest_->chains.num_actions[at(chain)]);
+  if (action_set_.size() != num_actions) join_shared(chain, num_actions);
+}
+
+// Children of one action, answered differently, are one set.
+void SmallTree::join_shared(std::int32_t chain, std::size_t num_actions) {
   number_actions(*forest_, chain, child_action_);
-  action_set_.assign(at(forest_->chains.num_actions[at(chain)]), 0);
+  action_set_.assign(num_actions, 0);
   auto action = child_action_.begin();
   for_each_child(*forest_, chain,
                  [&](std::int32_t child) { action_set_[at(*action++)] |= set(child); });

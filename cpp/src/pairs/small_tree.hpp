@@ -46,6 +46,7 @@ class SmallTree {
   void find_sets(std::int32_t tree);
   Set ending_at(std::int32_t chain) const;
   void find_actions(std::int32_t chain);
+  void join_shared(std::int32_t chain, std::size_t num_actions);
   Set set(std::int32_t chain) const { return set_[at(chain - root_)]; }
 
   const Forest* forest_;

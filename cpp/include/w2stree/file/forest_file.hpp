@@ -1,4 +1,4 @@
-// A forest as one file: its columns, one after another, so that opening is mapping and checking.
+// A forest as one file: its columns, one after another, so that opening is reading and checking.
 //
 //   0     magic           89 'W' '2' 'S' 'T' 0D 0A 1A      every number is little-endian
 //   8     version         u32 = 2
@@ -40,6 +40,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -101,5 +102,15 @@ class ForestFileBytes {
 /// text_table.hpp; throws ForestFileError at the first thing wrong. O(bytes).
 ForestFile parse_forest_file(std::span<const std::byte> bytes, std::shared_ptr<const void> owner,
                              const Execution& execution = {});
+
+/// Brings what a file has from byte `begin` on into `to`; returns how many bytes that were, fewer
+/// than there is room for where the file ends. Called on any thread, on several at once.
+using ReadAt = std::function<std::size_t(std::size_t begin, std::span<std::byte> to)>;
+
+/// The same of a file of as many bytes as there is `memory`, which it is read into. Each piece is
+/// hashed while it is in the cache. No byte is read again after it was looked at: what is written
+/// to the file meanwhile breaks a checksum, or comes too late.
+ForestFile read_forest_file(const ReadAt& read, std::span<std::byte> memory,
+                            std::shared_ptr<const void> owner, const Execution& execution = {});
 
 }  // namespace w2stree

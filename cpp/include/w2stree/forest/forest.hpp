@@ -97,7 +97,8 @@ inline std::int32_t last_node(const Forest& forest, std::int32_t chain) {
 
 /// Throws InvalidInput unless every node but the roots has an action and an observation below
 /// these numbers: columns that change while they are merged may leave others. O(nodes), vectorised.
-void check_ids(const Forest& forest, std::int64_t num_actions, std::int64_t num_observations);
+void check_ids(const Forest& forest, std::int64_t num_actions, std::int64_t num_observations,
+               const Execution& execution = {});
 
 /// Memory of all columns, in bytes.
 std::size_t num_bytes(const Forest& forest);

@@ -12,6 +12,8 @@
 #include <cstdint>
 #include <span>
 
+#include "w2stree/base/execution.hpp"
+
 namespace w2stree {
 
 /// N trajectories of S steps in all. The steps of trajectory i are
@@ -26,6 +28,6 @@ struct TrajectoryColumns {
 };
 
 /// Throws InvalidInput naming the first array and index that break the rules above. O(S + N).
-void validate(const TrajectoryColumns& columns);
+void validate(const TrajectoryColumns& columns, const Execution& execution);
 
 }  // namespace w2stree
