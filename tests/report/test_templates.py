@@ -24,7 +24,7 @@ from w2stree.report.templates import cell, packaged, plain, render
 from w2stree.report.text import MethodText, Report, ShownTree
 from w2stree.report.trees import still
 from w2stree.shorten import shorten
-from w2stree.viewer.view import framed
+from w2stree.viewer.view import Shown, framed
 
 MARKDOWN = Path(__file__).with_name("small_report.md")
 
@@ -102,7 +102,7 @@ def attacked_by(text: str, label: str) -> Report:
         stages=[stage],
         versions={hostile("package"): hostile("version")},
         trees=[shown],
-        view=framed(forest, title=hostile("view")),
+        view=framed(forest, Shown(title=hostile("view"))),
     )
 
 
