@@ -15,7 +15,7 @@ namespace w2stree {
 
 // O(num_nodes) each.
 Column<std::int32_t> node_parent(const Forest&, const Execution& = {});       // kNone at roots
-Column<std::int32_t> node_subtree_end(const Forest&, const Execution& = {});  // of the range of ids
+Column<std::int32_t> node_subtree_end(const Forest&, const Execution& = {});  // [node, subtree_end)
 Column<std::int32_t> node_depth(const Forest&, const Execution& = {});        // steps from the root
 Column<std::int32_t> node_num_children(const Forest&, const Execution& = {});
 Column<std::int32_t> node_num_actions(const Forest&, const Execution& = {});  // distinct, below
