@@ -20,6 +20,7 @@ from w2stree.experiment.running import run_stages
 from w2stree.experiment.shared_runs import SharedRuns
 
 NAMES = ("a", "b", "c")
+_MAKES = ("result.txt", "model/weights.bin")
 
 # Who holds the run, and what need not be read again: no part of what was made.
 _ASIDE = {".lock", ".hashes.json"}
@@ -50,10 +51,9 @@ class SmallRun:
         return small
 
     def specs(self) -> list[StageSpec]:
-        makes = ("result.txt", "model/weights.bin")
         needs = {"a": (), "b": ("a",), "c": ("b",)}
         outside = {"b": (self.outside,)}
-        return [StageSpec(n, needs[n], makes, outside.get(n, ())) for n in NAMES]
+        return [StageSpec(n, needs[n], _MAKES, outside.get(n, ())) for n in NAMES]
 
     def go(self, force: Sequence[str] = ()) -> str:
         """Run what is missing or out of date; the names of the stages that ran, together."""
@@ -92,8 +92,17 @@ class SmallRun:
         for name in NAMES:
             if (self.path / name / "result.txt").read_text() != self._taste_of(name):
                 return False
+            if self._claimed(name) != set(_MAKES):
+                return False
         hidden = {p.name for p in self.path.iterdir() if p.name.startswith(".")} - _ASIDE
         return not hidden and all(self.is_whole(name) for name in NAMES)
+
+    def _claimed(self, name: str) -> set[str]:
+        """What the manifest says that the stage made, the extra file aside: nothing that a killed
+        process left beside it."""
+        manifest = read_manifest(self.path / name, name)
+        outputs = set() if manifest is None else set(manifest["outputs"])
+        return outputs - {f"model/{os.fsdecode(self.extra_name)}"}
 
     def is_whole(self, name: str) -> bool:
         """Whether a result stands under its name, with all that its manifest says."""

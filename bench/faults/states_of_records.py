@@ -150,6 +150,9 @@ def manifests() -> Iterator[tuple[str, State]]:
     )
 
 
+_HALF_WRITTEN = f".{MANIFEST}.0123456789abcdef.partial"
+
+
 def leftovers() -> Iterator[tuple[str, State]]:
     for left in (".config.json.0a.partial", "..hashes.json.0a.partial", ".tasks.json.0a.partial"):
         yield f"killed before: {left} is left", State(bytes_in(left, b"{"))
@@ -168,6 +171,10 @@ def leftovers() -> Iterator[tuple[str, State]]:
         State(lambda run: (copy_of("b", ".b.finished")(run), renamed("b", ".b.old")(run))),
     )
     yield "a finished result that is not hashed", State(_draft)
+    yield (
+        "killed while the hashes of a finished result were written down",
+        State(lambda run: (_draft(run), bytes_in(f".b.finished/{_HALF_WRITTEN}", b"{")(run))),
+    )
     yield (
         "a finished result without a manifest",
         State(

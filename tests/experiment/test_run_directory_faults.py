@@ -23,6 +23,12 @@ def test_a_kill_at_any_operation_loses_no_result(tmp_path: Path) -> None:
     assert (counts.num_lost, counts.num_stuck, counts.num_wrong) == (0, 0, 0)
 
 
+def test_what_a_kill_left_beside_a_manifest_is_no_output(tmp_path: Path) -> None:
+    """The one moment of a kill at which the manifest named its own half-written successor."""
+    (state,) = (s for name, s in states().items() if name.startswith("killed while the hashes"))
+    assert try_state(tmp_path, state) == ""
+
+
 # Between the opening of a file and its `with` an interrupt leaves the closing to the collector.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_an_interrupt_at_any_line_loses_no_result(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from w2stree.trajectories.replacing import replacing
+from w2stree.trajectories.replacing import leftovers, replacing
 
 
 @pytest.fixture
@@ -181,3 +181,13 @@ def test_a_killed_writer_leaves_the_old_file(target: Path) -> None:
     with replacing(target) as file:
         file.write("new")
     assert target.read_text() == "new"
+
+
+@pytest.mark.parametrize("name", ["t.txt", "ü" * 127], ids=["short", "as long as can be"])
+def test_what_a_killed_writer_left_is_found(tmp_path: Path, name: str) -> None:
+    (tmp_path / f".{name[:100]}.txt.partial").write_text("somebody's")
+    (tmp_path / f".{name[:100]}.0123456789abcdef.old").write_text("somebody's")
+    with replacing(tmp_path / name) as file:
+        (partial,) = leftovers(tmp_path / name)
+        assert partial == Path(file.name)
+    assert leftovers(tmp_path / name) == []

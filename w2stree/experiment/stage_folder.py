@@ -25,7 +25,7 @@ from w2stree.experiment.hashes import MANIFEST, Hashes, files_below
 from w2stree.experiment.manifest import is_manifest, read_manifest
 from w2stree.experiment.run_json import read_json, write_json
 from w2stree.shorten import visible
-from w2stree.trajectories.replacing import sync_directory
+from w2stree.trajectories.replacing import leftovers, sync_directory
 
 _RESERVE = ".reserve"
 _RESERVED_BYTES = 1 << 20
@@ -121,6 +121,8 @@ class StageFolder:
         record = self._draft()
         if not is_manifest(record):
             try:
+                for left in leftovers(self.finished / MANIFEST):  # no output: a kill left it
+                    left.unlink()
                 _sync(self.finished)
                 record["outputs"] = hashes.of_files(self.finished)
                 write_json(self.finished / MANIFEST, record)

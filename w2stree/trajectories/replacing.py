@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Literal
 
+_DIGITS = 16
+
 
 @contextmanager
 def replacing(path: str | os.PathLike[str], mode: Literal["w", "wb"] = "w") -> Iterator[IO[Any]]:
@@ -20,8 +22,8 @@ def replacing(path: str | os.PathLike[str], mode: Literal["w", "wb"] = "w") -> I
 
     All or nothing, also through a power cut. The block may be left by any error: the old file
     stays, nothing is left beside it. Writers at once do not see each other; the last to end
-    wins. A killed process leaves its hidden temporary file, which nobody reads. An `OSError` of
-    the writing names `path`. Cost: the writing, and two syncs (milliseconds).
+    wins. A killed process leaves its hidden temporary file, which nobody reads (`leftovers`). An
+    `OSError` of the writing names `path`. Cost: the writing, and two syncs (milliseconds).
     """
     target = Path(path)
     partial = _partial(target)
@@ -56,11 +58,24 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
+def leftovers(path: Path) -> list[Path]:
+    """Temporary files of writers of `path`: of killed ones, where nobody writes it now."""
+    stem, end = _around(path)
+    found = (p for p in path.parent.iterdir() if p.name.startswith(stem) and p.name.endswith(end))
+    return sorted(p for p in found if len(p.name) == len(stem) + _DIGITS + len(end))
+
+
 def _partial(target: Path) -> Path:
-    """A hidden name beside the target's: the beginning of that one, as far as names may be long."""
-    end = f".{secrets.token_hex(8)}.partial"
-    name = os.fsencode(target.name)[: 254 - len(end)].decode("utf-8", "ignore")
-    return target.with_name(f".{name}{end}")
+    stem, end = _around(target)
+    return target.with_name(f"{stem}{secrets.token_hex(_DIGITS // 2)}{end}")
+
+
+def _around(target: Path) -> tuple[str, str]:
+    """A hidden name beside the target's, before and after its digits: the beginning of that one,
+    as far as names may be long."""
+    end = ".partial"
+    name = os.fsencode(target.name)[: 253 - _DIGITS - len(end)].decode("utf-8", "ignore")
+    return f".{name}.", end
 
 
 def _encoding(mode: str) -> str | None:
