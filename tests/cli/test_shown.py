@@ -152,6 +152,34 @@ def test_runs_are_looked_at(played: Path) -> None:
     assert w2stree(played, "show", f"{RUN}/episodes.journal:1").returncode == 2
 
 
+MORE = (
+    ["tasks", RUN], ["bisect", RUN, "--no-play"], ["doctor", RUN], ["lint", RUN],
+    ["pairs", RUN, "-o", "pairs.jsonl"], ["paths", RUN, "-o", "paths.jsonl"],
+    ["advantages", RUN, "-o", "turns.jsonl"], ["convert", RUN, "-o", "again.jsonl"],
+    ["view", RUN, "-o", "view.html"], ["export", "speedscope", RUN, "-o", "stacks.json"],
+    ["export", "timeline", RUN, "-o", "trace.json"], ["store", "add", "all", RUN],
+    ["store", "ls", "all"], ["store", "ls", "all", "--sources"], ["store", "check", "all"],
+    ["store", "export", "all", "-o", f"out{RUN}"], ["report", RUN], ["analyse", "bias", RUN],
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "command", MORE, ids=[" ".join(filter(str.isprintable, words)) for words in MORE]
+)
+def test_every_other_command_shows_them_written_out(
+    played: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: list[str],
+) -> None:
+    monkeypatch.chdir(played)
+    with warnings.catch_warnings(action="ignore"):
+        assert main(command) in (0, 1, 2)
+    written = capsys.readouterr()
+    look_through(*written)
+    assert written.out or written.err
+
+
 def test_whole_texts_are_printed_as_they_are_when_asked_for(
     played: Path, refused: Callable[..., str]
 ) -> None:

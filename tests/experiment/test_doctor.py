@@ -34,7 +34,7 @@ from support.well_run import (
 
 from w2stree.cli.app import app, main
 from w2stree.environments.hosting.pool import EnvironmentPool
-from w2stree.errors import RunDirectoryError
+from w2stree.errors import RepeatedTrajectories, RunDirectoryError
 from w2stree.experiment.analyses.divergence_cause import divergence_cause
 from w2stree.experiment.diagnosis.diagnose import RULES, diagnose
 from w2stree.forest.build import build_forest
@@ -249,6 +249,18 @@ def test_of_runs_alone_exploring_is_asked(clean: Path, capsys: pytest.CaptureFix
     assert record["symptoms"] == []
     assert {"below-sft", "flat-loss", "seen-test-tasks"} <= set(record["not_asked"])
     assert {"errors", "no-diversity", "sparse-tree"} <= set(record["healthy"])
+
+
+def test_runs_of_another_tool_are_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = [("user", "Wash."), ("assistant", "Action: wash"), ("user", "It is clean.")]
+    messages = [{"role": role, "content": text} for role, text in said]
+    record = {"task": "mug", "reward": 1.0, "messages": messages}
+    log = tmp_path / "log.jsonl"
+    log.write_text(f"{json.dumps(record)}\n" * 6, "utf-8")
+    with pytest.warns(RepeatedTrajectories):
+        assert main(["doctor", str(log), "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert [symptom["name"] for symptom in told["symptoms"]] == ["no-diversity", "few-pairs"]
 
 
 def test_nothing_is_refused_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

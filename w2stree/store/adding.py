@@ -23,7 +23,7 @@ from w2stree.store.records import is_packed
 from w2stree.store.runs import RunColumns, columns_of
 from w2stree.store.store import SEGMENTS
 from w2stree.store.writer import Writer
-from w2stree.store.writing_lock import writing
+from w2stree.store.writing_lock import refuse_without_locks, writing
 from w2stree.trajectories.folder import entries
 
 _COMMIT_BYTES = 1 << 28  # of sources that wait
@@ -67,6 +67,7 @@ def add(
     """
     files = list(_files(map(Path, paths), recursive))
     path = Path(folder)
+    refuse_without_locks(path)
     _make(path)
     with writing(path):
         catalogue = Catalogue(path, writes=True)

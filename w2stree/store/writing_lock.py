@@ -19,11 +19,16 @@ from w2stree.trajectories.owner import MAX_BYTES, described, this_process
 _LOCK = ".lock"
 
 
+def refuse_without_locks(folder: Path) -> None:
+    """Raises `UnsupportedSystem` where the system has no such locks; nothing is made."""
+    refuse_without(f"{visible(str(folder))}: writing to a store")
+
+
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
     """Hold the store for this process. Raises `StoreError` where another one does, and where the
     folder cannot be written to; `UnsupportedSystem` where the system has no such locks."""
-    refuse_without(f"{visible(str(folder))}: writing to a store")
+    refuse_without_locks(folder)
     try:
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         lock = FileIO(os.open(folder / _LOCK, flags, 0o666), "r+b")

@@ -26,6 +26,7 @@ from w2stree.experiment.run_json import read_json
 from w2stree.experiment.seeds import derived_seed
 from w2stree.forest.build import build_forest
 from w2stree.forest.forest import Forest
+from w2stree.formats.reading import read_trajectories as read_runs
 from w2stree.shorten import visible
 from w2stree.trajectories.files import read_trajectories
 from w2stree.trajectories.trajectory import Trajectory
@@ -101,7 +102,7 @@ class Given:
 
 def given_run(path: Path, stages: Collection[str] | None = None) -> Given:
     """What is at a path: a run directory (of it these `stages`, or all that have finished), an
-    exploration's, or a file or folder of runs.
+    exploration's, or a file or folder of runs of any known format.
 
     Raises `InvalidInput` where there are no runs and for a record of tasks that is none,
     `RunDirectoryError` for a manifest that is torn
@@ -111,7 +112,7 @@ def given_run(path: Path, stages: Collection[str] | None = None) -> Given:
         raise FileNotFoundError(f"{visible(str(path))}: no such run directory, folder or file")
     folders = _stages(path) if path.is_dir() else []
     if not folders:
-        runs = read_trajectories(path)
+        runs = read_runs(path)
         if not runs:
             raise InvalidInput(f"{visible(str(path))}: there are no runs in it")
         return Given(path, {EXPLORED: runs}, {}, {})
