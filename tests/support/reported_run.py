@@ -22,7 +22,9 @@ from w2stree.experiment.stages.measure import report as report_stage
 from w2stree.experiment.stages.tree import tree as tree_stage
 from w2stree.rollouts.task_choice import Chosen
 
-METHODS = [method.name for method in load_config("quickstart").methods()]
+# The quickstart without what would be searched in an environment.
+UNPLAYED = ["recombined_sft=null"]
+METHODS = [method.name for method in load_config("quickstart", UNPLAYED).methods()]
 SKILLS = dict(zip(METHODS, (0.25, 0.82, 0.86, 0.86, 0.93, 0.96), strict=True))
 
 
@@ -59,6 +61,7 @@ def make_run(
 ) -> Context:
     """A run directory with the stages that the report reads, played by `cook`."""
     overrides = [
+        *UNPLAYED,
         f"tasks.test={num_tasks}",
         "tasks.dev=9",
         "tasks.explore=40",
