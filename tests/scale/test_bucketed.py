@@ -242,3 +242,25 @@ def test_a_call_is_handed_no_more_where_there_is_more_input(
     assert len(plan_of([str(again)], 3).pieces) >= 4 * len(plan_of([str(runs)], 3).pieces)
     run_buckets(Pairs(), [str(again)], tmp_path / "b", many, num_buckets=3)
     assert many.most["make_bucket"] == few.most["make_bucket"]
+
+
+class Rewriting(LocalEngine):
+    """Somebody writes other runs over a file before the first call."""
+
+    def __init__(self, file: Path, other: Path) -> None:
+        self.file, self.other = file, other
+
+    def calls(
+        self, function: Callable[..., None], arguments: Iterable[tuple[Any, ...]]
+    ) -> Iterator[None]:
+        self.file.write_bytes(self.other.read_bytes())
+        return super().calls(function, arguments)
+
+
+def test_input_that_changes_while_it_is_read_is_refused(runs: Path, tmp_path: Path) -> None:
+    files = files_of(list(w2s.read_trajectories(runs)), tmp_path / "in", 3)
+    engine = Rewriting(files / "1.parquet", runs / "0.parquet")
+    with pytest.raises(InvalidInput, match=r"1\.parquet: was written to.* while it was read"):
+        run_buckets(Pairs(), [str(files)], tmp_path / "out", engine, num_buckets=3)
+    with pytest.raises(InvalidInput, match="its input has changed"):
+        done(Pairs(), files, tmp_path / "out", 3)

@@ -36,7 +36,7 @@ from w2stree.scale.pieces import (
     sort_piece,
     sorted_pieces,
 )
-from w2stree.scale.plan import Plan, plan_of
+from w2stree.scale.plan import Plan, plan_of, refuse_changed
 from w2stree.scale.totals import totals
 from w2stree.shorten import visible
 from w2stree.trajectories import lock
@@ -69,7 +69,8 @@ def run_buckets(
 
     The same job for the same files goes on where another call was ended. Warns what the buckets
     were warned of, once for each kind. Raises `InvalidInput` for a folder that holds something else
-    or is finished, for one that another process works on, and what reading and the job raise.
+    or is finished, for one that another process works on, for input that changes meanwhile, and
+    what reading and the job raise.
 
     Memory here: the plan and a record a bucket. In a call: a section of rows, three to five times,
     or a bucket and what is made of it. Disk: the runs once more, packed, until it is finished.
@@ -81,6 +82,7 @@ def run_buckets(
         given = ((str(work), piece, plan.num_buckets) for piece in todo)
         for done, _ in enumerate(engine.calls(sort_piece, given), 1):
             told("sorted", done, len(todo))
+        refuse_changed(plan)
         pieces = sorted_pieces(work, plan.pieces)
         span = _span(pieces)
         buckets = filled_buckets(work, pieces, plan.num_buckets)
