@@ -57,8 +57,8 @@ class ModelFolder:
         return self.partial / "runs"
 
     def last_checkpoint(self) -> Path | None:
-        """What an interrupted training of this kind left. The trainer's state is written last and in
-        place: one that was killed meanwhile left a part of it, and no checkpoint."""
+        """What an interrupted training of this kind left. The trainer writes its state last and in
+        place: where it was killed meanwhile a part of it is there, and no checkpoint."""
         found = [
             (int(number), path)
             for path in self.partial.glob("checkpoint-*")
