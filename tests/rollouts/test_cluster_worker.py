@@ -19,10 +19,11 @@ from w2stree.errors import InvalidInput, JournalError
 from w2stree.policies.protocol import Episode
 from w2stree.policies.random import RandomPolicy
 from w2stree.rollouts.cluster import worker as module
-from w2stree.rollouts.cluster.left_behind import own_folder
+from w2stree.rollouts.cluster.left_behind import new_journal, own_folder, take_over
 from w2stree.rollouts.cluster.worker import Equipment, Lease, News, Worker
 from w2stree.rollouts.episode import EpisodePlan
 from w2stree.rollouts.executor import Equipped
+from w2stree.trajectories import lock
 from w2stree.trajectories.episodes import sent_episodes
 from w2stree.trajectories.journal import Journal, read_journal
 from w2stree.trajectories.trajectory import Trajectory
@@ -111,6 +112,44 @@ def test_a_worker_of_a_driver_that_is_gone_is_waited_for(
         worker.open()
     assert told(worker)[0] == EPISODES[:1]
     worker.discard()
+
+
+def a_colleague_is_quicker(patch: pytest.MonkeyPatch) -> list[Path]:
+    """It takes the next journal over, and deletes it, when that was opened and is not locked yet;
+    those that it took."""
+    took: list[Path] = []
+    real = lock.take
+
+    def take(file: Any, *, wait: bool = False) -> None:
+        if not took:
+            took.append(Path(file.name))
+            took[0].unlink()
+        real(file, wait=wait)
+
+    patch.setattr(lock, "take", take)
+    return took
+
+
+def test_a_new_journal_that_a_colleague_deletes_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    took = a_colleague_is_quicker(monkeypatch)
+    with new_journal(own_folder(tmp_path, "run"), "now") as journal:
+        assert journal.path.is_file()
+        assert [path.parent for path in took] == [journal.path.parent]
+
+
+def test_what_a_colleague_has_just_taken_over_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = own_folder(tmp_path, "run")
+    left = record(folder / "before-1.journal", EPISODES[:2])
+    with Journal(folder / "now-2.journal") as journal:
+        took = a_colleague_is_quicker(monkeypatch)
+        take_over(journal, "now", salvage=False)
+        assert not journal.keys
+    assert took == [left]
+    assert not left.exists()
 
 
 def test_damage_on_its_disk_is_told_and_passed_over_by_salvage_alone(tmp_path: Path) -> None:

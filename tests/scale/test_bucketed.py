@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -212,3 +213,54 @@ def test_large_files_are_read_in_pieces(tmp_path: Path, monkeypatch: pytest.Monk
     assert found.counts["num_rows"] == expected.counts["num_rows"]
     monkeypatch.setattr("w2stree.scale.plan._BUCKET_BYTES", 10_000)
     assert plan_of([str(again)], None).num_buckets > 3
+
+
+class Weighing(LocalEngine):
+    """Notes how many bytes a call is handed, at most."""
+
+    def __init__(self) -> None:
+        self.most: dict[str, int] = {}
+
+    def calls(
+        self, function: Callable[..., None], arguments: Iterable[tuple[Any, ...]]
+    ) -> Iterator[None]:
+        for given in arguments:
+            size = len(pickle.dumps(given))
+            self.most[function.__name__] = max(size, self.most.get(function.__name__, 0))
+            function(*given)
+            yield
+
+
+def test_a_call_is_handed_no_more_where_there_is_more_input(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The driver hands out as many calls as there are buckets: both grow with the input."""
+    few, many = Weighing(), Weighing()
+    run_buckets(Pairs(), [str(runs)], tmp_path / "a", few, num_buckets=3)
+    monkeypatch.setattr("w2stree.scale.plan._SECTION_BYTES", 1024)
+    again = files_of(list(w2s.read_trajectories(runs)), tmp_path / "again", 12)
+    assert len(plan_of([str(again)], 3).pieces) >= 4 * len(plan_of([str(runs)], 3).pieces)
+    run_buckets(Pairs(), [str(again)], tmp_path / "b", many, num_buckets=3)
+    assert many.most["make_bucket"] == few.most["make_bucket"]
+
+
+class Rewriting(LocalEngine):
+    """Somebody writes other runs over a file before the first call."""
+
+    def __init__(self, file: Path, other: Path) -> None:
+        self.file, self.other = file, other
+
+    def calls(
+        self, function: Callable[..., None], arguments: Iterable[tuple[Any, ...]]
+    ) -> Iterator[None]:
+        self.file.write_bytes(self.other.read_bytes())
+        return super().calls(function, arguments)
+
+
+def test_input_that_changes_while_it_is_read_is_refused(runs: Path, tmp_path: Path) -> None:
+    files = files_of(list(w2s.read_trajectories(runs)), tmp_path / "in", 3)
+    engine = Rewriting(files / "1.parquet", runs / "0.parquet")
+    with pytest.raises(InvalidInput, match=r"1\.parquet: was written to.* while it was read"):
+        run_buckets(Pairs(), [str(files)], tmp_path / "out", engine, num_buckets=3)
+    with pytest.raises(InvalidInput, match="its input has changed"):
+        done(Pairs(), files, tmp_path / "out", 3)

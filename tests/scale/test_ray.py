@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from support.bucketed_runs import files_of, random_runs
-from support.ray_cluster import LEFTOVERS
+from support.ray_cluster import LEFTOVERS, patient
 
 import w2stree as w2s
 from w2stree.cli.app import main
@@ -97,3 +97,10 @@ def test_nobody_but_the_engine_imports_ray() -> None:
     told = "import sys, w2stree.cli.app, w2stree.scale.jobs, w2stree.scale.tally; "
     told += "assert 'ray' not in sys.modules"
     subprocess.run([sys.executable, "-c", told], check=True)
+
+
+def test_a_process_that_has_imported_ray_is_patient_too() -> None:
+    """Who adds a machine to a busy cluster asks its head where it is: 5 s are Ray's default."""
+    config = pytest.importorskip("ray")._raylet.Config
+    with patient():
+        assert config.py_gcs_connect_timeout_s() == 600

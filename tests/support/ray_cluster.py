@@ -25,6 +25,7 @@ _SETTINGS = {
     "RAY_raylet_start_wait_time_s": "600",
     "RAY_gcs_server_request_timeout_seconds": "600",
     "RAY_gcs_rpc_server_connect_timeout_s": "600",
+    "RAY_py_gcs_connect_timeout_s": "600",
     "RAY_health_check_timeout_ms": "120000",
 }
 LEFTOVERS = [
@@ -81,7 +82,9 @@ def patient() -> Iterator[None]:
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
     import ray._private.node as node
-    from ray._raylet import DASHBOARD_AGENT_LISTEN_PORT_NAME, persist_port
+    from ray._raylet import DASHBOARD_AGENT_LISTEN_PORT_NAME, Config, persist_port
+
+    Config.initialize("")  # this process read its settings when Ray was first imported
 
     start = node.Node.start_raylet
 

@@ -17,6 +17,7 @@ from transformers import AutoModelForCausalLM
 
 import w2stree as w2s
 from w2stree.errors import InvalidInput, RowWarning
+from w2stree.training.model_folder import ModelFolder
 
 pytestmark = [
     pytest.mark.train,
@@ -95,6 +96,17 @@ def test_an_interrupted_call_goes_on_from_its_checkpoint(tmp_path: Path) -> None
     assert sorted(p.name for p in tmp_path.iterdir()) == ["cut", "whole"]
     curve = (tmp_path / "cut" / "losses.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in curve] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("torn", ["", '{"global_step": 4, "log_hist'])
+def test_a_checkpoint_that_a_kill_cut_off_is_not_gone_on_from(tmp_path: Path, torn: str) -> None:
+    """transformers writes its state in place, and last."""
+    folder = ModelFolder(tmp_path / "out", is_writer=True)
+    for name, state in (("2", '{"log_history": [{"loss": NaN}]}'), ("4", torn)):
+        checkpoint = folder.partial / f"checkpoint-{name}"
+        checkpoint.mkdir(parents=True)
+        (checkpoint / "trainer_state.json").write_text(state)
+    assert folder.last_checkpoint() == folder.partial / "checkpoint-2"
 
 
 def test_an_interrupt_before_any_checkpoint_says_so(tmp_path: Path) -> None:

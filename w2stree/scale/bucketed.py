@@ -1,6 +1,7 @@
 """A command over any number of runs: sort by bucket, make each bucket, and say that it is all.
 
     RUNS ──plan──> pieces ──calls: sort_piece──> DIR/.work/piece-000012.rows, .json
+    sections of all pieces ──────────────────> .work/sections.json
                    buckets ──calls: make_bucket─> DIR/bucket=0007/FILE, .work/bucket-0007.json
                                                   DIR/manifest.json   last; then .work is removed
 
@@ -26,15 +27,16 @@ from w2stree.scale.engine import Engine
 from w2stree.scale.jobs import Job, Record
 from w2stree.scale.pieces import (
     FORMAT,
-    Sections,
     SortedPiece,
     bucket_table,
     filled_buckets,
     is_sorted,
+    keep_sections,
+    kept_sections,
     sort_piece,
     sorted_pieces,
 )
-from w2stree.scale.plan import Plan, plan_of
+from w2stree.scale.plan import Plan, plan_of, refuse_changed
 from w2stree.scale.totals import totals
 from w2stree.shorten import visible
 from w2stree.trajectories import lock
@@ -67,7 +69,8 @@ def run_buckets(
 
     The same job for the same files goes on where another call was ended. Warns what the buckets
     were warned of, once for each kind. Raises `InvalidInput` for a folder that holds something else
-    or is finished, for one that another process works on, and what reading and the job raise.
+    or is finished, for one that another process works on, for input that changes meanwhile, and
+    what reading and the job raise.
 
     Memory here: the plan and a record a bucket. In a call: a section of rows, three to five times,
     or a bucket and what is made of it. Disk: the runs once more, packed, until it is finished.
@@ -79,12 +82,13 @@ def run_buckets(
         given = ((str(work), piece, plan.num_buckets) for piece in todo)
         for done, _ in enumerate(engine.calls(sort_piece, given), 1):
             told("sorted", done, len(todo))
+        refuse_changed(plan)
         pieces = sorted_pieces(work, plan.pieces)
         span = _span(pieces)
         buckets = filled_buckets(work, pieces, plan.num_buckets)
         left = [bucket for bucket in buckets if not _record(work, bucket).is_file()]
-        sections = tuple((piece.number, tuple(piece.ends)) for piece in pieces)
-        calls = ((str(output), job, bucket, plan.num_buckets, sections, span) for bucket in left)
+        keep_sections(work, pieces)
+        calls = ((str(output), job, bucket, plan.num_buckets, span) for bucket in left)
         for done, _ in enumerate(engine.calls(make_bucket, calls), 1):
             told("made", done, len(left))
         records = [_read(_record(work, bucket)) for bucket in buckets]
@@ -98,7 +102,6 @@ def make_bucket(
     job: Job,
     bucket: int,
     num_buckets: int,
-    sections: Sections,
     span: ReturnRange,
 ) -> None:
     """Writes what the job makes of a bucket, then its record, unless that is there."""
@@ -108,7 +111,8 @@ def make_bucket(
     folder.mkdir(exist_ok=True)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        made = job.make(bucket_table(work, sections, bucket, num_buckets), folder, span)
+        table = bucket_table(work, kept_sections(work), bucket, num_buckets)
+        made = job.make(table, folder, span)
     record = {"bucket": bucket, **made}
     if "file" in made:
         record["file"] = f"{folder.name}/{made['file']}"

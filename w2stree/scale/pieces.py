@@ -2,6 +2,7 @@
 
 piece-000012.rows   a section for every 48 MiB of rows (`w2stree.scale.section`)
 piece-000012.json   {"ends": [8123456], "low": 0.0, "high": 1.0, …}   written last: it is done
+sections.json       [[0, [8123456]], …]             where the sections of all pieces end
 
 One file a piece, however many buckets there are. Each is written under a hidden name and renamed,
 so that a task which is tried again, or twice at once, leaves one whole file, and always the same.
@@ -28,6 +29,8 @@ from w2stree.trajectories.tables import damage_told, pyarrow_for
 
 FORMAT = 2
 """Of a piece's files. A folder with others is not gone on with."""
+
+_SECTIONS = "sections.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,19 @@ def filled_buckets(work: Path, pieces: Sequence[SortedPiece], num_buckets: int) 
             for end in piece.ends:
                 found |= has_rows(file, end, num_buckets)
     return [int(bucket) for bucket in np.flatnonzero(found)]
+
+
+def keep_sections(work: Path, pieces: Sequence[SortedPiece]) -> None:
+    """For the calls that make buckets, which read it: handed to each, it would pass through the
+    driver once a bucket, and buckets and sections grow together."""
+    with replacing(work / _SECTIONS) as file:
+        file.write(json.dumps([(piece.number, piece.ends) for piece in pieces]))
+
+
+def kept_sections(work: Path) -> Sections:
+    """Of all pieces, as `keep_sections` wrote them down."""
+    found: Sections = json.loads((work / _SECTIONS).read_text(encoding="utf-8"))
+    return found
 
 
 def bucket_table(work: Path, sections: Sections, bucket: int, num_buckets: int) -> Any:

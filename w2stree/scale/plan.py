@@ -54,18 +54,33 @@ def plan_of(paths: Iterable[str], num_buckets: int | None) -> Plan:
     if num_buckets is not None:
         check_num_buckets(num_buckets)
     files = list(tables_at(paths))
+    states = tuple(map(_state, files))  # before they are read: what changes then is seen
     groups = {file: _rows_of_groups(file) for file in files}
     num_rows = sum(map(sum, groups.values()))
     if not num_rows:
         raise InvalidInput(f"{', '.join(map(visible, paths))}: there are no trajectories in it")
     row_bytes = _bytes_of_a_row(files)
     found = tuple(_pieces(groups, row_bytes))
-    stats = [(str(file), (s := file.stat()).st_size, s.st_mtime_ns) for file in files]
     return Plan(
         found,
         num_buckets or max(1, round(num_rows * row_bytes / _BUCKET_BYTES)),
-        tuple(stats),
+        states,
     )
+
+
+def refuse_changed(plan: Plan) -> None:
+    """Raises `InvalidInput` naming a file that is not as it was when the plan was made."""
+    for state in plan.files:
+        if not Path(state[0]).is_file() or _state(Path(state[0])) != state:
+            raise InvalidInput(
+                f"{visible(state[0])}: was written to, or removed, while it was read: give the "
+                "command again with another output folder, once nobody writes the input"
+            )
+
+
+def _state(file: Path) -> tuple[str, int, int]:
+    status = file.stat()
+    return str(file), status.st_size, status.st_mtime_ns
 
 
 def tables_at(paths: Iterable[str]) -> Iterator[Path]:

@@ -57,12 +57,13 @@ class ModelFolder:
         return self.partial / "runs"
 
     def last_checkpoint(self) -> Path | None:
-        """What an interrupted training of this kind left."""
+        """What an interrupted training of this kind left. The trainer writes its state last and in
+        place: where it was killed meanwhile a part of it is there, and no checkpoint."""
         found = [
             (int(number), path)
             for path in self.partial.glob("checkpoint-*")
             if (number := path.name.rpartition("-")[2]).isdecimal()
-            and (path / "trainer_state.json").is_file()
+            and isinstance(_read(path / "trainer_state.json"), dict)
         ]
         return max(found)[1] if found else None
 
@@ -165,7 +166,7 @@ def _take_up(folder: ModelFolder, request: Mapping[str, Any]) -> None:
 
 def _read(file: Path) -> Any:
     with suppress(OSError, InvalidInput):
-        return parse_json(file.read_bytes(), str(file))
+        return parse_json(file.read_bytes(), str(file), with_nan=True)
     return None
 
 

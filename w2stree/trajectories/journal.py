@@ -256,8 +256,7 @@ def _open_locked(path: Path, owner: Path) -> FileIO:
     file = FileIO(path, "ab")
     try:
         lock.take(file)
-        # Salvaging puts another file into the path: the one opened may no longer be there.
-        if not os.path.samestat(os.fstat(file.fileno()), path.stat()):
+        if not _is_at(path, file):
             raise BlockingIOError
         # A new file: a link that somebody laid there would be written through.
         with replacing(owner) as told:
@@ -273,6 +272,15 @@ def _open_locked(path: Path, owner: Path) -> FileIO:
         file.close()
         raise
     return file
+
+
+def _is_at(path: Path, file: FileIO) -> bool:
+    """Whether the file that was opened at the path is still there: salvaging puts another one into
+    it, and whoever takes a journal over deletes it."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _describe(owner: Path) -> str:
