@@ -175,8 +175,8 @@ def told(figures: Figures, measured: Mapping[str, float]) -> list[str]:
     words = []
     if "loss" in figures:
         words.append(f"loss {figures['loss']:.3f}")
-    if "success" in figures:
-        words.append(f"success {percent(figures['success'], 0)}")
+    if isinstance(success := figures.get("success"), int | float):
+        words.append(f"success {percent(success, 0)}")
     if "mean_return" in figures:
         words.append(f"return {figures['mean_return']:.2f}")
     if figures.get("num_errors"):
