@@ -15,7 +15,7 @@ import pytest
 from support.lock import Lock
 
 from w2stree.cli.explore import describe
-from w2stree.cli.progress import Bars, print_table
+from w2stree.cli.progress import Bars, print_table, told
 from w2stree.cli.summary import print_summary
 from w2stree.environments.hosting.pool import EnvironmentPool
 from w2stree.policies.random import RandomPolicy
@@ -104,10 +104,15 @@ def test_long_work_tells_success_errors_by_cause_and_tokens(
             {"success": 0.25, "num_errors": 2, "num_tokens": 2500, "cause": "no \x1b answer"},
         )
     assert capsys.readouterr().err == (
-        "1/40 explore episodes  success 1.00  1.0/s  0:00:39 left\n"
-        "20/40 explore episodes  success 0.25  2 errors (no \\x1b answer)  1.0/s  100 tokens/s  "
+        "1/40 explore episodes  success 100%  1.0/s  0:00:39 left\n"
+        "20/40 explore episodes  success 25%  2 errors (no \\x1b answer)  1.0/s  100 tokens/s  "
         "0:00:20 left\n"
     )
+
+
+def test_success_that_is_not_all_is_not_said_to_be_all() -> None:
+    assert told({"success": 599 / 600}, {}) == ["success >99%"]
+    assert told({"success": 1 / 600, "mean_return": 0.5}, {}) == ["success <1%", "return 0.50"]
 
 
 def test_a_log_for_programs_is_json_a_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -142,7 +147,7 @@ def test_an_exploration_says_how_it_goes() -> None:
         episodes_per_s=12.44,
         seconds_left=0.96,
     )
-    assert describe(progress) == "success 0.33  1 errors  12.4/s  0:00:01 left  twc/[6]: 1/3"
+    assert describe(progress) == "success 33%  1 errors  12.4/s  0:00:01 left  twc/[6]: 1/3"
     tally.num_unparsed = 2
     assert "  1 errors  2 turns without action  12.4/s  " in describe(progress)
 
@@ -213,7 +218,7 @@ import time
 from w2stree.cli.progress import Bars
 with Bars() as bars, bars.line("episodes") as show:
     for i in range(4):
-        show(i, 4, "success 0.31  " + "pick_clean_then_place-Fork-None-Drawer-11/trial_T2019" * 4)
+        show(i, 4, "success 31%  " + "pick_clean_then_place-Fork-None-Drawer-11/trial_T2019" * 4)
         time.sleep(0.25)
 print("done", flush=True)
 """

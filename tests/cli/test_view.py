@@ -96,6 +96,33 @@ def test_a_run_directory_is_its_explored_runs_and_recombined_paths(
     assert "1 recombined path left out" in said
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        *("tasks run", "stats run", "tree run", "show run --task cook/al --run best"),
+        *("lint run", "pairs run -o rows.jsonl", "paths run -o paths.jsonl"),
+        *("convert run -o all.jsonl", "diff run log.jsonl", "export speedscope run -o s.json"),
+    ],
+)
+def test_every_command_of_runs_takes_a_run_directory(
+    words: str, log: Path, told: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As its explored runs, and says what it says of these."""
+    w2s.write_trajectories("log.jsonl", looked_at())
+    for stage, played in (("explore", looked_at()), ("evaluate_x", looked_at()[:1])):
+        (folder := Path("run") / stage).mkdir(parents=True)
+        w2s.write_trajectories(folder / "trajectories.jsonl", played)
+        (folder / "manifest.json").write_text("{}", encoding="utf-8")
+    status = main(words.split())
+    of_the_directory = capsys.readouterr().out
+    for written in Path().glob("*.json*"):
+        if written.name != "log.jsonl":
+            written.unlink()
+    assert main(words.replace(" run", " run/explore", 1).split()) == status
+    assert capsys.readouterr().out == of_the_directory
+    assert status < 2
+
+
 def test_rows_are_shown_where_they_were_made(log: Path, told: Callable[..., str]) -> None:
     told("pairs", log.name, "-o", "rows.jsonl")
     records = [json.loads(line) for line in Path("rows.jsonl").read_text("utf-8").splitlines()]

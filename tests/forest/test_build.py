@@ -93,6 +93,17 @@ def test_trajectories_alike_for_want_of_actions_are_named_so(actions: tuple[str,
         build_forest([*greedy, *twins])
 
 
+def test_trajectories_without_a_step_are_not_called_greedy() -> None:
+    empty = [Trajectory("empty", (), (), score, "done") for score in (0.0, 1.0)]
+    greedy = [replace(episode("ab", score), task_id="greedy") for score in (0, 1)]
+    with pytest.warns(IdenticalTrajectories) as caught:
+        build_forest([*greedy, *empty])
+    one, other = (str(warning.message) for warning in caught)
+    assert one.startswith("1 of 2 tasks, the first 'greedy'") and "greedily" in one
+    assert other.startswith("1 of 2 tasks, the first 'empty'") and "no step in any" in other
+    assert "greedily" not in other
+
+
 def test_does_not_warn_of_actions_that_differ_after_answers_that_do() -> None:
     """A running number keeps them apart from the first step on, and no node has two actions."""
     runs = [

@@ -362,3 +362,13 @@ def test_many_pairs_are_drawn_and_that_is_said(monkeypatch: pytest.MonkeyPatch) 
 def test_refuses_what_it_cannot_lint(source: Any, options: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
         lint(source, **options)
+
+
+def test_runs_without_a_step_are_not_called_greedy() -> None:
+    """Of two tasks, of which the other was played greedily."""
+    runs = [*clean_runs(), *(run("dry", ["a"], i / 2, sample=i) for i in range(2))]
+    runs += [run("empty", [], i / 2, sample=i) for i in range(2)]
+    greedy, stepless = (f for f in lint(runs).findings if f.rule is Rule.NO_DIVERSITY)
+    assert (greedy.count, greedy.places, "temperature" in greedy.fix) == (1, ("task 'dry'",), True)
+    assert (stepless.count, stepless.places) == (1, ("task 'empty'",))
+    assert "no step in any" in stepless.says and "temperature" not in stepless.fix

@@ -124,7 +124,7 @@ def test_the_report_says_what_the_doctor_does(tmp_path: Path) -> None:
         write_trajectories(file, [*broken, *runs[num_broken:]])
     told = json.loads(run_stage(context, tmp_path / "report")["report.json"])["next"]
     (found,) = [one for one in told if one["command"].startswith("w2stree stats")]
-    assert found["why"].startswith("errors in evaluate_random: 0.103 > 0.02. 0.103 of the episodes")
+    assert found["why"].startswith("errors in evaluate_random: 10.3% > 2.0%. 10.3% of the episodes")
     assert found["command"].endswith("/run/evaluate_random")
     assert not [one for one in told if one["command"].startswith("w2stree doctor")]
 

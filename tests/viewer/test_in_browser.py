@@ -82,3 +82,10 @@ def test_what_is_long_large_or_strange_can_be_read(tmp_path: Path) -> None:
     runs += [w2s.Trajectory("\U0001f373" * 12, prompt, (w2s.Step("fry", ""),), 1.0, "done")]
     write_view(w2s.build_forest(runs), tmp_path / "view.html")
     assert node("odd.mjs", str(tmp_path / "view.html")).strip() == "walked"
+
+
+@needs_packages
+@needs_browser
+def test_the_keys_that_work_are_those_that_are_listed(tmp_path: Path) -> None:
+    write_view(w2s.build_forest(looked_at()), tmp_path / "view.html")
+    assert node("keys.mjs", str(tmp_path / "view.html")).strip() == "pressed"

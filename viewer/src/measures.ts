@@ -106,8 +106,11 @@ export function brief(value: number): string {
     : value.toLocaleString("en-US", { notation: "compact", maximumSignificantDigits: 3 });
 }
 
+/** What is not all never reads as all, nor some as none. */
 export function percent(share: number): string {
-  return `${(100 * share).toFixed(0)}%`;
+  const shown = Math.round(100 * share);
+  if (!shown && share) return "<1%";
+  return shown === 100 && share < 1 ? ">99%" : `${shown}%`;
 }
 
 /** 1 run, 2,002 runs */

@@ -247,18 +247,12 @@ export class Outline {
     if (row < 0 && this.selected >= 0) row = this.rowOf(this.headOf(this.selected));
     const node = row >= 0 ? this.node[row] : -1;
     const isHead = node >= 0 && this.headOf(node) === node;
-    const go = (to: number): void => {
-      const next = this.node[Math.max(0, Math.min(this.count - 1, to))];
+    const to = this.rows.next(event.key, row);
+    if (to !== null) {
+      const next = this.node[to];
       const folds = this.headOf(next) === next && !this.isOpen[next];
       this.pick(folds ? this.lastOf(next) : next);
-    };
-    if (event.key === "ArrowDown" || event.key === "j") go(row + 1);
-    else if (event.key === "ArrowUp" || event.key === "k") go(row - 1);
-    else if (event.key === "PageDown") go(row + this.rows.pageSize);
-    else if (event.key === "PageUp") go(row - this.rows.pageSize);
-    else if (event.key === "Home") go(0);
-    else if (event.key === "End") go(this.count - 1);
-    else if (event.key === "ArrowRight" && isHead && !this.isOpen[node]) this.toggle(node);
+    } else if (event.key === "ArrowRight" && isHead && !this.isOpen[node]) this.toggle(node);
     else if (event.key === "ArrowLeft" && node >= 0) {
       const head = this.headOf(node);
       if (this.isOpen[head] && this.forest.depth[head] > 0) {

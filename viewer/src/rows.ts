@@ -40,8 +40,24 @@ export class Rows {
     this.virtualizer.scrollToIndex(index, { align });
   }
 
-  get pageSize(): number {
+  private get pageSize(): number {
     return Math.max(1, Math.floor(this.outer.clientHeight / this.height) - 1);
+  }
+
+  /** The row that a key leads to from the row `at` (-1: none), of those that there are. */
+  next(key: string, at: number): number | null {
+    const steps: Record<string, number> = {
+      ArrowDown: 1,
+      j: 1,
+      ArrowUp: -1,
+      k: -1,
+      PageDown: this.pageSize,
+      PageUp: -this.pageSize,
+      Home: -Infinity,
+      End: Infinity,
+    };
+    const by = steps[key];
+    return by && this.count ? Math.max(0, Math.min(this.count - 1, at + by)) : null;
   }
 
   private options() {

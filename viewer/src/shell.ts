@@ -13,15 +13,20 @@ const TAB_NAMES: Record<Tab, string> = {
 };
 
 const KEYS: [string, string][] = [
-  ["/", "search all texts; n and N go to the next and the last place"],
-  ["↑ ↓ ← →", "on the map: the step before, the next one, the branches beside"],
-  ["+ − 0", "come closer, go back, show all of the task"],
-  ["⇧ and the wheel", "move sideways; the wheel alone comes closer"],
-  ["↑ ↓ ← → ⏎", "in the outline: go, fold, open"],
+  ["/", "search all texts; ⏎ and ⇧ ⏎ there go to the next place and the last one, Esc empties it"],
+  ["n N", "the next place, the last one"],
   ["[ ]", "the task before, the next one"],
+  ["↑ ↓ ← →", "on the map: the step before, the next one, the branches beside"],
+  ["⏎ + = − 0", "come to the node, closer, go back, show all of the task"],
+  ["a d", "move sideways, as do ⇧ and the wheel; the wheel alone comes closer"],
+  ["↑ ↓ k j", "in a list: the row before, the next one"],
+  ["PageUp PageDown", "a page of it"],
+  ["Home End", "its first row, its last one"],
+  ["← → ⏎", "in the outline: fold, open"],
   ["c", "the best run through here beside the worst one"],
   ["r", "the best run through here, whole"],
   ["t", "light or dark"],
+  ["?", "these keys"],
   ["Esc", "close what lies over the tree"],
 ];
 

@@ -237,18 +237,9 @@ export class Tasks {
   }
 
   private press(event: KeyboardEvent): void {
-    const at = this.order.indexOf(this.selected);
-    const go = (to: number): void => {
-      const row = Math.max(0, Math.min(this.order.length - 1, to));
-      if (this.order.length) this.pick(this.order[row]);
-    };
-    if (event.key === "ArrowDown" || event.key === "j") go(at + 1);
-    else if (event.key === "ArrowUp" || event.key === "k") go(at - 1);
-    else if (event.key === "PageDown") go(at + this.rows.pageSize);
-    else if (event.key === "PageUp") go(at - this.rows.pageSize);
-    else if (event.key === "Home") go(0);
-    else if (event.key === "End") go(this.order.length - 1);
-    else return;
+    const row = this.rows.next(event.key, this.order.indexOf(this.selected));
+    if (row === null) return;
+    this.pick(this.order[row]);
     event.preventDefault();
     event.stopPropagation();
   }

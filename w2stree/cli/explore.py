@@ -26,6 +26,7 @@ from w2stree.cli.say import say, warn
 from w2stree.cli.summary import MOST_ROWS, print_summary
 from w2stree.errors import ExplorationFailure, SamplesUnfinished
 from w2stree.experiment.shipped import shipped_names
+from w2stree.percent import percent
 from w2stree.shorten import shorten
 from w2stree.trajectories.lock import refuse_without
 
@@ -226,7 +227,7 @@ def _tasks(
 
 
 def describe(progress: Progress) -> str:
-    """success 0.31  1 errors (timeout)  3 turns without action  12.4/s  0:00:01 left  twc/6: 2/5
+    """success 31%  1 errors (timeout)  3 turns without action  12.4/s  0:00:01 left  twc/6: 2/5
 
     Success is over all tasks so far ("-" before any run is finished), and of the last episode's
     task. Turns without an action are told of where there are any.
@@ -237,7 +238,9 @@ def describe(progress: Progress) -> str:
     tally = progress.tallies[task_id]
     return "  ".join(
         [
-            f"success {totals.num_success / num_finished:.2f}" if num_finished else "success -",
+            f"success {percent(totals.num_success / num_finished, 0)}"
+            if num_finished
+            else "success -",
             f"{progress.num_errors} errors{_commonest(progress)}",
             *([f"{num_unparsed} turns without action"] if num_unparsed else []),
             f"{progress.episodes_per_s:.1f}/s",

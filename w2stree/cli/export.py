@@ -18,7 +18,6 @@ from w2stree.cli.forests import (
     Embed,
     Guard,
     MinSimilarity,
-    of_a_run_directory,
     read_forest,
     rule_of,
 )
@@ -75,7 +74,6 @@ def speedscope(
     from w2stree.viewer.speedscope import write_speedscope
 
     _refuse_written(output, force=force)
-    source, _ = of_a_run_directory(source)
     rule = rule_of(min_similarity, embed, normalize, guard=guard)
     forest, runs = read_forest(source, rule, task=task)
     chosen = None if task is None else chosen_task(forest.task_ids, task)

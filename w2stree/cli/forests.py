@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
 from w2stree.cli.choice import chosen_task
+from w2stree.cli.given_paths import explored_in
 from w2stree.cli.inputs import Runs, Source, by_places, warn_how_read
 from w2stree.cli.parameters import number, number_in_0_1
 from w2stree.errors import InvalidInput
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from w2stree.forest.forest import Forest
     from w2stree.forest.merging import Merging
 
-_EXPLORED, _RECOMBINED = "explore", "recombine"  # stages of a run directory
+_RECOMBINED = "recombine"  # a stage of a run directory
 
 MinSimilarity: TypeAlias = Annotated[
     float | None,
@@ -78,13 +78,12 @@ def rule_of(
 
 def of_a_run_directory(source: Source) -> tuple[Source, str | None]:
     """The explored runs of a run directory in its place, and where its recombined paths are."""
-    folders = [Path(path) for path in source.paths]
-    if len(folders) != 1 or not (folders[0] / _EXPLORED / "manifest.json").is_file():
+    path, *others = source.paths or [""]
+    if others or (explored := explored_in(path)) == path:
         return source, None
-    paths = folders[0] / _RECOMBINED
-    explored = replace(source, paths=[str(folders[0] / _EXPLORED)])
+    paths = Path(path) / _RECOMBINED
     is_finished = (paths / "manifest.json").is_file()
-    return explored, str(paths / "trajectories.jsonl") if is_finished else None
+    return source.at(explored), str(paths / "trajectories.jsonl") if is_finished else None
 
 
 def saved_in(source: Source) -> str | None:

@@ -9,6 +9,7 @@ from w2stree.cli.inputs import Runs
 from w2stree.cli.progress import print_table
 from w2stree.cli.say import counted, say, terminal_width
 from w2stree.cli.transcript import described
+from w2stree.percent import percent
 from w2stree.shorten import shorten, visible
 from w2stree.trajectories.returns import at_least
 from w2stree.trajectories.trajectory import Trajectory
@@ -114,7 +115,7 @@ def _row(flip: Flip, width: int) -> tuple[str, ...]:
         f"{flip.step}",
         f"{flip.after.num_success} of {flip.after.num_runs}",
         f"{flip.num_success_other} of {flip.num_other}",
-        f"{flip.share:.2f}",
+        percent(flip.share, 0),
         shorten(flip.after.action, max(20, width)),
     )
 

@@ -3,6 +3,7 @@
 runs/   'more/*.jsonl'        as they are; what the pattern matches
 -       <(zcat a.jsonl.gz)    set down in files, since reading looks at a file's beginning first
 all/                          a store (w2stree store): its sources set down in files
+runs/quickstart               a run directory: its explored runs, runs/quickstart/explore
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from w2stree.errors import Error, InvalidInput
 
+_EXPLORED = "explore"  # a stage of a run directory
 EXPECTED = "a file of runs, a folder of such files, a pattern in quotes or -"
 
 
@@ -61,6 +63,12 @@ def files_of(paths: Sequence[str]) -> Iterator[tuple[list[Path], Callable[[str],
             yield [file for files in given for file in files], named
         except Error as error:
             raise type(error)(named(str(error))) from None
+
+
+def explored_in(path: str) -> str:
+    """Of a run directory where its explored runs lie; any other path as it is."""
+    explored = Path(path) / _EXPLORED
+    return str(explored) if (explored / "manifest.json").is_file() else path
 
 
 def is_read_once(path: str) -> bool:

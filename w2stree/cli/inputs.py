@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_type_h
 
 import typer
 
-from w2stree.cli.given_paths import files_of
+from w2stree.cli.given_paths import explored_in, files_of
 from w2stree.cli.say import balance, counted, warn
 from w2stree.errors import InvalidInput
 from w2stree.shorten import visible
@@ -39,8 +39,8 @@ Paths: TypeAlias = Annotated[
     typer.Argument(
         metavar="PATH",
         help="runs of any known format (--format): files (.jsonl, .json, .parquet, .journal, "
-        "...), folders of them, patterns in quotes ('runs/*.jsonl'), or - for JSON lines on "
-        "standard input",
+        "...), folders of them, a run directory (its explored runs), patterns in quotes "
+        "('runs/*.jsonl'), or - for JSON lines on standard input",
         show_default=False,
     ),
 ]
@@ -183,7 +183,8 @@ class Source:
         return words
 
     def read(self) -> Runs:
-        """The runs at all of the paths; files that lie there and are not read are warned of.
+        """The runs at all of the paths, of a run directory those that were explored, unless all
+        folders are read; files that lie there and are not read are warned of.
 
         Raises `FileNotFoundError` for a path or a pattern with nothing to read, and what
         `read_trajectories` raises.
@@ -191,7 +192,8 @@ class Source:
         from w2stree.formats.reading import read_files
         from w2stree.trajectories.files import warnings_of
 
-        with files_of(self.paths) as (files, named):
+        paths = self.paths if self.recursive else list(map(explored_in, self.paths))
+        with files_of(paths) as (files, named):
             imported = read_files(
                 *files,
                 format=self.format,
@@ -202,7 +204,7 @@ class Source:
                 one_opening=self.openings == "first",
                 limits=self.limits(),
             )
-        where = ", ".join("standard input" if p == "-" else visible(p) for p in self.paths)
+        where = ", ".join("standard input" if p == "-" else visible(p) for p in paths)
         for message, kind in warnings_of(imported.reading, f"{where}: "):
             warnings.warn(named(message), kind, stacklevel=2)
         places = [named(place) for place in imported.reading.places]

@@ -3,7 +3,7 @@
 Progress goes to standard error and is gone from a terminal when it is done. In a log it is one
 line, at most every 10 s and at the end:
 
-    84/96 explore episodes  success 0.31  1 errors (no answer within 60 s)  12.4/s  0:00:01 left
+    84/96 explore episodes  success 31%  1 errors (no answer within 60 s)  12.4/s  0:00:01 left
 
 or, for programs, one JSON object:
 
@@ -32,6 +32,7 @@ from rich.text import Text
 
 from w2stree.cli.say import say, warn
 from w2stree.experiment.stages.bar import Figures
+from w2stree.percent import percent
 from w2stree.shorten import shorten, visible
 
 T = TypeVar("T")
@@ -168,15 +169,16 @@ class Pace:
 def told(figures: Figures, measured: Mapping[str, float]) -> list[str]:
     """What is known of something under way, in words:
 
-    loss 0.512    success 0.31    return 0.42    2 errors (no answer within 60 s)
+    loss 0.512    success 31%    return 0.42    2 errors (no answer within 60 s)
     3 turns without action    12.4/s    810 tokens/s    0:00:01 left
     """
-    words = [
-        f"{name} {figures[key]:.{digits}f}"
-        for key, name, digits in (("loss", "loss", 3), ("success", "success", 2),
-                                  ("mean_return", "return", 2))
-        if key in figures
-    ]  # fmt: skip
+    words = []
+    if "loss" in figures:
+        words.append(f"loss {figures['loss']:.3f}")
+    if isinstance(success := figures.get("success"), int | float):
+        words.append(f"success {percent(success, 0)}")
+    if "mean_return" in figures:
+        words.append(f"return {figures['mean_return']:.2f}")
     if figures.get("num_errors"):
         cause = f" ({shorten(str(figures['cause']), _CAUSE)})" if "cause" in figures else ""
         words.append(f"{figures['num_errors']:.0f} errors{cause}")

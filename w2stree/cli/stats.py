@@ -23,6 +23,7 @@ from w2stree.cli.inputs import AsJson, Source, nothing_played, takes_runs, warn_
 from w2stree.cli.progress import print_table
 from w2stree.cli.say import say
 from w2stree.errors import InvalidInput
+from w2stree.percent import percent
 
 if TYPE_CHECKING:
     from w2stree.rollouts.statistics import Bin, RunStatistics, SamplingOutcome
@@ -114,7 +115,7 @@ def _say_endings(found: RunStatistics) -> None:
             rows += [(f"  by {by}", f"{n:,}") for by, n in found.num_truncated_by.items()]
     if found.num_success is not None and found.returns:
         share = found.num_success / max(1, found.num_runs - found.num_by_status.get("error", 0))
-        rows.append(("successes", f"{found.num_success:,} ({share:.1%})"))
+        rows.append(("successes", f"{found.num_success:,} ({percent(share)})"))
     say(two_columns(rows))
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from w2stree.cli.progress import print_table
 from w2stree.cli.say import say
+from w2stree.percent import percent
 
 if TYPE_CHECKING:
     from w2stree.rollouts.exploration import Exploration
@@ -62,5 +63,5 @@ def _row(name: str, tallies: Sequence[TaskTally]) -> tuple[str, ...]:
         f"{sum(t.num_truncated for t in tallies)}",
         f"{sum(t.num_unparsed for t in tallies)}/{sum(t.num_turns for t in tallies)}",
         f"{num_tokens:,}" if num_tokens else "-",  # no ids, and no count by the server
-        f"{sum(t.num_distinct for t in tallies) / runs:.2f}" if num_finished else "-",
+        percent(sum(t.num_distinct for t in tallies) / runs, 0) if num_finished else "-",
     )

@@ -83,9 +83,9 @@ def build_forest(
     Raises `InvalidInput` when the prompts of one task differ and may not, when a return is not
     finite, when `embed` gives no vectors, when nothing is left, or (as all builders do) when
     `merging` is no `Merging`; `TypeError` for anything but trajectories. Warns
-    `IdenticalTrajectories` once when all M >= 2 trajectories of a task took the same actions, or
-    `TurnsWithoutAction` where most of their turns had none. Results never depend on `num_threads`
-    (None: the available cores). O(steps) expected, similarity aside.
+    `IdenticalTrajectories` once when all M >= 2 trajectories of a task took the same actions, once
+    when they took none at all, and `TurnsWithoutAction` where most of their turns had none. Results
+    never depend on `num_threads` (None: the available cores). O(steps) expected, similarity aside.
     """
     check_merging(merging)
     batch = batch_of(trajectories, openings)
@@ -295,7 +295,8 @@ def _refuse_none(columns: Batch) -> None:
 
 
 def _warn_of_identical(forest: Forest) -> None:
-    """Of tasks whose trajectories took the same actions, be it that their turns have none."""
+    """Of tasks whose trajectories took the same actions, be it that their turns have none, or that
+    they have no turns."""
     identical = _core.trees_of_one_action_sequence(forest.core)
     if not len(identical):
         return
@@ -304,13 +305,23 @@ def _warn_of_identical(forest: Forest) -> None:
     end = forest.subtree_end[root]
     is_empty = np.isin(forest.action_id, empty_texts(forest.actions))
     num_empty = np.concatenate([[0], np.cumsum(is_empty)])
-    is_silent = 2 * (num_empty[end] - num_empty[root + 1]) > end - root - 1
-    greedy, silent = identical[~is_silent], identical[is_silent]
+    num_steps = end - root - 1
+    is_silent = 2 * (num_empty[end] - num_empty[root + 1]) > num_steps
+    greedy, silent = identical[~is_silent & (num_steps > 0)], identical[is_silent]
+    stepless = identical[num_steps == 0]
     if len(greedy):
         warnings.warn(
             f"{len(greedy)} of {len(task_ids)} tasks, the first {task_ids[greedy[0]]!r}, "
             "have identical actions in all their trajectories and yield no pairs; "
             "was the policy sampled greedily (temperature 0 or top_p 0)?",
+            IdenticalTrajectories,
+            stacklevel=4,
+        )
+    if len(stepless):
+        warnings.warn(
+            f"{len(stepless)} of {len(task_ids)} tasks, the first {task_ids[stepless[0]]!r}, have "
+            "several trajectories and no step in any of them: they yield no pairs; does what was "
+            "read hold the agent's turns, or did all episodes end before the first one?",
             IdenticalTrajectories,
             stacklevel=4,
         )

@@ -10,6 +10,7 @@ import numpy as np
 
 from w2stree import _core
 from w2stree.forest.texts import empty_texts
+from w2stree.percent import percent
 
 if TYPE_CHECKING:
     from w2stree.forest.forest import Forest
@@ -52,11 +53,11 @@ class ForestSummary:
             ("trees", f"{self.num_trees:,}"),
             ("trajectories", f"{self.num_trajectories:,}"),
             ("  left out (errors)", f"{self.num_errors:,}"),
-            ("  distinct", f"{self.distinct_share:.1%}"),
+            ("  distinct", percent(self.distinct_share)),
             ("steps", f"{self.num_steps:,}"),
             *([("  without an action", f"{self.num_unparsed:,}")] if self.num_unparsed else []),
             ("nodes", f"{self.num_nodes:,}"),
-            ("  steps merged", f"{self.merge_rate:.1%}"),
+            ("  steps merged", percent(self.merge_rate)),
             ("  children at branching nodes", f"{self.mean_branching:.2f}"),
             ("decision divergences", f"{self.num_decision_divergences:,}"),
             ("  informative", f"{self.num_informative_divergences:,}"),

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from w2stree import _core
 from w2stree.forest.arguments import finite
 from w2stree.forest.pairs import pair_rule
+from w2stree.percent import percent
 from w2stree.trajectories.returns import tolerance, usual_threshold
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class Outcomes:
             ]
         if self.success_rate is not None:
             rows += [
-                ("successes", f"{self.num_success:,} ({self.success_rate:.1%})"),
+                ("successes", f"{self.num_success:,} ({percent(self.success_rate)})"),
                 ("  tasks without any", f"{self.num_all_fail:,}"),
                 ("  tasks of successes alone", f"{self.num_all_succeed:,}"),
                 ("  tasks with both", f"{self.num_mixed:,}"),

@@ -127,7 +127,13 @@ def write(path: Path, trajectories: Iterable[Trajectory]) -> None:
             )
         total = epochs.total()
         results = {"total_samples": total, "completed_samples": total, "scores": []}
-        header = {"version": 2, "status": "success", "eval": _EVAL, "plan": _PLAN}
+        named = {
+            **_EVAL,
+            # Without these read_eval_log_samples refuses the log.
+            "dataset": {"samples": len(epochs), "sample_ids": list(epochs)},
+            "config": {"epochs": max(epochs.values(), default=1)},
+        }
+        header = {"version": 2, "status": "success", "eval": named, "plan": _PLAN}
         _add(packed, "_journal/start.json", {k: header[k] for k in ("version", "eval", "plan")})
         _add(packed, "header.json", header | {"results": results, "stats": {}})
 

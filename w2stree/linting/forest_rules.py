@@ -15,6 +15,7 @@ from w2stree.forest.merging import Merging
 from w2stree.forest.normalizers import NORMALIZERS, normalizer_named
 from w2stree.linting.finding import Finding, Rule, Severity, found
 from w2stree.linting.given import shown
+from w2stree.percent import percent
 from w2stree.trajectories.returns import at_least
 from w2stree.trajectories.trajectory import Trajectory
 
@@ -85,8 +86,8 @@ def _never_merging(forest: Forest) -> list[Finding]:
             "nodes",
             says="are left by one action with different answers, most of which a normaliser "
             "makes one",
-            effect=f"with {after.name!r} {before.rate:.1%} -> {after.rate:.1%} of the steps merge, "
-            f"{before.num_pairs:,} -> {after.num_pairs:,} pairs",
+            effect=f"with {after.name!r} {percent(before.rate)} -> {percent(after.rate)} of the "
+            f"steps merge, {before.num_pairs:,} -> {after.num_pairs:,} pairs",
             fix=f"--normalize {after.name} (Merging(normalize_observation={after.name!r})), unless "
             "what it takes away is part of the state",
         )
@@ -100,7 +101,7 @@ def _never_merging(forest: Forest) -> list[Finding]:
         "nodes",
         says="are left by one action with different answers, and no normaliser that we know makes "
         "them one",
-        effect=f"{before.rate:.1%} of the steps merge: trees of runs side by side, few pairs",
+        effect=f"{percent(before.rate)} of the steps merge: trees of runs side by side, few pairs",
         fix="a normaliser of your own (Merging(normalize_observation=function)), or similarity",
     )
 

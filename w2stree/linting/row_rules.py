@@ -10,6 +10,7 @@ from typing import Any
 
 from w2stree.linting.finding import Finding, Rule, Severity, found
 from w2stree.linting.given import Conversations, Given, Preferences, Refused, Tokens, said
+from w2stree.percent import percent
 from w2stree.rows.rows import PreferenceRow
 from w2stree.shorten import shorten
 from w2stree.trajectories.returns import at_least, is_same
@@ -234,7 +235,7 @@ def _length_bias(rows: Preferences) -> list[Finding]:
         len(rows),
         rows.unit,
         says=f"have a {what} chosen side (mean {chosen:,.0f} against {rejected:,.0f} characters of "
-        f"the agent's; {share:.0%} of those that differ)",
+        f"the agent's; {percent(share, 0)} of those that differ)",
         effect=f"{what} turns are learned as if they were better: log-probabilities are summed "
         "over a side",
         fix="compare single turns (completion='step'), balance the rows, or a loss by length "
@@ -316,8 +317,8 @@ def _observations(
         hits,
         len(rows),
         rows.unit,
-        says=f"hold answers of the environment between the agent's turns ({share:.0%} of the "
-        "characters)",
+        says=f"hold answers of the environment between the agent's turns ({percent(share, 0)} of "
+        "the characters)",
         effect=f"w2stree train masks them; stock {trainer}",
         fix=fix,
     )

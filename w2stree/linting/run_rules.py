@@ -200,13 +200,24 @@ def _tasks(runs: Runs) -> Iterator[Finding]:
     yield from found(
         Rule.NO_DIVERSITY,
         Severity.WARNING,
-        runs.tasks_where(_is_one_sequence),
+        runs.tasks_where(lambda of: _is_one_sequence(of) and bool(of[0].steps)),
         num_tasks,
         "tasks",
         says="have the same actions in all of their runs",
         effect="they give no pair: it is one run, sampled several times",
         fix="sample with a temperature above 0 and a top_p above 0: many servers decode greedily "
         "at either",
+    )
+    yield from found(
+        Rule.NO_DIVERSITY,
+        Severity.WARNING,
+        runs.tasks_where(lambda of: _is_one_sequence(of) and not of[0].steps),
+        num_tasks,
+        "tasks",
+        says="have several runs and no step in any of them",
+        effect="they give no pair, and nothing to imitate",
+        fix="see that what was read holds the agent's turns, and that episodes do not end before "
+        "the first one",
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from w2stree.errors import InvalidInput
 from w2stree.evaluation import Estimate, MethodResult
+from w2stree.percent import percent as plain_percent
 from w2stree.report.evidence import Advice, Evidence
 from w2stree.report.terms import FOREST_TERMS, Term
 from w2stree.shorten import visible
@@ -129,7 +130,7 @@ def percent(value: float | None) -> str:
     """A share with one decimal; a dash where undefined."""
     if value is None:
         return DASH
-    return f"{round(100 * value, 1) + 0.0:.1f}{_SPACE}%".replace("-", MINUS)
+    return plain_percent(value).replace("%", f"{_SPACE}%").replace("-", MINUS)
 
 
 def interval(ci95: tuple[float, float], *, is_signed: bool = False) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import accumulate
 from typing import NamedTuple
 
+from w2stree.percent import percent
 from w2stree.rows.columns import Kind, Shown
 from w2stree.rows.once import OncePerRun
 from w2stree.trajectories.trajectory import Trajectory
@@ -56,8 +57,8 @@ class Remarks:
         if self._of_environment:
             share = self._of_environment / (self._of_agent + self._of_environment)
             found.append(
-                f"{share:.0%} of the text to learn (by characters, of rows of several turns) is "
-                f"what the environment said: {self._cure()}"
+                f"{percent(share, 0)} of the text to learn (by characters, of rows of several "
+                f"turns) is what the environment said: {self._cure()}"
             )
         if self._num_without_action:
             found.append(

@@ -19,6 +19,7 @@ from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 from w2stree.errors import InvalidInput, MissingDependency, RowWarning
+from w2stree.percent import percent
 from w2stree.rows.learned import Learned, check_learned
 from w2stree.rows.rows import (
     WORDLESS,
@@ -84,7 +85,7 @@ def preference_dataset(
     compared = [turns for row in rows for turns in (row.turns(row.chosen), row.turns(row.rejected))]
     if share := _share_of_answers(compared):
         notes.append(
-            f"stock DPOTrainer scores all of a completion, and {share:.0%} of these (by "
+            f"stock DPOTrainer scores all of a completion, and {percent(share, 0)} of these (by "
             'characters) is what the environment said; use completion="step", or '
             "w2stree.training.fitting.Fitting.dpo, which masks it"
         )
@@ -201,10 +202,10 @@ def _chat_rows(
         )
     if share := _share_of_answers(t.steps for t in found):
         notes.append(
-            f"stock SFTTrainer imitates all of a row, and {share:.0%} of the text after these "
-            "prompts (by characters) is what the environment said; give tokenizer= for rows whose "
-            "labels are the agent's turns, or use assistant_only_loss=True where the chat template "
-            "has generation marks"
+            f"stock SFTTrainer imitates all of a row, and {percent(share, 0)} of the text after "
+            "these prompts (by characters) is what the environment said; give tokenizer= for rows "
+            "whose labels are the agent's turns, or use assistant_only_loss=True where the chat "
+            "template has generation marks"
         )
     notes += _cut_notes(t.steps for t in found)
     return found, [{"messages": _dicts([*t.prompt, *_messages(t.steps)[:-1]])} for t in found]

@@ -22,6 +22,7 @@ from w2stree.experiment.analyses.figures import in_columns, write_figures
 from w2stree.experiment.analyses.finished_run import finished_run
 from w2stree.experiment.run_json import read_json
 from w2stree.experiment.section import Section
+from w2stree.percent import percent
 from w2stree.rollouts.continuations import Measured, Verdict
 from w2stree.rollouts.paired_looks import PairedLooks
 from w2stree.shorten import visible
@@ -152,10 +153,10 @@ def _mean(values: Iterable[float]) -> float | None:
 
 
 def _cells(found: dict[str, Any]) -> list[str]:
-    percent = ("confirmed_share", "reversed_share", "undecided_share", "by_chance_share")
+    shares = ("confirmed_share", "reversed_share", "undecided_share", "by_chance_share")
     return [
         str(found["num_contrasts"]),
-        *("-" if found[key] is None else f"{found[key]:.1%}" for key in percent),
+        *("-" if found[key] is None else percent(found[key]) for key in shares),
         *(
             "-" if found[key] is None else f"{found[key]:+.3f}"
             for key in ("mean_gap", "mean_difference")

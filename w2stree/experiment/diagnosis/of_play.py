@@ -113,9 +113,14 @@ def _diversity(given: Given) -> list[Symptom] | None:
         sum(shares) / len(shares),
         _DISTINCT,
         is_above=False,
-        says="of a task's runs beyond its first took other actions than the runs before: the "
-        "others are one run several times. Sample at a higher temperature (explore.samplings), and "
-        "see that the server does not ignore it",
+        says="of a task's runs beyond its first took other actions than the runs before: "
+        + (
+            "the others are one run several times. Sample at a higher temperature "
+            "(explore.samplings), and see that the server does not ignore it"
+            if any(any(runs) for runs in several)
+            else "no run has a step at all. See that what was read holds the agent's turns, and "
+            "that episodes do not end before the first one"
+        ),
         command="w2stree stats {stage}",
     )
 

@@ -58,6 +58,7 @@ def _below_on(given: Given, name: str, panel: str, task_ids: Sequence[str]) -> l
         difference.ci95[1],
         0.0,
         is_above=False,
+        is_share=False,
         says=f"is the upper end of {name}'s difference to {_BASELINE} on the panel "
         f"{panel} ({difference.mean:+.3f} on {len(task_ids)} tasks): it learned what its "
         "data do not say. Look at the signatures of the exploration here (diversity, pairs, "
@@ -186,6 +187,7 @@ def _displaced(given: Given) -> list[Symptom] | None:
             change,
             threshold,
             is_above=False,
+            is_share=False,
             says="is by how much the reward of the chosen side (beta times its log-probability "
             "over the reference's) changed from the first quarter of the steps to the last: what "
             "is preferred becomes less likely too. Add an SFT term (sft_weight), lower the rate, "
