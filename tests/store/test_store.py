@@ -154,6 +154,18 @@ def test_runs_are_listed_by_place(logs: Path) -> None:
     assert line == (logs / "a.jsonl").read_bytes().splitlines(keepends=True)[3]
 
 
+def test_any_line_is_read_alone(logs: Path) -> None:
+    """Lines in one block after others, of pieces that lie in several segments."""
+    files = {f"{name}.jsonl": runs(count) for name, count in (("a", 5), ("b", 9), ("c", 7))}
+    for name, trajectories in files.items():
+        write_trajectories(logs / name, trajectories)
+        added(Path("s"), logs / name)
+    with Store("s") as store:
+        for name in files:
+            lines = (logs / name).read_bytes().splitlines(keepends=True)
+            assert [store.record(f"logs/{name}:{i}") for i in range(1, len(lines) + 1)] == lines
+
+
 def test_what_cannot_be_read_is_refused_and_nothing_of_it_kept(logs: Path) -> None:
     write_trajectories(logs / "a.jsonl", runs(3))
     (logs / "b.jsonl").write_text('{"task_id": "egg"}\n')

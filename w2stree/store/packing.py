@@ -76,10 +76,22 @@ def to_planes(values: NDArray[Any]) -> bytes:
     return np.ascontiguousarray(bytes_.T).tobytes()
 
 
-def from_planes(data: bytes, count: int, start: int = 0) -> NDArray[np.int64]:
-    """The `count` numbers of which the planes begin at byte `start`."""
-    size = count * _PLANES
-    if len(data) < start + size:
-        raise DamagedBlock(f"it has {len(data)} bytes; expected {start + size} at least")
-    planes = np.frombuffer(data, np.uint8, size, start).reshape(_PLANES, count)
-    return np.ascontiguousarray(planes.T).view("<u4").reshape(count).astype(np.int64)
+class Planes:
+    """The `count` numbers of which the planes begin at byte `start`. They are put together when
+    they are asked for, so that some of many cost little. Raises `DamagedBlock` where they are not
+    all there."""
+
+    def __init__(self, data: bytes, count: int, start: int = 0) -> None:
+        size = count * _PLANES
+        if len(data) < start + size:
+            raise DamagedBlock(f"it has {len(data)} bytes; expected {start + size} at least")
+        self._planes = np.frombuffer(data, np.uint8, size, start).reshape(_PLANES, count)
+
+    def numbers(self, begin: int = 0, end: int | None = None) -> NDArray[np.int64]:
+        """Those from `begin` on, before `end` (all)."""
+        columns = np.ascontiguousarray(self._planes[:, begin:end].T)
+        return columns.view("<u4").reshape(len(columns)).astype(np.int64)
+
+    def num_zeros(self, end: int) -> int:
+        """How many of those before `end` are zero."""
+        return end - int(np.count_nonzero(np.bitwise_or.reduce(self._planes[:, :end], axis=0)))

@@ -28,7 +28,7 @@ from w2stree.errors import StoreError
 from w2stree.shorten import visible
 from w2stree.store.packing import (
     DamagedBlock,
-    from_planes,
+    Planes,
     packer,
     packer_with,
     to_planes,
@@ -197,7 +197,7 @@ class Segment:
         data = self._unpacked(block, self._piece_at, self._by_sample())
         count = int(self.piece_begin[block + 1] - self.piece_begin[block])
         try:
-            lengths = from_planes(data, count)
+            lengths = Planes(data, count).numbers()
         except DamagedBlock as error:
             raise self._damaged(f"block {block} of its pieces: {error}") from None
         ends = np.cumsum(np.concatenate([[4 * count], lengths]))
@@ -205,20 +205,22 @@ class Segment:
             raise self._damaged(f"block {block} of its pieces has another length than it says")
         return ends.tolist(), data
 
-    def records(self, block: int) -> tuple[Ints, Ints]:
-        """The numbers of the pieces of a block's records, and where each record begins in them."""
+    def records(self, block: int, first: int, last: int) -> tuple[Ints, Ints]:
+        """The numbers of the pieces of a block's records from its `first` on, before its `last`,
+        and where each of these begins in them. Of the records before new pieces are counted."""
         data = self._unpacked(block, self._record_at)
         count = int(self.record_begin[block + 1] - self.record_begin[block])
         try:
-            counts = from_planes(data, count)
-            total = int(counts.sum())
-            code = from_planes(data, total, 4 * count)
+            record = np.concatenate([[0], np.cumsum(Planes(data, count).numbers())])
+            codes = Planes(data, int(record[-1]), 4 * count)
         except DamagedBlock as error:
             raise self._damaged(f"block {block} of its records: {error}") from None
-        record = np.concatenate([[0], np.cumsum(counts)])
+        begin, end = int(record[first]), int(record[last])
+        num_new = int(self._num_new[block]) + codes.num_zeros(begin)
+        code = codes.numbers(begin, end)
         is_new = code == 0
-        new = self.first_piece + int(self._num_new[block]) - 1 + np.cumsum(is_new)
-        return np.where(is_new, new, code - 1), record
+        new = self.first_piece + num_new - 1 + np.cumsum(is_new)
+        return np.where(is_new, new, code - 1), record[first : last + 1] - begin
 
     def _by_sample(self) -> Any:
         if self._unpacker is None:
