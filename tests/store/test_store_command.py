@@ -105,3 +105,17 @@ def test_removes_collects_and_checks(store: str, capsys: pytest.CaptureFixture[s
     assert main(["store", "rm", store, "logs/a.jsonl"]) == 2
     assert main(["store", "ls", "logs"]) == 2
     assert "no store" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["doctor", "verify"])
+def test_what_takes_no_store_names_the_way(
+    store: str, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("pydantic")
+    capsys.readouterr()
+    assert main([command, store]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("w2stree: all: a store, which this command does not take: ")
+    assert "w2stree convert" in said and "catalogue.sqlite" not in said
+    assert main(["convert", store, "-o", "runs.jsonl"]) == 0
+    assert main(["doctor", "runs.jsonl"]) in (0, 1), "the way is one"
