@@ -119,3 +119,33 @@ def test_what_takes_no_store_names_the_way(
     assert "w2stree convert" in said and "catalogue.sqlite" not in said
     assert main(["convert", store, "-o", "runs.jsonl"]) == 0
     assert main(["doctor", "runs.jsonl"]) in (0, 1), "the way is one"
+
+
+def test_a_folder_without_files_is_refused_with_what_is_below_it(
+    store: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("above/deep").mkdir(parents=True)
+    Path("logs").rename("above/deep/logs")
+    capsys.readouterr()
+    for folder, way in {
+        "above/deep": "read one of its folders: logs; or all of them (--recursive)",
+        "above": "its folders are read with recursive (--recursive)",
+    }.items():
+        assert main(["store", "add", "new", folder]) == 2
+        said = capsys.readouterr()
+        assert (said.out, said.err) == ("", f"w2stree: {folder}: no files of runs; {way}\n")
+        assert main(["tree", folder]) == 2
+        assert capsys.readouterr().err == said.err
+    assert not Path("new").exists(), "nothing is made"
+    assert main(["store", "add", "new", "above", "--recursive"]) == 0
+
+
+def test_of_a_run_directory_the_explored_runs_are_added(
+    store: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("run/explore").mkdir(parents=True)
+    Path("run/explore/manifest.json").write_text("{}")
+    write_trajectories("run/explore/trajectories.jsonl", RUNS)
+    capsys.readouterr()
+    assert main(["store", "add", "new", "run"]) == 0
+    assert capsys.readouterr().out.startswith("1 file = 1 added (5 runs, ")
