@@ -77,7 +77,9 @@ def refuse_a_store(path: Path, way: str) -> None:
     from w2stree.store.catalogue import is_store
 
     if is_store(path):
-        raise InvalidInput(f"{visible(str(path))}: a store, which this command does not take: {way}")
+        raise InvalidInput(
+            f"{visible(str(path))}: a store, which this command does not take: {way}"
+        )
 
 
 def is_read_once(path: str) -> bool:
