@@ -105,3 +105,47 @@ def test_removes_collects_and_checks(store: str, capsys: pytest.CaptureFixture[s
     assert main(["store", "rm", store, "logs/a.jsonl"]) == 2
     assert main(["store", "ls", "logs"]) == 2
     assert "no store" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["doctor", "verify"])
+def test_what_takes_no_store_names_the_way(
+    store: str, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("pydantic")
+    capsys.readouterr()
+    assert main([command, store]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("w2stree: all: a store, which this command does not take: ")
+    assert "w2stree convert" in said and "catalogue.sqlite" not in said
+    assert main(["convert", store, "-o", "runs.jsonl"]) == 0
+    assert main(["doctor", "runs.jsonl"]) in (0, 1), "the way is one"
+
+
+def test_a_folder_without_files_is_refused_with_what_is_below_it(
+    store: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("above/deep").mkdir(parents=True)
+    Path("logs").rename("above/deep/logs")
+    capsys.readouterr()
+    for folder, way in {
+        "above/deep": "read one of its folders: logs; or all of them (--recursive)",
+        "above": "its folders are read with recursive (--recursive)",
+    }.items():
+        assert main(["store", "add", "new", folder]) == 2
+        said = capsys.readouterr()
+        assert (said.out, said.err) == ("", f"w2stree: {folder}: no files of runs; {way}\n")
+        assert main(["tree", folder]) == 2
+        assert capsys.readouterr().err == said.err
+    assert not Path("new").exists(), "nothing is made"
+    assert main(["store", "add", "new", "above", "--recursive"]) == 0
+
+
+def test_of_a_run_directory_the_explored_runs_are_added(
+    store: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("run/explore").mkdir(parents=True)
+    Path("run/explore/manifest.json").write_text("{}")
+    write_trajectories("run/explore/trajectories.jsonl", RUNS)
+    capsys.readouterr()
+    assert main(["store", "add", "new", "run"]) == 0
+    assert capsys.readouterr().out.startswith("1 file = 1 added (5 runs, ")

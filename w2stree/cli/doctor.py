@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import textwrap
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Annotated
 import typer
 
 from w2stree.cli.extra import needs
+from w2stree.cli.given_paths import refuse_a_store
 from w2stree.cli.inputs import AsJson
 from w2stree.cli.say import counted, say, terminal_width
 
@@ -35,6 +37,7 @@ def doctor(
     """
     with needs("explore"):
         from w2stree.experiment.diagnosis.diagnose import diagnose
+    refuse_a_store(run, f"w2stree convert {shlex.quote(str(run))} -o runs.jsonl, then give that")
     found = diagnose(run)
     if as_json:
         symptoms = [asdict(symptom) for symptom in found.symptoms]

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from w2stree.errors import Error, InvalidInput
+from w2stree.shorten import visible
 
 _EXPLORED = "explore"  # a stage of a run directory
 EXPECTED = "a file of runs, a folder of such files, a pattern in quotes or -"
@@ -69,6 +70,16 @@ def explored_in(path: str) -> str:
     """Of a run directory where its explored runs lie; any other path as it is."""
     explored = Path(path) / _EXPLORED
     return str(explored) if (explored / "manifest.json").is_file() else path
+
+
+def refuse_a_store(path: Path, way: str) -> None:
+    """Of a command that takes no store. Raises `InvalidInput` for one, with the `way`."""
+    from w2stree.store.catalogue import is_store
+
+    if is_store(path):
+        raise InvalidInput(
+            f"{visible(str(path))}: a store, which this command does not take: {way}"
+        )
 
 
 def is_read_once(path: str) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
-from w2stree.cli.given_paths import matches
+from w2stree.cli.given_paths import explored_in, matches
 from w2stree.cli.inputs import AsJson, Source, takes_named_runs
 from w2stree.cli.progress import print_table
 from w2stree.cli.say import counted, say, warn
@@ -37,7 +37,9 @@ def add(
     paths: Annotated[
         list[str],
         typer.Argument(
-            metavar="PATH", help="files of runs, and folders of them", show_default=False
+            metavar="PATH",
+            help="files of runs, folders of them, and run directories (their explored runs)",
+            show_default=False,
         ),
     ],
     unread: Annotated[
@@ -56,7 +58,8 @@ def add(
     """
     from w2stree.store.adding import add as add_to
 
-    files = [file for path in paths for file in matches(path)]
+    at = paths if source.recursive else map(explored_in, paths)
+    files = [file for path in at for file in matches(path)]
     given = {} if unread else _reading(source)
     outcomes = []
     for outcome in add_to(folder, files, reads=not unread, recursive=source.recursive, **given):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from w2stree.cli.extra import needs
+from w2stree.cli.given_paths import refuse_a_store
 from w2stree.cli.inputs import nothing_played
 from w2stree.cli.parameters import LogJson, whole_number
 from w2stree.cli.progress import Bars
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
 _SHOWN_DIFFERENCES = 20
 _SHOWN_COLUMNS = 120
+_WAY = (
+    "it has runs, and no config.json that says where they were played; give the run directory that "
+    "they came from, or (w2stree convert) write them to a file beside its config.json"
+)
 
 
 def verify(
@@ -56,6 +61,7 @@ def verify(
     with needs("explore"):
         from w2stree.experiment.recorded_run import read_run
         from w2stree.rollouts.verification import verify as replay
+    refuse_a_store(run, _WAY)
     recorded = read_run(run, trust=trust)
     for file in recorded.skipped:
         warn(f"not replayed (games with settings of their own): {file}")

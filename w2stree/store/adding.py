@@ -24,6 +24,7 @@ from w2stree.store.runs import RunColumns, columns_of
 from w2stree.store.store import SEGMENTS
 from w2stree.store.writer import Writer
 from w2stree.store.writing_lock import refuse_without_locks, writing
+from w2stree.trajectories.files import instead_of_files
 from w2stree.trajectories.folder import entries
 
 _COMMIT_BYTES = 1 << 28  # of sources that wait
@@ -63,7 +64,8 @@ def add(
     the runs of a file.
 
     Raises `StoreError` where the folder is in use, is something else, is damaged, or the disk is
-    full; `FileNotFoundError` for a path that is not there, before anything is written.
+    full; `FileNotFoundError` for a path that is not there, or a folder without files of runs,
+    before anything is written.
     """
     files = list(_files(map(Path, paths), recursive))
     path = Path(folder)
@@ -111,11 +113,17 @@ def _files(paths: Iterable[Path], recursive: bool) -> Iterator[Path]:
         if not path.is_dir():
             yield path
             continue
+        found, passed_over = [], []
         for entry in entries(path, recursive=recursive, more=SUFFIXES):
             if isinstance(entry, Path):
-                yield entry
+                found.append(entry)
             elif entry.path.name in _BESIDE and entry.path.is_file():
-                yield entry.path
+                found.append(entry.path)
+            else:
+                passed_over.append(entry)
+        if not found:
+            raise FileNotFoundError(f"{path}: no files of runs{instead_of_files(passed_over)}")
+        yield from found
 
 
 def _add(writer: Writer, file: Path, reads: bool, reading: dict[str, Any]) -> Outcome:

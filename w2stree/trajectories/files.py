@@ -160,7 +160,7 @@ def read_files(
         ]
         here = [entry for entry in found if entry is not None]
         if len(here) == len(found) and not any(e.reason.startswith(_GIVEN_BEFORE) for e in here):
-            raise FileNotFoundError(f"{path}: no files of runs{_hint(here)}")
+            raise FileNotFoundError(f"{path}: no files of runs{instead_of_files(here)}")
         passed_over += here
     columns = None if by_file else _in_columns(waiting, repeats, allowed)
     if columns is None:
@@ -318,9 +318,10 @@ def _last_attempts(
     return kept, num_new - len(kept)
 
 
-def _hint(passed_over: Iterable[PassedOver]) -> str:
-    """What there is instead: folders that have such files, as a run's stages do; or what was
-    passed over."""
+def instead_of_files(passed_over: Iterable[PassedOver]) -> str:
+    """Of a folder without files of runs, what there is instead: folders that have such files, as a
+    run's stages do, or folders further down; or what was passed over. To follow a message."""
+    passed_over = list(passed_over)
     folders = [e.path for e in passed_over if e.path.is_dir() and not e.path.name.startswith(".")]
     if with_files := [f for f in folders if holds_trajectories(f)]:
         # A run's stages play the same tasks, some with other instructions: no forest of all.
@@ -329,7 +330,8 @@ def _hint(passed_over: Iterable[PassedOver]) -> str:
         names = ", ".join(visible(folder.name) for folder in with_files)
         return f"; read one of its folders: {names}{all_of_them}"
     told = _told(entry for entry in passed_over if entry.path not in folders)
-    return f"; passed over: {told}" if told else ""
+    deeper = "; its folders are read with recursive (--recursive)" if folders else ""
+    return (f"; passed over: {told}" if told else "") + deeper
 
 
 def warnings_of(reading: Reading, where: str = "") -> Iterator[tuple[str, type[UserWarning]]]:
