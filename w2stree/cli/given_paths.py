@@ -72,6 +72,12 @@ def explored_in(path: str) -> str:
     return str(explored) if (explored / "manifest.json").is_file() else path
 
 
+def runs_at(paths: Sequence[str], *, recursive: bool) -> list[str]:
+    """Where the runs lie that are read at paths: of a run directory the explored ones (its stages
+    play the same tasks), unless all folders are read."""
+    return list(paths) if recursive else [explored_in(path) for path in paths]
+
+
 def refuse_a_store(path: Path, way: str) -> None:
     """Of a command that takes no store. Raises `InvalidInput` for one, with the `way`."""
     from w2stree.store.catalogue import is_store

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_type_h
 
 import typer
 
-from w2stree.cli.given_paths import explored_in, files_of
+from w2stree.cli.given_paths import files_of, runs_at
 from w2stree.cli.say import balance, counted, warn
 from w2stree.errors import InvalidInput
 from w2stree.shorten import visible
@@ -192,7 +192,7 @@ class Source:
         from w2stree.formats.reading import read_files
         from w2stree.trajectories.files import warnings_of
 
-        paths = self.paths if self.recursive else list(map(explored_in, self.paths))
+        paths = runs_at(self.paths, recursive=self.recursive)
         with files_of(paths) as (files, named):
             imported = read_files(
                 *files,

@@ -18,7 +18,6 @@ model/_chat_message.py, tool/_tool_call.py, scorer/_metric.py).
 from __future__ import annotations
 
 import json
-import math
 import zipfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,19 +27,17 @@ from typing import Any
 
 from w2stree.errors import InvalidInput
 from w2stree.formats.call_ids import with_call_ids
-from w2stree.formats.conversation import Said, messages_of, read_conversation
+from w2stree.formats.conversation import messages_of, read_conversation
 from w2stree.formats.format import Format, Located
+from w2stree.formats.inspect_messages import plain, said_of, unread_of, written
 from w2stree.formats.inspect_scores import scored
 from w2stree.formats.left_over import FIELD, left_over, restored
-from w2stree.formats.messages import text_of
 from w2stree.formats.placed import placed
 from w2stree.formats.reader import Reader, Record, at
-from w2stree.formats.tool_calls import call_of
 from w2stree.shorten import shorten, visible
 from w2stree.trajectories import fields
 from w2stree.trajectories.origin import Origin
 from w2stree.trajectories.replacing import replacing
-from w2stree.trajectories.tool_call import ToolCall
 from w2stree.trajectories.trajectory import Status, Step, Trajectory
 
 UNREAD = "messages"
@@ -51,7 +48,6 @@ _LEFT_OUT = ("events", "events_data", "attachments", "timelines", "output")
 
 _OTHER_MEMBERS = ("header.json", "summaries.json", "reductions.json", "_journal/")
 _OF_EVAL = ("task", "task_id", "task_version", "model", "run_id", "eval_id", "created")
-_READ = ("role", "content", "tool_calls", "tool_call_id")
 _SCORE = ("scores.NAME.value",)  # where it would be, of a sample without one
 _ATTACHMENT = "attachment://"
 _SHOWN_COLUMNS = 100
@@ -127,13 +123,13 @@ def write(path: Path, trajectories: Iterable[Trajectory]) -> None:
             )
         total = epochs.total()
         results = {"total_samples": total, "completed_samples": total, "scores": []}
-        named = {
+        evaluation = {
             **_EVAL,
             # Without these read_eval_log_samples refuses the log.
             "dataset": {"samples": len(epochs), "sample_ids": list(epochs)},
             "config": {"epochs": max(epochs.values(), default=1)},
         }
-        header = {"version": 2, "status": "success", "eval": named, "plan": _PLAN}
+        header = {"version": 2, "status": "success", "eval": evaluation, "plan": _PLAN}
         _add(packed, "_journal/start.json", {k: header[k] for k in ("version", "eval", "plan")})
         _add(packed, "header.json", header | {"results": results, "stats": {}})
 
@@ -145,7 +141,7 @@ def sample_of(trajectory: Trajectory, epoch: int = 1) -> Record:
     """A sample that `runs` reads back equal, beside the header that `write` writes."""
     beside, own = (_object(trajectory.info.get(name)) for name in (UNREAD, "sample"))
     said = with_call_ids(messages_of(trajectory))
-    messages = [_message(m, i, beside, len(trajectory.prompt)) for i, m in enumerate(said)]
+    messages = [written(m, i, beside, len(trajectory.prompt)) for i, m in enumerate(said)]
     metadata = {k: v for k, v in _object(own.get("metadata")).items() if k != FIELD}
     sample: dict[str, Any] = {
         "target": "",
@@ -200,10 +196,10 @@ def _gathered(log: Record, sample: Any) -> Record:
 def _run(record: Record, sample: Record, where: str, reader: Reader) -> Trajectory:
     given = fields.array(sample.get("messages"), f"{where}: messages")
     messages = [fields.mapping(m, f"{where}: messages[{i}]") for i, m in enumerate(given)]
-    said = [_said(m, f"{where}: messages[{i}]") for i, m in enumerate(messages)]
+    said = [said_of(m, f"{where}: messages[{i}]") for i, m in enumerate(messages)]
     conversation = read_conversation(said, where, reader, num_prompt=_num_prompt(messages))
     status, origin = _ending(sample, reader)
-    beside = {str(i): rest for i, m in enumerate(messages) if (rest := _unread(m))}
+    beside = {str(i): rest for i, m in enumerate(messages) if (rest := unread_of(m))}
     _note_left_out(sample, reader)
     return Trajectory(
         _task_id(record, sample, where, reader, conversation.prompt),
@@ -235,59 +231,6 @@ def _with_cut(
     if not (was_cut and steps and messages[-1].get("role") == "assistant"):
         return steps
     return (*steps[:-1], replace(steps[-1], is_cut=True))
-
-
-def _said(message: Record, where: str) -> Said:
-    """A tool's error stands for its answer, as the model read it."""
-    role = fields.text(message.get("role"), f"{where}: role")
-    calls = message.get("tool_calls")
-    listed = () if calls is None else fields.array(calls, f"{where}: tool_calls")
-    failed = message.get("error")
-    if role == "tool" and isinstance(failed, Mapping):
-        text = fields.text(failed.get("message"), f"{where}: error.message")
-    else:
-        text = _text(message.get("content"), f"{where}: content")
-    answers = message.get("tool_call_id") if role == "tool" else None
-    return Said(
-        role,
-        text,
-        tuple(_call(call, f"{where}: tool_calls[{i}]") for i, call in enumerate(listed)),
-        None if answers is None else fields.text(answers, f"{where}: tool_call_id"),
-    )
-
-
-def _text(content: Any, where: str) -> str:
-    """Parts by lines, as Inspect joins them; what was only thought is not said."""
-    if not isinstance(content, list | tuple):
-        return text_of(content, where)
-    parts = [
-        text_of([part], f"{where}[{i}]")
-        for i, part in enumerate(content)
-        if not (isinstance(part, Mapping) and part.get("type") == "reasoning")
-    ]
-    return "\n".join(parts)
-
-
-def _call(given: Any, where: str) -> ToolCall:
-    call = fields.mapping(given, where)
-    arguments = fields.mapping(call.get("arguments"), f"{where}.arguments")
-    return call_of(
-        {"name": call.get("function"), "arguments": arguments, "id": call.get("id")}, where
-    )
-
-
-def _unread(message: Record) -> dict[str, Any]:
-    rest = {k: _plain(v) for k, v in message.items() if k not in _READ and v is not None}
-    content = message.get("content")
-    if not isinstance(content, str) and content is not None:
-        rest["content"] = _plain(content)
-    if message.get("role") != "tool" and message.get("tool_call_id") is not None:
-        rest["tool_call_id"] = _plain(message["tool_call_id"])
-    for i, call in enumerate(message.get("tool_calls") or ()):
-        known = ("id", "function", "arguments")
-        if more := {k: _plain(v) for k, v in call.items() if k not in known and v is not None}:
-            rest.setdefault("tool_calls", {})[str(i)] = more
-    return rest
 
 
 def _ending(sample: Record, reader: Reader) -> tuple[Status, Origin]:
@@ -340,20 +283,11 @@ def _note_left_out(sample: Record, reader: Reader) -> None:
 
 def _info(record: Record, sample: Record) -> dict[str, Any]:
     skipped = (*_LEFT_OUT, "messages")
-    kept = {k: _plain(v) for k, v in sample.items() if k not in skipped and v is not None}
+    kept = {k: plain(v) for k, v in sample.items() if k not in skipped and v is not None}
     if isinstance(kept.get("metadata"), dict):
         kept["metadata"].pop(FIELD, None)
     said = {k: record["eval"][k] for k in _OF_EVAL if record["eval"].get(k) is not None}
-    return {"eval": _plain(said), "sample": kept}
-
-
-def _plain(value: Any) -> Any:
-    """Without the numbers that JSON does not have, which Inspect writes all the same: nulls."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, Mapping):
-        return {k: _plain(v) for k, v in value.items()}
-    return [_plain(v) for v in value] if isinstance(value, list | tuple) else value
+    return {"eval": plain(said), "sample": kept}
 
 
 def _resolved(value: Any, attachments: Any) -> Any:
@@ -365,31 +299,6 @@ def _resolved(value: Any, attachments: Any) -> Any:
     if isinstance(value, Mapping):
         return {k: v if k in _LEFT_OUT else _resolved(v, attachments) for k, v in value.items()}
     return [_resolved(v, attachments) for v in value] if isinstance(value, list | tuple) else value
-
-
-def _message(said: Said, i: int, beside: Mapping[str, Any], num_prompt: int) -> dict[str, Any]:
-    record: dict[str, Any] = {"role": said.role, "content": said.text}
-    if said.role == "assistant":
-        record["source"] = "generate" if i >= num_prompt else "input"
-    if said.calls:
-        record["tool_calls"] = [
-            {
-                "id": c.id,
-                "function": c.name,
-                "arguments": json.loads(c.arguments),
-                "type": "function",
-            }
-            for c in said.calls
-        ]
-    if said.answers is not None:
-        record["tool_call_id"] = said.answers
-    rest = beside.get(str(i))
-    if not isinstance(rest, Mapping):
-        return record
-    for number, more in (rest.get("tool_calls") or {}).items():
-        if number.isdecimal() and int(number) < len(record.get("tool_calls", ())):
-            record["tool_calls"][int(number)].update(more)
-    return {**record, **{k: v for k, v in rest.items() if k != "tool_calls"}}
 
 
 FORMAT = Format(

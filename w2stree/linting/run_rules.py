@@ -200,7 +200,7 @@ def _tasks(runs: Runs) -> Iterator[Finding]:
     yield from found(
         Rule.NO_DIVERSITY,
         Severity.WARNING,
-        runs.tasks_where(lambda of: _is_one_sequence(of) and bool(of[0].steps)),
+        runs.tasks_where(lambda of: bool(of[0].steps) and _is_one_sequence(of)),
         num_tasks,
         "tasks",
         says="have the same actions in all of their runs",
@@ -211,7 +211,7 @@ def _tasks(runs: Runs) -> Iterator[Finding]:
     yield from found(
         Rule.NO_DIVERSITY,
         Severity.WARNING,
-        runs.tasks_where(lambda of: _is_one_sequence(of) and not of[0].steps),
+        runs.tasks_where(lambda of: not of[0].steps and _is_one_sequence(of)),
         num_tasks,
         "tasks",
         says="have several runs and no step in any of them",

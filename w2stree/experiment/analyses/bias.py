@@ -27,6 +27,7 @@ from w2stree.experiment.analyses.analysis import Analysis, Figures
 from w2stree.experiment.analyses.figures import in_columns, write_figures
 from w2stree.experiment.analyses.finished_run import FinishedRun, finished_run
 from w2stree.experiment.section import Section
+from w2stree.percent import percent
 from w2stree.shorten import visible
 from w2stree.trajectories.returns import at_least
 from w2stree.trajectories.trajectory import Trajectory
@@ -191,9 +192,10 @@ def table(figures: Figures) -> str:
     """The same in words: a line a method, then a line a difference, in points of a hundred."""
     lines = [("", *_columns(figures))]
     for row, values in numbers(figures).items():
-        sign = "+" if " - " in row else ""
+        is_difference = " - " in row
         *shares, apart = values.values()
-        shown = ["" if v is None else f"{v:{sign}.1%}" for v in shares]
+        shown = ["" if v is None else f"{v:+.1%}" if is_difference else percent(v) for v in shares]
+        sign = "+" if is_difference else ""
         lines.append((row, *shown, "" if apart is None else f"{apart:{sign}.3f}"))
     errors = [
         f"{name} {found['num_errors']}"
