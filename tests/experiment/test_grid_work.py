@@ -11,11 +11,11 @@ pytest.importorskip("pydantic")
 
 from support.small_experiments import small, treasure_world
 
-from w2stree.experiment.grid.cells import Unit
+from w2stree.experiment.grid.cells import Cell, Unit
 from w2stree.experiment.grid.demand import Demand, demand_of
 from w2stree.experiment.grid.local_runner import LocalRunner
 from w2stree.experiment.grid.plan import Plan, read_plan
-from w2stree.experiment.grid.results import Results
+from w2stree.experiment.grid.results import Results, made_from
 from w2stree.experiment.grid.work import Work
 
 
@@ -100,3 +100,84 @@ def test_a_machine_has_room_for_whole_cells(plan: Plan) -> None:
     assert Demand(4, 1).places({"CPU": 16.0}) == 0
     assert Demand(4, 0).places({"CPU": 16.0, "GPU": 1.0}) == 4
     assert Demand(1, 0).places({}) == 0
+
+
+def cell_of(plan: Plan, variant: str) -> Cell:
+    (cell,) = [cell for cell in plan.cells() if cell.variant == variant]
+    return cell
+
+
+def weak_result(plan: Plan, cell: Cell) -> dict[str, Any]:
+    """As `run_cell` makes it."""
+    config, world = plan.config(cell), plan.worlds["treasure"]
+    panel = {"num_tasks": 1, "num_successes": 1.0, "num_errors": 0, "mean_steps": 3.0}
+    return {
+        "tasks": "0f" * 6,
+        "success_threshold": 1.0,
+        "panels": {"test": {**panel, "returns": [1.0]}},
+        **made_from(config, world, ["weak", "tasks"]),
+        "training": {"num_steps": 2.0},
+        "seconds": 9.0,
+        "stages": {"sft_weak": {"seconds": 9.0}},
+        "versions": {"python": "3.11"},
+    }
+
+
+def plan_of(folder: Path, name: str, variants: dict[str, Any]) -> Plan:
+    treasure_world(folder)
+    return read_plan(small(folder, name=name, methods=["sft_weak"], seeds=1, variants=variants))
+
+
+def added(plan: Plan, results: Results) -> tuple[Work, list[tuple[str, str]]]:
+    said: list[tuple[str, str]] = []
+
+    def announce(unit: Unit, kind: str, what: Any) -> None:
+        said.append((str(unit), str(what)))
+
+    work = Work(plan, results.folder / "runs", results, Tries(), announce, told)
+    work.add(plan.chosen())
+    return work, said
+
+
+def test_the_result_of_an_equal_cell_is_taken_and_says_whose_it_is(tmp_path: Path) -> None:
+    first = plan_of(tmp_path, "first", {"base": {}, "long": {"max_length": 900}})
+    wide = {"mcts_sft.min_return": 0.5}  # which the weak model's stages do not read
+    second = plan_of(tmp_path, "second", {"wide": wide, "long": {"weak.sft.num_epochs": 9.0}})
+    results = Results(tmp_path / "results" / "first")
+    base = cell_of(first, "base")
+    results.keep_config(base, first.config(base))
+    results.write(base, weak_result(first, base), {"tasks": "0f" * 6, "test": ["a"]})
+
+    own, said = added(first, results)
+    assert own.pending == [], "of another variant, whose change its stages do not read"
+    assert said == [("treasure long seed 0 sft_weak", "the result of first/treasure/base")]
+
+    there = Results(tmp_path / "results" / "second")
+    work, said = added(second, there)
+    assert said == [("treasure wide seed 0 sft_weak", "the result of first/treasure/base")]
+    assert [unit.variant for unit in work.pending] == ["long"], "its epochs are others"
+    taken = there.read(cell_of(second, "wide"))
+    assert taken is not None
+    assert taken.record["taken_from"] == "first/treasure/base"
+    assert taken.record["changes"] == {"mcts_sft.min_return": 0.5}
+    assert taken.record["variant"] == "wide"
+    assert taken.listed_tasks() == {"tasks": "0f" * 6, "test": ["a"]}
+    before = taken.path.read_bytes()
+    assert added(second, there)[1] == [], "it is its own now"
+    assert taken.path.read_bytes() == before
+
+
+def test_what_cannot_be_read_elsewhere_is_passed_over(tmp_path: Path) -> None:
+    first, second = (plan_of(tmp_path, name, {"base": {}}) for name in ("first", "second"))
+    results = Results(tmp_path / "results" / "first")
+    base = cell_of(first, "base")
+    record = weak_result(first, base)
+    path = results.write(base, record, {"tasks": "0f" * 6, "test": ["a"]})
+    listed = tmp_path / "results" / "first" / "treasure" / f"tasks-{'0f' * 6}.json"
+    for harm in (lambda: path.write_text("{"), listed.unlink):
+        harm()
+        work, said = added(second, Results(tmp_path / "results" / "second"))
+        assert (len(work.pending), said) == (1, [])
+        results.write(base, record, {"tasks": "0f" * 6, "test": ["a"]})
+    work, said = added(second, Results(tmp_path / "results" / "second"))
+    assert (len(work.pending), len(said)) == (0, 1)

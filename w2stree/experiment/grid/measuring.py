@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from w2stree.evaluation import returns_by_task, successes_by_task
-from w2stree.experiment.changes import changes
 from w2stree.experiment.config import Config
 from w2stree.experiment.grid.asked import Asked
-from w2stree.experiment.grid.results import digest, digest_read
+from w2stree.experiment.grid.results import digest, made_from
 from w2stree.experiment.manifest import read_manifest, versions
 from w2stree.experiment.parts import Parts
 from w2stree.experiment.pipeline import run_methods
@@ -60,7 +59,7 @@ def run_cell(
         "success_threshold": threshold,
         "panels": {name: found[name] for name in parts.test},
         **({} if parts.dev is None else {"dev": found[dev]}),
-        **_made_from(config, world, specs, also_read=[SCORED_BY]),
+        **made_from(config, world, _reads(specs, also=[SCORED_BY])),
         "training": _figures(run_dir, method),
         "seconds": round(seconds, 1),
         "stages": {spec.name: _stage(run_dir, spec) for spec in specs},
@@ -100,25 +99,16 @@ def run_measurement(
         "asked": wanted.record,
         "numbers": wanted.analysis.numbers(figures),
         "figures": figures,
-        **_made_from(config, world, specs, also_read=[SCORED_BY, *wanted.analysis.reads]),
+        **made_from(config, world, _reads(specs, also=[SCORED_BY, *wanted.analysis.reads])),
         "seconds": seconds,
         "stages": {**stages, f"analysis-{wanted.name}": own},
         "versions": dict(versions()),
     }
 
 
-def _made_from(
-    config: Config, world: Config, specs: Sequence[StageSpec], *, also_read: Sequence[str]
-) -> dict[str, Any]:
-    """Of the configuration: what tells whether a result still counts."""
-    reads = sorted({*also_read, *(key for spec in specs for key in spec.reads)})
-    return {
-        "changes": _changed(world, config),
-        "seeds": dict(config.seeds),
-        "config": digest(config.record()),
-        "reads": reads,
-        "config_read": digest_read(config, reads),
-    }
+def _reads(specs: Sequence[StageSpec], *, also: Sequence[str]) -> list[str]:
+    """The keys that the stages read."""
+    return sorted({*also, *(key for spec in specs for key in spec.reads)})
 
 
 def _panel(played: Sequence[Trajectory], chosen: Chosen, threshold: float) -> dict[str, Any]:
@@ -139,12 +129,6 @@ def _panel(played: Sequence[Trajectory], chosen: Chosen, threshold: float) -> di
         "mean_steps": round(sum(len(t.steps) for t in scored) / max(1, len(scored)), 3),
         "returns": returns,
     }
-
-
-def _changed(world: Config, config: Config) -> dict[str, Any]:
-    """The keys that are another in a cell than in the world's own file."""
-    before, now = world.record(), config.record()
-    return {change.key: change.now for change in changes(before, now)}
 
 
 def _stage(run_dir: Path, spec: StageSpec) -> dict[str, Any]:

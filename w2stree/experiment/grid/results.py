@@ -88,6 +88,12 @@ class Result:
         """Whether the cell would be run with the same values of all keys that its stages read."""
         return _is_of(self.record, self.path, config)
 
+    def listed_tasks(self) -> Any:
+        """The panels' tasks in their order, as `Results.write` takes them; None where their file is
+        not there."""
+        listed = _tasks_file(self.path.parents[2], self.tasks)
+        return read_json(listed, remedy=_REMEDY) if listed.is_file() else None
+
 
 @dataclass(frozen=True, slots=True)
 class Measured:
@@ -187,7 +193,7 @@ class Results:
 
     def write(self, cell: Cell, record: Mapping[str, Any], tasks: Mapping[str, Any]) -> Path:
         """A cell's result, and the tasks that it names if their file is not there yet."""
-        listed = self.folder / cell.world / f"tasks-{record['tasks']}.json"
+        listed = _tasks_file(self.folder / cell.world, record["tasks"])
         if not listed.is_file():
             listed.parent.mkdir(parents=True, exist_ok=True)
             _write(listed, tasks)
@@ -200,7 +206,8 @@ class Results:
     def _write(self, unit: Unit, record: Mapping[str, Any]) -> Path:
         path = self.file(unit)
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write(path, {"format": FORMAT, **_labels(unit), **record})
+        labels = {"format": FORMAT, **_labels(unit)}
+        _write(path, {**labels, **record, **labels})  # in front, and not another unit's
         self.failure_file(unit).unlink(missing_ok=True)
         return path
 
@@ -234,6 +241,10 @@ def _labels(unit: Unit) -> dict[str, Any]:
             return {**place, "name": name}
 
 
+def _tasks_file(world: Path, hashed: str) -> Path:
+    return world / f"tasks-{hashed}.json"
+
+
 def _config_file(world: Path, hashed: str) -> Path:
     return world / f"config-{hashed}.json"
 
@@ -242,6 +253,18 @@ def digest_read(config: Config, reads: list[str]) -> str:
     """Of the values that a configuration has at keys."""
     record = config.model_dump(mode="json")
     return digest(values(record, of=reads, but=config.may_change()))
+
+
+def made_from(config: Config, world: Config, reads: list[str]) -> dict[str, Any]:
+    """Of the configuration: what tells whether a result still counts, and the keys that are
+    another than in the world's own file."""
+    return {
+        "changes": {c.key: c.now for c in changes(world.record(), config.record())},
+        "seeds": dict(config.seeds),
+        "config": digest(config.record()),
+        "reads": reads,
+        "config_read": digest_read(config, reads),
+    }
 
 
 def digest(value: Any) -> str:

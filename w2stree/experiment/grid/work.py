@@ -19,8 +19,9 @@ from typing import Any, Literal, Protocol
 
 from w2stree.experiment.config import Config
 from w2stree.experiment.grid.cells import Cell, Measurement, Unit
+from w2stree.experiment.grid.equal_cells import take_equal
 from w2stree.experiment.grid.plan import Plan
-from w2stree.experiment.grid.results import Results
+from w2stree.experiment.grid.results import Result, Results
 from w2stree.experiment.grid.times import Times
 
 Kind = Literal["stage", "progress", "warning", "done", "failed"]
@@ -91,13 +92,16 @@ class Work:
         """Those that have no result of today's configuration are to be run."""
         self.num_units += len(units)
         for unit in units:
+            config = self.plan.config(unit)
             found = self.results.read(unit)
-            if found is not None and found.is_of(self.plan.config(unit)):
-                self.results.keep_config(unit, self.plan.config(unit))
-                self.times.add(unit, found.record)
-                self.num_done_before += 1
-            else:
+            if found is None or not found.is_of(config):
+                found = self._taken(unit, config)
+            if found is None:
                 self.pending.append(unit)
+                continue
+            self.results.keep_config(unit, config)
+            self.times.add(unit, found.record)
+            self.num_done_before += 1
 
     def take(self, fits: Callable[[Unit], bool] = lambda unit: True) -> Unit | None:
         """The first that fits and whose run directory nobody is in; None where there is none now,
@@ -197,6 +201,14 @@ class Work:
             return True
         expected = self.times.expected(unit, self.runs / self.plan.run_name(unit)) or 0.0
         return time.monotonic() + expected < self.deadline
+
+    def _taken(self, unit: Unit, config: Config) -> Result | None:
+        if not isinstance(unit, Cell):
+            return None
+        found = take_equal(self.results, unit, config, self.plan.worlds[unit.world])
+        if found is not None:
+            self.announce(unit, "done", f"the result of {found.record['taken_from']}")
+        return found
 
     def _keep(self, unit: Unit, reply: Mapping[str, Any]) -> None:
         self.results.keep_config(unit, self.plan.config(unit))

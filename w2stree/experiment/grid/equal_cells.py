@@ -1,0 +1,52 @@
+"""A cell whose result is there under another name: of another variant, or another experiment.
+
+    results/claims/twc_two/base/seed-3/best_of_m.json
+       |  the same values at all keys that its stages read
+       v
+    results/stitching/twc_two/seen/seed-3/best_of_m.json    "taken_from": "claims/twc_two/base"
+
+It counts as one in the experiment's own folder does: by its configuration, whoever ran it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from glob import escape
+
+from w2stree.errors import RunDirectoryError
+from w2stree.experiment.config import Config
+from w2stree.experiment.grid.cells import Cell
+from w2stree.experiment.grid.results import Result, Results, made_from
+from w2stree.shorten import visible
+
+TAKEN_FROM = "taken_from"
+
+
+def take_equal(results: Results, cell: Cell, config: Config, world: Config) -> Result | None:
+    """Write the result of an equal cell as this one's: the first by experiment and variant, among
+    those in the folder beside `results`, itself included. None where there is none.
+
+    What cannot be read there is passed over: that experiment's own table says what is wrong.
+    """
+    for name, found in _namesakes(results, cell):
+        if not found.is_of(config) or (tasks := found.listed_tasks()) is None:
+            continue
+        source = {TAKEN_FROM: found.record.get(TAKEN_FROM, name)}
+        making = made_from(config, world, found.record["reads"])
+        results.write(cell, {**found.record, **making, **source}, tasks)
+        return results.read(cell)
+    return None
+
+
+def _namesakes(results: Results, cell: Cell) -> Iterator[tuple[str, Result]]:
+    """The results of the same world, seed and method, and where they are."""
+    experiments = results.folder.parent
+    for variant in sorted(experiments.glob(f"*/{escape(cell.world)}/*/")):
+        other = Results(variant.parents[1])
+        try:
+            found = other.read(replace(cell, variant=variant.name))
+            if found is not None:
+                yield visible(variant.relative_to(experiments).as_posix()), found
+        except RunDirectoryError:
+            continue
