@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -97,3 +98,26 @@ def test_a_training_tells_each_step_s_figures(
     assert told["loss"] == pytest.approx(of["loss"])
     assert {"what", "done", "total", "loss", "seconds_left"} <= set(told)
     assert len(json_lines(capsys.readouterr().err)) == 0
+
+
+@pytest.mark.train
+def test_a_stage_that_plays_tells_its_mean_and_its_errors(tmp_path: Path) -> None:
+    """How often it is shown hangs on the machine; what it is told does not."""
+    pytest.importorskip("trl")
+    from support.tiny_models import BAD, GOOD
+
+    from w2stree.experiment.config import load_config
+    from w2stree.experiment.stages.bar import Figures, Silent, Update
+    from w2stree.experiment.stages.context import Context
+
+    told: list[Figures] = []
+
+    class Keeping(Silent):
+        def steps(self, what: str) -> AbstractContextManager[Update]:
+            return nullcontext(lambda done, total, figures: told.append(figures))
+
+    context = Context(load_config("miniature"), tmp_path, bar=Keeping())
+    broken = replace(BAD, status="error", total_return=0.0, info={"error": "jammed"})
+    context.told("evaluate_x", [GOOD, broken], 2)
+    assert told[-1]["mean_return"] == GOOD.total_return
+    assert set(told[-1]) == {"mean_return", "num_errors", "cause"} <= documented()
