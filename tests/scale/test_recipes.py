@@ -1,7 +1,13 @@
-"""The recipes of docs/scale.md, for the engines that are installed: the rows of one process."""
+"""The recipes of docs/scale.md, for the engines that are installed: the rows of one process.
+
+In no extra of ours: pip install daft pyspark 'pandas>=2.2,<3', and a Java of 17 or 21.
+"""
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -25,7 +31,8 @@ BLOCKS = blocks_of(DOCS / "scale.md")
 
 
 def recipe(library: str) -> str:
-    (found,) = (block.text for block in BLOCKS if f"import {library}\n" in block.text)
+    begins = (f"import {library}\n", f"from {library}.")
+    (found,) = (b.text for b in BLOCKS if any(line in b.text for line in begins))
     return found
 
 
@@ -36,14 +43,25 @@ def rows_of(files: Path) -> list[str]:
     return sorted(map(repr, table.select(names).to_pylist()))
 
 
-def check(text: str, folder: Path) -> None:
+def counts_of(files: Path) -> list[str]:
+    """As `rows_of`, without what the order of a task's runs decides: which is the first of two."""
+    columns = ["task_id", "depth", "num_chosen", "num_rejected"]
+    table = pq.read_table(files)
+    gaps = [round(gap, 9) for gap in table["gap"].to_pylist()]
+    rows = table.select(columns).to_pylist()
+    return sorted(f"{row} {gap}" for row, gap in zip(rows, gaps, strict=True))
+
+
+def check(
+    text: str, folder: Path, *, alike: Callable[[Path], list[str]] = rows_of, **given: Any
+) -> None:
     once = {id(run): run for run in random_runs(Random(5), 40)}  # some are there twice
     files_of(list(once.values()), folder / "runs")
-    exec(compile(text, "docs/scale.md", "exec"), {"__name__": "recipe"})
+    exec(compile(text, "docs/scale.md", "exec"), {"__name__": "recipe", **given})
     whole = pairs_table(pq.read_table(folder / "runs"))
     pq.write_table(whole, folder / "whole.parquet")
     assert whole.num_rows > 20
-    assert rows_of(folder / "pairs") == rows_of(folder / "whole.parquet")
+    assert alike(folder / "pairs") == alike(folder / "whole.parquet")
     assert digest_of_rows(whole) == digest_of_rows(pq.read_table(folder / "whole.parquet"))
 
 
@@ -51,6 +69,32 @@ def test_dask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("dask")
     monkeypatch.chdir(tmp_path)
     check(recipe("dask"), tmp_path)
+
+
+def test_daft(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its half of the way; then Dask's."""
+    pytest.importorskip("daft")
+    monkeypatch.chdir(tmp_path)
+    second = """
+from pathlib import Path
+import pyarrow.parquet as pq
+from w2stree.scale.tables import pairs_table
+Path("pairs").mkdir()
+for folder in Path("sharded").iterdir():
+    pq.write_table(pairs_table(pq.read_table(folder)), f"pairs/{folder.name}.parquet")
+"""
+    check(recipe("daft") + second, tmp_path, alike=counts_of)
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::FutureWarning")
+def test_spark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sql = pytest.importorskip("pyspark.sql")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    session = sql.SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false")
+    with session.config("spark.sql.warehouse.dir", str(tmp_path / "hive")).getOrCreate() as spark:
+        check(recipe("pyspark"), tmp_path, alike=counts_of, spark=spark)
 
 
 @pytest.mark.slow
