@@ -39,8 +39,21 @@ def connected(address: str | None) -> Iterator[None]:
         ray.init(address=address, **options)
     except Exception as error:  # a start that takes too long is of no class of its own
         where = address or os.environ.get("RAY_ADDRESS", "")
-        raise EngineFailure(f"Ray ({visible(where)}): {visible(str(error))}") from None
+        raise EngineFailure(
+            f"Ray ({visible(where)}): {visible(str(error))}{_token_advice(where)}"
+        ) from None
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _token_advice(address: str) -> str:
+    """Ray's client says of a token that the cluster asks for, and it did not send, that nobody
+    answered in time (2.60)."""
+    if not address.startswith("ray://") or "RAY_AUTH_MODE" in os.environ:
+        return ""
+    return (
+        "; a cluster that asks for a token wants RAY_AUTH_MODE=token here, and its token "
+        "(RAY_AUTH_TOKEN, or ~/.ray/auth_token)"
+    )
