@@ -92,7 +92,44 @@ def test_other_commands_read_a_store(store: str, capsys: pytest.CaptureFixture[s
     capsys.readouterr()
     assert main(["tree", store]) == 0
     assert "5 runs read = 5 used" in capsys.readouterr().out
-    assert main(["show", f"{store}/logs/a.jsonl:1"]) == 2  # a place in it: export the run first
+
+
+def test_a_run_is_named_by_its_place_in_a_store(
+    store: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As the list says that has it."""
+    capsys.readouterr()
+    assert main(["show", store, "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert [run["place"] for run in listed] == [
+        *(f"all/logs/a.jsonl:{i}" for i in (1, 2, 3)),
+        "all/logs/b.json: item 1",
+        "all/logs/b.json: item 2",
+    ]
+    for run, kept in zip(listed, RUNS, strict=True):
+        assert main(["show", run["place"], "--json"]) == 0
+        shown = json.loads(capsys.readouterr().out)
+        assert (shown["place"], shown["task_id"]) == (run["place"], kept.task_id)
+    assert main(["diff", f"./{store}/logs/a.jsonl:1", "logs/a.jsonl:3"]) == 1
+    assert "all/logs/a.jsonl:1" in capsys.readouterr().out
+    assert main(["tasks", f"{store}/logs/b.json"]) == 0
+    assert "2 runs read = 2 used" in capsys.readouterr().out
+
+
+def test_what_is_not_in_a_store_is_refused(store: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("odd:2").mkdir()
+    Path("odd:2/x:3").write_bytes(Path("logs/a.jsonl").read_bytes())
+    assert main(["store", "add", store, "odd:2/x:3"]) == 0
+    for place, why in (
+        ("all/logs/a.jsonl:9", "all/logs/a.jsonl:9: no run begins there"),
+        ("all/logs/c.jsonl", "all: no source 'logs/c.jsonl'; there are logs/a.jsonl, "),
+        ("logs/all/a.jsonl", "logs/all/a.jsonl: no such file"),
+    ):
+        capsys.readouterr()
+        assert main(["show", place]) == 2
+        assert why in capsys.readouterr().err
+    assert main(["show", "all/odd:2/x:3:2"]) == 0, "a name may have what a place has"
+    assert main(["tree", "all/odd:2/x:3"]) == 0
 
 
 def test_removes_collects_and_checks(store: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -139,12 +139,20 @@ def chosen_runs(runs: Runs, *, run: str | None, sample: int | None) -> list[Chos
 
 
 def _place(given: str) -> tuple[str, str] | None:
-    """The file and what in it, of a place such as runs.jsonl:17; None for a path that there is."""
-    if Path(given).exists():
+    """The file and what in it, of a place such as runs.jsonl:17; None for a path that there is, on
+    the disk or in a store."""
+    from w2stree.store.as_files import is_stored_file
+
+    if Path(given).exists() or is_stored_file(given):
         return None
     ends = [i for i, character in enumerate(given) if character == ":"]
     found = ((given[:i], given[i + 1 :].strip()) for i in reversed(ends))
-    return next(((path, rest) for path, rest in found if rest and Path(path).is_file()), None)
+    files = (
+        (path, rest)
+        for path, rest in found
+        if rest and (Path(path).is_file() or is_stored_file(path))
+    )
+    return next(files, None)
 
 
 def _number(number: dict[str, int], place: tuple[str, str]) -> int:

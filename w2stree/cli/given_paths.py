@@ -2,7 +2,7 @@
 
 runs/   'more/*.jsonl'        as they are; what the pattern matches
 -       <(zcat a.jsonl.gz)    set down in files, since reading looks at a file's beginning first
-all/                          a store (w2stree store): its sources set down in files
+all/   all/logs/a.jsonl       a store (w2stree store), or a file in it: set down in files
 runs/quickstart               a run directory: its explored runs, runs/quickstart/explore
 """
 
@@ -27,12 +27,12 @@ EXPECTED = "a file of runs, a folder of such files, a pattern in quotes or -"
 def files_of(paths: Sequence[str]) -> Iterator[tuple[list[Path], Callable[[str], str]]]:
     """The paths as files and folders: patterns matched, standard input and pipes, which can be read
     once, and what a store holds set down in files; and how to name those files in texts."""
-    from w2stree.store.as_files import set_down
-    from w2stree.store.catalogue import is_store
+    from w2stree.store.as_files import set_down, stored_at
 
     if paths.count("-") > 1:
         raise InvalidInput("- is given twice; standard input can be read once")
-    if not any(is_read_once(path) or is_store(Path(path)) for path in paths):
+    stored = {path: stored_at(path) for path in paths if not is_read_once(path)}
+    if not any(is_read_once(path) or stored[path] for path in paths):
         yield [file for path in paths for file in matches(path)], str
         return
     with tempfile.TemporaryDirectory(prefix="w2stree-") as folder:
@@ -44,10 +44,10 @@ def files_of(paths: Sequence[str]) -> Iterator[tuple[list[Path], Callable[[str],
             _copy(path, file)
             return file
 
-        def of_store(path: str) -> list[Path]:
+        def of_store(store: Path, name: str | None) -> list[Path]:
             target = Path(folder) / f"{len(names)}.store"
-            names[str(target)] = path.rstrip("/")
-            return set_down(Path(path), target)
+            names[str(target)] = str(store)
+            return set_down(store, target, name)
 
         def named(text: str) -> str:
             for file, name in names.items():
@@ -57,7 +57,7 @@ def files_of(paths: Sequence[str]) -> Iterator[tuple[list[Path], Callable[[str],
         def files_at(path: str) -> list[Path]:
             if is_read_once(path):
                 return [set_down_once(path)]
-            return of_store(path) if is_store(Path(path)) else matches(path)
+            return matches(path) if (found := stored[path]) is None else of_store(*found)
 
         given = list(map(files_at, paths))
         try:
