@@ -80,6 +80,7 @@ LATE_IMPORTS = {
     },
     "cli/train_settings.py": {"experiment.config.yaml_text"},
     "cli/stats.py": {"forest.summary", "rollouts.statistics", "scale.tally"},
+    "cli/choice.py": {"store.as_files"},
     "cli/given_paths.py": {"store.as_files", "store.catalogue"},
     "cli/store.py": {
         *("formats.writing", "store.adding", "store.store", "trajectories.replacing"),

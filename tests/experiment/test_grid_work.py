@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -174,10 +176,46 @@ def test_what_cannot_be_read_elsewhere_is_passed_over(tmp_path: Path) -> None:
     record = weak_result(first, base)
     path = results.write(base, record, {"tasks": "0f" * 6, "test": ["a"]})
     listed = tmp_path / "results" / "first" / "treasure" / f"tasks-{'0f' * 6}.json"
-    for harm in (lambda: path.write_text("{"), listed.unlink):
+    results.keep_config(base, first.config(base))
+    (kept,) = listed.parent.glob("config-*.json")
+    harms: tuple[Callable[[], Any], ...] = (
+        lambda: path.write_text("{"),
+        lambda: path.write_text(json.dumps(json.loads(path.read_text()) | {"tasks": "../../x"})),
+        listed.unlink,
+        lambda: listed.write_text("{"),
+        lambda: listed.write_text("[1, 2]"),
+        lambda: listed.write_text('{"tasks": "another"}'),
+        lambda: [
+            path.write_text(json.dumps(json.loads(path.read_text()) | {"config_read": "x"})),
+            kept.write_text("{"),
+        ],
+    )
+    for harm in harms:
         harm()
         work, said = added(second, Results(tmp_path / "results" / "second"))
         assert (len(work.pending), said) == (1, [])
+        listed.unlink(missing_ok=True)
         results.write(base, record, {"tasks": "0f" * 6, "test": ["a"]})
     work, said = added(second, Results(tmp_path / "results" / "second"))
     assert (len(work.pending), len(said)) == (0, 1)
+
+
+def test_a_result_that_is_deleted_does_not_come_back_from_its_copy(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, "first", {"base": {}, "long": {"max_length": 900}})
+    results = Results(tmp_path / "results" / "first")
+    base = cell_of(plan, "base")
+    results.keep_config(base, plan.config(base))
+    path = results.write(base, weak_result(plan, base), {"tasks": "0f" * 6, "test": ["a"]})
+    assert added(plan, results)[0].pending == []
+    path.unlink()
+    assert added(plan, results)[0].pending == [base]
+
+
+def test_what_is_to_be_redone_is_not_taken(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, "first", {"base": {}, "long": {"max_length": 900}})
+    results = Results(tmp_path / "results" / "first")
+    base = cell_of(plan, "base")
+    results.write(base, weak_result(plan, base), {"tasks": "0f" * 6, "test": ["a"]})
+    work = Work(plan, tmp_path / "runs", results, Tries(), lambda *told: None, told, redo=True)
+    work.add(plan.chosen())
+    assert work.pending == [cell_of(plan, "long")]

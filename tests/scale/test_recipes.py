@@ -43,9 +43,10 @@ def rows_of(files: Path) -> list[str]:
     return sorted(map(repr, table.select(names).to_pylist()))
 
 
-def counts_of(files: Path) -> list[str]:
-    """As `rows_of`, without what the order of a task's runs decides: which is the first of two."""
-    columns = ["task_id", "depth", "num_chosen", "num_rejected"]
+def texts_of(files: Path) -> list[str]:
+    """As `rows_of`, without what the order of a task's runs decides: whose run a side is named by
+    where several have it."""
+    columns = ["task_id", "prompt", "chosen", "rejected", "depth", "num_chosen", "num_rejected"]
     table = pq.read_table(files)
     gaps = [round(gap, 9) for gap in table["gap"].to_pylist()]
     rows = table.select(columns).to_pylist()
@@ -83,7 +84,7 @@ Path("pairs").mkdir()
 for folder in Path("sharded").iterdir():
     pq.write_table(pairs_table(pq.read_table(folder)), f"pairs/{folder.name}.parquet")
 """
-    check(recipe("daft") + second, tmp_path, alike=counts_of)
+    check(recipe("daft") + second, tmp_path, alike=texts_of)
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::FutureWarning")
@@ -94,7 +95,7 @@ def test_spark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
     session = sql.SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false")
     with session.config("spark.sql.warehouse.dir", str(tmp_path / "hive")).getOrCreate() as spark:
-        check(recipe("pyspark"), tmp_path, alike=counts_of, spark=spark)
+        check(recipe("pyspark"), tmp_path, alike=texts_of, spark=spark)
 
 
 @pytest.mark.slow
@@ -107,7 +108,7 @@ def test_ray(ray: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = recipe("ray")
     for name in ("runs/", "pairs/"):  # a worker has a folder of its own
         text = text.replace(f'"{name}"', repr(str(tmp_path / name)))
-    check(text, tmp_path, alike=counts_of)  # its shuffle keeps no order
+    check(text, tmp_path, alike=texts_of)  # its shuffle keeps no order
 
 
 def test_the_forest_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

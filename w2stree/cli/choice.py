@@ -80,7 +80,7 @@ def all_runs(source: Source) -> Runs:
     Raises `InvalidInput` for a place where no run stands.
     """
     given = source.paths
-    placed = [_place(path) for path in given]
+    placed = _places(given)
     paths = [path if place is None else place[0] for path, place in zip(given, placed, strict=True)]
     read = source.at(*dict.fromkeys(paths)).read()
     if not any(placed):
@@ -101,9 +101,8 @@ def all_runs(source: Source) -> Runs:
 def whole_file(source: Source) -> tuple[Source, tuple[str, str] | None]:
     """The source, or, where its only path is a run's place, all that stands in its file, and the
     place: for what looks at a run among others."""
-    if len(source.paths) == 1 and (place := _place(source.paths[0])) is not None:
-        return source.at(place[0]), place
-    return source, None
+    (place,) = _places(source.paths) if len(source.paths) == 1 else (None,)
+    return (source, None) if place is None else (source.at(place[0]), place)
 
 
 def run_at(places: Sequence[str], place: tuple[str, str]) -> int:
@@ -138,21 +137,34 @@ def chosen_runs(runs: Runs, *, run: str | None, sample: int | None) -> list[Chos
     return [several[int(run) - 1]]
 
 
-def _place(given: str) -> tuple[str, str] | None:
-    """The file and what in it, of a place such as runs.jsonl:17; None for a path that there is, on
-    the disk or in a store."""
-    from w2stree.store.as_files import is_stored_file
+def _places(given: Sequence[str]) -> list[tuple[str, str] | None]:
+    """Of each the file and what in it, where it is a place such as runs.jsonl:17; None for a path
+    that there is, on the disk or in a store."""
+    from w2stree.store.as_files import names_in, stored_at
 
-    if Path(given).exists() or is_stored_file(given):
-        return None
-    ends = [i for i, character in enumerate(given) if character == ":"]
-    found = ((given[:i], given[i + 1 :].strip()) for i in reversed(ends))
-    files = (
-        (path, rest)
-        for path, rest in found
-        if rest and (Path(path).is_file() or is_stored_file(path))
-    )
-    return next(files, None)
+    names: dict[Path, frozenset[str]] = {}
+
+    def is_stored(path: str) -> bool:
+        match stored_at(path):
+            case (store, str(name)):
+                if store not in names:
+                    names[store] = names_in(store)
+                return name in names[store]
+        return False
+
+    def place(given: str) -> tuple[str, str] | None:
+        if Path(given).exists() or is_stored(given):
+            return None
+        ends = [i for i, character in enumerate(given) if character == ":"]
+        found = ((given[:i], given[i + 1 :].strip()) for i in reversed(ends))
+        files = (
+            (path, rest)
+            for path, rest in found
+            if rest and (Path(path).is_file() or is_stored(path))
+        )
+        return next(files, None)
+
+    return [place(one) for one in given]
 
 
 def _number(number: dict[str, int], place: tuple[str, str]) -> int:

@@ -24,13 +24,10 @@ def stored_at(path: str) -> tuple[Path, str | None] | None:
     return next(((store, whole.relative_to(store).as_posix()) for store in stores), None)
 
 
-def is_stored_file(path: str) -> bool:
-    """Whether a path leads into a store, to a file that it holds."""
-    match stored_at(path):
-        case (store, str(name)):
-            with Store(store) as opened:
-                return any(source.name == name for source in opened.sources())
-    return False
+def names_in(store: Path) -> frozenset[str]:
+    """What the files of a store are called."""
+    with Store(store) as opened:
+        return frozenset(source.name for source in opened.sources())
 
 
 def set_down(store: Path, folder: Path, name: str | None = None) -> list[Path]:

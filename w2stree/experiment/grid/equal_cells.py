@@ -5,14 +5,17 @@
        v
     results/stitching/twc_two/seen/seed-3/best_of_m.json    "taken_from": "claims/twc_two/base"
 
-It counts as one in the experiment's own folder does: by its configuration, whoever ran it.
+It counts as one in the experiment's own folder does: by its configuration, whoever ran it. What
+was itself taken is not taken again: a result that is deleted, to be made anew, does not come back
+from its copies.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from glob import escape
+from typing import Any
 
 from w2stree.errors import RunDirectoryError
 from w2stree.experiment.config import Config
@@ -29,24 +32,25 @@ def take_equal(results: Results, cell: Cell, config: Config, world: Config) -> R
 
     What cannot be read there is passed over: that experiment's own table says what is wrong.
     """
-    for name, found in _namesakes(results, cell):
-        if not found.is_of(config) or (tasks := found.listed_tasks()) is None:
-            continue
-        source = {TAKEN_FROM: found.record.get(TAKEN_FROM, name)}
+    for name, found, tasks in _equal(results, cell, config):
         making = made_from(config, world, found.record["reads"])
-        results.write(cell, {**found.record, **making, **source}, tasks)
+        results.write(cell, {**found.record, **making, TAKEN_FROM: name}, tasks)
         return results.read(cell)
     return None
 
 
-def _namesakes(results: Results, cell: Cell) -> Iterator[tuple[str, Result]]:
-    """The results of the same world, seed and method, and where they are."""
+def _equal(
+    results: Results, cell: Cell, config: Config
+) -> Iterator[tuple[str, Result, Mapping[str, Any]]]:
+    """Results of the same world, seed and method that were run, where they are, and their tasks."""
     experiments = results.folder.parent
     for variant in sorted(experiments.glob(f"*/{escape(cell.world)}/*/")):
         other = Results(variant.parents[1])
         try:
             found = other.read(replace(cell, variant=variant.name))
-            if found is not None:
-                yield visible(variant.relative_to(experiments).as_posix()), found
+            if found is None or TAKEN_FROM in found.record or not found.is_of(config):
+                continue
+            if (tasks := found.listed_tasks()) is not None:
+                yield visible(variant.relative_to(experiments).as_posix()), found, tasks
         except RunDirectoryError:
             continue

@@ -59,7 +59,8 @@ class CellRecord(_UnitRecord):
     """A cell's file."""
 
     method: str
-    tasks: str
+    tasks: Annotated[str, Field(pattern="^[0-9a-f]{12}$")]
+    taken_from: str | None = None
     success_threshold: Number
     panels: Annotated[dict[str, _Panel], Field(min_length=1)]
     dev: _Dev | None = None

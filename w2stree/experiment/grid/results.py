@@ -88,11 +88,12 @@ class Result:
         """Whether the cell would be run with the same values of all keys that its stages read."""
         return _is_of(self.record, self.path, config)
 
-    def listed_tasks(self) -> Any:
+    def listed_tasks(self) -> Mapping[str, Any] | None:
         """The panels' tasks in their order, as `Results.write` takes them; None where their file is
-        not there."""
-        listed = _tasks_file(self.path.parents[2], self.tasks)
-        return read_json(listed, remedy=_REMEDY) if listed.is_file() else None
+        not there, or is another one."""
+        file = _tasks_file(self.path.parents[2], self.tasks)
+        listed = read_json(file, remedy=_REMEDY) if file.is_file() else None
+        return listed if isinstance(listed, dict) and listed.get("tasks") == self.tasks else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -203,7 +203,7 @@ class Work:
         return time.monotonic() + expected < self.deadline
 
     def _taken(self, unit: Unit, config: Config) -> Result | None:
-        if not isinstance(unit, Cell):
+        if self.redo or not isinstance(unit, Cell):
             return None
         found = take_equal(self.results, unit, config, self.plan.worlds[unit.world])
         if found is not None:
