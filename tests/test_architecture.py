@@ -76,12 +76,13 @@ LATE_IMPORTS = {
     },
     "cli/train_input.py": {
         *("formats.agenttraj", "formats.messages", "formats.reader", "rows.conversations"),
-        *("rows.row_files", "store.catalogue", "store.store", "trajectories.returns"),
+        *("rows.row_files", "store.as_files", "store.catalogue", "store.store"),
+        "trajectories.returns",
     },
     "cli/train_settings.py": {"experiment.config.yaml_text"},
     "cli/stats.py": {"forest.summary", "rollouts.statistics", "scale.tally"},
     "cli/choice.py": {"store.as_files"},
-    "cli/given_paths.py": {"store.as_files", "store.catalogue"},
+    "cli/given_paths.py": {"store.as_files"},
     "cli/store.py": {
         *("formats.writing", "store.adding", "store.store", "trajectories.replacing"),
     },

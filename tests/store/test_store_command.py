@@ -116,6 +116,39 @@ def test_a_run_is_named_by_its_place_in_a_store(
     assert "2 runs read = 2 used" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("words", "way"),
+    [
+        (["doctor"], "w2stree convert all/logs/a.jsonl -o runs.jsonl"),
+        (["verify"], "w2stree convert"),
+        (["tree", "--engine", "local", "-o", "f"], "convert all/logs/a.jsonl -o runs.parquet"),
+        (["store", "add", "new"], "w2stree store export"),
+    ],
+)
+def test_what_takes_no_store_takes_no_file_in_one(
+    store: str, words: list[str], way: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("pydantic")
+    pytest.importorskip("pyarrow")
+    for path, what in ((store, "a store"), (f"{store}/logs/a.jsonl", "in a store")):
+        capsys.readouterr()
+        assert main([*words, path]) == 2
+        said = capsys.readouterr().err
+        assert said.startswith(f"w2stree: {path}: {what}, which this command does not take: ")
+        assert way in said.replace(f"convert {store} ", f"convert {store}/logs/a.jsonl ")
+    assert not Path("new").exists() and not Path("f").exists()
+
+
+def test_a_file_in_a_store_is_trained_on(store: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """As far as to the model, which there is none of."""
+    pytest.importorskip("trl")
+    capsys.readouterr()
+    options = ["--model", "none", "--output", "out"]
+    assert main(["train", "sft", f"{store}/logs/a.jsonl", *options]) == 2
+    said = capsys.readouterr().err
+    assert said == "w2stree: none: no config.json; give the directory of a causal LM\n"
+
+
 def test_what_is_not_in_a_store_is_refused(store: str, capsys: pytest.CaptureFixture[str]) -> None:
     Path("odd:2").mkdir()
     Path("odd:2/x:3").write_bytes(Path("logs/a.jsonl").read_bytes())

@@ -10,12 +10,16 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from w2stree.cli.inputs import Runs, Source
 from w2stree.cli.say import counted
 from w2stree.errors import InvalidInput
 from w2stree.shorten import visible
 from w2stree.trajectories.trajectory import Trajectory
+
+if TYPE_CHECKING:
+    from w2stree.store.as_files import StoredFiles
 
 _SHOWN = 20
 _FIRST = 3
@@ -140,31 +144,21 @@ def chosen_runs(runs: Runs, *, run: str | None, sample: int | None) -> list[Chos
 def _places(given: Sequence[str]) -> list[tuple[str, str] | None]:
     """Of each the file and what in it, where it is a place such as runs.jsonl:17; None for a path
     that there is, on the disk or in a store."""
-    from w2stree.store.as_files import names_in, stored_at
+    from w2stree.store.as_files import StoredFiles
 
-    names: dict[Path, frozenset[str]] = {}
+    stored = StoredFiles()
+    return [_place(path, stored) for path in given]
 
-    def is_stored(path: str) -> bool:
-        match stored_at(path):
-            case (store, str(name)):
-                if store not in names:
-                    names[store] = names_in(store)
-                return name in names[store]
-        return False
 
-    def place(given: str) -> tuple[str, str] | None:
-        if Path(given).exists() or is_stored(given):
-            return None
-        ends = [i for i, character in enumerate(given) if character == ":"]
-        found = ((given[:i], given[i + 1 :].strip()) for i in reversed(ends))
-        files = (
-            (path, rest)
-            for path, rest in found
-            if rest and (Path(path).is_file() or is_stored(path))
-        )
-        return next(files, None)
-
-    return [place(one) for one in given]
+def _place(given: str, stored: StoredFiles) -> tuple[str, str] | None:
+    if Path(given).exists() or given in stored:
+        return None
+    ends = [i for i, character in enumerate(given) if character == ":"]
+    found = ((given[:i], given[i + 1 :].strip()) for i in reversed(ends))
+    return next(
+        ((path, rest) for path, rest in found if rest and (Path(path).is_file() or path in stored)),
+        None,
+    )
 
 
 def _number(number: dict[str, int], place: tuple[str, str]) -> int:

@@ -7,6 +7,7 @@ w2stree pairs runs/ --engine ray -o DIR/
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 
 from w2stree.cli.extra import needs
+from w2stree.cli.given_paths import refuse_a_store
 from w2stree.cli.inputs import Source
 from w2stree.cli.parameters import whole_number
 from w2stree.cli.ray_address import ray_address
@@ -90,6 +92,9 @@ def run_on_engine(
             f"{option} is not there with --engine, which reads tables of runs: w2stree convert "
             "takes it, and writes one (.parquet)"
         )
+    for path in source.paths:
+        way = f"w2stree convert {shlex.quote(path)} -o runs.parquet, then give that"
+        refuse_a_store(Path(path), way)
     with needs("arrow"):
         from w2stree.scale.bucketed import run_buckets
     with _engine(engine) as opened:

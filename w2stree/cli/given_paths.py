@@ -79,13 +79,16 @@ def runs_at(paths: Sequence[str], *, recursive: bool) -> list[str]:
 
 
 def refuse_a_store(path: Path, way: str) -> None:
-    """Of a command that takes no store. Raises `InvalidInput` for one, with the `way`."""
-    from w2stree.store.catalogue import is_store
+    """Of a command that takes no store, and no file in one. Raises `InvalidInput` for these, with
+    the `way`."""
+    from w2stree.store.as_files import stored_at
 
-    if is_store(path):
-        raise InvalidInput(
-            f"{visible(str(path))}: a store, which this command does not take: {way}"
-        )
+    match stored_at(str(path)):
+        case (_, name):
+            what = "a store" if name is None else "in a store"
+            raise InvalidInput(
+                f"{visible(str(path))}: {what}, which this command does not take: {way}"
+            )
 
 
 def is_read_once(path: str) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
-from w2stree.cli.given_paths import matches, runs_at
+from w2stree.cli.given_paths import matches, refuse_a_store, runs_at
 from w2stree.cli.inputs import AsJson, Source, takes_named_runs
 from w2stree.cli.progress import print_table
 from w2stree.cli.say import counted, say, warn
@@ -58,6 +58,8 @@ def add(
     """
     from w2stree.store.adding import add as add_to
 
+    for path in paths:
+        refuse_a_store(Path(path), "w2stree store export writes its files, which can be added")
     at = runs_at(paths, recursive=source.recursive)
     files = [file for path in at for file in matches(path)]
     given = {} if unread else _reading(source)

@@ -64,8 +64,11 @@ def rows_in(source: Source) -> Rows | InvalidInput | None:
     Raises `InvalidInput` for rows of two kinds, and for rows beside runs.
     """
     from w2stree.rows.row_files import parts_of
+    from w2stree.store.as_files import stored_at
 
-    if source.is_told or saved_in(source) or any(map(is_read_once, source.paths)):
+    if source.is_told or saved_in(source):
+        return None
+    if any(is_read_once(path) or stored_at(path) for path in source.paths):
         return None
     given = [match for path in source.paths for match in _matches(path)]
     files = [part for path in given for part in _to_train(path)]

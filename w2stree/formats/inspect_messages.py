@@ -61,6 +61,7 @@ def _call(given: Any, where: str) -> ToolCall:
 
 
 def unread_of(message: Record) -> dict[str, Any]:
+    """What `said_of` does not read, to be written again as it was."""
     rest = {k: plain(v) for k, v in message.items() if k not in _READ and v is not None}
     content = message.get("content")
     if not isinstance(content, str) and content is not None:
@@ -75,6 +76,7 @@ def unread_of(message: Record) -> dict[str, Any]:
 
 
 def written(said: Said, i: int, beside: Mapping[str, Any], num_prompt: int) -> dict[str, Any]:
+    """Message `i` of a log, with what `unread_of` found beside it, by number of the message."""
     record: dict[str, Any] = {"role": said.role, "content": said.text}
     if said.role == "assistant":
         record["source"] = "generate" if i >= num_prompt else "input"

@@ -24,10 +24,23 @@ def stored_at(path: str) -> tuple[Path, str | None] | None:
     return next(((store, whole.relative_to(store).as_posix()) for store in stores), None)
 
 
-def names_in(store: Path) -> frozenset[str]:
-    """What the files of a store are called."""
-    with Store(store) as opened:
-        return frozenset(source.name for source in opened.sources())
+class StoredFiles:
+    """Which paths lead to files that stores hold; each store is opened once."""
+
+    def __init__(self) -> None:
+        self._names: dict[Path, frozenset[str]] = {}
+
+    def __contains__(self, path: str) -> bool:
+        match stored_at(path):
+            case (store, str(name)):
+                return name in self._names_in(store)
+        return False
+
+    def _names_in(self, store: Path) -> frozenset[str]:
+        if store not in self._names:
+            with Store(store) as opened:
+                self._names[store] = frozenset(source.name for source in opened.sources())
+        return self._names[store]
 
 
 def set_down(store: Path, folder: Path, name: str | None = None) -> list[Path]:

@@ -32,11 +32,12 @@ def take_equal(results: Results, cell: Cell, config: Config, world: Config) -> R
 
     What cannot be read there is passed over: that experiment's own table says what is wrong.
     """
-    for name, found, tasks in _equal(results, cell, config):
-        making = made_from(config, world, found.record["reads"])
-        results.write(cell, {**found.record, **making, TAKEN_FROM: name}, tasks)
-        return results.read(cell)
-    return None
+    if (equal := next(_equal(results, cell, config), None)) is None:
+        return None
+    name, found, tasks = equal
+    making = made_from(config, world, found.record["reads"])
+    results.write(cell, {**found.record, **making, TAKEN_FROM: name}, tasks)
+    return results.read(cell)
 
 
 def _equal(

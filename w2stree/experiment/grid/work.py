@@ -19,7 +19,7 @@ from typing import Any, Literal, Protocol
 
 from w2stree.experiment.config import Config
 from w2stree.experiment.grid.cells import Cell, Measurement, Unit
-from w2stree.experiment.grid.equal_cells import take_equal
+from w2stree.experiment.grid.equal_cells import TAKEN_FROM, take_equal
 from w2stree.experiment.grid.plan import Plan
 from w2stree.experiment.grid.results import Result, Results
 from w2stree.experiment.grid.times import Times
@@ -207,7 +207,7 @@ class Work:
             return None
         found = take_equal(self.results, unit, config, self.plan.worlds[unit.world])
         if found is not None:
-            self.announce(unit, "done", f"the result of {found.record['taken_from']}")
+            self.announce(unit, "done", f"the result of {found.record[TAKEN_FROM]}")
         return found
 
     def _keep(self, unit: Unit, reply: Mapping[str, Any]) -> None:
