@@ -42,6 +42,7 @@ from w2stree.experiment.grid.running import Outcome, run_cells
 from w2stree.experiment.grid.work import Runner
 from w2stree.experiment.manifest import versions
 from w2stree.experiment.run_lock import LOCK
+from w2stree.rollouts.cluster.connection import connected as connected_to_ray
 
 pytestmark = [
     pytest.mark.cluster,
@@ -59,9 +60,29 @@ def client_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def machines(client_port: int) -> Iterator[Any]:
+def ending_starts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder on the machines' path: as many files `end-N` as lie in it, so many processes for
+    clients end as they start."""
+    folder = tmp_path_factory.mktemp("starts")
+    (folder / "sitecustomize.py").write_text(
+        """
+import os, sys
+from pathlib import Path
+
+if "--mode=specific-server" in sys.orig_argv:
+    for file in Path(__file__).parent.glob("end-*"):
+        file.unlink()
+        os._exit(1)
+"""
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def machines(client_port: int, ending_starts: Path) -> Iterator[Any]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(EXAMPLE.parent))  # the machines' own: their game is there
+        # The machines' own: their game is there.
+        patch.setenv("PYTHONPATH", f"{ending_starts}{os.pathsep}{EXAMPLE.parent}")
         with two_machines(ray_client_server_port=client_port) as cluster:
             yield cluster
 
@@ -205,6 +226,17 @@ def test_from_outside_the_cluster_it_is_not_driven(
     ran = w2stree("experiment", "small.yaml", "--engine", "ray", cwd=world)
     assert ran.returncode == 2, ran.stderr
     assert "Ray is reached by its client" in ran.stderr
+
+
+@pytest.mark.slow
+def test_a_client_whose_process_ended_as_it_started_gets_another(
+    machines: Any, client_port: int, ending_starts: Path
+) -> None:
+    """Ray notices after half a minute that the process is not there."""
+    (ending_starts / "end-1").touch()
+    with connected_to_ray(f"ray://127.0.0.1:{client_port}"):
+        assert ray.get(ray.remote(lambda: "here").remote()) == "here"
+    assert not (ending_starts / "end-1").exists()
 
 
 def test_an_interrupt_ends_the_cells_on_all_machines(world: Path) -> None:

@@ -14,26 +14,50 @@ from w2stree.rollouts.cluster.connection import connected
 
 
 @pytest.mark.parametrize(
-    ("address", "mode", "is_told"),
+    ("error", "mode", "is_told"),
     [
-        ("ray://head:10001", None, True),
-        ("ray://head:10001", "token", False),
-        ("head:6379", None, False),
+        ("ray client connection timeout", None, True),
+        ("ray client connection timeout", "token", False),
+        ("Could not find any running Ray instance", None, False),
     ],
 )
 def test_a_client_that_is_not_answered_is_told_of_tokens(
-    address: str, mode: str | None, is_told: bool, monkeypatch: pytest.MonkeyPatch
+    error: str, mode: str | None, is_told: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ray 2.60 waits for half a minute and says no more than this (tried by hand, with a head that
     asks for a token)."""
 
     def refuse(**options: Any) -> None:
-        raise ConnectionError("ray client connection timeout")
+        raise ConnectionError(error)
 
     monkeypatch.setattr("ray.init", refuse)
     monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
     if mode is not None:
         monkeypatch.setenv("RAY_AUTH_MODE", mode)
-    with pytest.raises(EngineFailure, match="connection timeout") as refused, connected(address):
+    with pytest.raises(EngineFailure, match=error) as refused, connected("ray://head:10001"):
         pass
     assert ("RAY_AUTH_MODE=token" in str(refused.value)) is is_told
+
+
+@pytest.mark.parametrize(
+    ("said", "starts"),
+    [
+        ("Starting Ray client server failed. See ray_client_server_23000.err", 3),
+        ("Proxy failed to Connect to backend! Check `ray_client_server.err`", 3),
+        ("RuntimeError: Version mismatch", 1),
+    ],
+)
+def test_a_client_whose_process_was_lost_asks_for_another(
+    said: str, starts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In earnest, with a process that ends: in `tests/experiment/test_grid_on_ray.py`."""
+    begun = []
+
+    def refuse(**options: Any) -> None:
+        begun.append(options)
+        raise ConnectionAbortedError(f"Initialization failure from server:\n{said}\n")
+
+    monkeypatch.setattr("ray.init", refuse)
+    with pytest.raises(EngineFailure, match=said[:20]), connected("ray://head:10001"):
+        pass
+    assert len(begun) == starts

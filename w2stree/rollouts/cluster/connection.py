@@ -16,6 +16,9 @@ except ModuleNotFoundError as error:
     raise not_imported(error, "ray", "--engine ray") from None
 
 _STORE_BYTES = 80 << 20  # the least that Ray takes; little lies in it
+_CLIENT_STARTS = 3
+_NOT_STARTED = ("Starting Ray client server failed", "Proxy failed to Connect to backend")
+_NOT_ANSWERED = "ray client connection timeout"
 
 
 @contextmanager
@@ -36,11 +39,11 @@ def connected(address: str | None) -> Iterator[None]:
         address = "local"
         options |= {"include_dashboard": False, "object_store_memory": _STORE_BYTES}
     try:
-        ray.init(address=address, **options)
+        _join(address, options)
     except Exception as error:  # a start that takes too long is of no class of its own
         where = address or os.environ.get("RAY_ADDRESS", "")
         raise EngineFailure(
-            f"Ray ({visible(where)}): {visible(str(error))}{_token_advice(where)}"
+            f"Ray ({visible(where)}): {visible(str(error))}{_advice(str(error))}"
         ) from None
     try:
         yield
@@ -48,10 +51,24 @@ def connected(address: str | None) -> Iterator[None]:
         ray.shutdown()
 
 
-def _token_advice(address: str) -> str:
+def _join(address: str | None, options: dict[str, Any]) -> None:
+    """Begin, or be connected. The cluster starts a process for each client, and now and then that
+    one ends as it is forked, without a word, or is not up in time (Ray 2.60): one more is asked
+    for."""
+    for start in range(1, _CLIENT_STARTS + 1):
+        try:
+            ray.init(address=address, **options)
+            return
+        except ConnectionAbortedError as error:
+            lost = any(words in str(error) for words in _NOT_STARTED)
+            if not lost or start == _CLIENT_STARTS:
+                raise
+
+
+def _advice(error: str) -> str:
     """Ray's client says of a token that the cluster asks for, and it did not send, that nobody
     answered in time (2.60)."""
-    if not address.startswith("ray://") or "RAY_AUTH_MODE" in os.environ:
+    if _NOT_ANSWERED not in error or "RAY_AUTH_MODE" in os.environ:
         return ""
     return (
         "; a cluster that asks for a token wants RAY_AUTH_MODE=token here, and its token "
