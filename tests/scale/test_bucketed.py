@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -19,6 +20,7 @@ from w2stree.forest.bucket_forest import BucketForest
 from w2stree.forest.bucket_manifest import BucketManifest
 from w2stree.forest.tasks import outcomes_of
 from w2stree.rollouts.statistics import statistics_of
+from w2stree.scale import bucketed
 from w2stree.scale.bucketed import Finished, run_buckets
 from w2stree.scale.engine import LocalEngine
 from w2stree.scale.jobs import Converted, Forests, Job, Pairs, Paths
@@ -169,6 +171,35 @@ def test_refuses_folders_with_something_else(runs: Path, tmp_path: Path) -> None
         done(Forests(), runs, tmp_path / "mine")
     with pytest.raises(InvalidInput, match="is a file"):
         done(Forests(), runs, tmp_path / "mine" / "a.txt")
+
+
+def test_of_two_at_once_the_later_finds_it_finished(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one comes to its end between the other's first look and its lock; and the other clears
+    up what the one is clearing up."""
+    output, take = tmp_path / "out", bucketed.lock.take
+
+    def late(held: Any) -> None:
+        monkeypatch.setattr("w2stree.scale.bucketed.lock.take", take)
+        shutil.rmtree(output / ".work")
+        done(Forests(), runs, output, 3)
+        (output / ".work").mkdir()
+        take(held)
+
+    monkeypatch.setattr("w2stree.scale.bucketed.lock.take", late)
+    with pytest.raises(InvalidInput, match="is finished"):
+        done(Forests(), runs, output, 3)
+    assert not (output / ".work").exists()
+
+    rmtree = shutil.rmtree
+
+    def at_once(path: Path, **options: Any) -> None:
+        rmtree(path)
+        rmtree(path, **options)
+
+    monkeypatch.setattr("w2stree.scale.bucketed.shutil.rmtree", at_once)
+    assert done(Forests(), runs, tmp_path / "second", 3).manifest == BucketManifest.read(output)
 
 
 def test_refuses_what_is_no_table_of_runs(runs: Path, tmp_path: Path) -> None:

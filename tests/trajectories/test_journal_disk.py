@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import resource
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -110,3 +112,17 @@ def test_files_are_made_with_the_users_umask(tmp_path: Path) -> None:
     finally:
         os.umask(before)
     assert modes == {"j.journal": 0o640, ".j.journal.owner": 0o640}
+
+
+def test_nothing_is_left_of_one_killed_as_it_wrote_who_it_is(tmp_path: Path) -> None:
+    script = (
+        "import os, pathlib, sys; from w2stree.trajectories.journal import Journal\n"
+        "pathlib.Path.replace = lambda *_: os.kill(os.getpid(), 9)\n"
+        "Journal(sys.argv[1])"
+    )
+    path = tmp_path / "j.journal"
+    assert subprocess.run([sys.executable, "-c", script, str(path)]).returncode == -9
+    assert len(list(tmp_path.iterdir())) == 2
+    with Journal(path):
+        assert {p.name for p in tmp_path.iterdir()} == {"j.journal", ".j.journal.owner"}
+    assert list(tmp_path.iterdir()) == [path]

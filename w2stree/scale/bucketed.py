@@ -148,9 +148,7 @@ def _plain(record: Record) -> Record:
 def _working(output: Path, asked: Record) -> Iterator[Path]:
     """The folder of what is not finished, which this process alone works in."""
     work = output / _WORK
-    if (output / NAME).exists():
-        shutil.rmtree(work, ignore_errors=True)  # where it was ended between these two
-        raise InvalidInput(f"{visible(str(output))}: is finished ({NAME}): name another folder")
+    _refuse_finished(output)
     if output.exists() and not output.is_dir():
         raise InvalidInput(f"{visible(str(output))}: is a file; name a folder")
     if output.exists() and not work.is_dir() and any(output.iterdir()):
@@ -163,6 +161,7 @@ def _working(output: Path, asked: Record) -> Iterator[Path]:
             raise InvalidInput(
                 f"{visible(str(output))}: another process works on it; wait for its end"
             ) from None
+        _refuse_finished(output)  # it may have come to its end since
         plan = work / "plan.json"
         if not plan.exists():
             with replacing(plan) as file:
@@ -173,6 +172,17 @@ def _working(output: Path, asked: Record) -> Iterator[Path]:
                 "another w2stree, or its input has changed: remove the folder, or name another"
             )
         yield work
+
+
+def _refuse_finished(output: Path) -> None:
+    if (output / NAME).exists():
+        _remove_work(output)  # where it was ended between these two
+        raise InvalidInput(f"{visible(str(output))}: is finished ({NAME}): name another folder")
+
+
+def _remove_work(output: Path) -> None:
+    """Others may be at it: who finds the folder finished removes it too."""
+    shutil.rmtree(output / _WORK, ignore_errors=True)
 
 
 def _finish(
@@ -190,7 +200,7 @@ def _finish(
         job.kind, plan.num_buckets, digest, counts, _plain(job.settings()), kept
     )
     manifest.write(output)
-    shutil.rmtree(output / _WORK)
+    _remove_work(output)
     return Finished(manifest, tuple(records))
 
 

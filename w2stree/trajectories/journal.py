@@ -25,7 +25,7 @@ from w2stree.trajectories import lock
 from w2stree.trajectories.episodes import FramedEpisode, damaged, read_episodes
 from w2stree.trajectories.frames import Damage, Frame, encode_frame, read_frames
 from w2stree.trajectories.owner import MAX_BYTES, described, this_process
-from w2stree.trajectories.replacing import replacing, sync_directory
+from w2stree.trajectories.replacing import leftovers, replacing, sync_directory
 from w2stree.trajectories.trajectory import Trajectory
 
 Key = tuple[str, int, int]
@@ -258,6 +258,8 @@ def _open_locked(path: Path, owner: Path) -> FileIO:
         lock.take(file)
         if not _is_at(path, file):
             raise BlockingIOError
+        for left in leftovers(owner):  # of those who were killed as they wrote it, holding the lock
+            left.unlink(missing_ok=True)
         # A new file: a link that somebody laid there would be written through.
         with replacing(owner) as told:
             told.write(this_process())
