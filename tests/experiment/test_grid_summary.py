@@ -137,6 +137,30 @@ def test_numbers_are_those_of_the_cells_paired(tmp_path: Path) -> None:
     assert (tmp_path / "results/small/table.md").read_bytes() == again
 
 
+def test_a_shared_stage_made_twice_is_told(tmp_path: Path) -> None:
+    """Of another seed, or another variant, it is another stage."""
+    plan = plan_of(tmp_path, variants={"base": {}, "more": {"search.num_simulations": 7}})
+    results = Results(tmp_path / "results" / "small")
+
+    def made_by(cell: Cell) -> str:
+        if cell.seed == 2 and cell.variant == "base" and cell.method in ("mcts_sft", "ceiling"):
+            return "of the other machine"
+        return f"{cell.variant} {cell.seed}"
+
+    for cell in plan.cells():
+        stages = {
+            name: {"seconds": 3.0, "outputs": outputs}
+            for name, outputs in (("pretrain", "of all"), ("explore", made_by(cell)))
+        }
+        write(plan, results, cell, stages=stages)
+    told = [note for note in summarise(plan, results).notes if "stand on" in note]
+    assert len(told) == 1
+    begins = "miniature, base: not all methods stand on the same outputs of explore (seed 2): "
+    assert told[0].startswith(begins)
+    plan = plan_of(tmp_path)
+    assert not any("stand on" in n for n in summarise(plan, all_of(tmp_path, plan)).notes)
+
+
 def test_what_is_missing_is_named_and_contrasts_take_common_seeds(tmp_path: Path) -> None:
     plan = plan_of(tmp_path)
     lacking = [

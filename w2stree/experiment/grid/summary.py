@@ -14,6 +14,7 @@ from w2stree.evaluation import crossed_estimate, holm
 from w2stree.evaluation.crossed import Floats
 from w2stree.experiment.grid.analysed import Analysed, find_analyses, why_not_run
 from w2stree.experiment.grid.cells import Cell
+from w2stree.experiment.grid.copies import unequal_copies
 from w2stree.experiment.grid.plan import Contrast, Plan
 from w2stree.experiment.grid.results import Result, Results
 from w2stree.experiment.methods import METHODS
@@ -242,6 +243,7 @@ def _notes(found: _Found, analysed: Analysed) -> list[str]:
         f"{world}: of the command line, and not of its file: {visible('; '.join(given))}."
         for world, given in found.plan.told_overrides.items()
     ]
+    notes += unequal_copies(found.by_place)
     if other := {name: seen for name, seen in _versions(found, analysed).items() if len(seen) > 1}:
         told = "; ".join(f"{name} {' and '.join(seen)}" for name, seen in other.items())
         notes.append(f"Results were made with different versions: {told}.")
