@@ -17,7 +17,6 @@ except ModuleNotFoundError as error:
 
 _STORE_BYTES = 80 << 20  # the least that Ray takes; little lies in it
 _CLIENT_STARTS = 3
-_NOT_STARTED = ("Starting Ray client server failed", "Proxy failed to Connect to backend")
 _NOT_ANSWERED = "ray client connection timeout"
 
 
@@ -52,16 +51,15 @@ def connected(address: str | None) -> Iterator[None]:
 
 
 def _join(address: str | None, options: dict[str, Any]) -> None:
-    """Begin, or be connected. The cluster starts a process for each client, and now and then that
-    one ends as it is forked, without a word, or is not up in time (Ray 2.60): one more is asked
-    for."""
+    """Begin, or be connected. The cluster forks a process for each client, and now and then that
+    one ends at once, with whatever words its head has for it (Ray 2.60; `epoll_wait error: Bad file
+    descriptor` in that process's log), or is not up in time: one more is asked for."""
     for start in range(1, _CLIENT_STARTS + 1):
         try:
             ray.init(address=address, **options)
             return
-        except ConnectionAbortedError as error:
-            lost = any(words in str(error) for words in _NOT_STARTED)
-            if not lost or start == _CLIENT_STARTS:
+        except ConnectionAbortedError:  # of that alone: nobody there is another error
+            if start == _CLIENT_STARTS:
                 raise
 
 
