@@ -20,13 +20,13 @@ from w2stree.forest.bucket_forest import BucketForest
 from w2stree.forest.bucket_manifest import BucketManifest
 from w2stree.forest.tasks import outcomes_of
 from w2stree.rollouts.statistics import statistics_of
-from w2stree.scale import bucketed
 from w2stree.scale.bucketed import Finished, run_buckets
 from w2stree.scale.engine import LocalEngine
 from w2stree.scale.jobs import Converted, Forests, Job, Pairs, Paths
 from w2stree.scale.plan import plan_of
 from w2stree.scale.tally import Statistics, statistics_of_all
 from w2stree.scale.totals import outcomes_of_all
+from w2stree.trajectories import lock
 
 pytest.importorskip("pyarrow")
 
@@ -178,7 +178,7 @@ def test_of_two_at_once_the_later_finds_it_finished(
 ) -> None:
     """The one comes to its end between the other's first look and its lock; and the other clears
     up what the one is clearing up."""
-    output, take = tmp_path / "out", bucketed.lock.take
+    output, take = tmp_path / "out", lock.take
 
     def late(held: Any) -> None:
         monkeypatch.setattr("w2stree.scale.bucketed.lock.take", take)

@@ -27,8 +27,8 @@ _SETTINGS = {
     "RAY_gcs_rpc_server_connect_timeout_s": "600",
     "RAY_py_gcs_connect_timeout_s": "600",
     "RAY_health_check_timeout_ms": "120000",
-    # gRPC's thread in a process forked for a client may end it ("epoll_wait error: Bad file
-    # descriptor"): of two whole runs of these tests one met it.
+    # Processes forked for clients end now and then, once with gRPC's last words ("epoll_wait error:
+    # Bad file descriptor") in their log: without its fork support there is no such thread.
     "GRPC_ENABLE_FORK_SUPPORT": "0",
 }
 LEFTOVERS = [
