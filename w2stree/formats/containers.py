@@ -33,6 +33,7 @@ from w2stree.trajectories.reading_limits import DEFAULT, ReadingLimits
 _PARQUET, _ARROW, _ZIP = b"PAR1", b"ARROW1", b"PK\x03\x04"
 _STREAM = b"\xff\xff\xff\xff"  # of Arrow: it has no name at its beginning
 _END = _STREAM + bytes(4)
+_MOST_SCHEMA = 1 << 24  # bytes; as a number, four letters are more
 _POINTER = b"version https://git-lfs.github.com/"
 _NEVER_EMPTY = (".json", ".traj", ".parquet", ".arrow", ".eval", ".gz", ".zst")
 _OF_ONE = (".json", ".json.gz", ".json.zst", ".traj")  # or of lines, by mistake
@@ -59,14 +60,28 @@ def records(
         )
     if begin.startswith(_ZIP):
         return members(file, limits=limits, skip=skip)
-    if begin.startswith((_PARQUET, _ARROW, _STREAM)):
+    if _is_table(begin):
         return _with_arrays(_of_table(file, begin, skip))
     return _with_arrays(_of_text(file, limits, skip))
 
 
 def is_binary(file: Path) -> bool:
     """Whether it is a table or a zip."""
-    return _begin(file).startswith((_PARQUET, _ARROW, _STREAM, _ZIP))
+    begin = _begin(file)
+    return begin.startswith(_ZIP) or _is_table(begin)
+
+
+def _is_table(begin: bytes) -> bool:
+    return begin.startswith((_PARQUET, _ARROW)) or _is_stream(begin)
+
+
+def _is_stream(begin: bytes) -> bool:
+    """ff ff ff ff, the length of the schema, and where in it its root is: a torn line of text may
+    begin with the first four too, and the lines after it count."""
+    if not begin.startswith(_STREAM) or len(begin) < 12:
+        return False
+    length, root = (int.from_bytes(begin[i : i + 4], "little") for i in (4, 8))
+    return 0 < root < length < _MOST_SCHEMA and length % 8 == 0
 
 
 def _begin(file: Path) -> bytes:

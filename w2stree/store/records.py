@@ -13,35 +13,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2stree.errors import InvalidInput
+from w2stree.formats.containers import is_binary
 from w2stree.shorten import visible
 
 _SLICE = 1 << 20  # small enough to stay in the processor's cache
 _MOST = 1 << 31  # bytes of a line: numbers of pieces are 32 bits
-_NOT_LINES = (
-    b"PAR1",
-    b"ARROW1",
-    b"PK\x03\x04",
-    b"\xff\xff\xff\xff",
-    b"\x1f\x8b",
-    b"\x28\xb5\x2f\xfd",
-)
 _PACKED = (b"PK\x03\x04", b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
 _NEWLINE = 10
 
 
 def has_lines(file: Path) -> bool:
     """Whether its records are lines: told by its first bytes. `OSError`."""
-    return not _begin(file).startswith(_NOT_LINES)
+    return not (is_packed(file) or is_binary(file))
 
 
 def is_packed(file: Path) -> bool:
     """Whether nothing in it can be shared: gzip, Zstandard or zip. `OSError`."""
-    return _begin(file).startswith(_PACKED)
-
-
-def _begin(file: Path) -> bytes:
     with file.open("rb") as opened:
-        return opened.read(8)
+        return opened.read(4).startswith(_PACKED)
 
 
 def slices(file: Path, *, is_lines: bool) -> Iterator[tuple[bytes, NDArray[np.int64]]]:
