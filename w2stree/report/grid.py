@@ -83,9 +83,13 @@ class GridContrast:
     @property
     def verdict(self) -> Verdict:
         """By the p-value among all that were asked; none over one seed or few tasks, and none where
-        all differences are alike."""
+        all differences are alike, unless there is none: the two did the same everywhere."""
         found = self.estimate
-        if found is None or self.p_holm is None or found.num_tasks < FEWEST_TASKS:
+        if found is None or found.num_tasks < FEWEST_TASKS:
+            return "too few to tell"
+        if found.num_seeds > 1 and found.ci95 == (0.0, 0.0):
+            return "no difference shown"
+        if self.p_holm is None:
             return "too few to tell"
         if self.p_holm > LEVEL:
             return "no difference shown"
