@@ -38,6 +38,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.rollouts.merge_rules")
     parser.add_argument("--engines", type=int, default=4, help="JVMs that play the same actions")
     options = parser.parse_args()
+    if options.engines < 2:
+        parser.error("--engines: at least 2, whose answers are compared")
     task_ids = [f"scienceworld/{name}/0" for name in PAPER_TASKS]
     paths = {task_id: demonstrated(task_id) for task_id in task_ids}
     plays = [played(paths) for _ in range(options.engines)]
