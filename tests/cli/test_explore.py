@@ -262,6 +262,7 @@ def test_shipped_configurations_are_found_by_kind() -> None:
         "qwen_24gb",
         "qwen_8gpu",
         "twc_rooms",
+        "twc_rooms_three",
         "twc_three",
         "twc_two",
     ]

@@ -16,7 +16,7 @@ from w2stree.experiment.stages.context import Context
 from w2stree.rollouts.task_choice import TaskChoice
 from w2stree.training.optimisation import Optimisation
 
-WORLDS = ("twc_two", "twc_three", "twc_rooms")
+WORLDS = ("twc_two", "twc_three", "twc_rooms", "twc_rooms_three")
 IMITATE = (
     "demos_equal_steps",
     "weak_sft_naive",
