@@ -18,6 +18,7 @@ LATE_IMPORTS = {
         "training.models",
     },
     # Models are an extra; what an experiment's file may ask, and its table, wait for none.
+    "experiment/grid/copies.py": {"experiment.stage_graph", "experiment.stages.context"},
     "experiment/analyses/assumption.py": {"training.implicit_reward", "training.models"},
     # The weak model of a run, where it is to play on.
     "experiment/recorded_player.py": {"policies.transformers", "training.models"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -159,6 +160,43 @@ def test_a_shared_stage_made_twice_is_told(tmp_path: Path) -> None:
     assert told[0].startswith(begins)
     plan = plan_of(tmp_path)
     assert not any("stand on" in n for n in summarise(plan, all_of(tmp_path, plan)).notes)
+
+
+def of_two_variants(folder: Path) -> list[str]:
+    """What a table says of copies, where the second variant's cells of seed 1 are of another
+    machine, whose `sft_strong` is other; `tree` is other with every seed, as its settings are."""
+    plan = plan_of(
+        folder,
+        variants={"base": {}, "more": {"search.num_simulations": 7}},
+        contrasts=["mcts_sft@more - mcts_sft@base"],
+    )
+    results = Results(folder / "results" / "small")
+    for cell in plan.cells():
+        other = cell.variant == "more" and cell.seed == 1
+        outputs = {"sft_strong": "there" if other else "here", "tree": cell.variant}
+        stages = {name: {"seconds": 3.0, "outputs": made} for name, made in outputs.items()}
+        write(plan, results, cell, stages=stages)
+    return [note for note in summarise(plan, results).notes if "outputs" in note]
+
+
+def test_a_stage_that_two_compared_variants_should_share_is_told(tmp_path: Path) -> None:
+    """Of what their settings make another, nothing is."""
+    pytest.importorskip("torch")
+    (told,) = of_two_variants(tmp_path)
+    assert told.startswith(
+        "mcts_sft@more - mcts_sft@base on miniature: its sides do not stand on the same outputs "
+        "of sft_strong (seed 1): made again, or on another machine. "
+    )
+
+
+def test_without_torch_it_is_not_told_which_variants_share(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    for name in [n for n in sys.modules if n.startswith("w2stree.") and "stage" in n]:
+        monkeypatch.delitem(sys.modules, name)
+    (told,) = of_two_variants(tmp_path)
+    assert "not told without torch: pip install 'w2stree[train]'" in told
 
 
 def test_what_is_missing_is_named_and_contrasts_take_common_seeds(tmp_path: Path) -> None:

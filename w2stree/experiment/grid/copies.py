@@ -12,31 +12,106 @@ and with them a token now and then.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 
+from w2stree.experiment.changes import changes
+from w2stree.experiment.config import Config
+from w2stree.experiment.grid.cells import Cell
+from w2stree.experiment.grid.plan import Plan
 from w2stree.experiment.grid.results import Result
 
 Place = tuple[str, str, str]
 """World, variant, method."""
 
 
-def unequal_copies(by_place: Mapping[Place, Mapping[int, Result]]) -> list[str]:
+def unequal_copies(plan: Plan, by_place: Mapping[Place, Mapping[int, Result]]) -> list[str]:
     """A sentence for each world and variant in which two methods' cells of one seed stand on
-    different outputs of a stage. Where settings differ, between variants, outputs may: nothing is
-    said of those."""
+    different outputs of a stage; and for each contrast of two variants whose sides do, of a stage
+    that both variants make with the same settings.
+
+    Which settings a stage has is asked of the stages, which train: without the extra `train` the
+    sentence is that this is not told.
+    """
+    try:
+        across = list(_across(plan, by_place))
+    except ModuleNotFoundError as lacking:
+        across = [
+            "Variants differ in outputs of stages that both have: by their settings, or since they "
+            f"were made again. Which is not told without {lacking.name}: "
+            "pip install 'w2stree[train]'."
+        ]
+    return [*_within(by_place), *across]
+
+
+def _within(by_place: Mapping[Place, Mapping[int, Result]]) -> Iterator[str]:
     made: dict[tuple[str, str], dict[tuple[str, int], set[str]]] = defaultdict(
         lambda: defaultdict(set)
     )
     for (world, variant, _), seeds in by_place.items():
         for seed, result in seeds.items():
-            for stage, record in result.record["stages"].items():
-                if (outputs := record.get("outputs")) is not None:
-                    made[world, variant][stage, seed].add(str(outputs))
-    return [
-        f"{world}, {variant}: {_told(twice)}"
-        for (world, variant), stages in made.items()
-        if (twice := [place for place, outputs in stages.items() if len(outputs) > 1])
+            for stage, outputs in _outputs(result).items():
+                made[world, variant][stage, seed].add(outputs)
+    for (world, variant), stages in made.items():
+        if twice := [place for place, outputs in stages.items() if len(outputs) > 1]:
+            yield f"{world}, {variant}: not all methods stand {_told(twice)}"
+
+
+def _across(plan: Plan, by_place: Mapping[Place, Mapping[int, Result]]) -> Iterator[str]:
+    for contrast in plan.grid.asked():
+        for world in plan.sources:
+            places = [(world, str(side.variant), side.method) for side in contrast.sides]
+            if places[0][1] == places[1][1]:  # of one variant: told above
+                continue
+            one, other = (by_place.get(place, {}) for place in places)
+            twice = [
+                (stage, seed)
+                for seed in sorted(one.keys() & other.keys())
+                for stage in _made_twice(plan, places, seed, one[seed], other[seed])
+            ]
+            if twice:
+                yield f"{contrast} on {world}: its sides do not stand {_told(twice)}"
+
+
+def _made_twice(
+    plan: Plan, places: Iterable[Place], seed: int, one: Result, other: Result
+) -> list[str]:
+    """The stages that both results have, of different outputs though of the same settings."""
+    there = _outputs(other)
+    differ = [
+        stage for stage, outputs in _outputs(one).items() if there.get(stage, outputs) != outputs
     ]
+    if not differ:
+        return []
+    this, that = (
+        plan.config(Cell(world, variant, seed, method)) for world, variant, method in places
+    )
+    now, then, free = this.record(), that.record(), this.may_change()
+    reads = _read_behind(this, differ)
+    return [s for s in differ if s in reads and not changes(then, now, of=reads[s], but=free)]
+
+
+def _read_behind(config: Config, names: Iterable[str]) -> dict[str, set[str]]:
+    """The keys that each of these stages, or any that it needs, reads."""
+    # Stages train: torch is waited for only where there is something to tell.
+    from w2stree.experiment.stage_graph import leading_to, stages
+    from w2stree.experiment.stages.context import Context
+
+    listed = stages(Context(config, Path()))
+    known = {spec.name for spec, _ in listed}
+    return {
+        name: {key for spec, _ in leading_to([name], listed) for key in spec.reads}
+        for name in names
+        if name in known
+    }
+
+
+def _outputs(result: Result) -> dict[str, str]:
+    return {
+        stage: str(record["outputs"])
+        for stage, record in result.record["stages"].items()
+        if record.get("outputs") is not None
+    }
 
 
 def _told(twice: Iterable[tuple[str, int]]) -> str:
@@ -44,7 +119,7 @@ def _told(twice: Iterable[tuple[str, int]]) -> str:
     names = list(dict.fromkeys(stage for stage, _ in twice))
     word = "seed" if len(seeds) == 1 else "seeds"
     return (
-        f"not all methods stand on the same outputs of {', '.join(names)} ({word} "
+        f"on the same outputs of {', '.join(names)} ({word} "
         f"{', '.join(map(str, seeds))}): made again, or on another machine. A difference then "
         "holds luck of training that pairing by seed would have taken out; which have which: "
         "stages.NAME.outputs in the results' files."

@@ -243,7 +243,7 @@ def _notes(found: _Found, analysed: Analysed) -> list[str]:
         f"{world}: of the command line, and not of its file: {visible('; '.join(given))}."
         for world, given in found.plan.told_overrides.items()
     ]
-    notes += unequal_copies(found.by_place)
+    notes += unequal_copies(found.plan, found.by_place)
     if other := {name: seen for name, seen in _versions(found, analysed).items() if len(seen) > 1}:
         told = "; ".join(f"{name} {' and '.join(seen)}" for name, seen in other.items())
         notes.append(f"Results were made with different versions: {told}.")
