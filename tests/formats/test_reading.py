@@ -90,6 +90,55 @@ def test_what_of_a_turn_is_its_action(action: Any, actions: list[str], tmp_path:
     assert [step.action for step in run.steps] == actions
 
 
+def turns(*texts: str) -> dict[str, Any]:
+    said = [{"role": "assistant", "content": text} for text in texts]
+    return record(*(message for turn in said for message in (turn, SEEN)))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Action: search\nAction Input: Oslo", "Action: search\nAction Input: Bergen"),
+        ("Action: write a.py\nprint(1)", "Action: write a.py\nprint(2)"),
+        ('Action: {\n "name": "s", "q": 1\n}', 'Action: {\n "name": "s", "q": 2\n}'),
+        ("Action: bash\n```\nls\n```", "Action: bash\n```\npwd\n```"),
+        ("Action:\n```\ncd a\nls\n```", "Action:\n```\ncd b\nls\n```"),
+    ],
+)
+def test_actions_that_differ_in_a_later_line_are_two(one: str, other: str, tmp_path: Path) -> None:
+    read = [read_one(tmp_path, turns(text)).steps[0].action for text in (one, other)]
+    assert read[0] != read[1] and all(read)
+
+
+def test_an_action_ends_where_the_next_line_s_label_says(tmp_path: Path) -> None:
+    said = "Thought: hm\nAction: search\nAction Input: Oslo\nObservation: made up\nAction: end"
+    (step,) = read_one(tmp_path, turns(said)).steps
+    assert step.action == "search\nAction Input: Oslo"
+
+
+@pytest.mark.parametrize(
+    ("texts", "actions", "told"),
+    [
+        (["Action: a", "Action: b"], ["a", "b"], "an Action: line"),
+        (["Action: a", "b"], ["a", ""], "an Action: line, none in turns without one"),
+        (["Action: a\nb"], ["a\nb"], "an Action: line and the lines after it"),
+        (["a", "b"], ["a", "b"], "the whole turn"),
+        (
+            ["a", "b", "Done.\nAction: c"],
+            ["a", "b", "Done.\nAction: c"],
+            "the whole turn, though some have an Action: line",
+        ),
+    ],
+)
+def test_how_actions_were_read_is_told(
+    texts: list[str], actions: list[str], told: str, tmp_path: Path
+) -> None:
+    """One line in a summary blanks no other turn."""
+    read = read_files(write(tmp_path / "a.jsonl", turns(*texts)), choices=Choices(reward=1.0))
+    assert [step.action for step in read.reading.trajectories[0].steps] == actions
+    assert read.found["action"] == {told: 1}
+
+
 def test_where_no_turn_has_an_action_line_the_turn_is_the_action(tmp_path: Path) -> None:
     assert read_one(tmp_path, record(SILENT)).steps[0].action == "I am done."
 

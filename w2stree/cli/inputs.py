@@ -92,8 +92,8 @@ class Source:
         str | None,
         typer.Option(
             metavar="PATTERN",
-            help="what of a turn is its action: react (a line Action: ...), turn (all of it), or a "
-            "regular expression and its first group",
+            help="what of a turn is its action: react (a line Action: ... and those after it), "
+            "turn (all of it), or a regular expression and its first group",
         ),
     ] = None
     openings: Annotated[

@@ -20,9 +20,12 @@ from w2stree.formats.reader import Reader
 from w2stree.trajectories.origin import Origin
 from w2stree.trajectories.tool_call import ToolCall, action_of
 from w2stree.trajectories.trajectory import Message, Status, Step, Trajectory, refuse_wordless
-from w2stree.turns.react import parse_action
+from w2stree.turns.react import logged_action
 
 ROLES = ("system", "user", "assistant", "tool")
+
+_LINE = "an Action: line"
+_WHOLE = "the whole turn"
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,14 +210,11 @@ def _action_finder(turns: Sequence[Said], reader: Reader) -> Callable[[Said], st
 
 def _text_finder(turns: Sequence[str], reader: Reader) -> Callable[[str], str]:
     chosen = reader.choices.action
-    if chosen is None:
-        chosen = "react" if any(parse_action(turn) is not None for turn in turns) else "turn"
     if callable(chosen):
         reader.note("action", "a function")
         return lambda turn: chosen(turn) or ""
-    if isinstance(chosen, str):
-        reader.note("action", "an Action: line" if chosen == "react" else "the whole turn")
-        return (lambda turn: parse_action(turn) or "") if chosen == "react" else str
+    if chosen is None or isinstance(chosen, str):
+        return _known_finder(turns, chosen, reader)
     reader.note("action", f"the pattern {chosen.pattern}")
 
     def search(turn: str) -> str:
@@ -224,6 +224,21 @@ def _text_finder(turns: Sequence[str], reader: Reader) -> Callable[[str], str]:
         return ((match[1] if chosen.groups else match[0]) or "").strip()
 
     return search
+
+
+def _known_finder(turns: Sequence[str], chosen: str | None, reader: Reader) -> Callable[[str], str]:
+    """By "react" or "turn"; for None the former where half of the turns and more have such a line,
+    so that one in a summary does not make all other turns ones without an action."""
+    lines = {} if chosen == "turn" else {turn: logged_action(turn) for turn in turns}
+    num_without = sum(lines.get(turn) is None for turn in turns)
+    if chosen == "turn" or (chosen is None and 2 * num_without > len(turns)):
+        is_told = chosen == "turn" or num_without == len(turns)
+        reader.note("action", _WHOLE if is_told else f"{_WHOLE}, though some have an Action: line")
+        return str
+    follow = any(line is not None and "\n" in line for line in lines.values())
+    said = f"{_LINE} and the lines after it" if follow else _LINE
+    reader.note("action", f"{said}, none in turns without one" if num_without else said)
+    return lambda turn: lines[turn] or ""
 
 
 def run_of(

@@ -37,9 +37,10 @@ class Choices:
     `reward`: the dotted name of a field of the record, a number for all, or a function of the
     record. `task`: a name or a function. `prompt`: how many messages are the task's, or a function
     of the messages that says so; else all before the assistant's first. `action` of a turn in
-    words: "react" (`turns.react.parse_action`), "turn" (all of it), a regular expression whose
+    words: "react" (`turns.react.logged_action`), "turn" (all of it), a regular expression whose
     first group is searched for (all of the match where it has none), or a function that returns
-    None for none; else by run: "react" where one of its turns has such a line, "turn" elsewhere.
+    None for none; else by run: "react" where half of its turns and more have such a line, "turn"
+    elsewhere.
 
     Raises `InvalidInput` for what is none of these.
     """

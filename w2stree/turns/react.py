@@ -101,12 +101,28 @@ def parse_action(
     label = _chosen(said, labels)
     if label is None:
         return None
-    end = next((other.begin for other in labels if other.begin >= label.end), len(said))
+    end = _end(label, labels, said)
     read = _lines if multi_line else _line
     text = read(said[label.end : end], may_go_on=is_cut and end == len(said))
     if text not in actions:
         text = text.removesuffix(label.unclosed).rstrip()
     return _bare(text, actions) or None
+
+
+def logged_action(response: str) -> str | None:
+    """The action of a turn in a log, where nothing says how much of it the environment took: as
+    `parse_action` finds it, with the lines after it up to the next label.
+
+    `Action: search`, `Action Input: Oslo` is both lines. Of two turns that differ in such a line
+    one line would make one action, and what came of both one mean.
+    """
+    said = spoken(response)
+    labels = _labels(said, _LABEL)
+    label = _chosen(said, labels)
+    if label is None:
+        return None
+    text = _lines(said[label.end : _end(label, labels, said)], may_go_on=False)
+    return _bare(text.removesuffix(label.unclosed).rstrip(), ()) or None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +173,11 @@ def _chosen(said: str, labels: Sequence[_Label]) -> _Label | None:
         if is_empty or (has_thought and "\n" in between):
             chosen = label
     return chosen
+
+
+def _end(label: _Label, labels: Sequence[_Label], said: str) -> int:
+    """Where the next label begins, or the turn ends."""
+    return next((other.begin for other in labels if other.begin >= label.end), len(said))
 
 
 def _line(text: str, *, may_go_on: bool) -> str:
