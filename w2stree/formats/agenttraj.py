@@ -26,6 +26,7 @@ from w2stree.formats.human_gpt import said_of, turns_of, unread
 from w2stree.formats.left_over import FIELD, of_info, restored, with_left_over
 from w2stree.formats.reader import Reader, Record, beside
 from w2stree.trajectories import fields
+from w2stree.trajectories.answers import roles_heard
 from w2stree.trajectories.trajectory import Trajectory
 
 LEARNED = "learned_turns"
@@ -145,6 +146,11 @@ def _refuse_what_has_no_place(trajectory: Trajectory, where: str) -> None:
         raise InvalidInput(
             f"{where}: it has tool calls, for which AgentTraj has no place: write chat messages "
             "(messages)"
+        )
+    if "system" in roles_heard(trajectory):
+        raise InvalidInput(
+            f"{where}: the system speaks between two turns, for which AgentTraj has no place: "
+            "write chat messages (messages)"
         )
     if not trajectory.steps or not (_flags(trajectory) or [True])[0]:
         reason = "its first turn is not to be learned" if trajectory.steps else "it has no turns"

@@ -137,7 +137,7 @@ def _run(record: Record, extra: Record, where: str, reader: Reader) -> Trajector
         reader.reward(record, where, _REWARDS, status=status),
         status,
         replace(origin, prefix_length=_num_copied(steps, len(conversation.steps), where)),
-        _info(record, extra, steps),
+        conversation.with_heard(_info(record, extra, steps), where),
     )
 
 

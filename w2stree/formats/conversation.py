@@ -11,12 +11,24 @@ assistant  …
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
 from w2stree.errors import InvalidInput
 from w2stree.formats.reader import Reader
+from w2stree.trajectories.answers import (
+    HEARD,
+    Answer,
+    AnsweredStep,
+    Answers,
+    answers_to,
+    has_results,
+    heard_of,
+    in_order_of_calls,
+    is_silence,
+    with_answers,
+)
 from w2stree.trajectories.origin import Origin
 from w2stree.trajectories.tool_call import ToolCall, action_of
 from w2stree.trajectories.trajectory import Message, Status, Step, Trajectory, refuse_wordless
@@ -45,6 +57,17 @@ class Said:
 class Conversation:
     prompt: tuple[Message, ...]
     steps: tuple[Step, ...]
+    heard: Mapping[str, Any] = field(default_factory=dict)
+    """For the run's `info`: the messages of its observations (`trajectories.answers`)."""
+
+    def with_heard(self, info: Mapping[str, Any], where: str) -> dict[str, Any]:
+        """The run's `info` with them; raises `InvalidInput` for one that has that name."""
+        if HEARD in info:
+            raise InvalidInput(
+                f"{where}: has a field {HEARD}, which is where w2stree keeps who said what between "
+                "two turns: give the field another name"
+            )
+        return {**info, **self.heard}
 
 
 def read_conversation(
@@ -78,23 +101,27 @@ def read_conversation(
         )
     find = _action_finder([messages[i] for i in turns], reader)
     bounds = [*turns, len(messages)]
-    steps = tuple(
-        _step(messages[begin], messages[begin + 1 : after], f"{where}: message {begin + 1}", find)
-        for begin, after in pairwise(bounds)
-    )
-    return Conversation(prompt, steps)
+    steps, answers = [], []
+    for begin, after in pairwise(bounds):
+        place, told = f"{where}: message {begin + 1}", messages[begin + 1 : after]
+        answers.append(_answers(messages[begin], told, place))
+        steps.append(_step(messages[begin], answers[-1], find))
+    return Conversation(prompt, tuple(steps), heard_of(steps, answers))
 
 
 def messages_of(trajectory: Trajectory) -> list[Said]:
-    """The messages of a run, which `read_conversation` makes it from again.
+    """The messages of a run, as they were said: `read_conversation` makes it from them again.
 
     Raises `InvalidInput` where a step has an action and not the words that it came of.
     """
     refuse_wordless(trajectory.steps, f"task {trajectory.task_id!r}")
     messages = [Said(message.role, message.content) for message in trajectory.prompt]
-    for step in trajectory.steps:
+    for i, step in enumerate(with_answers(trajectory)):
         messages.append(Said("assistant", step.response, step.tool_calls))
-        messages += _answers(step)
+        if isinstance(step, AnsweredStep):
+            messages += _said_to(step, step.answers)
+        elif not is_silence(step, i, trajectory.steps):
+            messages += _said_to(step, _own_answers(step))
     return messages
 
 
@@ -130,68 +157,50 @@ def _of_prompt(message: Said, i: int, where: str) -> Message:
     return Message(message.role, message.text)
 
 
-def _step(turn: Said, answers: Sequence[Said], where: str, find: Callable[[Said], str]) -> Step:
-    observation = "\n".join(answer.text for answer in answers)
-    if not turn.calls:
-        for answer in answers:
-            if answer.role == "tool":
-                raise InvalidInput(f"{where}: a tool answers it, and it called none")
-        return Step(find(turn), observation, turn.text)
-    if _is_one_answer(turn, answers):
-        return Step(action_of(turn.calls), observation, turn.text, tool_calls=turn.calls)
-    calls = _answered(turn, answers, where)
+def _step(turn: Said, answers: Sequence[Answer], find: Callable[[Said], str]) -> Step:
     # In the order of the calls, in whichever order they were answered: one observation is one text.
-    results = [call.result for call in calls if call.result is not None]
-    words = [answer.text for answer in answers if answer.role != "tool"]
-    return Step(action_of(calls), "\n".join([*results, *words]), turn.text, tool_calls=calls)
+    observation = "\n".join(answer.text for answer in in_order_of_calls(answers))
+    if not turn.calls:
+        return Step(find(turn), observation, turn.text)
+    calls = turn.calls
+    if not (len(calls) == len(answers) == 1 and answers[0].role == "tool"):
+        results = {one.call: one.text for one in answers}  # else the observation is the one result
+        calls = tuple(replace(call, result=results.get(i)) for i, call in enumerate(calls))
+    return Step(action_of(calls), observation, turn.text, tool_calls=calls)
 
 
-def _is_one_answer(turn: Said, answers: Sequence[Said]) -> bool:
-    """The observation is then the one call's result, and need not be said twice."""
-    return (
-        len(turn.calls) == len(answers) == 1
-        and answers[0].role == "tool"
-        and answers[0].answers in (None, turn.calls[0].id)
-    )
-
-
-def _answered(turn: Said, answers: Sequence[Said], where: str) -> tuple[ToolCall, ...]:
-    """The calls with their results: by id, or in their order where no id is given."""
-    results: dict[int, str] = {}
-    for answer in (a for a in answers if a.role == "tool"):
-        free = [i for i in range(len(turn.calls)) if i not in results]
-        if answer.answers is not None:
-            free = [i for i in free if turn.calls[i].id == answer.answers]
-        if not free:
-            whose = "" if answer.answers is None else f" {answer.answers!r}"
+def _answers(turn: Said, told: Sequence[Said], where: str) -> list[Answer]:
+    """What was said to a turn; a tool answers a call by its id, or the first that is left."""
+    answers = []
+    free = list(range(len(turn.calls)))
+    for one in told:
+        if one.role != "tool":
+            answers.append(Answer(one.role, one.text))
+            continue
+        if not turn.calls:
+            raise InvalidInput(f"{where}: a tool answers it, and it called none")
+        named = [i for i in free if one.answers in (None, turn.calls[i].id)]
+        if not named:
+            whose = "" if one.answers is None else f" {one.answers!r}"
             raise InvalidInput(
                 f"{where}: a tool answers a call{whose} that it did not make, or that was answered"
             )
-        results[free[0]] = answer.text
-    return tuple(replace(call, result=results.get(i)) for i, call in enumerate(turn.calls))
+        free.remove(named[0])
+        answers.append(Answer("tool", one.text, named[0]))
+    return answers
 
 
-def _answers(step: Step) -> Iterator[Said]:
-    """What was said to a turn: to each call its result, then what is left of the observation."""
-    if not step.tool_calls:
-        if step.observation:
-            yield Said("user", step.observation)
-        return
-    calls = step.tool_calls
-    if len(calls) == 1 and calls[0].result is None:
-        if step.observation:
-            yield Said("tool", step.observation, answers=calls[0].id)
-        return
-    results = [call for call in calls if call.result is not None]
-    for call in results:
-        yield Said("tool", call.result or "", answers=call.id)
-    told = "\n".join(call.result or "" for call in results)
-    if results and step.observation.startswith(told):
-        rest = step.observation[len(told) :]
-        if rest.startswith("\n"):
-            yield Said("user", rest[1:])
-    elif step.observation:
-        yield Said("user", step.observation)
+def _own_answers(step: Step) -> Answers:
+    """Those that a step says itself; of several calls without results somebody's words, since a
+    result for each would be another step."""
+    if len(step.tool_calls) < 2 or has_results(step):
+        return answers_to(step)
+    return (Answer("user", step.observation),) if step.observation else ()
+
+
+def _said_to(step: Step, answers: Answers) -> Iterator[Said]:
+    for role, text, call in answers:
+        yield Said(role, text, answers=None if call is None else step.tool_calls[call].id)
 
 
 def _action_finder(turns: Sequence[Said], reader: Reader) -> Callable[[Said], str]:
@@ -254,6 +263,7 @@ def run_of(
     """The trajectory; raises `InvalidInput`, beginning with `where`, for an `info` that cannot be
     written as JSON and read again equal."""
     prompt, steps = conversation.prompt, conversation.steps
+    info = conversation.with_heard(info, where)
     try:
         return Trajectory(task_id, prompt, steps, total_return, status, origin, info)
     except InvalidInput as error:

@@ -22,15 +22,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from w2stree.errors import InvalidInput
-from w2stree.formats.conversation import Said, messages_of, read_conversation, run_of
+from w2stree.formats.conversation import Said, read_conversation, run_of
 from w2stree.formats.file_name import name_of_file
 from w2stree.formats.format import Format
 from w2stree.formats.human_gpt import said_of, turns_of, unread
 from w2stree.formats.left_over import FIELD, of_info, restored, with_left_over
 from w2stree.formats.reader import Reader, Record, beside
 from w2stree.trajectories import fields
+from w2stree.trajectories.answers import roles_heard
 from w2stree.trajectories.origin import UNKNOWN, Origin
-from w2stree.trajectories.trajectory import Message, Status, Trajectory
+from w2stree.trajectories.trajectory import Message, Status, Trajectory, refuse_wordless
 
 _META = ("steps", "reward", "finished", "success", "terminate_reason", "error")
 _ENOUGH = 3  # of them: what is missing or wrong is then told
@@ -71,13 +72,12 @@ def runs(record: Record, where: str, reader: Reader) -> Iterator[Trajectory]:
 
 
 def record_of(trajectory: Trajectory) -> Record:
-    said = messages_of(trajectory)
     where = f"task {fields.shown(trajectory.task_id)}"
     _refuse_other_roles(trajectory, where)
-    for i in range(len(trajectory.steps)):  # each turn has an answer there, were it empty
-        at = len(trajectory.prompt) + 2 * i + 1
-        if at == len(said) or said[at].role == "assistant":
-            said.insert(at, Said("user", ""))
+    refuse_wordless(trajectory.steps, where)
+    said = [Said(message.role, message.content) for message in trajectory.prompt]
+    for step in trajectory.steps:  # each turn has one answer there, were it empty
+        said += (Said("assistant", step.response), Said("user", step.observation))
     record: dict[str, Any] = {
         **of_info(trajectory),
         "id": trajectory.task_id,
@@ -189,6 +189,11 @@ def _refuse_other_roles(trajectory: Trajectory, where: str) -> None:
     if any(step.tool_calls for step in trajectory.steps):
         raise InvalidInput(
             f"{where}: it has tool calls, which have no place there: write chat messages (messages)"
+        )
+    if "system" in roles_heard(trajectory):
+        raise InvalidInput(
+            f"{where}: the system speaks between two turns, which has no place there: write chat "
+            "messages (messages)"
         )
 
 

@@ -27,12 +27,13 @@ def turns_of(given: Any) -> Sequence[Mapping[str, Any]] | None:
     return None
 
 
-def unread(given: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def unread(given: Sequence[Mapping[str, Any]], first: int = 0) -> dict[str, Any]:
     """For `info`: by a message's number, from 0, what it has beside who said what (and whether it
-    is to be learned)."""
+    is to be learned). `first` is the number of the first of these: a system message may stand
+    beside them."""
     rest = {
         str(i): {k: v for k, v in message.items() if k not in _READ and v is not None}
-        for i, message in enumerate(given)
+        for i, message in enumerate(given, first)
     }
     return {UNREAD: more} if (more := {i: extra for i, extra in rest.items() if extra}) else {}
 

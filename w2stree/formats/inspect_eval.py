@@ -208,7 +208,9 @@ def _run(record: Record, sample: Record, where: str, reader: Reader) -> Trajecto
         _reward(sample, where, reader, status),
         status,
         replace(origin, policy=_policy(record["eval"])),
-        _info(record, sample) | ({UNREAD: beside} if beside else {}),
+        conversation.with_heard(
+            _info(record, sample) | ({UNREAD: beside} if beside else {}), where
+        ),
     )
 
 

@@ -20,6 +20,7 @@ from typing import Any
 from w2stree.errors import InvalidInput
 from w2stree.formats.reader import Reader, Record
 from w2stree.trajectories import fields
+from w2stree.trajectories.answers import HEARD
 from w2stree.trajectories.json_text import parse_json
 from w2stree.trajectories.trajectory import Trajectory
 
@@ -43,7 +44,7 @@ _NUM_DIGITS = 16
 def of_info(trajectory: Trajectory, *own: str) -> dict[str, Any]:
     """What of a run's `info` can stand in its record: not the fields that are the format's `own`,
     nor those of another. `left_over` keeps the others."""
-    skipped = TELLING | {FIELD, *own}
+    skipped = TELLING | {FIELD, HEARD, *own}
     return {k: v for k, v in trajectory.info.items() if k not in skipped}
 
 

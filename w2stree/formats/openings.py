@@ -6,8 +6,9 @@ task 3   "Hi! I'd like to cancel A1."      the first of its runs: the tree's roo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from w2stree.formats.reader import Reader
 from w2stree.shorten import quoted, where_they_part
@@ -15,6 +16,13 @@ from w2stree.trajectories.trajectory import Message, Trajectory
 
 OPENING = "opening"
 """In `info`: the messages of the run's own opening, where it was given its task's first."""
+
+BESIDE = "messages"
+"""In `info`: by a message's number what it has beside what it says."""
+
+_OTHER_NUMBERS = ("items", "steps")
+"""In `info`: the same by numbers that are not those of messages (Responses, ATIF). Under another
+opening these are of other items: they are put aside, as `opening_items` and `opening_steps`."""
 
 _SHOWN_COLUMNS = 60
 
@@ -42,8 +50,35 @@ def with_one_opening(trajectories: Sequence[Trajectory], reader: Reader) -> list
 
 
 def _opened_by(trajectory: Trajectory, prompt: tuple[Message, ...]) -> Trajectory:
-    own = [{"role": m.role, "content": m.content} for m in trajectory.prompt]
-    return replace(trajectory, prompt=prompt, info={**trajectory.info, OPENING: own})
+    own: list[dict[str, Any]] = [{"role": m.role, "content": m.content} for m in trajectory.prompt]
+    info = dict(trajectory.info)
+    if _is_by_number(info.get(BESIDE)):
+        info |= _moved(info.pop(BESIDE), own, len(prompt))
+    for name in _OTHER_NUMBERS:
+        if name in info:
+            info[f"{OPENING}_{name}"] = info.pop(name)
+    return replace(trajectory, prompt=prompt, info={**info, OPENING: own})
+
+
+def _is_by_number(beside: Any) -> bool:
+    return isinstance(beside, Mapping) and all(
+        number.isdecimal() and isinstance(rest, Mapping) for number, rest in beside.items()
+    )
+
+
+def _moved(
+    beside: Mapping[str, Mapping[str, Any]], own: list[dict[str, Any]], num_prompt: int
+) -> dict[str, Any]:
+    """What messages have beside what they say, by their numbers after another prompt; what those
+    of the own prompt have is put into `own`."""
+    moved = {}
+    for number, rest in beside.items():
+        i = int(number)
+        if i < len(own):
+            own[i] = {**rest, **own[i]}
+        else:
+            moved[str(i - len(own) + num_prompt)] = rest
+    return {BESIDE: moved} if moved else {}
 
 
 def _difference(one: Trajectory, other: Trajectory) -> str:

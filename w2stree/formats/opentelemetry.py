@@ -197,7 +197,7 @@ def _run(group: _Group, where: str, reader: Reader) -> Trajectory:
         _reward(group, where, reader, status),
         status,
         replace(origin, policy=_policy(group)),
-        _info(group) | ({UNREAD: rest} if rest else {}),
+        conversation.with_heard(_info(group) | ({UNREAD: rest} if rest else {}), where),
     )
 
 

@@ -123,7 +123,7 @@ def _run(record: Record, where: str, reader: Reader) -> Trajectory:
         reader.reward(record, where, (*REWARDS, "metadata.reward"), status=status),
         status,
         origin,
-        info | ({UNREAD: beside} if beside else {}),
+        conversation.with_heard(info | ({UNREAD: beside} if beside else {}), where),
     )
 
 

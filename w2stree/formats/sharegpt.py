@@ -57,7 +57,8 @@ def runs(record: Record, where: str, reader: Reader) -> Iterator[Trajectory]:
     given = fields.array(record.get("conversations"), f"{where}: conversations")
     refuse_pictures(record, where)
     said = [_said(message, f"{where}: conversations[{i}]") for i, message in enumerate(given)]
-    if isinstance(record.get("system"), str) and record["system"]:
+    has_system = isinstance(record.get("system"), str) and bool(record["system"])
+    if has_system:
         said.insert(0, Said("system", fields.text(record["system"], f"{where}: system")))
     conversation = read_conversation(said, where, reader)
     status, origin = reader.ending(record, where)
@@ -73,7 +74,7 @@ def runs(record: Record, where: str, reader: Reader) -> Iterator[Trajectory]:
         total_return=reward,
         status=status,
         origin=origin,
-        info=info | unread(given),
+        info=info | unread(given, first=int(has_system)),
     )
     yield restored(read, record.get(FIELD), where, reader)
 

@@ -112,7 +112,11 @@ def _run(simulation: Record, results: Record, where: str, reader: Reader) -> Tra
     num_prompt = len(system) + _num_prompt([messages[i][1] for i in seen])
     conversation = read_conversation([*system, *said], where, reader, num_prompt=num_prompt)
     reward = reader.reward(simulation, where, ("reward_info.reward",), status=status)
-    rest = {str(i): more for i, (_, message) in enumerate(messages) if (more := _unread(message))}
+    # By their numbers in the conversation, which has the policy and not the user's own tools.
+    read = [messages[i][1] for i in seen]
+    rest = {
+        str(i): more for i, message in enumerate(read, len(system)) if (more := _unread(message))
+    }
     own = {str(i): m for i, (_, m) in enumerate(messages) if _is_of_user(m)}
     kept = {k: v for k, v in simulation.items() if k not in _NOT_KEPT and v is not None}
     return Trajectory(
@@ -122,7 +126,12 @@ def _run(simulation: Record, results: Record, where: str, reader: Reader) -> Tra
         reward,
         status,
         origin,
-        {_SIMULATION: kept} | ({UNREAD: rest} if rest else {}) | ({OF_USER: own} if own else {}),
+        conversation.with_heard(
+            {_SIMULATION: kept}
+            | ({UNREAD: rest} if rest else {})
+            | ({OF_USER: own} if own else {}),
+            where,
+        ),
     )
 
 

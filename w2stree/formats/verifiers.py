@@ -116,7 +116,7 @@ def _rollout(record: Record, where: str, reader: Reader) -> Trajectory:
         reader.reward(record, where, _REWARDS, status=status),
         status,
         origin,
-        info | ({UNREAD: beside} if beside else {}),
+        conversation.with_heard(info | ({UNREAD: beside} if beside else {}), where),
     )
 
 
@@ -208,7 +208,9 @@ def _trace(trace: Record, where: str, reader: Reader) -> Trajectory:
         _reward_of_trace(trace, where, reader, status),
         status,
         origin,
-        info | ({BRANCHES: others} if others else {}) | _beside(nodes, branch),
+        conversation.with_heard(
+            info | ({BRANCHES: others} if others else {}) | _beside(nodes, branch), where
+        ),
     )
 
 
