@@ -17,6 +17,7 @@ from typing import Any
 
 from w2stree.errors import InvalidInput
 from w2stree.rows.rows import PreferenceRow
+from w2stree.trajectories.answers import answers_to, with_answers
 from w2stree.trajectories.trajectory import Message, Step
 from w2stree.turns.template import own_template, stop_clock, trl_folder
 
@@ -60,11 +61,11 @@ def stock_pair(row: PreferenceRow, tokenizer: Any, *, is_read: bool) -> StockPai
     sides = row.chosen.steps[: row.end], row.rejected.steps[: row.end]
     if not row.is_one_history or any(step.tool_calls for steps in sides for step in steps):
         return None
-    context = messages(row.chosen.prompt, row.history)
+    context = messages(row.chosen.prompt, with_answers(row.chosen)[: row.begin])
     prompt = token_ids(tokenizer, context, generate=True)
     chosen, rejected = (
-        token_ids(tokenizer, context + side_messages(row.turns(side), is_read), generate=False)
-        for side in (row.chosen, row.rejected)
+        token_ids(tokenizer, context + side_messages(turns, is_read), generate=False)
+        for turns in (with_answers(s)[row.begin : row.end] for s in (row.chosen, row.rejected))
     )
     shared = min(_num_shared(prompt, chosen), _num_shared(prompt, rejected))
     return StockPair(prompt, shared, chosen, rejected)
@@ -72,8 +73,9 @@ def stock_pair(row: PreferenceRow, tokenizer: Any, *, is_read: bool) -> StockPai
 
 def side_messages(steps: Sequence[Step], is_read: bool) -> list[dict[str, str]]:
     """Turns as a row has them: up to the last turn, or an answer after it that was read."""
-    said = messages((), steps)
-    return said if is_read and steps[-1].observation else said[:-1]
+    if is_read and steps[-1].observation:
+        return messages((), steps)
+    return [*messages((), steps[:-1]), *messages((), steps[-1:])[:1]]
 
 
 def messages(prompt: Sequence[Message], steps: Sequence[Step]) -> list[dict[str, str]]:
@@ -81,7 +83,7 @@ def messages(prompt: Sequence[Message], steps: Sequence[Step]) -> list[dict[str,
     said = [{"role": m.role, "content": m.content} for m in prompt]
     for step in steps:
         said.append({"role": "assistant", "content": step.response})
-        said.append({"role": "user", "content": step.observation})
+        said += ({"role": role, "content": text} for role, text, _ in answers_to(step))
     return said
 
 

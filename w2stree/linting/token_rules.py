@@ -13,6 +13,7 @@ from w2stree.linting.given import Conversations, Preferences, Runs, Tokens
 from w2stree.rows.rows import PreferenceRow
 from w2stree.rows.tokenized import IGNORED, tokenize_preferences, tokenize_sft
 from w2stree.shorten import shorten
+from w2stree.trajectories.answers import with_answers
 from w2stree.trajectories.trajectory import Trajectory
 from w2stree.turns.chat import ChatFormat
 
@@ -214,7 +215,7 @@ def _stock_conversations(rows: Conversations, model: Model) -> Iterator[Finding]
     for run, place, record in zip(rows.items, rows.places, rows.records, strict=True):
         if any(step.tool_calls for step in run.steps) or not run.steps:
             continue
-        turns = stock_trl.side_messages(run.steps, record is not None)
+        turns = stock_trl.side_messages(with_answers(run), record is not None)
         chat = stock_trl.messages(run.prompt, ()) + turns
         try:
             length = len(stock_trl.token_ids(model.tokenizer, chat, generate=False))

@@ -161,7 +161,7 @@ class ArrowRows:
     def _message_fields(self, messages: BatchMessages) -> list[_Field]:
         """The fields of all messages; a text that several say is there once."""
         pa = self._pa
-        roles, contents = messages.roles(has_tool_calls=self._has_tool_calls), messages.contents()
+        roles, contents = messages.roles(), messages.contents()
         found: list[_Field] = [
             (codes, pa.array(texts, pa.string())) for codes, texts in (roles, contents)
         ]

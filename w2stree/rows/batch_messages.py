@@ -94,10 +94,10 @@ class BatchMessages:
         pairs = zip(self._batch.contents, self._ends, strict=True)
         return _distinct(texts[:end] for texts, end in pairs)
 
-    def roles(self, *, has_tool_calls: bool) -> tuple[Ints, list[str]]:
-        """Likewise. `has_tool_calls`: whether any run may have such."""
+    def roles(self) -> tuple[Ints, list[str]]:
+        """Likewise."""
         pairs = zip(self._batch.runs, self._ends, strict=True)
-        return _distinct(roles_of(run, has_tool_calls=has_tool_calls)[:end] for run, end in pairs)
+        return _distinct(roles_of(run)[:end] for run, end in pairs)
 
     def records(self) -> list[Record]:
         """The messages themselves."""

@@ -16,10 +16,11 @@ from typing import Any
 import msgspec
 
 from w2stree.errors import InvalidInput
-from w2stree.rows.chat import Passages, answer_to_calls, calls_of, whole
+from w2stree.rows.chat import Passages, messages_of, whole
 from w2stree.rows.columns import Column, Shown
 from w2stree.rows.once import OncePerRun
-from w2stree.trajectories.trajectory import Trajectory
+from w2stree.trajectories.answers import with_answers
+from w2stree.trajectories.trajectory import Step, Trajectory
 
 _ENCODER = msgspec.json.Encoder()
 _KEPT_BYTES = 1 << 24  # of messages
@@ -83,7 +84,8 @@ class _Chat:
     """A run's messages, each as text with its comma, as far as they were asked for."""
 
     def __init__(self, run: Trajectory, encoded: _ByRole) -> None:
-        self._run, self._encoded = run, encoded
+        self._steps, self._encoded = with_answers(run), encoded
+        self._num_added = 0
         self._messages = [encoded[m.role][m.content] for m in run.prompt]
 
     def messages(self, end: int) -> list[bytes]:
@@ -94,15 +96,14 @@ class _Chat:
 
     def _add(self, end: int) -> None:
         """Those up to the one before `end`, whole steps."""
-        num_asked = len(self._run.prompt)
-        steps = self._run.steps[(len(self._messages) - num_asked) // 2 : (end - num_asked + 1) // 2]
         said, heard = self._encoded["assistant"], self._encoded["user"]
-        for step in steps:
-            if step.tool_calls:
-                records = calls_of(step), answer_to_calls(step)
-                self._messages += (_ENCODER.encode(record) + b"," for record in records)
-            else:
+        while len(self._messages) < end:
+            step = self._steps[self._num_added]
+            self._num_added += 1
+            if type(step) is Step and not step.tool_calls:
                 self._messages += (said[step.response], heard[step.observation])
+            else:
+                self._messages += (_ENCODER.encode(record) + b"," for record in messages_of(step))
 
 
 class _ByRole(dict[str, "_Encoded"]):

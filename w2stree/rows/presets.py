@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from w2stree.errors import InvalidInput
-from w2stree.rows.chat import Passage, Passages
+from w2stree.rows.chat import Passage, Passages, places, roles_of, steps_in
 from w2stree.rows.columns import BESIDE, Column, Kind, Shown, each
 from w2stree.rows.rows import is_taught
 from w2stree.shorten import visible
@@ -70,7 +70,7 @@ class Layout:
             step.tool_calls for passage in passages for step in passage.run.steps
         ):
             return "with tool calls, which this trainer does not read there"
-        if self.must_alternate and not _alternates(passages[0].run):
+        if self.must_alternate and not _alternates(passages):
             return "whose messages are not of user and assistant in turn"
         return None
 
@@ -108,13 +108,15 @@ def preset_of(name: str) -> Preset:
     return PRESETS[name]
 
 
-def _alternates(run: Trajectory) -> bool:
-    roles = [message.role for message in run.prompt]
+def _alternates(passages: Sequence[Passage]) -> bool:
+    roles = [
+        role
+        for run, begin, end in passages[:2]  # a history, and one of the sides
+        for role in roles_of(run)[begin:end]
+    ]
     if roles[:1] == ["system"]:
         del roles[0]
-    return len(roles) % 2 == 1 and all(
-        role == ("user", "assistant")[i % 2] for i, role in enumerate(roles)
-    )
+    return all(role == ("user", "assistant")[i % 2] for i, role in enumerate(roles))
 
 
 def _passage(i: int) -> Callable[[Shown], Passages]:
@@ -126,14 +128,9 @@ def _mask(i: int, *, keeps_all: bool) -> Callable[[Shown], list[list[int]]]:
     action is not to be taught; a rejected one is judged like others."""
 
     def mask(run: Trajectory, begin: int, end: int) -> list[int]:
-        first = (begin - len(run.prompt)) // 2
-        if end - begin == 1:
-            return [1 if keeps_all else int(is_taught(run.steps[first]))]
-        learned = ([1, 0] * ((end - begin + 1) // 2))[:-1]
-        if not keeps_all:
-            steps = run.steps[first : first + (len(learned) + 1) // 2]
-            if not all(map(is_taught, steps)):
-                learned[::2] = [int(is_taught(step)) for step in steps]
+        at, learned = places(run), [0] * (end - begin)
+        for i in steps_in(run, begin, end):
+            learned[at[i] - begin] = 1 if keeps_all else int(is_taught(run.steps[i]))
         return learned
 
     def masks(shown: Shown) -> list[list[int]]:

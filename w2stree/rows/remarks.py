@@ -6,6 +6,7 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from w2stree.percent import percent
+from w2stree.rows.chat import steps_in
 from w2stree.rows.columns import Kind, Shown
 from w2stree.rows.once import OncePerRun
 from w2stree.trajectories.trajectory import Trajectory
@@ -35,7 +36,7 @@ class Remarks:
         for passages in shown.passages if self._kind == "messages" else shown.passages[1:]:
             for run, begin, end in zip(*passages, strict=True):
                 if end - begin == 1:
-                    step = run.steps[(begin - len(run.prompt)) // 2]
+                    step = run.steps[steps_in(run, begin, end)[0]]
                     self._num_cut += step.is_cut
                     self._num_without_action += not step.action
                 else:
@@ -43,9 +44,8 @@ class Remarks:
 
     def _note(self, run: Trajectory, begin: int, end: int) -> None:
         """Of several turns."""
-        prompt = len(run.prompt)
-        sums = self._sums(run)
-        i, j = max(0, begin - prompt) // 2, (end - prompt + 1) // 2
+        sums, steps = self._sums(run), steps_in(run, begin, end)
+        i, j = steps.start, steps.stop
         self._num_cut += sums.num_cut[j] - sums.num_cut[i]
         self._num_without_action += sums.num_without_action[j] - sums.num_without_action[i]
         if j - i > 1:

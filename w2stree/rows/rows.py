@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from w2stree.errors import InvalidInput
 from w2stree.rows.comparisons import Found, PairColumns, columns_of, compare
 from w2stree.rows.worded import rendered
+from w2stree.trajectories.answers import shape_of
 from w2stree.trajectories.trajectory import Step, Trajectory
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ class PreferenceRow:
         for one, other in zip(*histories, strict=True):
             if one is not other and one.observation != other.observation:
                 return False
-        return True
+        return shape_of(chosen, self.begin) == shape_of(rejected, self.begin)
 
     def turns(self, side: Trajectory) -> tuple[Step, ...]:
         """The compared turns of `chosen` or `rejected`."""

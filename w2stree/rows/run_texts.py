@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from w2stree.formats.agenttraj import LEARNED, learned_turns
 from w2stree.rows.worded import require_prompt
+from w2stree.trajectories.answers import shape_of
 from w2stree.trajectories.trajectory import Step, Trajectory
 
 Ints = NDArray[np.int64]
@@ -55,6 +56,7 @@ class RunTexts:
             state = history = number
             said: list[str] = []
             worded, until_action = len(steps), 0
+            shapes = shape_of(run, len(steps))
             for i, step in enumerate(steps):
                 action, observation = step.action, step.observation
                 turn = _turn(step) if step.tool_calls else step.response or action
@@ -64,11 +66,12 @@ class RunTexts:
                     until_action = i + 1
                 states.append(state)
                 histories.append(history)
-                key = state, history, turn, action, observation
+                told = (observation, shapes[i]) if i in shapes else observation
+                key = state, history, turn, action, told
                 if (found := after.get(key)) is None:
                     found = after[key] = (
-                        numbers[state, action, observation],
-                        numbers[turn, history, observation],
+                        numbers[state, action, told],
+                        numbers[turn, history, told],
                         numbers[action],
                         numbers[turn],
                     )

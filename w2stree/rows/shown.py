@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any
 
 from w2stree.errors import InvalidInput
-from w2stree.rows.chat import Passage, Passages, history, turns
+from w2stree.rows.chat import Passage, Passages, all_turns, history, places, turns
 from w2stree.rows.columns import AnyRow, Kind, Shown, Sources, TokenRow, kind_of
 from w2stree.rows.credit import RunCredit, TurnCredit
 from w2stree.rows.judged import JudgedRow, passages
@@ -87,18 +87,21 @@ def _columns(rows: list[Any]) -> tuple[Passages, ...]:
     chosen = [row.chosen for row in rows]
     for run in chosen:
         require_prompt(run)
-    prompt_ends = [len(run.prompt) + 2 * row.begin for run, row in zip(chosen, rows, strict=True)]
+    at = OncePerRun(places)
+    prompt_ends = [at(run)[row.begin] for run, row in zip(chosen, rows, strict=True)]
     prompt = Passages(chosen, [0] * len(rows), prompt_ends)
-    return prompt, _side(rows, chosen), _side(rows, [row.rejected for row in rows])
+    return prompt, _side(rows, chosen, at), _side(rows, [row.rejected for row in rows], at)
 
 
-def _side(rows: list[PreferenceRow], runs: list[Trajectory]) -> Passages:
+def _side(
+    rows: list[PreferenceRow], runs: list[Trajectory], at: OncePerRun[Sequence[int]]
+) -> Passages:
     """As `chat.turns`."""
     begins, ends = [], []
     for row, run in zip(rows, runs, strict=True):
-        first = len(run.prompt)
-        begins.append(first + 2 * row.begin)
-        ends.append(first - 1 + 2 * (len(run.steps) if row.end is None else row.end))
+        turns_at = at(run)
+        begins.append(turns_at[row.begin])
+        ends.append(turns_at[(len(run.steps) if row.end is None else row.end) - 1] + 1)
     return Passages(runs, begins, ends)
 
 
@@ -152,7 +155,7 @@ def _passages(row: AnyRow | RunCredit) -> tuple[Passage, ...]:
         return history(row.run, row.step), turns(row.run, row.step, row.step + 1)
     run = row.run if isinstance(row, RunCredit) else row
     assert isinstance(run, Trajectory)
-    return (history(run, len(run.steps))._replace(end=len(run.prompt) + 2 * len(run.steps) - 1),)
+    return (all_turns(run),)
 
 
 def _origin(run: Trajectory) -> str:

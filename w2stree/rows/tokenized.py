@@ -12,6 +12,7 @@ from w2stree.errors import InvalidInput
 from w2stree.rows.learned import Learned, check_learned
 from w2stree.rows.rows import PreferenceRow, is_taught, notes_of
 from w2stree.rows.worded import rendered, require_prompt
+from w2stree.trajectories.answers import with_answers
 from w2stree.trajectories.trajectory import Step, Trajectory
 from w2stree.turns.chat import ChatFormat
 
@@ -196,10 +197,8 @@ def _num_shared(a: Sequence[int], b: Sequence[int]) -> int:
 
 def turns_for(trajectory: Trajectory, fingerprint: str) -> list[Step]:
     """Its turns as the tokenizer of that fingerprint should see them: sampled ids are kept where
-    that tokenizer sampled them."""
+    that tokenizer sampled them. Each knows the messages of its observation."""
+    steps = with_answers(trajectory)
     if trajectory.origin.tokenizer == fingerprint:
-        return list(trajectory.steps)
-    return [
-        step if step.token_ids is None else replace(step, token_ids=None)
-        for step in trajectory.steps
-    ]
+        return list(steps)
+    return [step if step.token_ids is None else replace(step, token_ids=None) for step in steps]

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from w2stree.errors import InvalidInput, MissingDependency, RowWarning
 from w2stree.percent import percent
+from w2stree.rows.chat import Passage, Record, all_turns, chat_of, history, steps_in, turns
 from w2stree.rows.learned import Learned, check_learned
 from w2stree.rows.rows import (
     WORDLESS,
@@ -33,7 +34,7 @@ from w2stree.rows.rows import (
 from w2stree.rows.tokenized import tokenize_sft
 from w2stree.rows.worded import rendered, require_prompt
 from w2stree.trajectories.returns import ReturnRange, at_least, check_returns, threshold_in
-from w2stree.trajectories.trajectory import Message, Step, Trajectory
+from w2stree.trajectories.trajectory import Step, Trajectory
 from w2stree.turns.chat import ChatFormat
 
 if TYPE_CHECKING:
@@ -208,7 +209,7 @@ def _chat_rows(
             "template has generation marks"
         )
     notes += _cut_notes(t.steps for t in found)
-    return found, [{"messages": _dicts([*t.prompt, *_messages(t.steps)[:-1]])} for t in found]
+    return found, [{"messages": _messages(all_turns(t))} for t in found]
 
 
 def _description(found: PreferenceRows, num_kept: int, completion: Completion) -> str:
@@ -226,9 +227,9 @@ def _remedy(found: PreferenceRows) -> str:
 
 def _preference_record(row: PreferenceRow) -> dict[str, Any]:
     return {
-        "prompt": _dicts([*row.chosen.prompt, *_messages(row.history)]),
-        "chosen": _dicts(_messages(row.turns(row.chosen))[:-1]),
-        "rejected": _dicts(_messages(row.turns(row.rejected))[:-1]),
+        "prompt": _messages(history(row.chosen, row.begin)),
+        "chosen": _messages(turns(row.chosen, row.begin, row.end)),
+        "rejected": _messages(turns(row.rejected, row.begin, row.end)),
         "task_id": _whole(row.task_id),
         "divergence": row.divergence,
         "depth": row.begin,
@@ -260,20 +261,14 @@ def _cut_notes(turns: Iterable[Sequence[Step]]) -> list[str]:
     ]
 
 
-def _messages(steps: Sequence[Step]) -> list[Message]:
-    messages = []
-    for step in steps:
-        if step.tool_calls:
-            raise InvalidInput(
-                "a turn has tool calls, which each chat template writes in its own way; train with "
-                "w2stree.training.fitting.Fitting, or give sft_dataset the tokenizer="
-            )
-        messages += [Message("assistant", step.response), Message("user", step.observation)]
-    return messages
-
-
-def _dicts(messages: Iterable[Message]) -> list[dict[str, str]]:
-    return [{"role": m.role, "content": _whole(m.content)} for m in messages]
+def _messages(passage: Passage) -> list[Record]:
+    run, begin, end = passage
+    if any(run.steps[i].tool_calls for i in steps_in(run, begin, end)):
+        raise InvalidInput(
+            "a turn has tool calls, which each chat template writes in its own way; train with "
+            "w2stree.training.fitting.Fitting, or give sft_dataset the tokenizer="
+        )
+    return chat_of(run)[begin:end]
 
 
 def _whole(text: str) -> str:

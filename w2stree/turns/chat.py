@@ -23,11 +23,14 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from w2stree.errors import InvalidInput
+from w2stree.trajectories.answers import answers_to
 from w2stree.trajectories.trajectory import Message, Step
 from w2stree.turns.marks import Marks, serialised
 from w2stree.turns.proof import (
+    is_usual,
     num_shared,
     prove,
+    prove_answers,
     prove_thinking,
     prove_tools,
     where_they_part,
@@ -155,8 +158,8 @@ class ChatFormat:
         return ids + end if step.is_cut and ids[-len(end) :] != end else ids
 
     def answer_ids(self, step: Step) -> list[int]:
-        """Ids between a step's turn and the next: of a tool's answer, or `observation_ids`."""
-        if not step.tool_calls:
+        """Ids between a step's turn and the next: of what was said to it, message by message."""
+        if is_usual(step) and not step.tool_calls:
             return self.observation_ids(step.observation)
         turn, answer = self.pieces(step)
         return self._after(_from_last(self._marks, turn), answer)
@@ -164,11 +167,17 @@ class ChatFormat:
     def pieces(self, step: Step) -> tuple[str, str]:
         """The texts of a step's turn, its end-of-turn mark included, and of its answer with the
         generation prompt, as the template writes them."""
-        if not step.tool_calls:
-            turn = self.turn_piece(step.response) + self.end
+        if not is_usual(step):
+            self._prove_answers(step)
+        if step.tool_calls:
+            self._prove(_TOOLS)
+            return tool_pieces(self.rendering, self.opening, step)
+        turn = self.turn_piece(step.response) + self.end
+        if is_usual(step):
             return turn, self.observation_piece(step.observation)
-        self._prove(_TOOLS)
-        return tool_pieces(self.rendering, self.opening, step)
+        roles = ", ".join(answer.role for answer in answers_to(step))
+        what = f"messages of ({roles})" if roles else "a second turn right"
+        return turn, self._written_answer(self.rendering.answers(step), f"{what} after a turn")
 
     def turn_ids(self, response: str) -> list[int]:
         """Ids of an agent turn with this text, in its place: from right after the generation
@@ -214,12 +223,15 @@ class ChatFormat:
     def observation_piece(self, observation: str) -> str:
         """The text between two agent turns as the template writes it: it may trim the answer."""
         answer = self.rendering.message(Message("user", observation))
-        whole = self.rendering.write([_TASK, _TURN, answer])
+        return self._written_answer([answer], f"an answer of {observation!r}")
+
+    def _written_answer(self, answers: Sequence[Record], what: str) -> str:
+        whole = self.rendering.write([_TASK, _TURN, *answers])
         before = f"{self.opening}{self.lead}{_MARK}{self.end}"
         if not whole.startswith(before):
             raise InvalidInput(
-                f"the chat template drops an answer of {observation!r}, or rewrites the turn "
-                "before it; use one that writes every message (chat_template; docs/models.md)"
+                f"the chat template drops {what}, or rewrites the turn before it; use "
+                "one that writes every message (chat_template; docs/models.md)"
             )
         return whole[len(before) :]
 
@@ -302,6 +314,18 @@ class ChatFormat:
 
     def _prove(self, roles: tuple[str, ...]) -> None:
         if refusal := self._refusal(roles):
+            raise InvalidInput(refusal)
+
+    def _prove_answers(self, step: Step) -> None:
+        """For each new sequence of messages between two turns; found out once."""
+        kind = (*(_TOOLS * len(step.tool_calls)), "answered", *(a.role for a in answers_to(step)))
+        if kind not in self._refusals:
+            self._refusals[kind] = None  # while it is tried
+            try:
+                prove_answers(self, step)
+            except InvalidInput as error:
+                self._refusals[kind] = str(error)
+        if refusal := self._refusals[kind]:
             raise InvalidInput(refusal)
 
     def _refusal(self, roles: tuple[str, ...]) -> str | None:

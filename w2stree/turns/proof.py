@@ -8,9 +8,11 @@ ends, leading spaces, nothing at all.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 from w2stree.errors import InvalidInput
+from w2stree.trajectories.answers import Answer, answered, answers_to
 from w2stree.trajectories.tool_call import ToolCall, action_of
 from w2stree.trajectories.trajectory import Message, Step
 
@@ -60,6 +62,28 @@ def prove_tools(chat: ChatFormat) -> None:
     if "a fridge" not in turn:
         raise InvalidInput(f"the chat template writes no arguments of tool calls ({turn!r})")
     _prove(chat, prompt, _TOOL_STEPS)
+
+
+def is_usual(step: Step) -> bool:
+    """Whether one message answers it: of the user, or of its one tool."""
+    return type(step) is Step and not (
+        len(step.tool_calls) > 1 or (step.tool_calls and step.tool_calls[0].result is not None)
+    )
+
+
+def prove_answers(chat: ChatFormat, step: Step) -> None:
+    """Raises `InvalidInput` unless the same holds where a turn with as many calls is answered by as
+    many messages of these roles."""
+    calls = tuple(
+        ToolCall("open_it", '{"what": "a fridge"}', f"abcdefg{i:02}")
+        for i in range(len(step.tool_calls))
+    )
+    answers = [
+        Answer(role, tried.observation, call)
+        for (role, _, call), tried in zip(answers_to(step), cycle(_STEPS), strict=False)
+    ]
+    tried = answered(Step(action_of(calls), "", "Action: look", tool_calls=calls), answers)
+    _prove(chat, [Message("user", "Cook.")], (_STEPS[0], tried, _STEPS[1], tried, _STEPS[0]))
 
 
 def _prove(chat: ChatFormat, prompt: Sequence[Message], steps: Sequence[Step]) -> None:

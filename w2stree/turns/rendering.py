@@ -4,7 +4,7 @@
     Step, in words           {"role": "assistant", "content": response}
                              {"role": "user", "content": observation}
     Step, of tool calls      {"role": "assistant", "content": response, "tool_calls": […]}
-                             {"role": "tool", "content": observation, "name": …}
+                             {"role": "tool", "content": result, "name": …}, … one for each call
 
 The marks in everybody's words are hidden (`Marks.hide`); those in the rendering are the template's.
 """
@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from w2stree.errors import InvalidInput
+from w2stree.trajectories.answers import Answer, answers_to
 from w2stree.trajectories.tool_call import ToolCall
 from w2stree.trajectories.trajectory import Message, Step
 from w2stree.turns.marks import Marks
@@ -47,7 +48,7 @@ class Rendering:
         """A prompt and some steps, with the generation prompt."""
         records = [self.message(message) for message in prompt]
         for step in steps:
-            records += [self.turn(step), self.answer(step)]
+            records += [self.turn(step), *self.answers(step)]
         return self.write(records)
 
     def message(self, message: Message) -> Record:
@@ -62,15 +63,18 @@ class Rendering:
             said["tool_calls"] = [self._call(call) for call in step.tool_calls]
         return said
 
-    def answer(self, step: Step) -> Record:
-        """What it was answered: of several calls, all answers in one message."""
-        answer = self.message(Message("user", step.observation))
-        if step.tool_calls:
-            last = step.tool_calls[-1]
-            answer |= {"role": "tool", "name": self.marks.hide(last.name)}
-            if last.id is not None:
-                answer["tool_call_id"] = self.marks.hide(last.id)
-        return answer
+    def answers(self, step: Step) -> list[Record]:
+        """What was said to it, a message for each call that was answered."""
+        return [self._answer(step, answer) for answer in answers_to(step)]
+
+    def _answer(self, step: Step, answer: Answer) -> Record:
+        made: Record = {"role": answer.role, "content": self.marks.hide(answer.text)}
+        if answer.call is not None:
+            call = step.tool_calls[answer.call]
+            made["name"] = self.marks.hide(call.name)
+            if call.id is not None:
+                made["tool_call_id"] = self.marks.hide(call.id)
+        return made
 
     def write(self, records: Sequence[Record], *, generate: bool = True) -> str:
         """What the template writes; raises `InvalidInput` where it refuses to."""

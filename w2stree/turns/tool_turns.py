@@ -19,7 +19,7 @@ def tool_pieces(rendering: Rendering, opening: str, step: Step) -> tuple[str, st
     tool calls, or does not end a turn of them with a special token.
     """
     task, turn = rendering.message(Message("user", "task")), rendering.turn(step)
-    whole = rendering.write([task, turn, rendering.answer(step)])
+    whole = rendering.write([task, turn, *rendering.answers(step)])
     closed = rendering.write([task, turn], generate=False)
     if not whole.startswith(opening):
         raise InvalidInput("the chat template rewrites what stands before a turn of tool calls")

@@ -23,6 +23,7 @@ from w2stree.rows.tokenized import taught_ids, turns_for
 from w2stree.rows.worded import require_prompt
 from w2stree.training.trees.examples import Example
 from w2stree.training.trees.sequences import ScoredIds
+from w2stree.trajectories.answers import shape_of
 from w2stree.trajectories.returns import tolerance
 from w2stree.trajectories.trajectory import Step, Trajectory
 from w2stree.turns.chat import ChatFormat
@@ -145,4 +146,6 @@ def _mean_return(side: Sequence[Trajectory]) -> float:
 
 def _is_told_alike(one: Trajectory, other: Trajectory, begin: int) -> bool:
     pairs = zip(one.steps[:begin], other.steps[:begin], strict=True)
-    return all(a.observation == b.observation for a, b in pairs)
+    if any(a.observation != b.observation for a, b in pairs):
+        return False
+    return shape_of(one, begin) == shape_of(other, begin)
