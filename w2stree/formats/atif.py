@@ -29,10 +29,10 @@ from typing import Any
 
 from w2stree.errors import InvalidInput
 from w2stree.formats.call_ids import with_call_ids
+from w2stree.formats.content_blocks import text_of
 from w2stree.formats.conversation import Conversation, Said, messages_of, read_conversation
 from w2stree.formats.format import Format, Located
 from w2stree.formats.left_over import FIELD, left_over, restored
-from w2stree.formats.messages import text_of
 from w2stree.formats.placed import placed
 from w2stree.formats.reader import Reader, Record
 from w2stree.formats.tool_calls import call_of

@@ -44,13 +44,15 @@ _WHOLE = "the whole turn"
 class Said:
     """One message. `calls` are an assistant's; `answers` is the id of the call that a tool's
     message answers, where that is said; `action` is what a turn in words did, where the format
-    says so."""
+    says so. `number`: which of the record's messages it is of, from 0, where one of these is
+    several here or several are one."""
 
     role: str
     text: str
     calls: tuple[ToolCall, ...] = ()
     answers: str | None = None
     action: str | None = None
+    number: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,27 +85,28 @@ def read_conversation(
 
     Raises `InvalidInput`, beginning with `where`, for unknown roles, for tools in the prompt, for a
     prompt after which the assistant does not speak, and for an answer to a call that its turn did
-    not make.
+    not make, or an earlier one.
     """
     for i, message in enumerate(messages):
         if message.role not in ROLES:
             known = ", ".join(ROLES)
             raise InvalidInput(
-                f"{where}: message {i + 1} has the role {message.role!r}; use {known}"
+                f"{where}: {_place(messages, i)} has the role {message.role!r}; use {known}"
             )
     end = _end_of_prompt(messages, where, reader, num_prompt)
-    prompt = tuple(_of_prompt(messages[i], i, where) for i in range(end))
+    prompt = tuple(_of_prompt(messages, i, where) for i in range(end))
     turns = [i for i in range(end, len(messages)) if messages[i].role == "assistant"]
     if end < len(messages) and messages[end].role != "assistant":
         raise InvalidInput(
             f"{where}: after the prompt of {end} messages comes one of the {messages[end].role}; "
             "choose a prompt after which the assistant speaks (prompt=, --prompt)"
         )
+    _refuse_late_answers(messages, where)
     find = _action_finder([messages[i] for i in turns], reader)
     bounds = [*turns, len(messages)]
     steps, answers = [], []
     for begin, after in pairwise(bounds):
-        place, told = f"{where}: message {begin + 1}", messages[begin + 1 : after]
+        place, told = f"{where}: {_place(messages, begin)}", messages[begin + 1 : after]
         answers.append(_answers(messages[begin], told, place))
         steps.append(_step(messages[begin], answers[-1], find))
     return Conversation(prompt, tuple(steps), heard_of(steps, answers))
@@ -148,11 +151,34 @@ def _end_of_prompt(
     return end
 
 
-def _of_prompt(message: Said, i: int, where: str) -> Message:
+def _place(messages: Sequence[Said], i: int) -> str:
+    number = messages[i].number
+    return f"message {(i if number is None else number) + 1}"
+
+
+def _refuse_late_answers(messages: Sequence[Said], where: str) -> None:
+    """Of a call that an earlier turn made: a step's observation is what its own turn was told."""
+    made: dict[str | None, int] = {}
+    turn = -1
+    for i, message in enumerate(messages):
+        if message.role == "assistant":
+            turn = i
+            made |= {call.id: i for call in message.calls if call.id is not None}
+        elif message.role == "tool" and (of := made.get(message.answers, turn)) != turn:
+            raise InvalidInput(
+                f"{where}: {_place(messages, i)} answers the call {message.answers!r} of "
+                f"{_place(messages, of)}, after another turn of the assistant "
+                f"({_place(messages, turn)}): put the answer before that turn; where the calls "
+                "were made at once, give each of them its answer"
+            )
+
+
+def _of_prompt(messages: Sequence[Said], i: int, where: str) -> Message:
+    message = messages[i]
     if message.role == "tool" or message.calls:
         raise InvalidInput(
-            f"{where}: message {i + 1}, in the prompt, is a tool's or calls one, which a prompt "
-            "cannot hold: choose a shorter prompt (prompt=, --prompt)"
+            f"{where}: {_place(messages, i)}, in the prompt, is a tool's or calls one, which a "
+            "prompt cannot hold: choose a shorter prompt (prompt=, --prompt)"
         )
     return Message(message.role, message.text)
 

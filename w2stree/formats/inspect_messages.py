@@ -11,8 +11,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from w2stree.formats.content_blocks import text_of
 from w2stree.formats.conversation import Said
-from w2stree.formats.messages import text_of
 from w2stree.formats.reader import Record
 from w2stree.formats.tool_calls import call_of
 from w2stree.trajectories import fields

@@ -8,22 +8,25 @@
       {"role": "tool", "tool_call_id": "c1", "content": "Rain."},
       {"role": "assistant", "content": "It rains."}]}
 
-Source: the chat completions API's messages (`tool_calls`, `function_call` before them); `reward`
-and `task_id` are nobody's standard, so the usual names are looked at and others can be chosen.
+Source: the chat completions API's messages (`tool_calls`, `function_call` before them), also with
+Anthropic's content blocks (`w2stree.formats.content_blocks`); `reward` and `task_id` are nobody's
+standard, so the usual names are looked at and others can be chosen.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from w2stree.errors import InvalidInput
+from w2stree.formats.content_blocks import BESIDE, blocks_of, text_of, thought_in
 from w2stree.formats.conversation import Said, messages_of, read_conversation, run_of
 from w2stree.formats.format import Format
 from w2stree.formats.left_over import FIELD, of_info, restored, with_left_over
+from w2stree.formats.parallel_calls import joined, together
 from w2stree.formats.reader import Reader, Record, beside
 from w2stree.formats.tool_calls import call_records, chat_calls
-from w2stree.shorten import quoted
 from w2stree.trajectories import fields
 from w2stree.trajectories.trajectory import Trajectory
 
@@ -44,12 +47,12 @@ def recognises(record: Any) -> bool:
 def runs(record: Record, where: str, reader: Reader) -> Iterator[Trajectory]:
     given = fields.array(record.get("messages"), f"{where}: messages")
     refuse_pictures(record, where)
-    said = [said_of(message, f"{where}: messages[{i}]") for i, message in enumerate(given)]
+    said, rests = _read(given, f"{where}: messages")
     conversation = read_conversation(said, where, reader)
     status, origin = reader.ending(record, where)
     task_id = reader.task_id(record, where, TASKS, conversation.prompt)
     reward = reader.reward(record, where, REWARDS, status=status)
-    rest = {str(i): more for i, message in enumerate(given) if (more := unread(message))}
+    rest = {str(i): more for i, more in enumerate(rests) if more}
     info = beside(record, ("messages", FIELD), {"task_id": task_id, "reward": reward})
     read = run_of(
         conversation,
@@ -66,7 +69,7 @@ def runs(record: Record, where: str, reader: Reader) -> Iterator[Trajectory]:
 def record_of(trajectory: Trajectory) -> Record:
     rest = trajectory.info.get(UNREAD, {})
     messages = [
-        message_record(message) | _of_number(rest, i)
+        message_record(message) | _of_number(rest, i, message.text)
         for i, message in enumerate(messages_of(trajectory))
     ]
     record = of_info(trajectory) | {
@@ -84,21 +87,10 @@ def said_of(message: Any, where: str) -> Said:
     answers = given.get("tool_call_id")
     return Said(
         _ROLES.get(role, role),
-        text_of(given.get("content"), f"{where}: content"),
+        _words(given, where),
         chat_calls(given, where),
         None if answers is None else fields.text(answers, f"{where}: tool_call_id"),
     )
-
-
-def text_of(content: Any, where: str) -> str:
-    """A text, or the texts of its parts one after the other; nothing is "". Raises `InvalidInput`
-    for a part that is no text: a picture is no part of a tree of texts."""
-    if content is None:
-        return ""
-    if isinstance(content, str):
-        return fields.text(content, where)
-    parts = fields.array(content, where)
-    return "".join(_part(part, f"{where}[{i}]") for i, part in enumerate(parts))
 
 
 def refuse_pictures(record: Record, where: str) -> None:
@@ -127,18 +119,74 @@ def message_record(said: Said) -> dict[str, Any]:
     return record
 
 
-def _part(part: Any, where: str) -> str:
-    if isinstance(part, str):
-        return fields.text(part, where)
-    given = fields.mapping(part, where)
-    for name in ("text", "refusal"):
-        if isinstance(given.get(name), str):
-            return fields.text(given[name], f"{where}.{name}")
-    raise InvalidInput(
-        f"{where} is of the type {quoted(str(given.get('type')), 40)} and has no text; only texts "
-        "can be read: put a text in its place, or leave such runs out (on_error=skip, --on-error "
-        "skip)"
-    )
+def _read(given: Sequence[Any], where: str) -> tuple[list[Said], list[dict[str, Any]]]:
+    """What is said, as the API has it, and by its number there what each message has beside."""
+    parts = [
+        (replace(said, number=i), rest)
+        for i, message in enumerate(given)
+        for said, rest in _said_in(message, f"{where}[{i}]")
+    ]
+    groups = together([said for said, _ in parts])
+    said = [joined([parts[n][0] for n in group]) for group in groups]
+    return said, [_beside_all([parts[n][1] for n in group]) for group in groups]
+
+
+def _said_in(message: Any, where: str) -> list[tuple[Said, dict[str, Any]]]:
+    """A message, and what it has beside; one that has Anthropic's blocks may be several."""
+    content = message.get("content") if isinstance(message, dict) else None
+    if not isinstance(content, list | tuple):
+        return [(said_of(message, where), unread(message))]
+    role = fields.text(message.get("role"), f"{where}: role")
+    blocks = blocks_of(content, role, f"{where}: content")
+    said = said_of({**message, "content": "".join(blocks.texts)}, where)
+    if blocks.calls and said.calls not in ((), tuple(blocks.calls)):
+        raise InvalidInput(
+            f"{where}: content and tool_calls say two calls or more, and not the same: leave one "
+            "of the two out"
+        )
+    said = replace(said, calls=said.calls or tuple(blocks.calls))
+    found = {BESIDE: blocks.beside} if blocks.beside else {}
+    rest = _one(unread(message), found | thought_in(blocks, message, where), where)
+    if not blocks.answers:
+        return [(said, rest)]
+    if blocks.texts:
+        return [*blocks.answers, (said, rest)]
+    *others, (last, more) = blocks.answers
+    return [*others, (last, _one(rest, more, where))]
+
+
+def _one(rest: Mapping[str, Any], more: Mapping[str, Any], where: str) -> dict[str, Any]:
+    for name in rest.keys() & more.keys():
+        if rest[name] != more[name]:
+            raise InvalidInput(f"{where}: content and {name} say this twice, and not alike")
+    return {**rest, **more}
+
+
+def _beside_all(rests: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Of the messages of one turn: as of one, where they do not contradict one another."""
+    made: dict[str, Any] = {}
+    for rest in rests:
+        if any(made.get(name, value) != value for name, value in rest.items()):
+            return {"messages": list(rests)}
+        made |= rest
+    return made
+
+
+def _words(given: Record, where: str) -> str:
+    """What is refused is said too; what is said aloud is no text."""
+    text, refusal = text_of(given.get("content"), f"{where}: content"), given.get("refusal")
+    if isinstance(given.get("audio"), dict) and given["audio"]:
+        raise InvalidInput(
+            f"{where}: audio: sound is no part of a tree of texts: put its transcript into content "
+            "and leave audio out"
+        )
+    if refusal is None or refusal in ("", text):
+        return text
+    if text:
+        raise InvalidInput(
+            f"{where}: has a content and a refusal: which of them was said is open; leave one out"
+        )
+    return fields.text(refusal, f"{where}: refusal")
 
 
 def _are_messages(given: Any) -> bool:
@@ -150,9 +198,14 @@ def _are_messages(given: Any) -> bool:
     )
 
 
-def _of_number(rest: Any, i: int) -> dict[str, Any]:
+def _of_number(rest: Any, i: int, text: str) -> dict[str, Any]:
+    """What message `i` has beside, without what would change its words."""
     more = rest.get(str(i)) if isinstance(rest, Mapping) else None
-    return {k: v for k, v in more.items() if k not in _READ} if isinstance(more, Mapping) else {}
+    if not isinstance(more, Mapping):
+        return {}
+    is_told = more.get("refusal", text) == text
+    skipped = (*_READ, "audio") if is_told else (*_READ, "audio", "refusal")
+    return {k: v for k, v in more.items() if k not in skipped}
 
 
 FORMAT = Format(

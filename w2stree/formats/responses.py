@@ -26,10 +26,11 @@ from typing import Any
 
 from w2stree.errors import InvalidInput
 from w2stree.formats.call_ids import with_call_ids, with_empty_answers
+from w2stree.formats.content_blocks import text_of
 from w2stree.formats.conversation import Said, messages_of, read_conversation
 from w2stree.formats.format import Format
 from w2stree.formats.left_over import FIELD, of_info, restored, with_left_over
-from w2stree.formats.messages import REWARDS, TASKS, text_of
+from w2stree.formats.messages import REWARDS, TASKS
 from w2stree.formats.placed import placed
 from w2stree.formats.reader import Reader, Record
 from w2stree.formats.tool_calls import call_of

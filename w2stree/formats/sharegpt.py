@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from w2stree.errors import InvalidInput
@@ -22,6 +23,7 @@ from w2stree.formats.format import Format
 from w2stree.formats.human_gpt import unread
 from w2stree.formats.left_over import FIELD, of_info, restored, with_left_over
 from w2stree.formats.messages import REWARDS, TASKS, refuse_pictures
+from w2stree.formats.parallel_calls import joined, together
 from w2stree.formats.reader import Reader, Record, beside
 from w2stree.formats.tool_calls import call_of
 from w2stree.trajectories import fields
@@ -56,7 +58,11 @@ def recognises(record: Any) -> bool:
 def runs(record: Record, where: str, reader: Reader) -> Iterator[Trajectory]:
     given = fields.array(record.get("conversations"), f"{where}: conversations")
     refuse_pictures(record, where)
-    said = [_said(message, f"{where}: conversations[{i}]") for i, message in enumerate(given)]
+    each = [
+        replace(_said(message, f"{where}: conversations[{i}]"), number=i)
+        for i, message in enumerate(given)
+    ]
+    said = [joined([each[n] for n in group]) for group in together(each)]
     has_system = isinstance(record.get("system"), str) and bool(record["system"])
     if has_system:
         said.insert(0, Said("system", fields.text(record["system"], f"{where}: system")))

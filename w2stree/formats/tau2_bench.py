@@ -30,9 +30,10 @@ from pathlib import Path
 from typing import Any
 
 from w2stree.errors import InvalidInput
+from w2stree.formats.content_blocks import text_of
 from w2stree.formats.conversation import Said, read_conversation
 from w2stree.formats.format import Format, Located
-from w2stree.formats.messages import UNREAD, text_of
+from w2stree.formats.messages import UNREAD
 from w2stree.formats.placed import placed
 from w2stree.formats.reader import Reader, Record, at
 from w2stree.formats.tool_calls import call_of
