@@ -64,7 +64,7 @@ BAD_FILES = [
         r"a\.jsonl:1: one JSON object spread over \d+ lines; expected one a line, as jq -c",
         used=1),
     Bad("fields that nobody writes", file("a.jsonl", line({"step": 1, "loss": 2}) * 3),
-        r"a\.jsonl:1: of no known format: its fields are step, loss; known are w2stree, .*--format",
+        r"a\.jsonl:1: of no known format: its fields are step, loss; docs/formats\.md .*--format",
         skipped=3),
     Bad("numbers", file("a.json", b"[1, 2]"),
         r"a\.json: item 1: of no known format: it is 1; expected an object", skipped=2),

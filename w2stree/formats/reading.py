@@ -21,8 +21,8 @@ from w2stree.formats.dataset_folder import DatasetFolders, is_beside
 from w2stree.formats.format import Format, Located
 from w2stree.formats.openings import with_one_opening
 from w2stree.formats.reader import Choices, Reader, Record, shown_fields
+from w2stree.formats.unknown import what_it_is, why_unknown
 from w2stree.shorten import visible
-from w2stree.trajectories.fields import shown
 from w2stree.trajectories.files import Reading, warnings_of
 from w2stree.trajectories.files import read_files as read_own_files
 from w2stree.trajectories.folder import SUFFIXES as LINES
@@ -226,7 +226,7 @@ class _Others:
         if known is None:
             if not (is_named or is_lines):
                 return PassedOver(file, f"of no known format (fields {shown_fields(first[1])})")
-            raise InvalidInput(_unknown(first))
+            raise InvalidInput(f"{first[0]}: {why_unknown(first[1])}")
         if is_lines and known is own.FORMAT and not self.reader.choices.are_any:
             return None
         self.formats[file] = known.name
@@ -240,7 +240,7 @@ class _Others:
         takers = _takers(first[1])
         if len(takers) == 1:
             return takers[0]
-        reason = _several(first, takers) if takers else _unknown(first)
+        reason = _several(first, takers) if takers else f"{first[0]}: {why_unknown(first[1])}"
         if takers and not self.skips:
             raise InvalidInput(reason)
         told.append(reason)
@@ -314,27 +314,14 @@ def _several(first: Located, takers: Sequence[Format]) -> str:
     return f"{first[0]}: of {names}: say which of them (format=, --format)"
 
 
-def _unknown(first: Located) -> str:
-    return (
-        f"{first[0]}: of no known format: {_what(first[1])}; known are "
-        f"{', '.join(f.name for f in FORMATS)} (format=, --format)"
-    )
-
-
 def _no_record_of(known: Format, record: Any) -> str:
     told = f"no record of {known.title}: "
     if (other := recognised(record)) is None:
-        return f"{told}{_what(record)}"
+        return f"{told}{what_it_is(record)}"
     return (
         f"{told}it is one of {other.title} (format {other.name}); a file is read as one format: "
         "give each its own file, or leave those of others out (on_error=skip, --on-error skip)"
     )
-
-
-def _what(record: Any) -> str:
-    if isinstance(record, Mapping):
-        return f"its fields are {shown_fields(record)}"
-    return f"it is {shown(record)}; expected an object"
 
 
 def recognised(record: Any) -> Format | None:

@@ -293,6 +293,8 @@ def _refuse_other_files(first_line: bytes, where: str) -> None:
 
 def _other_form(begin: bytes) -> str:
     if begins_array(begin):
+        if begin[1:].lstrip()[:20].startswith((b'{"role"', b'{"content"')):
+            return " (of arrays of messages: jq -c '{messages: .}' FILE > NEW.jsonl)"
         return " (of an array: jq -c '.[]' FILE > NEW.jsonl)"
     return " (a journal is named .journal)" if begin.startswith(b"w2s1 ") else ""
 
