@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
+from support.anthropic_runs import booked
 from support.bad_inputs import GOOD, SAMPLE, line
 from support.foreign_runs import inspect_header
 from support.mangled import mangled
@@ -22,7 +23,7 @@ from w2stree.formats import FORMATS
 from w2stree.formats.reading import Imported, read_files
 from w2stree.trajectories.json_lines import begins_array
 
-SAMPLES = GOOD | {"tau2_bench": simulation()}
+SAMPLES = GOOD | {"tau2_bench": simulation(), "messages of blocks": booked()}
 NOISE = st.lists(
     st.sampled_from(
         [b"{", b'"a"', b":", b"1", b",", b"[", b"\xff", b"\0", b"NaN", b"\xef\xbb\xbf"]

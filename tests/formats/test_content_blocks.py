@@ -146,8 +146,8 @@ REFUSED: list[tuple[list[Any], str]] = [
     ([of_assistant(use("u1", "go", [1]))], r"content\[0\]: go: arguments are list"),
     ([of_assistant({"type": "thinking", "thinking": 5})], r"\[1\]: thinking is int; expected"),
     ([of_assistant(5)], r"messages\[1\]: content\[0\] is int; expected an object"),
-    ([LOOK | CALLED], r"messages\[1\]: content and tool_calls say .*: leave one of the two out"),
-    ([of_assistant(SIGNED, HIDDEN) | {"thinking_blocks": []}], r"content and thinking_blocks say"),
+    ([LOOK | CALLED], r"messages\[1\]: content and tool_calls do not .*: leave one of the two out"),
+    ([of_assistant(SIGNED, HIDDEN) | {"thinking_blocks": []}], r"content and thinking_blocks do"),
 ]  # fmt: skip
 
 

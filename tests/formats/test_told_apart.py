@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from support import (
     agenttraj_runs,
+    anthropic_runs,
     eto_runs,
     foreign_runs,
     swe_agent_runs,
@@ -44,6 +45,7 @@ SAMPLES: list[tuple[str, Any]] = [
     ("opentelemetry", foreign_runs.genai_spans()[0]),
     ("opentelemetry", foreign_runs.otlp_export()),
     ("messages", {"messages": MESSAGES, "reward": 1.0}),
+    ("messages", anthropic_runs.booked()),
     ("sharegpt", {"conversations": TURNS, "reward": 1.0}),
 ]
 

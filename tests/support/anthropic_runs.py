@@ -33,6 +33,20 @@ def of_user(*blocks: Any) -> Record:
     return {"role": "user", "content": list(blocks)}
 
 
+def booked() -> Record:
+    """A record with every kind of block that is read."""
+    thought = {"type": "thinking", "thinking": "Where?", "signature": "EqQB"}
+    calls = [use("u1", "search", {"q": "OSL"}), use("u2", "clock", {})]
+    answers = [result("u2", "9:00"), result("u1", [text("AF 80")], is_error=True), text("Quick!")]
+    hidden = {"type": "redacted_thinking", "data": "EmwK"}
+    said = [
+        of_assistant(thought, text("I look."), *calls),
+        of_user(*answers),
+        of_assistant(hidden, text("Done.")),
+    ]
+    return {"task_id": "t", "reward": 1.0, "messages": [of_user(text("Book.")), *said]}
+
+
 @st.composite
 def twins(draw: st.DrawFn) -> tuple[list[Record], list[Record]]:
     """The messages of one run in both shapes."""

@@ -141,8 +141,7 @@ def _said_in(message: Any, where: str) -> list[tuple[Said, dict[str, Any]]]:
     said = said_of({**message, "content": "".join(blocks.texts)}, where)
     if blocks.calls and said.calls not in ((), tuple(blocks.calls)):
         raise InvalidInput(
-            f"{where}: content and tool_calls say two calls or more, and not the same: leave one "
-            "of the two out"
+            f"{where}: content and tool_calls do not say the same calls: leave one of the two out"
         )
     said = replace(said, calls=said.calls or tuple(blocks.calls))
     found = {BESIDE: blocks.beside} if blocks.beside else {}
@@ -158,7 +157,9 @@ def _said_in(message: Any, where: str) -> list[tuple[Said, dict[str, Any]]]:
 def _one(rest: Mapping[str, Any], more: Mapping[str, Any], where: str) -> dict[str, Any]:
     for name in rest.keys() & more.keys():
         if rest[name] != more[name]:
-            raise InvalidInput(f"{where}: content and {name} say this twice, and not alike")
+            raise InvalidInput(
+                f"{where}: content and {name} do not say the same: leave one of the two out"
+            )
     return {**rest, **more}
 
 
