@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import strategies as st
+
+from w2stree import Trajectory
+from w2stree.trajectories.answers import HEARD
 
 Record = dict[str, Any]
 
 WORDS = st.sampled_from(["I look.", "Action: go 1", "a\nb", "é"])
 RESULTS = st.sampled_from(["Rain.", "", "2", "x\ny"])
+
+
+def apart_from_order(run: Trajectory) -> Trajectory:
+    """Without the order in which a turn's calls were answered, which `info` keeps."""
+    return replace(run, info={k: v for k, v in run.info.items() if k != HEARD})
 
 
 def text(said: str) -> Record:
@@ -89,14 +98,14 @@ def spoken(draw: st.DrawFn, ids: list[str]) -> tuple[Record, Record]:
 @st.composite
 def told(draw: st.DrawFn, ids: list[str]) -> tuple[list[Record], list[Record]]:
     """Answers in any order, in one message of the user's or several, with words or without."""
-    answers = [(i, draw(RESULTS), draw(st.booleans())) for i in ids]
+    answers = [(i, draw(RESULTS), draw(st.booleans())) for i in draw(st.permutations(ids))]
     blocks = [
         result(
             i,
             draw(st.sampled_from([said, [text(said)], [text(said[:1]), text(said[1:])]])),
             is_error=failed,
         )
-        for i, said, failed in draw(st.permutations(answers))
+        for i, said, failed in answers
     ]
     words = draw(st.none() | WORDS) if ids else draw(WORDS)
     user = [] if words is None else [{"role": "user", "content": words}]
