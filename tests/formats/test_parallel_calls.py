@@ -76,7 +76,7 @@ def test_words_and_what_is_beside_are_those_of_all() -> None:
     assert run.info["messages"] == {"1": told, "2": {"name": "go"}}
     (again,) = messages.runs(messages.record_of(run), "a.jsonl:1", Reader())
     assert again == run
-    assert messages.record_of(run)["messages"][3]["name"] == "go"
+    assert messages.record_of(run)["messages"][2]["name"] == "go"
     run = read(first, second | {"id": "m2"}, answer("c1"), answer("c2"), DONE)
     assert run.info["messages"]["1"]["messages"] == [
         {"id": "m1", "model": "x"},

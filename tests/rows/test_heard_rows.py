@@ -76,3 +76,17 @@ def test_llama_factory_is_given_what_it_reads(tmp_path: Path) -> None:
     found = write_rows(tmp_path / "sft.jsonl", runs, preset="llama-factory")
     assert found.num_rows == 1
     assert found.skipped == {"whose messages are not of user and assistant in turn": 2}
+
+
+def test_several_calls_without_ids_are_told_apart() -> None:
+    def without_ids(message: dict[str, Any]) -> dict[str, Any]:
+        kept = {k: v for k, v in message.items() if k != "tool_call_id"}
+        calls = [{k: v for k, v in c.items() if k != "id"} for c in message.get("tool_calls", ())]
+        return kept | ({"tool_calls": calls} if calls else {})
+
+    _, turn, *answers = chat_of(read([without_ids(message) for message in PARALLEL]))
+    assert [call["id"] for call in turn["tool_calls"]] == ["call_0", "call_1"]
+    assert [(m["tool_call_id"], m["name"]) for m in answers] == [
+        ("call_0", "search"),
+        ("call_1", "weather"),
+    ]

@@ -145,11 +145,11 @@ def calls_of(step: Step) -> Record:
         "content": whole(step.response),
         "tool_calls": [
             {
-                "id": whole(call.id or ""),
+                "id": _id(step, i),
                 "type": "function",
                 "function": {"name": whole(call.name), "arguments": call.arguments},
             }
-            for call in step.tool_calls
+            for i, call in enumerate(step.tool_calls)
         ],
     }
 
@@ -164,5 +164,10 @@ def answers_of(step: Step) -> list[Record]:
 
 def _answered(step: Step, number: int) -> Record:
     """Which call an answer is to."""
-    call = step.tool_calls[number]
-    return {"tool_call_id": whole(call.id or ""), "name": whole(call.name)}
+    return {"tool_call_id": _id(step, number), "name": whole(step.tool_calls[number].name)}
+
+
+def _id(step: Step, number: int) -> str:
+    """A call's id; of several without one the number, so that answers say which is theirs."""
+    made = f"call_{number}" if len(step.tool_calls) > 1 else ""
+    return whole(step.tool_calls[number].id or made)
