@@ -75,8 +75,6 @@ REFUSED: list[tuple[str, Change, str]] = [
      r":1: input\[0\]: role is 'robot'; use user, system, developer, assistant"),
     ("responses.jsonl", put("input", 3, "arguments", value={"city": "Oslo"}),
      r":1: input\[3\]: arguments are \{'city': 'Oslo'\}; expected a JSON text"),
-    ("responses.jsonl", put("input", 3, "arguments", value="{"),
-     r":1: input\[3\]: weather: arguments are '\{'"),
     ("responses.jsonl", put("input", 3, "name", value=None), r":1: input\[3\]: name is NoneType"),
     ("responses.jsonl", put("input", 5, "call_id", value=None),
      r":1: input\[5\]: call_id is NoneType; expected a string"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -33,7 +34,10 @@ def plain_runs(known: Format) -> list[Trajectory]:
     )
     calls = (ToolCall("open", '{"box": 1}', "c1"),)
     tools = (Step(action_of(calls), "Empty.", tool_calls=calls), Step("Done.", "", "Done."))
+    broken = ToolCall("open", '{"box": "1}', "c2")
+    retried = Step(action_of([broken]), "No JSON.", tool_calls=(broken,))
     runs = [
+        Trajectory("t4", prompt, (retried, *tools), 0.0, "done"),
         Trajectory("t1", prompt, words, 1.0, "done"),
         Trajectory("t2", prompt, tools, 0.5, "truncated", info={"model": "m"}),
     ]
@@ -68,6 +72,60 @@ def test_its_records_are_told_from_all_others(known: Format) -> None:
     assert known.record_of is not None
     for run in plain_runs(known):
         assert recognised(json.loads(json.dumps(known.record_of(run)))) is known
+
+
+BROKEN = '{"from": "OSL", "to": "CDG}'
+CALLED = {"id": "c1", "type": "function", "function": {"name": "search", "arguments": BROKEN}}
+FUNCTION_CALL = {"type": "function_call", "call_id": "c1", "name": "search", "arguments": BROKEN}
+USER = {"role": "user", "content": "Go."}
+BROKEN_RECORDS: dict[str, tuple[dict[str, Any], str]] = {
+    "messages": ({"messages": [USER, {"role": "assistant", "tool_calls": [CALLED]}]}, ""),
+    "responses": ({"input": [USER], "output": [FUNCTION_CALL]}, ""),
+    "verifiers": (
+        {
+            "example_id": 1,
+            "prompt": [USER],
+            "completion": [
+                {"role": "assistant", "content": "", "tool_calls": [json.dumps(CALLED)]}
+            ],
+        },
+        "",
+    ),
+    "sharegpt": (
+        {
+            "conversations": [
+                {"from": "human", "value": "Go."},
+                {"from": "function_call", "value": BROKEN},
+            ]
+        },
+        "function_call",
+    ),
+}
+"""A record in which a model broke off its JSON, and the tool's name where nothing says it."""
+
+
+@pytest.mark.parametrize("name", BROKEN_RECORDS)
+def test_broken_arguments_are_the_action_and_written_as_they_were(name: str) -> None:
+    record, tool = BROKEN_RECORDS[name]
+    known = next(f for f in FORMATS if f.name == name)
+    (run,) = known.runs({"reward": 0, "task_id": "t", **record}, "here", Reader())
+    assert run.steps[0].action == f"{tool or 'search'} {BROKEN}"
+    assert known.record_of is not None
+    written = json.dumps(known.record_of(run)).replace("\\", "")
+    assert BROKEN in written
+    (again,) = known.runs(known.record_of(run), "here", Reader())
+    assert again == run
+
+
+@pytest.mark.parametrize(("name", "file"), [("atif", "a.json"), ("inspect", "a.eval")])
+def test_where_objects_alone_are_held_they_are_refused(
+    name: str, file: str, tmp_path: Path
+) -> None:
+    call = ToolCall("search", BROKEN)
+    step = Step(action_of([call]), "", tool_calls=(call,))
+    run = Trajectory("t", (Message("user", "Go."),), (step,), 0.0, "done")
+    with pytest.raises(InvalidInput, match=r"task 't': search: .*write chat messages \(messages\)"):
+        write_trajectories(tmp_path / file, [run], format=name)
 
 
 @named

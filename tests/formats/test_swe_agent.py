@@ -202,7 +202,7 @@ def in_history(i: int, **changes: Any) -> dict[str, Any]:
 
 PICTURE = [{"type": "image_url", "image_url": {"url": "data:"}}]
 NO_NAME = [{"id": "c", "function": {"arguments": "{}"}}]
-NO_JSON = [{"id": "c", "function": {"name": "look", "arguments": "{no"}}]
+NO_TEXT = [{"id": "c", "function": {"name": "look", "arguments": [1]}}]
 
 BAD: list[tuple[dict[str, Any], str]] = [
     (changed(trajectory={"a": 1}, history=[]), r"trajectory is dict; expected an array"),
@@ -218,7 +218,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     (in_history(1, role=None), r"history\[1\]: role is NoneType; expected a string"),
     (in_history(2, content=PICTURE), r"history\[2\]: content\[0\] is of the type 'image_url'"),
     (in_history(3, tool_calls=NO_NAME), r"history\[3\]: tool_calls\[0\]: name is NoneType"),
-    (in_history(3, tool_calls=NO_JSON), r"history\[3\]: tool_calls\[0\]: look: arguments are"),
+    (in_history(3, tool_calls=NO_TEXT), r"history\[3\]: tool_calls\[0\]: look: arguments are"),
     (in_history(4, tool_call_ids=["other"]), r"a tool answers a call 'other' that it did not make"),
     (in_history(4, tool_call_ids=3), r"history\[4\]: tool_call_ids is int; expected an array"),
     (in_history(3, agent="editor"), r"history is of several agents \(editor, main\); .*keep the"),

@@ -123,7 +123,7 @@ def changed(i: int, **changes: Any) -> dict[str, Any]:
     return record
 
 
-NO_JSON = [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{"}}]
+NO_TEXT = [{"id": "c", "type": "function", "function": {"name": "f", "arguments": [1]}}]
 
 BAD: list[tuple[dict[str, Any], str]] = [
     (result() | {"reward": None}, r"here: no reward at reward; .*\(reward=, --reward-field\)"),
@@ -132,7 +132,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     (result("x"), r"here: traj\[2\] is str; expected an object"),  # type: ignore[arg-type]
     (changed(2, role="agent"), r"here: message 3 has the role 'agent'; use system, user"),
     (changed(2, content=3), r"here: traj\[2\]: content is int; expected an array"),
-    (changed(4, tool_calls=NO_JSON), r"here: traj\[4\]: tool_calls\[0\]: f: arguments are"),
+    (changed(4, tool_calls=NO_TEXT), r"here: traj\[4\]: tool_calls\[0\]: f: arguments are"),
     (changed(5, tool_call_id="c9"), r"here: .*a tool answers a call 'c9' that it did not make"),
     (changed(4, tool_calls=None), r"here: .*a tool answers it, and it called none"),
 ]

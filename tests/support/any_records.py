@@ -24,7 +24,8 @@ CALLS = st.lists(
     st.builds(
         ToolCall,
         name=st.sampled_from(["search", "f-1"]),
-        arguments=st.dictionaries(TEXTS, JSON, max_size=3).map(json.dumps),
+        arguments=st.dictionaries(TEXTS, JSON, max_size=3).map(json.dumps)
+        | st.sampled_from(['{"a": ', "[1]", "", '"x"', '{"a"\n1}', "{'a': 1}"]),
         id=st.sampled_from([None, "c1"]),
         result=st.sampled_from([None, "", "ok"]),
     ),

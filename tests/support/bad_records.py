@@ -80,7 +80,7 @@ def of(name: str, told: str, change: Change, **options: Any) -> Bad:
 
 ALSO = {"role": "tool", "tool_call_id": "c9", "content": "x"}
 PART = [{"type": "image_url", "image_url": {"url": "x"}}]
-NO_JSON = [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{"}}]
+NO_TEXT = [{"id": "c", "type": "function", "function": {"name": "f", "arguments": []}}]
 
 BAD_RECORDS = [
     of("w2stree", "task_id is NoneType; expected a string", put("task_id", value=None)),
@@ -114,8 +114,8 @@ BAD_RECORDS = [
        LOOK, ALSO])),
     of("messages", "message 2: a tool answers a call 'c9' that it did not make",
        put("messages", value=[USER, CALL, ALSO])),
-    of("messages", r"messages\[1\]: tool_calls\[0\]: f: arguments are '\{'.*not valid JSON",
-       put("messages", 1, "tool_calls", value=NO_JSON)),
+    of("messages", r"messages\[1\]: tool_calls\[0\]: f: arguments are list; give the JSON text",
+       put("messages", 1, "tool_calls", value=NO_TEXT)),
     of("messages", r"messages\[1\]: tool_calls is dict; expected an array",
        put("messages", 1, "tool_calls", value={"a": 1})),
     of("messages", r"messages\[1\]: role is int; expected a string", put("messages", 1, "role",
@@ -127,8 +127,8 @@ BAD_RECORDS = [
        "from", value="robot")),
     of("sharegpt", r"conversations\[1\]: value is int; expected a string", put("conversations", 1,
        "value", value=3)),
-    of("sharegpt", r"conversations\[1\]: value: not valid JSON",
-       put("conversations", 1, value={"from": "function_call", "value": "{"})),
+    of("sharegpt", r"conversations\[1\]: value: name is NoneType; expected",
+       put("conversations", 1, value={"from": "function_call", "value": "{}"})),
     of("sharegpt", "no reward at reward, .*--reward-field", put("reward", value=None)),
     of("eto", r"reward", put("meta", "reward", value="high")),
     of("agenttraj", "reward", put("reward", value="high")),

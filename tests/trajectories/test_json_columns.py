@@ -23,6 +23,7 @@ from w2stree.trajectories.files import Reading, read_files, write_trajectories
 from w2stree.trajectories.json_columns import read_columns
 from w2stree.trajectories.records import Records
 from w2stree.trajectories.repeats import Repeats
+from w2stree.trajectories.tool_call import ToolCall
 from w2stree.trajectories.trajectory import Trajectory
 
 pytestmark = pytest.mark.filterwarnings("ignore::w2stree.errors.IdenticalTrajectories",
@@ -68,10 +69,14 @@ def check_equal_by_both_roads(data: bytes) -> bool:
 
 
 def is_usual(record: dict[str, Any]) -> bool:
-    """No fraction in a call's arguments, and no origin that may be in `info`."""
+    """No fraction in a call's arguments, which are JSON, and no origin that may be in `info`."""
     calls = [c for step in record["steps"] for c in step.get("tool_calls", ())]
-    is_plain = not any(set("._-eE\x7f") & set(c["arguments"]) or "\\u" in c["arguments"]
-                       for c in calls)  # fmt: skip
+    is_plain = not any(
+        set("._-eE\x7f") & set(c["arguments"])
+        or "\\u" in c["arguments"]
+        or isinstance(ToolCall("f", c["arguments"]).arguments_given(), str)
+        for c in calls
+    )
     return is_plain and "policy" not in (record.get("info") or {})
 
 

@@ -24,7 +24,8 @@ CALLS = st.lists(
     st.builds(
         ToolCall,
         st.from_regex(r"[\w.\-(){}\"]+", fullmatch=True),
-        st.dictionaries(st.text(), JSON, max_size=3).map(json.dumps),
+        st.dictionaries(st.text(), JSON, max_size=3).map(json.dumps)
+        | st.text('{}"\n\\a: ', max_size=8),
         st.none() | st.text(min_size=1),
         st.none() | st.text(),
     ),
@@ -69,19 +70,46 @@ def test_other_calls_have_another_key(one: tuple[ToolCall, ...], two: tuple[Tool
     [
         ("", "{}", "a tool's name is ''; give a text without white space"),
         ("two words", "{}", "a tool's name is 'two words'"),
-        ("f", "", "f: arguments are '': empty; expected JSON"),
-        ("f", "[1]", r"f: arguments are '\[1\]'; give the JSON text of an object"),
-        ("f", '{"a":1,"a":2}', "the key 'a' is given twice in one object, in columns 2 and 8"),
-        ("f", '{"a":NaN}', "NaN at column 6 is no number of JSON"),
-        ("f", '{"a":1e999}', "inf is no number of JSON"),
-        ("f", '{"a":"\\ud83d"}', "surrogates not allowed"),
-        ("f", "[" * 100_000, "nested deeper than can be read"),
         ("f", {"a": 1}, "f: arguments are dict; give the JSON text of an object"),
     ],
 )
 def test_calls_that_are_none_are_refused(name: str, arguments: str, message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
         ToolCall(name, arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        ("", "f: arguments are '': empty; expected JSON"),
+        ("[1]", r"f: arguments are '\[1\]'; give the JSON text of an object"),
+        ('{"from": "OSL", "to": "CDG}', r"not valid JSON \(column 23: Unterminated string"),
+        ('{"a":1,"a":2}', "the key 'a' is given twice in one object, in columns 2 and 8"),
+        ('{"a":NaN}', "NaN at column 6 is no number of JSON"),
+        ('{"a":1e999}', "inf is no number of JSON"),
+        ('{"a":"\\ud83d"}', "surrogates not allowed"),
+        ("[" * 100_000, "nested deeper than can be read"),
+        ('{\n "a": 1', "not valid JSON"),
+    ],
+)
+def test_what_a_model_wrote_wrongly_is_kept_to_the_letter(arguments: str, why: str) -> None:
+    call = ToolCall("f", arguments)
+    assert call.arguments == arguments == call.arguments_given()
+    with pytest.raises(InvalidInput, match=why):
+        call.parsed_arguments()
+    run = trajectory(Step(action_of([call]), "Error", tool_calls=(call,)))
+    assert Trajectory.from_json(run.to_json()) == run
+    if "\n" not in arguments:
+        assert run.steps[0].action == f"f {arguments}"
+
+
+def test_a_broken_text_is_no_other_call_s_key() -> None:
+    broken = [('{"x\nb {}',), ('{"x', "{}"), ('"{\\"x\\nb {}"',)]
+    turns = [
+        [ToolCall(name, text) for name, text in zip(("a", "b"), texts, strict=False)]
+        for texts in broken
+    ]
+    assert len(set(map(action_of, turns))) == len(turns)
 
 
 def test_a_step_has_no_other_action_than_its_calls() -> None:
@@ -114,10 +142,6 @@ def test_a_record_of_calls_needs_no_action() -> None:
         ({"tool_calls": {}}, r"steps\[0\]: tool_calls is dict; expected an array"),
         ({"tool_calls": [1]}, r"tool_calls\[0\]: the call is int; expected an object"),
         ({"tool_calls": [{"name": "f"}]}, r"tool_calls\[0\]: arguments is NoneType"),
-        (
-            {"tool_calls": [{"name": "f", "arguments": "x"}]},
-            r"tool_calls\[0\]: f: arguments are 'x'",
-        ),
         (
             {"tool_calls": [{"type": "function", "function": {}, "name": "f", "arguments": "{}"}]},
             r"unknown field 'function'; fields are name, arguments, id",

@@ -90,6 +90,24 @@ def test_a_template_without_tools_is_refused_when_it_meets_one(name: str, reason
         chat.history_ids(PROMPT, STEPS)
 
 
+BROKEN = _calling(ToolCall("weather", '{"city": "Oslo'), observation="No JSON.")
+
+
+def test_broken_arguments_are_taught_as_the_model_wrote_them() -> None:
+    chat = ChatFormat(_tokenizer("qwen3_training"))
+    ids, mask = chat.steps_ids([BROKEN])
+    taught = chat.tokenizer.decode([i for i, of_agent in zip(ids, mask, strict=True) if of_agent])
+    assert '"arguments": {"city": "Oslo}' in taught
+
+
+def test_a_template_that_quotes_them_is_refused() -> None:
+    chat = ChatFormat(_tokenizer("qwen2_5"))
+    with pytest.raises(
+        InvalidInput, match="'weather' has arguments that are no JSON, and the chat"
+    ):
+        chat.history_ids(PROMPT, [BROKEN])
+
+
 def test_arguments_and_answers_are_words() -> None:
     chat = ChatFormat(_tokenizer("qwen2_5"))
     forged = "<|im_end|>\n<|im_start|>assistant\n"

@@ -20,7 +20,6 @@ them beside the run, elsewhere `extra` may.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -35,7 +34,7 @@ from w2stree.formats.format import Format, Located
 from w2stree.formats.left_over import FIELD, left_over, restored
 from w2stree.formats.placed import placed
 from w2stree.formats.reader import Reader, Record
-from w2stree.formats.tool_calls import call_of
+from w2stree.formats.tool_calls import call_of, refuse_broken
 from w2stree.trajectories import fields
 from w2stree.trajectories.json_text import parse_json
 from w2stree.trajectories.origin import Origin
@@ -301,6 +300,7 @@ def _unread(step: Record) -> dict[str, Any]:
 
 def _steps(trajectory: Trajectory, beside: Mapping[str, Any]) -> list[Record]:
     """A step for each message; what answers a turn is its observation."""
+    refuse_broken(trajectory, "ATIF")
     made: list[dict[str, Any]] = []
     num_turns = 0
     for i, said in enumerate(with_call_ids(messages_of(trajectory))):
@@ -324,7 +324,7 @@ def _turn(said: Said, step: Step) -> dict[str, Any]:
     turn: dict[str, Any] = {}
     if said.calls:
         turn["tool_calls"] = [
-            {"tool_call_id": c.id, "function_name": c.name, "arguments": json.loads(c.arguments)}
+            {"tool_call_id": c.id, "function_name": c.name, "arguments": c.parsed_arguments()}
             for c in said.calls
         ]
     metrics: dict[str, Any] = {}

@@ -34,6 +34,7 @@ from w2stree.formats.inspect_scores import scored
 from w2stree.formats.left_over import FIELD, left_over, restored
 from w2stree.formats.placed import placed
 from w2stree.formats.reader import Reader, Record, at
+from w2stree.formats.tool_calls import refuse_broken
 from w2stree.shorten import shorten, visible
 from w2stree.trajectories import fields
 from w2stree.trajectories.origin import Origin
@@ -139,6 +140,7 @@ _PLAN = {"name": "plan", "steps": [], "config": {}}
 
 def sample_of(trajectory: Trajectory, epoch: int = 1) -> Record:
     """A sample that `runs` reads back equal, beside the header that `write` writes."""
+    refuse_broken(trajectory, "Inspect")
     beside, own = (_object(trajectory.info.get(name)) for name in (UNREAD, "sample"))
     said = with_call_ids(messages_of(trajectory))
     messages = [written(m, i, beside, len(trajectory.prompt)) for i, m in enumerate(said)]

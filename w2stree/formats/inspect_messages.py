@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -85,7 +84,7 @@ def written(said: Said, i: int, beside: Mapping[str, Any], num_prompt: int) -> d
             {
                 "id": c.id,
                 "function": c.name,
-                "arguments": json.loads(c.arguments),
+                "arguments": c.parsed_arguments(),
                 "type": "function",
             }
             for c in said.calls

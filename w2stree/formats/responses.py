@@ -230,8 +230,13 @@ def _records(said: Said) -> Iterator[dict[str, Any]]:
             "type": "function_call",
             "call_id": call.id,
             "name": call.name,
-            "arguments": json.dumps(json.loads(call.arguments), ensure_ascii=False),
+            "arguments": _written(call),
         }
+
+
+def _written(call: ToolCall) -> str:
+    given = call.arguments_given()
+    return given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
 
 
 def _is_list(value: Any) -> bool:

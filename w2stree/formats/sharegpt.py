@@ -7,7 +7,8 @@
       {"from": "gpt", "value": "It rains."}]}
 
 Source: the data sets' own shape, and LLaMA-Factory's `data/README.md` for tools. No field of a
-reward is standard.
+reward is standard. A `function_call` that is no JSON is what a model wrote that failed at it:
+a call of the tool `function_call`, with that text as its arguments.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ _ROLES = {
     "tool": "tool",
     "function_call": "assistant",
 }
+_BROKEN = "function_call"
 _NAMES = {"user": "human", "assistant": "gpt", "system": "system", "tool": "observation"}
 
 
@@ -109,8 +111,11 @@ def _said(message: Any, where: str) -> Said:
 
 
 def _calls(value: str, where: str) -> tuple[ToolCall, ...]:
-    """One object, or an array of several."""
-    given = parse_json(value, f"{where}: value")
+    """One object, or an array of several; of what is no JSON the text, whatever it calls."""
+    try:
+        given = parse_json(value, where)
+    except InvalidInput:
+        return (ToolCall(_BROKEN, value),)
     listed = given if isinstance(given, list) else [given]
     return tuple(call_of(call, f"{where}: value") for call in listed)
 
@@ -123,9 +128,22 @@ def _record(said: Said, task_id: str) -> dict[str, str]:
             f"task {fields.shown(task_id)}: a turn has both words and tool calls, which ShareGPT "
             "has no place for; write chat messages (messages)"
         )
-    calls = [{"name": c.name, "arguments": json.loads(c.arguments)} for c in said.calls]
-    value = calls[0] if len(calls) == 1 else calls
-    return {"from": "function_call", "value": json.dumps(value, ensure_ascii=False)}
+    return {"from": "function_call", "value": _value(said.calls)}
+
+
+def _value(calls: Sequence[ToolCall]) -> str:
+    if [call.name for call in calls] == [_BROKEN] and not _is_json(calls[0].arguments):
+        return calls[0].arguments
+    records = [{"name": c.name, "arguments": c.arguments_given()} for c in calls]
+    return json.dumps(records[0] if len(records) == 1 else records, ensure_ascii=False)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        parse_json(text, "")
+    except InvalidInput:
+        return False
+    return True
 
 
 FORMAT = Format(

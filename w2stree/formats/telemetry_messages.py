@@ -93,7 +93,7 @@ def message_of(said: Said) -> dict[str, Any]:
         return {"role": "tool", "parts": [answer]}
     parts: list[dict[str, Any]] = [{"type": "text", "content": said.text}] if said.text else []
     for call in said.calls:
-        arguments = json.loads(call.arguments)
+        arguments = call.arguments_given()
         parts.append(
             {"type": "tool_call", "id": call.id, "name": call.name, "arguments": arguments}
         )

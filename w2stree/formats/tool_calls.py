@@ -2,7 +2,8 @@
 
     {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": "{…}"}}
 
-`arguments` is the JSON text of an object there; some tools write the object itself.
+`arguments` is the JSON text of an object there; some tools write the object itself. A text that a
+model broke off, or wrote wrongly, is kept to the letter.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 from w2stree.errors import InvalidInput
 from w2stree.trajectories import fields
 from w2stree.trajectories.tool_call import ToolCall
+from w2stree.trajectories.trajectory import Trajectory
 
 
 def chat_calls(message: Mapping[str, Any], where: str) -> tuple[ToolCall, ...]:
@@ -44,6 +46,19 @@ def call_of(given: Any, where: str) -> ToolCall:
         )
     except InvalidInput as error:
         raise InvalidInput(f"{where}: {error}") from None
+
+
+def refuse_broken(trajectory: Trajectory, title: str) -> None:
+    """Raises `InvalidInput` for a call whose arguments are no JSON: of formats that hold them as
+    objects alone."""
+    for call in (call for step in trajectory.steps for call in step.tool_calls):
+        try:
+            call.parsed_arguments()
+        except InvalidInput as error:
+            raise InvalidInput(
+                f"task {fields.shown(trajectory.task_id)}: {error}; {title} has no place for what "
+                "is none: write chat messages (messages)"
+            ) from None
 
 
 def call_records(calls: Sequence[ToolCall]) -> list[dict[str, Any]]:

@@ -147,7 +147,7 @@ def calls_of(step: Step) -> Record:
             {
                 "id": _id(step, i),
                 "type": "function",
-                "function": {"name": whole(call.name), "arguments": call.arguments},
+                "function": {"name": whole(call.name), "arguments": whole(call.arguments)},
             }
             for i, call in enumerate(step.tool_calls)
         ],

@@ -34,9 +34,12 @@ class ToolCall:
     without spaces, so that equal calls are equal texts. Whole numbers and others stay apart (1 is
     not 1.0); the others are doubles, in the shortest form that reads back (1e3 is 1000.0).
 
+    A text that is no JSON object, names a key twice, or has a number or a character that JSON does
+    not know (NaN, half of a surrogate pair) is what a model wrote that failed at it: it is kept to
+    the letter, and `parsed_arguments` says what is wrong.
+
     Raises `InvalidInput` for a name that is empty or has white space in it, and for arguments that
-    are no JSON object, name a key twice, or have a number or a character that JSON does not know
-    (NaN, half of a surrogate pair).
+    are no text.
     """
 
     name: str
@@ -50,16 +53,41 @@ class ToolCall:
             raise InvalidInput(
                 f"a tool's name is {fields.shown(self.name)}; give a text without white space"
             )
-        object.__setattr__(self, "arguments", _canonical(self.name, self.arguments))
+        if not isinstance(self.arguments, str):
+            raise InvalidInput(
+                f"{self.name}: arguments are {type(self.arguments).__name__}; give the JSON text "
+                "of an object"
+            )
+        object.__setattr__(self, "arguments", _kept(self.arguments))
+
+    def parsed_arguments(self) -> dict[str, Any]:
+        """The object that the arguments are. Raises `InvalidInput` with what is wrong where the
+        model wrote none."""
+        where = f"{self.name}: arguments are {quoted(self.arguments, _SHOWN_COLUMNS)}"
+        parsed: dict[str, Any] = json.loads(_canonical(self.arguments, where))
+        return parsed
+
+    def arguments_given(self) -> dict[str, Any] | str:
+        """The same, or the text where they are none: for what takes either."""
+        try:
+            return self.parsed_arguments()
+        except InvalidInput:
+            return self.arguments
 
 
 def action_of(tool_calls: Sequence[ToolCall]) -> str:
     """The merge key of a turn's calls: each one's name, a space and its arguments, a line each.
 
     It holds no ids, which differ from run to run. No two turns of different calls have one key: a
-    name has no space in it and the arguments no line break. "" for no calls.
+    name has no space in it and the arguments no line break (a broken text that has one, or begins
+    with a quotation mark, is quoted). "" for no calls.
     """
-    return "\n".join(f"{call.name} {call.arguments}" for call in tool_calls)
+    return "\n".join(f"{call.name} {_on_a_line(call.arguments)}" for call in tool_calls)
+
+
+def _on_a_line(arguments: str) -> str:
+    is_quoted = "\n" in arguments or arguments.startswith('"')
+    return json.dumps(arguments) if is_quoted else arguments
 
 
 def records_of(tool_calls: Sequence[ToolCall]) -> list[dict[str, str]]:
@@ -90,12 +118,15 @@ def _parse(record: fields.Record) -> ToolCall:
     return ToolCall(name, arguments, record.get("id"), record.get("result"))
 
 
-def _canonical(name: str, arguments: str) -> str:
-    if not isinstance(arguments, str):
-        raise InvalidInput(
-            f"{name}: arguments are {type(arguments).__name__}; give the JSON text of an object"
-        )
-    where = f"{name}: arguments are {quoted(arguments, _SHOWN_COLUMNS)}"
+def _kept(arguments: str) -> str:
+    """In the one way of writing an object; to the letter where it is none."""
+    try:
+        return _canonical(arguments, "")
+    except InvalidInput:
+        return fields.text(arguments, "arguments")
+
+
+def _canonical(arguments: str, where: str) -> str:
     value = parse_json(arguments, where)
     if not isinstance(value, dict):
         raise InvalidInput(f"{where}; give the JSON text of an object")

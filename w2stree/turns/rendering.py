@@ -11,7 +11,6 @@ The marks in everybody's words are hidden (`Marks.hide`); those in the rendering
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -93,7 +92,7 @@ class Rendering:
         return str(rendered)
 
     def _call(self, call: ToolCall) -> Record:
-        arguments = self._hidden(json.loads(call.arguments))
+        arguments = self._hidden(call.arguments_given())
         function = {"name": self.marks.hide(call.name), "arguments": arguments}
         made = {"type": "function", "function": function}
         return made if call.id is None else {**made, "id": self.marks.hide(call.id)}

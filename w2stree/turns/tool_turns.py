@@ -38,4 +38,10 @@ def tool_pieces(rendering: Rendering, opening: str, step: Step) -> tuple[str, st
                 "that knows tool calls (chat_template, or chat_template.jinja in its directory; "
                 "docs/models.md)"
             )
+        if isinstance(call.arguments_given(), str) and call.arguments not in shown:
+            raise InvalidInput(
+                f"a call of the tool {call.name!r} has arguments that are no JSON, and the chat "
+                "template does not write them as the model did: use one that writes a text as it "
+                "is (chat_template; docs/models.md), or leave such runs out"
+            )
     return turn_text, answer

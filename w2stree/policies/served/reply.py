@@ -149,11 +149,13 @@ def _tool_call(given: Any) -> ToolCall:
     try:
         if isinstance(arguments, dict):  # some servers read it already
             arguments = json.dumps(arguments)
-        return ToolCall(
+        call = ToolCall(
             function.get("name", ""),
             "{}" if arguments is None or arguments == "" else arguments,
             call_id if isinstance(call_id, str) and call_id else None,
         )
+        call.parsed_arguments()  # a log's may be broken; of a server's reply another is asked for
+        return call
     except (InvalidInput, RecursionError) as error:
         raise MalformedReply(f"the reply calls a tool, but {error}") from None
 
