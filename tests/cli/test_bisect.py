@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -118,7 +119,9 @@ def test_what_is_refused(log: Path, told: Callable[..., str]) -> None:
 def test_without_a_failure_or_a_success(tmp_path: Path, told: Callable[..., str]) -> None:
     file = tmp_path / "won.jsonl"
     write_trajectories(file, [run("ab", 1), run("ac", 1)])
-    assert "no run failed: there is nothing to look for" in told("bisect", file)
+    assert "no run failed: there is nothing to look for\n" in told("bisect", file)
+    write_trajectories(file, [run("ab", 1), replace(run("ac", 0), status="error")])
+    assert f"look for; left out: 1 run that ended in an error ({file}:2)\n" in told("bisect", file)
     write_trajectories(file, [run("ab", 0), run("ac", 0)])
     assert "by the runs alone: nothing, no run succeeded" in told("bisect", file)
     write_trajectories(file, [run("ab", 30), run("ac", 100)])

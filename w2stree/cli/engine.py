@@ -19,6 +19,7 @@ import typer
 from w2stree.cli.extra import needs
 from w2stree.cli.given_paths import refuse_a_store
 from w2stree.cli.inputs import Source
+from w2stree.cli.left_out import ERRED, errors_left_out
 from w2stree.cli.parameters import whole_number
 from w2stree.cli.ray_address import ray_address
 from w2stree.cli.say import balance, counted, warn
@@ -142,7 +143,7 @@ def account_of(counts: Mapping[str, Any]) -> dict[str, Any]:
     """Of all runs that were read: how many were used, and why the others were not."""
     skipped = {
         "read before": counts["num_repeated"],
-        "ended in an error": counts["num_errors"],
+        ERRED: counts["num_errors"],
     }
     num_read = counts["num_runs"] + counts["num_repeated"]
     return {
@@ -166,6 +167,7 @@ def rows_told(finished: Finished, output: Path, unit: str) -> list[str]:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in skipped.items())
         raise InvalidInput(
             f"{visible(str(output))}: finished, and there are no rows: {reasons or 'no pairs'}"
+            f"{errors_left_out(counts['num_errors'], '', {})}"
         )
     total = counts["num_rows"] + sum(skipped.values())
     return [

@@ -10,6 +10,7 @@ import typer
 from w2stree.cli.choice import chosen_task
 from w2stree.cli.given_paths import explored_in
 from w2stree.cli.inputs import Runs, Source, by_places, warn_how_read
+from w2stree.cli.left_out import ERRED
 from w2stree.cli.parameters import number, number_in_0_1
 from w2stree.errors import InvalidInput
 from w2stree.shorten import visible
@@ -130,5 +131,5 @@ def read_forest(source: Source, rule: Merging, *, task: str | None = None) -> tu
             f"{where} was merged by another rule, and texts that were merged cannot be "
             "told apart again: build from its trajectories"
         )
-    skipped = {"ended in an error": forest.num_errors} if forest.num_errors else {}
+    skipped = {ERRED: forest.num_errors} if forest.num_errors else {}
     return forest, Runs(where, forest.trajectories, (), skipped)

@@ -76,7 +76,7 @@ def say_found(found: FoundStep) -> None:
         f"least {found.threshold:g})"
     )
     if found.run is None:
-        say("no run failed: there is nothing to look for")
+        say(f"no run failed: there is nothing to look for{found.runs.left_out()}")
     else:
         which = "run" if found.is_asked else "the run that is looked into"
         place = visible(found.place or f"run {found.forest_index}")
@@ -89,7 +89,7 @@ def say_found(found: FoundStep) -> None:
 def _say_flips(found: FoundStep, width: int) -> None:
     if not found.flips:
         why = (
-            "no run succeeded"
+            f"no run succeeded{found.runs.left_out()}"
             if found.num_success == 0
             else "at no step where runs parted did those that failed part from those that succeeded"
         )

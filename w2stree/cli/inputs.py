@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_type_h
 import typer
 
 from w2stree.cli.given_paths import files_of, runs_at
+from w2stree.cli.left_out import ERRED, errors_left_out, first_error, nothing_played
 from w2stree.cli.say import balance, counted, warn
 from w2stree.errors import InvalidInput
 from w2stree.shorten import visible
@@ -265,7 +266,8 @@ class Runs:
     `where`: what was given, for messages. `places`: where each trajectory stands, "runs.jsonl:3".
     `skipped`: how many of those that were read do not count, by reason in words ("read before").
     `refused`: what was wrong with each record that could not be read. `found`: how many runs of
-    other tools had their "reward", "task", … from where.
+    other tools had their "reward", "task", … from where. `first_error`: of the error rows that were
+    left out, where the first stands, and its cause.
     """
 
     where: str
@@ -274,6 +276,7 @@ class Runs:
     skipped: dict[str, int]
     refused: tuple[str, ...] = ()
     found: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    first_error: str = ""
 
     @property
     def num_read(self) -> int:
@@ -311,10 +314,14 @@ class Runs:
         Raises `InvalidInput` where nothing is left, with the cause.
         """
         self.refuse_if_all_were_skipped()
-        kept = self.only(lambda trajectory: trajectory.status != "error", "ended in an error")
+        kept = self.only(lambda trajectory: trajectory.status != "error", ERRED)
         if not kept.trajectories:
-            raise InvalidInput(f"{self.where}: {nothing_played(self.trajectories)}")
-        return kept
+            raise InvalidInput(f"{self.where}: {nothing_played(self.trajectories, self.found)}")
+        return replace(kept, first_error=first_error(self.trajectories, self.places))
+
+    def left_out(self) -> str:
+        """What a command that ends with nothing says of the error rows; "" for none."""
+        return errors_left_out(self.skipped.get(ERRED, 0), self.first_error, self.found)
 
     def refuse_if_all_were_skipped(self) -> None:
         """Raises `InvalidInput` where what could not be read is all that there was."""
@@ -362,15 +369,6 @@ def warn_how_read(runs: Runs) -> None:
     with records that were skipped."""
     for line in runs.how_read():
         warn(f"w2stree: {line}")
-
-
-def nothing_played(trajectories: Sequence[Trajectory]) -> str:
-    """Why there is nothing to look at in what was read: no trajectory, or error rows alone."""
-    if not trajectories:
-        return "there are no trajectories in it"
-    errors = (trajectory.origin.error for trajectory in trajectories)
-    first = next((f"; the first: {error}" for error in errors if error), "")
-    return f"all of its {len(trajectories):,} trajectories are error rows{first}"
 
 
 def _skipped(imported: Imported) -> dict[str, int]:

@@ -100,7 +100,7 @@ def write(
 
     pending = iter(rows)
     if (first := next(pending, None)) is None:
-        raise InvalidInput(f"{used.where}: no rows: {account.reasons()}")
+        raise InvalidInput(f"{used.where}: no rows: {account.reasons()}{used.left_out()}")
     places = {id(run): place for run, place in zip(used.trajectories, used.places, strict=True)}
     written = write_rows(
         target.output,

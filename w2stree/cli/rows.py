@@ -195,6 +195,7 @@ def pairs(
             f"{runs.where}: no pairs: in no task do two runs part and differ in return"
             + (f" by {min_gap:g}" if min_gap else "")
             + (f", the better one of at least {min_return:g}" if min_return is not None else "")
+            + runs.left_out()
         )
     rows: Iterator[Any] = account.of_preferences(stream_preference_rows(found, completion))  # type: ignore[arg-type]
     if kind == "kto":
@@ -293,7 +294,9 @@ def paths(
             lambda run: at_least(run.total_return, min_return), f"of less than {min_return:g}"
         )
     if not used.trajectories:
-        raise InvalidInput(f"--min-return {min_return:g} leaves none of the runs; lower it")
+        raise InvalidInput(
+            f"--min-return {min_return:g} leaves none of the runs; lower it{runs.left_out()}"
+        )
     account = RowAccount("task" if kind == "prompts" else "run")
     rows: Iterable[AnyRow] = used.trajectories
     if kind == "kto":

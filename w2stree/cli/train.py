@@ -229,7 +229,8 @@ def dpo(
     else:
         used, forest = forest_of(source, trajectories, normalize, rows)
         given = forest.pairs(min_gap)
-        say_first(f"{len(given):,} pairs of at least {min_gap:g} in return")
+        told = "" if len(given) else used.left_out()
+        say_first(f"{len(given):,} pairs of at least {min_gap:g} in return{told}")
     with _steps(as_json=log_json) as update:
         trained = train_dpo(
             given,

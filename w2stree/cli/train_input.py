@@ -254,6 +254,7 @@ def paths_of(runs: Runs, forest: Forest, *, all_runs: bool, min_return: float | 
     if not chosen.trajectories:
         raise InvalidInput(
             f"--min-return {min_return:g} leaves none of {num_chosen:,} {what}; lower it"
+            f"{runs.left_out()}"
         )
     returns = sorted(run.total_return for run in chosen.trajectories)
     say_first(

@@ -11,7 +11,7 @@ import typer
 
 from w2stree.cli.extra import needs
 from w2stree.cli.given_paths import refuse_a_store
-from w2stree.cli.inputs import nothing_played
+from w2stree.cli.left_out import nothing_played
 from w2stree.cli.parameters import LogJson, whole_number
 from w2stree.cli.progress import Bars
 from w2stree.cli.say import say, warn

@@ -41,7 +41,8 @@ def _errors(runs: Runs) -> list[Finding]:
         runs.unit,
         says="ended in an error of the environment or the model",
         effect="they are in no forest and in no row",
-        fix="nothing, unless they are many: then look into their error (origin.error)",
+        fix="nothing, unless they are many: then look into their error (origin.error). Where it is "
+        "the agent's own failure, rename the record's field error: the run counts by its reward",
     )
 
 
