@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import sys
 import threading
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from w2stree import InvalidInput, Step, Trajectory, write_trajectories
+from w2stree.cli.app import main
 from w2stree.cli.inputs import Runs, Source
 from w2stree.errors import FilesPassedOver, JournalError, RepeatedTrajectories
 from w2stree.trajectories.journal import Journal
@@ -72,6 +74,67 @@ def test_what_is_left_out_is_counted_by_reason(folder: Path) -> None:
     assert runs.only(lambda t: True, "nothing").account() == runs.account()
     with pytest.raises(InvalidInput, match=r"^b\.jsonl: all of its 1 trajectories are error rows"):
         read_runs(["b.jsonl"]).only(lambda t: t.status == "error", "done").finished()
+
+
+MESSAGES = [
+    {"role": "user", "content": "Book."},
+    {"role": "assistant", "content": "search"},
+    {"role": "user", "content": "Found."},
+]
+OTHER = [MESSAGES[0], {"role": "assistant", "content": "give up"}]
+LOST = {"task_id": "t", "reward": 0, "error": "budget exceeded", "messages": OTHER}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *(["pairs", "-o", "x.jsonl"], ["paths", "-o", "x.jsonl", "--min-return", "2"]),
+        *(["bisect", "--task", "t"], ["pairs", "-o", "x.jsonl", "--reward-field", "reward"]),
+    ],
+)
+def test_what_ends_with_nothing_says_which_errors_it_left_out(
+    folder: Path, command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    won = {"task_id": "t", "reward": 1, "error": None, "messages": MESSAGES}
+    Path("logs.jsonl").write_text(f"{json.dumps(won)}\n{json.dumps(LOST)}\n")
+    main([command[0], "logs.jsonl", *command[1:]])
+    said = "".join(capsys.readouterr())
+    assert "; left out: 1 run that ended in an error (logs.jsonl:2: budget exceeded); if" in said
+    assert "rename the field error in these records" in said
+    renamed = {**LOST, "agent_error": LOST["error"]}
+    del renamed["error"]
+    Path("logs.jsonl").write_text(f"{json.dumps(won)}\n{json.dumps(renamed)}\n")
+    Path("x.jsonl").unlink(missing_ok=True)
+    main([command[0], "logs.jsonl", *command[1:]])
+    assert "ended in an error" not in "".join(capsys.readouterr())
+
+
+def test_error_rows_alone_say_what_to_do_too(folder: Path) -> None:
+    Path("logs.jsonl").write_text(json.dumps(LOST) + "\n")
+    with pytest.raises(InvalidInput, match=r"error rows; the first: budget exceeded; if .*rename"):
+        read_runs(["logs.jsonl"]).finished()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("pairs", "pairs --kind kto", "pairs --for llama-factory", "paths", "paths --kind kto"),
+        *("paths --kind prompts", "advantages"),
+    ],
+)
+def test_rows_in_the_folder_of_the_logs_are_no_runs(folder: Path, command: str) -> None:
+    Path("logs").mkdir()
+    lost = {key: value for key, value in LOST.items() if key != "error"}
+    won = {"task_id": "t", "reward": 1, "messages": MESSAGES}
+    Path("logs/a.jsonl").write_text(f"{json.dumps(won)}\n{json.dumps(lost)}\n")
+    assert main([*command.split(), "logs", "-o", "logs/made.jsonl"]) == 0
+    name = "pairs or paths" if "kto" in command else command.split()[0]
+    with pytest.warns(FilesPassedOver, match=rf"made.jsonl \(rows that w2stree {name} wrote, no"):
+        assert len(read_runs(["logs"]).trajectories) == 2
+    with pytest.raises(
+        InvalidInput, match=rf"made\.jsonl:1: these are rows that w2stree {name} wr"
+    ):
+        read_runs(["logs/made.jsonl"])
 
 
 def test_patterns_that_no_shell_expanded(folder: Path) -> None:

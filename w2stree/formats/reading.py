@@ -20,6 +20,7 @@ from w2stree.formats.containers import is_binary, records
 from w2stree.formats.dataset_folder import DatasetFolders, is_beside
 from w2stree.formats.format import Format, Located
 from w2stree.formats.openings import with_one_opening
+from w2stree.formats.own_rows import written_by
 from w2stree.formats.reader import Choices, Reader, Record, shown_fields
 from w2stree.formats.unknown import what_it_is, why_unknown
 from w2stree.shorten import visible
@@ -217,6 +218,11 @@ class _Others:
             return PassedOver(file, "nothing in it can be read")
         if first is not None and is_text and not (self.skips or isinstance(first[1], Mapping)):
             return None
+        if first is not None and (command := written_by(first[1])) is not None:
+            if not is_named:
+                return PassedOver(file, f"rows that w2stree {command} wrote, no runs")
+            if self.format is None:
+                raise InvalidInput(_own_rows(first, command))
         known, unknown = self._format_of(first, told), first
         while self.skips and known is None and first is not None:
             first = next(located, None)
@@ -312,6 +318,14 @@ def _takers(record: Any) -> list[Format]:
 def _several(first: Located, takers: Sequence[Format]) -> str:
     names = " and ".join(f"{known.title} ({known.name})" for known in takers)
     return f"{first[0]}: of {names}: say which of them (format=, --format)"
+
+
+def _own_rows(first: Located, command: str) -> str:
+    return (
+        f"{first[0]}: these are rows that w2stree {command} wrote, not runs: give the runs that "
+        "they were made of, and keep rows in another folder (--format reads them as runs all the "
+        "same)"
+    )
 
 
 def _no_record_of(known: Format, record: Any) -> str:
