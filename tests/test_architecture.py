@@ -76,7 +76,7 @@ LATE_IMPORTS = {
         *("training.train_dpo", "training.train_sft"),
     },
     "cli/train_input.py": {
-        *("formats.agenttraj", "formats.messages", "formats.reader", "rows.conversations"),
+        *("formats.agenttraj", "formats.messages", "rows.conversations"),
         *("rows.row_files", "store.as_files", "store.catalogue", "store.store"),
         "trajectories.returns",
     },

@@ -138,6 +138,24 @@ def test_one_reward_among_conversations_is_enough(
     assert "messages.jsonl:2: a conversation with a return (reward)" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["won", "success", "meta.resolved", "info.passed"])
+def test_a_verdict_by_another_name_is_one_too(
+    name: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["convert", "runs.jsonl", "--to", "messages", "-o", "messages.jsonl"]) == 0
+    records = [json.loads(line) for line in Path("messages.jsonl").read_text().splitlines()]
+    for record in records:
+        won = record.pop("reward") > 0
+        within, _, last = name.rpartition(".")
+        record |= {within: {last: won}} if within else {last: won}
+    Path("messages.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
+    assert train("sft", "messages.jsonl") == 2
+    told = capsys.readouterr().err
+    assert f"messages.jsonl:1: a conversation with a return ({name})" in told
+    assert f"--reward-field {name}" in told
+    assert train("sft", "messages.jsonl", "--reward-field", name, "--holdout", "0") == 0
+
+
 def test_runs_of_a_test_split_are_held_out_and_counted(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -163,6 +163,7 @@ def test_runs_of_other_formats_are_runs_and_chats_are_what_is_asked_for(
     runs = [*clean_runs()[:6], run("wash", ["take a"], 1.5)]
     for name, options in (
         ("sharegpt", []),
+        ("messages", []),
         ("messages", ["--format", "messages"]),
         ("messages", ["--reward-field", "reward"]),
     ):
@@ -171,8 +172,19 @@ def test_runs_of_other_formats_are_runs_and_chats_are_what_is_asked_for(
         _, record = linted(capsys, file, *options)
         assert record["kind"] == "runs", (name, options)
         assert {"returns-out-of-range", "single-run-tasks"} <= codes(record)
-        assert lint(file).kind == ("conversations" if name == "messages" else "runs")
-    _, record = linted(capsys, tmp_path / "messages.jsonl")
+        assert lint(file).kind == "runs"
+    records = [json.loads(line) for line in file.read_text().splitlines()]
+    told = linted(capsys, file)[1]["notes"]
+    assert told[0] == f"read as runs, for {file}:1 has reward"
+    for record in records:
+        record["won"] = record.pop("reward") > 0
+    write_rows(file, records)
+    assert main(["lint", str(file)]) == 2
+    assert "no reward at reward, " in capsys.readouterr().err
+    assert linted(capsys, file, "--reward-field", "won")[1]["kind"] == "runs"
+    for record in records:
+        del record["won"]
+    _, record = linted(capsys, write_rows(file, records))
     assert record["kind"] == "conversations"
     assert "--format messages reads them as runs" in record["notes"][0]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import textwrap
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ import typer
 
 from w2stree.cli.before_models import before_models
 from w2stree.cli.given_paths import is_read_once
-from w2stree.cli.inputs import AsJson, Source, takes_runs
+from w2stree.cli.inputs import AsJson, Runs, Source, takes_runs
 from w2stree.cli.parameters import Normalize, number, whole_number
 from w2stree.cli.say import say
 from w2stree.errors import InvalidInput
@@ -128,7 +129,7 @@ def _looked_into(source: Source, options: dict[str, Any], of_runs: list[str]) ->
     Raises `InvalidInput` for rows where one of `of_runs` is given, which would do nothing.
     """
     from w2stree.linting.lint import lint as look
-    from w2stree.rows.row_files import Kind, kind_of, parts_of, runs_or_both_reasons
+    from w2stree.rows.row_files import Kind, kind_of, parts_of, runs_or_both_reasons, verdict_of
 
     first = Path(source.paths[0])
     read = source.read
@@ -139,6 +140,8 @@ def _looked_into(source: Source, options: dict[str, Any], of_runs: list[str]) ->
         except InvalidInput as error:
             read = partial(runs_or_both_reasons, source.read, error)
         else:
+            if kind is Kind.CONVERSATIONS and (has := verdict_of(parts_of(first)[0])):
+                return _of_runs(source.read, options, f"read as runs, for {has}")
             if kind is Kind.CONVERSATIONS:
                 as_runs = "--format messages reads them as runs"
                 _refuse(of_runs, first, kind, f"; {as_runs}")
@@ -151,13 +154,19 @@ def _looked_into(source: Source, options: dict[str, Any], of_runs: list[str]) ->
                 _refuse([name for name in of_runs if name not in _OF_A_FOREST], first, kind)
             if kind is not Kind.TRAJECTORIES:
                 return look(source.paths, **options)
+    return _of_runs(read, options)
+
+
+def _of_runs(read: Callable[[], Runs], options: dict[str, Any], *notes: str) -> Findings:
+    from w2stree.linting.lint import lint as look
+
     runs = read()
     runs.refuse_if_all_were_skipped()
     if not runs.trajectories:
         raise InvalidInput(f"{runs.where}: has no runs and no rows")
     found = look(runs.trajectories, places=runs.places, **options)
     skipped = {**runs.skipped, **found.skipped}
-    notes = (*runs.how_read(), *found.notes)
+    notes = (*notes, *runs.how_read(), *found.notes)
     return replace(found, num_given=runs.num_read, skipped=skipped, notes=notes)
 
 

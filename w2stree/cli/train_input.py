@@ -7,7 +7,7 @@ A record of chat messages is a run to some tools and a row to others. What stand
 
     {"messages": …}                                  a row: every assistant turn is to be learned
     {"messages": …, "total_return": 1}               a row of `w2stree paths` or `sft_dataset`
-    {"messages": …, "reward": 0}, score, return …    a run, and half of them may have failed
+    {"messages": …, "reward": 0}, score, won …       a run, and half of them may have failed
 """
 
 from __future__ import annotations
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from w2stree.forest.forest import Forest
     from w2stree.rows.row_files import Kind, RowFile
     from w2stree.trajectories.trajectory import Trajectory
-
-OWN_RETURN = "total_return"
 
 _TRAIN = re.compile(r"train([-_.].*)?")
 _HELD_OUT = re.compile(r"(test|validation|valid|val|dev|eval)([-_.].*)?")
@@ -183,17 +181,16 @@ def sft_rows(rows: Rows) -> Sequence[Any]:
 
 
 def _refuse_returns(found: RowFile) -> None:
-    """Of conversations: what has a return as runs have it may be a failure."""
-    from w2stree.formats.messages import REWARDS
-    from w2stree.formats.reader import at
+    """Of conversations: what has a return, or a verdict, as runs have it may be a failure."""
+    from w2stree.formats.messages import REWARDS, verdict_in
 
-    names = [name for name in REWARDS if name != OWN_RETURN]
     for record, place in zip(found.records, found.places, strict=True):
-        if (name := next((n for n in names if at(record, n) is not None), None)) is not None:
+        if (name := verdict_in(record)) is not None:
+            as_runs = "--format messages" if name in REWARDS else f"--reward-field {name}"
             raise InvalidInput(
                 f"{place}: a conversation with a return ({name}), as runs have it: say what is to "
-                "be imitated. The best run of each task: --format messages (and --min-return for "
-                "successes alone); every one, failures too: --format messages --all-runs"
+                f"be imitated. The best run of each task: {as_runs} (and --min-return for "
+                f"successes alone); every one, failures too: {as_runs} --all-runs"
             )
 
 

@@ -25,13 +25,17 @@ from w2stree.formats.conversation import Said, messages_of, read_conversation, r
 from w2stree.formats.format import Format
 from w2stree.formats.left_over import FIELD, of_info, restored, with_left_over
 from w2stree.formats.parallel_calls import joined, together
-from w2stree.formats.reader import Reader, Record, beside
+from w2stree.formats.reader import Reader, Record, at, beside
 from w2stree.formats.tool_calls import call_records, chat_calls
 from w2stree.trajectories import fields
 from w2stree.trajectories.trajectory import Trajectory
 
 REWARDS = ("reward", "total_return", "return", "score", "total_reward", "info.reward", "info.score")
 TASKS = ("task_id", "instance_id", "task", "problem_id", "example_id", "info.task_id")
+_VERDICTS = (
+    *("won", "win", "success", "succeeded", "successful", "is_success", "resolved", "solved"),
+    *("passed", "completed", "correct", "is_correct", "accuracy", "verdict", "rating"),
+)
 UNREAD = "messages"
 """In `info`: by a message's number, from 0, what it has beside role, content and calls."""
 
@@ -78,6 +82,20 @@ def record_of(trajectory: Trajectory) -> Record:
         "messages": messages,
     }
     return with_left_over(record, trajectory, runs)
+
+
+def verdict_in(record: Record) -> str | None:
+    """The name of a field that says how well it went, as one of a run does: a return that is found
+    by itself, or one that --reward-field has to name; None where there is none. `total_return`
+    stands beside demonstrations too, and is none."""
+    for name in REWARDS:
+        if name != "total_return" and at(record, name) is not None:
+            return name
+    for within in ("", "info.", "meta.", "metadata."):
+        for name in (*_VERDICTS, "reward", "score"):
+            if isinstance(at(record, within + name), int | float):
+                return within + name
+    return None
 
 
 def said_of(message: Any, where: str) -> Said:

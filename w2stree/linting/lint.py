@@ -45,6 +45,7 @@ from w2stree.rows.row_files import (
     parts_of,
     read_rows,
     runs_or_both_reasons,
+    verdict_of,
 )
 from w2stree.rows.rows import Completion, PreferenceRow, preference_rows
 from w2stree.shorten import quoted, visible
@@ -192,7 +193,8 @@ def _of_paths(given: Sequence[Path], asked: _Asked) -> Findings:
             )
     if kinds[0] is Kind.FOREST:
         return _of_forest(open_forest(paths[0]), asked)
-    if kinds[0] is Kind.TRAJECTORIES:
+    is_of_runs = kinds[0] is Kind.CONVERSATIONS and any(map(verdict_of, paths))
+    if kinds[0] is Kind.TRAJECTORIES or is_of_runs:
         return _of_read(read_files(*paths), asked)
     records: list[Mapping[str, Any]] = []
     places: list[str] = []

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from w2stree.errors import InvalidInput, MissingDependency
 from w2stree.forest.file import is_forest_file
+from w2stree.formats.messages import verdict_in
 from w2stree.shorten import quoted, shorten, visible
 from w2stree.trajectories.json_lines import LinesAhead
 from w2stree.trajectories.json_text import parse_json
@@ -90,6 +91,16 @@ def read_rows(path: Path) -> RowFile:
         return RowFile([record for _, record in lines], [place for place, _ in lines])
     records = list(_table(path))
     return RowFile(records, [f"{visible(str(path))}: row {i + 1}" for i in range(len(records))])
+
+
+def verdict_of(path: Path) -> str | None:
+    """Of a path of conversations: the place and the field of the first that says how well it went,
+    as runs do; None where they are demonstrations."""
+    found = read_rows(path)
+    for record, place in zip(found.records, found.places, strict=True):
+        if (name := verdict_in(record)) is not None:
+            return f"{place} has {name}"
+    return None
 
 
 def runs_or_both_reasons(read: Callable[[], T], why_no_rows: InvalidInput) -> T:
