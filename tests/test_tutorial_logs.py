@@ -20,24 +20,30 @@ def blocks(language: str) -> list[str]:
     )
 
 
-@pytest.fixture
-def with_the_logs_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+DRINKS = ("tea", "mate", "coffee", "cocoa", "broth")
+
+
+@pytest.fixture(params=[1, 5])
+def num_tasks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> int:
     """The page's two runs, and the same of four more tasks."""
+    count: int = request.param
     monkeypatch.chdir(tmp_path)
     (page,) = blocks("json")
     runs = [json.loads(line) for line in page.splitlines()]
     folder = tmp_path / "logs"
     folder.mkdir()
-    for drink in ("tea", "mate", "coffee", "cocoa", "broth"):
+    for drink in DRINKS[:count]:
         lines = (json.dumps(run).replace("tea", drink).replace("Tea", drink) for run in runs)
         (folder / f"{drink}.jsonl").write_text("\n".join(lines), encoding="utf-8")
-    return tmp_path
+    return count
 
 
 @pytest.mark.train
 @pytest.mark.filterwarnings("ignore::w2stree.errors.LikelihoodDisplaced")
 def test_its_commands_lead_to_rows_and_to_a_model(
-    with_the_logs_of_the_page: Path, capsys: pytest.CaptureFixture[str]
+    num_tasks: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("trl")
     datasets = pytest.importorskip("datasets")
@@ -54,14 +60,15 @@ def test_its_commands_lead_to_rows_and_to_a_model(
         status = main(arguments)
         told[arguments[0]] = capsys.readouterr()
         assert status == 0, (line, told[arguments[0]])
-    assert "10 runs read = 10 used" in told["convert"].out
-    assert "reward: won (10)" in told["convert"].err
+    num_runs = 2 * num_tasks
+    assert f"{num_runs} runs read = {num_runs} used" in told["convert"].out
+    assert f"reward: won ({num_runs})" in told["convert"].err
     assert "boil water" in told["tree"].out
-    assert "trained on 4 rows" in told["train"].out and "10 runs read" in told["train"].out
+    assert f"trained on {num_tasks} rows" in told["train"].out
+    assert f"{num_runs} runs read" in told["train"].out
     assert Path("models/preferred/model.safetensors").is_file()
-    splits = datasets.load_dataset("dpo")  # as trl dpo does
-    rows = [*splits["train"], *splits["test"]]
-    assert (len(splits["train"]), len(rows)) == (4, 5)
+    rows = list(datasets.load_dataset("dpo")["train"])  # as trl dpo does
+    assert len(rows) == num_tasks
     for row in rows:
         assert row["chosen"][0]["content"] == "Action: pour water on the leaves"
         assert row["rejected"][0]["content"] == "Action: drink water"

@@ -134,6 +134,18 @@ def test_rows_are_shown_where_they_were_made(log: Path, told: Callable[..., str]
     assert "rows.jsonl:1" in texts_of("view.html")
 
 
+def test_a_folder_that_pairs_wrote_is_of_rows(log: Path, told: Callable[..., str]) -> None:
+    pytest.importorskip("datasets")
+    told("pairs", log.name, "-o", "rows/", "--holdout", "0.5")
+    assert len(list(Path("rows/data").iterdir())) == 2
+    told("pairs", log.name, "-o", "rows.jsonl")
+    told("view", log.name, "--rows", "rows/")
+    _, columns = unpacked(data_of(Path("view.html").read_bytes()))
+    num_rows = len(Path("rows.jsonl").read_text("utf-8").splitlines())
+    assert len(columns["row_node"].tolist()) == num_rows > 0
+    assert "no preference rows" in told("view", log.name, "--rows", ".", status=2)
+
+
 def test_rows_of_another_forest_are_refused(log: Path, told: Callable[..., str]) -> None:
     told("pairs", log.name, "-o", "rows.jsonl")
     records = [json.loads(line) for line in Path("rows.jsonl").read_text("utf-8").splitlines()]

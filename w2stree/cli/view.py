@@ -218,12 +218,13 @@ def _recombined(source: Source, path: str | None) -> Sequence[Trajectory]:
 
 
 def _made(path: Path) -> list[MadeRow]:
-    from w2stree.rows.row_files import Kind, kind_of, read_rows
+    from w2stree.rows.row_files import Kind, kind_of, parts_of, read_rows
     from w2stree.viewer import made_row
 
-    if (kind := kind_of(path)) is not Kind.PREFERENCES:
-        raise InvalidInput(f"{visible(str(path))}: has {kind.value}, and no preference rows")
-    file = read_rows(path)
-    return [
-        made_row(record, place) for record, place in zip(file.records, file.places, strict=True)
-    ]
+    made: list[MadeRow] = []
+    for part in parts_of(path):  # of a folder that pairs wrote its splits
+        if (kind := kind_of(part)) is not Kind.PREFERENCES:
+            raise InvalidInput(f"{visible(str(part))}: has {kind.value}, and no preference rows")
+        file = read_rows(part)
+        made += map(made_row, file.records, file.places)
+    return made

@@ -35,7 +35,10 @@ class Holdout:
         if not self.share:
             return "no task is held out"
         if self.num_tasks == 1:
-            return "no task is held out: there is only one, and it is trained on"
+            return (
+                "no task is held out: there is only one, and it is trained on; give runs of more "
+                "tasks, or hold out none (holdout=0, --holdout 0)"
+            )
         enough = math.ceil(100 / self.num_tasks) / 100
         return (
             f"no task is held out: {self.share:g} of {self.num_tasks} tasks is less than one; "
