@@ -106,6 +106,12 @@ BAD_RECORDS = [
     of("messages", "reward is '1'; expected a finite number", put("reward", value="1")),
     of("messages", r"no reward at reward, total_return, .*its fields are task_id, .*--reward-field",
        put("reward", value=None)),
+    of("messages", r"; reward is null: write one there, or leave such runs out \(.*--on-error skip",
+       put("reward", value=None)),
+    of("messages", "; messages is empty: leave such runs out .*--on-error skip",
+       put("messages", value=[])),
+    of("messages", r"; messages\[0\] has no role \(its fields are type, content\): LangChain's conv",
+       put("messages", value=[{"type": "human", "content": "Go."}])),
     of("messages", "message 2 has the role 'robot'; use system, user, assistant, tool",
        put("messages", 1, "role", value="robot")),
     of("messages", r"messages\[0\]: content\[0\] is of the type 'image_url' and has no text; only "

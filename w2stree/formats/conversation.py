@@ -178,7 +178,8 @@ def _of_prompt(messages: Sequence[Said], i: int, where: str) -> Message:
     if message.role == "tool" or message.calls:
         raise InvalidInput(
             f"{where}: {_place(messages, i)}, in the prompt, is a tool's or calls one, which a "
-            "prompt cannot hold: choose a shorter prompt (prompt=, --prompt)"
+            "prompt cannot hold: a shorter one (prompt=, --prompt) makes examples of calls turns "
+            "of the agent; write them into a message as text, or take them out of the records"
         )
     return Message(message.role, message.text)
 

@@ -118,9 +118,13 @@ class Reader:
         if status == "error":
             return 0.0
         looked = visible(chosen) if isinstance(chosen, str) else ", ".join(names)
+        asked = (chosen,) if isinstance(chosen, str) else names
+        empty = next((name for name in asked if name in record), None)
+        cure = "write one there, or leave such runs out (on_error=skip, --on-error skip)"
         raise InvalidInput(
             f"{where}: no reward at {looked}; its fields are {shown_fields(record)}: name one "
             "(reward=, --reward-field), or give a number for all (reward=1.0, --reward 1)"
+            + (f"; {visible(empty)} is null: {cure}" if empty is not None else "")
         )
 
     def task_id(

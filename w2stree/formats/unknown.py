@@ -87,7 +87,10 @@ def _of_messages(record: Mapping[str, Any]) -> str | None:
     if not given:
         return "messages is empty: leave such runs out (on_error=skip, --on-error skip)"
     i = next(i for i, message in enumerate(given) if not _is_turn(message))
-    return f"messages[{i}] has no role ({_fields_of(given[i])}): a message is its role and content"
+    told = f"messages[{i}] has no role ({_fields_of(given[i])})"
+    if isinstance(given[i], Mapping) and {"type", "content"} <= given[i].keys():
+        return f"{told}: LangChain's convert_to_openai_messages writes it"
+    return f"{told}: a message is its role and content"
 
 
 def _of_runs(record: Mapping[str, Any]) -> str | None:

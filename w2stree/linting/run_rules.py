@@ -56,7 +56,8 @@ def _texts(runs: Runs) -> Iterator[Finding]:
         of.unit,
         says="have no prompt",
         effect="w2stree train refuses them: a row would ask for actions without saying what for",
-        fix="write the messages before the first action into prompt",
+        fix="write the messages before the first action into prompt; of messages that begin with a "
+        "greeting of the agent say how many are the task's (--prompt 2)",
     )
     wordless = of.where(lambda run: not all(step.is_worded for step in run.steps))
     yield from found(

@@ -27,5 +27,6 @@ def require_prompt(trajectory: Trajectory) -> None:
             f"task {trajectory.task_id!r}: a trajectory has no prompt, and a row would ask for "
             "actions without saying what for; a forest from a file, Arrow, texts or ids keeps no "
             "prompts and no turns: give it the trajectories (open_forest(…, trajectories=…) or "
-            "forest.with_trajectories(…))"
+            "forest.with_trajectories(…)); of messages that begin with a greeting of the agent "
+            "say how many are the task's (prompt=2, --prompt 2)"
         )
