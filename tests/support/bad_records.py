@@ -110,7 +110,7 @@ BAD_RECORDS = [
        put("reward", value=None)),
     of("messages", "; messages is empty: leave such runs out .*--on-error skip",
        put("messages", value=[])),
-    of("messages", r"; messages\[0\] has no role \(its fields are type, content\): LangChain's conv",
+    of("messages", r"; messages\[0\] has no role \(its fields are type, content\): LangChain's c",
        put("messages", value=[{"type": "human", "content": "Go."}])),
     of("messages", "message 2 has the role 'robot'; use system, user, assistant, tool",
        put("messages", 1, "role", value="robot")),
