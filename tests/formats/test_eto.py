@@ -117,6 +117,15 @@ def test_a_folder_of_models_is_trees_of_tasks(tmp_path: Path) -> None:
     assert pair.gap == 1.0
 
 
+def test_compact_or_indented_a_file_is_named_alike(tmp_path: Path) -> None:
+    for model, indent in (("a", None), ("b", 4)):
+        (tmp_path / model).mkdir()
+        text = json.dumps(explored(WON if indent else LOST), indent=indent)
+        (tmp_path / model / "12.json").write_text(text, encoding="utf-8")
+    runs = read_trajectories(tmp_path, recursive=True)
+    assert [run.task_id for run in runs] == ["12", "12"]
+
+
 def test_a_list_of_the_experts(tmp_path: Path) -> None:
     file = tmp_path / "webshop_sft.json"
     file.write_text(json.dumps([expert(WON), expert(CUT)], indent=2))

@@ -17,6 +17,7 @@ from support.zstd_zip import write_zstd_zip
 
 from w2stree import InvalidInput, Trajectory
 from w2stree.formats.inspect_eval import sample_of
+from w2stree.formats.reader import Choices
 from w2stree.formats.reading import read_files, read_trajectories
 from w2stree.formats.writing import write_trajectories
 
@@ -113,6 +114,33 @@ def test_a_log_packed_as_inspect_packs_it(tmp_path: Path) -> None:
         read_trajectories(tmp_path / "log.eval")
 
 
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("suffix", [".json", ".jsonl"])
+def test_a_score_of_nan_costs_its_sample_alone(
+    suffix: str, indent: int | None, tmp_path: Path
+) -> None:
+    scores = [{"match": {"value": value}} for value in ("C", float("nan"))]
+    scores[0]["other"] = {"value": float("inf")}
+    header = inspect_header() | {"samples": [inspect_sample() | {"scores": s} for s in scores]}
+    file = tmp_path / f"log{suffix}"
+    file.write_text(json.dumps(header, indent=indent) + "\n", encoding="utf-8")
+    chosen = Choices(reward="scores.match.value")
+    with pytest.raises(InvalidInput, match=r"samples\[1\]: no reward at scores\.match\.value"):
+        read_files(file, choices=chosen)
+    read = read_files(file, on_error="skip", choices=chosen)
+    (run,) = read.reading.trajectories
+    assert (run.steps, run.total_return, len(read.skipped)) == (STEPS, 1.0, 1)
+    assert run.info["sample"]["scores"]["other"] == {"value": None}
+
+
+def test_nan_is_refused_where_the_format_does_not_write_it(tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    messages = [{"role": "assistant", "content": "a"}]
+    file.write_text(json.dumps({"messages": messages, "reward": 1, "loss": float("nan")}))
+    with pytest.raises(InvalidInput, match=r"a\.json: NaN at column \d+ is no number of JSON"):
+        read_trajectories(file)
+
+
 def test_of_a_sample_that_was_played_again_the_last_counts(tmp_path: Path) -> None:
     file = tmp_path / "log.eval"
     with zipfile.ZipFile(file, "w") as packed, pytest.warns(UserWarning, match="Duplicate name"):
@@ -125,7 +153,7 @@ def test_of_a_sample_that_was_played_again_the_last_counts(tmp_path: Path) -> No
 
 
 def test_a_log_without_samples_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match=r"log\.json:1: the log has no samples"):
+    with pytest.raises(InvalidInput, match=r"log\.json: the log has no samples"):
         read_trajectories(log(tmp_path, samples=None))
 
 

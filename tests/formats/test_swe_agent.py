@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -266,3 +267,17 @@ def test_nearly_right_records_are_read_or_refused(record: Any) -> None:
         assert str(error).startswith("here")
     else:
         assert [Trajectory.from_json(run.to_json()) for run in runs] == runs
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("suffix", [".traj", ".json", ".traj.gz"])
+def test_a_file_of_one_run_is_read_alike_however_it_is_laid_out(
+    indent: int | None, suffix: str, tmp_path: Path
+) -> None:
+    (tmp_path / "results.json").write_text(json.dumps({"resolved_ids": ["cup-1"]}))
+    file = tmp_path / f"cup-1{suffix}"
+    text = json.dumps(samples.run_of(WON), indent=indent).encode() + b"\n"
+    file.write_bytes(gzip.compress(text) if suffix.endswith(".gz") else text)
+    reading = read_files(file).reading
+    (run,), (place,) = reading.trajectories, reading.places
+    assert (run.task_id, run.total_return, place) == ("cup-1", 1.0, str(file))

@@ -122,7 +122,7 @@ def test_runs_without_their_results_say_so(tmp_path: Path) -> None:
 
 def test_a_folder_is_what_its_index_names(tmp_path: Path) -> None:
     in_a_folder(tmp_path, ["5f", "6a"], ["5f", "6a", "7b"])
-    message = r"results\.json:1: simulation_index names 1 simulations that .*, the first '7b': copy"
+    message = r"results\.json: simulation_index names 1 simulations that .*, the first '7b': copy"
     with pytest.raises(InvalidInput, match=message):
         read_files(tmp_path, recursive=True)
     read = read_files(tmp_path, recursive=True, on_error="skip")

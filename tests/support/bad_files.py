@@ -77,7 +77,7 @@ BAD_FILES = [
         indent=1).encode()[:-40]),
         r"a\.json: not valid JSON \(line \d+, column \d+: "),
     Bad("two values", file("a.json", LINES.replace(b"\n", b"")),
-        r"a\.json:1: not valid JSON \(column \d+: another value begins where the text should end"),
+        r"a\.json: not valid JSON \(column \d+: another value begins where the text should end"),
     Bad("lines that end as on old Macs", file("a.jsonl", LINES.replace(b"\n", b"\r")),
         r"a\.jsonl:1: .*lone carriage return: convert it with tr"),
     Bad("packed data that are none", file("a.jsonl.gz", b"\x1f\x8b" + b"x" * 99),

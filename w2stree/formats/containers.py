@@ -14,7 +14,7 @@ member; of a file that is damaged the rest.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date, time, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -26,7 +26,7 @@ from w2stree.formats.left_over import FIELD
 from w2stree.formats.zipped import members
 from w2stree.shorten import visible
 from w2stree.trajectories.json_lines import LinesAhead
-from w2stree.trajectories.json_text import is_cut, parse_json
+from w2stree.trajectories.json_text import parse_json
 from w2stree.trajectories.lines import Skip, read_lines
 from w2stree.trajectories.reading_limits import DEFAULT, ReadingLimits
 
@@ -36,15 +36,20 @@ _END = _STREAM + bytes(4)
 _MOST_SCHEMA = 1 << 24  # bytes; as a number, four letters are more
 _POINTER = b"version https://git-lfs.github.com/"
 _NEVER_EMPTY = (".json", ".traj", ".parquet", ".arrow", ".eval", ".gz", ".zst")
-_OF_ONE = (".json", ".json.gz", ".json.zst", ".traj")  # or of lines, by mistake
+_OF_ONE = tuple(f"{s}{p}" for s in (".json", ".traj") for p in ("", ".gz", ".zst"))
+"""Of files that are one value, on one line too; with a record on each of several they are lines."""
 _MAX_ROWS = 1_000  # a batch
 _OFTEN_TEXT = ("messages", "conversations", "trajectory", "traj")
 
 
 def records(
-    file: Path, *, limits: ReadingLimits = DEFAULT, skip: Skip | None = None
+    file: Path,
+    *,
+    limits: ReadingLimits = DEFAULT,
+    skip: Skip | None = None,
+    parse: Callable[[bytes, str], Any] = parse_json,
 ) -> Iterator[Located]:
-    """Each record of a file and its place.
+    """Each record of a file and its place; `parse` makes it of a JSON text and where that stands.
 
     Raises `InvalidInput` naming the place for what is no JSON, damaged or too large, which with
     `skip` is left out; `MissingDependency` for a table without pyarrow; `OSError`.
@@ -62,7 +67,7 @@ def records(
         return members(file, limits=limits, skip=skip)
     if _is_table(begin):
         return _with_arrays(_of_table(file, begin, skip))
-    return _with_arrays(_of_text(file, limits, skip))
+    return _with_arrays(_of_text(file, limits, skip, parse))
 
 
 def is_binary(file: Path) -> bool:
@@ -107,21 +112,21 @@ def _array(text: str) -> list[Any] | None:
     return value if isinstance(value, list) else None
 
 
-def _of_text(file: Path, limits: ReadingLimits, skip: Skip | None) -> Iterator[Located]:
+def _of_text(
+    file: Path, limits: ReadingLimits, skip: Skip | None, parse: Callable[[bytes, str], Any]
+) -> Iterator[Located]:
     """JSON lines where objects begin the first ones; else the whole text is one value."""
     shown = visible(str(file))
     lines = LinesAhead(read_lines(file, limits=limits, skip=skip))
-    number, first = lines.first() or (0, b"")
-    if not number:
+    if lines.first() is None:
         return
-    is_lines = lines.hold_records() and not lines.is_first_spread()
-    is_one = is_cut(first) and file.name.lower().endswith(_OF_ONE) and lines.num_ahead(2) == 1
-    if is_lines and not is_one:
-        yield from lines.parsed(shown, parse_json, skip)
+    is_one = file.name.lower().endswith(_OF_ONE) and lines.num_ahead(2) == 1
+    if not is_one and lines.hold_records() and not lines.is_first_spread():
+        yield from lines.parsed(shown, parse, skip)
         return
     # Line breaks that were passed over are blanks between tokens: no place but theirs is lost.
     try:
-        value = parse_json(_joined(lines, shown, limits), shown)
+        value = parse(_joined(lines, shown, limits), shown)
     except InvalidInput as error:
         if skip is None:
             raise

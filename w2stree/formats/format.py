@@ -36,6 +36,8 @@ class Format:
     more than records (`write`: all of them, to a path). `suffixes`: of its files, where these are
     no usual ones. `beside`: the names of files that stand with its runs and are read with them.
     `within`: names of formats that its records are of too, being a special kind of theirs.
+    `writes_nan`: its tool writes NaN and Infinity where JSON has no number, and `runs` knows what
+    they mean there; in texts of others they are refused.
     """
 
     name: str
@@ -48,3 +50,4 @@ class Format:
     suffixes: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
     within: tuple[str, ...] = ()
+    writes_nan: bool = False

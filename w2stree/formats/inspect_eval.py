@@ -313,4 +313,5 @@ FORMAT = Format(
     runs=runs,
     write=write,
     suffixes=(".eval",),
+    writes_nan=True,
 )

@@ -28,6 +28,7 @@ from w2stree.trajectories.files import Reading, warnings_of
 from w2stree.trajectories.files import read_files as read_own_files
 from w2stree.trajectories.folder import SUFFIXES as LINES
 from w2stree.trajectories.folder import PassedOver
+from w2stree.trajectories.json_text import parse_json
 from w2stree.trajectories.reading_limits import DEFAULT, ReadingLimits
 from w2stree.trajectories.table_columns import rows_of
 from w2stree.trajectories.tables import is_table
@@ -207,7 +208,8 @@ class _Others:
         is_lines = name.endswith(LINES)
         # Our own reader says more of a text that is no JSON lines.
         is_text = self.format is None and not name.endswith(_SUFFIXES) and not is_binary(file)
-        located = records(file, limits=self.limits, skip=told.append if self.skips else None)
+        skip = told.append if self.skips else None
+        located = records(file, limits=self.limits, skip=skip, parse=_parsed)
         try:
             first = next(located, None)
         except InvalidInput:
@@ -307,6 +309,18 @@ class _Others:
                     raise
                 self.reader.forget_notes()
                 self.skipped.append(str(error))
+
+
+def _parsed(text: bytes, where: str) -> Any:
+    """Strictly, but for NaN in records of tools that write it."""
+    try:
+        return parse_json(text, where)
+    except InvalidInput:
+        if b"NaN" in text or b"Infinity" in text:
+            value = parse_json(text, where, with_nan=True)
+            if any(known.writes_nan and known.recognises(value) for known in FORMATS):
+                return value
+        raise
 
 
 def _takers(record: Any) -> list[Format]:
