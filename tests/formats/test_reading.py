@@ -167,6 +167,42 @@ def test_fields_are_found_or_named_and_it_is_told_where(tmp_path: Path) -> None:
     assert one.startswith("task-") and one != other
 
 
+@pytest.mark.parametrize("choice", [{}, {"task": "meta.t"}])
+@pytest.mark.parametrize("given", [7, 7.0, "7"])
+def test_a_task_of_a_whole_number_is_named_by_it(
+    given: Any, choice: dict[str, Any], tmp_path: Path
+) -> None:
+    """Also as pandas writes a column of them that has gaps."""
+    run = read_one(tmp_path, record(LOOK, SEEN, task_id=given, meta={"t": given}), **choice)
+    assert run.task_id == "7"
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (7.5, r"task_id is 7\.5; a task is named by a text or a whole number: name another field"),
+        (2.0**53, r"task_id is 9007199254740992\.0; a task is named by"),  # 2**53 + 1, perhaps
+        ({"id": 1}, r"task_id is \{'id': 1\}; .*: name a field in it, as (meta\.)?task_id\.id, or"),
+        (["a"], r"task_id is \['a'\]; a task is named by"),
+        (True, r"task_id is True; a task is named by"),
+    ],
+)
+def test_what_names_no_task_is_refused_and_no_tasks_are_merged(
+    given: Any, told: str, tmp_path: Path
+) -> None:
+    file = write(tmp_path / "a.jsonl", record(task_id=given, meta={"task_id": given}))
+    with pytest.raises(InvalidInput, match=rf"a\.jsonl:1: {told}"):
+        read_trajectories(file)
+    with pytest.raises(InvalidInput, match=rf"a\.jsonl:1: meta\.{told}"):
+        read_trajectories(file, task="meta.task_id")
+    assert len(read_files(file, on_error="skip").skipped) == 1
+
+
+def test_a_part_of_what_names_the_task_is_chosen(tmp_path: Path) -> None:
+    given = record(LOOK, SEEN, task_id={"id": 1.0})
+    assert read_one(tmp_path, given, task="task_id.id").task_id == "1"
+
+
 def test_an_error_is_no_failure(tmp_path: Path) -> None:
     run = read_one(tmp_path, {"messages": [USER, SILENT], "error": "Connection reset"})
     assert (run.status, run.origin.error) == ("error", "Connection reset")

@@ -130,19 +130,17 @@ class Reader:
     def task_id(
         self, record: Record, where: str, names: Sequence[str], opening: Sequence[Message]
     ) -> str:
-        """The task's: as chosen, or the first of the fields `names` that has a text or a whole
-        number; else made of the opening, which is what tells tasks apart."""
+        """The task's: as chosen, or what the first of the fields `names` says that there is; else
+        made of the opening, which is what tells tasks apart. Raises `InvalidInput` for a field
+        that is neither a text nor a whole number: passed over, it would merge tasks."""
         chosen = self.choices.task
         if callable(chosen):
             self.note("task", "a function")
             return fields.text(chosen(record), f"{where}: what task= gave")
         for name in (chosen,) if isinstance(chosen, str) else names:
-            value = at(record, name)
-            if isinstance(value, int) and not isinstance(value, bool):
-                value = str(value)
-            if isinstance(value, str):
+            if (value := at(record, name)) not in _NOTHING:
                 self.note("task", name)
-                return fields.text(value, f"{where}: {visible(name)}")
+                return _name_of_task(value, name, where)
         if isinstance(chosen, str):
             raise InvalidInput(
                 f"{where}: no text at {visible(chosen)} to name the task by; its fields are "
@@ -168,6 +166,8 @@ class Reader:
 
 
 _ERRORS = ("error", "exception")
+_NOTHING: tuple[Any, ...] = (None, [], {})  # of a table, what is null within is absent
+_EXACT = 2.0**53  # from here on floats do not tell whole numbers apart
 
 
 def at(record: Any, name: str) -> Any:
@@ -196,6 +196,24 @@ def beside(record: Record, read: Collection[str], said: Record) -> dict[str, Any
 def shown_fields(record: Any) -> str:
     names = ", ".join(map(str, record)) if isinstance(record, Mapping) else ""
     return shorten(visible(names), _SHOWN_COLUMNS) if names else "none"
+
+
+def _name_of_task(value: Any, name: str, where: str) -> str:
+    """A text, or a whole number, also as pandas writes those of a column with gaps (7.0)."""
+    if isinstance(value, str):
+        return fields.text(value, f"{where}: {visible(name)}")
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
+        return str(int(value))
+    helps = "name another field (task=, --task-field), or write it as a text"
+    if isinstance(value, Mapping):
+        inner = visible(f"{name}.{next(iter(value))}")
+        helps = f"name a field in it, as {inner}, or another one (task=, --task-field)"
+    raise InvalidInput(
+        f"{where}: {visible(name)} is {fields.shown(value)}; a task is named by a text or a whole "
+        f"number: {helps}"
+    )
 
 
 def _number(value: Any, name: str) -> float:
