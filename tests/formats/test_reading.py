@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from w2stree import InvalidInput, Message, Step, ToolCall, Trajectory
 from w2stree.errors import FilesPassedOver
 from w2stree.formats.reader import Choices
 from w2stree.formats.reading import read_files, read_trajectories
+from w2stree.formats.writing import write_trajectories
 
 SYSTEM = {"role": "system", "content": "You play."}
 USER = {"role": "user", "content": "Find the key."}
@@ -165,6 +167,58 @@ def test_fields_are_found_or_named_and_it_is_told_where(tmp_path: Path) -> None:
         for text in ("Find the key.", "Find the box.")
     )  # fmt: skip
     assert one.startswith("task-") and one != other
+
+
+@pytest.mark.parametrize("given", ["You play.", [{"type": "text", "text": "You play."}]])
+@pytest.mark.parametrize("messages", [[USER, LOOK, SEEN], [SYSTEM, USER, LOOK, SEEN]])
+def test_instructions_beside_the_messages_are_the_systems(
+    messages: list[Any], given: Any, tmp_path: Path
+) -> None:
+    """As Anthropic's API has them; some write them into the messages too."""
+    run = read_one(tmp_path, record(messages=messages, system=given))
+    assert run.prompt == (Message("system", "You play."), Message("user", "Find the key."))
+    assert run.info == {}
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("You are X.", r"system beside the messages is not the system's message in them; .* take"),
+        ([{"type": "image"}], r"system\[0\] is of the type 'image' and has no text"),
+    ],
+)
+def test_instructions_that_are_in_doubt_are_refused(given: Any, told: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=rf"a\.jsonl:1: {told}"):
+        read_one(tmp_path, record(LOOK, SEEN, system=given))
+
+
+def test_a_system_that_is_no_text_is_none_of_what_was_said(tmp_path: Path) -> None:
+    run = read_one(tmp_path, record(LOOK, SEEN, system={"os": "linux"}))
+    assert (len(run.prompt), run.info) == (2, {"system": {"os": "linux"}})
+
+
+@pytest.mark.parametrize("name", ["sharegpt", "eto", "agenttraj"])
+def test_instructions_beside_conversations_too(name: str, tmp_path: Path) -> None:
+    loss = [{"loss": flag} if name == "agenttraj" else {} for flag in (None, False, None, True)]
+    said = [("human", "Help me."), ("gpt", "OK"), ("human", "Find it."), ("gpt", "Action: look")]
+    turns = [
+        {"from": who, "value": value} | more for (who, value), more in zip(said, loss, strict=True)
+    ]
+    system = [{"type": "text", "text": "You play."}]
+    given = {"conversations": turns, "system": system, "reward": 1, "item_id": "t", "id": "t"}
+    run = read_one(tmp_path, given, format=name)
+    assert run.prompt[0] == Message("system", "You play.")
+    assert run.steps[-1].action == "look"
+    assert "system" not in run.info
+
+
+@pytest.mark.parametrize("name", ["messages", "sharegpt"])
+@pytest.mark.parametrize("beside", ["You are X.", {"os": "linux"}])
+def test_a_system_in_info_is_written_and_no_message(beside: Any, name: str, tmp_path: Path) -> None:
+    run = Trajectory("t", (Message("user", "Go."),), (Step("a", "", "a"),), 1.0, "done")
+    run = replace(run, info={"system": beside})
+    write_trajectories(tmp_path / "a.jsonl", [run], format=name)
+    assert read_trajectories(tmp_path / "a.jsonl") == [run]
 
 
 @pytest.mark.parametrize("choice", [{}, {"task": "meta.t"}])

@@ -80,3 +80,11 @@ def test_tools_beside_the_messages_are_refused_and_empty_ones_are_not() -> None:
     pair = {"prompt": [TASK], "chosen": [FRY], "rejected": [BURN]}
     with pytest.raises(InvalidInput, match="here has chat_template_kwargs"):
         preference_row({**pair, "chat_template_kwargs": {"enable_thinking": False}}, "here")
+
+
+def test_a_system_beside_the_messages_is_refused() -> None:
+    """As Anthropic's requests have it: trained without it, the rows would be other ones."""
+    given = {"messages": [TASK, SAID], "system": None}
+    assert conversation(given, "here").steps
+    with pytest.raises(InvalidInput, match=r"here has system beside its messages, .*: make it"):
+        conversation({**given, "system": "You cook."}, "here")

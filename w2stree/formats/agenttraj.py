@@ -24,6 +24,7 @@ from w2stree.formats.format import Format
 from w2stree.formats.human_gpt import record_of as message_record
 from w2stree.formats.human_gpt import said_of, turns_of, unread
 from w2stree.formats.left_over import FIELD, of_info, restored, with_left_over
+from w2stree.formats.messages import of_system, system_beside
 from w2stree.formats.reader import Reader, Record, beside
 from w2stree.trajectories import fields
 from w2stree.trajectories.answers import roles_heard
@@ -67,6 +68,8 @@ def runs(record: Record, where: str, reader: Reader) -> Iterator[Trajectory]:
     given = fields.array(record["conversations"], f"{where}: conversations")
     said = [said_of(message, f"{where}: conversations[{i}]") for i, message in enumerate(given)]
     loss = [_loss(message, f"{where}: conversations[{i}]") for i, message in enumerate(given)]
+    system = system_beside(record, where)
+    said, loss = [*system, *said], [False] * len(system) + loss
     num_prompt = None if reader.choices.prompt is not None else _num_prompt(loss, where)
     conversation = read_conversation(said, where, reader, num_prompt=num_prompt)
     begin = len(conversation.prompt)
@@ -75,7 +78,7 @@ def runs(record: Record, where: str, reader: Reader) -> Iterator[Trajectory]:
     reward = reader.reward(record, where, ("reward", "success"), status=status)
     task_id = reader.task_id(record, where, ("item_id",), conversation.prompt)
     known = {"item_id": task_id, "reward": reward, "success": float(reward == 1)}
-    info = beside(record, ("conversations", FIELD), known)
+    info = beside(record, ("conversations", *of_system(record), FIELD), known)
     read = run_of(
         conversation,
         where,

@@ -27,6 +27,7 @@ from w2stree.formats.file_name import name_of_file
 from w2stree.formats.format import Format
 from w2stree.formats.human_gpt import said_of, turns_of, unread
 from w2stree.formats.left_over import FIELD, of_info, restored, with_left_over
+from w2stree.formats.messages import of_system, system_beside
 from w2stree.formats.reader import Reader, Record, beside
 from w2stree.trajectories import fields
 from w2stree.trajectories.answers import roles_heard
@@ -51,15 +52,19 @@ def runs(record: Record, where: str, reader: Reader) -> Iterator[Trajectory]:
     given = fields.array(record.get("conversations"), f"{where}: conversations")
     said = [said_of(message, f"{where}: conversations[{i}]") for i, message in enumerate(given)]
     meta = _meta(record, where)
-    num_prompt = _num_prompt(said, meta, where, reader)
+    system = system_beside(record, where)
+    if (num_prompt := _num_prompt(said, meta, where, reader)) is not None:
+        num_prompt += len(system)
+    said = [*system, *said]
     conversation = read_conversation(said, where, reader, num_prompt=num_prompt)
     status, origin = _ending(record, meta, reader)
     reward = reader.reward(record, where, ("meta.reward", "reward"), status=status)
     task_id = _task_id(record, meta, where, reader, conversation.prompt)
-    info = beside(record, ("conversations", "meta", FIELD), {"id": task_id, "reward": reward})
+    read = ("conversations", "meta", *of_system(record), FIELD)
+    info = beside(record, read, {"id": task_id, "reward": reward})
     known = {"steps": len(conversation.steps), "reward": reward}
     kept = {k: v for k, v in beside(meta, (), known).items() if v is not None}
-    read = run_of(
+    run = run_of(
         conversation,
         where,
         task_id=task_id,
@@ -68,7 +73,7 @@ def runs(record: Record, where: str, reader: Reader) -> Iterator[Trajectory]:
         origin=origin,
         info=info | unread(given) | ({"meta": kept} if kept else {}),
     )
-    yield restored(read, record.get(FIELD), where, reader)
+    yield restored(run, record.get(FIELD), where, reader)
 
 
 def record_of(trajectory: Trajectory) -> Record:

@@ -28,7 +28,7 @@ FIELD = "w2stree"
 
 TELLING = frozenset(
     {
-        *("messages", "conversations", "items", "input", "output", "instructions"),
+        *("messages", "conversations", "items", "input", "output", "instructions", "system"),
         *("prompt", "completion", "traces", "steps", "traj", "trajectory", "attempts", "history"),
         *("schema_version", "eval", "sample", "samples", "meta", "item_id", "total_return"),
         *("resourceSpans", "resourceLogs", "attributes", "context"),

@@ -52,12 +52,15 @@ def runs(record: Record, where: str, reader: Reader) -> Iterator[Trajectory]:
     given = fields.array(record.get("messages"), f"{where}: messages")
     refuse_pictures(record, where)
     said, rests = _read(given, f"{where}: messages")
+    system = _system_before(said, record, where)
+    said = [*system, *said]
     conversation = read_conversation(said, where, reader)
     status, origin = reader.ending(record, where)
     task_id = reader.task_id(record, where, TASKS, conversation.prompt)
     reward = reader.reward(record, where, REWARDS, status=status)
-    rest = {str(i): more for i, more in enumerate(rests) if more}
-    info = beside(record, ("messages", FIELD), {"task_id": task_id, "reward": reward})
+    rest = {str(i): more for i, more in enumerate(rests, len(system)) if more}
+    taken = ("messages", *of_system(record), FIELD)
+    info = beside(record, taken, {"task_id": task_id, "reward": reward})
     read = run_of(
         conversation,
         where,
@@ -109,6 +112,18 @@ def said_of(message: Any, where: str) -> Said:
         chat_calls(given, where),
         None if answers is None else fields.text(answers, f"{where}: tool_call_id"),
     )
+
+
+def of_system(record: Record) -> tuple[str, ...]:
+    """The field of a record that is what the system says before its messages, a text or texts, as
+    Anthropic's API and LLaMA-Factory have it; none where there is none, or it says something else
+    ({"os": "linux"})."""
+    return ("system",) if record.get("system") and _may_be_said(record["system"]) else ()
+
+
+def system_beside(record: Record, where: str) -> list[Said]:
+    """That message, or none; raises `InvalidInput` as `text_of`."""
+    return [Said("system", text_of(record[name], f"{where}: {name}")) for name in of_system(record)]
 
 
 def refuse_pictures(record: Record, where: str) -> None:
@@ -206,6 +221,23 @@ def _words(given: Record, where: str) -> str:
             f"{where}: has a content and a refusal: which of them was said is open; leave one out"
         )
     return fields.text(refusal, f"{where}: refusal")
+
+
+def _system_before(said: Sequence[Said], record: Record, where: str) -> list[Said]:
+    """What the system says beside the messages, unless they begin with it themselves."""
+    system = system_beside(record, where)
+    if not system or not said or said[0].role != "system":
+        return system
+    if said[0].text != system[0].text:
+        raise InvalidInput(
+            f"{where}: system beside the messages is not the system's message in them; which of "
+            "the two the model read is not said: take one of them away"
+        )
+    return []
+
+
+def _may_be_said(value: Any) -> bool:
+    return isinstance(value, str | list | tuple)
 
 
 def _are_messages(given: Any) -> bool:

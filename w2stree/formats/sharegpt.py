@@ -23,7 +23,13 @@ from w2stree.formats.conversation import Said, messages_of, read_conversation, r
 from w2stree.formats.format import Format
 from w2stree.formats.human_gpt import unread
 from w2stree.formats.left_over import FIELD, of_info, restored, with_left_over
-from w2stree.formats.messages import REWARDS, TASKS, refuse_pictures
+from w2stree.formats.messages import (
+    REWARDS,
+    TASKS,
+    of_system,
+    refuse_pictures,
+    system_beside,
+)
 from w2stree.formats.parallel_calls import joined, together
 from w2stree.formats.reader import Reader, Record, beside
 from w2stree.formats.tool_calls import call_of
@@ -64,16 +70,16 @@ def runs(record: Record, where: str, reader: Reader) -> Iterator[Trajectory]:
         replace(_said(message, f"{where}: conversations[{i}]"), number=i)
         for i, message in enumerate(given)
     ]
-    said = [joined([each[n] for n in group]) for group in together(each)]
-    has_system = isinstance(record.get("system"), str) and bool(record["system"])
-    if has_system:
-        said.insert(0, Said("system", fields.text(record["system"], f"{where}: system")))
+    system = system_beside(record, where)
+    said = [*system, *(joined([each[n] for n in group]) for group in together(each))]
     conversation = read_conversation(said, where, reader)
     status, origin = reader.ending(record, where)
     task_id = reader.task_id(record, where, (*TASKS, "id"), conversation.prompt)
     reward = reader.reward(record, where, REWARDS, status=status)
     info = beside(
-        record, ("conversations", "system", FIELD), {"task_id": task_id, "reward": reward}
+        record,
+        ("conversations", *of_system(record), FIELD),
+        {"task_id": task_id, "reward": reward},
     )
     read = run_of(
         conversation,
@@ -82,7 +88,7 @@ def runs(record: Record, where: str, reader: Reader) -> Iterator[Trajectory]:
         total_return=reward,
         status=status,
         origin=origin,
-        info=info | unread(given, first=int(has_system)),
+        info=info | unread(given, first=len(system)),
     )
     yield restored(read, record.get(FIELD), where, reader)
 

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from w2stree.errors import InvalidInput
-from w2stree.formats.messages import refuse_pictures
+from w2stree.formats.messages import of_system, refuse_pictures
 from w2stree.rows.rows import PreferenceRow
 from w2stree.shorten import quoted
 from w2stree.trajectories.trajectory import Message, Step, Trajectory
@@ -162,6 +162,11 @@ def _refuse_beside(record: Mapping[str, Any], where: str) -> None:
                 f"{where} has {name}, which each chat template writes in its own way; train from "
                 "the trajectories, or from token rows (input_ids, labels) made with them"
             )
+    if of_system(record):
+        raise InvalidInput(
+            f"{where} has system beside its messages, which no trainer of such rows reads: make it "
+            "their first message, of the role system, or take it away"
+        )
 
 
 def _number(record: Mapping[str, Any], name: str, default: float, where: str) -> float:
