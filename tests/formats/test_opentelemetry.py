@@ -99,13 +99,134 @@ def test_an_agents_own_span_stands_for_calls_without_words(tmp_path: Path) -> No
 def test_what_an_agent_asked_another_is_no_turn_of_its_own(tmp_path: Path) -> None:
     spans = genai_spans()
     inner = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "searcher"}
-    said = [{"role": "user", "parts": [{"type": "text", "content": "Search."}]}]
-    asked = spans[1]["attributes"] | {"gen_ai.input.messages": said}
+    asked = spans[1]["attributes"] | {"gen_ai.input.messages": [said("user", "Search.")]}
     spans.append(flat_span("invoke_agent searcher", "c1", "b3", 3, inner))
     spans.append(flat_span("chat m", "c2", "c1", 3, asked))
     read = read_files(write(tmp_path, spans))
     assert read.reading.trajectories[0].steps == STEPS
     assert read.found["left out"] == {"calls of agents that an agent asked": 1}
+
+
+def said(role: str, text: str) -> dict[str, Any]:
+    return {"role": role, "parts": [{"type": "text", "content": text}]}
+
+
+def asked_aside(span_id: str, parent: str | None, second: int, *texts: str) -> dict[str, Any]:
+    """A call that is none of the run's: its user's and its assistant's words in turn."""
+    roles = ("user", "assistant")
+    messages = [said(roles[i % 2], text) for i, text in enumerate(texts)]
+    attributes = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.request.model": "small",
+        "gen_ai.input.messages": messages[:-1],
+        "gen_ai.output.messages": messages[-1:],
+    }
+    return flat_span("chat small", span_id, parent, second, attributes)
+
+
+def served() -> list[dict[str, Any]]:
+    """The run beneath the span of a request, which is nothing of an agent's."""
+    spans = genai_spans()
+    spans[3]["parent_id"] = "0xf0"
+    return [*spans, flat_span("POST /chat", "f0", None, 0, {"http.method": "POST"})]
+
+
+@pytest.mark.parametrize("second", [0, 9])
+def test_calls_beside_the_agent_are_not_the_run(second: int, tmp_path: Path) -> None:
+    """A router or a guardrail before it, a title after it."""
+    title = asked_aside("d1", "f0", second, "Name this: what is the weather?", "Weather")
+    score = {"gen_ai.evaluation.name": "Short", "gen_ai.evaluation.score.value": 1}
+    title["events"] = [{"name": "gen_ai.evaluation.result", "attributes": score}]
+    spans = served()
+    del spans[3]["attributes"]["gen_ai.agent.name"]
+    read = read_files(write(tmp_path, [title, *spans]))
+    (run,) = read.reading.trajectories
+    assert (run.prompt, run.steps, run.total_return) == (PROMPT, STEPS, 0.5)
+    assert run.origin.policy == "m"
+    assert run.info["evaluations"] == {"Right": 0.5, "Short": 1}
+    assert read.found["left out"] == {"calls outside of any agent": 1}
+
+
+def test_what_is_said_of_a_call_beside_the_agent_is_not_said_of_the_run(tmp_path: Path) -> None:
+    """A guardrail's score is no return, nor its task the run's."""
+    guard = asked_aside("d1", "f0", 0, "Is this harmful? What is the weather?", "No.")
+    guard["attributes"] |= {"score": 0.125, "task_id": "guard"}
+    spans = served()
+    spans[3]["events"] = []
+    file = write(tmp_path, [guard, *spans])
+    with pytest.raises(InvalidInput, match=r"no reward at attributes\.reward"):
+        read_trajectories(file)
+    (run,) = read_trajectories(file, reward="attributes.score")
+    assert (run.task_id, run.total_return) == ("t1", 0.125)
+
+
+def test_an_agents_own_words_count_before_calls_beside_it(tmp_path: Path) -> None:
+    last, first, tool, root, request = served()
+    names = ("gen_ai.input.messages", "gen_ai.output.messages")
+    said_at_last = {name: last["attributes"].pop(name) for name in names}
+    first["attributes"] = {"gen_ai.operation.name": "chat"}
+    spans = [last, first, tool, root, request, asked_aside("d1", "f0", 9, "Name this.", "It")]
+    with pytest.raises(InvalidInput, match=r"no call of its model has gen_ai\.output\.messages"):
+        read_trajectories(write(tmp_path, spans))
+    root["attributes"] |= said_at_last
+    assert read_trajectories(write(tmp_path, spans))[0].steps == STEPS
+
+
+def test_an_agent_that_a_tool_asked_is_not_the_run(tmp_path: Path) -> None:
+    """Where the run's own agent has no span: it calls its model in the request's."""
+    spans = served()
+    spans[3]["attributes"] = {"task_id": "t1"}
+    inner = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "searcher"}
+    spans.append(flat_span("invoke_agent searcher", "c1", "b3", 3, inner))
+    spans.append(asked_aside("c2", "c1", 3, "Search.", "Found."))
+    read = read_files(write(tmp_path, spans))
+    (run,) = read.reading.trajectories
+    assert (run.steps, run.origin.policy) == (STEPS, "m")
+    assert read.found["left out"] == {"calls of agents that an agent asked": 1}
+
+
+def test_a_model_that_a_tool_asked_is_not_the_agents(tmp_path: Path) -> None:
+    summary = asked_aside("c1", "b3", 3, "Sum up this page.", "Rain.")
+    read = read_files(write(tmp_path, [*genai_spans(), summary]))
+    assert read.reading.trajectories[0].steps == STEPS
+    assert read.found["left out"] == {"calls that a tool made": 1}
+
+
+def test_two_conversations_of_which_one_is_outside_are_refused(tmp_path: Path) -> None:
+    one = asked_aside("d1", "f0", 1, "Hi.", "Hello.")
+    other = asked_aside("d2", "f0", 2, "Hi.", "Hello.", "Go on.", "No.")
+    told = r"jsonl:7: goes on with .*jsonl:6, and both are outside of the agents .*; take the spans"
+    with pytest.raises(InvalidInput, match=told):
+        read_trajectories(write(tmp_path, [*served(), one, other]))
+    assert read_trajectories(write(tmp_path, [*served(), other]))[0].steps == STEPS
+
+
+def test_a_call_whose_parent_is_not_there_has_to_fit_the_run(tmp_path: Path) -> None:
+    spans = served()
+    spans[0]["parent_id"] = "0xee"
+    assert read_trajectories(write(tmp_path, spans))[0].steps == STEPS
+    with pytest.raises(InvalidInput, match="is not that of the last call"):
+        read_trajectories(write(tmp_path, [*spans, asked_aside("d1", "ee", 0, "Hi.", "Yes.")]))
+
+
+def test_words_in_log_records_stand_where_their_spans_do(tmp_path: Path) -> None:
+    spans = served()
+    logs = []
+    for span in spans[:2]:
+        words = {k: v for k, v in span["attributes"].items() if "messages" in k or "system" in k}
+        span["attributes"] = {k: v for k, v in span["attributes"].items() if k not in words}
+        logs.append(
+            {
+                "event_name": "gen_ai.client.inference.operation.details",
+                **{name: span["context"][name] for name in ("trace_id", "span_id")},
+                "timestamp": span["start_time"],
+                "attributes": {"gen_ai.operation.name": "chat"} | words,
+            }
+        )
+    title = asked_aside("d1", "f0", 9, "Name this.", "Weather")
+    read = read_files(write(tmp_path, [*spans, *logs, title]))
+    assert read.reading.trajectories[0].steps == STEPS
+    assert read.found["left out"] == {"calls outside of any agent": 1}
 
 
 def test_spans_that_hold_one_another_end(tmp_path: Path) -> None:

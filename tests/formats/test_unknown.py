@@ -36,7 +36,7 @@ TOLD: list[tuple[Any, str]] = [
     ({"version": 1, "runs": [RUN]}, r"runs holds records of chat messages .*jq -c '\.runs\[\]' F"),
     ({"a b": [RUN]}, r"a b holds records of chat messages \(OpenAI\): write each by itself \(docs"),
     ({"messages": [{"type": "human", "content": "x"}]},
-     r"messages\[0\] has no role \(its fields are type, content\): LangChain's convert_to_openai_me"),
+     r"messages\[0\] has no role \(its fields are type, content\): LangChain's convert_to_open"),
     ({"messages": [{"from": "me", "content": "x"}]},
      r"messages\[0\] has no role \(its fields are from, content\): a message is its role and cont"),
     ({"messages": [], "reward": 1}, r"messages is empty: leave such runs out"),

@@ -12,8 +12,9 @@
        {"type": "tool_call", "id": "c1", "name": "weather", "arguments": {"city": "Oslo"}}]}
     {"role": "tool", "parts": [{"type": "tool_call_response", "id": "c1", "response": "Rain."}]}
 
-A run is read of the last call, and every call before it has to be how that one begins: where it is
-not (agents beside one another, a history that was cut), the run cannot be told and is refused.
+A run is read of its agent's last call (which those are: `telemetry_agents`), and every call before
+it has to be how that one begins: where it is not (agents beside one another, a history that was
+cut), the run cannot be told and is refused.
 
 Source: the semantic conventions for GenAI (open-telemetry/semantic-conventions-genai, docs/gen-ai:
 gen-ai-input-messages.json at b49cb9d, gen-ai-output-messages.json at 8f24f0e, gen-ai-events.md at
@@ -37,22 +38,34 @@ from w2stree.formats.format import Format, Located
 from w2stree.formats.left_over import FIELD, left_over, restored
 from w2stree.formats.placed import placed
 from w2stree.formats.reader import Reader, Record
-from w2stree.formats.telemetry_messages import answer_of, message_of, said_of, texts_of
-from w2stree.formats.telemetry_spans import Span, is_spans, outermost, spans_of
+from w2stree.formats.telemetry_agents import (
+    INPUT,
+    OUTPUT,
+    OUTSIDE,
+    Chosen,
+    chosen_of,
+    is_of_an_agent,
+)
+from w2stree.formats.telemetry_history import (
+    CONVERSATION,
+    SYSTEM,
+    given,
+    history_of,
+    refuse_conversation,
+    refuse_other_history,
+)
+from w2stree.formats.telemetry_messages import answer_of, message_of
+from w2stree.formats.telemetry_spans import Span, is_spans, spans_of
 from w2stree.shorten import visible
-from w2stree.trajectories import fields
 from w2stree.trajectories.json_text import parse_json
 from w2stree.trajectories.origin import UNKNOWN, Origin
 from w2stree.trajectories.replacing import replacing
 from w2stree.trajectories.trajectory import Status, Trajectory
 
-INPUT, OUTPUT = "gen_ai.input.messages", "gen_ai.output.messages"
-SYSTEM = "gen_ai.system_instructions"
 UNREAD = "messages"
 """In `info`: by a message's number, from 0, the thinking that stood beside what it says."""
 
-_CONVERSATION, _OPERATION = "gen_ai.conversation.id", "gen_ai.operation.name"
-_CALLS_OF_MODELS = ("chat", "generate_content", "text_completion")
+_OPERATION = "gen_ai.operation.name"
 _RESPONSE = "gen_ai.response.id"
 _EVALUATION = "gen_ai.evaluation.result"
 _MESSAGES = (INPUT, OUTPUT, SYSTEM)
@@ -88,15 +101,15 @@ def gather(records: Iterable[Located]) -> Iterator[Located]:
         by_trace.setdefault(_trace_of_answer(span, by_trace), []).append(span)
     conversations: dict[tuple[str, str], list[Span]] = {}
     for trace, spans in by_trace.items():
-        named = dict.fromkeys(str(c) for s in spans if (c := s.get(_CONVERSATION)) is not None)
+        named = dict.fromkeys(str(c) for s in spans if (c := s.get(CONVERSATION)) is not None)
         of_all = next(iter(named), None) if len(named) == 1 else None
         for span in spans:
-            own = span.get(_CONVERSATION)
+            own = span.get(CONVERSATION)
             key = of_all if own is None else str(own)
             group = ("trace", trace) if key is None else ("conversation", key)
             conversations.setdefault(group, []).append(span)
     for (what, name), spans in conversations.items():
-        if any(map(_is_of_an_agent, spans)):
+        if any(map(is_of_an_agent, spans)):
             yield f"{spans[0].where}: {what} {visible(name)}", _grouped(spans)
 
 
@@ -150,20 +163,23 @@ def record_of(trajectory: Trajectory, number: int = 0) -> Record:
 
 
 def _grouped(spans: Sequence[Span]) -> _Group:
-    """Attributes of a span that came first count, a root's before all."""
-    ordered = sorted(spans, key=lambda span: (bool(span.parent), span.is_log, span.start))
-    attributes: dict[str, Any] = {}
-    for span in ordered:
-        for record in span.records():
-            kept = {k: v for k, v in record.items() if k not in _MESSAGES and v is not None}
-            attributes = kept | attributes
     group = _Group(
         traces=list(dict.fromkeys(span.trace for span in spans)),
-        attributes=attributes,
+        attributes=_attributes(spans),
         evaluations=_evaluations(spans),
     )
     group.spans = sorted(spans, key=lambda span: span.start)
     return group
+
+
+def _attributes(spans: Sequence[Span]) -> dict[str, Any]:
+    """Of all of them: those of a span that came first count, a root's before all."""
+    attributes: dict[str, Any] = {}
+    for span in sorted(spans, key=lambda span: (bool(span.parent), span.is_log, span.start)):
+        for record in span.records():
+            kept = {k: v for k, v in record.items() if k not in _MESSAGES and v is not None}
+            attributes = kept | attributes
+    return attributes
 
 
 def _evaluations(spans: Sequence[Span]) -> dict[str, Any]:
@@ -178,109 +194,45 @@ def _evaluations(spans: Sequence[Span]) -> dict[str, Any]:
 
 
 def _run(group: _Group, where: str, reader: Reader) -> Trajectory:
-    calls = _calls_with_content(group.spans, where, reader)
+    chosen = _chosen(group.spans, where, reader)
+    calls = chosen.own
     last = calls[-1]
-    history, thoughts = _history(last)
+    history, thoughts = history_of(last)
     for before in calls[:-1]:
-        _refuse_other_history(_history(before)[0], history, before, last)
+        refuse_other_history(history_of(before)[0], history, before, last)
     history += _results_after(history, group.spans)
     conversation = read_conversation(history, where, reader)
     cut = _is_cut(calls)
     steps = conversation.steps
     first = sum(one.role == "assistant" for one in history) - len(steps)
     status, origin = _ending(group, reader)
+    own, choices = _said_of_run(group, chosen), reader.choices
     rest = {str(i): thought for i, thought in thoughts.items()}
     return Trajectory(
-        reader.task_id(group, where, _TASKS, conversation.prompt),
+        reader.task_id(own if choices.task is None else group, where, _TASKS, conversation.prompt),
         conversation.prompt,
         tuple(replace(s, is_cut=True) if first + i in cut else s for i, s in enumerate(steps)),
-        _reward(group, where, reader, status),
+        _reward(own if choices.reward is None else group, where, reader, status),
         status,
-        replace(origin, policy=_policy(group)),
+        replace(origin, policy=_policy(chosen)),
         conversation.with_heard(_info(group) | ({UNREAD: rest} if rest else {}), where),
     )
 
 
-def _asks_a_model(span: Span) -> bool:
-    operation = span.get(_OPERATION)
-    return isinstance(operation, str) and operation in _CALLS_OF_MODELS
-
-
-def _is_of_an_agent(span: Span) -> bool:
-    """Whether its trace is a run, also where it does not say what was said: that is refused."""
-    has_words = span.get(INPUT) is not None or span.get(OUTPUT) is not None
-    return has_words or _asks_a_model(span) or span.get(_OPERATION) == "invoke_agent"
-
-
-def _calls_with_content(spans: Sequence[Span], where: str, reader: Reader) -> list[Span]:
-    """Calls of models with their words, but for those of agents that an agent asked; where there
-    are none, the last outer agent's own span."""
-    with_content = [s for s in spans if s.get(INPUT) is not None or s.get(OUTPUT) is not None]
-    calls = [s for s in with_content if _asks_a_model(s) and s.get(OUTPUT) is not None]
-    agents = [s for s in with_content if s.get(_OPERATION) == "invoke_agent"]
-    if outer := outermost(calls, spans):
-        if len(outer) < len(calls):
-            reader.note("left out", "calls of agents that an agent asked")
-        return outer
-    if agents:
-        return outermost(agents, spans)[-1:]
-    raise InvalidInput(
-        f"{where}: no call of a model has {OUTPUT}: record what is said (in most instrumentations "
-        "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT, and for conventions since 1.37 "
-        "OTEL_SEMCONV_STABILITY_OPT_IN=gen_ai_latest_experimental)"
-    )
-
-
-def _history(span: Span) -> tuple[list[Said], dict[int, list[str]]]:
-    """All that was said up to this call's end, and by its numbers what was only thought."""
-    said: list[Said] = []
-    thoughts: dict[int, list[str]] = {}
-    system = _given(span, SYSTEM)
-    if system:
-        said.append(Said("system", "\n".join(texts_of(system, f"{span.where}: {SYSTEM}"))))
-    output = _given(span, OUTPUT)
-    if len(output) > 1:
+def _chosen(spans: Sequence[Span], where: str, reader: Reader) -> Chosen:
+    """Calls of the run's agent with their words; what is left out is told."""
+    chosen = chosen_of(spans)
+    if not chosen.own:
         raise InvalidInput(
-            f"{span.where}: {OUTPUT} has {len(output)} choices; which of them the run went on "
-            "with is not said"
+            f"{where}: no call of its model has {OUTPUT}: record what is said (in most "
+            "instrumentations OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT, and for "
+            "conventions since 1.37 OTEL_SEMCONV_STABILITY_OPT_IN=gen_ai_latest_experimental)"
         )
-    for name, messages in ((INPUT, _given(span, INPUT)), (OUTPUT, output)):
-        for i, message in enumerate(messages):
-            spoken, thought = said_of(message, f"{span.where}: {name}[{i}]")
-            if thought:
-                thoughts[len(said)] = thought
-            said += spoken
-    return said, thoughts
-
-
-def _given(span: Span, name: str) -> Sequence[Any]:
-    """Structured, or as the JSON text that spans may have for it."""
-    value = span.get(name)
-    if value is None:
-        return []
-    where = f"{span.where}: {name}"
-    return fields.array(parse_json(value, where) if isinstance(value, str) else value, where)
-
-
-def _refuse_other_history(
-    before: Sequence[Said], history: Sequence[Said], call: Span, last: Span
-) -> None:
-    for i, (one, other) in enumerate(zip(before, history, strict=False)):  # noqa: B007 (told below)
-        if _words(one) != _words(other):
-            break
-    else:
-        if len(before) <= len(history):
-            return
-        i = len(history)
-    raise InvalidInput(
-        f"{call.where}: its message {i + 1} is not that of the last call ({last.where}), so these "
-        "calls are no one conversation: several agents, a call that was made again, or a history "
-        f"that was cut; give each its own {_CONVERSATION}"
-    )
-
-
-def _words(said: Said) -> tuple[Any, ...]:
-    return said.role, said.text, tuple((call.name, call.arguments) for call in said.calls)
+    for reason, calls in chosen.aside.items():
+        if reason == OUTSIDE:
+            refuse_conversation(calls)
+        reader.note("left out", reason)
+    return chosen
 
 
 def _results_after(history: Sequence[Said], spans: Sequence[Span]) -> list[Said]:
@@ -302,9 +254,9 @@ def _is_cut(calls: Sequence[Span]) -> set[int]:
     """By the number of the turn, those that a limit of their length ended."""
     cut = set()
     for span in calls:
-        output = _given(span, OUTPUT)
+        output = given(span, OUTPUT)
         if output and isinstance(output[0], Mapping) and output[0].get("finish_reason") == "length":
-            cut.add(sum(one.role == "assistant" for one in _history(span)[0]) - 1)
+            cut.add(sum(one.role == "assistant" for one in history_of(span)[0]) - 1)
     return cut
 
 
@@ -320,22 +272,31 @@ def _ending(group: _Group, reader: Reader) -> tuple[Status, Origin]:
     return "done", UNKNOWN
 
 
-def _reward(group: _Group, where: str, reader: Reader, status: Status) -> float:
+def _said_of_run(group: _Group, chosen: Chosen) -> Record:
+    """Where a task and a return are looked for: not in what is said of other calls and agents."""
+    spans = [span for span in group.spans if span.id not in chosen.others]
+    own = _evaluations(spans)
+    scores = {name: own[name] for name in group["evaluations"] if name in own}
+    return {**group, "attributes": _attributes(spans), "evaluations": scores}
+
+
+def _reward(record: Record, where: str, reader: Reader, status: Status) -> float:
     """The one evaluation's score, else an attribute that says it; of several the chosen one."""
-    scores = group["evaluations"]
+    scores = record["evaluations"]
     if reader.choices.reward is None and len(scores) > 1:
         names = ", ".join(f"evaluations.{visible(name)}" for name in scores)
         raise InvalidInput(
             f"{where}: {len(scores)} evaluations: choose one (reward=, --reward-field): {names}"
         )
     named = [f"evaluations.{name}" for name in scores]
-    return reader.reward(group, where, [*named, *_REWARDS], status=status)
+    return reader.reward(record, where, [*named, *_REWARDS], status=status)
 
 
-def _policy(group: _Group) -> str | None:
+def _policy(chosen: Chosen) -> str | None:
     for name in ("gen_ai.agent.name", "gen_ai.request.model"):
-        if _is_text(value := group["attributes"].get(name)):
-            return str(value)
+        for span in chosen.line:
+            if _is_text(value := span.get(name)):
+                return str(value)
     return None
 
 

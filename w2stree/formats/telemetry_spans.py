@@ -40,6 +40,11 @@ class Span:
     is_failed: bool = False
     is_log: bool = False
 
+    @property
+    def id(self) -> tuple[str, str]:
+        """Of a log record that of the span which it is about."""
+        return self.trace, self.span
+
     def records(self) -> Iterator[Attributes]:
         """Its attributes, and those of events that describe the same call."""
         yield self.attributes
@@ -49,24 +54,6 @@ class Span:
 
     def get(self, name: str) -> Any:
         return next((a[name] for a in self.records() if a.get(name) is not None), None)
-
-
-def outermost(chosen: Sequence[Span], spans: Sequence[Span]) -> list[Span]:
-    """Of the `chosen` ones of a run's `spans` those with the fewest agents (`invoke_agent`) above
-    them: what an agent asked another to do is no turn of its own conversation."""
-    by_id = {(span.trace, span.span): span for span in spans if not span.is_log}
-    depths = [_num_agents_above(span, by_id) for span in chosen]
-    return [s for s, depth in zip(chosen, depths, strict=True) if depth == min(depths)]
-
-
-def _num_agents_above(span: Span, by_id: Mapping[tuple[str, str], Span]) -> int:
-    num, seen = 0, set()
-    above = by_id.get((span.trace, span.parent))
-    while above is not None and above.span not in seen:  # a damaged export may go round
-        seen.add(above.span)
-        num += above.get("gen_ai.operation.name") == "invoke_agent"
-        above = by_id.get((above.trace, above.parent))
-    return num
 
 
 def is_spans(record: Any) -> bool:
