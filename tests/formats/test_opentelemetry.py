@@ -229,6 +229,45 @@ def test_words_in_log_records_stand_where_their_spans_do(tmp_path: Path) -> None
     assert read.found["left out"] == {"calls outside of any agent": 1}
 
 
+OTHERS = {
+    "OpenInference": {
+        "openinference.span.kind": "LLM",
+        "llm.input_messages.0.message.role": "user",
+        "llm.output_messages.0.message.content": "Rain.",
+    },
+    "OpenLLMetry": {"llm.request.type": "chat", "gen_ai.prompt.0.role": "user"},
+    "Vercel": {"ai.operationId": "ai.generateText.doGenerate", "ai.prompt.messages": "[]"},
+    "MLflow": {"mlflow.spanType": '"CHAT_MODEL"', "mlflow.spanInputs": "{}"},
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_calls_by_other_conventions_are_told(name: str, tmp_path: Path) -> None:
+    call = flat_span("openai", "e1", "a1", 4, OTHERS[name])
+    (trace,) = another([call], "0x77")
+    told = rf"trace 77: its calls of models are written by the conventions of {name}"
+    with pytest.raises(InvalidInput, match=rf"spans\.jsonl:1: {told}.*leave them out \(on_error"):
+        read_trajectories(write(tmp_path, [trace]))
+    read = read_files(write(tmp_path, [*genai_spans(), trace]), on_error="skip")
+    assert (len(read.reading.trajectories), len(read.skipped)) == (1, 1)
+    within = read_files(write(tmp_path, [*genai_spans(), call]))
+    assert within.reading.trajectories[0].steps == STEPS
+    (left,) = within.found["left out"]
+    assert left.startswith(f"calls by the conventions of {name}")
+
+
+def test_a_trace_without_its_root_says_that_it_is_in_another_file(tmp_path: Path) -> None:
+    *spans, root = genai_spans()
+    told = (
+        r"no reward at .*; the span that holds them \(a1\) is not in this file: where a trace was"
+    )
+    with pytest.raises(InvalidInput, match=told):
+        read_trajectories(write(tmp_path, spans))
+    root["events"] = []
+    with pytest.raises(InvalidInput, match=r"no reward at [^;]*; [^;]*\)$"):
+        read_trajectories(write(tmp_path, [*spans, root]))
+
+
 def test_spans_that_hold_one_another_end(tmp_path: Path) -> None:
     spans = genai_spans()
     spans[3]["parent_id"] = "0xb1"

@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -55,6 +56,7 @@ from w2stree.formats.telemetry_history import (
     refuse_other_history,
 )
 from w2stree.formats.telemetry_messages import answer_of, message_of
+from w2stree.formats.telemetry_others import others_in
 from w2stree.formats.telemetry_spans import Span, is_spans, spans_of
 from w2stree.shorten import visible
 from w2stree.trajectories.json_text import parse_json
@@ -109,7 +111,7 @@ def gather(records: Iterable[Located]) -> Iterator[Located]:
             group = ("trace", trace) if key is None else ("conversation", key)
             conversations.setdefault(group, []).append(span)
     for (what, name), spans in conversations.items():
-        if any(map(is_of_an_agent, spans)):
+        if any(map(is_of_an_agent, spans)) or others_in(spans):
             yield f"{spans[0].where}: {what} {visible(name)}", _grouped(spans)
 
 
@@ -207,12 +209,14 @@ def _run(group: _Group, where: str, reader: Reader) -> Trajectory:
     first = sum(one.role == "assistant" for one in history) - len(steps)
     status, origin = _ending(group, reader)
     own, choices = _said_of_run(group, chosen), reader.choices
+    with _missing_root_told(group.spans):
+        reward = _reward(own if choices.reward is None else group, where, reader, status)
     rest = {str(i): thought for i, thought in thoughts.items()}
     return Trajectory(
         reader.task_id(own if choices.task is None else group, where, _TASKS, conversation.prompt),
         conversation.prompt,
         tuple(replace(s, is_cut=True) if first + i in cut else s for i, s in enumerate(steps)),
-        _reward(own if choices.reward is None else group, where, reader, status),
+        reward,
         status,
         replace(origin, policy=_policy(chosen)),
         conversation.with_heard(_info(group) | ({UNREAD: rest} if rest else {}), where),
@@ -222,6 +226,15 @@ def _run(group: _Group, where: str, reader: Reader) -> Trajectory:
 def _chosen(spans: Sequence[Span], where: str, reader: Reader) -> Chosen:
     """Calls of the run's agent with their words; what is left out is told."""
     chosen = chosen_of(spans)
+    if not chosen.own and (names := " and ".join(others_in(spans))):
+        raise InvalidInput(
+            f"{where}: its calls of models are written by the conventions of {names}, which are "
+            f"not read: have them written by OpenTelemetry's for GenAI ({INPUT}, {OUTPUT}), make "
+            "chat messages of them (format messages), or leave them out (on_error=skip, "
+            "--on-error skip)"
+        )
+    for name in others_in([span for span in spans if not is_of_an_agent(span)]):
+        reader.note("left out", f"calls by the conventions of {name}")
     if not chosen.own:
         raise InvalidInput(
             f"{where}: no call of its model has {OUTPUT}: record what is said (in most "
@@ -290,6 +303,22 @@ def _reward(record: Record, where: str, reader: Reader, status: Status) -> float
         )
     named = [f"evaluations.{name}" for name in scores]
     return reader.reward(record, where, [*named, *_REWARDS], status=status)
+
+
+@contextmanager
+def _missing_root_told(spans: Sequence[Span]) -> Iterator[None]:
+    """Where nothing says what the run was worth, since the span that would is in another file."""
+    try:
+        yield
+    except InvalidInput as error:
+        ids = {span.id for span in spans if not span.is_log}
+        tops = [s for s in spans if not s.is_log and (s.trace, s.parent) not in ids]
+        if not tops or not all(span.parent for span in tops):
+            raise
+        raise InvalidInput(
+            f"{error}; the span that holds them ({visible(tops[0].parent)}) is not in this file: "
+            "where a trace was split over files, put them into one"
+        ) from None
 
 
 def _policy(chosen: Chosen) -> str | None:
