@@ -119,7 +119,7 @@ REFUSED: list[tuple[str, Change, str]] = [
     ("inspect.eval", put(SAMPLE, "scores", "match", "value", value="well"),
      r"scores\.match\.value is 'well'; expected a finite number"),
     ("inspect.eval", put(SAMPLE, "scores", "match", "value", value=float("nan")),
-     r"7_epoch_1\.json: no reward at .*its fields are id, epoch"),
+     r"7_epoch_1\.json: not scored: NaN or null at match; leave it out \(on_error=skip"),
     ("inspect.eval", put(SAMPLE, value=[]), r"7_epoch_1\.json: no record of logs of Inspect AI"),
     ("inspect.json", put("samples", 0, "scores", value={"a": {"value": 1}, "b": {"value": 0}}),
      r"inspect\.json: samples\[0\]: 2 scores: choose one \(reward=.*scores\.a\.value, scores\.b"),

@@ -52,6 +52,10 @@ def test_scores_are_numbers_as_inspect_makes_them(
         ({"a": {"value": "good"}}, r"samples\[0\]: scores\.a\.value is 'good'; expected a finite"),
         ({"a": {"value": [1, 0]}}, r"scores\.a\.value is \[1, 0\]; expected a finite number"),
         ({"a": {"value": 1}, "b.c": {"value": 0}}, r"2 scores: .*: scores\.a\.value, scores\.b\.c"),
+        (
+            {"a": {"value": float("nan")}},
+            r"samples\[0\]: not scored: NaN or null at a; leave it out",
+        ),
         ({}, r"no reward at .*; its fields are id, epoch,"),
         (None, r"no reward at "),
     ],

@@ -262,6 +262,11 @@ def _reward(sample: Record, where: str, reader: Reader, status: Status) -> float
             f"{where}: {len(named)} scores: choose one (reward=, --reward-field): "
             f"{', '.join(map(visible, named))}"
         )
+    if scores and not named and reader.choices.reward is None and status != "error":
+        raise InvalidInput(
+            f"{where}: not scored: NaN or null at {', '.join(map(visible, scores))}; leave it out "
+            "(on_error=skip, --on-error skip), or say where its return is (reward=, --reward-field)"
+        )
     return reader.reward({**sample, "scores": scores}, where, named or _SCORE, status=status)
 
 

@@ -5,9 +5,8 @@
     Vercel's AI SDK        ai.operationId: ai.generateText   ai.prompt.messages: […]
     MLflow                 mlflow.spanType: "CHAT_MODEL"     mlflow.spanInputs: {…}
 
-Source: Arize-ai/openinference, spec/semantic_conventions.md; traceloop/openllmetry,
-opentelemetry-semantic-conventions-ai; vercel/ai, packages/ai/src/telemetry; mlflow,
-mlflow/tracing/constant.py.
+Source: Arize-ai/openinference, spec/semantic_conventions.md; of the others the attributes that
+their instrumentations write.
 """
 
 from __future__ import annotations
