@@ -34,7 +34,7 @@ REWARDS = ("reward", "total_return", "return", "score", "total_reward", "info.re
 TASKS = ("task_id", "instance_id", "task", "problem_id", "example_id", "info.task_id")
 _VERDICTS = (
     *("won", "win", "success", "succeeded", "successful", "is_success", "resolved", "solved"),
-    *("passed", "completed", "correct", "is_correct", "accuracy", "verdict", "rating"),
+    *("passed", "correct", "is_correct", "verdict"),
 )
 UNREAD = "messages"
 """In `info`: by a message's number, from 0, what it has beside role, content and calls."""
