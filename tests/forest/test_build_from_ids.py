@@ -37,6 +37,16 @@ def test_sparse_ids_are_refused_with_what_they_need(name: str, reason: str, grea
         build_forest_from_ids(**{**ONE, name: ids})
 
 
+def test_later_changes_of_the_tables_change_nothing() -> None:
+    tables = {"task_ids": ["t"], "actions": ["go"], "observations": ["a hall"]}
+    forest = build_forest_from_ids(**ONE, **tables)
+    digest = forest.digest()
+    for table in tables.values():
+        table[0] = "another"
+    assert forest.digest() == digest
+    assert forest.task_ids == ("t",)
+
+
 def test_ids_with_gaps_are_fine() -> None:
     ids = np.array([99_999], np.int32)
     forest = build_forest_from_ids(**{**ONE, "action_id": ids, "tree_id": ids})

@@ -54,6 +54,39 @@ def similar(**options: Any) -> Merging:
     return Merging(**{"min_similarity": 0.95, "embed": LetterCounts(), **options})
 
 
+@pytest.mark.parametrize("scale", [1.0, 1e-8, 1e12])
+def test_of_one_direction_all_merge_at_a_threshold_of_one(scale: float) -> None:
+    """Rounding takes a third of equal vectors below 1."""
+    rng = np.random.default_rng(0)
+    for dimension in (2, 3, 7, 384):
+        row = rng.normal(size=dimension)
+
+        def embed(texts: list[str], row: Any = row) -> np.ndarray:
+            return np.array([row * scale * len(text) for text in texts])
+
+        rule = Merging(min_similarity=1, embed=embed, guard=None)
+        assert num_children(answered("a", "bb", "ccc"), rule) == 1
+
+
+@pytest.mark.parametrize("scale", [1e-20, 1e20])
+def test_vectors_too_short_or_long_to_compare_are_refused_by_their_text(scale: float) -> None:
+    rule = Merging(min_similarity=0.9, embed=lambda texts: np.full((len(texts), 2), scale))
+    with pytest.raises(InvalidInput, match=r"length .* for 'a hall', .* make its vectors"):
+        build_forest(answered("a hall"), merging=rule)
+
+
+def test_what_embed_writes_into_again_is_kept_as_it_was() -> None:
+    buffer = np.empty((1, 2), np.float32)
+
+    def embed(texts: list[str]) -> np.ndarray:
+        buffer[0] = (1, 0) if texts == ["x"] else (0, 1)
+        return buffer
+
+    rule = Merging(min_similarity=0.9, embed=embed, guard=None)
+    forest = build_forest(answered("x"), merging=rule).add(answered("y"))
+    assert forest.num_children[0] == 2
+
+
 def num_children(trajectories: Sequence[Trajectory], merging: Merging) -> int:
     return int(build_forest(trajectories, merging=merging).num_children[0])
 

@@ -83,7 +83,9 @@ def test_any_text_has_one_and_the_same_twice(text: str) -> None:
         assert normalize(text) == normalize(text)
 
 
-@pytest.mark.parametrize("piece", ["1", "1a", "/a", "\\a", "1-", "1:", "a/", "Jan 1 ", "0x", "1."])
+@pytest.mark.parametrize(
+    "piece", ["1", "1a", "/a", "\\a", "1-", "1:", "a/", "Jan 1 ", "0x", "1.", "\u0663"]
+)
 def test_long_texts_take_no_more_than_their_length(piece: str) -> None:
     """A square of the length would take minutes."""
     for normalize in NORMALIZERS.values():

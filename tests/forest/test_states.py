@@ -153,12 +153,20 @@ def test_minus_one_and_none_are_no_keys(forest: Forest) -> None:
         ([b"x", 0, 0, 0, 0, 0], r"keys\[0\] is b'x'; expected"),
         ([0, 0, ["x"], 0, 0, 0], r"keys\[2\] is \['x'\]; expected"),
         ([0, 0, ("x", []), 0, 0, 0], r"keys\[2\] is \('x', \[\]\); expected"),
+        ([0, (1.0,), (1,), 0, 0, 0], r"keys\[1\] is \(1\.0,\); expected"),
+        ([0, ("x", (True,)), 0, 0, 0, 0], r"keys\[1\] is \('x', \(True,\)\); expected"),
+        ([0, (float("nan"),), 0, 0, 0, 0], r"keys\[1\] is \(nan,\); expected"),
         ("abcdef", "keys is str; expected one key a node"),
     ],
 )
 def test_other_keys_are_refused(forest: Forest, keys: object, message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
         forest.states(keys)  # type: ignore[arg-type]
+
+
+def test_a_tuple_may_hold_what_a_key_may_not_be(forest: Forest) -> None:
+    keys = [("x", -1, None), ("x", -1, None), ("x", (np.int64(3),)), ("x", (3,)), (), None]
+    assert forest.states(keys).node_state.tolist() == [0, 0, 1, 1, 2, 3]  # type: ignore[arg-type]
 
 
 def test_later_changes_of_the_keys_change_nothing(forest: Forest) -> None:

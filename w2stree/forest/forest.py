@@ -335,9 +335,10 @@ class Forest(NodeColumns, Mapping[str, Tree]):
         """The graph of states: nodes of one tree with equal keys are one state, and a path may join
         pieces of different trajectories. Play what it proposes before you believe it.
 
-        keys: one a node: a text, a whole number >= 0 or a tuple of such; None or -1 is a state of
-            its own. `forest.observation_id` is the plainest; better keys hold all that decides how
-            things go on, for example the observation and what the environment offers next.
+        keys: one a node: a text, a whole number >= 0, or a tuple of texts, whole numbers and None;
+            None or -1 is a state of its own. `forest.observation_id` is the plainest; better keys
+            hold all that decides how things go on, for example the observation and what the
+            environment offers next.
         value: what a state is worth: the greatest ("best") or the mean return of the trajectories
             that end in it.
         scores: one a node, None or NaN where there is none: then a state is worth the greatest or

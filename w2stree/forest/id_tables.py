@@ -81,7 +81,7 @@ def task_table(
         raise InvalidInput(f"task_ids has {len(task_ids)} texts; expected num_trees={num_trees}")
     if len(set(task_ids)) < len(task_ids):
         raise InvalidInput("task_ids names a task twice; give each tree its own")
-    return task_ids
+    return _own(task_ids)
 
 
 def text_table(
@@ -95,7 +95,12 @@ def text_table(
     if len(texts) < size:
         place = f"{ids_name}[{ids.argmax()}]={size - 1}"
         raise InvalidInput(f"{place} has no text: {name} has {len(texts)}")
-    return texts
+    return _own(texts)
+
+
+def _own(texts: Sequence[str]) -> Sequence[str]:
+    """The forest's: the caller may go on with a list."""
+    return texts if isinstance(texts, TextColumn | NumberedTexts) else tuple(texts)
 
 
 def read_texts(

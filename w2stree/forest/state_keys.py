@@ -13,7 +13,8 @@ from w2stree.errors import InvalidInput
 from w2stree.shorten import shorten
 
 StateKeys = NDArray[Any] | Iterable[Hashable | None]
-"""One key a node: a text, a whole number or a tuple; None or -1 for a state of its own."""
+"""One key a node: a text, a whole number from 0 on, or a tuple of texts, whole numbers, None and
+such tuples; None or -1 for a state of its own."""
 
 
 def key_ids(keys: StateKeys, num_nodes: int) -> NDArray[np.int32]:
@@ -62,16 +63,24 @@ def _id_of(key: object, known: dict[Hashable, int], i: int) -> int:
     is_number = isinstance(key, int | np.integer) and not isinstance(key, bool)
     if key is None or (is_number and key == -1):
         return -1
-    try:
-        if isinstance(key, str | tuple) or (is_number and key >= 0):  # type: ignore[operator]
-            return known.setdefault(key, len(known))
-    except TypeError:  # a tuple with a list in it
-        pass
+    if isinstance(key, str) or (is_number and key >= 0) or _is_tuple(key):  # type: ignore[operator]
+        return known.setdefault(key, len(known))
     raise InvalidInput(_refusal(i, key))
+
+
+def _is_tuple(key: object) -> bool:
+    """Of parts of which equal ones are one thing: 1, 1.0 and True are equal, and a NaN is not."""
+    return isinstance(key, tuple) and all(
+        part is None
+        or isinstance(part, str)
+        or (isinstance(part, int | np.integer) and not isinstance(part, bool))
+        or _is_tuple(part)
+        for part in key
+    )
 
 
 def _refusal(i: int, key: object) -> str:
     return (
         f"keys[{i}] is {shorten(repr(key), 60)}; expected a text, a whole number >= 0, a tuple of "
-        "such, or None (or -1) for a state of its own"
+        "texts, whole numbers and None, or None (or -1) for a state of its own"
     )

@@ -12,6 +12,7 @@ from w2stree.forest.embedding import Embed
 from w2stree.shorten import quoted
 
 _BATCH_SIZE = 256  # texts given to `embed` at once
+_SHORTEST, _LONGEST = 1e-12, 1e18
 
 
 class Vectors:
@@ -42,7 +43,8 @@ class Vectors:
         return np.stack([self._vectors[text] for text in texts])
 
     def _keep(self, batch: list[str], embed: Embed) -> None:
-        vectors = np.asarray(embed(batch), np.float32)
+        # A copy: `embed` may write into its answer again, and these are kept as long as the forest.
+        vectors = np.array(embed(batch), np.float32)
         if vectors.ndim != 2 or len(vectors) != len(batch):
             raise InvalidInput(
                 f"embed returned shape {vectors.shape} for {len(batch)} texts; "
@@ -58,5 +60,11 @@ class Vectors:
             if not np.isfinite(vector).all() or not vector.any():
                 raise InvalidInput(
                     f"embed returned a vector that is zero or not finite for {quoted(text, 80)}"
+                )
+            length = float(np.linalg.norm(vector.astype(np.float64)))
+            if not _SHORTEST <= length <= _LONGEST:
+                raise InvalidInput(
+                    f"embed returned a vector of length {length:.3g} for {quoted(text, 80)}, which "
+                    "single precision cannot compare; make its vectors of length 1"
                 )
         self._vectors.update(zip(batch, vectors, strict=True))

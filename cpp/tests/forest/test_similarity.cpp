@@ -94,6 +94,14 @@ void finds_similar_children_among_many() {
   CHECK(num_nodes(merge(episodes).forest) == 13);
 }
 
+void of_one_direction_are_as_similar_as_can_be() {
+  // (1, 1) has a cosine with itself below 1 by rounding.
+  const std::vector<float> rows{1, 1, 3, 3, 1, -1};
+  const SimilarityTest test({rows, 2, 1.0, {}}, 3);
+  CHECK(test.same(0, 1));
+  CHECK(!test.same(0, 2));
+}
+
 void names_the_place_of_bad_input() {
   const auto refused = [](std::vector<float> rows, std::int32_t dimension, double min_similarity,
                           const std::string& message) {
@@ -129,5 +137,6 @@ int main() {
   return run({goes_to_the_first_similar_child, compares_with_the_observation_that_made_the_child,
               counts_what_it_merged, needs_the_same_action, guards_keep_classes_apart,
               merges_along_and_past_splits, exact_when_nothing_is_similar,
-              finds_similar_children_among_many, names_the_place_of_bad_input});
+              finds_similar_children_among_many, of_one_direction_are_as_similar_as_can_be,
+              names_the_place_of_bad_input});
 }
