@@ -241,3 +241,10 @@ def test_the_strong_model_must_be_told_how_to_explore(tmp_path: Path) -> None:
     config = load_config("miniature", [given_runs, *given("eto")])
     with pytest.raises(InvalidInput, match=r"eto learns from .*: set explore_strong.samplings"):
         check(Context(config, tmp_path))
+
+
+def test_a_prior_that_the_model_does_not_take_is_refused_before_anything_is_played() -> None:
+    with pytest.raises(
+        ValueError, match=r"prior_runs is 0\.1; give 0\.5 to 1e9 with the model beta"
+    ):
+        confident_dpo.ConfidentDpoSection(optimisation=OPTIMISATION, model="beta", prior_runs=0.1)

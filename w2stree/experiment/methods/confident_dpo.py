@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from w2stree.experiment.methods import tree_dpo
 from w2stree.experiment.methods.method import Explored, Method
@@ -24,7 +24,7 @@ class ConfidentDpoSection(PreferenceSection):
 
     `learns: label`: the loss learns both labels in the shares c and 1 - c. `weight`: it learns the
     preference, and the row counts 2c - 1. Rows that are at most `min_confidence` sure are left out.
-    `sd` None: the forest's own (`spread`).
+    `sd` None: the forest's own (`spread`). `model: beta` takes `prior_runs` of 0.5 to 1e9.
     """
 
     model: Literal["normal", "beta"] = "normal"
@@ -34,6 +34,20 @@ class ConfidentDpoSection(PreferenceSection):
     learns: Literal["label", "weight"] = "label"
     reference: Reference = "weak"
     sft_weight: Annotated[float, Field(ge=0)] = 1.0
+
+    @model_validator(mode="after")
+    def _is_a_posterior(self) -> ConfidentDpoSection:
+        # It would fail only after the runs are played.
+        self.posterior(1.0 if self.sd is None else self.sd, success_threshold=1.0)
+        return self
+
+    def posterior(self, sd: float, success_threshold: float) -> Posterior:
+        return Posterior(
+            model=self.model,
+            prior_runs=self.prior_runs,
+            sd=sd,
+            success_threshold=success_threshold,
+        )
 
 
 def train(
@@ -92,12 +106,8 @@ def rows_of(
     forest: Forest, section: ConfidentDpoSection, success_threshold: float
 ) -> ConfidentRows:
     """All step rows of the forest that are sure enough."""
-    posterior = Posterior(
-        model=section.model,
-        prior_runs=section.prior_runs,
-        sd=spread(forest) if section.sd is None else section.sd,
-        success_threshold=success_threshold,
-    )
+    sd = spread(forest) if section.sd is None else section.sd
+    posterior = section.posterior(sd, success_threshold)
     found = with_confidence(preference_rows(forest.pairs(), "step"), forest, posterior)
     sure = [row for row in found if row.confidence > section.min_confidence]
     rows = sure
