@@ -78,6 +78,35 @@ def test_shrinkage_is_the_moment_estimate(runs: list[Trajectory]) -> None:
         assert found == pytest.approx(expected, rel=1e-6, abs=1e-9)
 
 
+@pytest.mark.parametrize("value", [0.1, 0.3, 1 / 3, 1e6 / 7, -2.7])
+@pytest.mark.parametrize("number", [5, 7, 11, 100])
+def test_of_equal_returns_shrinkage_is_infinite(value: float, number: int) -> None:
+    runs = [_run(Step("ab"[i % 2], "x"), total_return=value) for i in range(number)]
+    assert estimated_shrinkage(build_forest(runs)) == math.inf
+    tenths = [replace(run, total_return=sum([value / 10] * 10)) for run in runs[:2]]
+    assert estimated_shrinkage(build_forest(tenths + runs[2:])) == math.inf, (
+        "equal but for rounding"
+    )
+
+
+def test_shrinkage_does_not_depend_on_where_returns_begin() -> None:
+    """Squares of 1e6 would hide differences of 0.001."""
+    own = [("a", 0.001), ("a", 0.002), ("b", 0.004), ("b", 0.006)]
+    near, far = (
+        build_forest([_run(Step(a, "x"), total_return=start + r) for a, r in own])
+        for start in (0.0, 1e6)
+    )
+    assert estimated_shrinkage(far) == pytest.approx(estimated_shrinkage(near), rel=1e-5)
+
+
+def test_returns_that_cannot_be_squared_are_refused() -> None:
+    runs = [_run(Step(a, "x"), total_return=r) for a, r in (("a", 1.0), ("b", 1e200))]
+    with pytest.raises(
+        InvalidInput, match=r"total_return\[1\] is 1e\+200; expected at most 1e\+150"
+    ):
+        estimated_shrinkage(build_forest(runs))
+
+
 @given(
     trajectory_lists(DYADIC),
     st.sampled_from([0.0, 1.0, 2.5]),

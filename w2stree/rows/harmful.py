@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from w2stree.errors import InvalidInput
 from w2stree.trajectories.field_types import check_field_types
-from w2stree.trajectories.returns import tolerance
+from w2stree.trajectories.returns import check_squares, tolerance, tolerances
 from w2stree.trajectories.trajectory import Step, Trajectory
 
 if TYPE_CHECKING:
@@ -117,7 +117,9 @@ def below_siblings(
 
 def estimated_shrinkage(forest: Forest) -> float:
     """k = s²/t² of the forest; infinite where actions differ by no more than chance would have it,
-    or none was taken twice, so that nothing tells chance."""
+    or than rounding, or none was taken twice, so that nothing tells chance.
+
+    Raises `InvalidInput` for a return above 1e150: its square is no number. O(steps)."""
     return _Actions.of(forest).shrinkage()
 
 
@@ -165,30 +167,39 @@ class _Actions:
     history: NDArray[np.int64]
     count: Floats
     total: Floats
+    """Of the runs' returns over the mean of all runs through the history."""
     squares: Floats
-    mean_before: Floats
-    """Mean return of all runs through the history."""
+    """Of the same."""
 
     @classmethod
     def of(cls, forest: Forest) -> _Actions:
         returns = np.asarray(forest.total_return)
+        check_squares(returns)
         lengths = [len(t.steps) for t in forest.trajectories]
-        of_step = np.repeat(returns, lengths)
         nodes = np.arange(forest.num_nodes)
         ends = np.asarray(forest.end_node)
         history = np.concatenate([forest.parent, nodes])  # the edge into a node; stopping at it
         action = np.concatenate([forest.action_id, np.full(len(nodes), _STOP)])
         count = np.concatenate([forest.num_trajectories, forest.num_terminal]).astype(np.float64)
+        mean = np.asarray(forest.return_sum) / np.maximum(forest.num_trajectories, 1)
 
-        def summed(by_step: Floats, by_run: Floats) -> Floats:
+        def over(mean_before: Floats, of_runs: Floats) -> Floats:
+            """Equal but for rounding is equal: k is a ratio of squares, and noise has one too."""
+            found = of_runs - mean_before
+            return np.where(np.abs(found) <= tolerances(mean_before), 0.0, found)
+
+        by_step = over(mean[forest.parent[forest.step_node]], np.repeat(returns, lengths))
+        by_run = over(mean[ends], returns)
+
+        def summed(power: int) -> Floats:
             return np.concatenate(
                 [
-                    np.bincount(n, w, len(nodes))
+                    np.bincount(n, w**power, len(nodes))
                     for n, w in ((forest.step_node, by_step), (ends, by_run))
                 ]
             )
 
-        total, squares = summed(of_step, returns), summed(of_step**2, returns**2)
+        total, squares = summed(1), summed(2)
         _, first, of_edge = np.unique(
             np.stack([history, action]), axis=1, return_index=True, return_inverse=True
         )
@@ -197,15 +208,11 @@ class _Actions:
             np.bincount(of_edge, column, len(first)).astype(np.float64)
             for column in (count, total, squares)
         ]
-        mean = np.asarray(forest.return_sum) / np.maximum(forest.num_trajectories, 1)
-        at = history[first]
-        before = np.where(at >= 0, mean[at], 0.0)
-        return cls(of_edge[: len(nodes)], at, columns[0], columns[1], columns[2], before)
+        return cls(of_edge[: len(nodes)], history[first], columns[0], columns[1], columns[2])
 
     def shrunk(self, k: float) -> Floats:
         """n/(n + k) (mean - mean of the history)."""
-        mean = self.total / np.maximum(self.count, 1)
-        return self.count / np.maximum(self.count + k, 1) * (mean - self.mean_before)
+        return self.count / np.maximum(self.count + k, 1) * (self.total / np.maximum(self.count, 1))
 
     def shrinkage(self) -> float:
         is_taken = (self.count > 0) & (self.history >= 0)
@@ -220,8 +227,7 @@ class _Actions:
         if not num_divergences or spare <= 0:
             return math.inf
         within = max(0.0, float((squares - total**2 / count).sum())) / float(spare)
-        before = self.mean_before[is_taken][chosen]
-        between = float((count * (total / count - before) ** 2).sum())
+        between = float((total**2 / count).sum())
         runs = np.bincount(history, count)
         runs_squared = np.bincount(history, count**2)
         weight = float((runs[runs > 0] - runs_squared[runs > 0] / runs[runs > 0]).sum())

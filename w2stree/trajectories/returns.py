@@ -15,6 +15,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+import numpy as np
+from numpy.typing import NDArray
+
 from w2stree.errors import InvalidInput
 
 ReturnRange = tuple[float, float]
@@ -23,12 +26,32 @@ ReturnRange = tuple[float, float]
 UNIT: ReturnRange = (0.0, 1.0)
 """The range where none is stated."""
 
+LARGEST_SQUARED = 1e150
+"""The largest return that statistics with squares take."""
+
 STATE_IT = "state the range of all returns, for example return_range=(0, 100)"
 
 
 def tolerance(value: float) -> float:
     """How far a return may be from `value` and count as equal."""
     return 1e-12 * max(1000.0, abs(value))
+
+
+def tolerances(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The `tolerance` of each."""
+    return 1e-12 * np.maximum(1000.0, np.abs(values))
+
+
+def check_squares(returns: NDArray[np.float64], name: str = "total_return") -> None:
+    """Raises `InvalidInput` naming the first whose square, summed over any runs, may overflow."""
+    too_large = np.argwhere(~(np.abs(returns) <= LARGEST_SQUARED))
+    if len(too_large):
+        at = tuple(too_large[0].tolist())
+        place = ", ".join(map(str, at))
+        raise InvalidInput(
+            f"{name}[{place}] is {returns[at]:g}; expected at most {LARGEST_SQUARED:g} either "
+            "side of 0: divide all by one number"
+        )
 
 
 def at_least(value: float, threshold: float) -> bool:
