@@ -15,6 +15,7 @@ from support.strategies import trajectory_lists
 
 import w2stree as w2s
 from w2stree import Forest, InvalidInput, Step, Trajectory, build_forest
+from w2stree.forest import build_forest_from_ids
 from w2stree.forest.advantages import Baseline, advantages, node_advantages
 
 pytestmark = QUIET
@@ -107,6 +108,35 @@ def test_of_one_run_and_of_equal_returns_they_are_zero() -> None:
         for baseline in get_args(Baseline):
             found = advantages(build_forest(runs), baseline=baseline, scale=True)
             assert not np.any(found.value)
+
+
+def test_alone_at_a_node_where_others_end_only_the_parent_s_mean_differs() -> None:
+    forest = build_forest([run("a", 0.0), run("ab", 1.0)])
+    found = {b: advantages(forest, baseline=b).of(1).tolist() for b in get_args(Baseline)}
+    assert found["parent"] == [0.0, 0.5], "1.0 less the mean of both"
+    assert found["group"][1] == found["leave_one_out"][1] == 0.0
+    for baseline in get_args(Baseline):
+        assert advantages(forest, baseline=baseline, scale=True).of(1)[1] == 0.0
+
+
+def test_a_tree_without_runs_has_a_root_that_gains_nothing() -> None:
+    ids = np.zeros(1, np.int32)
+    forest = build_forest_from_ids(ids, ids, np.array([0, 1]), ids, np.ones(1), num_trees=2)
+    assert sorted(forest.num_trajectories.tolist()) == [0, 1, 1]
+    assert node_advantages(forest).tolist() == [0.0, 0.0, 0.0]
+    assert advantages(forest).value.tolist() == [0.0]
+
+
+@pytest.mark.parametrize("size", [1.7e308, -1e200])
+def test_returns_that_cannot_be_squared_are_refused(size: float) -> None:
+    forest = build_forest([run("a", 0.5), run("b", size), run("c", -size)])
+    for found in (advantages, node_advantages):
+        with pytest.raises(
+            InvalidInput, match=r"total_return\[1\] is .*; expected at most 1e\+150"
+        ):
+            found(forest)
+    fits = build_forest([run("a", 1e150), run("b", -1e150)])
+    assert advantages(fits, scale=True).value == pytest.approx([0.5**0.5, -(0.5**0.5)])
 
 
 def test_what_there_is_not_is_refused() -> None:

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2stree.errors import InvalidInput
+from w2stree.trajectories.returns import check_squares
 
 if TYPE_CHECKING:
     from w2stree.forest.forest import Forest
@@ -55,9 +56,11 @@ class StepAdvantages:
 
 def node_advantages(forest: Forest) -> NDArray[np.float64]:
     """`[num_nodes]` in units of return: the mean return of the runs through a node minus that of
-    the runs through its parent; 0 at roots. Summed along a run it is the run's return minus its
-    task's mean, where no other run ends with it. O(nodes)."""
-    mean = forest.return_sum / forest.num_trajectories
+    the runs through its parent; 0 at roots, those of trees without runs too. Summed along a run it
+    is the run's return minus its task's mean, where no other run ends with it. Raises
+    `InvalidInput` for a return above 1e150 either side of 0. O(nodes)."""
+    check_squares(forest.total_return)
+    mean = forest.return_sum / np.maximum(forest.num_trajectories, 1)
     parent = np.where(forest.parent < 0, np.arange(forest.num_nodes), forest.parent)
     found: NDArray[np.float64] = mean - mean[parent]
     return found
@@ -75,11 +78,14 @@ def advantages(
         the other runs that act at h (RLOO, Ahmadian et al., 2402.14740).
     scale: divides by the standard deviation (n − 1) of the returns of the runs that act at h.
 
-    Where one run alone acts at h, or all that do have one return and are scaled, it is 0. Raises
-    `InvalidInput` for an unknown baseline. O(steps).
+    Where one run alone acts at h, "group" and "leave_one_out" are 0; "parent" is not where other
+    runs end at h, since h's mean is over them too. Scaled, all are 0 where one run alone acts at h
+    or all that do have one return. Raises `InvalidInput` for an unknown baseline, and for a return
+    above 1e150 either side of 0. O(steps).
     """
     if baseline not in _BASELINES:
         raise InvalidInput(f"baseline is {baseline!r}; use one of {', '.join(_BASELINES)}")
+    check_squares(forest.total_return)
     rows = _steps(forest)
     left = forest.parent[rows.node]
     own = forest.total_return[rows.trajectory]
