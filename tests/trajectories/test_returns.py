@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import pytest
 
 from w2stree.errors import InvalidInput
@@ -57,6 +59,29 @@ def test_a_range_is_two_finite_numbers_in_order() -> None:
     for bad in ((1, 0), (0, 0), (0, math.inf), (math.nan, 1), (0,), "ab", 3, (-1e308, 1e308)):
         with pytest.raises(InvalidInput, match="expected two finite numbers, the lesser first"):
             checked_range(bad)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        *("01", b"01", ("0", "1"), (False, True), (0, True), np.array([False, True])),
+        *({0, 1}, {0: 1, 1: 2}, iter((0, 1)), (n for n in (0, 1)), np.ones((2, 2))),
+        *((10**400, 10**401), (0, 10**400), (-(10**400), 0), (0, 1j), (0, None), (0, 1, 2), ()),
+    ],
+)
+def test_what_is_no_pair_of_numbers_is_no_range(bad: Any) -> None:
+    with pytest.raises(
+        InvalidInput, match=r"return_range=[^;]*; expected two finite numbers, the les"
+    ):
+        checked_range(bad)
+
+
+@pytest.mark.parametrize(
+    "good", [[0, 60], np.array([0, 60]), (np.float32(0), np.int8(60)), (0, Fraction(60))]
+)
+def test_numbers_of_any_kind_are_a_range(good: Any) -> None:
+    assert checked_range(good) == (0.0, 60.0)
+    assert {type(end) for end in checked_range(good)} == {float}
 
 
 def test_returns_outside_are_named_and_rounding_is_inside() -> None:

@@ -13,7 +13,8 @@ people put their thresholds. Two of them count as equal here within 1e-9, and fr
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from numbers import Real
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,20 +66,32 @@ def is_same(value: float, other: float) -> bool:
 
 
 def checked_range(return_range: ReturnRange | None) -> ReturnRange:
-    """The range, `UNIT` for None. Raises `InvalidInput` unless it is two finite numbers, the
-    lesser first, whose difference is finite too."""
+    """The range, `UNIT` for None. Raises `InvalidInput` unless it is two finite numbers in order,
+    the lesser first, whose difference is finite too: text and booleans are no numbers, and what
+    has no order of its own, as a set, or is used up by reading it is no range."""
     if return_range is None:
         return UNIT
-    try:
-        low, high = map(float, return_range)
-    except (TypeError, ValueError):
-        low = high = math.nan
+    given = return_range.tolist() if isinstance(return_range, np.ndarray) else return_range
+    low = high = math.nan
+    is_text = isinstance(given, str | bytes | bytearray)
+    if isinstance(given, Sequence) and not is_text and len(given) == 2:
+        low, high = map(_as_float, given)
     if not (low < high and math.isfinite(low) and math.isfinite(high - low)):
         raise InvalidInput(
             f"return_range={return_range!r}; expected two finite numbers, the lesser first, "
             "for example (0, 100)"
         )
     return low, high
+
+
+def _as_float(given: object) -> float:
+    """NaN for what is no number."""
+    if not isinstance(given, Real) or isinstance(given, bool):
+        return math.nan
+    try:
+        return float(given)
+    except OverflowError:  # of an int beyond the floats
+        return math.inf
 
 
 def check_returns(
