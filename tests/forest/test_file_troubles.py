@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import threading
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from support.comparisons import assert_same_forest
 
 from w2stree import Forest, open_forest
-from w2stree.errors import ForestFileError
+from w2stree.errors import ForestFileError, InvalidInput
 from w2stree.forest import build_forest_from_texts
 
 pytestmark = [
@@ -23,6 +24,22 @@ def test_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")  # to open it would wait for a writer
     with pytest.raises(ForestFileError, match="/pipe: a pipe, socket or device, and no file"):
         open_forest(tmp_path / "pipe")
+
+
+def test_no_forest_is_put_in_the_place_of_a_pipe(tmp_path: Path, forest: Forest) -> None:
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    for path in (pipe, link):
+        with pytest.raises(InvalidInput, match=f"/{path.name}: a pipe, socket or device, and no"):
+            forest.save(path)
+    assert pipe.is_fifo()
+
+
+def test_a_private_forest_stays_private(saved: Path, forest: Forest) -> None:
+    saved.chmod(0o600)
+    forest.save(saved)
+    assert stat.S_IMODE(saved.stat().st_mode) == 0o600
 
 
 @pytest.mark.parametrize("path", ["/dev/zero", "/dev/null"])

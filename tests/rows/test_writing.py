@@ -188,6 +188,13 @@ def test_a_folder_is_a_data_set(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["cache", "d"]
 
 
+def test_a_private_folder_stays_private(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    (tmp_path / "d").mkdir(mode=0o700)
+    write_rows(f"{tmp_path}/d/", preferences())
+    assert (tmp_path / "d").stat().st_mode & 0o777 == 0o700
+
+
 def test_data_sets_of_one_name_are_not_taken_for_one_another(tmp_path: Path) -> None:
     """`datasets` keeps what it has read by the folder's name and the card's head."""
     datasets = pytest.importorskip("datasets")

@@ -150,7 +150,9 @@ def test_damage_names_the_place_and_salvage_sets_the_original_aside(path: Path) 
     assert path.read_bytes() == altered
     kept = tuple(EPISODES[:2] + EPISODES[3:])
     assert read_journal(path, salvage=True) == Contents(kept, 0, 1, len(frames[2]))
+    path.chmod(0o600)
     with Journal(path, salvage=True) as journal:
+        assert path.stat().st_mode & 0o777 == 0o600
         assert journal.num_damaged == 1
         journal.append(EPISODES[2])
         with pytest.raises(JournalError, match="is being written"):

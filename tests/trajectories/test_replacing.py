@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from w2stree.errors import InvalidInput
 from w2stree.trajectories.replacing import leftovers, replacing
 
 
@@ -47,6 +48,44 @@ def test_it_has_the_permissions_of_any_new_file(tmp_path: Path) -> None:
         pass
     modes = {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
     assert len(modes) == 1
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o600, 0o666, 0o444])
+def test_the_permissions_of_the_file_that_is_replaced_stay(target: Path, mode: int) -> None:
+    """Also those that the umask takes from new files, and from the first byte on."""
+    target.chmod(mode)
+    with replacing(target) as file:
+        assert stat.S_IMODE(os.fstat(file.fileno()).st_mode) == mode
+        file.write("new")
+    assert (target.read_text(), stat.S_IMODE(target.stat().st_mode)) == ("new", mode)
+
+
+def test_a_pipe_is_refused_and_stays(tmp_path: Path) -> None:
+    """Nobody puts a file in its place, or in that of a link to it."""
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    for path in (pipe, link):
+        refusal = pytest.raises(InvalidInput, match=rf"/{path.name}: a pipe, socket or device")
+        with refusal, replacing(path) as file:
+            file.write("new")
+    assert pipe.is_fifo() and link.is_symlink()
+    assert {path.name for path in tmp_path.iterdir()} == {"pipe", "link"}
+
+
+def test_a_stream_s_link_is_refused_whatever_is_behind_it(target: Path) -> None:
+    """As /dev/stdout, where the shell has sent it to a file."""
+    with target.open("a") as stream:
+        link = target.with_name("stdout")
+        link.symlink_to(f"/proc/self/fd/{stream.fileno()}")
+        with (
+            pytest.raises(InvalidInput, match="/stdout: a pipe, socket or device"),
+            replacing(link),
+        ):
+            pass
+        assert link.is_symlink()
+        link.unlink()
+    assert_untouched(target)
 
 
 def test_the_old_file_stays_until_the_new_one_is_whole(target: Path) -> None:

@@ -31,7 +31,7 @@ from w2stree.forest.stored_rule import Rule, StoredRule, opened
 from w2stree.forest.texts import TextColumn
 from w2stree.forest.threads import num_threads_or_all
 from w2stree.shorten import quoted
-from w2stree.trajectories.replacing import replacing
+from w2stree.trajectories.replacing import refuse_stream, replacing
 from w2stree.trajectories.trajectory import Trajectory
 
 if TYPE_CHECKING:
@@ -147,6 +147,7 @@ def _check_regular(path: Path, status: os.stat_result) -> None:
 
 def _followed(path: str | os.PathLike[str]) -> Path:
     """Where a symbolic link leads, since people who link a file elsewhere want it there."""
+    refuse_stream(Path(path))
     followed = Path(os.path.realpath(path))
     if followed.is_symlink():  # it leads in a circle
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), os.fspath(path))

@@ -21,7 +21,7 @@ from w2stree.errors import InvalidInput
 from w2stree.rows.columns import Kind, Type
 from w2stree.rows.presets import KINDS, Layout
 from w2stree.shorten import visible
-from w2stree.trajectories.replacing import sync_directory
+from w2stree.trajectories.replacing import permissions_at, sync_directory
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,8 @@ def making(folder: Path) -> Iterator[Path]:
     (partial / "data").mkdir(parents=True)
     try:
         yield partial
-        if folder.exists():
+        if (permissions := permissions_at(folder)) is not None:
+            partial.chmod(permissions)
             folder.rmdir()
         partial.rename(folder)
     except BaseException:

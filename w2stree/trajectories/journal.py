@@ -25,7 +25,13 @@ from w2stree.trajectories import lock
 from w2stree.trajectories.episodes import FramedEpisode, damaged, read_episodes
 from w2stree.trajectories.frames import Damage, Frame, encode_frame, read_frames
 from w2stree.trajectories.owner import MAX_BYTES, described, this_process
-from w2stree.trajectories.replacing import leftovers, replacing, sync_directory
+from w2stree.trajectories.replacing import (
+    leftovers,
+    open_new,
+    permissions_of,
+    replacing,
+    sync_directory,
+)
 from w2stree.trajectories.trajectory import Trajectory
 
 Key = tuple[str, int, int]
@@ -258,9 +264,9 @@ def _open_locked(path: Path, owner: Path) -> FileIO:
         lock.take(file)
         if not _is_at(path, file):
             raise BlockingIOError
-        for left in leftovers(owner):  # of those who were killed as they wrote it, holding the lock
+        # Of those who were killed holding the lock; and a pipe or link that somebody laid there.
+        for left in (owner, *leftovers(owner)):
             left.unlink(missing_ok=True)
-        # A new file: a link that somebody laid there would be written through.
         with replacing(owner) as told:
             told.write(this_process())
         if is_new:
@@ -302,7 +308,8 @@ def _without_damage(path: Path, original: FileIO, kept: Container[int]) -> FileI
     path = path.resolve()
     partial = path.with_name(f".{path.name}.salvaged")
     partial.unlink(missing_ok=True)
-    salvaged = FileIO(partial, "ab", opener=lambda p, flags: os.open(p, flags | os.O_EXCL, 0o666))
+    permissions = permissions_of(os.fstat(original.fileno()))
+    salvaged = FileIO(partial, "ab", opener=lambda p, flags: open_new(p, flags, permissions))
     try:
         lock.take(salvaged)
         with BufferedWriter(FileIO(os.dup(salvaged.fileno()), "ab")) as out:

@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Literal
 
+from w2stree.errors import InvalidInput
+from w2stree.shorten import visible
+
 _DIGITS = 16
+_USUAL = 0o666  # permissions of any new file, less the umask
 
 
 @contextmanager
@@ -22,14 +27,24 @@ def replacing(path: str | os.PathLike[str], mode: Literal["w", "wb"] = "w") -> I
 
     All or nothing, also through a power cut. The block may be left by any error: the old file
     stays, nothing is left beside it. Writers at once do not see each other; the last to end
-    wins. A killed process leaves its hidden temporary file, which nobody reads (`leftovers`). An
-    `OSError` of the writing names `path`. Cost: the writing, and two syncs (milliseconds).
+    wins. A killed process leaves its hidden temporary file, which nobody reads (`leftovers`). The
+    permissions are those of the file that was there, from the first byte on; else the usual ones.
+    Raises `InvalidInput` for a pipe, socket or device at `path`, and for a link to an open stream
+    (/dev/stdout): a rename would put a file in its place. An `OSError` of the writing names `path`.
+    Cost: the writing, and two syncs (milliseconds).
     """
     target = Path(path)
     partial = _partial(target)
     try:
-        # A new file by its own mode: the usual permissions, and never another writer's.
-        file = partial.open("xb" if mode == "wb" else "x", encoding=_encoding(mode))
+        refuse_stream(target)
+        permissions = permissions_at(target)
+        # A new file by its own mode: never another writer's.
+        file = open(  # noqa: SIM115, PTH123 (closed below; Path.open takes no opener)
+            partial,
+            "xb" if mode == "wb" else "x",
+            encoding=_encoding(mode),
+            opener=lambda name, flags: open_new(name, flags, permissions),
+        )
         try:
             with file:
                 yield file
@@ -44,6 +59,59 @@ def replacing(path: str | os.PathLike[str], mode: Literal["w", "wb"] = "w") -> I
         if error.errno is None or error.filename not in (None, str(partial), partial):
             raise  # of another file, which the block read
         raise OSError(error.errno, error.strerror, str(target)) from error
+
+
+def refuse_stream(path: Path) -> None:
+    """Raises `InvalidInput` for a pipe, socket or device, and for a link to an open stream."""
+    if _is_stream(path):
+        raise InvalidInput(
+            f"{visible(str(path))}: a pipe, socket or device, and no file; a whole file would be "
+            "put in its place: write to a file's name, and copy that"
+        )
+
+
+def open_new(path: str | os.PathLike[str], flags: int, permissions: int | None) -> int:
+    """The descriptor of a file that is made here, with these permissions from the beginning,
+    whatever the umask; None for the usual ones."""
+    descriptor = os.open(path, flags | os.O_EXCL, _USUAL if permissions is None else permissions)
+    try:
+        if permissions not in (None, permissions_of(os.fstat(descriptor))):
+            Path(path).chmod(permissions)  # what the umask took
+    except BaseException:
+        os.close(descriptor)
+        Path(path).unlink(missing_ok=True)
+        raise
+    return descriptor
+
+
+def permissions_of(status: os.stat_result) -> int:
+    """Who may read, write and run a file; set-user-id and its like are left out."""
+    return stat.S_IMODE(status.st_mode) & 0o777
+
+
+def permissions_at(path: Path) -> int | None:
+    """Of what is there; None where nothing is yet."""
+    try:
+        return permissions_of(path.stat())
+    except OSError:  # what else is wrong the writing tells
+        return None
+
+
+def _is_stream(path: Path) -> bool:
+    try:
+        if path.is_symlink() and _is_of_descriptors(path.parent / path.readlink().parent):
+            return True
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def _is_of_descriptors(folder: Path) -> bool:
+    """Whether it is /dev/fd, or /proc/self/fd: a stream's link leads there, also where the shell
+    has put a file behind it."""
+    parts = Path(os.path.realpath(folder)).parts
+    return parts[-1] == "fd" and parts[1] in ("proc", "dev")
 
 
 def sync_directory(path: Path) -> None:
