@@ -39,7 +39,7 @@ def replacing(path: str | os.PathLike[str], mode: Literal["w", "wb"] = "w") -> I
         refuse_stream(target)
         permissions = permissions_at(target)
         # A new file by its own mode: never another writer's.
-        file = open(  # noqa: SIM115, PTH123 (closed below; Path.open takes no opener)
+        file = open(  # noqa: SIM115 (closed below; Path.open takes no opener)
             partial,
             "xb" if mode == "wb" else "x",
             encoding=_encoding(mode),
