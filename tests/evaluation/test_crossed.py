@@ -9,8 +9,16 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from w2stree import InvalidInput
-from w2stree.evaluation import crossed_estimate, gap_recovered, holm, resampled_means
-from w2stree.evaluation.crossed import Floats
+from w2stree.evaluation import (
+    Contest,
+    contest,
+    crossed_estimate,
+    gap_recovered,
+    holm,
+    resampled_means,
+    seed_mean,
+)
+from w2stree.evaluation.cells import Floats
 from w2stree.evaluation.student import share_within, two_sided
 
 CELLS = arrays(
@@ -169,7 +177,12 @@ def test_no_gap_no_share_of_it() -> None:
     [
         (np.zeros(3), r"shape \(3,\)"),
         (np.zeros((0, 3)), r"shape \(0, 3\)"),
-        (np.array([[0.0, np.nan]]), "no finite number"),
+        (np.array([[0.0, np.nan]]), r"cells\[0, 1\] is nan, no finite number"),
+        (
+            np.array([[0.0, 1.0], [1e200, 0.0]]),
+            r"cells\[1, 0\] is 1e\+200; expected at most 1e\+150",
+        ),
+        (np.array([["0", "1"]]), "cells are of ndarray, not an array of numbers"),
     ],
 )
 def test_cells_that_are_none_are_refused(cells: Floats, message: str) -> None:
@@ -179,6 +192,21 @@ def test_cells_that_are_none_are_refused(cells: Floats, message: str) -> None:
         estimate(np.zeros((2, 2)), 0)
     with pytest.raises(InvalidInput, match="give equal ones"):
         gap_recovered(np.zeros((1, 2)), np.zeros((2, 2)), np.zeros((1, 2)))
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int64, np.float32])
+def test_cells_of_any_kind_of_number_are_counted_as_floats(kind: type[np.generic]) -> None:
+    floor, top = (drawn(i, mean=mean, seeds=2.0, shape=(4, 9)) for i, mean in ((0, 20), (1, 230)))
+    if kind is np.int8:
+        floor, top = floor - 120, top - 120
+    given = [np.round(cells).astype(kind) for cells in ((floor + top) / 2, floor, top)]
+    floats = [cells.astype(np.float64) for cells in given]
+    assert gap_recovered(*given) == gap_recovered(*floats)
+    assert gap_recovered(*floats).value == pytest.approx(0.5, abs=0.01)
+    assert estimate(given[2]) == estimate(floats[2])
+    ends = np.array([100, -100], np.int8), np.array([-100, 100], np.int8)
+    assert contest(*ends) == Contest(1, 1, 0)  # type: ignore[arg-type]
+    assert seed_mean(ends[0]).mean == 0.0  # type: ignore[arg-type]
 
 
 def test_student_s_t_by_the_book() -> None:

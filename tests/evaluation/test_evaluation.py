@@ -243,9 +243,28 @@ def test_resamples_are_a_whole_number(num_bootstrap: Any) -> None:
         evaluate(run_of([1.0]), num_bootstrap=num_bootstrap)
 
 
-@pytest.mark.parametrize("threshold", [math.nan, "1", None, True])
+@pytest.mark.parametrize("num_bootstrap", [100_000_001, 10**15, np.int64(2**40)])
+def test_resamples_that_nobody_could_hold_are_refused_at_once(num_bootstrap: Any) -> None:
+    with pytest.raises(InvalidInput, match=f"num_bootstrap is {num_bootstrap}; give at most 100,"):
+        evaluate(run_of([1.0]), num_bootstrap=num_bootstrap)
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    runs = run_of([1.0, 0.0, 1.0])
+    for kind in (np.int64, np.float32, np.uint8):
+        found = evaluate(runs, success_threshold=kind(1), num_bootstrap=np.int64(10))  # type: ignore[arg-type]
+        assert found == evaluate(runs, success_threshold=1.0, num_bootstrap=10)
+
+
+@pytest.mark.parametrize("values", [[0.5, math.nan], [math.inf, 0.5], [1e200, 0.5]])
+def test_values_that_cannot_be_counted_are_named(values: list[float]) -> None:
+    with pytest.raises(InvalidInput, match=r"values\[[01]\] is"):
+        bootstrap(np.array(values), num_bootstrap=10, seed=0)
+
+
+@pytest.mark.parametrize("threshold", [math.nan, math.inf, "1", None, True, 10**400])
 def test_the_threshold_is_a_number(threshold: Any) -> None:
-    with pytest.raises(InvalidInput, match=f"success_threshold is {threshold!r}; give a number"):
+    with pytest.raises(InvalidInput, match=f"success_threshold={threshold!r}; expected a finite"):
         evaluate(run_of([1.0]), success_threshold=threshold)
 
 

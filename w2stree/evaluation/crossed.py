@@ -25,13 +25,11 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from w2stree.errors import InvalidInput
+from w2stree.evaluation.cells import Floats, as_floats
 from w2stree.evaluation.resamples import chunks
 from w2stree.evaluation.student import share_within, two_sided
-
-Floats = NDArray[np.float64]
 
 _NO_GAP = 1e-9
 _FAR = 1e12  # shares: a gap that is told from 0 by a rounding error alone
@@ -70,10 +68,11 @@ def crossed_estimate(cells: Floats, *, num_bootstrap: int, seed: int) -> Crossed
     t-test's on the same variance. Both are of normal luck: with two seeds or three they are wide
     rather than right. Same seed, same resamples.
 
-    Raises `InvalidInput` for no cell, a cell that is no finite number and `num_bootstrap` below 1.
+    Raises `InvalidInput` for no cell, a cell that is no finite number or above 1e150 either side of
+    0, and unless `num_bootstrap` is a whole number of 1 to 100,000,000.
     O(num_bootstrap * num_seeds * num_tasks) time, a few MiB.
     """
-    _check(cells)
+    cells = _cells("cells", cells)
     mean = float(cells.mean())
     draws = resampled_means(cells[None], num_bootstrap=num_bootstrap, seed=seed)[:, 0]
     std_error, degrees = _std_error(cells)
@@ -95,8 +94,8 @@ def gap_recovered(values: Floats, floor: Floats, top: Floats) -> GapRecovered:
     above 0: a share of what may be nothing, or less, has no bounds. Raises `InvalidInput` as
     `crossed_estimate` does, and for unequal shapes. O(100 * num_seeds * num_tasks) time.
     """
-    for cells in (values, floor, top):
-        _check(cells)
+    values, floor, top = _cells("values", values), _cells("floor", floor), _cells("top", top)
+    for cells in (floor, top):
         if cells.shape != values.shape:
             raise InvalidInput(
                 f"cells have shapes {values.shape} and {cells.shape}; give equal ones"
@@ -141,7 +140,11 @@ def _differs(cells: Floats) -> bool:
 
 def resampled_means(cells: Floats, *, num_bootstrap: int, seed: int) -> Floats:
     """Means of several matrices of cells, (num_matrices, num_seeds, num_tasks), each over the same
-    resamples of seeds and tasks: (num_bootstrap, num_matrices)."""
+    resamples of seeds and tasks: (num_bootstrap, num_matrices). Raises `InvalidInput` as
+    `crossed_estimate` does."""
+    cells = as_floats("cells", cells)
+    if cells.ndim != 3 or not cells.size:
+        raise InvalidInput(f"cells have shape {cells.shape}; expected matrices, none empty")
     _, num_seeds, num_tasks = cells.shape
     parts = chunks(num_bootstrap, num_tasks)
     rng = np.random.default_rng(seed)
@@ -203,8 +206,8 @@ def _scaled(mean: float, draws: Floats, std_error: float, degrees: int) -> tuple
     return mean - wider * (mean - float(low)), mean + wider * (float(high) - mean)
 
 
-def _check(cells: Floats) -> None:
+def _cells(name: str, given: Floats) -> Floats:
+    cells = as_floats(name, given)
     if cells.ndim != 2 or not cells.size:
-        raise InvalidInput(f"cells have shape {cells.shape}; expected seeds by tasks, none empty")
-    if not np.isfinite(cells).all():
-        raise InvalidInput("cells hold what is no finite number")
+        raise InvalidInput(f"{name} have shape {cells.shape}; expected seeds by tasks, none empty")
+    return cells

@@ -9,14 +9,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from w2stree.errors import InvalidInput
+from w2stree.evaluation.cells import Floats, as_floats
 from w2stree.evaluation.resamples import chunks
+from w2stree.forest.arguments import finite
 from w2stree.trajectories.returns import ReturnRange, at_least, check_returns, threshold_in
 from w2stree.trajectories.trajectory import Trajectory
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +89,9 @@ def successes_by_task(
     Counted run by run: two runs of 1 and 0 are one success in two, whatever their mean. Equal but
     for rounding is enough (`trajectories.returns`). The threshold is a share of `return_range`,
     which is [0, 1] unless stated: a return outside it raises `InvalidInput`, as a threshold that
-    is no number does.
+    is no finite number does.
     """
-    if (
-        not isinstance(success_threshold, int | float)
-        or isinstance(success_threshold, bool)
-        or math.isnan(success_threshold)
-    ):
-        raise InvalidInput(
-            f"success_threshold is {success_threshold!r}; give a number, such as 1.0"
-        )
+    success_threshold = finite("success_threshold", success_threshold)
     finished = (t for t in trajectories if t.status != "error")
     check_returns(((f"task {t.task_id!r}", t.total_return) for t in finished), return_range)
     threshold = threshold_in(return_range, success_threshold)
@@ -111,8 +103,10 @@ def bootstrap(values: Floats, *, num_bootstrap: int, seed: int) -> Estimate:
 
     Values are (num_tasks,). Same seed, same resamples: two calls on paired values of equal
     length resample the same tasks. O(num_bootstrap * num_tasks) time, a few MiB. Raises
-    `InvalidInput` for no values, and unless `num_bootstrap` is a whole number of at least 1.
+    `InvalidInput` for no values, one that is no finite number or above 1e150 either side of 0, and
+    unless `num_bootstrap` is a whole number of 1 to 100,000,000.
     """
+    values = as_floats("values", values)
     if values.ndim != 1 or not len(values):
         raise InvalidInput(f"values have shape {values.shape}; expected at least one task")
     parts = chunks(num_bootstrap, len(values))
@@ -161,7 +155,7 @@ def evaluate(
     `successes_by_task` says, by `success_threshold` and `return_range`.
 
     Raises `InvalidInput` as `returns_by_task` does, for no task at all too, for a threshold that
-    is no number and for `num_bootstrap` below 1.
+    is no finite number and for `num_bootstrap` below 1 or above 100,000,000.
     O(num_trajectories + num_bootstrap * num_tasks) time, a few MiB.
     """
     if task_ids is None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from w2stree.errors import InvalidInput
+from w2stree.evaluation.cells import as_floats
 from w2stree.evaluation.student import two_sided
 
 
@@ -29,8 +30,9 @@ def seed_mean(values: Sequence[float]) -> SeedMean:
     """The mean of one figure a seed, each counting the same, and its 95 % interval by Student's t
     with one degree of freedom less than seeds; of normal spread: over two or three seeds it is
     wide. Raises `InvalidInput` for no value and one that is no finite number."""
-    if not values or not all(map(math.isfinite, values)):
-        raise InvalidInput(f"values are {list(values)}; give finite numbers, at least one")
+    values = as_floats("values", values).tolist()
+    if not values:
+        raise InvalidInput("values are []; give finite numbers, at least one")
     mean = fmean(values)
     spread = stdev(values) if len(values) > 1 else 0.0
     if spread <= 1e-12 * max(1.0, abs(mean)):  # rounding is no spread
