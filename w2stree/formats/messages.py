@@ -154,12 +154,18 @@ def message_record(said: Said) -> dict[str, Any]:
 
 def _read(given: Sequence[Any], where: str) -> tuple[list[Said], list[dict[str, Any]]]:
     """What is said, as the API has it, and by its number there what each message has beside."""
-    parts = [
-        (replace(said, number=i), rest)
-        for i, message in enumerate(given)
-        for said, rest in _said_in(message, f"{where}[{i}]")
-    ]
+    parts: list[tuple[Said, dict[str, Any]]] = []
+    numbers: list[int] = []
+    for i, message in enumerate(given):
+        found = _said_in(message, f"{where}[{i}]")
+        parts += found
+        numbers += [i] * len(found)
     groups = together([said for said, _ in parts])
+    if len(groups) == len(parts) == len(given):  # most are, and their numbers are their places
+        return [said for said, _ in parts], [rest for _, rest in parts]
+    parts = [
+        (replace(said, number=i), rest) for i, (said, rest) in zip(numbers, parts, strict=True)
+    ]
     said = [joined([parts[n][0] for n in group]) for group in groups]
     return said, [_beside_all([parts[n][1] for n in group]) for group in groups]
 

@@ -13,12 +13,15 @@ second.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from w2stree.formats.conversation import Said
 
 
 def together(messages: Sequence[Said]) -> list[tuple[int, ...]]:
     """The numbers of the messages that are one, in their order. O(messages and calls)."""
+    if not any(one.calls and other.calls for one, other in pairwise(messages)):
+        return [(i,) for i in range(len(messages))]
     groups: list[tuple[int, ...]] = []
     i = 0
     while i < len(messages):
