@@ -17,7 +17,7 @@ import time
 import numpy as np
 
 from w2stree.evaluation import crossed_estimate, resampled_means
-from w2stree.evaluation.crossed import Floats
+from w2stree.evaluation.cells import Floats
 
 NUM_BOOTSTRAP = 400
 # Seeds, tasks, and the standard deviations of seeds, tasks and the rest: as measured with

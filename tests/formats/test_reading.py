@@ -337,3 +337,40 @@ def test_damaged_containers_are_refused(tmp_path: Path) -> None:
         packed.writestr("x.json", "{")
     with pytest.raises(InvalidInput, match=r"z\.zip: x\.json: not valid JSON"):
         read_trajectories(tmp_path / "z.zip")
+
+
+BESIDE_SYSTEM = {
+    "sharegpt": {"id": "t", "reward": 1.0},
+    "eto": {"id": "t", "meta": {"steps": 1, "reward": 1.0, "finished": True, "success": True}},
+    "agenttraj": {"item_id": "t", "reward": 1.0},
+}
+
+
+@pytest.mark.parametrize("name", list(BESIDE_SYSTEM))
+def test_fields_are_kept_by_their_message_s_number_after_the_system_s(
+    name: str, tmp_path: Path
+) -> None:
+    said = [
+        {"from": "human", "value": "Find the key.", "loss": False},
+        {"from": "gpt", "value": "Action: look", "loss": True, "note": "n"},
+        {"from": "human", "value": "A key.", "loss": False},
+    ]
+    given = BESIDE_SYSTEM[name] | {"system": "Be brief.", "conversations": said}
+    (run,) = read_trajectories(write(tmp_path / "a.jsonl", given), format=name)
+    assert [message.role for message in run.prompt] == ["system", "user"]
+    assert run.info["messages"]["2"]["note"] == "n"
+    twice = given | {
+        "conversations": [{"from": "system", "value": "Be long.", "loss": False}, *said]
+    }
+    with pytest.raises(InvalidInput, match="system beside the messages is not the system's"):
+        read_trajectories(write(tmp_path / "b.jsonl", twice), format=name)
+
+
+def test_places_are_the_record_s_own_beside_a_system(tmp_path: Path) -> None:
+    given = {
+        "reward": 1,
+        "system": "Be brief.",
+        "messages": [USER, {"role": "robot", "content": ""}],
+    }
+    with pytest.raises(InvalidInput, match="message 2 has the role 'robot'"):
+        read_trajectories(write(tmp_path / "a.jsonl", given))

@@ -20,7 +20,7 @@ from w2stree.cli.engine import (
 from w2stree.cli.extra import needs
 from w2stree.cli.forests import SuccessAt
 from w2stree.cli.inputs import AsJson, Source, takes_runs, warn_how_read
-from w2stree.cli.left_out import nothing_played
+from w2stree.cli.left_out import ERRED, nothing_played
 from w2stree.cli.progress import print_table
 from w2stree.cli.say import say
 from w2stree.errors import InvalidInput
@@ -56,7 +56,7 @@ def stats(
     if not runs.trajectories:
         raise InvalidInput(f"{runs.where}: {nothing_played(runs.trajectories, runs.found)}")
     found = statistics_of(runs.trajectories, success_threshold=success_at)
-    errors = {"ended in an error": found.num_by_status.get("error", 0)}
+    errors = {ERRED: found.num_by_status.get("error", 0)}
     if as_json:
         say(json.dumps({**asdict(found), **runs.counts(errors)}, indent=2))
         return 0

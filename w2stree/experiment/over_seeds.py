@@ -16,7 +16,7 @@ from statistics import fmean
 import numpy as np
 
 from w2stree.evaluation import CrossedEstimate, GapRecovered, crossed_estimate, gap_recovered
-from w2stree.evaluation.crossed import Floats
+from w2stree.evaluation.cells import Floats
 from w2stree.experiment.methods import ceiling, sft
 from w2stree.report.grid import GridRow
 

@@ -21,10 +21,10 @@ from typing import Any
 from w2stree.errors import InvalidInput
 from w2stree.formats.conversation import messages_of, read_conversation, run_of
 from w2stree.formats.format import Format
+from w2stree.formats.human_gpt import parts_of, turns_of
 from w2stree.formats.human_gpt import record_of as message_record
-from w2stree.formats.human_gpt import said_of, turns_of, unread
 from w2stree.formats.left_over import FIELD, of_info, restored, with_left_over
-from w2stree.formats.messages import of_system, system_beside
+from w2stree.formats.messages import by_number, of_system, system_before
 from w2stree.formats.reader import Reader, Record, beside
 from w2stree.trajectories import fields
 from w2stree.trajectories.answers import roles_heard
@@ -66,10 +66,11 @@ def runs(record: Record, where: str, reader: Reader) -> Iterator[Trajectory]:
             "runs of it"
         )
     given = fields.array(record["conversations"], f"{where}: conversations")
-    said = [said_of(message, f"{where}: conversations[{i}]") for i, message in enumerate(given)]
+    parts = parts_of(given, f"{where}: conversations")
     loss = [_loss(message, f"{where}: conversations[{i}]") for i, message in enumerate(given)]
-    system = system_beside(record, where)
-    said, loss = [*system, *said], [False] * len(system) + loss
+    system = system_before(parts, record, where)
+    parts, loss = [*system, *parts], [False] * len(system) + loss
+    said = [one for one, _ in parts]
     num_prompt = None if reader.choices.prompt is not None else _num_prompt(loss, where)
     conversation = read_conversation(said, where, reader, num_prompt=num_prompt)
     begin = len(conversation.prompt)
@@ -86,7 +87,7 @@ def runs(record: Record, where: str, reader: Reader) -> Iterator[Trajectory]:
         total_return=reward,
         status=status,
         origin=origin,
-        info=info | unread(given) | ({} if all(flags) else {LEARNED: flags}),
+        info=info | by_number(parts) | ({} if all(flags) else {LEARNED: flags}),
     )
     yield restored(read, record.get(FIELD), where, reader)
 

@@ -25,9 +25,9 @@ from w2stree.errors import InvalidInput
 from w2stree.formats.conversation import Said, read_conversation, run_of
 from w2stree.formats.file_name import name_of_file
 from w2stree.formats.format import Format
-from w2stree.formats.human_gpt import said_of, turns_of, unread
+from w2stree.formats.human_gpt import parts_of, turns_of
 from w2stree.formats.left_over import FIELD, of_info, restored, with_left_over
-from w2stree.formats.messages import of_system, system_beside
+from w2stree.formats.messages import by_number, of_system, system_before
 from w2stree.formats.reader import Reader, Record, beside
 from w2stree.trajectories import fields
 from w2stree.trajectories.answers import roles_heard
@@ -50,12 +50,14 @@ def recognises(record: Any) -> bool:
 
 def runs(record: Record, where: str, reader: Reader) -> Iterator[Trajectory]:
     given = fields.array(record.get("conversations"), f"{where}: conversations")
-    said = [said_of(message, f"{where}: conversations[{i}]") for i, message in enumerate(given)]
+    parts = parts_of(given, f"{where}: conversations")
     meta = _meta(record, where)
-    system = system_beside(record, where)
-    if (num_prompt := _num_prompt(said, meta, where, reader)) is not None:
+    system = system_before(parts, record, where)
+    num_prompt = _num_prompt([said for said, _ in parts], meta, where, reader)
+    if num_prompt is not None:
         num_prompt += len(system)
-    said = [*system, *said]
+    parts = [*system, *parts]
+    said = [one for one, _ in parts]
     conversation = read_conversation(said, where, reader, num_prompt=num_prompt)
     status, origin = _ending(record, meta, reader)
     reward = reader.reward(record, where, ("meta.reward", "reward"), status=status)
@@ -71,7 +73,7 @@ def runs(record: Record, where: str, reader: Reader) -> Iterator[Trajectory]:
         total_return=reward,
         status=status,
         origin=origin,
-        info=info | unread(given) | ({"meta": kept} if kept else {}),
+        info=info | by_number(parts) | ({"meta": kept} if kept else {}),
     )
     yield restored(run, record.get(FIELD), where, reader)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from w2stree.errors import InvalidInput
 from w2stree.formats.conversation import Said
-from w2stree.formats.messages import UNREAD
+from w2stree.formats.parallel_calls import Part
 from w2stree.trajectories import fields
 
 _ROLES = {"human": "user", "gpt": "assistant", "system": "system"}
@@ -27,23 +27,24 @@ def turns_of(given: Any) -> Sequence[Mapping[str, Any]] | None:
     return None
 
 
-def unread(given: Sequence[Mapping[str, Any]], first: int = 0) -> dict[str, Any]:
-    """For `info`: by a message's number, from 0, what it has beside who said what (and whether it
-    is to be learned). `first` is the number of the first of these: a system message may stand
-    beside them."""
-    rest = {
-        str(i): {k: v for k, v in message.items() if k not in _READ and v is not None}
-        for i, message in enumerate(given, first)
-    }
-    return {UNREAD: more} if (more := {i: extra for i, extra in rest.items() if extra}) else {}
+def unread(message: Mapping[str, Any]) -> dict[str, Any]:
+    """What a message has beside who said what (and whether it is to be learned)."""
+    return {k: v for k, v in message.items() if k not in _READ and v is not None}
 
 
-def said_of(message: Any, where: str) -> Said:
+def parts_of(given: Sequence[Any], where: str) -> list[Part]:
+    """The messages, each with what it has beside. Raises `InvalidInput` for another speaker."""
+    return [
+        (_said(message, i, f"{where}[{i}]"), unread(message)) for i, message in enumerate(given)
+    ]
+
+
+def _said(message: Any, number: int, where: str) -> Said:
     given = fields.mapping(message, where)
     name = fields.text(given.get("from"), f"{where}: from")
     if name not in _ROLES:
         raise InvalidInput(f"{where} is from {fields.shown(name)}; use {', '.join(_ROLES)}")
-    return Said(_ROLES[name], fields.text(given.get("value"), f"{where}: value"))
+    return Said(_ROLES[name], fields.text(given.get("value"), f"{where}: value"), number=number)
 
 
 def record_of(said: Said) -> dict[str, Any]:

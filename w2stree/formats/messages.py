@@ -24,7 +24,7 @@ from w2stree.formats.content_blocks import BESIDE, blocks_of, text_of, thought_i
 from w2stree.formats.conversation import Said, messages_of, read_conversation, run_of
 from w2stree.formats.format import Format
 from w2stree.formats.left_over import FIELD, of_info, restored, with_left_over
-from w2stree.formats.parallel_calls import joined, together
+from w2stree.formats.parallel_calls import Part, as_turns
 from w2stree.formats.reader import Reader, Record, at, beside
 from w2stree.formats.tool_calls import call_records, chat_calls
 from w2stree.trajectories import fields
@@ -51,14 +51,18 @@ def recognises(record: Any) -> bool:
 def runs(record: Record, where: str, reader: Reader) -> Iterator[Trajectory]:
     given = fields.array(record.get("messages"), f"{where}: messages")
     refuse_pictures(record, where)
-    said, rests = _read(given, f"{where}: messages")
-    system = _system_before(said, record, where)
-    said = [*system, *said]
-    conversation = read_conversation(said, where, reader)
+    parts = as_turns(
+        [
+            part
+            for i, message in enumerate(given)
+            for part in _said_in(message, i, f"{where}: messages[{i}]")
+        ]
+    )
+    parts = [*system_before(parts, record, where), *parts]
+    conversation = read_conversation([said for said, _ in parts], where, reader)
     status, origin = reader.ending(record, where)
     task_id = reader.task_id(record, where, TASKS, conversation.prompt)
     reward = reader.reward(record, where, REWARDS, status=status)
-    rest = {str(i): more for i, more in enumerate(rests, len(system)) if more}
     taken = ("messages", *of_system(record), FIELD)
     info = beside(record, taken, {"task_id": task_id, "reward": reward})
     read = run_of(
@@ -68,7 +72,7 @@ def runs(record: Record, where: str, reader: Reader) -> Iterator[Trajectory]:
         total_return=reward,
         status=status,
         origin=origin,
-        info=info | ({UNREAD: rest} if rest else {}),
+        info=info | by_number(parts),
     )
     yield restored(read, record.get(FIELD), where, reader)
 
@@ -101,7 +105,13 @@ def verdict_in(record: Record) -> str | None:
     return None
 
 
-def said_of(message: Any, where: str) -> Said:
+def by_number(parts: Sequence[Part]) -> dict[str, Any]:
+    """For `info`: what each message of a conversation has beside, by its number."""
+    rest = {str(i): more for i, (_, more) in enumerate(parts) if more}
+    return {UNREAD: rest} if rest else {}
+
+
+def said_of(message: Any, where: str, number: int | None = None) -> Said:
     """One message of the API; raises `InvalidInput` for one that holds more than text and calls."""
     given = fields.mapping(message, where)
     role = fields.text(given.get("role"), f"{where}: role")
@@ -111,6 +121,7 @@ def said_of(message: Any, where: str) -> Said:
         _words(given, where),
         chat_calls(given, where),
         None if answers is None else fields.text(answers, f"{where}: tool_call_id"),
+        number=number,
     )
 
 
@@ -121,9 +132,19 @@ def of_system(record: Record) -> tuple[str, ...]:
     return ("system",) if record.get("system") and _may_be_said(record["system"]) else ()
 
 
-def system_beside(record: Record, where: str) -> list[Said]:
-    """That message, or none; raises `InvalidInput` as `text_of`."""
-    return [Said("system", text_of(record[name], f"{where}: {name}")) for name in of_system(record)]
+def system_before(parts: Sequence[Part], record: Record, where: str) -> list[Part]:
+    """That message; none where there is none, or where the messages begin with it themselves.
+    Raises `InvalidInput` as `text_of` does, and where they begin with another one."""
+    system = [text_of(record[name], f"{where}: {name}") for name in of_system(record)]
+    first = parts[0][0] if parts else None
+    if not system or first is None or first.role != "system":
+        return [(Said("system", text), {}) for text in system]
+    if first.text != system[0]:
+        raise InvalidInput(
+            f"{where}: system beside the messages is not the system's message in them; which of "
+            "the two the model read is not said: take one of them away"
+        )
+    return []
 
 
 def refuse_pictures(record: Record, where: str) -> None:
@@ -152,32 +173,14 @@ def message_record(said: Said) -> dict[str, Any]:
     return record
 
 
-def _read(given: Sequence[Any], where: str) -> tuple[list[Said], list[dict[str, Any]]]:
-    """What is said, as the API has it, and by its number there what each message has beside."""
-    parts: list[tuple[Said, dict[str, Any]]] = []
-    numbers: list[int] = []
-    for i, message in enumerate(given):
-        found = _said_in(message, f"{where}[{i}]")
-        parts += found
-        numbers += [i] * len(found)
-    groups = together([said for said, _ in parts])
-    if len(groups) == len(parts) == len(given):  # most are, and their numbers are their places
-        return [said for said, _ in parts], [rest for _, rest in parts]
-    parts = [
-        (replace(said, number=i), rest) for i, (said, rest) in zip(numbers, parts, strict=True)
-    ]
-    said = [joined([parts[n][0] for n in group]) for group in groups]
-    return said, [_beside_all([parts[n][1] for n in group]) for group in groups]
-
-
-def _said_in(message: Any, where: str) -> list[tuple[Said, dict[str, Any]]]:
+def _said_in(message: Any, number: int, where: str) -> list[Part]:
     """A message, and what it has beside; one that has Anthropic's blocks may be several."""
     content = message.get("content") if isinstance(message, dict) else None
     if not isinstance(content, list | tuple):
-        return [(said_of(message, where), unread(message))]
+        return [(said_of(message, where, number), unread(message))]
     role = fields.text(message.get("role"), f"{where}: role")
     blocks = blocks_of(content, role, f"{where}: content")
-    said = said_of({**message, "content": "".join(blocks.texts)}, where)
+    said = said_of({**message, "content": "".join(blocks.texts)}, where, number)
     if blocks.calls and said.calls not in ((), tuple(blocks.calls)):
         raise InvalidInput(
             f"{where}: content and tool_calls do not say the same calls: leave one of the two out"
@@ -185,11 +188,12 @@ def _said_in(message: Any, where: str) -> list[tuple[Said, dict[str, Any]]]:
     said = replace(said, calls=said.calls or tuple(blocks.calls))
     found = {BESIDE: blocks.beside} if blocks.beside else {}
     rest = _one(unread(message), found | thought_in(blocks, message, where), where)
-    if not blocks.answers:
+    answers = [(replace(answer, number=number), more) for answer, more in blocks.answers]
+    if not answers:
         return [(said, rest)]
     if blocks.texts:
-        return [*blocks.answers, (said, rest)]
-    *others, (last, more) = blocks.answers
+        return [*answers, (said, rest)]
+    *others, (last, more) = answers
     return [*others, (last, _one(rest, more, where))]
 
 
@@ -200,16 +204,6 @@ def _one(rest: Mapping[str, Any], more: Mapping[str, Any], where: str) -> dict[s
                 f"{where}: content and {name} do not say the same: leave one of the two out"
             )
     return {**rest, **more}
-
-
-def _beside_all(rests: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Of the messages of one turn: as of one, where they do not contradict one another."""
-    made: dict[str, Any] = {}
-    for rest in rests:
-        if any(made.get(name, value) != value for name, value in rest.items()):
-            return {"messages": list(rests)}
-        made |= rest
-    return made
 
 
 def _words(given: Record, where: str) -> str:
@@ -227,19 +221,6 @@ def _words(given: Record, where: str) -> str:
             f"{where}: has a content and a refusal: which of them was said is open; leave one out"
         )
     return fields.text(refusal, f"{where}: refusal")
-
-
-def _system_before(said: Sequence[Said], record: Record, where: str) -> list[Said]:
-    """What the system says beside the messages, unless they begin with it themselves."""
-    system = system_beside(record, where)
-    if not system or not said or said[0].role != "system":
-        return system
-    if said[0].text != system[0].text:
-        raise InvalidInput(
-            f"{where}: system beside the messages is not the system's message in them; which of "
-            "the two the model read is not said: take one of them away"
-        )
-    return []
 
 
 def _may_be_said(value: Any) -> bool:

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from w2stree.formats import atif, responses
+from w2stree.formats.messages import UNREAD
 from w2stree.formats.reader import Reader
 from w2stree.shorten import quoted, where_they_part
 from w2stree.trajectories.trajectory import Message, Trajectory
@@ -17,12 +19,9 @@ from w2stree.trajectories.trajectory import Message, Trajectory
 OPENING = "opening"
 """In `info`: the messages of the run's own opening, where it was given its task's first."""
 
-BESIDE = "messages"
-"""In `info`: by a message's number what it has beside what it says."""
-
-_OTHER_NUMBERS = ("items", "steps")
-"""In `info`: the same by numbers that are not those of messages (Responses, ATIF). Under another
-opening these are of other items: they are put aside, as `opening_items` and `opening_steps`."""
+_OTHER_NUMBERS = (responses.UNREAD, atif.UNREAD)
+"""In `info`: what stands beside, by numbers that are not those of messages. Under another opening
+these are of other items: they are put aside, as `opening_items` and `opening_steps`."""
 
 _SHOWN_COLUMNS = 60
 
@@ -52,8 +51,8 @@ def with_one_opening(trajectories: Sequence[Trajectory], reader: Reader) -> list
 def _opened_by(trajectory: Trajectory, prompt: tuple[Message, ...]) -> Trajectory:
     own: list[dict[str, Any]] = [{"role": m.role, "content": m.content} for m in trajectory.prompt]
     info = dict(trajectory.info)
-    if _is_by_number(info.get(BESIDE)):
-        info |= _moved(info.pop(BESIDE), own, len(prompt))
+    if _is_by_number(info.get(UNREAD)):
+        info |= _moved(info.pop(UNREAD), own, len(prompt))
     for name in _OTHER_NUMBERS:
         if name in info:
             info[f"{OPENING}_{name}"] = info.pop(name)
@@ -78,7 +77,7 @@ def _moved(
             own[i] = {**rest, **own[i]}
         else:
             moved[str(i - len(own) + num_prompt)] = rest
-    return {BESIDE: moved} if moved else {}
+    return {UNREAD: moved} if moved else {}
 
 
 def _difference(one: Trajectory, other: Trajectory) -> str:

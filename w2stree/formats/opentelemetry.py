@@ -41,6 +41,7 @@ from w2stree.formats.placed import placed
 from w2stree.formats.reader import Reader, Record
 from w2stree.formats.telemetry_agents import (
     INPUT,
+    OPERATION,
     OUTPUT,
     OUTSIDE,
     Chosen,
@@ -67,7 +68,6 @@ from w2stree.trajectories.trajectory import Status, Trajectory
 UNREAD = "messages"
 """In `info`: by a message's number, from 0, the thinking that stood beside what it says."""
 
-_OPERATION = "gen_ai.operation.name"
 _RESPONSE = "gen_ai.response.id"
 _EVALUATION = "gen_ai.evaluation.result"
 _MESSAGES = (INPUT, OUTPUT, SYSTEM)
@@ -146,7 +146,7 @@ def record_of(trajectory: Trajectory, number: int = 0) -> Record:
     said = with_call_ids(messages_of(trajectory))
     messages = [message_of(one) for one in said]
     attributes: dict[str, Any] = {
-        _OPERATION: "invoke_agent",
+        OPERATION: "invoke_agent",
         "gen_ai.provider.name": "w2stree",
         "task_id": trajectory.task_id,
         INPUT: _json(messages),

@@ -12,33 +12,50 @@ second.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 from w2stree.formats.conversation import Said
 
+Part = tuple[Said, dict[str, Any]]
+"""A message, and what it has beside."""
 
-def together(messages: Sequence[Said]) -> list[tuple[int, ...]]:
-    """The numbers of the messages that are one, in their order. O(messages and calls)."""
-    if not any(one.calls and other.calls for one, other in pairwise(messages)):
-        return [(i,) for i in range(len(messages))]
-    groups: list[tuple[int, ...]] = []
+
+def as_turns(parts: Sequence[Part]) -> list[Part]:
+    """The messages of a run, each turn one. O(messages and calls)."""
+    if not any(one.calls and other.calls for (one, _), (other, _) in pairwise(parts)):
+        return list(parts)
+    messages = [said for said, _ in parts]
+    made: list[Part] = []
     i = 0
-    while i < len(messages):
+    while i < len(parts):
         end = _end(messages, i, are_turns=True)
         after = _end(messages, end, are_turns=False)
-        groups += _groups(messages, i, end, after)
+        first = _first_of_turn(messages, i, end, after)
+        made += parts[i:first]
+        if first < end:
+            made.append(_joined(parts[first:end]))
+        made += parts[end:after]
         i = after
-    return groups
+    return made
 
 
-def joined(parts: Sequence[Said]) -> Said:
-    """One turn of several messages, its words a line each."""
+def _joined(parts: Sequence[Part]) -> Part:
+    """One turn of several messages, its words a line each; what they have beside as of one, where
+    they do not contradict one another."""
     if len(parts) == 1:
         return parts[0]
-    text = "\n".join(part.text for part in parts if part.text)
-    calls = tuple(call for part in parts for call in part.calls)
-    return Said("assistant", text, calls, number=parts[0].number)
+    messages = [said for said, _ in parts]
+    text = "\n".join(said.text for said in messages if said.text)
+    calls = tuple(call for said in messages for call in said.calls)
+    made: dict[str, Any] = {}
+    for _, rest in parts:
+        if any(made.get(name, value) != value for name, value in rest.items()):
+            made = {"messages": [rest for _, rest in parts]}
+            break
+        made |= rest
+    return Said("assistant", text, calls, number=messages[0].number), made
 
 
 def _end(messages: Sequence[Said], begin: int, *, are_turns: bool) -> int:
@@ -48,20 +65,14 @@ def _end(messages: Sequence[Said], begin: int, *, are_turns: bool) -> int:
     return end
 
 
-def _groups(
-    messages: Sequence[Said], begin: int, end: int, after: int
-) -> Iterator[tuple[int, ...]]:
-    """Of turns (from `begin`) and of what was said to the last of them (from `end`)."""
+def _first_of_turn(messages: Sequence[Said], begin: int, end: int, after: int) -> int:
+    """Of turns (from `begin`) and of what was said to the last of them (from `end`): where that
+    last one begins."""
     first = end
     while first > begin and messages[first - 1].calls:
         first -= 1
-    tools = [n for n in range(end, after) if messages[n].role == "tool"]
-    if not _are_one_turn(messages[first:end], [messages[n] for n in tools]):
-        first = max(begin, end - 1)
-    yield from ((n,) for n in range(begin, first))
-    if first < end:
-        yield tuple(range(first, end))
-    yield from ((n,) for n in range(end, after))
+    tools = [message for message in messages[end:after] if message.role == "tool"]
+    return first if _are_one_turn(messages[first:end], tools) else max(begin, end - 1)
 
 
 def _are_one_turn(turns: Sequence[Said], answers: Sequence[Said]) -> bool:

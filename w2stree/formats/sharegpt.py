@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from w2stree.errors import InvalidInput
@@ -26,11 +25,12 @@ from w2stree.formats.left_over import FIELD, of_info, restored, with_left_over
 from w2stree.formats.messages import (
     REWARDS,
     TASKS,
+    by_number,
     of_system,
     refuse_pictures,
-    system_beside,
+    system_before,
 )
-from w2stree.formats.parallel_calls import joined, together
+from w2stree.formats.parallel_calls import as_turns
 from w2stree.formats.reader import Reader, Record, beside
 from w2stree.formats.tool_calls import call_of
 from w2stree.trajectories import fields
@@ -66,13 +66,14 @@ def recognises(record: Any) -> bool:
 def runs(record: Record, where: str, reader: Reader) -> Iterator[Trajectory]:
     given = fields.array(record.get("conversations"), f"{where}: conversations")
     refuse_pictures(record, where)
-    each = [
-        replace(_said(message, f"{where}: conversations[{i}]"), number=i)
-        for i, message in enumerate(given)
-    ]
-    system = system_beside(record, where)
-    said = [*system, *(joined([each[n] for n in group]) for group in together(each))]
-    conversation = read_conversation(said, where, reader)
+    parts = as_turns(
+        [
+            (_said(message, i, f"{where}: conversations[{i}]"), unread(message))
+            for i, message in enumerate(given)
+        ]
+    )
+    parts = [*system_before(parts, record, where), *parts]
+    conversation = read_conversation([said for said, _ in parts], where, reader)
     status, origin = reader.ending(record, where)
     task_id = reader.task_id(record, where, (*TASKS, "id"), conversation.prompt)
     reward = reader.reward(record, where, REWARDS, status=status)
@@ -88,7 +89,7 @@ def runs(record: Record, where: str, reader: Reader) -> Iterator[Trajectory]:
         total_return=reward,
         status=status,
         origin=origin,
-        info=info | unread(given, first=len(system)),
+        info=info | by_number(parts),
     )
     yield restored(read, record.get(FIELD), where, reader)
 
@@ -105,15 +106,15 @@ def record_of(trajectory: Trajectory) -> Record:
     return with_left_over(record, trajectory, runs)
 
 
-def _said(message: Any, where: str) -> Said:
+def _said(message: Any, number: int, where: str) -> Said:
     given = fields.mapping(message, where)
     name = fields.text(given.get("from"), f"{where}: from")
     value = fields.text(given.get("value"), f"{where}: value")
     if name not in _ROLES:
         raise InvalidInput(f"{where} is from {fields.shown(name)}; use {', '.join(_ROLES)}")
     if name == "function_call":
-        return Said("assistant", "", _calls(value, where))
-    return Said(_ROLES[name], value)
+        return Said("assistant", "", _calls(value, where), number=number)
+    return Said(_ROLES[name], value, number=number)
 
 
 def _calls(value: str, where: str) -> tuple[ToolCall, ...]:

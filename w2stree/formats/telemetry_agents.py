@@ -20,11 +20,11 @@ from typing import NamedTuple
 from w2stree.formats.telemetry_spans import Span
 
 INPUT, OUTPUT = "gen_ai.input.messages", "gen_ai.output.messages"
+OPERATION = "gen_ai.operation.name"
 OUTSIDE = "calls outside of any agent"
 
 _OF_TOOLS = "calls that a tool made"
 _ASKED = "calls of agents that an agent asked"
-_OPERATION = "gen_ai.operation.name"
 _CALLS_OF_MODELS = ("chat", "generate_content", "text_completion")
 
 Id = tuple[str, str]
@@ -55,7 +55,7 @@ class Chosen:
 
 
 def asks_a_model(span: Span) -> bool:
-    operation = span.get(_OPERATION)
+    operation = span.get(OPERATION)
     return isinstance(operation, str) and operation in _CALLS_OF_MODELS
 
 
@@ -141,8 +141,8 @@ def _has_words(span: Span) -> bool:
 
 
 def _is_agent(span: Span) -> bool:
-    return bool(span.get(_OPERATION) == "invoke_agent")
+    return bool(span.get(OPERATION) == "invoke_agent")
 
 
 def _is_tool(span: Span) -> bool:
-    return bool(span.get(_OPERATION) == "execute_tool")
+    return bool(span.get(OPERATION) == "execute_tool")

@@ -21,6 +21,7 @@ from w2stree.forest.forest import Forest
 from w2stree.forest.merging import Merging
 from w2stree.forest.openings import Openings, check_openings
 from w2stree.forest.read_back import PathTrajectories
+from w2stree.formats.messages import verdict_in
 from w2stree.formats.reading import Imported, read_files
 from w2stree.linting import row_rules, token_rules
 from w2stree.linting.finding import Finding, Findings, Rule, sorted_findings
@@ -45,7 +46,6 @@ from w2stree.rows.row_files import (
     parts_of,
     read_rows,
     runs_or_both_reasons,
-    verdict_of,
 )
 from w2stree.rows.rows import Completion, PreferenceRow, preference_rows
 from w2stree.shorten import quoted, visible
@@ -193,8 +193,7 @@ def _of_paths(given: Sequence[Path], asked: _Asked) -> Findings:
             )
     if kinds[0] is Kind.FOREST:
         return _of_forest(open_forest(paths[0]), asked)
-    is_of_runs = kinds[0] is Kind.CONVERSATIONS and any(map(verdict_of, paths))
-    if kinds[0] is Kind.TRAJECTORIES or is_of_runs:
+    if kinds[0] is Kind.TRAJECTORIES:
         return _of_read(read_files(*paths), asked)
     records: list[Mapping[str, Any]] = []
     places: list[str] = []
@@ -204,6 +203,8 @@ def _of_paths(given: Sequence[Path], asked: _Asked) -> Findings:
         records += rows.records
         places += rows.places
         files += [str(path)] * len(rows.records)
+    if kinds[0] is Kind.CONVERSATIONS and any(map(verdict_in, records)):
+        return _of_read(read_files(*paths), asked)
     return _of_records(kinds[0], Records(records, places, files if len(paths) > 1 else ()), asked)
 
 

@@ -24,7 +24,7 @@ from itertools import accumulate
 from typing import Any, NamedTuple
 
 from w2stree.rows.worded import require_prompt
-from w2stree.trajectories.answers import HEARD, answers_to, with_answers
+from w2stree.trajectories.answers import HEARD, answers_to, is_plain, with_answers
 from w2stree.trajectories.trajectory import Step, Trajectory
 
 Record = dict[str, Any]
@@ -123,11 +123,7 @@ def roles_of(run: Trajectory) -> list[str]:
 
 def _is_plain(run: Trajectory) -> bool:
     """Whether each turn has one answer: all that it was told."""
-    return HEARD not in run.info and not any(
-        len(step.tool_calls) > 1 or step.tool_calls[0].result is not None
-        for step in run.steps
-        if step.tool_calls
-    )
+    return HEARD not in run.info and all(is_plain(s) for s in run.steps if s.tool_calls)
 
 
 def whole(text: str) -> str:

@@ -64,6 +64,13 @@ def answers_to(step: Step) -> Answers:
     return (*unknown, Answer("tool", step.observation, last))
 
 
+def is_plain(step: Step) -> bool:
+    """Whether one message answers it, which is all of its observation: of the user, or of its one
+    tool."""
+    calls = step.tool_calls
+    return type(step) is Step and (not calls or (len(calls) == 1 and calls[0].result is None))
+
+
 def has_results(step: Step) -> bool:
     """Whether it says which call each part of its observation answers."""
     return len(step.tool_calls) == 1 or _by_results(step) is not None

@@ -23,11 +23,10 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from w2stree.errors import InvalidInput
-from w2stree.trajectories.answers import answers_to
+from w2stree.trajectories.answers import answers_to, is_plain
 from w2stree.trajectories.trajectory import Message, Step
 from w2stree.turns.marks import Marks, serialised
 from w2stree.turns.proof import (
-    is_usual,
     num_shared,
     prove,
     prove_answers,
@@ -159,7 +158,7 @@ class ChatFormat:
 
     def answer_ids(self, step: Step) -> list[int]:
         """Ids between a step's turn and the next: of what was said to it, message by message."""
-        if is_usual(step) and not step.tool_calls:
+        if is_plain(step) and not step.tool_calls:
             return self.observation_ids(step.observation)
         turn, answer = self.pieces(step)
         return self._after(_from_last(self._marks, turn), answer)
@@ -167,13 +166,13 @@ class ChatFormat:
     def pieces(self, step: Step) -> tuple[str, str]:
         """The texts of a step's turn, its end-of-turn mark included, and of its answer with the
         generation prompt, as the template writes them."""
-        if not is_usual(step):
+        if not is_plain(step):
             self._prove_answers(step)
         if step.tool_calls:
             self._prove(_TOOLS)
             return tool_pieces(self.rendering, self.opening, step)
         turn = self.turn_piece(step.response) + self.end
-        if is_usual(step):
+        if is_plain(step):
             return turn, self.observation_piece(step.observation)
         roles = ", ".join(answer.role for answer in answers_to(step))
         what = f"messages of ({roles})" if roles else "a second turn right"

@@ -64,13 +64,6 @@ def prove_tools(chat: ChatFormat) -> None:
     _prove(chat, prompt, _TOOL_STEPS)
 
 
-def is_usual(step: Step) -> bool:
-    """Whether one message answers it: of the user, or of its one tool."""
-    return type(step) is Step and not (
-        len(step.tool_calls) > 1 or (step.tool_calls and step.tool_calls[0].result is not None)
-    )
-
-
 def prove_answers(chat: ChatFormat, step: Step) -> None:
     """Raises `InvalidInput` unless the same holds where a turn with as many calls is answered by as
     many messages of these roles."""

@@ -97,11 +97,10 @@ def parse_action(
     if rendered and rendered[1] in actions and not is_cut:
         return rendered[1]
     said = spoken(response, begins_in_thinking=begins_in_thinking)
-    labels = _labels(said, _EXACT_LABEL if multi_line else _LABEL)
-    label = _chosen(said, labels)
-    if label is None:
+    found = _found(said, _EXACT_LABEL if multi_line else _LABEL)
+    if found is None:
         return None
-    end = _end(label, labels, said)
+    label, end = found
     read = _lines if multi_line else _line
     text = read(said[label.end : end], may_go_on=is_cut and end == len(said))
     if text not in actions:
@@ -117,11 +116,10 @@ def logged_action(response: str) -> str | None:
     one line would make one action, and what came of both one mean.
     """
     said = spoken(response)
-    labels = _labels(said, _LABEL)
-    label = _chosen(said, labels)
-    if label is None:
+    if (found := _found(said, _LABEL)) is None:
         return None
-    text = _lines(said[label.end : _end(label, labels, said)], may_go_on=False)
+    label, end = found
+    text = _lines(said[label.end : end], may_go_on=False)
     return _bare(text.removesuffix(label.unclosed).rstrip(), ()) or None
 
 
@@ -175,9 +173,12 @@ def _chosen(said: str, labels: Sequence[_Label]) -> _Label | None:
     return chosen
 
 
-def _end(label: _Label, labels: Sequence[_Label], said: str) -> int:
-    """Where the next label begins, or the turn ends."""
-    return next((other.begin for other in labels if other.begin >= label.end), len(said))
+def _found(said: str, pattern: re.Pattern[str]) -> tuple[_Label, int] | None:
+    """The label of the action that counts, and where the next one begins, or the turn ends."""
+    labels = _labels(said, pattern)
+    if (label := _chosen(said, labels)) is None:
+        return None
+    return label, next((o.begin for o in labels if o.begin >= label.end), len(said))
 
 
 def _line(text: str, *, may_go_on: bool) -> str:

@@ -12,12 +12,11 @@ and with them a token now and then.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from w2stree.experiment.changes import changes
 from w2stree.experiment.config import Config
-from w2stree.experiment.grid.cells import Cell
 from w2stree.experiment.grid.plan import Plan
 from w2stree.experiment.grid.results import Result
 
@@ -64,46 +63,38 @@ def _across(plan: Plan, by_place: Mapping[Place, Mapping[int, Result]]) -> Itera
             if places[0][1] == places[1][1]:  # of one variant: told above
                 continue
             one, other = (by_place.get(place, {}) for place in places)
-            twice = [
-                (stage, seed)
-                for seed in sorted(one.keys() & other.keys())
-                for stage in _made_twice(plan, places, seed, one[seed], other[seed])
-            ]
+            unequal = {
+                seed: _unequal(one[seed], other[seed]) for seed in sorted(one.keys() & other.keys())
+            }
+            variants = (plan.variants[world, variant] for _, variant, _ in places)
+            equal = _of_equal_settings({s for found in unequal.values() for s in found}, *variants)
+            twice = [(s, seed) for seed, found in unequal.items() for s in found if s in equal]
             if twice:
                 yield f"{contrast} on {world}: its sides do not stand {_told(twice)}"
 
 
-def _made_twice(
-    plan: Plan, places: Iterable[Place], seed: int, one: Result, other: Result
-) -> list[str]:
-    """The stages that both results have, of different outputs though of the same settings."""
+def _unequal(one: Result, other: Result) -> list[str]:
+    """The stages that both have, of different outputs."""
     there = _outputs(other)
-    differ = [
-        stage for stage, outputs in _outputs(one).items() if there.get(stage, outputs) != outputs
-    ]
-    if not differ:
-        return []
-    this, that = (
-        plan.config(Cell(world, variant, seed, method)) for world, variant, method in places
-    )
-    now, then, free = this.record(), that.record(), this.may_change()
-    reads = _read_behind(this, differ)
-    return [s for s in differ if s in reads and not changes(then, now, of=reads[s], but=free)]
+    return [s for s, outputs in _outputs(one).items() if there.get(s, outputs) != outputs]
 
 
-def _read_behind(config: Config, names: Iterable[str]) -> dict[str, set[str]]:
-    """The keys that each of these stages, or any that it needs, reads."""
+def _of_equal_settings(names: Collection[str], one: Config, other: Config) -> set[str]:
+    """Those of the stages that, with all that they need, read the same values of both."""
+    if not names:
+        return set()
     # Stages train: torch is waited for only where there is something to tell.
     from w2stree.experiment.stage_graph import leading_to, stages
     from w2stree.experiment.stages.context import Context
 
-    listed = stages(Context(config, Path()))
-    known = {spec.name for spec, _ in listed}
-    return {
-        name: {key for spec, _ in leading_to([name], listed) for key in spec.reads}
-        for name in names
-        if name in known
-    }
+    listed = stages(Context(one, Path()))
+    then, now, free = other.record(), one.record(), one.may_change()
+
+    def is_equal(name: str) -> bool:
+        reads = {key for spec, _ in leading_to([name], listed) for key in spec.reads}
+        return not changes(then, now, of=reads, but=free)
+
+    return {spec.name for spec, _ in listed if spec.name in names and is_equal(spec.name)}
 
 
 def _outputs(result: Result) -> dict[str, str]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from w2stree.errors import InvalidInput
 from w2stree.evaluation import crossed_estimate, holm
-from w2stree.evaluation.crossed import Floats
+from w2stree.evaluation.cells import Floats
 from w2stree.experiment.grid.analysed import Analysed, find_analyses, why_not_run
 from w2stree.experiment.grid.cells import Cell
 from w2stree.experiment.grid.copies import unequal_copies
