@@ -177,7 +177,7 @@ def test_no_gap_no_share_of_it() -> None:
     [
         (np.zeros(3), r"shape \(3,\)"),
         (np.zeros((0, 3)), r"shape \(0, 3\)"),
-        (np.array([[0.0, np.nan]]), r"cells\[0, 1\] is nan, no finite number"),
+        (np.array([[0.0, np.nan]]), r"cells\[0, 1\] is nan; give finite numbers"),
         (
             np.array([[0.0, 1.0], [1e200, 0.0]]),
             r"cells\[1, 0\] is 1e\+200; expected at most 1e\+150",

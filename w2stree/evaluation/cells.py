@@ -25,6 +25,6 @@ def as_floats(name: str, given: ArrayLike) -> Floats:
     unknown = np.argwhere(~np.isfinite(found))
     if len(unknown):
         at = tuple(unknown[0].tolist())
-        raise InvalidInput(f"{name}[{', '.join(map(str, at))}] is {found[at]}, no finite number")
+        raise InvalidInput(f"{name}[{', '.join(map(str, at))}] is {found[at]}; give finite numbers")
     check_squares(found, name)
     return found
