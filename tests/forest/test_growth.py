@@ -75,3 +75,5 @@ def test_shards_must_not_share_a_task() -> None:
         merge_forests([forest, forest])
     with pytest.raises(InvalidInput, match="no forests to merge"):
         merge_forests([])
+    with pytest.raises(InvalidInput, match=r"forests\[1\] is int; expected a Forest"):
+        merge_forests([forest, 1])  # type: ignore[list-item]

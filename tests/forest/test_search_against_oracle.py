@@ -297,6 +297,8 @@ def test_continuing_refuses_another_search(two_forests: tuple[Forest, Forest]) -
             forest.search(num_simulations=10, resume=earlier, **options)
     with pytest.raises(InvalidInput, match="resume is the result of another forest"):
         other.search(num_simulations=10, resume=earlier)
+    with pytest.raises(InvalidInput, match="resume is int; expected a SearchResult"):
+        forest.search(num_simulations=10, resume=5)  # type: ignore[arg-type]
 
 
 @pytest.fixture

@@ -141,6 +141,13 @@ def test_every_container_holds_them(known: Format, name: str, tmp_path: Path) ->
     assert [file.name for file in tmp_path.iterdir()] == [name]
 
 
+@pytest.mark.parametrize("ending", ["journal", "arrow", "jsonl.zst", "jsonl.bz2", "zip", "eval"])
+def test_no_name_promises_what_is_not_in_it(ending: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"use \.jsonl, \.jsonl\.gz, \.json or \.parquet"):
+        write_trajectories(tmp_path / f"runs.{ending}", plain_runs(BY_RECORD[0]))
+    assert list(tmp_path.iterdir()) == []
+
+
 KEYS = ["role", "content", "from", "value", "tool_calls", "function", "name", "arguments", "id"]
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-9, 9) | st.floats(-9, 9) | st.text(max_size=4),

@@ -26,6 +26,7 @@ def test_tasks_are_held_out_whole_whatever_their_order() -> None:
 @pytest.mark.parametrize(
     ("num_tasks", "share", "words"),
     [
+        (0, 0.5, "no task is held out: there is none"),
         (1, 0.5, "no task is held out: there is only one"),
         (7, 0.1, "0.1 of 7 tasks is less than one; holdout=0.15 holds out one"),
         (7, 0.0, "no task is held out"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,10 +18,12 @@ from support.tiny_models import BAD, GOOD, tiny_model, tiny_tokenizer, trajector
 from w2stree.errors import InvalidInput
 from w2stree.forest.build import build_forest, open_forest
 from w2stree.forest.merging import Merging
+from w2stree.rows.questions import questions
 from w2stree.rows.rows import PreferenceRow, PreferenceRows, preference_rows
 from w2stree.rows.tokenized import IGNORED, tokenize_preferences, tokenize_sft
 from w2stree.training.unshared.scoring import sequence_logprobs
 from w2stree.trajectories.origin import Origin
+from w2stree.trajectories.returns import mean_return
 from w2stree.trajectories.trajectory import Message, Step, Trajectory
 from w2stree.turns.chat import ChatFormat
 from w2stree.turns.react import UNPARSED
@@ -94,6 +97,21 @@ def test_rows_say_what_is_behind_each_side() -> None:
     rows = preference_rows(build_forest([*runs, again]).pairs(), "suffix")
     [row] = [r for r in rows if (r.chosen_return, r.rejected_return) == (1.0, 0.5)]
     assert (row.num_chosen, row.num_rejected) == (1, 2), "equal texts are one row of two runs"
+
+
+def test_the_mean_of_returns_whose_sum_is_beyond_the_floats() -> None:
+    most = 1.7e308
+
+    def run(action: str, total_return: float) -> Trajectory:
+        return trajectory("task-1", [(action, "ok")], total_return)
+
+    runs = [run("a", most), run("a", most), run("a", most / 2), run("b", 0.0)]
+    [row] = preference_rows(build_forest(runs).pairs(), "step")
+    assert (row.chosen_return, row.num_chosen) == (pytest.approx(most * (5 / 6)), 3)
+    [question] = questions(runs)
+    assert question.mean_return == pytest.approx(most * (5 / 8))
+    for value in (5e-324, 0.1, sys.float_info.max):
+        assert mean_return([value] * 7) == pytest.approx(value, rel=1e-15)
 
 
 @pytest.mark.parametrize("completion", ["step", "suffix"])

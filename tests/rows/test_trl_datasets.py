@@ -240,6 +240,18 @@ def test_turns_without_words_are_left_out_or_rendered_when_asked(with_tokenizer:
 
 
 @ANSWERS
+@pytest.mark.parametrize("with_tokenizer", [False, True])
+def test_a_run_without_a_turn_teaches_nothing(with_tokenizer: bool) -> None:
+    tokenizer = tiny_tokenizer() if with_tokenizer else None
+    silent = replace(GOOD, steps=(), task_id="silent")
+    with pytest.warns(RowWarning, match="1 trajectories are left out: none of their turns"):
+        rows = sft_dataset([silent, GOOD], tokenizer=tokenizer)
+    assert rows["task_id"] == [GOOD.task_id]
+    with pytest.raises(InvalidInput, match="no rows: 1 trajectories are left out"):
+        sft_dataset([silent], tokenizer=tokenizer)
+
+
+@ANSWERS
 def test_chat_rows_say_which_ends_nobody_said() -> None:
     cut = replace(GOOD, steps=(*GOOD.steps[:2], replace(GOOD.steps[2], is_cut=True)))
     with pytest.warns(RowWarning, match="1 turns were cut off"):

@@ -219,9 +219,13 @@ def merge_forests(forests: Iterable[Forest], *, num_threads: int | None = None) 
     Trees and trajectories come shard after shard; texts are numbered anew. Equal to building
     from all trajectories at once. Raises `InvalidInput` where a task is in two forests (add its
     trajectories with `Forest.add`), where observations were merged by different rules or by one
-    that is not known (`open_forest`), or where nothing is given. O(nodes).
+    that is not known (`open_forest`), for what is no `Forest`, or where nothing is given. O(nodes).
     """
-    return Forest(merge(forests, num_threads))
+    shards = list(forests)
+    for i, shard in enumerate(shards):
+        if not isinstance(shard, Forest):
+            raise InvalidInput(f"forests[{i}] is {type(shard).__name__}; expected a Forest")
+    return Forest(merge(shards, num_threads))
 
 
 def open_forest(

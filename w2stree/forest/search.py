@@ -223,6 +223,8 @@ def search(
         raise InvalidInput(f"backup={backup!r}; expected 'mean' or 'max'")
     if not isinstance(stop_arm, bool):
         raise InvalidInput(f"stop_arm={stop_arm!r}; expected True or False")
+    if resume is not None and not isinstance(resume, SearchResult):
+        raise InvalidInput(f"resume is {type(resume).__name__}; expected a SearchResult")
     if resume is not None and resume.forest is not forest:
         raise InvalidInput("resume is the result of another forest")
     low, high = check_range_of(forest, return_range)

@@ -31,6 +31,9 @@ LINES = (".jsonl", ".ndjson")
 
 _OTHER_SUFFIXES = (".json", ".parquet", ".gz")
 
+# What promises another container: lines under such a name are read by nobody else.
+_NOT_WRITTEN = (".journal", ".arrow", ".feather", ".csv", ".zst", ".bz2", ".xz", ".zip", ".eval")
+
 
 def write_trajectories(
     path: str | os.PathLike[str],
@@ -42,7 +45,8 @@ def write_trajectories(
 
     `read_trajectories` reads back equal what was written; what a format has no place for stands in
     the records' field `w2stree`. Raises `InvalidInput` for a format that is read only, for an
-    unknown suffix, and naming the run that a format cannot hold; `TypeError` for anything but
+    unknown suffix (of our own format's for one that promises another container; under any other
+    name it is lines), and naming the run that a format cannot hold; `TypeError` for anything but
     trajectories; `MissingDependency` for a table without pyarrow; `OSError`.
     """
     file, known = Path(path), None if format == AUTO else format_of(format)
@@ -52,7 +56,7 @@ def write_trajectories(
     if known is None or known.record_of is None:
         raise InvalidInput(f"format {visible(format)} cannot be written; use another, as w2stree")
     name = file.name.lower()
-    if known is own.FORMAT and not name.endswith(_OTHER_SUFFIXES):  # whatever its name, as ever
+    if known is own.FORMAT and not name.endswith((*_OTHER_SUFFIXES, *_NOT_WRITTEN)):
         write_own(file, trajectories)
         return
     if known is own.FORMAT and name.endswith(".parquet"):

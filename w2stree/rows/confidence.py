@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from w2stree.errors import InvalidInput
 from w2stree.forest.arguments import finite
 from w2stree.rows.rows import PreferenceRow
-from w2stree.trajectories.returns import at_least
+from w2stree.trajectories.returns import at_least, mean_return
 from w2stree.trajectories.trajectory import Trajectory
 
 if TYPE_CHECKING:
@@ -153,8 +153,8 @@ def with_confidence(
             replace(
                 row,
                 confidence=posterior.that_greater(better, worse),
-                chosen_return=math.fsum(better) / len(better),
-                rejected_return=math.fsum(worse) / len(worse),
+                chosen_return=mean_return(better),
+                rejected_return=mean_return(worse),
                 num_chosen=len(better),
                 num_rejected=len(worse),
             )

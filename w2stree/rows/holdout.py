@@ -34,6 +34,8 @@ class Holdout:
             )
         if not self.share:
             return "no task is held out"
+        if not self.num_tasks:
+            return "no task is held out: there is none; give runs, of the tasks that rows are of"
         if self.num_tasks == 1:
             return (
                 "no task is held out: there is only one, and it is trained on; give runs of more "

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from w2stree.rows.worded import require_prompt
+from w2stree.trajectories.returns import mean_return
 from w2stree.trajectories.trajectory import Message, Trajectory
 
 
@@ -35,5 +35,4 @@ def questions(trajectories: Iterable[Trajectory]) -> Iterator[QuestionRow]:
             found.setdefault(run.prompt, []).append(run)
     for runs in found.values():
         returns = [run.total_return for run in runs]
-        mean = math.fsum(returns) / len(returns)
-        yield QuestionRow(runs[0], len(runs), mean, min(returns), max(returns))
+        yield QuestionRow(runs[0], len(runs), mean_return(returns), min(returns), max(returns))

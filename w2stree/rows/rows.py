@@ -9,7 +9,6 @@ As trainers of this package take them; for stock TRL see `w2stree.rows.trl_datas
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -22,6 +21,7 @@ from w2stree.errors import InvalidInput
 from w2stree.rows.comparisons import Found, PairColumns, columns_of, compare
 from w2stree.rows.worded import rendered
 from w2stree.trajectories.answers import shape_of
+from w2stree.trajectories.returns import mean_return
 from w2stree.trajectories.trajectory import Step, Trajectory
 
 if TYPE_CHECKING:
@@ -251,8 +251,8 @@ def _rows(pairs: PairColumns, found: Found, num_turns: int | None) -> Iterator[P
             None if num_turns is None else begin + num_turns,
             node,
             gap,
-            chosen[0] if len(chosen) == 1 else math.fsum(chosen) / len(chosen),
-            rejected[0] if len(rejected) == 1 else math.fsum(rejected) / len(rejected),
+            mean_return(chosen),
+            mean_return(rejected),
             len(chosen),
             len(rejected),
         )

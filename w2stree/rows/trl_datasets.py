@@ -190,11 +190,12 @@ def sft_dataset(
 def _chat_rows(
     trajectories: Sequence[Trajectory], notes: list[str], *, teach_without_action: bool
 ) -> tuple[list[Trajectory], Sequence[dict[str, Any]]]:
-    """Those of them whose words are known, and their rows."""
+    """Those of them that have steps, whose words are known, and their rows."""
     for trajectory in trajectories:
         require_prompt(trajectory)
-    found = [t for t in trajectories if all(step.is_worded for step in t.steps)]
-    notes += notes_of(0, len(trajectories) - len(found), 0)
+    worded = [t for t in trajectories if all(step.is_worded for step in t.steps)]
+    found = [t for t in worded if t.steps]
+    notes += notes_of(0, len(trajectories) - len(worded), len(worded) - len(found))
     num_without = sum(not is_taught(step) for t in found for step in t.steps)
     if num_without and not teach_without_action:
         notes.append(

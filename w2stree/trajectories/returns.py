@@ -30,6 +30,8 @@ UNIT: ReturnRange = (0.0, 1.0)
 LARGEST_SQUARED = 1e150
 """The largest return that statistics with squares take."""
 
+_SHIFT = 64  # by 2 ** 64, of returns that are too large to be summed
+
 STATE_IT = "state the range of all returns, for example return_range=(0, 100)"
 
 
@@ -41,6 +43,18 @@ def tolerance(value: float) -> float:
 def tolerances(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """The `tolerance` of each."""
     return 1e-12 * np.maximum(1000.0, np.abs(values))
+
+
+def mean_return(returns: Sequence[float]) -> float:
+    """Of one or more finite returns: their exact sum, rounded once, over their number. Where the
+    sum lies beyond the floats, the mean does not."""
+    if len(returns) == 1:
+        return returns[0]
+    try:
+        return math.fsum(returns) / len(returns)
+    except OverflowError:
+        small = [math.ldexp(value, -_SHIFT) for value in returns]
+        return math.ldexp(math.fsum(small) / len(small), _SHIFT)
 
 
 def check_squares(returns: NDArray[np.float64], name: str = "total_return") -> None:

@@ -24,7 +24,7 @@ from w2stree.rows.worded import require_prompt
 from w2stree.training.trees.examples import Example
 from w2stree.training.trees.sequences import ScoredIds
 from w2stree.trajectories.answers import shape_of
-from w2stree.trajectories.returns import tolerance
+from w2stree.trajectories.returns import mean_return, tolerance
 from w2stree.trajectories.trajectory import Step, Trajectory
 from w2stree.turns.chat import ChatFormat
 
@@ -141,7 +141,7 @@ def _reads(turns: Sequence[Step]) -> object:
 
 
 def _mean_return(side: Sequence[Trajectory]) -> float:
-    return math.fsum(t.total_return for t in side) / len(side)
+    return mean_return([t.total_return for t in side])
 
 
 def _is_told_alike(one: Trajectory, other: Trajectory, begin: int) -> bool:
