@@ -23,16 +23,15 @@ from w2stree.formats.reader import Reader
 from w2stree.formats.reading import AUTO, format_of
 from w2stree.shorten import visible
 from w2stree.trajectories.files import write_trajectories as write_own
+from w2stree.trajectories.folder import PACKED
 from w2stree.trajectories.replacing import replacing
 from w2stree.trajectories.tables import write_table
 from w2stree.trajectories.trajectory import Trajectory
 
 LINES = (".jsonl", ".ndjson")
 
-_OTHER_SUFFIXES = (".json", ".parquet", ".gz")
-
-# What promises another container: lines under such a name are read by nobody else.
-_NOT_WRITTEN = (".journal", ".arrow", ".feather", ".csv", ".zst", ".bz2", ".xz", ".zip", ".eval")
+# What promises another container: plain lines under such a name are read by nobody else.
+_NO_LINES = (".json", ".parquet", ".journal", ".arrow", ".feather", ".csv", ".eval", *PACKED)
 
 
 def write_trajectories(
@@ -56,7 +55,7 @@ def write_trajectories(
     if known is None or known.record_of is None:
         raise InvalidInput(f"format {visible(format)} cannot be written; use another, as w2stree")
     name = file.name.lower()
-    if known is own.FORMAT and not name.endswith((*_OTHER_SUFFIXES, *_NOT_WRITTEN)):
+    if known is own.FORMAT and not name.endswith(_NO_LINES):
         write_own(file, trajectories)
         return
     if known is own.FORMAT and name.endswith(".parquet"):

@@ -123,8 +123,9 @@ def sft_dataset(
     in a `RowWarning`, unless `min_return` (in units of return) says which are wanted. Equal but for
     rounding is enough.
 
-    A trajectory of status "error" gives no row, as it has no place in a forest; nor does one with a
-    step whose words a log did not keep, and a `RowWarning` counts both. With `render_actions` such
+    A trajectory of status "error" gives no row, as it has no place in a forest; nor does one
+    without a turn to learn, nor one with a step whose words a log did not keep, and a `RowWarning`
+    counts each. With `render_actions` such
     a turn is `Action: …`, words that nobody said.
 
     Needs the `train` extra. Raises `InvalidInput` where nothing is left, for a trajectory without a

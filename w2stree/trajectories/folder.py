@@ -11,7 +11,7 @@ SUFFIXES = tuple(
 )
 """Of JSON lines, in small letters or capitals; a journal's is `.journal`."""
 
-_PACKED = (".gz", ".zst", ".bz2", ".xz", ".zip", ".tar", ".tgz", ".7z")
+PACKED = (".gz", ".zst", ".bz2", ".xz", ".zip", ".tar", ".tgz", ".7z")
 _OF_A_TRAINING = ("manifest.json", "metrics.json")
 _OF_A_RUN = ("config.json", "manifest.json", "tasks.json", "cluster.json", ".hashes.json", ".lock")
 
@@ -79,6 +79,6 @@ def _classified(
 
 
 def _why_not(name: str) -> str:
-    if name.endswith(_PACKED):
+    if name.endswith(PACKED):
         return "packed, and not as .jsonl.gz or .jsonl.zst"
     return "no suffix of runs (.jsonl, .ndjson, .json, also .gz or .zst; .parquet, .journal, …)"
