@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import gc
+import pickle
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
@@ -29,6 +31,19 @@ def test_is_a_mapping_from_task_to_tree() -> None:
     assert dict(forest) == dict(forest.items()) == forest
     assert [tree.task_id for tree in forest.values()] == ["x", "y"]
     assert forest.get("z") is None and forest.get("y") == forest["y"]
+
+
+def test_is_frozen_so_a_copy_is_itself_and_is_refused_by_pickle_with_the_way() -> None:
+    forest = build_forest([episode("ab", 1), episode("c", 0)])
+    states = forest.states(list(range(forest.num_nodes)))
+    for view in (forest, forest.search(num_simulations=2), states, states.best_paths()):
+        assert copy.copy(view) is view and copy.deepcopy(view) is view
+        with pytest.raises(TypeError, match=rf"{type(view).__name__} is not pickled: .*save\(path"):
+            pickle.dumps(view)
+    for part in (forest["task"], forest.pairs()):
+        copy.deepcopy(part)
+        with pytest.raises(TypeError, match="a Forest is not pickled"):
+            pickle.dumps(part)
 
 
 def test_equals_itself_alone() -> None:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from w2stree import _core
 from w2stree.forest.columns import Columns
+from w2stree.forest.in_process import InProcess
 from w2stree.forest.threads import num_threads_or_all
 
 NODE_COLUMNS = (
@@ -24,7 +25,7 @@ NODE_COLUMNS = (
 )
 
 
-class NodeColumns:
+class NodeColumns(InProcess):
     """What a forest knows of each node, tree and trajectory, as read-only arrays.
 
     Views of the core's memory; those that the core does not hold are written out on first use,

@@ -17,6 +17,7 @@ from w2stree import _core
 from w2stree.errors import InvalidInput
 from w2stree.forest.arguments import finite, int64
 from w2stree.forest.columns import Columns
+from w2stree.forest.in_process import InProcess
 from w2stree.forest.ranges import check_range_of
 from w2stree.forest.threads import num_threads_or_all
 from w2stree.trajectories.returns import UNIT, ReturnRange
@@ -41,7 +42,7 @@ class SearchPath:
     """Descents that ended there."""
 
 
-class SearchResult:
+class SearchResult(InProcess):
     """Best paths by tree, and search statistics by node; arrays are read-only.
 
     A descent visits every node from the root to where it ends, both included, so

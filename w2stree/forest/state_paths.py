@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2stree import _core
+from w2stree.forest.in_process import InProcess
 
 if TYPE_CHECKING:
     from w2stree.forest.states import StateGraph
@@ -55,7 +56,7 @@ class StatePath:
         return len(self.edges)
 
 
-class StatePaths(Sequence[StatePath | None]):
+class StatePaths(InProcess, Sequence[StatePath | None]):
     """Paths as columns, in the order of the starts asked for (of trees, if none were); None where
     there is no path. Indexing and iterating make one `StatePath` at a time."""
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from w2stree import _core
 from w2stree.errors import InvalidInput
 from w2stree.forest.arguments import finite, whole
+from w2stree.forest.in_process import InProcess
 from w2stree.forest.state_keys import StateKeys, key_ids
 from w2stree.forest.state_paths import StatePath, StatePaths
 from w2stree.forest.threads import num_threads_or_all
@@ -30,7 +31,7 @@ StateValue = Literal["best", "mean"]
 Ids = Sequence[int] | NDArray[np.integer[Any]]
 
 
-class StateGraph:
+class StateGraph(InProcess):
     """States and the steps between them, as read-only columns; make one with `Forest.states`.
 
     States of a tree follow one another, by their first node, so a tree's first state is its root's;
