@@ -169,6 +169,13 @@ def test_decoding_is_laid_over_what_the_environment_allows() -> None:
     assert absent == TextWorldExpressOptions(game="twc").decoding == Decoding("admissible")
 
 
+def test_methods_are_left_out_for_want_of_actions_alone() -> None:
+    scienceworld = "environment={name: scienceworld}"
+    assert load_config("quickstart").methods_left_out() == (), "searched_sft is not asked for"
+    (random,) = load_config("miniature", [scienceworld]).methods_left_out()
+    assert random.name == "random"
+
+
 def test_a_number_of_test_tasks_is_one_panel() -> None:
     miniature = load_config("miniature").tasks
     assert miniature.test == {"test": Panel(split="dev", count=6)}

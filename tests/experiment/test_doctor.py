@@ -44,6 +44,7 @@ from w2stree.policies.random import RandomPolicy
 from w2stree.rollouts.continuations import Measured
 from w2stree.rollouts.contrasts import contrasts_of
 from w2stree.rollouts.paired_looks import PairedLooks
+from w2stree.rollouts.recombination.paths import ENDS_AT_BEST
 from w2stree.trajectories.trajectory import Trajectory
 from w2stree.turns.turn import AgentTurn
 
@@ -285,6 +286,24 @@ def test_figures_that_are_no_numbers_are_read_and_not_measured(tmp_path: Path) -
     file.write_text('{"step": 1, "loss": "high"}\n')
     with pytest.raises(RunDirectoryError, match=r"losses\.jsonl:1: no step of a training"):
         diagnose(run)
+
+
+def test_what_cut_runs_short_is_told_and_a_path_that_ends_at_its_best_is_whole(
+    clean: Path, tmp_path: Path
+) -> None:
+    def cut_by(stage: str, cause: str) -> list[str]:
+        runs = read(clean, "explore")
+        origin = replace(runs[0].origin, truncated_by=cause)
+        keep(run, stage, [replace(runs[0], status="truncated", origin=origin), *runs[1:4]])
+        return [symptom.says for symptom in diagnose(run).symptoms if symptom.name == "cut-short"]
+
+    run = tmp_path / "run"
+    shutil.copytree(clean, run)
+    (run / "recombine").mkdir()
+    shutil.copy(run / "explore" / "manifest.json", run / "recombine" / "manifest.json")
+    assert cut_by("recombine", ENDS_AT_BEST) == []
+    (told,) = cut_by("recombine", "the bill exceeds 3 dollars")
+    assert "(most often: the bill exceeds 3 dollars)" in told
 
 
 def test_a_folder_s_name_does_not_get_into_a_command(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from w2stree.experiment.stage_graph import stages
 from w2stree.experiment.stages.context import Context
 from w2stree.experiment.stages.played_paths import FILES
 from w2stree.experiment.stages.recombine import recombine, recombined
-from w2stree.rollouts.recombination.paths import Recombined
+from w2stree.rollouts.recombination.paths import ENDS_AT_BEST, Recombined
 from w2stree.rollouts.recombination.recombine import NOT_DETERMINISTIC, OUT_OF_BUDGET
 from w2stree.rollouts.verification import verify
 from w2stree.training.optimisation import Optimisation
@@ -107,6 +107,15 @@ def test_a_task_that_fails_is_said_and_all_that_fail_stop_the_run(tmp_path: Path
     ):
         recombine_in(context, good)
     assert OUT_OF_BUDGET in str(failure.value)
+
+
+def test_a_path_that_ends_where_its_return_is_highest_is_not_cut_short(tmp_path: Path) -> None:
+    """No model played it: the report would say that one could read no further."""
+    with run_in(tmp_path, LEARNS, "recombine.budget_per_task=18") as context:
+        out = recombine_in(context, halves(context, TASKS[0]))
+    (path,) = read_trajectories(out.folder / "trajectories.jsonl")
+    assert (path.status, path.origin.truncated_by) == ("truncated", ENDS_AT_BEST)
+    assert out.metrics["num_cut_short"] == 0
 
 
 def test_the_stage_runs_where_a_method_needs_it(tmp_path: Path) -> None:

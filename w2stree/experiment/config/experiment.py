@@ -187,13 +187,19 @@ class Config(Section):
         return given if environment is None else laid_over(environment.decoding, given)
 
     def methods(self) -> tuple[Method, ...]:
-        """The methods that are compared: all but those whose section is absent, and those that
-        lack actions to choose from."""
+        """The methods that are compared: those asked for, less those left out."""
+        left_out = self.methods_left_out()
+        return tuple(m for m in self._asked_for() if m not in left_out)
+
+    def methods_left_out(self) -> tuple[Method, ...]:
+        """Those asked for that lack actions to choose from."""
+        if self.environment.lists_actions:
+            return ()
+        return tuple(m for m in self._asked_for() if m.needs_listed_actions)
+
+    def _asked_for(self) -> tuple[Method, ...]:
         return tuple(
-            m
-            for m in self.known_methods
-            if (m.section is None or getattr(self, m.name) is not None)
-            and (self.environment.lists_actions or not m.needs_listed_actions)
+            m for m in self.known_methods if m.section is None or getattr(self, m.name) is not None
         )
 
     def settings(self, method: Method) -> Any:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 from w2stree.experiment.diagnosis.given import EXPLORED, Given
 from w2stree.experiment.diagnosis.symptom import Rule, Symptom, beyond
 from w2stree.rollouts.causes import Causes
 from w2stree.rollouts.contrasts import contrasts_of
+from w2stree.rollouts.recombination.paths import was_cut_short
 from w2stree.rollouts.tally import own_steps
 from w2stree.shorten import shorten
 from w2stree.trajectories.trajectory import Trajectory
@@ -67,14 +69,16 @@ def _without_action(given: Given) -> list[Symptom] | None:
 
 def _cut_short(given: Given) -> list[Symptom] | None:
     def look(stage: str, runs: Sequence[Trajectory]) -> list[Symptom]:
-        num_cut = sum(run.origin.truncated_by is not None for run in runs)
+        causes = Counter(run.origin.truncated_by or "" for run in runs if was_cut_short(run))
+        commonest = "".join(cause for cause, _ in causes.most_common(1))
         return beyond(
             given,
             stage,
-            num_cut / len(runs),
+            causes.total() / len(runs),
             _CUT_SHORT,
-            says="of the episodes ended where the model can read no more, and count as they stood "
-            "then. Raise max_length, or have the environment say less",
+            says="of the episodes ended neither in the environment nor by its step limit, and "
+            f"count as they stood then (most often: {shorten(commonest, _SHOWN_COLUMNS)}). Where "
+            "the model can read no more, raise max_length, or have the environment say less",
             command="w2stree stats {stage}",
         )
 

@@ -136,11 +136,7 @@ def _settings(config: Config, num_demonstrations: int, num_explored: int) -> lis
         for name, panel in panels
     ]
     source = "" if config.demonstrations is None else f" from {config.demonstrations.name}"
-    left_out = [
-        f"{m.label} left out: no actions are listed"
-        for m in config.known_methods
-        if m.needs_listed_actions and m not in config.methods()
-    ]
+    left_out = [f"{m.label} left out: no actions are listed" for m in config.methods_left_out()]
     return [
         f"configuration {config.name}, {seeds_in_words(config.seed, config.seeds)}",
         *config.environment.settings,

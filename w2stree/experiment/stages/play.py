@@ -33,6 +33,7 @@ from w2stree.policies.random import RandomPolicy
 from w2stree.rollouts.executor import Executor, LocalExecutor
 from w2stree.rollouts.exploration import Exploration, plan_episodes
 from w2stree.rollouts.outcome import Outcome
+from w2stree.rollouts.recombination.paths import was_cut_short
 from w2stree.rollouts.rollout import EpisodePlan, opening
 from w2stree.rollouts.tally import num_unparsed
 from w2stree.rollouts.task_choice import TaskChoice
@@ -284,5 +285,5 @@ def record(out: StageWriter, trajectories: list[Trajectory]) -> None:
         mean_return=sum(scored) / max(1, len(scored)),
         num_steps=sum(len(t.steps) for t in ordered),
         num_unparsed=sum(num_unparsed(t) for t in ordered),
-        num_cut_short=sum(t.origin.truncated_by is not None for t in ordered),
+        num_cut_short=sum(map(was_cut_short, ordered)),
     )

@@ -216,6 +216,12 @@ def ends_at(state: State) -> tuple[Status, str | None]:
     )
 
 
+def was_cut_short(trajectory: Trajectory) -> bool:
+    """Whether an episode ended neither in its environment nor by its step limit. A path that ends
+    where its return is highest is whole."""
+    return trajectory.origin.truncated_by not in (None, ENDS_AT_BEST)
+
+
 def _origin(run: Trajectory, state: State, *, is_run: bool) -> Origin:
     is_whole = is_run and state.depth == len(run.steps)
     _, truncated_by = ends_at(state)
