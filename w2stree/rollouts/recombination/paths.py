@@ -217,8 +217,8 @@ def ends_at(state: State) -> tuple[Status, str | None]:
 
 
 def was_cut_short(trajectory: Trajectory) -> bool:
-    """Whether an episode ended neither in its environment nor by its step limit. A path that ends
-    where its return is highest is whole."""
+    """Whether an episode was ended by something else than its environment and its step limit,
+    mostly by what the model can read. A path that ends where its return is highest is whole."""
     return trajectory.origin.truncated_by not in (None, ENDS_AT_BEST)
 
 
